@@ -1,0 +1,47 @@
+PY := .venv/bin/python
+READY := .venv/ready
+NODE_MODULES := infra/local/node_modules/.package-lock.json
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run demo test check format bench clean
+
+help:            ## List these targets
+	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(READY) $(NODE_MODULES) ## Make .venv and fetch Azurite (needs Python 3.13 only)
+
+$(READY): requirements.txt requirements-dev.txt constraints.txt
+	@echo "Setting up .venv ..."
+	python3 -m venv .venv
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+$(NODE_MODULES): infra/local/package.json infra/local/package-lock.json | $(READY)
+	@echo "Fetching Azurite ..."
+	cd infra/local && PATH="$(CURDIR)/.venv/bin:$$PATH" ../../.venv/bin/npm ci --silent --no-audit --no-fund --ignore-scripts
+	@touch $@
+
+run: setup       ## Start everything locally and print a link to click
+	@$(PY) -m infra.local.run
+
+demo: setup      ## Do the whole journey by itself, step by step
+	@$(PY) -m infra.local.demo
+
+test: setup      ## Run all tests, on real parts
+	@$(PY) -m pytest
+
+check: setup     ## Lint, types, layers
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+	@.venv/bin/lint-imports
+
+format: setup    ## Format the code
+	@$(PY) -m ruff check --fix --quiet .
+	@$(PY) -m ruff format .
+
+bench: setup     ## Measure, as ratios inside one run
+	@$(PY) -m tests.bench
+
+clean:           ## Remove what setup and run made
+	rm -rf .venv .local infra/local/node_modules

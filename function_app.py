@@ -1,0 +1,5 @@
+"""The Functions app."""
+
+from shared.bootstrap import build_app
+
+app = build_app()

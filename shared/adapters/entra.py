@@ -1,0 +1,177 @@
+"""Entra: sign-in and refresh through MSAL, which blocks and therefore runs in a thread pool of its own."""
+
+import asyncio
+import json
+import uuid
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from shared.domain.failure import UNREACHABLE, TokenError, classify
+from shared.domain.oauth_app import OAuthApp
+from shared.domain.principal import Principal
+from shared.domain.secret import Secret
+from shared.domain.tokens import TokenSet
+from shared.ports import Clock, EntraFailed, SignedIn, SignInInvalid
+
+if TYPE_CHECKING:
+    from msal import ConfidentialClientApplication
+
+    from shared.adapters.token_transport import TokenTransport
+
+CLOCK_SKEW = timedelta(minutes=5)
+
+
+@dataclass(slots=True)
+class MsalEntra:
+    """One long-lived MSAL application for each OAuth app serves all principals, and keeps no tokens in memory."""
+
+    authority_host: str
+    redirect_uri: str
+    ca_file: str | None
+    threads: int
+    clock: Clock
+    _applications: dict[OAuthApp, "ConfidentialClientApplication"] = field(default_factory=dict)
+    _pool: ThreadPoolExecutor | None = None
+    _transport: "TokenTransport | None" = None
+
+    async def begin(
+        self, app: OAuthApp, *, state: Secret, login_hint: str | None, claims: str | None
+    ) -> tuple[str, Secret]:
+        """The authorize URL (code flow, PKCE S256, nonce, form_post), and the flow that must stay on the server."""
+        flow = await self._run(
+            lambda: self._application(app).initiate_auth_code_flow(
+                scopes=list(app.scopes),
+                redirect_uri=self.redirect_uri,
+                state=state.reveal(),
+                prompt="select_account",
+                login_hint=login_hint,
+                claims_challenge=claims,
+                response_mode="form_post",
+            )
+        )
+        return str(flow["auth_uri"]), Secret(json.dumps(flow))
+
+    async def redeem(self, app: OAuthApp, flow: Secret, answer: Mapping[str, str]) -> SignedIn:
+        """Redeem the code. Raises EntraFailed when there is none to redeem, SignInInvalid when it proves nothing."""
+        if "error" in answer:
+            raise _authorize_error(answer)
+        try:
+            result = await self._run(
+                lambda: self._application(app).acquire_token_by_auth_code_flow(json.loads(flow.reveal()), dict(answer))
+            )
+        except ValueError:
+            raise SignInInvalid("sign_in_unknown") from None
+        except RuntimeError:  # MSAL: the nonce is another one
+            raise SignInInvalid("id_token_invalid") from None
+        principal = self._principal(app, result.get("id_token_claims") or {})
+        if "refresh_token" not in result:
+            raise SignInInvalid("app_configuration")
+        return SignedIn(principal, self._tokens(result, result["refresh_token"]))
+
+    async def refresh(self, app: OAuthApp, refresh_token: Secret) -> TokenSet:
+        """New tokens. Entra answers with a newer refresh token, and leaves the older one alive."""
+        held = refresh_token.reveal()
+        result = await self._run(lambda: self._application(app).acquire_token_by_refresh_token(held, list(app.scopes)))
+        return self._tokens(result, result.get("refresh_token", held))
+
+    def close(self) -> None:
+        """End threads and connections."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._transport is not None:
+            self._transport.close()
+
+    async def _run(self, call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        import urllib3.exceptions  # noqa: PLC0415 - the hand-out path does without
+
+        from shared.adapters.token_transport import TokenRefused  # noqa: PLC0415 - as above
+
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="msal")
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+        except TokenRefused as refused:
+            raise EntraFailed(classify(refused.answer)) from None
+        except (urllib3.exceptions.HTTPError, OSError):
+            raise EntraFailed(UNREACHABLE) from None
+
+    def _application(self, app: OAuthApp) -> "ConfidentialClientApplication":
+        """Built in the pool's thread, because MSAL asks for the authority's configuration right away."""
+        known = self._applications.get(app)
+        if known is not None:
+            return known
+        from msal import ConfidentialClientApplication, TokenCache  # noqa: PLC0415 - the hand-out path does without
+
+        from shared.adapters.token_transport import TokenRefused, TokenTransport  # noqa: PLC0415 - as above
+
+        class NoCache(TokenCache):  # type: ignore[misc] # MSAL ships no types
+            """Keeps nothing: tokens live sealed in Table Storage."""
+
+            def add(self, *_: object, **__: object) -> None: ...
+
+            def modify(self, *_: object, **__: object) -> None: ...
+
+        self._transport = self._transport or TokenTransport(self.threads, self.ca_file)
+        try:
+            self._applications[app] = ConfidentialClientApplication(
+                app.client_id,
+                client_credential=app.client_secret.reveal(),
+                authority=f"{self.authority_host}/{app.tenant}",
+                instance_discovery=False,
+                http_client=self._transport,
+                token_cache=NoCache(),
+            )
+        except ValueError:  # MSAL: the authority's configuration is not to be had
+            raise TokenRefused(TokenError(503)) from None
+        return self._applications[app]
+
+    def _tokens(self, result: Mapping[str, Any], refresh_token: str) -> TokenSet:
+        return TokenSet(
+            refresh_token=Secret(refresh_token),
+            access_token=Secret(result["access_token"]),
+            expires=self.clock() + timedelta(seconds=int(result["expires_in"])),
+            scopes=tuple(str(result.get("scope", "")).split()),
+        )
+
+    def _principal(self, app: OAuthApp, claims: Mapping[str, Any]) -> Principal:
+        """Check the ID token, which MSAL no longer does (OpenID Connect Core section 3.1.3.7, Entra: ID token claims).
+
+        The signature may go unchecked, because the token came straight from the token endpoint over TLS.
+        """
+        tenant, person, now = str(claims.get("tid", "")), str(claims.get("oid", "")), self.clock().timestamp()
+        skew = CLOCK_SKEW.total_seconds()
+        sound = (
+            claims.get("aud") == app.client_id
+            and _is_guid(tenant)
+            and _is_guid(person)
+            and claims.get("iss") == f"{self.authority_host}/{tenant}/v2.0"
+            and float(claims.get("exp", 0)) > now - skew
+            and float(claims.get("nbf", 0)) < now + skew
+            and bool(claims.get("preferred_username"))
+        )
+        if not sound:
+            raise SignInInvalid("id_token_invalid")
+        if tenant.lower() not in app.tenants:
+            raise SignInInvalid("tenant_not_allowed")
+        return Principal(tenant.lower(), person.lower(), str(claims["preferred_username"]))
+
+
+def _authorize_error(answer: Mapping[str, str]) -> Exception:
+    """What the authorize endpoint reports in place of a code (Entra: v2-oauth2-auth-code-flow, error response)."""
+    from shared.adapters.token_transport import AADSTS  # noqa: PLC0415 - as above
+
+    numbers = tuple(int(number) for number in AADSTS.findall(answer.get("error_description", "")))
+    if answer["error"] == "access_denied" and (answer.get("error_subcode") == "cancel" or not numbers):
+        return SignInInvalid("access_denied")
+    # An error that Entra redirects with has no HTTP status of its own; 400 says that the request was answered.
+    return EntraFailed(classify(TokenError(400, answer["error"], numbers=numbers)))
+
+
+def _is_guid(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text.lower()
+    except ValueError:
+        return False

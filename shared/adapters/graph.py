@@ -1,0 +1,82 @@
+"""Microsoft Graph: the harmless calls that prove access. The only file that knows httpx."""
+
+import ssl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from shared.domain.failure import GraphRefusal
+from shared.domain.secret import Secret
+from shared.ports import GraphRefused, GraphUnavailable, Person
+
+if TYPE_CHECKING:
+    import httpx
+
+TIMEOUT = 10.0
+# httpx looks at every pooled connection for each request (encode/httpx issue 3215): small pools are fast pools.
+CONNECTIONS = 16
+
+
+@dataclass(slots=True)
+class HttpGraph:
+    """Asks Graph v1.0 with a delegated token."""
+
+    root: str
+    ca_file: str | None
+    _client: "httpx.AsyncClient | None" = None
+
+    async def me(self, token: Secret) -> Person:
+        """Who the token is for (permission User.Read)."""
+        answer = await self._get("/me?$select=displayName,mail,userPrincipalName", token)
+        addresses = frozenset(address for address in (answer.get("mail"), answer.get("userPrincipalName")) if address)
+        return Person(answer.get("mail"), addresses, answer.get("displayName"))
+
+    async def probe(self, token: Secret, mailbox: str | None) -> None:
+        """Look at the inbox folder. `mailboxSettings` would be refused on shared mailboxes even with access."""
+        owner = "me" if mailbox is None else f"users/{quote(mailbox, safe='@')}"
+        await self._get(f"/{owner}/mailFolders/inbox?$select=id", token)
+
+    async def close(self) -> None:
+        """End all connections."""
+        if self._client is not None:
+            await self._client.aclose()
+
+    async def _get(self, path: str, token: Secret) -> dict[str, Any]:
+        import httpx  # noqa: PLC0415 - the hand-out path does without
+
+        try:
+            answer = await self._connected().get(
+                f"{self.root}/v1.0{path}", headers={"Authorization": f"Bearer {token.reveal()}"}
+            )
+            body = answer.json()
+        except (httpx.HTTPError, ValueError):
+            raise GraphUnavailable from None
+        if answer.is_success and isinstance(body, dict):
+            return body
+        raise _refusal(answer.status_code, body)
+
+    def _connected(self) -> "httpx.AsyncClient":
+        import httpx  # noqa: PLC0415 - as above
+
+        if self._client is None:
+            verify = ssl.create_default_context(cafile=self.ca_file)
+            self._client = httpx.AsyncClient(
+                timeout=TIMEOUT, limits=httpx.Limits(max_connections=CONNECTIONS), verify=verify
+            )
+        return self._client
+
+
+def _refusal(status: int, body: Any) -> Exception:  # noqa: ANN401 - whatever came in place of Graph's JSON
+    """Tell a mailbox that does not open from a missing permission, and both from an outage.
+
+    Exchange answers 403 ErrorAccessDenied or 404 ErrorItemNotFound for a mailbox that is not shared with the person,
+    Entra 403 Authorization_RequestDenied for a scope that is not there (Graph: error responses). A 401 right after a
+    refresh is continuous access evaluation at work, which passes or ends in a refused refresh.
+    """
+    error = body.get("error") if isinstance(body, dict) else None
+    code = error.get("code") if isinstance(error, dict) else None
+    if code is None or status in {401, 408, 429} or status >= 500:  # noqa: PLR2004 - HTTP's own numbers
+        return GraphUnavailable()
+    if code == "Authorization_RequestDenied":
+        return GraphRefused(GraphRefusal.MISSING_SCOPE)
+    return GraphRefused(GraphRefusal.NO_ACCESS)

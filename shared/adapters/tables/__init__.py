@@ -1,0 +1,1 @@
+"""Table Storage: one file for each table, over one way of writing."""

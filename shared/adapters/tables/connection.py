@@ -1,0 +1,31 @@
+"""The connection to Table Storage."""
+
+from typing import Any
+
+from azure.data.tables.aio import TableServiceClient
+
+from shared.domain.secret import Secret
+
+# The SDK's own defaults wait for minutes; a caller who waits for a token does not (azure-core, RetryPolicy).
+PATIENCE: dict[str, Any] = {
+    "retry_total": 3,
+    "retry_backoff_factor": 0.2,
+    "connection_timeout": 5,
+    "read_timeout": 10,
+}
+
+
+def connect(tables: Secret, managed_identity: str | None) -> TableServiceClient:
+    """One client for all tables: by a connection string, or by managed identity at an https address."""
+    # Imported here because aiohttp is most of a cold start, and indexing does without.
+    from azure.core.pipeline.transport import AioHttpTransport  # noqa: PLC0415 - see above
+
+    # The default reads netrc and proxy settings in a thread for every single request.
+    transport = AioHttpTransport(use_env_settings=False)
+    where = tables.reveal()
+    if not where.startswith("https://"):
+        return TableServiceClient.from_connection_string(where, transport=transport, **PATIENCE)
+    from azure.identity.aio import ManagedIdentityCredential  # noqa: PLC0415 - not needed with a connection string
+
+    credential = ManagedIdentityCredential(client_id=managed_identity)
+    return TableServiceClient(where, credential=credential, transport=transport, **PATIENCE)

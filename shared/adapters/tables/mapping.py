@@ -1,0 +1,73 @@
+"""Records to entities and back: two pure functions, with a schema number."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from enum import Enum
+from functools import cache
+from types import UnionType
+from typing import Any, get_type_hints
+
+import msgspec
+
+from shared.domain.secret import Secret
+
+SCHEMA = 1
+
+type Entity = dict[str, Any]
+
+
+def to_entity(record: Any, partition: str, row: str) -> Entity:  # noqa: ANN401 - any of our frozen dataclasses
+    """A record's fields as properties; compound ones as JSON, moments as ISO 8601 in UTC, None not at all."""
+    entity: Entity = {"PartitionKey": partition, "RowKey": row, "schema": SCHEMA}
+    for field in fields(record):
+        value = getattr(record, field.name)
+        if value is not None:
+            entity[field.name] = _property(value)
+    return entity
+
+
+def from_entity[T](kind: type[T], entity: Mapping[str, Any]) -> T:
+    """The record of that kind. Properties that it does not know are left out."""
+    shape = shape_of(kind)
+    known = {name: value for name, value in entity.items() if name in shape.names}
+    for name in shape.compound & known.keys():
+        known[name] = msgspec.json.decode(known[name])
+    return msgspec.convert(known, kind, dec_hook=lambda _, value: value)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The fields of a kind of record: all, those that are sealed at rest, and those that are kept as JSON."""
+
+    names: frozenset[str]
+    sealed: frozenset[str]
+    compound: frozenset[str]
+
+
+def shape_of(kind: Any) -> Shape:  # noqa: ANN401 - any of our frozen dataclasses
+    """The shape of a kind, worked out once."""
+    return _shape(kind)
+
+
+@cache
+def _shape(kind: Any) -> Shape:  # noqa: ANN401 - as above
+    hints = get_type_hints(kind)
+    sealed = frozenset(name for name, hint in hints.items() if hint is Secret)
+    return Shape(frozenset(hints), sealed, frozenset(name for name, hint in hints.items() if not _is_scalar(hint)))
+
+
+def _is_scalar(hint: Any) -> bool:  # noqa: ANN401 - a type or a union of types
+    kinds = hint.__args__ if isinstance(hint, UnionType) else (hint,)
+    # bool is an int, and our enumerations are str
+    return any(isinstance(kind, type) and issubclass(kind, (str, int, datetime, Secret)) for kind in kinds)
+
+
+def _property(value: Any) -> Any:  # noqa: ANN401 - whatever a field holds
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, str | int | Secret):
+        return value
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,106 @@
+"""The truth: one partition for each principal."""
+
+import base64
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from shared.adapters.tables.mapping import to_entity
+from shared.adapters.tables.table import Table, Write
+from shared.domain.account import Account
+from shared.domain.errors import InvalidInput
+from shared.domain.event import Event
+from shared.domain.grant import DelegatedGrant
+from shared.domain.keys import key
+from shared.domain.pending_account import PendingAccount
+from shared.ports import Change, Insert, Partition, Record, Remove, Stored
+
+
+@dataclass(frozen=True, slots=True)
+class TablePrincipals:
+    """Row keys say what a row is: `account~`, `event~`, `grant~`, `pending~`; `~` sorts behind all that a key holds."""
+
+    table: Table
+
+    async def partition(self, principal_id: str) -> Partition:
+        """All that belongs to one principal, but for events."""
+        grants: dict[str, Stored[DelegatedGrant]] = {}
+        accounts: dict[str, Stored[Account]] = {}
+        pending: dict[str, Stored[PendingAccount]] = {}
+        where = "PartitionKey eq @of and (RowKey lt 'event~' or RowKey gt 'event~~')"
+        async for entity in self.table.query(where, {"of": key(principal_id)}):
+            match entity["RowKey"].partition("~"):
+                case "grant", _, _:
+                    grant = await self.table.record(DelegatedGrant, entity)
+                    grants[grant.value.app] = grant
+                case "account", _, account:
+                    accounts[account] = await self.table.record(Account, entity)
+                case "pending", _, _:
+                    waiting = await self.table.record(PendingAccount, entity)
+                    pending[waiting.value.registration] = waiting
+        return Partition(grants, accounts, pending)
+
+    async def grant(self, principal_id: str, app: str) -> Stored[DelegatedGrant] | None:
+        """A grant by one point read."""
+        return await self.table.read(DelegatedGrant, key(principal_id), f"grant~{key(app)}")
+
+    async def account(self, principal_id: str, account: str) -> Stored[Account] | None:
+        """An account by one point read."""
+        return await self.table.read(Account, key(principal_id), f"account~{key(account)}")
+
+    async def pending(self, principal_id: str, registration: str) -> Stored[PendingAccount] | None:
+        """A pending account by one point read."""
+        return await self.table.read(PendingAccount, key(principal_id), f"pending~{key(registration)}")
+
+    async def commit(self, principal_id: str, changes: Sequence[Change]) -> Sequence[str]:
+        """All changes in one transaction, or none."""
+        return await self.table.write([_write(key(principal_id), change) for change in changes])
+
+    async def forget_event(self, principal_id: str, event: str) -> None:
+        """Delete an event; one that is gone is fine."""
+        await self.table.drop(key(principal_id), f"event~{event}")
+
+    async def accounts(self, state: str | None, after: str | None) -> AsyncIterator[tuple[str, Account]]:
+        """Every account in the order of the keys, each with the cursor that continues behind it."""
+        where, parameters = "RowKey ge 'account~' and RowKey lt 'account~~'", {}
+        if state is not None:
+            where, parameters = where + " and state eq @state", {"state": state}
+        if after is not None:
+            partition, row = read_cursor(after)
+            where += " and PartitionKey ge @partition and (PartitionKey gt @partition or RowKey gt @row)"
+            parameters |= {"partition": partition, "row": row}
+        async for entity in self.table.query(where, parameters):
+            stored = await self.table.record(Account, entity)
+            yield _cursor(entity["PartitionKey"], entity["RowKey"]), stored.value
+
+
+def _write(partition: str, change: Change) -> Write:
+    entity = to_entity(change.record, partition, _row(change.record))
+    if isinstance(change, Insert):
+        return Write("create", entity)
+    return Write("delete" if isinstance(change, Remove) else "update", entity, change.version)
+
+
+def _row(record: Record) -> str:
+    match record:
+        case DelegatedGrant():
+            return f"grant~{key(record.app)}"
+        case Account():
+            return f"account~{key(record.id)}"
+        case PendingAccount():
+            return f"pending~{key(record.registration)}"
+        case Event():
+            return f"event~{record.id}"
+
+
+def _cursor(partition: str, row: str) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode([partition, row])).decode()
+
+
+def read_cursor(cursor: str) -> tuple[str, str]:
+    """The keys that a cursor continues behind. Raises InvalidInput for what is no cursor."""
+    try:
+        return msgspec.json.decode(base64.urlsafe_b64decode(cursor.encode()), type=tuple[str, str])
+    except (msgspec.MsgspecError, ValueError):
+        raise InvalidInput({"cursor": '"cursor" is not one that was handed out here'}) from None

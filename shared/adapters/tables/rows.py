@@ -1,0 +1,69 @@
+"""Tables of single rows: the directory and the registrations."""
+
+from dataclasses import dataclass
+
+from shared.adapters.tables.mapping import Entity, to_entity
+from shared.adapters.tables.table import Table, Write
+from shared.domain.keys import key
+from shared.domain.registration import PendingRegistration, SignInAttempt
+from shared.ports import Stored
+
+
+@dataclass(frozen=True, slots=True)
+class TableRows[T]:
+    """One record for each identity: partition key is the identity, row key is empty."""
+
+    table: Table
+    kind: type[T]
+    field: str
+
+    async def get(self, identity: str) -> Stored[T] | None:
+        """The record, or None."""
+        return await self.table.read(self.kind, key(identity), "")
+
+    async def insert(self, value: T) -> Stored[T]:
+        """Add a record."""
+        (version,) = await self.table.write([Write("create", self._entity(value))])
+        return Stored(value, version)
+
+    async def replace(self, stored: Stored[T], value: T) -> Stored[T]:
+        """Write a record over the version that was read."""
+        (version,) = await self.table.write([Write("update", self._entity(value), stored.version)])
+        return Stored(value, version)
+
+    async def remove(self, stored: Stored[T]) -> None:
+        """Delete the version that was read."""
+        await self.table.write([Write("delete", self._entity(stored.value), stored.version)])
+
+    def _entity(self, value: T) -> Entity:
+        return to_entity(value, key(getattr(value, self.field)), "")
+
+
+class TableRegistrations(TableRows[PendingRegistration]):
+    """Invitations, with their sign-in attempts in the same partition."""
+
+    def __init__(self, table: Table) -> None:
+        super().__init__(table, PendingRegistration, "id")
+
+    async def attempt(self, registration: str, attempt: str) -> Stored[SignInAttempt] | None:
+        """An attempt to follow the invitation, or None."""
+        return await self.table.read(SignInAttempt, key(registration), f"signin~{attempt}")
+
+    async def add_attempt(self, attempt: SignInAttempt) -> None:
+        """Note that a browser was sent to Entra."""
+        await self.table.write([Write("create", self._attempt(attempt))])
+
+    async def use_attempt(self, stored: Stored[SignInAttempt]) -> None:
+        """Once only: the second use raises StaleWrite. The flow's secrets are not kept."""
+        used = {**self._attempt(stored.value), "used": True}
+        used.pop("flow")
+        await self.table.write([Write("update", used, stored.version)])
+
+    async def forget(self, registration: str) -> None:
+        """Delete an invitation with all its attempts, whatever has become of them."""
+        found = self.table.query("PartitionKey eq @of", {"of": key(registration)}, select=["PartitionKey", "RowKey"])
+        async for entity in found:
+            await self.table.drop(entity["PartitionKey"], entity["RowKey"])
+
+    def _attempt(self, attempt: SignInAttempt) -> Entity:
+        return to_entity(attempt, key(attempt.registration), f"signin~{attempt.id}")

@@ -1,0 +1,195 @@
+"""One table: reads, and writes that are conditional, sealed, and know their own work when they meet it again."""
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from azure.core import MatchConditions
+from azure.core.exceptions import (
+    AzureError,
+    HttpResponseError,
+    ResourceExistsError,
+    ResourceModifiedError,
+    ResourceNotFoundError,
+)
+from azure.data.tables import TableErrorCode, TableTransactionError, UpdateMode
+from azure.data.tables.aio import TableClient
+
+from shared.adapters.tables.mapping import Entity, from_entity, shape_of
+from shared.domain.errors import StaleWrite, StorageUnavailable
+from shared.domain.secret import Secret
+from shared.ports import Entropy, Sealer, Stored
+
+CONFLICTS = {404, 409, 412}
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One change: `create`, `update` or `delete`; the latter two over the version that was read."""
+
+    verb: str
+    entity: Entity
+    version: str | None = None
+
+
+class Table:
+    """Writes raise StaleWrite when the row is not as it was read, everything StorageUnavailable when nobody answers."""
+
+    def __init__(
+        self, name: str, connect: Callable[[str], TableClient], sealer: Sealer | None, entropy: Entropy
+    ) -> None:
+        self._name = name
+        self._connect = connect
+        self._sealer = sealer
+        self._entropy = entropy
+
+    @cached_property
+    def _client(self) -> TableClient:
+        return self._connect(self._name)
+
+    async def read[T](self, kind: type[T], partition: str, row: str) -> Stored[T] | None:
+        """The record of a row, or None."""
+        entity = await self._get(partition, row)
+        return None if entity is None else await self.record(kind, entity)
+
+    async def record[T](self, kind: type[T], entity: Mapping[str, Any]) -> Stored[T]:
+        """The record of an entity, its secrets unsealed."""
+        opened = dict(entity)
+        if self._sealer is not None:
+            for name in shape_of(kind).sealed & opened.keys():
+                opened[name] = await self._sealer.unseal(self._identity(entity, name), opened[name])
+        metadata: Mapping[str, str] = getattr(entity, "metadata", {})
+        return Stored(from_entity(kind, opened), metadata.get("etag", ""))
+
+    async def query(
+        self,
+        where: str,
+        parameters: Mapping[str, str],
+        *,
+        limit: int | None = None,
+        select: Sequence[str] | None = None,
+    ) -> AsyncIterator[Mapping[str, Any]]:
+        """The entities of a filter in the order of their keys, at most `limit`."""
+        found = 0
+        with answering(reading=True):
+            pages = self._client.query_entities(
+                where,
+                parameters=dict(parameters),
+                results_per_page=limit or 1000,
+                select=list(select) if select else None,
+            )
+            async for entity in pages:
+                yield entity
+                found += 1
+                if found == limit:
+                    return
+
+    async def write(self, changes: Sequence[Write]) -> list[str]:
+        """All changes (at most 100, one partition) or none; returns the new versions, empty for deletions."""
+        attempt = self._entropy(12).hex()
+        sealed = [Write(change.verb, await self._sealed(change.entity, attempt), change.version) for change in changes]
+        try:
+            return await self._send(sealed)
+        except StaleWrite:
+            # The SDK repeats a write whose answer was lost, and then meets its own first try.
+            kept = next((change.entity for change in sealed if change.verb != "delete"), None)
+            if kept is None or not await self._is_ours(kept, attempt):
+                raise
+            return [await self._version(change) for change in sealed]
+
+    async def put(self, entity: Entity) -> None:
+        """Write a row whatever was there; for rows whose content follows from their key."""
+        with answering():
+            await self._creating(lambda: self._client.upsert_entity(entity, mode=UpdateMode.REPLACE))
+
+    async def drop(self, partition: str, row: str) -> None:
+        """Delete a row; one that is not there is fine."""
+        with answering(reading=True):
+            await self._client.delete_entity(partition, row)
+
+    async def _send(self, changes: Sequence[Write]) -> list[str]:
+        with answering():
+            if len(changes) == 1:
+                return [await self._creating(lambda: self._single(changes[0]))]
+            batch = [_operation(change) for change in changes]
+            results = await self._creating(lambda: self._client.submit_transaction(batch))
+            return [str(result.get("etag", "")) for result in results]
+
+    async def _single(self, change: Write) -> str:
+        condition: dict[str, Any] = {"etag": change.version, "match_condition": MatchConditions.IfNotModified}
+        match change.verb:
+            case "create":
+                done = await self._client.create_entity(change.entity)
+            case "update":
+                done = await self._client.update_entity(change.entity, mode=UpdateMode.REPLACE, **condition)
+            case _:
+                await self._client.delete_entity(change.entity, **condition)
+                return ""
+        return str(done["etag"])
+
+    async def _creating(self, call: Any) -> Any:  # noqa: ANN401 - passes through whatever the SDK's call returns
+        """Create the table when the first write to it finds none."""
+        try:
+            return await call()
+        except HttpResponseError as error:
+            if getattr(error, "error_code", None) != TableErrorCode.TABLE_NOT_FOUND:
+                raise
+        with suppress(ResourceExistsError):  # another process was faster
+            await self._client.create_table()
+        return await call()
+
+    async def _get(self, partition: str, row: str) -> Mapping[str, Any] | None:
+        with answering(reading=True):
+            return await self._client.get_entity(partition, row)
+        return None
+
+    async def _is_ours(self, entity: Entity, attempt: str) -> bool:
+        found = await self._get(entity["PartitionKey"], entity["RowKey"])
+        return found is not None and found.get("attempt") == attempt
+
+    async def _version(self, change: Write) -> str:
+        if change.verb == "delete":
+            return ""
+        found = await self._get(change.entity["PartitionKey"], change.entity["RowKey"])
+        metadata: Mapping[str, str] = getattr(found, "metadata", {})
+        return metadata.get("etag", "")
+
+    async def _sealed(self, entity: Entity, attempt: str) -> Entity:
+        sealed = {**entity, "attempt": attempt}
+        for name, value in entity.items():
+            if self._sealer and isinstance(value, Secret):
+                sealed[name] = await self._sealer.seal(self._identity(entity, name), value)
+        return sealed
+
+    def _identity(self, entity: Mapping[str, Any], name: str) -> str:
+        return f"{self._name}|{entity['PartitionKey']}|{entity['RowKey']}|{name}"
+
+
+def _operation(change: Write) -> tuple[str, Entity] | tuple[str, Entity, dict[str, Any]]:
+    if change.verb == "create":
+        return ("create", change.entity)
+    condition: dict[str, Any] = {"etag": change.version, "match_condition": MatchConditions.IfNotModified}
+    if change.verb == "update":
+        condition["mode"] = UpdateMode.REPLACE
+    return (change.verb, change.entity, condition)
+
+
+@contextmanager
+def answering(*, reading: bool = False) -> Iterator[None]:
+    """Turn the SDK's errors into ours. What is not there is nothing to a reader, and a stale write to a writer."""
+    try:
+        yield
+    except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError, TableTransactionError) as error:
+        if reading and isinstance(error, ResourceNotFoundError):
+            return
+        if error.status_code in CONFLICTS:
+            raise StaleWrite from None
+        raise StorageUnavailable from error
+    except HttpResponseError as error:
+        if error.status_code is not None and error.status_code < 500 and error.status_code not in {408, 429}:  # noqa: PLR2004 - HTTP's own numbers
+            raise
+        raise StorageUnavailable from error
+    except AzureError as error:
+        raise StorageUnavailable from error

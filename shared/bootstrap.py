@@ -1,0 +1,59 @@
+"""Starts the app: the only place that reads the clock, draws random bytes and looks at the environment."""
+
+import os
+import random
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import azure.functions as func
+
+from shared.adapters.tables.agenda import REAP_SHARD
+from shared.pages.render import Pages
+from shared.ports import Clock
+from shared.services import Services
+from shared.settings import read_settings
+from shared.telemetry import quiet_libraries
+from shared.triggers import accounts, authentication_form, health, oauth_token, sign_in, timers
+from shared.triggers.browser_pages import BrowserPages
+from shared.triggers.callers import Callers
+from shared.usecases.list_accounts import ListAccounts
+
+
+def build_services(values: Mapping[str, str], clock: Clock | None = None) -> Services:
+    """Services for these settings. Raises SettingsError with every fault in them."""
+    return Services(read_settings(values), clock or now, secrets.token_bytes, random.random)
+
+
+def now() -> datetime:
+    """The one clock."""
+    return datetime.now(UTC)
+
+
+def build_app() -> func.FunctionApp:
+    """The Functions app, from the environment."""
+    quiet_libraries()
+    services = build_services(os.environ)
+    settings = services.settings
+    callers = Callers(settings.admin_token_sha256)
+    pages = BrowserPages(Pages(services.entropy), services.apps, settings.authority_host, services.redirect_uri)
+    app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+    for blueprint in (
+        authentication_form.blueprint(callers, services.start_registration, services.registrations, services.clock),
+        sign_in.blueprint(
+            pages, services.open_link, services.begin_sign_in, services.complete_sign_in, services.keep_checking
+        ),
+        accounts.blueprint(
+            callers,
+            ListAccounts(services.principals),
+            services.find,
+            services.principals,
+            services.remove_account,
+            services.reconnect_account,
+        ),
+        oauth_token.blueprint(callers, services.hand_out),
+        health.blueprint(services.directory),
+        timers.blueprint(services.work_agenda, services.agenda.shards, REAP_SHARD, services.clock),
+    ):
+        app.register_functions(blueprint)
+    return app

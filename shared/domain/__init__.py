@@ -1,0 +1,1 @@
+"""What things are and their legal moves; knows the standard library only."""

@@ -1,0 +1,101 @@
+"""Refusals that a caller is told about: a stable code, a status, a sentence."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+
+class MailbindError(Exception):
+    """Base of all refusals. The message is for the caller and repeats nothing of what they sent."""
+
+    status = 500
+    code: str | None = None
+    retry_after: timedelta | None = None
+
+
+class InvalidInput(MailbindError):
+    """The request itself is wrong: `fields` maps each wrong field to what is wrong with it."""
+
+    status = 400
+    code = "InvalidInput"
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        super().__init__("Invalid input")
+        self.fields = fields
+
+
+class InvalidJson(MailbindError):
+    """The body is not JSON."""
+
+    status = 400
+    code = "InvalidJson"
+
+
+class TooLarge(MailbindError):
+    """The body is over the limit."""
+
+    status = 413
+    code = "BodyTooLarge"
+
+
+class Unauthorized(MailbindError):
+    """No bearer token, or one that means nothing to us (RFC 6750 section 3)."""
+
+    status = 401
+    code = "Unauthorized"
+
+
+class Forbidden(MailbindError):
+    """The caller is known and may not do this."""
+
+    status = 403
+    code = "Forbidden"
+
+
+class NotFound(MailbindError):
+    """There is no such thing."""
+
+    status = 404
+    code = "NotFound"
+
+
+class Conflict(MailbindError):
+    """Somebody else changed the same thing at the same time, again and again."""
+
+    status = 409
+    code = "Conflict"
+
+
+class NotAuthorized(MailbindError):
+    """An account that cannot hand out a token until a person does something. `code` is its last error's."""
+
+    status = 403
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Unavailable(MailbindError):
+    """Somebody we depend on does not answer; nothing was lost, and trying later makes sense."""
+
+    status = 503
+
+    def __init__(self, code: str, message: str, retry_after: timedelta = timedelta(seconds=10)) -> None:
+        super().__init__(message)
+        self.code = code
+        self.retry_after = retry_after
+
+
+class StorageUnavailable(Unavailable):
+    """Table Storage does not answer."""
+
+    def __init__(self) -> None:
+        super().__init__("storage_unavailable", "Storage does not answer. Nothing was lost; try again in a moment.")
+
+
+class StaleWrite(Exception):
+    """The row changed since it was read, or is there already: read again, decide again."""
+
+
+class SealBroken(Exception):
+    """A sealed value does not open here: another record's, another key's, or changed."""

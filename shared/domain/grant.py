@@ -1,0 +1,160 @@
+"""Delegated grants: what keeps a principal's accounts alive, and when each needs work."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from shared.domain.account import AccountState, LastError
+from shared.domain.failure import Failure
+from shared.domain.kinds import FailureKind
+from shared.domain.principal import Principal
+from shared.domain.secret import Secret
+from shared.domain.tokens import GOOD_FOR, TokenSet
+from shared.domain.work import WorkKind
+
+HOT_FOR = timedelta(hours=24)
+MARK_EVERY = timedelta(hours=1)
+RENEW_AHEAD = timedelta(minutes=15)
+IDLE_EVERY = timedelta(days=7)  # a refresh token dies after 90 idle days (Entra documentation, refresh-tokens)
+SLOW_RETRY = timedelta(days=1)
+BACKOFF = (timedelta(minutes=1), timedelta(minutes=30))
+CONFIRM_AFTER = timedelta(minutes=5)
+CONFIRMATIONS = 3
+UNKNOWN_PATIENCE = timedelta(days=2)
+
+
+@dataclass(frozen=True, slots=True)
+class DelegatedGrant:
+    """A principal's tokens for one OAuth app, shared by all accounts that the principal authorizes through it.
+
+    `due` and `work` say what the agenda owes this grant; an agenda row of another time is left over and means nothing.
+    `bindings` changes whenever an account joins or leaves, so that what was read about the accounts can be trusted for
+    as long as it stays the same. `doubts` counts unconfirmed `invalid_grant` answers. Before
+    `not_before` Microsoft does not want to be asked again; at `probe_due` the mailboxes are looked at.
+    """
+
+    principal: Principal
+    app: str
+    refresh_token: Secret
+    access_token: Secret
+    access_expires: datetime
+    scopes: tuple[str, ...]
+    refreshed: datetime
+    bindings: str
+    due: datetime | None = None
+    work: WorkKind = WorkKind.KEEPALIVE
+    handed_out: datetime | None = None
+    failures: int = 0
+    doubts: int = 0
+    failing_since: datetime | None = None
+    state: AccountState = AccountState.CONNECTED
+    last_error: LastError | None = None
+    claims: str | None = None
+    not_before: datetime | None = None
+    probe_due: datetime | None = None
+
+    def good_at(self, now: datetime) -> bool:
+        """Whether the access token may still be handed out."""
+        return self.access_expires - now >= GOOD_FOR
+
+    def hot_at(self, now: datetime) -> bool:
+        """Whether somebody took a token within the last day."""
+        return self.handed_out is not None and now - self.handed_out < HOT_FOR
+
+    def marked_at(self, now: datetime) -> bool:
+        """Whether the last hand-out is noted closely enough, so that a further one need not write."""
+        return self.handed_out is not None and now - self.handed_out < MARK_EVERY
+
+    def probe_due_at(self, now: datetime) -> bool:
+        """Whether it is time to look whether the mailboxes still open."""
+        return self.probe_due is None or now >= self.probe_due
+
+    def renewed(self, tokens: TokenSet, now: datetime, jitter: float) -> "DelegatedGrant":
+        """With newer tokens, its failures forgotten, and its next work planned. `jitter` is in [0, 1)."""
+        fresh = replace(
+            self,
+            refresh_token=tokens.refresh_token,
+            access_token=tokens.access_token,
+            access_expires=tokens.expires,
+            scopes=tokens.scopes,
+            refreshed=now,
+            failures=0,
+            doubts=0,
+            failing_since=None,
+            state=AccountState.CONNECTED,
+            last_error=None,
+            claims=None,
+            not_before=None,
+        )
+        return fresh.planned(now, jitter)
+
+    def planned(self, now: datetime, jitter: float) -> "DelegatedGrant":
+        """With its next due time: ahead of the access token's end while hot, once a week while idle.
+
+        Up to five minutes (hot) or a tenth of the week (idle) of jitter keep grants that were made together from
+        falling due together.
+        """
+        if self.hot_at(now):
+            life = self.access_expires - self.refreshed
+            ahead = min(RENEW_AHEAD, life / 2) * (1 - jitter / 3)
+            return replace(self, work=WorkKind.REFRESH, due=self.access_expires - ahead)
+        weekly = self.refreshed + IDLE_EVERY * (1 - jitter / 10)
+        return replace(self, work=WorkKind.KEEPALIVE, due=min(weekly, self.probe_due or weekly))
+
+    def probed(self, *, lost: bool, now: datetime, jitter: float) -> "DelegatedGrant":
+        """Its mailboxes were looked at; one that is lost is looked for daily, until it is found again."""
+        pause = SLOW_RETRY if lost else IDLE_EVERY
+        return replace(self, probe_due=now + pause * (1 - jitter / 10)).planned(now, jitter)
+
+    def handed_out_at(self, now: datetime, jitter: float) -> "DelegatedGrant":
+        """Noted as hot, and so renewed ahead of expiry from now on. One that waits after a failure keeps its place."""
+        marked = replace(self, handed_out=now)
+        if self.due is None or self.failures:
+            return marked
+        planned = marked.planned(now, jitter)
+        return planned if planned.due is not None and planned.due < self.due else marked
+
+    def failed(self, failure: Failure, now: datetime, jitter: float) -> "DelegatedGrant":
+        """After a failed refresh: the kind decides the state and the next try (DESIGN: five kinds of failure)."""
+        since = self.failing_since or now
+        not_before = None if failure.retry_after is None else now + failure.retry_after
+        noted = replace(self, failures=self.failures + 1, failing_since=since, not_before=not_before)
+        if not failure.confirmed and self.doubts + 1 < CONFIRMATIONS:
+            return replace(noted, doubts=self.doubts + 1, due=now + CONFIRM_AFTER * (1 + self.doubts + jitter))
+        match failure.kind:
+            case FailureKind.NEEDS_SIGN_IN | FailureKind.NEEDS_CONSENT:
+                return noted.stopped(failure, now)
+            case FailureKind.BLOCKED:
+                return noted.blocked(failure.code, now)
+            case _ if failure.code == "unknown_failure" and now - since > UNKNOWN_PATIENCE:
+                return noted.blocked(failure.code, now)
+        return replace(noted, due=now + _pause(noted.failures, failure.retry_after, jitter))
+
+    def stopped(self, failure: Failure, now: datetime) -> "DelegatedGrant":
+        """Not refreshed any more, until a person signs in."""
+        return replace(
+            self,
+            due=None,
+            state=AccountState.AUTHENTICATION_ERROR,
+            last_error=_same_or_new(self.last_error, failure.code, now),
+            claims=failure.claims,
+        )
+
+    def blocked(self, code: str, now: datetime) -> "DelegatedGrant":
+        """Refused for reasons that may pass without a sign-in: tried once a day."""
+        return replace(
+            self,
+            due=now + SLOW_RETRY,
+            work=WorkKind.REFRESH,
+            state=AccountState.CONNECT_ERROR,
+            last_error=_same_or_new(self.last_error, code, now),
+        )
+
+
+def _same_or_new(last: LastError | None, code: str, now: datetime) -> LastError:
+    return last if last is not None and last.code == code else LastError(code, now)
+
+
+def _pause(failures: int, retry_after: timedelta | None, jitter: float) -> timedelta:
+    first, longest = BACKOFF
+    pause = min(first * (1 << min(failures - 1, 10)), longest) * (0.5 + jitter / 2)
+    return max(pause, retry_after or timedelta())

@@ -1,0 +1,25 @@
+"""How identities become keys, and secrets become what is stored of them."""
+
+import base64
+import hashlib
+
+from shared.domain.secret import Secret
+
+# Table Storage allows 512 UTF-16 characters for a key (Understanding the Table service data model); we stay well below.
+LONGEST = 400
+
+
+def key(identity: str) -> str:
+    """A table key for any text: lower-cased, then base64url, so that no forbidden character survives.
+
+    Text too long for a key is hashed; the `=` in front keeps such keys apart from all others.
+    """
+    text = identity.strip().lower().encode()
+    encoded = base64.urlsafe_b64encode(text).rstrip(b"=").decode()
+    return encoded if len(encoded) <= LONGEST else "=" + hashlib.sha256(text).hexdigest()
+
+
+def fingerprint(secret: Secret | str) -> str:
+    """SHA-256 in hexadecimal: all that is stored of a ticket, a state, a cookie or an API token."""
+    text = secret.reveal() if isinstance(secret, Secret) else secret
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,36 @@
+"""OAuth apps: the Entra app registrations that Mailbind signs people in through."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from shared.domain.secret import Secret
+
+# Delegated permissions on Graph that open shared mailboxes (Graph documentation, permissions reference: Mail.*.Shared).
+MAIL_SCOPES = ("Mail.ReadWrite.Shared", "Mail.Send.Shared", "User.Read")
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthApp:
+    """An Entra app registration. `tenant` is the authority's segment: a tenant id, or `organizations`.
+
+    `tenants` are the ids of the tenants whose people may sign in. `credential_reuse` lets one principal's grant serve
+    many accounts.
+    """
+
+    id: str
+    name: str
+    client_id: str
+    client_secret: Secret
+    tenant: str
+    tenants: frozenset[str]
+    scopes: tuple[str, ...]
+    credential_reuse: bool = False
+
+
+def opens_shared_mailboxes(granted: Iterable[str]) -> bool:
+    """Whether the granted scopes cover mailboxes of others.
+
+    Without a `.Shared` scope Graph refuses them even to those with Full Access, in the words of a missing access.
+    """
+    names = (scope.rpartition("/")[2].casefold() for scope in granted)
+    return any(name.startswith("mail.read") and name.endswith(".shared") for name in names)

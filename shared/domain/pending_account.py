@@ -1,0 +1,75 @@
+"""Pending accounts: the principal is known, the mailbox is not proven yet."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from shared.domain.principal import Principal
+from shared.domain.secret import Secret
+from shared.domain.tokens import TokenSet
+
+# Exchange takes up to an hour, sometimes a day, to notice new permissions (graph-docs issues 2361 and 4978).
+ACCESS_PATIENCE = timedelta(hours=24)
+OUTAGE_PATIENCE = timedelta(hours=1)
+ACCESS_PAUSE = timedelta(minutes=5)
+OUTAGE_PAUSE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class PendingAccount:
+    """A grant that waits for its first mailbox to open, kept in the principal's partition.
+
+    `kept` says that the person asked to keep checking; otherwise only an outage at Microsoft is waited for.
+    """
+
+    registration: str
+    principal: Principal
+    app: str
+    refresh_token: Secret
+    access_token: Secret
+    access_expires: datetime
+    scopes: tuple[str, ...]
+    kept: bool
+    reason: str
+    since: datetime
+    until: datetime
+    due: datetime
+
+    @property
+    def tokens(self) -> TokenSet:
+        """The grant that waits."""
+        return TokenSet(self.refresh_token, self.access_token, self.access_expires, self.scopes)
+
+    def looked(self, reason: str, now: datetime) -> "PendingAccount":
+        """Probed again, without success; `reason` says why."""
+        pause = ACCESS_PAUSE if reason == "no_mailbox_access" else OUTAGE_PAUSE
+        return replace(self, reason=reason, due=now + pause)
+
+    def refreshed(self, tokens: TokenSet) -> "PendingAccount":
+        """With newer tokens."""
+        return replace(
+            self,
+            refresh_token=tokens.refresh_token,
+            access_token=tokens.access_token,
+            access_expires=tokens.expires,
+            scopes=tokens.scopes,
+        )
+
+
+def wait_for_access(
+    *, registration: str, principal: Principal, app: str, tokens: TokenSet, kept: bool, reason: str, now: datetime
+) -> PendingAccount:
+    """Begin to wait: a day when the person asked for it, an hour when Microsoft did not answer."""
+    return PendingAccount(
+        registration=registration,
+        principal=principal,
+        app=app,
+        refresh_token=tokens.refresh_token,
+        access_token=tokens.access_token,
+        access_expires=tokens.expires,
+        scopes=tokens.scopes,
+        kept=kept,
+        reason=reason,
+        since=now,
+        until=now + (ACCESS_PATIENCE if kept else OUTAGE_PATIENCE),
+        due=now + (ACCESS_PAUSE if kept else OUTAGE_PAUSE),
+    )

@@ -1,0 +1,26 @@
+"""The person who signs in."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """An authorizing principal.
+
+    `tenant_id` and `object_id` are the `tid` and `oid` claims: together they are immutable and unique, which a sign-in
+    name is not (Microsoft identity platform, ID token claims reference).
+    """
+
+    tenant_id: str
+    object_id: str
+    sign_in_name: str
+
+    @property
+    def id(self) -> str:
+        """The one identity that storage and comparisons go by."""
+        return f"{self.tenant_id}.{self.object_id}".lower()
+
+
+def same_address(one: str | None, other: str | None) -> bool:
+    """Whether two mailbox addresses or sign-in names mean the same: Exchange compares them without case."""
+    return one is not None and other is not None and one.strip().casefold() == other.strip().casefold()

@@ -1,0 +1,114 @@
+"""Pending registrations: open invitations to sign in."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from shared.domain.secret import Secret
+
+# How long a registration's outcome can still be asked for once its link is dead.
+REMEMBERED = timedelta(days=7)
+
+
+class RegistrationStatus(StrEnum):
+    """Where a registration stands, in the words of `GET /v1/authentication/form/{registration}`."""
+
+    PENDING = "pending"
+    OPENED = "opened"
+    WAITING_FOR_ACCESS = "waitingForAccess"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    EXPIRED = "expired"
+
+
+class BindOutcome(StrEnum):
+    """Whether an account id was there before; the `state` that the caller's page is told."""
+
+    NEW = "new"
+    EXISTING = "existing"
+
+
+@dataclass(frozen=True, slots=True)
+class PendingRegistration:
+    """An invitation to bind `account`.
+
+    `id` is the SHA-256 of the link's ticket, so that the ticket is not stored. `email` is the mailbox, `expected_email`
+    pins who may sign in. `failure` is the code of the last sign-in that was refused; the link stays open until
+    `expires`. `principal_id` points to the principal's partition once somebody's access is being waited for or proven.
+    """
+
+    id: str
+    account: str
+    redirect_url: str
+    app: str
+    requested_by: str
+    created: datetime
+    expires: datetime
+    name: str | None = None
+    email: str | None = None
+    expected_email: str | None = None
+    delegated: bool = False
+    allow_principal_change: bool = False
+    stage: RegistrationStatus = RegistrationStatus.PENDING
+    principal_id: str | None = None
+    outcome: BindOutcome | None = None
+    failure: str | None = None
+    completed: datetime | None = None
+
+    def status(self, now: datetime) -> RegistrationStatus:
+        """The stage, or `expired` when the time for it has run out."""
+        settled = {RegistrationStatus.COMPLETED, RegistrationStatus.WAITING_FOR_ACCESS}
+        if self.stage not in settled and now >= self.expires:
+            return RegistrationStatus.EXPIRED
+        return self.stage
+
+    def usable(self, now: datetime) -> bool:
+        """Whether the link may still start a sign-in."""
+        return self.stage is not RegistrationStatus.COMPLETED and now < self.expires
+
+    def opened(self) -> "PendingRegistration":
+        """Somebody looked at the link's page. Waiting goes on meanwhile."""
+        if self.stage in {RegistrationStatus.PENDING, RegistrationStatus.FAILED}:
+            return replace(self, stage=RegistrationStatus.OPENED)
+        return self
+
+    def refused(self, code: str) -> "PendingRegistration":
+        """A sign-in came to nothing. The link goes on working; whoever waits for access goes on waiting."""
+        if self.stage is RegistrationStatus.WAITING_FOR_ACCESS:
+            return replace(self, failure=code)
+        return replace(self, stage=RegistrationStatus.FAILED, failure=code, principal_id=None)
+
+    def given_up(self, code: str) -> "PendingRegistration":
+        """Waiting for access has ended without it."""
+        return replace(self, stage=RegistrationStatus.FAILED, failure=code, principal_id=None)
+
+    def waiting(self, principal_id: str, code: str) -> "PendingRegistration":
+        """The principal is known and signed in, the mailbox does not open yet."""
+        return replace(self, stage=RegistrationStatus.WAITING_FOR_ACCESS, principal_id=principal_id, failure=code)
+
+    def completed_by(self, principal_id: str, outcome: BindOutcome, now: datetime) -> "PendingRegistration":
+        """Bound. The link is used up."""
+        return replace(
+            self,
+            stage=RegistrationStatus.COMPLETED,
+            principal_id=principal_id,
+            outcome=outcome,
+            failure=None,
+            completed=now,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SignInAttempt:
+    """One browser's way to Entra and back.
+
+    `id` is the SHA-256 of the OAuth `state`, `browser` that of the browser's cookie: an attempt is finished by the
+    browser that began it or not at all (RFC 9700 section 2.1). `flow` holds PKCE verifier and nonce.
+    """
+
+    id: str
+    registration: str
+    browser: str
+    flow: Secret
+    created: datetime
+    used: bool = False

@@ -1,0 +1,163 @@
+"""What each code means to a person: what happened, and what to do next."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """A title, what happened and why, and the action that mends it. Plain sentences, no personal data."""
+
+    title: str
+    what: str
+    action: str
+
+
+REMEDIES = {
+    "no_mailbox_access": Remedy(
+        "This mailbox does not open for you yet",
+        "You signed in, but Microsoft 365 did not let that account open the mailbox. Either it has no Full Access, or"
+        " the permission was given so recently that Exchange has not noticed yet, which can take an hour.",
+        "Ask an administrator for Full Access to the mailbox, keep checking if you were just given it, or sign in with"
+        " an account that has it.",
+    ),
+    "missing_scope": Remedy(
+        "A permission is missing",
+        "The sign-in did not include the permission to open shared mailboxes.",
+        "Ask an administrator to add Mail.ReadWrite.Shared to the app and to consent to it, then sign in again.",
+    ),
+    "principal_in_use": Remedy(
+        "This account already authorizes another mailbox",
+        "Each person may authorize one mailbox here, and the account that you signed in with already does.",
+        "Sign in with another account that may open the mailbox, or have the other mailbox removed first.",
+    ),
+    "wrong_principal": Remedy(
+        "Somebody else authorizes this mailbox",
+        "The mailbox is bound to another person's sign-in, and this link does not allow to change that.",
+        "Sign in as that person, or ask for a link that allows the change.",
+    ),
+    "unexpected_person": Remedy(
+        "This link is for somebody else",
+        "The account that you signed in with is not the one that was invited.",
+        "Sign in with the account that the invitation names.",
+    ),
+    "email_mismatch": Remedy(
+        "That is not your own mailbox",
+        "The link asks for the mailbox of the person who signs in, and names another address.",
+        "Sign in as the owner of that address, or ask for a link for a shared mailbox.",
+    ),
+    "own_mailbox": Remedy(
+        "That is your own mailbox",
+        "The link is for a shared mailbox, but its address is that of the account that you signed in with.",
+        "Sign in with another account that may open the mailbox, or ask for a link without delegation.",
+    ),
+    "access_denied": Remedy(
+        "The sign-in was cancelled",
+        "Microsoft reports that the sign-in was cancelled before it was finished.",
+        "Try again when you are ready.",
+    ),
+    "needs_consent": Remedy(
+        "Consent is needed",
+        "The permissions were not accepted, so nothing could be bound.",
+        "Sign in again and accept the permissions, or ask an administrator to consent for the organization.",
+    ),
+    "needs_admin_consent": Remedy(
+        "An administrator has to consent first",
+        "Your organization lets only administrators accept these permissions.",
+        "Ask an administrator to consent to the app, then open the link again.",
+    ),
+    "needs_sign_in": Remedy(
+        "A new sign-in is needed",
+        "Microsoft no longer accepts the earlier sign-in: it was revoked, is too old, or needs a second factor.",
+        "Sign in again through a new link; the account and its mailbox stay as they are.",
+    ),
+    "blocked_by_policy": Remedy(
+        "A policy blocks this sign-in",
+        "A Conditional Access or tenant policy does not allow this account here. Signing in again will not help.",
+        "Ask an administrator to look at the sign-in logs in Entra.",
+    ),
+    "person_gone": Remedy(
+        "This account is disabled or gone",
+        "Microsoft reports that the account that authorized the mailbox is disabled, locked or deleted.",
+        "Have another person with access authorize the mailbox through a new link.",
+    ),
+    "app_credential": Remedy(
+        "This service cannot prove itself to Microsoft",
+        "The app's own credential was refused. It is not about you or your account.",
+        "Ask the operator of this service to renew the app's client secret or certificate.",
+    ),
+    "app_configuration": Remedy(
+        "This service is not set up right",
+        "Microsoft refused the request because of the app's registration. It is not about you or your account.",
+        "Ask the operator of this service to check the app registration: redirect URI, tenant and permissions.",
+    ),
+    "entra_unavailable": Remedy(
+        "Microsoft's sign-in service does not answer",
+        "The sign-in could not be finished because Microsoft did not answer in time. Nothing was changed.",
+        "Try again in a few minutes.",
+    ),
+    "cooling_down": Remedy(
+        "Microsoft asks for a pause",
+        "Microsoft limits how often this sign-in may be used and asks to wait.",
+        "Nothing to do: it is tried again within the hour.",
+    ),
+    "graph_unavailable": Remedy(
+        "Microsoft 365 does not answer",
+        "You are signed in, but the mailbox could not be checked because Microsoft 365 did not answer.",
+        "Nothing to do: it is checked again for an hour, and bound as soon as it opens.",
+    ),
+    "unknown_failure": Remedy(
+        "Something unknown went wrong at Microsoft",
+        "Microsoft answered with an error that is not known here.",
+        "Try again later; if it stays, the operator finds the error's number in the log.",
+    ),
+    "storage_unavailable": Remedy(
+        "This service cannot reach its storage",
+        "Nothing was changed.",
+        "Try again in a moment.",
+    ),
+    "tenant_not_allowed": Remedy(
+        "This organization is not served here",
+        "The account that you signed in with belongs to an organization that this service does not accept.",
+        "Sign in with an account of the organization that owns the mailbox.",
+    ),
+    "id_token_invalid": Remedy(
+        "The sign-in could not be verified",
+        "What came back from the sign-in was not meant for this service, or is too old.",
+        "Start again from the link.",
+    ),
+    "browser_mismatch": Remedy(
+        "This sign-in began in another browser",
+        "For your safety a sign-in has to end in the browser in which it began, with cookies allowed.",
+        "Open the link again in this browser and stay in it.",
+    ),
+    "sign_in_unknown": Remedy(
+        "This sign-in is no longer valid",
+        "It was finished already, is too old, or was never started here.",
+        "Open the link again to start a new one.",
+    ),
+    "link_unknown": Remedy(
+        "This link is not valid",
+        "It may be incomplete. Mail programs sometimes break long links.",
+        "Copy the whole link, or ask whoever sent it for a new one.",
+    ),
+    "link_expired": Remedy(
+        "This link has expired",
+        "Links work for a limited time only.",
+        "Ask whoever sent it for a new one.",
+    ),
+    "link_used": Remedy(
+        "This link has been used",
+        "The mailbox that it was made for is bound. A link works once.",
+        "Nothing to do. If it was not you, tell whoever sent the link.",
+    ),
+    "account_busy": Remedy(
+        "Somebody else is binding this account right now",
+        "Another sign-in for the same account is just being finished.",
+        "Wait a minute and try again.",
+    ),
+}
+
+
+def remedy(code: str) -> Remedy:
+    """The remedy of a code; codes that Microsoft may invent tomorrow read as unknown."""
+    return REMEDIES.get(code, REMEDIES["unknown_failure"])

@@ -1,0 +1,19 @@
+"""What Entra's token endpoint answers with."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from shared.domain.secret import Secret
+
+# What a hand-out promises: long enough for a caller's own work to end before the token does.
+GOOD_FOR = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSet:
+    """One refresh token and an access token for one resource, good until `expires`."""
+
+    refresh_token: Secret
+    access_token: Secret
+    expires: datetime
+    scopes: tuple[str, ...]

@@ -1,0 +1,263 @@
+"""What use cases need from outside."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from shared.domain.account import Account
+from shared.domain.data_key import DataKey
+from shared.domain.event import Event
+from shared.domain.failure import Failure, GraphRefusal
+from shared.domain.grant import DelegatedGrant
+from shared.domain.oauth_app import OAuthApp
+from shared.domain.pending_account import PendingAccount
+from shared.domain.principal import Principal
+from shared.domain.registration import PendingRegistration, SignInAttempt
+from shared.domain.secret import Secret
+from shared.domain.tokens import TokenSet
+from shared.domain.work import Work
+
+type Clock = Callable[[], datetime]
+"""Now, in UTC."""
+
+type Entropy = Callable[[int], bytes]
+"""So many bytes that nobody can guess."""
+
+type Jitter = Callable[[], float]
+"""A number in [0, 1) that spreads work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored[T]:
+    """A value as it was read; `version` makes writing it back conditional."""
+
+    value: T
+    version: str
+
+
+type Record = DelegatedGrant | Account | PendingAccount | Event
+"""What lives in a principal's partition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """Write a record that must not be there yet."""
+
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """Write a record over the version that was read."""
+
+    record: Record
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Delete a record of the version that was read."""
+
+    record: Record
+    version: str
+
+
+type Change = Insert | Replace | Remove
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """All that belongs to one principal, but for events."""
+
+    grants: Mapping[str, Stored[DelegatedGrant]]
+    accounts: Mapping[str, Stored[Account]]
+    pending: Mapping[str, Stored[PendingAccount]]
+
+    def served_by(self, app: str) -> list[Stored[Account]]:
+        """The accounts that the grant of one OAuth app serves."""
+        return [account for account in self.accounts.values() if account.value.app == app]
+
+
+class Principals(Protocol):
+    """The truth: one partition for each principal. Raises StaleWrite and StorageUnavailable."""
+
+    async def partition(self, principal_id: str) -> Partition: ...
+
+    async def grant(self, principal_id: str, app: str) -> Stored[DelegatedGrant] | None: ...
+
+    async def account(self, principal_id: str, account: str) -> Stored[Account] | None: ...
+
+    async def pending(self, principal_id: str, registration: str) -> Stored[PendingAccount] | None: ...
+
+    async def commit(self, principal_id: str, changes: Sequence[Change]) -> Sequence[str]:
+        """All of at most 100 changes to one partition, or none of them; returns each one's new version."""
+
+    async def forget_event(self, principal_id: str, event: str) -> None: ...
+
+    def accounts(self, state: str | None, after: str | None) -> AsyncIterator[tuple[str, Account]]:
+        """Every account in a stable order, each with the cursor that continues behind it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Somebody is binding the account right now; void at `until`, so that a crash holds nobody up."""
+
+    principal_id: str
+    app: str
+    registration: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryEntry:
+    """Account id → principal; its insert makes an account id unique."""
+
+    account: str
+    principal_id: str | None = None
+    app: str | None = None
+    claim: Claim | None = None
+
+
+class Rows[T](Protocol):
+    """A table of single rows. Writes raise StaleWrite when the row is there already or has changed."""
+
+    async def get(self, identity: str) -> Stored[T] | None: ...
+
+    async def insert(self, value: T) -> Stored[T]: ...
+
+    async def replace(self, stored: Stored[T], value: T) -> Stored[T]: ...
+
+    async def remove(self, stored: Stored[T]) -> None: ...
+
+
+type Directory = Rows[DirectoryEntry]
+
+
+class Registrations(Rows[PendingRegistration], Protocol):
+    """Invitations, and the attempts to follow them."""
+
+    async def attempt(self, registration: str, attempt: str) -> Stored[SignInAttempt] | None: ...
+
+    async def add_attempt(self, attempt: SignInAttempt) -> None: ...
+
+    async def use_attempt(self, stored: Stored[SignInAttempt]) -> None:
+        """Once only: the second use raises StaleWrite."""
+
+    async def forget(self, registration: str) -> None:
+        """Delete an invitation with all its attempts."""
+
+
+class Agenda(Protocol):
+    """What is due when, in shards."""
+
+    @property
+    def shards(self) -> Sequence[str]: ...
+
+    async def add(self, work: Work) -> None:
+        """Adding what is there already changes nothing."""
+
+    async def remove(self, work: Work) -> None: ...
+
+    async def due(self, shard: str, until: datetime, after: Work | None) -> Sequence[Work]:
+        """A page of what is due, oldest first, behind `after`."""
+
+
+class DataKeys(Protocol):
+    """Where wrapped data keys are kept."""
+
+    async def all(self) -> Sequence[DataKey]: ...
+
+    async def add(self, data_key: DataKey) -> None: ...
+
+
+class KeyWrapping(Protocol):
+    """A key-encryption key, by its name."""
+
+    name: str
+
+    async def wrap(self, data_key: bytes) -> bytes: ...
+
+    async def unwrap(self, wrapped: bytes) -> bytes: ...
+
+
+class Sealer(Protocol):
+    """Encryption bound to an identity: what was sealed for one does not open for another (raises SealBroken)."""
+
+    async def seal(self, identity: str, secret: Secret) -> str: ...
+
+    async def unseal(self, identity: str, sealed: str) -> Secret: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """What redeeming a code proved: who, with what tokens."""
+
+    principal: Principal
+    tokens: TokenSet
+
+
+class EntraFailed(Exception):
+    """The token endpoint refused or did not answer; `failure` says of which kind that is."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.code)
+        self.failure = failure
+
+
+class SignInInvalid(Exception):
+    """What came back from the sign-in proves nothing; `code` says why."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Entra(Protocol):
+    """Sign-in and refresh. Raises EntraFailed; `redeem` also SignInInvalid."""
+
+    async def begin(
+        self, app: OAuthApp, *, state: Secret, login_hint: str | None, claims: str | None
+    ) -> tuple[str, Secret]:
+        """The URL to send the browser to, and the flow to keep."""
+
+    async def redeem(self, app: OAuthApp, flow: Secret, answer: Mapping[str, str]) -> SignedIn: ...
+
+    async def refresh(self, app: OAuthApp, refresh_token: Secret) -> TokenSet: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """What Graph says of the signed-in person."""
+
+    email: str | None
+    addresses: frozenset[str]
+    name: str | None
+
+
+class GraphRefused(Exception):
+    """Graph answered, and the answer is no."""
+
+    def __init__(self, refusal: GraphRefusal) -> None:
+        super().__init__(refusal)
+        self.refusal = refusal
+
+
+class GraphUnavailable(Exception):
+    """Graph did not answer, or asked to come back later."""
+
+
+class Graph(Protocol):
+    """The harmless calls that prove access. Raises GraphRefused and GraphUnavailable."""
+
+    async def me(self, token: Secret) -> Person: ...
+
+    async def probe(self, token: Secret, mailbox: str | None) -> None:
+        """Open the inbox of a mailbox; None means the person's own."""
+
+
+class OAuthApps(Protocol):
+    """The OAuth apps that are set up."""
+
+    def get(self, app: str | None) -> OAuthApp | None:
+        """The app of that id; None asks for the default one."""

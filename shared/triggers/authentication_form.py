@@ -1,0 +1,84 @@
+"""POST and GET /v1/authentication/form: start a registration, and ask after it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import azure.functions as func
+
+from shared.domain.errors import NotFound
+from shared.domain.registration import PendingRegistration, RegistrationStatus
+from shared.domain.remedy import remedy
+from shared.ports import Clock, Registrations
+from shared.triggers.answers import answer, moment
+from shared.triggers.callers import ADMIN, Callers, for_callers
+from shared.triggers.fields import Fields, read_object
+from shared.usecases.start_registration import Invitation, StartRegistration
+
+
+def blueprint(callers: Callers, start: StartRegistration, registrations: Registrations, clock: Clock) -> func.Blueprint:
+    """Both routes."""
+    bp = func.Blueprint()
+
+    @bp.route("v1/authentication/form", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+    @for_callers(callers)
+    async def start_registration(req: func.HttpRequest) -> func.HttpResponse:
+        invitation, faults = read_invitation(read_object(req))
+        started = await start(invitation, faults, ADMIN)
+        return answer(
+            {"url": started.url.reveal(), "registration": started.registration, "expires": moment(started.expires)}
+        )
+
+    @bp.route("v1/authentication/form/{registration}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+    @for_callers(callers)
+    async def get_registration(req: func.HttpRequest) -> func.HttpResponse:
+        stored = await registrations.get(req.route_params["registration"])
+        if stored is None:
+            raise NotFound("No such registration")
+        return answer(describe(stored.value, stored.value.status(clock())))
+
+    return bp
+
+
+def read_invitation(body: Mapping[str, Any]) -> tuple[Invitation, dict[str, str]]:
+    """The form's fields and what was wrong with them. IMAP-only fields of EmailEngine's form have no effect."""
+    fields = Fields(body)
+    invitation = Invitation(
+        redirect_url=fields.text("redirectUrl", longest=4096),
+        account=fields.text("account", nullable=True),
+        name=fields.text("name"),
+        email=fields.address("email"),
+        expected_email=fields.address("expectedEmail"),
+        delegated=fields.switch("delegated"),
+        type=None if body.get("type") is False else fields.text("type"),
+        allow_principal_change=fields.switch("allowPrincipalChange"),
+    )
+    fields.ignored("type", lambda value: isinstance(value, (str, bool)), "a string or false")
+    for name in ("syncFrom", "notifyFrom"):
+        fields.ignored(name, lambda value: isinstance(value, str), "a date")
+    for name in ("subconnections", "path"):
+        fields.ignored(name, _is_texts, "a list of strings")
+    return invitation, fields.finish()
+
+
+def describe(registration: PendingRegistration, status: RegistrationStatus) -> dict[str, Any]:
+    """A registration as callers see it; the link itself is not known any more."""
+    body: dict[str, Any] = {
+        "registration": registration.id,
+        "status": status.value,
+        "account": registration.account,
+        "email": registration.email,
+        "delegated": registration.delegated,
+        "type": registration.app,
+        "created": moment(registration.created),
+        "expires": moment(registration.expires),
+    }
+    if registration.outcome is not None:
+        body |= {"state": registration.outcome.value, "completed": moment(registration.completed)}
+    if registration.failure is not None:
+        told = remedy(registration.failure)
+        body["failure"] = {"code": registration.failure, "description": told.what, "action": told.action}
+    return body
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(item, str) for item in value))

@@ -1,0 +1,179 @@
+"""Outcomes as pages: which template, which status, where the person can go from there."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import wraps
+from typing import Any
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+import azure.functions as func
+
+from shared.domain.errors import MailbindError
+from shared.domain.registration import PendingRegistration, RegistrationStatus
+from shared.domain.remedy import remedy
+from shared.domain.secret import Secret
+from shared.pages.render import Pages
+from shared.ports import OAuthApps
+from shared.usecases.complete_sign_in import Completed, Refused, Waiting
+from shared.usecases.open_link import DeadLink, LinkPage
+
+# The prefix makes browsers insist on Secure, Path=/ and this very host (RFC 6265bis section 4.1.3.2).
+COOKIE = "__Host-mailbind"
+STATUSES = {
+    "link_unknown": 404,
+    "link_expired": 410,
+    "link_used": 410,
+    "browser_mismatch": 400,
+    "sign_in_unknown": 400,
+    "account_busy": 409,
+    "entra_unavailable": 503,
+    "storage_unavailable": 503,
+}
+AGAIN = {
+    "no_mailbox_access",
+    "principal_in_use",
+    "wrong_principal",
+    "unexpected_person",
+    "email_mismatch",
+    "own_mailbox",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BrowserPages:
+    """Everything that a browser is answered."""
+
+    pages: Pages
+    apps: OAuthApps
+    authority_host: str
+    redirect_uri: str
+
+    def confirm(self, page: LinkPage, *, is_new: bool) -> func.HttpResponse:
+        """The page before Microsoft's; a browser that is new here gets its cookie."""
+        asked = page.registration
+        response = self._page(
+            "confirm",
+            asked=asked,
+            app_name=page.app_name,
+            caller=host(asked.redirect_url),
+            expires=readable(asked.expires),
+            confirmation=page.confirmation,
+            waiting=asked.stage is RegistrationStatus.WAITING_FOR_ACCESS,
+        )
+        if is_new:
+            # Entra's form_post is a cross-site POST: Lax and Strict cookies do not come along.
+            attributes = "Path=/; Secure; HttpOnly; SameSite=None"
+            response.headers.add("Set-Cookie", f"{COOKIE}={page.cookie.reveal()}; {attributes}")
+        return response
+
+    def dead(self, link: DeadLink) -> func.HttpResponse:
+        """A link that leads nowhere."""
+        return self.refused(Refused(link.code, link.registration))
+
+    def redirect(self, target: Secret) -> func.HttpResponse:
+        """To Entra. 303 turns the POST into a GET (RFC 9110 section 15.4.4)."""
+        headers = {"Location": target.reveal(), "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+        return func.HttpResponse(status_code=303, headers=headers)
+
+    def bound(self, outcome: Completed) -> func.HttpResponse:
+        """Success; the browser goes on to the caller's page by itself."""
+        asked = outcome.registration
+        back = with_query(asked.redirect_url, account=asked.account, state=outcome.outcome.value)
+        return self._page("bound", email=outcome.email, back=back, caller=host(asked.redirect_url))
+
+    def waiting(self, outcome: Waiting) -> func.HttpResponse:
+        """Signed in; the mailbox is checked again."""
+        asked = outcome.registration
+        return self._page(
+            "waiting",
+            status=202,
+            code=outcome.code,
+            email=asked.email,
+            until=readable(outcome.until),
+            back=with_query(asked.redirect_url, account=asked.account, state="waitingForAccess"),
+            caller=host(asked.redirect_url),
+        )
+
+    def refused(self, outcome: Refused) -> func.HttpResponse:
+        """What went wrong, and every way on from there."""
+        asked, code = outcome.registration, outcome.code
+        told = remedy(code)
+        return self._page(
+            "refused",
+            status=STATUSES.get(code, 403),
+            told=told,
+            code=code,
+            email=asked.email if asked else None,
+            registration=asked.id if asked else None,
+            confirmation=outcome.again.confirmation if outcome.again else None,
+            again="Sign in with another account" if code in AGAIN else "Try again",
+            keep=outcome.keep,
+            consent=self._consent(asked) if code in {"needs_consent", "needs_admin_consent"} else None,
+            back=_back(asked, code, told.what) if asked and code != "link_used" else None,
+            caller=host(asked.redirect_url) if asked else None,
+        )
+
+    def consented(self) -> func.HttpResponse:
+        """Where an administrator lands after consenting."""
+        return self._page("consented")
+
+    def guarded(
+        self, handler: Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
+    ) -> Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]:
+        """Answer our own refusals with a page."""
+
+        @wraps(handler)
+        async def guarding(req: func.HttpRequest) -> func.HttpResponse:
+            try:
+                return await handler(req)
+            except MailbindError as error:
+                response = self.refused(Refused(error.code or "unknown_failure"))
+                if error.retry_after is not None:
+                    response.headers["Retry-After"] = str(int(error.retry_after.total_seconds()))
+                return response
+
+        return guarding
+
+    def _consent(self, asked: PendingRegistration | None) -> str | None:
+        """The address for administrators (Entra: v2-admin-consent)."""
+        app = self.apps.get(asked.app) if asked else None
+        if app is None:
+            return None
+        query = urlencode({"client_id": app.client_id, "redirect_uri": self.redirect_uri})
+        return f"{self.authority_host}/{app.tenant}/adminconsent?{query}"
+
+    def _page(self, template: str, *, status: int = 200, **values: Any) -> func.HttpResponse:  # noqa: ANN401 - whatever a template shows
+        html, headers = self.pages.render(template, **values)
+        return func.HttpResponse(html, status_code=status, headers=headers, mimetype="text/html", charset="utf-8")
+
+
+def read_cookie(req: func.HttpRequest) -> Secret | None:
+    """The browser's cookie, or None."""
+    for pair in req.headers.get("Cookie", "").split(";"):
+        name, _, value = pair.strip().partition("=")
+        if name == COOKIE and value:
+            return Secret(value)
+    return None
+
+
+def with_query(url: str, **parameters: str) -> str:
+    """A URL with more query parameters; its own query and fragment stay."""
+    parts = urlsplit(url)
+    query = "&".join(filter(None, [parts.query, urlencode(parameters)]))
+    return urlunsplit(parts._replace(query=query))
+
+
+def host(url: str) -> str:
+    """What a person knows a site by."""
+    return urlsplit(url).netloc
+
+
+def readable(moment: datetime) -> str:
+    """A moment for a page."""
+    return moment.astimezone(UTC).strftime("%-d %B %Y, %H:%M UTC")
+
+
+def _back(asked: PendingRegistration, code: str, description: str) -> str:
+    """Back to the caller with what went wrong (the parameters are those of RFC 6749 section 4.1.2.1)."""
+    return with_query(asked.redirect_url, account=asked.account, error=code, error_description=description)

@@ -1,0 +1,123 @@
+"""Reads request bodies field by field, so that every fault is reported and no value repeated."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import azure.functions as func
+import msgspec
+
+from shared.domain.errors import InvalidInput, InvalidJson, TooLarge
+
+LARGEST_BODY = 64 * 1024
+TRUE = {"y", "true", "1"}
+FALSE = {"n", "false", "0"}
+
+
+def read_object(req: func.HttpRequest) -> dict[str, Any]:
+    """The JSON object of a request's body. Raises TooLarge, InvalidJson and InvalidInput."""
+    body = req.get_body()
+    if len(body) > LARGEST_BODY:
+        raise TooLarge("The body is larger than 64 KiB")
+    try:
+        decoded = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        raise InvalidJson("Invalid request payload JSON format") from None
+    if not isinstance(decoded, dict):
+        raise InvalidInput({"": "the body must be an object"})
+    return decoded
+
+
+@dataclass(slots=True)
+class Fields:
+    """The fields of an object or a query; takes them one by one and remembers what was wrong.
+
+    An empty string counts as absent, as in the contract that this follows.
+    """
+
+    values: Mapping[str, Any]
+    faults: dict[str, str] = field(default_factory=dict)
+    _known: set[str] = field(default_factory=set)
+
+    def text(self, name: str, *, longest: int = 256, nullable: bool = False) -> str | None:
+        """Text, trimmed, or None."""
+        value = self._take(name)
+        if value is None and (nullable or name not in self.values):
+            return None
+        if not isinstance(value, str):
+            self.fault(name, "must be a string")
+            return None
+        text = value.strip()
+        if len(text) > longest:
+            self.fault(name, f"must be at most {longest} characters long")
+            return None
+        if any(ord(letter) < ord(" ") for letter in text):
+            self.fault(name, "must not contain control characters")
+            return None
+        return text or None
+
+    def address(self, name: str) -> str | None:
+        """A mailbox address, or None. Exchange decides what it accepts; this only keeps out what cannot be one."""
+        text = self.text(name, longest=320)
+        if text is None:
+            return None
+        local, at, domain = text.rpartition("@")
+        if not at or not local or not domain or "@" in local or any(letter.isspace() for letter in text):
+            self.fault(name, "must be a valid email")
+            return None
+        return text
+
+    def switch(self, name: str) -> bool:
+        """A boolean in any of the spellings that the contract allows; absent is false."""
+        value = self._take(name)
+        spelled = str(value).strip().lower() if isinstance(value, (bool, str, int)) else "?"
+        if spelled in TRUE:
+            return True
+        if spelled not in FALSE | {""} and name in self.values:
+            self.fault(name, "must be a boolean")
+        return False
+
+    def number(self, name: str, default: int, least: int, most: int) -> int:
+        """A whole number, also as text, as queries have it."""
+        value = self._take(name)
+        if value is None or value == "":
+            return default
+        text = str(value)
+        if isinstance(value, bool) or not text.isascii() or not text.isdigit() or not least <= int(text[:20]) <= most:
+            self.fault(name, f"must be a whole number from {least} to {most}")
+            return default
+        return int(text)
+
+    def one_of(self, name: str, allowed: list[str]) -> str | None:
+        """One of some words, or None."""
+        text = self.text(name)
+        if text is None or text in allowed:
+            return text
+        self.fault(name, f"must be one of [{', '.join(allowed)}]")
+        return None
+
+    def ignored(self, name: str, fits: Callable[[Any], bool], must: str) -> None:
+        """A field that has no effect here, but has to be of the right type all the same."""
+        value = self._take(name)
+        if value not in (None, "") and not fits(value):
+            self.fault(name, f"must be {must}")
+
+    def fault(self, name: str, what: str) -> None:
+        """Note what is wrong with a field; the first finding stands."""
+        self.faults.setdefault(name, f'"{name}" {what}')
+
+    def finish(self) -> dict[str, str]:
+        """All faults, unknown fields included."""
+        for name in self.values:
+            if name not in self._known:
+                self.faults.setdefault(name[:64], "this field is not allowed")
+        return self.faults
+
+    def refuse_faults(self) -> None:
+        """Raise InvalidInput when there are any."""
+        if self.finish():
+            raise InvalidInput(self.faults)
+
+    def _take(self, name: str) -> Any:  # noqa: ANN401 - a field may hold any JSON
+        self._known.add(name)
+        return self.values.get(name)

@@ -1,0 +1,32 @@
+"""GET /v1/account/{account}/oauth-token: hand out an access token."""
+
+import azure.functions as func
+
+from shared.triggers.answers import answer, moment
+from shared.triggers.callers import Callers, for_callers
+from shared.usecases.hand_out import HandOut
+
+
+def blueprint(callers: Callers, hand_out: HandOut) -> func.Blueprint:
+    """The route."""
+    bp = func.Blueprint()
+
+    @bp.route("v1/account/{account}/oauth-token", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+    @for_callers(callers)
+    async def get_oauth_token(req: func.HttpRequest) -> func.HttpResponse:
+        token = await hand_out(req.route_params["account"])
+        return answer(
+            {
+                "account": token.account,
+                "user": token.sign_in_name,
+                "email": token.email,
+                "accessToken": token.access_token.reveal(),
+                "provider": "outlook",
+                "registeredScopes": list(token.scopes),
+                "expires": moment(token.expires),
+                "cached": token.cached,
+                "app": token.app,
+            }
+        )
+
+    return bp

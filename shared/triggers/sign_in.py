@@ -1,0 +1,75 @@
+"""What a person's browser meets: the link's page, the way to Entra, and the way back."""
+
+from collections.abc import Mapping
+
+import azure.functions as func
+
+from shared.domain.secret import Secret
+from shared.triggers.browser_pages import BrowserPages, read_cookie
+from shared.usecases.begin_sign_in import BeginSignIn
+from shared.usecases.complete_sign_in import Completed, CompleteSignIn, Refused, Waiting
+from shared.usecases.keep_checking import KeepChecking
+from shared.usecases.open_link import DeadLink, OpenLink
+
+LONGEST_TICKET = 256
+# What Entra answers with (Entra: v2-oauth2-auth-code-flow); anything else in the form is nobody's.
+ANSWER_FIELDS = ("state", "code", "error", "error_description", "error_subcode", "client_info", "session_state")
+
+
+def blueprint(
+    pages: BrowserPages, open_link: OpenLink, begin: BeginSignIn, complete: CompleteSignIn, keep: KeepChecking
+) -> func.Blueprint:
+    """The routes that need no caller's token."""
+    bp = func.Blueprint()
+
+    @bp.route("accounts/new", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+    @pages.guarded
+    async def open_sign_in_link(req: func.HttpRequest) -> func.HttpResponse:
+        ticket = Secret(req.params.get("ticket", "")[:LONGEST_TICKET])
+        cookie = read_cookie(req)
+        page = await open_link(ticket, cookie)
+        return pages.dead(page) if isinstance(page, DeadLink) else pages.confirm(page, is_new=page.cookie != cookie)
+
+    @bp.route("accounts/new", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+    @pages.guarded
+    async def continue_sign_in(req: func.HttpRequest) -> func.HttpResponse:
+        form, cookie = req.form, read_cookie(req)
+        registration = form.get("registration", "")
+        if "keep" in form:
+            waiting = await keep(registration, form["keep"], cookie)
+            if waiting is None:
+                return pages.refused(Refused("sign_in_unknown"))
+            asked, pending = waiting
+            return pages.waiting(Waiting(asked, pending.reason, pending.until))
+        target = await begin(registration, form.get("confirmation", ""), cookie)
+        return pages.dead(target) if isinstance(target, DeadLink) else pages.redirect(target)
+
+    @bp.route("oauth", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+    @pages.guarded
+    async def finish_sign_in(req: func.HttpRequest) -> func.HttpResponse:
+        return _show(pages, await complete(_answer(req.form), read_cookie(req)))
+
+    @bp.route("oauth", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+    @pages.guarded
+    async def finish_failed_sign_in(req: func.HttpRequest) -> func.HttpResponse:
+        if "admin_consent" in req.params and "error" not in req.params:
+            return pages.consented()
+        # A code in a URL ends up in logs and histories; one that comes this way is not redeemed.
+        answer = {name: value for name, value in _answer(req.params).items() if name != "code"}
+        return _show(pages, await complete(answer, read_cookie(req)))
+
+    return bp
+
+
+def _answer(fields: Mapping[str, str]) -> dict[str, str]:
+    return {name: fields[name] for name in ANSWER_FIELDS if name in fields}
+
+
+def _show(pages: BrowserPages, outcome: Completed | Waiting | Refused) -> func.HttpResponse:
+    match outcome:
+        case Completed():
+            return pages.bound(outcome)
+        case Waiting():
+            return pages.waiting(outcome)
+        case Refused():
+            return pages.refused(outcome)

@@ -1,0 +1,1 @@
+"""What Mailbind does: one file for each thing."""

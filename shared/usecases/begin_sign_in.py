@@ -1,0 +1,75 @@
+"""Begin a sign-in: from the confirmed page to Entra."""
+
+import base64
+import logging
+from dataclasses import dataclass
+
+from shared.domain.account import Account
+from shared.domain.keys import fingerprint
+from shared.domain.registration import PendingRegistration, SignInAttempt
+from shared.domain.secret import Secret
+from shared.ports import Clock, Entra, EntraFailed, Entropy, OAuthApps, Principals, Registrations
+from shared.usecases.browser_binding import BrowserBinding
+from shared.usecases.find_account import FindAccount
+from shared.usecases.open_link import CONFIRM, DeadLink, dead_link
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class BeginSignIn:
+    """Makes a `state` that works once, in this browser."""
+
+    registrations: Registrations
+    principals: Principals
+    find: FindAccount
+    apps: OAuthApps
+    entra: Entra
+    binding: BrowserBinding
+    clock: Clock
+    entropy: Entropy
+
+    async def __call__(self, registration: str, confirmation: str, cookie: Secret | None) -> Secret | DeadLink:
+        """The URL to send the browser to."""
+        if cookie is None or not await self.binding.unseal(CONFIRM, registration, cookie, confirmation):
+            return DeadLink("browser_mismatch")
+        stored = await self.registrations.get(registration)
+        dead = dead_link(stored, self.clock)
+        if stored is None or dead:
+            return dead or DeadLink("link_unknown")
+        return await self._begin(stored.value, cookie)
+
+    async def _begin(self, asked: PendingRegistration, cookie: Secret) -> Secret | DeadLink:
+        app = self.apps.get(asked.app)
+        if app is None:
+            return DeadLink("app_configuration", asked)
+        found = await self.find(asked.account)
+        holder = found.account.value if found else None
+        state = Secret(f"{asked.id}.{base64.urlsafe_b64encode(self.entropy(32)).rstrip(b'=').decode()}")
+        try:
+            url, flow = await self.entra.begin(
+                app, state=state, login_hint=_login_hint(asked, holder), claims=await self._claims(holder)
+            )
+        except EntraFailed as failed:
+            return DeadLink(failed.failure.code, asked)
+        await self.registrations.add_attempt(
+            SignInAttempt(fingerprint(state), asked.id, fingerprint(cookie), flow, self.clock())
+        )
+        log.info("sign-in begun", extra={"registration": asked.id})
+        return Secret(url)
+
+    async def _claims(self, holder: Account | None) -> str | None:
+        """The claims challenge with which Microsoft stopped the account's grant (Entra: claims challenges)."""
+        if holder is None:
+            return None
+        grant = await self.principals.grant(holder.principal_id, holder.app)
+        return grant.value.claims if grant else None
+
+
+def _login_hint(asked: PendingRegistration, holder: Account | None) -> str | None:
+    """The expected person. Never the shared mailbox: it cannot sign in."""
+    if asked.expected_email:
+        return asked.expected_email
+    if holder is not None:
+        return None if asked.allow_principal_change else holder.sign_in_name
+    return None if asked.delegated else asked.email

@@ -1,0 +1,33 @@
+"""Work the agenda's rows for grants: refresh what is due, and probe its mailboxes from time to time."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+
+from shared.domain.errors import StaleWrite
+from shared.domain.work import Work
+from shared.ports import Clock, Principals
+from shared.usecases.probe_mailboxes import ProbeMailboxes
+from shared.usecases.refresh_grant import RefreshGrant
+
+
+@dataclass(frozen=True, slots=True)
+class KeepAlive:
+    """The grant's own row decides: an agenda row of another time is left over from an earlier plan."""
+
+    principals: Principals
+    refresh: RefreshGrant
+    probe: ProbeMailboxes
+    clock: Clock
+
+    async def __call__(self, work: Work) -> None:
+        """Refresh the grant if this is what it waits for."""
+        stored = await self.principals.grant(work.owner, work.item)
+        if stored is None or stored.value.due != work.due:
+            return
+        refreshed = await self.refresh(stored)
+        if refreshed is None or refreshed.failure is not None:
+            return
+        if refreshed.grant.value.probe_due_at(self.clock()):
+            # Changed meanwhile, it is still due for a probe, and gets one after its next refresh.
+            with suppress(StaleWrite):
+                await self.probe(refreshed.grant)

@@ -1,0 +1,79 @@
+"""Open a link: what the person sees before they go to Microsoft."""
+
+import logging
+from dataclasses import dataclass
+
+from shared.domain.errors import StaleWrite
+from shared.domain.keys import fingerprint
+from shared.domain.registration import PendingRegistration, RegistrationStatus
+from shared.domain.secret import Secret
+from shared.ports import Clock, OAuthApps, Registrations, Stored
+from shared.usecases.browser_binding import BrowserBinding
+
+log = logging.getLogger(__name__)
+
+CONFIRM = "confirm"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkPage:
+    """The registration to confirm; `cookie` and `confirmation` tie it to this browser."""
+
+    registration: PendingRegistration
+    app_name: str
+    cookie: Secret
+    confirmation: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLink:
+    """A link that leads nowhere any more, and why."""
+
+    code: str
+    registration: PendingRegistration | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLink:
+    """Opening a link may happen any number of times before it is completed."""
+
+    registrations: Registrations
+    apps: OAuthApps
+    binding: BrowserBinding
+    clock: Clock
+
+    async def __call__(self, ticket: Secret, cookie: Secret | None) -> LinkPage | DeadLink:
+        """The page behind a ticket."""
+        stored = await self.registrations.get(fingerprint(ticket))
+        dead = dead_link(stored, self.clock)
+        if stored is None or dead:
+            return dead or DeadLink("link_unknown")
+        await self._note(stored)
+        return await self.page(stored.value, cookie)
+
+    async def page(self, registration: PendingRegistration, cookie: Secret | None) -> LinkPage:
+        """The confirmation page for this browser."""
+        cookie = self.binding.cookie(cookie)
+        confirmation = await self.binding.seal(CONFIRM, registration.id, cookie, Secret(CONFIRM))
+        app = self.apps.get(registration.app)
+        return LinkPage(registration, app.name if app else registration.app, cookie, confirmation)
+
+    async def _note(self, stored: Stored[PendingRegistration]) -> None:
+        opened = stored.value.opened()
+        if opened is stored.value:
+            return
+        try:
+            await self.registrations.replace(stored, opened)
+        except StaleWrite:
+            return  # Another browser opened the link at the same moment.
+        log.info("registration opened", extra={"registration": opened.id})
+
+
+def dead_link(stored: Stored[PendingRegistration] | None, clock: Clock) -> DeadLink | None:
+    """Why a link leads nowhere, or None while it works."""
+    if stored is None:
+        return DeadLink("link_unknown")
+    if stored.value.usable(clock()):
+        return None
+    used = stored.value.stage is RegistrationStatus.COMPLETED
+    return DeadLink("link_used" if used else "link_expired", stored.value)

@@ -1,0 +1,74 @@
+"""Probe every mailbox of a grant: access that was taken away is noticed, and so is access given back."""
+
+import logging
+from dataclasses import dataclass
+
+from shared.domain.account import Account, AccountState
+from shared.domain.errors import StaleWrite
+from shared.domain.event import EventName
+from shared.domain.grant import DelegatedGrant
+from shared.domain.work import Work
+from shared.ports import (
+    Agenda,
+    Change,
+    Clock,
+    Graph,
+    GraphRefused,
+    GraphUnavailable,
+    Jitter,
+    Principals,
+    Replace,
+    Stored,
+)
+from shared.usecases.outbox import Outbox
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeMailboxes:
+    """Needs an access token that is good now."""
+
+    principals: Principals
+    agenda: Agenda
+    graph: Graph
+    outbox: Outbox
+    clock: Clock
+    jitter: Jitter
+
+    async def __call__(self, stored: Stored[DelegatedGrant]) -> None:
+        """Probe all accounts of the grant, write down what changed, and plan the next time."""
+        grant = stored.value
+        partition = await self.principals.partition(grant.principal.id)
+        lost = False
+        for account in partition.served_by(grant.app):
+            lost |= (await self.one(account, grant)).lost_mailbox
+        after = grant.probed(lost=lost, now=self.clock(), jitter=self.jitter())
+        if after.due is not None:
+            await self.agenda.add(Work(after.work, after.due, grant.principal.id, grant.app))
+        await self.principals.commit(grant.principal.id, [Replace(after, stored.version)])
+
+    async def one(self, stored: Stored[Account], grant: DelegatedGrant) -> Account:
+        """Probe one account's mailbox; returns the account as it is now. An outage at Graph changes nothing."""
+        account = stored.value
+        try:
+            await self.graph.probe(grant.access_token, account.email if account.shared else None)
+        except GraphRefused as refused:
+            after = account.troubled(AccountState.CONNECT_ERROR, refused.refusal.value, self.clock())
+            return await self._write(stored, after, EventName.CONNECT_ERROR)
+        except GraphUnavailable:
+            return account
+        return await self._write(
+            stored, account.recovered() if account.lost_mailbox else account, EventName.CONNECT_SUCCESS
+        )
+
+    async def _write(self, stored: Stored[Account], after: Account, news: EventName) -> Account:
+        if after == stored.value:
+            return after
+        changes: list[Change] = [Replace(after, stored.version), *await self.outbox.tell(after, [news])]
+        try:
+            await self.principals.commit(after.principal_id, changes)
+        except StaleWrite:
+            return stored.value  # Somebody else wrote about this account just now; the next probe looks again.
+        log.info("mailbox probed", extra={"principal": after.principal_id, "state": after.state, "event": news})
+        return after

@@ -1,0 +1,91 @@
+"""Prove that a signed-in person may have what a registration asks for, before anything is bound."""
+
+from dataclasses import dataclass
+
+from shared.domain.account import Account
+from shared.domain.oauth_app import OAuthApp, opens_shared_mailboxes
+from shared.domain.principal import Principal, same_address
+from shared.domain.registration import PendingRegistration
+from shared.ports import Graph, GraphRefused, Partition, Person, SignedIn
+
+
+class AccessRefused(Exception):
+    """Not this person, or not this mailbox; `code` says why. Nothing was changed."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """The mailbox that opened, and the name it goes by."""
+
+    email: str
+    name: str
+    shared: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProveAccess:
+    """Asks Graph; trusts nothing that the browser said."""
+
+    graph: Graph
+
+    async def __call__(self, asked: PendingRegistration, signed_in: SignedIn, existing: Account | None) -> Proof:
+        """Open the mailbox with the new token. Raises AccessRefused and GraphUnavailable."""
+        token = signed_in.tokens.access_token
+        try:
+            person = await self.graph.me(token)
+            _check_expected(asked, signed_in.principal, person)
+            shared = asked.delegated if existing is None else existing.shared
+            proof = _shared(asked, existing, signed_in.principal, person) if shared else None
+            proof = proof or _own(asked, existing, signed_in.principal, person)
+            if proof.shared and not opens_shared_mailboxes(signed_in.tokens.scopes):
+                raise AccessRefused("missing_scope")
+            await self.graph.probe(token, proof.email if proof.shared else None)
+        except GraphRefused as refused:
+            raise AccessRefused(refused.refusal.value) from None
+        return proof
+
+
+def check_principal(
+    asked: PendingRegistration, app: OAuthApp, principal: Principal, holder: Account | None, partition: Partition
+) -> None:
+    """Hold the rules of binding that need no mailbox. Raises AccessRefused.
+
+    An account that exists keeps its principal, and one principal authorizes one account, unless the form or the OAuth
+    app says otherwise.
+    """
+    if holder is not None and holder.principal_id != principal.id:
+        if holder.registration == asked.id:
+            raise AccessRefused("link_used")
+        if not asked.allow_principal_change:
+            raise AccessRefused("wrong_principal")
+    others = [stored for stored in partition.accounts.values() if not same_address(stored.value.id, asked.account)]
+    if others and not app.credential_reuse:
+        raise AccessRefused("principal_in_use")
+
+
+def _check_expected(asked: PendingRegistration, principal: Principal, person: Person) -> None:
+    if asked.expected_email and not _is_theirs(asked.expected_email, principal, person):
+        raise AccessRefused("unexpected_person")
+
+
+def _is_theirs(address: str, principal: Principal, person: Person) -> bool:
+    return any(same_address(address, known) for known in {principal.sign_in_name, *person.addresses})
+
+
+def _shared(asked: PendingRegistration, existing: Account | None, principal: Principal, person: Person) -> Proof:
+    email = (asked.email if asked.delegated else None) or (existing.email if existing else None)
+    if email is None or _is_theirs(email, principal, person):
+        raise AccessRefused("own_mailbox")
+    # A shared mailbox never gets the signer's personal name.
+    return Proof(email, asked.name or (existing.name if existing else email), shared=True)
+
+
+def _own(asked: PendingRegistration, existing: Account | None, principal: Principal, person: Person) -> Proof:
+    if asked.email and not _is_theirs(asked.email, principal, person):
+        raise AccessRefused("email_mismatch")
+    email = asked.email or person.email or principal.sign_in_name
+    return Proof(email, asked.name or (existing.name if existing else person.name or email), shared=False)

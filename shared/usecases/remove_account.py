@@ -1,0 +1,66 @@
+"""Remove an account; the last account of a grant takes the tokens with it."""
+
+import logging
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from shared.domain.account import Account
+from shared.domain.errors import Conflict, NotFound, StaleWrite
+from shared.domain.event import EventName
+from shared.domain.keys import key
+from shared.ports import Change, Directory, Entropy, Partition, Principals, Remove, Replace
+from shared.usecases.find_account import FindAccount
+from shared.usecases.outbox import Outbox
+
+log = logging.getLogger(__name__)
+
+TRIES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveAccount:
+    """Truth first, directory second: an entry that leads nowhere is no account, and its id is free."""
+
+    principals: Principals
+    directory: Directory
+    find: FindAccount
+    outbox: Outbox
+    entropy: Entropy
+
+    async def __call__(self, account: str) -> None:
+        """Remove it, or raise NotFound."""
+        found = await self.find(account)
+        if found is None:
+            raise NotFound("No such account")
+        await self.leftover(found.account.value, tell=True)
+        with suppress(StaleWrite):  # somebody claims the id anew already, and theirs is the entry now
+            await self.directory.remove(found.entry)
+        log.info("account removed", extra={"principal": found.account.value.principal_id})
+
+    async def leftover(self, account: Account, *, tell: bool = False) -> None:
+        """Remove the account's row from its principal's partition, and the grant with the last one."""
+        for _ in range(TRIES):
+            partition = await self.principals.partition(account.principal_id)
+            changes = self._changes(account, partition)
+            if not changes:
+                return
+            if tell:
+                changes += await self.outbox.tell(account, [EventName.ACCOUNT_DELETED])
+            try:
+                await self.principals.commit(account.principal_id, changes)
+            except StaleWrite:
+                continue
+            return
+        raise Conflict("The account is being changed by others; try again")
+
+    def _changes(self, account: Account, partition: Partition) -> list[Change]:
+        mine = partition.accounts.get(key(account.id))
+        if mine is None:
+            return []
+        changes: list[Change] = [Remove(mine.value, mine.version)]
+        grant = partition.grants.get(mine.value.app)
+        if grant is not None:
+            last = len(partition.served_by(mine.value.app)) == 1
+            left = replace(grant.value, bindings=self.entropy(8).hex())
+            changes.append(Remove(grant.value, grant.version) if last else Replace(left, grant.version))
+        return changes

@@ -1,0 +1,108 @@
+"""Resume a pending account: probe again, bind when the mailbox opens, give up when patience ends."""
+
+import logging
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+
+from shared.domain.errors import StaleWrite
+from shared.domain.event import EventName
+from shared.domain.kinds import FailureKind
+from shared.domain.pending_account import PendingAccount
+from shared.domain.registration import PendingRegistration, RegistrationStatus
+from shared.domain.work import Work, WorkKind
+from shared.ports import (
+    Agenda,
+    Clock,
+    Entra,
+    EntraFailed,
+    GraphUnavailable,
+    OAuthApps,
+    Principals,
+    Registrations,
+    Remove,
+    Replace,
+    SignedIn,
+    Stored,
+)
+from shared.usecases.bind_proven import BindProven
+from shared.usecases.outbox import Outbox
+from shared.usecases.prove_access import AccessRefused
+
+log = logging.getLogger(__name__)
+
+STILL_GOOD = timedelta(minutes=1)
+
+
+class GiveUp(Exception):
+    """Waiting longer will not help; `code` says why."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class ResumePending:
+    """Works the agenda's `probe` rows."""
+
+    principals: Principals
+    registrations: Registrations
+    agenda: Agenda
+    apps: OAuthApps
+    entra: Entra
+    bind: BindProven
+    outbox: Outbox
+    clock: Clock
+
+    async def __call__(self, work: Work) -> None:
+        """Probe once; a row that the pending account does not wait for means nothing."""
+        stored = await self.principals.pending(work.owner, work.item)
+        if stored is None or stored.value.due != work.due:
+            return
+        link = await self.registrations.get(work.item)
+        if link is None or link.value.stage is RegistrationStatus.COMPLETED:
+            await self.principals.commit(work.owner, [Remove(stored.value, stored.version)])
+            return
+        try:
+            await self._probe(stored, link.value)
+        except GiveUp as given_up:
+            await self._give_up(stored, link, given_up.code)
+
+    async def _probe(self, stored: Stored[PendingAccount], asked: PendingRegistration) -> None:
+        if self.clock() >= stored.value.until:
+            raise GiveUp(stored.value.reason)
+        app = self.apps.get(stored.value.app)
+        if app is None:
+            raise GiveUp("app_configuration")
+        pending = stored.value
+        try:
+            if pending.access_expires - self.clock() < STILL_GOOD:
+                pending = pending.refreshed(await self.entra.refresh(app, pending.refresh_token))
+            await self.bind(asked, app, SignedIn(pending.principal, pending.tokens))
+        except EntraFailed as failed:
+            if failed.failure.kind not in {FailureKind.TRANSIENT, FailureKind.APP_FAULT}:
+                raise GiveUp(failed.failure.code) from None
+            await self._wait_on(stored, pending.looked("entra_unavailable", self.clock()))
+        except GraphUnavailable:
+            await self._wait_on(stored, pending.looked("graph_unavailable", self.clock()))
+        except AccessRefused as refused:
+            if refused.code != "account_busy" and not (pending.kept and refused.code == "no_mailbox_access"):
+                raise GiveUp(refused.code) from None
+            await self._wait_on(stored, pending.looked(refused.code, self.clock()))
+
+    async def _wait_on(self, stored: Stored[PendingAccount], after: PendingAccount) -> None:
+        principal_id = after.principal.id
+        await self.agenda.add(Work(WorkKind.PROBE, after.due, principal_id, after.registration))
+        await self.principals.commit(principal_id, [Replace(after, stored.version)])
+        log.info("access still awaited", extra={"registration": after.registration, "code": after.reason})
+
+    async def _give_up(self, stored: Stored[PendingAccount], link: Stored[PendingRegistration], code: str) -> None:
+        """Delete the grant, tell the caller. The person's link stays what it was."""
+        principal_id = stored.value.principal.id
+        event = await self.outbox.event(principal_id, EventName.REGISTRATION_FAILED, link.value.account, code)
+        await self.principals.commit(principal_id, [Remove(stored.value, stored.version), event])
+        if link.value.principal_id == principal_id:
+            with suppress(StaleWrite):  # somebody follows the link right now; what becomes of that is newer
+                await self.registrations.replace(link, link.value.given_up(code))
+        log.info("access not given", extra={"registration": link.value.id, "code": code})

@@ -1,0 +1,117 @@
+"""Start a registration: a caller asks for a sign-in link."""
+
+import base64
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+
+from shared.domain.errors import InvalidInput
+from shared.domain.keys import fingerprint
+from shared.domain.registration import REMEMBERED, PendingRegistration
+from shared.domain.secret import Secret
+from shared.domain.work import Work, WorkKind
+from shared.ports import Agenda, Clock, Entropy, OAuthApps, Registrations
+
+log = logging.getLogger(__name__)
+
+ACCOUNT_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """What a caller asks for; `type` is an OAuth app's id."""
+
+    redirect_url: str | None = None
+    account: str | None = None
+    name: str | None = None
+    email: str | None = None
+    expected_email: str | None = None
+    delegated: bool = False
+    type: str | None = None
+    allow_principal_change: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The link, and what it can be asked after by."""
+
+    url: Secret
+    registration: str
+    expires: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StartRegistration:
+    """`origins` are those that a `redirectUrl` may have; empty allows all, which settings accept only locally."""
+
+    registrations: Registrations
+    agenda: Agenda
+    apps: OAuthApps
+    base_url: str
+    origins: frozenset[str]
+    lifetime: timedelta
+    clock: Clock
+    entropy: Entropy
+
+    async def __call__(self, invitation: Invitation, faults: Mapping[str, str], requested_by: str) -> Started:
+        """Store the invitation. `faults` were found in reading it; raises InvalidInput with all there are."""
+        app = self.apps.get(invitation.type)
+        faults = {**self._faults(invitation, known_app=app is not None), **faults}
+        if faults or app is None or invitation.redirect_url is None:
+            raise InvalidInput(faults)
+        ticket = Secret(base64.urlsafe_b64encode(self.entropy(32)).rstrip(b"=").decode())
+        now = self.clock()
+        registration = PendingRegistration(
+            id=fingerprint(ticket),
+            account=invitation.account or self._account_id(),
+            redirect_url=invitation.redirect_url,
+            app=app.id,
+            requested_by=requested_by,
+            created=now,
+            expires=now + self.lifetime,
+            name=invitation.name,
+            email=invitation.email,
+            expected_email=invitation.expected_email,
+            delegated=invitation.delegated,
+            allow_principal_change=invitation.allow_principal_change,
+        )
+        await self.agenda.add(Work(WorkKind.REAP, registration.expires + REMEMBERED, registration.id))
+        await self.registrations.insert(registration)
+        log.info("registration started", extra={"registration": registration.id})
+        url = Secret(f"{self.base_url}/accounts/new?ticket={ticket.reveal()}")
+        return Started(url, registration.id, registration.expires)
+
+    def _faults(self, invitation: Invitation, *, known_app: bool) -> dict[str, str]:
+        faults = {}
+        if not known_app:
+            faults["type"] = '"type" is not the id of an enabled OAuth app'
+        if invitation.delegated and not invitation.email:
+            faults["email"] = '"email" is required when "delegated" is true: it is the shared mailbox'
+        if fault := self._redirect_fault(invitation.redirect_url):
+            faults["redirectUrl"] = fault
+        return faults
+
+    def _redirect_fault(self, url: str | None) -> str | None:
+        if not url:
+            return '"redirectUrl" is required'
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            return '"redirectUrl" must be a valid URL'
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None or "\\" in url:
+            return '"redirectUrl" must be an absolute http or https URL'
+        if self.origins and origin(parts.scheme, parts.hostname, port) not in self.origins:
+            return '"redirectUrl" is outside of the allowed origins'
+        return None
+
+    def _account_id(self) -> str:
+        return "".join(ACCOUNT_ALPHABET[byte % len(ACCOUNT_ALPHABET)] for byte in self.entropy(16))
+
+
+def origin(scheme: str, host: str, port: int | None) -> str:
+    """An origin as RFC 6454 section 6.2 writes it: without the scheme's default port."""
+    default = {"http": 80, "https": 443}.get(scheme)
+    return f"{scheme}://{host}" if port in {None, default} else f"{scheme}://{host}:{port}"
