@@ -1,6 +1,6 @@
 """Pending registrations: open invitations to sign in."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -103,12 +103,12 @@ class SignInAttempt:
     """One browser's way to Entra and back.
 
     `id` is the SHA-256 of the OAuth `state`, `browser` that of the browser's cookie: an attempt is finished by the
-    browser that began it or not at all (RFC 9700 section 2.1). `flow` holds PKCE verifier and nonce.
+    browser that began it or not at all (RFC 9700 section 2.1). `flow` holds PKCE verifier and nonce until it is used.
     """
 
     id: str
     registration: str
     browser: str
-    flow: Secret
     created: datetime
+    flow: Secret = field(default=Secret(""))
     used: bool = False

@@ -53,7 +53,7 @@ class BeginSignIn:
         except EntraFailed as failed:
             return DeadLink(failed.failure.code, asked)
         await self.registrations.add_attempt(
-            SignInAttempt(fingerprint(state), asked.id, fingerprint(cookie), flow, self.clock())
+            SignInAttempt(fingerprint(state), asked.id, fingerprint(cookie), self.clock(), flow)
         )
         log.info("sign-in begun", extra={"registration": asked.id})
         return Secret(url)

@@ -68,7 +68,7 @@ class TablePrincipals:
             where, parameters = where + " and state eq @state", {"state": state}
         if after is not None:
             partition, row = read_cursor(after)
-            where += " and PartitionKey ge @partition and (PartitionKey gt @partition or RowKey gt @row)"
+            where += " and PartitionKey ge @partition and ( PartitionKey gt @partition or RowKey gt @row )"
             parameters |= {"partition": partition, "row": row}
         async for entity in self.table.query(where, parameters):
             stored = await self.table.record(Account, entity)

@@ -92,8 +92,8 @@ class Table:
         sealed = [Write(change.verb, await self._sealed(change.entity, attempt), change.version) for change in changes]
         try:
             return await self._send(sealed)
-        except StaleWrite:
-            # The SDK repeats a write whose answer was lost, and then meets its own first try.
+        except (StaleWrite, StorageUnavailable):
+            # When an answer is lost, the SDK repeats the write and meets its own first try, or (an insert) reports failure.
             kept = next((change.entity for change in sealed if change.verb != "delete"), None)
             if kept is None or not await self._is_ours(kept, attempt):
                 raise
@@ -134,7 +134,8 @@ class Table:
         try:
             return await call()
         except HttpResponseError as error:
-            if getattr(error, "error_code", None) != TableErrorCode.TABLE_NOT_FOUND:
+            # Some of the SDK's calls raise the service's answer as it came, without its code.
+            if TableErrorCode.TABLE_NOT_FOUND.value not in str(error):
                 raise
         with suppress(ResourceExistsError):  # another process was faster
             await self._client.create_table()

@@ -1,0 +1,72 @@
+"""Real parts for all tests: Azurite in memory, and the app's services on it with a clock that tests move."""
+
+import base64
+import hashlib
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from infra.local import azurite as azurite_part
+from infra.local.azurite import Azurite
+from shared.bootstrap import build_services
+from shared.services import Services
+
+API_TOKEN = secrets.token_hex(32)
+TENANT_ID = "7d1b2f0a-0000-4000-8000-00000000c0de"
+
+
+@dataclass
+class MovedClock:
+    """The real time, moved forward by what a test says."""
+
+    ahead: timedelta = timedelta()
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+    def forward(self, **by: float) -> None:
+        self.ahead += timedelta(**by)
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+    part = azurite_part.start(folder=tmp_path_factory.mktemp("azurite"))
+    yield part
+    part.stop()
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+    """Azurite for one module, for tests that look at all there is."""
+    part = azurite_part.start(folder=tmp_path_factory.mktemp("azurite"))
+    yield part
+    part.stop()
+
+
+def settings_for(tables: str, **more: str) -> dict[str, str]:
+    return {
+        "MAILBIND_TABLES": tables,
+        "MAILBIND_BASE_URL": "http://127.0.0.1:7071",
+        "MAILBIND_ADMIN_TOKEN_SHA256": hashlib.sha256(API_TOKEN.encode()).hexdigest(),
+        "MAILBIND_SEALING_KEY": base64.b64encode(bytes(range(32))).decode(),
+        "MAILBIND_OAUTH_APP_ID": "AAABiCtT7XUAAAAF",
+        "MAILBIND_OAUTH_CLIENT_ID": "5f0c1d9e-0000-4000-8000-0000000000c1",
+        "MAILBIND_OAUTH_CLIENT_SECRET": "not-a-real-secret",
+        "MAILBIND_OAUTH_TENANT": TENANT_ID,
+        **more,
+    }
+
+
+@pytest.fixture
+def clock() -> MovedClock:
+    return MovedClock()
+
+
+@pytest.fixture
+async def services(azurite: Azurite, clock: MovedClock) -> AsyncIterator[Services]:
+    built = build_services(settings_for(azurite.connection_string), clock)
+    yield built
+    await built.close()

@@ -1,0 +1,216 @@
+"""Promises of the principals' partitions, on Azurite."""
+
+import asyncio
+import secrets
+from dataclasses import replace
+
+import pytest
+
+from shared.adapters.tables.table import Table
+from shared.domain.account import AccountState, LastError
+from shared.domain.errors import InvalidInput, StaleWrite
+from shared.domain.event import Event, EventName
+from shared.domain.pending_account import wait_for_access
+from shared.domain.secret import Secret
+from shared.domain.tokens import TokenSet
+from shared.ports import Insert, Remove, Replace, Stored
+from shared.services import Services
+from tests.contract.records import APP, account, grant, principal
+
+
+async def test_a_grant_comes_back_as_it_was_written(services: Services) -> None:
+    who = principal()
+    written = replace(grant(who, services.clock()), last_error=LastError("blocked_by_policy", services.clock()))
+
+    await services.principals.commit(who.id, [Insert(written)])
+
+    stored = await services.principals.grant(who.id, APP)
+    assert stored is not None
+    assert written == stored.value
+
+
+async def test_what_was_never_written_is_none(services: Services) -> None:
+    assert None is await services.principals.grant(principal().id, APP)
+    assert None is await services.principals.account(principal().id, "nope")
+    assert None is await services.principals.pending(principal().id, "nope")
+
+
+async def test_secrets_lie_sealed_and_bound_to_their_row(services: Services) -> None:
+    who, other = principal(), principal()
+    await services.principals.commit(who.id, [Insert(grant(who, services.clock()))])
+    await services.principals.commit(other.id, [Insert(grant(other, services.clock()))])
+    raw = services.storage.get_table_client("Principals")
+    rows = [row async for row in raw.list_entities()]
+
+    assert not [row for row in rows if "refresh-token" in str(row) or "access-token" in str(row)]
+
+    mine, theirs = [row for row in rows if row["RowKey"].startswith("grant~") and _owner(row) in {who.id, other.id}]
+    await raw.upsert_entity({**mine, "refresh_token": theirs["refresh_token"]})
+    with pytest.raises(Exception, match="does not open"):
+        await services.principals.grant(_owner(mine), APP)
+
+
+def _owner(row: dict[str, str]) -> str:
+    import json  # noqa: PLC0415 - needed here only
+
+    found = json.loads(row["principal"])
+    return f"{found['tenant_id']}.{found['object_id']}"
+
+
+async def test_a_transaction_is_all_or_nothing(services: Services) -> None:
+    who = principal()
+    taken = account(who, services.clock())
+    await services.principals.commit(who.id, [Insert(taken)])
+
+    with pytest.raises(StaleWrite):
+        await services.principals.commit(who.id, [Insert(grant(who, services.clock())), Insert(taken)])
+
+    assert None is await services.principals.grant(who.id, APP)
+
+
+async def test_of_two_writers_one_wins_and_the_other_is_told(services: Services) -> None:
+    who = principal()
+    (version,) = await services.principals.commit(who.id, [Insert(grant(who, services.clock()))])
+    tries = [replace(grant(who, services.clock()), bindings=str(number)) for number in range(8)]
+
+    results = await asyncio.gather(
+        *(services.principals.commit(who.id, [Replace(one, version)]) for one in tries), return_exceptions=True
+    )
+
+    won = [number for number, result in enumerate(results) if not isinstance(result, BaseException)]
+    stored = await services.principals.grant(who.id, APP)
+    assert 7 == sum(isinstance(result, StaleWrite) for result in results)
+    assert stored is not None
+    assert [int(stored.value.bindings)] == won
+
+
+async def test_of_two_inserts_one_wins(services: Services) -> None:
+    who = principal()
+
+    results = await asyncio.gather(
+        *(services.principals.commit(who.id, [Insert(grant(who, services.clock()))]) for _ in range(6)),
+        return_exceptions=True,
+    )
+
+    assert 5 == sum(isinstance(result, StaleWrite) for result in results)
+
+
+async def test_removing_an_older_version_is_refused(services: Services) -> None:
+    who = principal()
+    first = grant(who, services.clock())
+    (version,) = await services.principals.commit(who.id, [Insert(first)])
+    await services.principals.commit(who.id, [Replace(first, version)])
+
+    with pytest.raises(StaleWrite):
+        await services.principals.commit(who.id, [Remove(first, version)])
+
+
+async def test_the_versions_of_a_commit_are_those_to_write_over_next(services: Services) -> None:
+    who = principal()
+    one, two = grant(who, services.clock()), account(who, services.clock())
+    versions = await services.principals.commit(who.id, [Insert(one), Insert(two)])
+
+    again = await services.principals.commit(who.id, [Replace(one, versions[0]), Replace(two, versions[1])])
+
+    assert 2 == len(set(again) - set(versions))
+
+
+async def test_a_partition_holds_everything_but_events(services: Services) -> None:
+    who, now = principal(), services.clock()
+    waiting = wait_for_access(
+        registration=secrets.token_hex(32),
+        principal=who,
+        app=APP,
+        tokens=TokenSet(Secret("r"), Secret("a"), now, ()),
+        kept=True,
+        reason="no_mailbox_access",
+        now=now,
+    )
+    held = account(who, now)
+    event = Event("0" * 12, who.id, EventName.ACCOUNT_ADDED, held.id, now)
+    await services.principals.commit(who.id, [Insert(grant(who, now)), Insert(held), Insert(waiting), Insert(event)])
+
+    partition = await services.principals.partition(who.id)
+
+    assert [APP] == list(partition.grants)
+    assert [held] == [stored.value for stored in partition.accounts.values()]
+    assert [waiting] == [stored.value for stored in partition.pending.values()]
+
+
+async def test_an_event_can_be_forgotten_twice(services: Services) -> None:
+    who = principal()
+    event = Event("f" * 12, who.id, EventName.ACCOUNT_ADDED, "a", services.clock())
+    await services.principals.commit(who.id, [Insert(event)])
+
+    await services.principals.forget_event(who.id, event.id)
+    await services.principals.forget_event(who.id, event.id)
+
+    raw = services.storage.get_table_client("Principals")
+    assert [] == [row async for row in raw.query_entities("RowKey eq @row", parameters={"row": f"event~{event.id}"})]
+
+
+async def test_cursors_lead_through_all_accounts_once(services: Services) -> None:
+    mark = secrets.token_hex(4)
+    for number in range(7):
+        who = principal()
+        state = AccountState.CONNECT_ERROR if number % 2 else AccountState.CONNECTED
+        held = replace(account(who, services.clock(), f"{mark}-{number}"), state=state)
+        await services.principals.commit(who.id, [Insert(held)])
+
+    seen: list[str] = []
+    cursor: str | None = None
+    while True:
+        step = [pair async for pair in _first(services, cursor, 3)]
+        seen += [account_id for _, account_id in step if account_id.startswith(mark)]
+        if not step:
+            break
+        cursor = step[-1][0]
+    troubled = [a.id async for _, a in services.principals.accounts("connectError", None) if a.id.startswith(mark)]
+
+    assert {f"{mark}-{number}" for number in range(7)} == set(seen)
+    assert 7 == len(seen)
+    assert 3 == len(troubled)
+
+
+async def _first(services: Services, cursor: str | None, count: int):  # type: ignore[no-untyped-def] # noqa: ANN202 - a generator of pairs
+    async for position, found in services.principals.accounts(None, cursor):
+        yield position, found.id
+        count -= 1
+        if not count:
+            return
+
+
+async def test_a_made_up_cursor_is_refused_by_name(services: Services) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        [pair async for pair in services.principals.accounts(None, "bm9wZQ==")]
+
+    assert ["cursor"] == list(refused.value.fields)
+
+
+async def test_ids_that_storage_forbids_in_keys_are_fine(services: Services) -> None:
+    who = principal()
+    for odd in ("a/b\\c#d?e", "x" * 256, "ü" * 256, "%41+b", "tab\tnul\x00", "~event~"):
+        held = account(who, services.clock(), odd)
+        await services.principals.commit(who.id, [Insert(held)])
+
+        stored = await services.principals.account(who.id, odd)
+
+        assert isinstance(stored, Stored)
+        assert held == stored.value
+
+
+async def test_account_ids_do_not_differ_by_case(services: Services) -> None:
+    who = principal()
+    await services.principals.commit(who.id, [Insert(account(who, services.clock(), "Shared"))])
+
+    with pytest.raises(StaleWrite):
+        await services.principals.commit(who.id, [Insert(account(who, services.clock(), "sHARED"))])
+
+
+async def test_a_table_that_is_not_there_reads_as_empty_and_is_made_by_the_first_write(services: Services) -> None:
+    table = Table("T" + secrets.token_hex(8), services.storage.get_table_client, services.sealer, services.entropy)
+    who = principal()
+
+    assert None is await table.read(type(who), "p", "")
+    await table.put({"PartitionKey": "p", "RowKey": "", "tenant_id": "t", "object_id": "o", "sign_in_name": "s"})
+    assert await table.read(type(who), "p", "") is not None

@@ -1,0 +1,113 @@
+"""Promises of the directory, the registrations and the agenda, on Azurite."""
+
+import asyncio
+import secrets
+from datetime import timedelta
+
+import pytest
+
+from shared.domain.errors import StaleWrite
+from shared.domain.registration import SignInAttempt
+from shared.domain.secret import Secret
+from shared.domain.work import Work, WorkKind
+from shared.ports import Claim, DirectoryEntry
+from shared.services import Services
+from tests.contract.records import registration
+
+
+async def test_one_of_many_claims_wins(services: Services) -> None:
+    name = secrets.token_hex(8)
+    claims = [Claim(f"p{number}", "app", "r", services.clock()) for number in range(8)]
+
+    results = await asyncio.gather(
+        *(services.directory.insert(DirectoryEntry(name, claim=claim)) for claim in claims), return_exceptions=True
+    )
+
+    assert 7 == sum(isinstance(result, StaleWrite) for result in results)
+    entry = await services.directory.get(name.upper())
+    assert entry is not None
+    assert entry.value.claim in claims
+
+
+async def test_a_directory_entry_is_replaced_only_as_it_was_read(services: Services) -> None:
+    name = secrets.token_hex(8)
+    first = await services.directory.insert(DirectoryEntry(name, "p", "app"))
+    second = await services.directory.replace(first, DirectoryEntry(name, "q", "app"))
+
+    with pytest.raises(StaleWrite):
+        await services.directory.replace(first, DirectoryEntry(name, "r", "app"))
+    with pytest.raises(StaleWrite):
+        await services.directory.remove(first)
+
+    await services.directory.remove(second)
+    assert None is await services.directory.get(name)
+
+
+async def test_a_registration_comes_back_as_it_was_written(services: Services) -> None:
+    asked = registration(services.clock())
+    await services.registrations.insert(asked)
+
+    stored = await services.registrations.get(asked.id)
+
+    assert stored is not None
+    assert asked == stored.value
+
+
+async def test_an_attempt_is_used_once_and_then_keeps_no_secret(services: Services) -> None:
+    asked = registration(services.clock())
+    attempt = SignInAttempt(secrets.token_hex(32), asked.id, "browser", services.clock(), Secret("the-verifier"))
+    await services.registrations.add_attempt(attempt)
+    stored = await services.registrations.attempt(asked.id, attempt.id)
+    assert stored is not None
+    assert attempt == stored.value
+
+    uses = await asyncio.gather(*(services.registrations.use_attempt(stored) for _ in range(4)), return_exceptions=True)
+
+    assert 3 == sum(isinstance(result, StaleWrite) for result in uses)
+    used = await services.registrations.attempt(asked.id, attempt.id)
+    assert used is not None
+    assert used.value.used
+    assert Secret("") == used.value.flow
+
+
+async def test_forgetting_a_registration_takes_its_attempts_along(services: Services) -> None:
+    asked = registration(services.clock())
+    await services.registrations.insert(asked)
+    attempt = SignInAttempt(secrets.token_hex(32), asked.id, "browser", services.clock(), Secret("x"))
+    await services.registrations.add_attempt(attempt)
+
+    await services.registrations.forget(asked.id)
+    await services.registrations.forget(asked.id)
+
+    assert None is await services.registrations.get(asked.id)
+    assert None is await services.registrations.attempt(asked.id, attempt.id)
+
+
+async def test_the_agenda_gives_what_is_due_oldest_first_and_nothing_else(services: Services) -> None:
+    owner, now = secrets.token_hex(16), services.clock()
+    works = [Work(WorkKind.REFRESH, now + timedelta(seconds=seconds), owner, "app") for seconds in (5, -60, -5, 60, -1)]
+    for work in works:
+        await services.agenda.add(work)
+        await services.agenda.add(work)
+
+    due = [work for shard in services.agenda.shards for work in await services.agenda.due(shard, now, None)]
+
+    mine = [work for work in due if work.owner == owner]
+    assert [works[1], works[2], works[4]] == mine
+    for work in works:
+        await services.agenda.remove(work)
+        await services.agenda.remove(work)
+
+
+async def test_pages_of_the_agenda_continue_behind_the_last_row(services: Services) -> None:
+    owner, now = secrets.token_hex(16), services.clock() - timedelta(days=400)
+    works = [Work(WorkKind.EVENT, now, owner, f"{number:04d}") for number in range(130)]
+    await asyncio.gather(*(services.agenda.add(work) for work in works))
+    (shard,) = [shard for shard in services.agenda.shards if await services.agenda.due(shard, now, None)]
+
+    first = await services.agenda.due(shard, now, None)
+    second = await services.agenda.due(shard, now, first[-1])
+
+    assert 100 == len(first)
+    assert 130 == len({work.item for work in (*first, *second)})
+    await asyncio.gather(*(services.agenda.remove(work) for work in works))

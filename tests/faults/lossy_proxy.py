@@ -1,0 +1,63 @@
+"""A proxy between the app and Azurite that loses answers after the write, as networks do."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+
+@dataclass
+class LossyProxy:
+    """Forwards bytes. While `losing` counts down, an answer is swallowed and its connection closed."""
+
+    upstream_port: int
+    losing: int = 0
+    lost: list[bytes] = field(default_factory=list)
+    refusing: bool = False
+    connections: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._handle(reader, writer))
+        self.connections.add(task)
+        task.add_done_callback(self.connections.discard)
+
+    async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.refusing:
+            writer.close()
+            return
+        up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self.upstream_port)
+        asked: list[bytes] = []
+        up = asyncio.create_task(self._forward(reader, up_writer, asked))
+        try:
+            while answer := await up_reader.read(65536):
+                if self.losing and asked and asked[-1].split(b" ", 1)[0] in {b"POST", b"PUT", b"PATCH"}:
+                    self.losing -= 1
+                    self.lost.append(asked[-1])
+                    break
+                writer.write(answer)
+                await writer.drain()
+        finally:
+            up.cancel()
+            writer.close()
+            up_writer.close()
+
+    async def _forward(self, reader: asyncio.StreamReader, up_writer: asyncio.StreamWriter, asked: list[bytes]) -> None:
+        while request := await reader.read(65536):
+            if request[:5].strip().isalpha():
+                asked.append(request.split(b"\r\n", 1)[0])
+            up_writer.write(request)
+            await up_writer.drain()
+
+
+@asynccontextmanager
+async def lossy_proxy(upstream_port: int) -> AsyncIterator[tuple[LossyProxy, int]]:
+    """A running proxy and its port."""
+    proxy = LossyProxy(upstream_port)
+    server = await asyncio.start_server(proxy.accept, "127.0.0.1", 0)
+    try:
+        yield proxy, server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for connection in proxy.connections:
+            connection.cancel()
+        await asyncio.gather(*proxy.connections, return_exceptions=True)
