@@ -75,14 +75,15 @@ def classify(answer: TokenError) -> Failure:
 def _row(answer: TokenError) -> tuple[Row, int | None]:
     if answer.status in {408, 429} or answer.status >= 500:  # noqa: PLR2004 - HTTP's own numbers
         return BY_ERROR["temporarily_unavailable"], None
-    by_error = BY_ERROR.get(answer.error)
-    if by_error is not None and by_error.kind is FailureKind.APP_FAULT:
+    by_error = BY_ERROR.get(answer.error, UNKNOWN)
+    if answer.error == "invalid_client":
+        # Whatever the number says, this is about the app and never about a person.
         return _refined(answer, by_error, {FailureKind.APP_FAULT, FailureKind.TRANSIENT})
     if answer.suberror in BY_SUBERROR:
         by_error = BY_SUBERROR[answer.suberror]
     elif answer.error == "invalid_grant":
         by_error = UNPROVEN
-    return _refined(answer, by_error or UNKNOWN, set(FailureKind))
+    return _refined(answer, by_error, set(FailureKind))
 
 
 def _refined(answer: TokenError, row: Row, allowed: set[FailureKind]) -> tuple[Row, int | None]:

@@ -1,0 +1,98 @@
+"""Promises of the settings."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from shared.settings import SettingsError, read_settings
+from tests.conftest import settings_for
+
+ROOT = Path(__file__).parents[2]
+GOOD = settings_for("UseDevelopmentStorage=true")
+
+
+def test_good_settings_are_read() -> None:
+    settings = read_settings(GOOD)
+
+    assert "https://login.microsoftonline.com" == settings.authority_host
+    assert 24 * 3600 == settings.link_lifetime.total_seconds()
+    assert ("https://graph.microsoft.com/Mail.ReadWrite.Shared",) == settings.oauth_app.scopes[:1]
+    assert frozenset({GOOD["MAILBIND_OAUTH_TENANT"]}) == settings.oauth_app.tenants
+
+
+def test_every_missing_setting_is_named_at_once() -> None:
+    with pytest.raises(SettingsError) as refused:
+        read_settings({})
+
+    assert {
+        "MAILBIND_TABLES",
+        "MAILBIND_BASE_URL",
+        "MAILBIND_ADMIN_TOKEN_SHA256",
+        "MAILBIND_SEALING_KEY",
+        "MAILBIND_OAUTH_APP_ID",
+        "MAILBIND_OAUTH_CLIENT_ID",
+        "MAILBIND_OAUTH_CLIENT_SECRET",
+        "MAILBIND_OAUTH_TENANT",
+    } == set(re.findall(r"(\w+) is missing", str(refused.value)))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MAILBIND_BASE_URL", "http://mailbind.example"),
+        ("MAILBIND_BASE_URL", "https://mailbind.example/path"),
+        ("MAILBIND_ADMIN_TOKEN_SHA256", "plain-token-value"),
+        ("MAILBIND_SEALING_KEY", "c2hvcnQtdmFsdWU="),
+        ("MAILBIND_SEALING_KEY", "not base64 value!"),
+        ("MAILBIND_OAUTH_APP_ID", "short-value"),
+        ("MAILBIND_OAUTH_CLIENT_ID", "no-guid-value"),
+        ("MAILBIND_OAUTH_CREDENTIAL_REUSE", "maybe-value"),
+        ("MAILBIND_ALLOWED_TENANTS", "no-guid-value"),
+        ("MAILBIND_REDIRECT_ORIGINS", "https://app.example/with/path-value"),
+        ("MAILBIND_AUTHORITY_HOST", "http://login-value.example"),
+        ("MAILBIND_GRAPH_ROOT", "graph-value.example"),
+        ("MAILBIND_LINK_HOURS", "0"),
+        ("MAILBIND_LINK_HOURS", "99999"),
+        ("MAILBIND_AGENDA_SHARDS", "many-value"),
+        ("MAILBIND_CA_FILE", "/no/such/file-value"),
+    ],
+)
+def test_a_wrong_setting_is_named_and_its_value_is_not_repeated(name: str, value: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        read_settings({**GOOD, name: value})
+
+    assert name in str(refused.value)
+    assert "value" not in str(refused.value)
+
+
+def test_an_empty_allow_list_of_origins_is_for_this_computer_only() -> None:
+    public = {**GOOD, "MAILBIND_BASE_URL": "https://mailbind.example"}
+
+    with pytest.raises(SettingsError, match="MAILBIND_REDIRECT_ORIGINS is missing"):
+        read_settings(public)
+    allowed = read_settings({**public, "MAILBIND_REDIRECT_ORIGINS": "https://App.example, https://b.example:8443"})
+    assert {"https://app.example", "https://b.example:8443"} == allowed.redirect_origins
+
+
+def test_organizations_need_a_list_of_tenants() -> None:
+    with pytest.raises(SettingsError, match="MAILBIND_ALLOWED_TENANTS is required"):
+        read_settings({**GOOD, "MAILBIND_OAUTH_TENANT": "organizations"})
+
+
+def test_the_example_names_every_setting_that_the_code_reads() -> None:
+    code = (ROOT / "shared/settings.py").read_text() + (ROOT / "shared/triggers/timers.py").read_text()
+    read = set(re.findall(r'"(MAILBIND_\w+|AZURE_CLIENT_ID)"', code)) | set(re.findall(r"%(\w+)%", code))
+    example = json.loads((ROOT / "local.settings.json.example").read_text())["Values"]
+    readme = (ROOT / "README.md").read_text()
+
+    assert not read - set(example) - {"AZURE_CLIENT_ID"}
+    assert not [name for name in read if name not in readme]
+
+
+def test_the_printed_settings_hold_no_secret() -> None:
+    printed = str(read_settings(GOOD))
+
+    assert GOOD["MAILBIND_SEALING_KEY"] not in printed
+    assert GOOD["MAILBIND_OAUTH_CLIENT_SECRET"] not in printed
