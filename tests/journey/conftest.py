@@ -1,0 +1,155 @@
+"""The whole system for journeys: the app on the local host, the tenant, and a caller's view of both."""
+
+import itertools
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Any
+
+import httpx
+import pytest
+from infra.local.environment import Environment, local_environment
+
+from shared.adapters.tables.agenda import REAP_SHARD
+from shared.bootstrap import build_services
+from shared.services import Services
+from tests.conftest import MovedClock
+from tests.journey.visitor import Page, Visitor
+
+# The tests say when time passes; the host's own timers would get in between.
+STILL = {"AzureWebJobs.refresh_grants.Disabled": "true", "AzureWebJobs.reap_registrations.Disabled": "true"}
+numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+    with local_environment(tmp_path_factory.mktemp("environment"), changes=STILL) as running:
+        yield running
+
+
+@dataclass
+class Tenant:
+    """The tenant's control endpoint."""
+
+    client: httpx.Client
+
+    def do(self, action: str, **body: Any) -> Any:
+        answer = self.client.post(action, json=body)
+        assert answer.is_success, answer.text
+        return answer.json() if answer.content else None
+
+    def events(self, what: str) -> list[dict[str, Any]]:
+        return [event for event in self.client.get("events").json()["events"] if event["what"] == what]
+
+
+@pytest.fixture
+def tenant(environment: Environment) -> Iterator[Tenant]:
+    ready = environment.tenant.ready
+    with httpx.Client(base_url=ready["controlUrl"] + "/", verify=trust(ready["caFile"]), timeout=30) as client:
+        control = Tenant(client)
+        yield control
+        control.do("reset")
+
+
+@pytest.fixture
+def api(environment: Environment) -> Iterator[httpx.Client]:
+    headers = {"Authorization": f"Bearer {environment.secrets.admin_token}"}
+    with httpx.Client(base_url=environment.base_url, headers=headers, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+def person(tenant: Tenant) -> Callable[..., str]:
+    """Somebody new in the tenant, with Full Access to support@ unless said otherwise."""
+
+    def make(*, access: bool = True) -> str:
+        name = f"person{next(numbers):04}@contoso.example"
+        tenant.do("person", create=int(name[6:10]))
+        tenant.do("access", person=name, mailbox="support@contoso.example", fullAccess=access)
+        return name
+
+    return make
+
+
+@pytest.fixture
+def visitor(environment: Environment) -> Iterator[Visitor]:
+    with Visitor(environment.tenant.ready["caFile"]) as browser:
+        yield browser
+
+
+@pytest.fixture
+def other_visitor(environment: Environment) -> Iterator[Visitor]:
+    with Visitor(environment.tenant.ready["caFile"]) as browser:
+        yield browser
+
+
+@pytest.fixture
+async def instance(environment: Environment, clock: MovedClock) -> AsyncIterator[Services]:
+    """Another instance of the app on the same storage, whose clock the test moves."""
+    built = build_services(environment.settings, clock)
+    yield built
+    await built.close()
+
+
+async def tick(instance: Services) -> int:
+    """What the timers do, on that instance."""
+    until = instance.clock() + timedelta(minutes=4)
+    return sum([await instance.work_agenda(shard, until) for shard in [*instance.agenda.shards, REAP_SHARD]])
+
+
+def ask(api: httpx.Client, **changes: Any) -> dict[str, Any]:
+    """Ask for a link to a shared mailbox; `None` leaves a field out."""
+    body = {
+        "account": f"account-{next(numbers)}",
+        "email": "support@contoso.example",
+        "delegated": True,
+        "redirectUrl": "https://myapp.example/done?x=1#frag",
+        **changes,
+    }
+    answer = api.post(
+        "/v1/authentication/form", json={name: value for name, value in body.items() if value is not None}
+    )
+    assert 200 == answer.status_code, answer.text
+    return {**answer.json(), "account": body["account"]}
+
+
+def bind(api: httpx.Client, visitor: Visitor, login: str, **changes: Any) -> str:
+    """A bound account's id."""
+    asked = ask(api, **changes)
+    page = visitor.follow(asked["url"], login)
+    assert 200 == page.status, page.text
+    return str(asked["account"])
+
+
+def status(api: httpx.Client, asked: dict[str, Any]) -> dict[str, Any]:
+    return dict(api.get(f"/v1/authentication/form/{asked['registration']}").json())
+
+
+def code_of(page: Page) -> str:
+    """The code that the page tells people to mention."""
+    return page.html.rpartition("mention: <strong>")[2].partition("<")[0]
+
+
+def graph_opens(environment: Environment, token: str, mailbox: str) -> bool:
+    """Whether Graph opens the mailbox for whoever holds this token."""
+    ready = environment.tenant.ready
+    answer = httpx.get(
+        f"{ready['url']}/v1.0/users/{mailbox}/mailFolders/inbox",
+        headers={"Authorization": f"Bearer {token}"},
+        verify=trust(ready["caFile"]),
+    )
+    return answer.status_code == HTTPStatus.OK
+
+
+async def principal_id(instance: Services, account: str) -> str:
+    """The id of whoever authorizes an account."""
+    found = await instance.find(account)
+    assert found is not None
+    return found.account.value.principal_id
+
+
+def trust(ca_file: str) -> ssl.SSLContext:
+    """Trust in the tenant's own authority."""
+    return ssl.create_default_context(cafile=ca_file)

@@ -1,0 +1,268 @@
+"""Promises of the journey: ask, sign in, prove, bind; and each refusal with nothing changed."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from infra.local.environment import Environment, local_environment
+
+from shared.services import Services
+from tests.journey.conftest import STILL, Tenant, ask, bind, code_of, graph_opens, principal_id, status
+from tests.journey.visitor import Visitor
+
+type NewPerson = Callable[..., str]
+
+
+def test_a_shared_mailbox_is_bound_and_its_token_opens_it(
+    api: httpx.Client, visitor: Visitor, environment: Environment, person: NewPerson
+) -> None:
+    who = person()
+    asked = ask(api, name="Shared Account")
+    assert "pending" == status(api, asked)["status"]
+
+    page = visitor.follow(asked["url"], who)
+
+    assert f"https://myapp.example/done?x=1&account={asked['account']}&state=new#frag" == page.refresh
+    assert ("completed", "new") == (status(api, asked)["status"], status(api, asked)["state"])
+    token = api.get(f"/v1/account/{asked['account']}/oauth-token").json()
+    assert (who, "support@contoso.example", True) == (token["user"], token["email"], token["cached"])
+    assert "AAABiCtT7XUAAAAF" == token["app"]
+    assert graph_opens(environment, token["accessToken"], "support@contoso.example")
+
+
+def test_a_shared_mailbox_is_named_after_itself_and_never_after_the_signer(
+    api: httpx.Client, visitor: Visitor, person: NewPerson
+) -> None:
+    account = bind(api, visitor, person())
+
+    assert "support@contoso.example" == api.get(f"/v1/account/{account}").json()["name"]
+
+
+def test_without_delegation_the_signers_own_mailbox_is_bound(
+    api: httpx.Client, visitor: Visitor, person: NewPerson
+) -> None:
+    who = person()
+
+    account = bind(api, visitor, who, email=None, delegated=None)
+
+    found = api.get(f"/v1/account/{account}").json()
+    assert (who, False) == (found["email"], found["delegated"])
+
+
+def test_an_account_without_an_id_gets_one(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
+    asked = ask(api, account=None)
+    page = visitor.follow(asked["url"], person())
+
+    made = page.back["account"]
+    assert 16 == len(made)
+    assert "connected" == api.get(f"/v1/account/{made}").json()["state"]
+
+
+def test_reauthorizing_keeps_the_mailbox_even_when_the_form_forgets_the_delegation(
+    api: httpx.Client, visitor: Visitor, person: NewPerson
+) -> None:
+    who = person()
+    account = bind(api, visitor, who)
+
+    page = visitor.follow(ask(api, account=account, email=None, delegated=None)["url"], who)
+
+    assert "existing" == page.back["state"]
+    found = api.get(f"/v1/account/{account}").json()
+    assert ("support@contoso.example", True) == (found["email"], found["delegated"])
+
+
+def test_somebody_else_cannot_take_an_account_over(
+    api: httpx.Client, visitor: Visitor, other_visitor: Visitor, person: NewPerson
+) -> None:
+    who, other = person(), person()
+    account = bind(api, visitor, who)
+
+    page = other_visitor.follow(ask(api, account=account)["url"], other)
+
+    assert (403, "wrong_principal") == (page.status, code_of(page))
+    assert who == api.get(f"/v1/account/{account}").json()["user"]
+
+
+async def test_somebody_else_can_when_the_form_allows_it_and_the_first_grant_goes(
+    api: httpx.Client, visitor: Visitor, other_visitor: Visitor, person: NewPerson, instance: Services
+) -> None:
+    who, other = person(), person()
+    account = bind(api, visitor, who)
+    before = await principal_id(instance, account)
+
+    page = other_visitor.follow(ask(api, account=account, allowPrincipalChange=True)["url"], other)
+
+    assert "existing" == page.back["state"]
+    assert other == api.get(f"/v1/account/{account}").json()["user"]
+    left = await instance.principals.partition(before)
+    assert not left.accounts
+    assert not left.grants
+    assert 1 == len(
+        [a for _, a in [pair async for pair in instance.principals.accounts(None, None)] if a.id == account]
+    )
+
+
+def test_one_person_authorizes_one_account(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
+    who = person()
+    first = bind(api, visitor, who)
+    second = ask(api)
+
+    page = visitor.follow(second["url"], who)
+
+    assert (403, "principal_in_use") == (page.status, code_of(page))
+    assert ("failed", "principal_in_use") == (status(api, second)["status"], status(api, second)["failure"]["code"])
+    assert 404 == api.get(f"/v1/account/{second['account']}").status_code
+    assert "connected" == api.get(f"/v1/account/{first}").json()["state"]
+    own = visitor.follow(ask(api, email=None, delegated=None)["url"], who)
+    assert "principal_in_use" == code_of(own)
+
+
+@pytest.fixture(scope="module")
+def reusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+    folder: Path = tmp_path_factory.mktemp("reusing")
+    with local_environment(folder, changes={**STILL, "MAILBIND_OAUTH_CREDENTIAL_REUSE": "true"}) as running:
+        yield running
+
+
+def test_credential_reuse_lets_one_grant_serve_many_accounts(reusing: Environment) -> None:
+    headers = {"Authorization": f"Bearer {reusing.secrets.admin_token}"}
+    with (
+        httpx.Client(base_url=reusing.base_url, headers=headers) as api,
+        Visitor(reusing.tenant.ready["caFile"]) as visitor,
+    ):
+        first = bind(api, visitor, "alice@contoso.example")
+        second = bind(api, visitor, "alice@contoso.example", email="Sales@contoso.example")
+        tokens = [api.get(f"/v1/account/{account}/oauth-token").json() for account in (first, second)]
+        assert tokens[0]["accessToken"] == tokens[1]["accessToken"]
+        assert ["support@contoso.example", "Sales@contoso.example"] == [token["email"] for token in tokens]
+
+        assert api.delete(f"/v1/account/{first}").json()["deleted"]
+
+        assert 404 == api.get(f"/v1/account/{first}/oauth-token").status_code
+        assert 200 == api.get(f"/v1/account/{second}/oauth-token").status_code
+
+
+def test_an_expected_person_is_insisted_on(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
+    who, other = person(), person()
+    asked = ask(api, expectedEmail=who.upper())
+
+    refused = visitor.follow(asked["url"], other)
+    assert "unexpected_person" == code_of(refused)
+
+    assert "new" == visitor.follow(asked["url"], who).back["state"]
+
+
+def test_ones_own_mailbox_is_no_shared_one_in_whatever_case(
+    api: httpx.Client, visitor: Visitor, person: NewPerson
+) -> None:
+    who = person()
+
+    page = visitor.follow(ask(api, email=who.title())["url"], who)
+
+    assert "own_mailbox" == code_of(page)
+
+
+def test_another_address_is_not_ones_own_mailbox(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
+    page = visitor.follow(ask(api, delegated=False)["url"], person())
+
+    assert "email_mismatch" == code_of(page)
+
+
+async def test_without_access_nothing_is_bound_nothing_is_kept_and_the_link_works_for_the_right_person(
+    api: httpx.Client, visitor: Visitor, other_visitor: Visitor, person: NewPerson, instance: Services, tenant: Tenant
+) -> None:
+    stranger, right = person(access=False), person()
+    asked = ask(api)
+
+    page = visitor.follow(asked["url"], stranger)
+
+    assert (403, "no_mailbox_access") == (page.status, code_of(page))
+    assert {"keep", "confirmation"} <= {name for form in page.forms for name in form.fields}
+    assert "no_mailbox_access" == page.back["error"]
+    assert asked["account"] == page.back["account"]
+    assert page.back["error_description"]
+    raw = instance.storage.get_table_client("Principals")
+    assert not [row async for row in raw.list_entities() if stranger in str(row)]
+    assert ("failed", "no_mailbox_access") == (status(api, asked)["status"], status(api, asked)["failure"]["code"])
+    assert "new" == other_visitor.follow(asked["url"], right).back["state"]
+
+
+def test_the_same_browser_may_try_again_with_another_account(
+    api: httpx.Client, visitor: Visitor, person: NewPerson
+) -> None:
+    stranger, right = person(access=False), person()
+    page = visitor.follow(ask(api)["url"], stranger)
+
+    again = visitor.sign_in(visitor.submit(page.form_with("confirmation")), right)
+
+    assert "new" == again.back["state"]
+
+
+def test_of_two_people_completing_one_link_at_once_exactly_one_wins(
+    api: httpx.Client, environment: Environment, person: NewPerson
+) -> None:
+    for _ in range(4):
+        asked = ask(api)
+        people = [person() for _ in range(3)]
+
+        def follow(who: str, link: str = asked["url"]) -> str:
+            with Visitor(environment.tenant.ready["caFile"]) as browser:
+                page = browser.follow(link, who)
+                return "bound" if page.refresh else code_of(page)
+
+        with ThreadPoolExecutor(3) as pool:
+            ends = list(pool.map(follow, people))
+
+        assert 1 == ends.count("bound"), ends
+        assert {"bound", "link_used"} >= set(ends) - {"account_busy"}, ends
+        winner = people[ends.index("bound")]
+        assert winner == api.get(f"/v1/account/{asked['account']}").json()["user"]
+        assert "completed" == status(api, asked)["status"]
+
+
+def test_a_link_works_once(api: httpx.Client, visitor: Visitor, other_visitor: Visitor, person: NewPerson) -> None:
+    asked = ask(api)
+    visitor.follow(asked["url"], person())
+
+    page = other_visitor.open(asked["url"])
+
+    assert (410, "link_used") == (page.status, code_of(page))
+    assert not page.forms
+
+
+def test_a_link_that_never_was_leads_nowhere(api: httpx.Client, visitor: Visitor, environment: Environment) -> None:
+    for ticket in ("", "x", "A" * 43, ask(api)["registration"]):
+        page = visitor.open(f"{environment.base_url}/accounts/new?ticket={ticket}")
+
+        assert (404, "link_unknown") == (page.status, code_of(page))
+
+
+def test_a_link_says_nothing_readable(api: httpx.Client) -> None:
+    asked = ask(api, account="the-account", name="The Name")
+
+    assert asked["url"].rpartition("?")[2].startswith("ticket=")
+    assert asked["registration"] not in asked["url"]
+    assert 43 == len(asked["url"].rpartition("=")[2])
+
+
+def test_opening_is_noticed_and_may_happen_often(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
+    asked = ask(api)
+    for _ in range(3):
+        assert 200 == visitor.open(asked["url"]).status
+
+    assert "opened" == status(api, asked)["status"]
+    assert "new" == visitor.follow(asked["url"], person()).back["state"]
+
+
+def test_the_login_hint_is_the_expected_person_and_never_the_shared_mailbox(
+    api: httpx.Client, visitor: Visitor, tenant: Tenant, person: NewPerson
+) -> None:
+    who = person()
+    visitor.go_to_microsoft(ask(api)["url"])
+    visitor.go_to_microsoft(ask(api, expectedEmail=who)["url"])
+
+    shown = tenant.events("authorize shown")[-2:]
+    assert [None, who] == [event.get("login_hint") for event in shown]
+    assert ["select_account"] * 2 == [event["prompt"] for event in shown]
