@@ -1,0 +1,256 @@
+"""Promises of the way back from Entra: what does not belong here changes nothing."""
+
+from collections.abc import Callable
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+from infra.local.environment import Environment
+
+from shared.domain.keys import fingerprint
+from shared.domain.secret import Secret
+from shared.services import Services
+from shared.usecases.open_link import DeadLink
+from tests.conftest import MovedClock
+from tests.journey.conftest import Tenant, ask, code_of, status
+from tests.journey.visitor import Form, Page, Visitor
+
+type NewPerson = Callable[..., str]
+
+
+def to_the_callback(visitor: Visitor, link: str, who: str) -> Form:
+    """The form with which Entra sends the browser back, not yet sent."""
+    return visitor.submit(visitor.go_to_microsoft(link).forms[0], login=who).forms[0]
+
+
+def test_a_callback_without_the_cookie_or_from_another_browser_is_refused(
+    api: httpx.Client, visitor: Visitor, other_visitor: Visitor, person: NewPerson
+) -> None:
+    asked = ask(api)
+    form = to_the_callback(visitor, asked["url"], person())
+
+    without = other_visitor.submit(form)
+    other_visitor.open(asked["url"])
+    with_another = other_visitor.submit(form)
+
+    assert [(400, "browser_mismatch")] * 2 == [(page.status, code_of(page)) for page in (without, with_another)]
+    assert "opened" == status(api, asked)["status"]
+    assert "new" == visitor.submit(form).back["state"]
+
+
+def test_a_state_works_once(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
+    asked = ask(api)
+    form = to_the_callback(visitor, asked["url"], person(access=False))
+    assert "no_mailbox_access" == code_of(visitor.submit(form))
+
+    again = visitor.submit(form)
+
+    assert (400, "sign_in_unknown") == (again.status, code_of(again))
+    assert "no_mailbox_access" == status(api, asked)["failure"]["code"]
+
+
+def test_after_success_the_same_callback_says_that_the_link_is_used(
+    api: httpx.Client, visitor: Visitor, person: NewPerson
+) -> None:
+    form = to_the_callback(visitor, ask(api)["url"], person())
+    assert "new" == visitor.submit(form).back["state"]
+
+    assert "link_used" == code_of(visitor.submit(form))
+
+
+@pytest.mark.parametrize("state", ["", "x", "a.b", "0" * 64 + "." + "A" * 43])
+def test_a_made_up_state_is_refused(visitor: Visitor, environment: Environment, state: str) -> None:
+    page = visitor.submit(Form(f"{environment.base_url}/oauth", {"state": state, "code": "made-up"}))
+
+    assert (400, "sign_in_unknown") == (page.status, code_of(page))
+
+
+def test_a_changed_state_is_refused(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
+    form = to_the_callback(visitor, ask(api)["url"], person())
+    state = form.fields["state"]
+
+    page = visitor.submit(Form(form.action, {**form.fields, "state": state[:-1] + ("A" if state[-1] != "A" else "B")}))
+
+    assert "sign_in_unknown" == code_of(page)
+
+
+def test_a_code_in_the_address_is_not_redeemed(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
+    asked = ask(api)
+    form = to_the_callback(visitor, asked["url"], person())
+
+    page = Page(visitor.request("GET", str(httpx.URL(form.action, params=form.fields))))
+
+    assert "sign_in_unknown" == code_of(page)
+    assert "completed" != status(api, asked)["status"]
+
+
+def test_a_code_of_another_sign_in_is_refused(
+    api: httpx.Client, visitor: Visitor, other_visitor: Visitor, person: NewPerson
+) -> None:
+    victim = to_the_callback(visitor, ask(api)["url"], person())
+    attacker = to_the_callback(other_visitor, ask(api)["url"], person())
+
+    page = other_visitor.submit(Form(attacker.action, {**attacker.fields, "code": victim.fields["code"]}))
+
+    assert page.status in {400, 403}
+    assert None is page.refresh
+
+
+@pytest.mark.parametrize(
+    ("expected", "claims"),
+    [
+        ("id_token_invalid", {"aud": "5f0c1d9e-0000-4000-8000-0000000000c1"}),
+        ("id_token_invalid", {"iss": "https://login.elsewhere.example/tenant/v2.0"}),
+        ("id_token_invalid", {"exp": 1}),
+        ("id_token_invalid", {"nonce": "somebody-elses"}),
+        ("id_token_invalid", {"oid": "not-a-guid"}),
+        ("id_token_invalid", {"oid": None}),
+        ("id_token_invalid", {"tid": "9188040d-6c67-4c5b-b112-36a304b66dad"}),
+    ],
+)
+def test_an_id_token_that_is_not_for_us_is_refused(
+    api: httpx.Client, visitor: Visitor, tenant: Tenant, person: NewPerson, expected: str, claims: dict[str, object]
+) -> None:
+    asked, who = ask(api), person()
+    tenant.do("id-token", claims=claims, times=1)
+
+    page = visitor.follow(asked["url"], who)
+
+    assert (403, expected) == (page.status, code_of(page))
+    assert 404 == api.get(f"/v1/account/{asked['account']}").status_code
+
+
+def test_people_of_other_tenants_are_refused_even_with_a_sound_token(
+    api: httpx.Client, visitor: Visitor, tenant: Tenant, environment: Environment, person: NewPerson
+) -> None:
+    foreign = "9188040d-6c67-4c5b-b112-36a304b66dad"
+    asked, who = ask(api), person()
+    tenant.do("id-token", claims={"tid": foreign, "iss": f"{environment.tenant.ready['url']}/{foreign}/v2.0"}, times=1)
+
+    assert "tenant_not_allowed" == code_of(visitor.follow(asked["url"], who))
+
+
+def test_cancelling_is_no_failure_of_the_link(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
+    asked = ask(api)
+    page = visitor.submit(visitor.submit(visitor.go_to_microsoft(asked["url"]).forms[0], cancel="yes").forms[0])
+
+    assert ("access_denied", "access_denied") == (code_of(page), page.back["error"])
+    assert "new" == visitor.sign_in(visitor.submit(page.form_with("confirmation")), person()).back["state"]
+
+
+def test_declining_consent_is_told_apart_from_cancelling(
+    api: httpx.Client, visitor: Visitor, tenant: Tenant, person: NewPerson
+) -> None:
+    who = person()
+    tenant.do("person", upn=who, consented=False)
+    picker = visitor.go_to_microsoft(ask(api)["url"])
+
+    page = visitor.submit(
+        visitor.submit(visitor.submit(picker.forms[0], login=who).forms[0], consent="decline").forms[0]
+    )
+
+    assert "needs_consent" == code_of(page)
+
+
+def test_where_only_administrators_consent_the_page_links_to_their_consent(
+    api: httpx.Client, visitor: Visitor, tenant: Tenant, person: NewPerson
+) -> None:
+    who, asked = person(), ask(api)
+    tenant.do("person", upn=who, consented=False, adminConsentRequired=True)
+    picker = visitor.go_to_microsoft(asked["url"])
+    approval = visitor.submit(picker.forms[0], login=who)
+
+    page = visitor.submit(visitor.submit(approval.forms[0], consent="return").forms[0])
+
+    assert "needs_admin_consent" == code_of(page)
+    (consent,) = [link for link in page.links if "adminconsent" in link]
+    assert "accept" in visitor.open(consent).forms[0].buttons
+    landed = visitor.submit(visitor.open(consent).forms[0], consent="accept")
+    assert (200, True) == (landed.status, "Consent was given" in landed.text)
+    assert "new" == visitor.follow(asked["url"], who).back["state"]
+
+
+@pytest.mark.parametrize("mode", ["503", "html", "reset"])
+def test_when_entra_is_down_the_page_says_so_and_it_can_be_tried_again(
+    api: httpx.Client, visitor: Visitor, tenant: Tenant, person: NewPerson, mode: str
+) -> None:
+    who, asked = person(), ask(api)
+    form = to_the_callback(visitor, asked["url"], who)
+    tenant.do("outage", endpoint="token", mode=mode)
+
+    page = visitor.submit(form)
+
+    assert (503, "entra_unavailable") == (page.status, code_of(page))
+    assert 404 == api.get(f"/v1/account/{asked['account']}").status_code
+    tenant.do("outage", endpoint="token", mode="none")
+    assert "new" == visitor.sign_in(visitor.submit(page.form_with("confirmation")), who).back["state"]
+
+
+def test_a_wrong_client_secret_is_our_fault_and_not_the_persons(
+    api: httpx.Client, visitor: Visitor, tenant: Tenant, person: NewPerson
+) -> None:
+    form = to_the_callback(visitor, ask(api)["url"], person())
+    tenant.do("fail", endpoint="token", failure="7000222", times=1)
+
+    page = visitor.submit(form)
+
+    assert "app_credential" == code_of(page)
+    assert "not about you" in page.text
+
+
+def test_continue_needs_the_page_that_this_browser_was_shown(
+    api: httpx.Client, visitor: Visitor, other_visitor: Visitor
+) -> None:
+    asked, other = ask(api), ask(api)
+    form = visitor.open(asked["url"]).form_with("confirmation")
+    other_visitor.open(asked["url"])
+
+    stolen = other_visitor.submit(form)
+    swapped = visitor.submit(Form(form.action, {**form.fields, "registration": other["registration"]}))
+    empty = visitor.submit(Form(form.action, {}))
+
+    assert ["browser_mismatch"] * 3 == [code_of(page) for page in (stolen, swapped, empty)]
+
+
+async def test_a_link_expires(api: httpx.Client, instance: Services, clock: MovedClock) -> None:
+    asked = ask(api)
+    ticket = Secret(parse_qs(urlsplit(asked["url"]).query)["ticket"][0])
+    clock.forward(hours=23, minutes=59)
+    assert not isinstance(await instance.open_link(ticket, None), DeadLink)
+
+    clock.forward(minutes=2)
+
+    dead = await instance.open_link(ticket, None)
+    assert isinstance(dead, DeadLink)
+    assert "link_expired" == dead.code
+    stored = await instance.registrations.get(fingerprint(ticket))
+    assert stored is not None
+    assert "expired" == stored.value.status(clock())
+
+
+def test_pages_are_private_and_run_no_scripts(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
+    asked = ask(api)
+    pages = [
+        visitor.open(asked["url"]),
+        visitor.follow(asked["url"], person(access=False)),
+        visitor.follow(asked["url"], person()),
+    ]
+
+    for page in pages:
+        assert "no-store" == page.headers["cache-control"]
+        assert "no-referrer" == page.headers["referrer-policy"]
+        policy = page.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "<script" not in page.html
+        assert '<html lang="en">' in page.html
+        assert 1 == page.html.count("<h1>")
+    nonces = {page.headers["content-security-policy"].partition("nonce-")[2].partition("'")[0] for page in pages}
+    assert len(pages) == len(nonces)
+
+
+def test_what_callers_write_is_shown_as_text(api: httpx.Client, visitor: Visitor) -> None:
+    page = visitor.open(ask(api, name="<script>alert(1)</script>")["url"])
+
+    assert "<script>alert" not in page.html
+    assert "&lt;script&gt;" in page.html

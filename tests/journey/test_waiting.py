@@ -1,0 +1,154 @@
+"""Promises of patience: Exchange that has not noticed yet, and Graph that does not answer."""
+
+from collections.abc import Callable
+
+import httpx
+from infra.local.environment import Environment
+
+from shared.services import Services
+from tests.conftest import MovedClock
+from tests.journey.conftest import Tenant, ask, code_of, status, tick
+from tests.journey.visitor import Page, Visitor
+
+type NewPerson = Callable[..., str]
+
+
+def keep_checking(visitor: Visitor, page: Page) -> Page:
+    return visitor.submit(page.form_with("keep"))
+
+
+async def test_keep_checking_binds_without_a_second_sign_in_once_access_is_given(
+    api: httpx.Client,
+    visitor: Visitor,
+    tenant: Tenant,
+    person: NewPerson,
+    instance: Services,
+    clock: MovedClock,
+    environment: Environment,
+) -> None:
+    who, asked = person(access=False), ask(api)
+    page = keep_checking(visitor, visitor.follow(asked["url"], who))
+    assert (202, "waitingForAccess") == (page.status, status(api, asked)["status"])
+    assert "waitingForAccess" == page.back["state"]
+    clock.forward(minutes=6)
+    await tick(instance)
+    assert "waitingForAccess" == status(api, asked)["status"]
+
+    tenant.do("access", person=who, mailbox="support@contoso.example", fullAccess=True)
+    clock.forward(minutes=6)
+    await tick(instance)
+
+    assert ("completed", "new") == (status(api, asked)["status"], status(api, asked)["state"])
+    assert who == api.get(f"/v1/account/{asked['account']}/oauth-token").json()["user"]
+    found = await instance.find(asked["account"])
+    assert found is not None
+    assert not (await instance.principals.partition(found.account.value.principal_id)).pending
+
+
+async def test_after_a_day_without_access_the_grant_is_deleted(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, clock: MovedClock
+) -> None:
+    who, asked = person(access=False), ask(api)
+    keep_checking(visitor, visitor.follow(asked["url"], who))
+    raw = instance.storage.get_table_client("Principals")
+    assert 1 == len([row async for row in raw.list_entities() if who in str(row)])
+
+    for _ in range(2):
+        clock.forward(hours=12, minutes=10)
+        await tick(instance)
+
+    assert ("failed", "no_mailbox_access") == (status(api, asked)["status"], status(api, asked)["failure"]["code"])
+    assert [] == [row async for row in raw.list_entities() if who in str(row)]
+
+
+def test_an_offer_to_keep_checking_is_for_one_browser_only(
+    api: httpx.Client, visitor: Visitor, other_visitor: Visitor, person: NewPerson
+) -> None:
+    asked = ask(api)
+    page = visitor.follow(asked["url"], person(access=False))
+    other_visitor.open(asked["url"])
+
+    stolen = keep_checking(other_visitor, page)
+
+    assert "sign_in_unknown" == code_of(stolen)
+    assert "waitingForAccess" != status(api, asked)["status"]
+
+
+def test_what_the_offer_carries_cannot_be_read(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
+    who = person(access=False)
+    page = visitor.follow(ask(api)["url"], who)
+
+    assert who not in page.form_with("keep").fields["keep"]
+    assert page.form_with("keep").fields["keep"].startswith("v1.")
+
+
+async def test_a_graph_outage_costs_nobody_a_second_sign_in(
+    api: httpx.Client, visitor: Visitor, tenant: Tenant, person: NewPerson, instance: Services, clock: MovedClock
+) -> None:
+    asked, who = ask(api), person()
+    tenant.do("outage", endpoint="graph", mode="503")
+
+    page = visitor.follow(asked["url"], who)
+
+    assert (202, "waitingForAccess") == (page.status, status(api, asked)["status"])
+    assert 404 == api.get(f"/v1/account/{asked['account']}").status_code
+    for _ in range(3):
+        clock.forward(minutes=2)
+        await tick(instance)
+    assert "graph_unavailable" == status(api, asked)["failure"]["code"]
+    tenant.do("outage", endpoint="graph", mode="none")
+    clock.forward(minutes=2)
+    await tick(instance)
+    assert "completed" == status(api, asked)["status"]
+
+
+async def test_an_outage_is_waited_out_for_an_hour(
+    api: httpx.Client, visitor: Visitor, tenant: Tenant, person: NewPerson, instance: Services, clock: MovedClock
+) -> None:
+    asked, who = ask(api), person()
+    tenant.do("outage", endpoint="graph", mode="503")
+    visitor.follow(asked["url"], who)
+
+    clock.forward(minutes=61)
+    await tick(instance)
+
+    assert ("failed", "graph_unavailable") == (status(api, asked)["status"], status(api, asked)["failure"]["code"])
+    tenant.do("outage", endpoint="graph", mode="none")
+    assert "new" == visitor.follow(asked["url"], who).back["state"]
+
+
+async def test_no_access_after_the_outage_ends_the_waiting_that_nobody_asked_for(
+    api: httpx.Client, visitor: Visitor, tenant: Tenant, person: NewPerson, instance: Services, clock: MovedClock
+) -> None:
+    asked, who = ask(api), person(access=False)
+    tenant.do("outage", endpoint="graph", mode="503")
+    visitor.follow(asked["url"], who)
+    tenant.do("outage", endpoint="graph", mode="none")
+
+    clock.forward(minutes=2)
+    await tick(instance)
+
+    assert ("failed", "no_mailbox_access") == (status(api, asked)["status"], status(api, asked)["failure"]["code"])
+
+
+async def test_whoever_has_access_may_overtake_somebody_who_waits(
+    api: httpx.Client,
+    visitor: Visitor,
+    other_visitor: Visitor,
+    tenant: Tenant,
+    person: NewPerson,
+    instance: Services,
+    clock: MovedClock,
+) -> None:
+    waiting, right, asked = person(access=False), person(), ask(api)
+    keep_checking(visitor, visitor.follow(asked["url"], waiting))
+
+    assert "still checking" in other_visitor.open(asked["url"]).text
+    assert "new" == other_visitor.follow(asked["url"], right).back["state"]
+
+    tenant.do("access", person=waiting, mailbox="support@contoso.example", fullAccess=True)
+    clock.forward(minutes=6)
+    await tick(instance)
+    assert right == api.get(f"/v1/account/{asked['account']}").json()["user"]
+    raw = instance.storage.get_table_client("Principals")
+    assert [] == [row async for row in raw.list_entities() if waiting in str(row)]
