@@ -113,7 +113,7 @@ class HandOut:
         name = (grant.principal.id, grant.app)
         task = self._refreshing.get(name)
         if task is None:
-            task = asyncio.create_task(self.refresh(stored, hand_out=True))
+            task = asyncio.create_task(self._refresh(*name))
             self._refreshing[name] = task
             task.add_done_callback(lambda _: self._refreshing.pop(name, None))
         refreshed = await asyncio.shield(task)
@@ -122,6 +122,13 @@ class HandOut:
         if refreshed.failure is not None:
             raise _failed(refreshed.failure, refreshed.grant.value)
         return refreshed.grant
+
+    async def _refresh(self, principal_id: str, app: str) -> Refreshed | None:
+        """Read again first: a caller may have looked just before somebody else's refresh came to its end."""
+        stored = await self.principals.grant(principal_id, app)
+        if stored is None or stored.value.good_at(self.clock()):
+            return stored and Refreshed(stored)
+        return await self.refresh(stored, hand_out=True)
 
     async def _mark(self, stored: Stored[DelegatedGrant]) -> None:
         grant = stored.value

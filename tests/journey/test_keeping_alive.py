@@ -1,0 +1,295 @@
+"""Promises of keeping grants alive, and of handing tokens out whatever Microsoft does."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from infra.local.environment import Environment
+
+from shared.domain.errors import NotAuthorized, NotFound, Unavailable
+from shared.domain.grant import DelegatedGrant
+from shared.ports import Stored
+from shared.services import Services
+from tests.conftest import MovedClock
+from tests.journey.conftest import Tenant, ask, bind, graph_opens, principal_id, tick
+from tests.journey.visitor import Visitor
+
+type NewPerson = Callable[..., str]
+
+
+async def grant_of(instance: Services, account: str) -> Stored[DelegatedGrant]:
+    stored = await instance.principals.grant(await principal_id(instance, account), "AAABiCtT7XUAAAAF")
+    assert stored is not None
+    return stored
+
+
+async def events_of(instance: Services, account: str) -> list[str]:
+    raw = instance.storage.get_table_client("Principals")
+    found = raw.query_entities("RowKey ge 'event~' and account eq @of", parameters={"of": account})
+    return [row["name"] async for row in found]
+
+
+def state_of(api: httpx.Client, account: str) -> tuple[str, str | None]:
+    found = api.get(f"/v1/account/{account}").json()
+    return found["state"], (found["lastError"] or {}).get("code")
+
+
+async def test_a_hot_token_is_renewed_ahead_so_that_nobody_waits(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, clock: MovedClock
+) -> None:
+    account = bind(api, visitor, person())
+    first = await instance.hand_out(account)
+
+    clock.forward(minutes=66)
+    await tick(instance)
+
+    second = await instance.hand_out(account)
+    assert second.cached
+    assert first.access_token != second.access_token
+    assert second.expires > first.expires
+
+
+async def test_an_idle_grant_is_left_alone_for_days_and_kept_alive_within_a_week(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, clock: MovedClock
+) -> None:
+    account = bind(api, visitor, person())
+    before = await grant_of(instance, account)
+
+    clock.forward(days=6)
+    await tick(instance)
+    assert before.value.refreshed == (await grant_of(instance, account)).value.refreshed
+
+    clock.forward(days=1, minutes=1)
+    await tick(instance)
+    after = await grant_of(instance, account)
+    assert after.value.refreshed > before.value.refreshed
+    assert after.value.refresh_token != before.value.refresh_token
+
+
+async def test_every_grant_has_the_agendas_row_that_it_waits_for(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, clock: MovedClock
+) -> None:
+    account = bind(api, visitor, person())
+    for _ in range(3):
+        await instance.hand_out(account)
+        clock.forward(minutes=70)
+        await tick(instance)
+        grant = (await grant_of(instance, account)).value
+
+        assert grant.due is not None
+        later = [row for shard in instance.agenda.shards for row in await instance.agenda.due(shard, grant.due, None)]
+        assert grant.due in [row.due for row in later if row.owner == grant.principal.id]
+
+
+async def test_a_hand_out_is_noted_once_and_not_every_time(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services
+) -> None:
+    account = bind(api, visitor, person())
+    await instance.hand_out(account)
+    noted = await grant_of(instance, account)
+
+    for _ in range(5):
+        await instance.hand_out(account)
+
+    assert noted.value.handed_out is not None
+    assert noted.version == (await grant_of(instance, account)).version
+
+
+async def test_many_callers_of_an_expired_token_cost_one_refresh(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, clock: MovedClock, tenant: Tenant
+) -> None:
+    who = person()
+    account = bind(api, visitor, who)
+    clock.forward(hours=3)
+
+    tokens = await asyncio.gather(*(instance.hand_out(account) for _ in range(20)))
+
+    assert 1 == len({token.access_token for token in tokens})
+    assert 1 == len([event for event in tenant.events("refreshed") if event.get("person") == who])
+
+
+async def test_two_instances_refreshing_at_once_leave_one_sound_grant(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, environment: Environment
+) -> None:
+    account = bind(api, visitor, person())
+    stored = await grant_of(instance, account)
+
+    results = await asyncio.gather(*(instance.refresh_grant(stored) for _ in range(5)))
+
+    assert all(result is not None and result.failure is None for result in results)
+    token = await instance.hand_out(account)
+    assert graph_opens(environment, token.access_token.reveal(), "support@contoso.example")
+
+
+FAILURES = [
+    ("50173", "authenticationError", "needs_sign_in"),
+    ("700082", "authenticationError", "needs_sign_in"),
+    ("50076", "authenticationError", "needs_sign_in"),
+    ("65001", "authenticationError", "needs_consent"),
+    ("53003", "connectError", "blocked_by_policy"),
+    ("50057", "connectError", "person_gone"),
+    ("7000222", "connected", None),
+    ("700016", "connected", None),
+    ("50196", "connected", None),
+    ("90033", "connected", None),
+    ("http-503", "connected", None),
+    ("http-429", "connected", None),
+]
+
+
+@pytest.mark.parametrize(("failure", "state", "code"), FAILURES)
+async def test_a_failure_lands_where_it_belongs(
+    api: httpx.Client,
+    visitor: Visitor,
+    person: NewPerson,
+    instance: Services,
+    clock: MovedClock,
+    tenant: Tenant,
+    failure: str,
+    state: str,
+    code: str | None,
+) -> None:
+    who = person()
+    account = bind(api, visitor, who)
+    await instance.hand_out(account)
+    tenant.do("fail", endpoint="token", failure=failure, times=1, person=who, grant="refresh_token")
+
+    clock.forward(minutes=66)
+    await tick(instance)
+
+    assert (state, code) == state_of(api, account)
+    grant = (await grant_of(instance, account)).value
+    assert 1 == grant.failures
+    assert (state == "authenticationError") == (grant.due is None)
+    told = [name for name in await events_of(instance, account) if name in {"authenticationError", "connectError"}]
+    assert ([state] if code else []) == told
+
+
+async def test_a_failed_refresh_does_not_keep_a_good_token_from_anybody(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, clock: MovedClock, tenant: Tenant
+) -> None:
+    account = bind(api, visitor, person())
+    await instance.hand_out(account)
+    tenant.do("outage", endpoint="token", mode="503")
+    clock.forward(minutes=66)
+    await tick(instance)
+
+    served = await instance.hand_out(account)
+    assert served.cached
+
+    clock.forward(minutes=10)
+    with pytest.raises(Unavailable) as unavailable:
+        await instance.hand_out(account)
+    assert "entra_unavailable" == unavailable.value.code
+    tenant.do("outage", endpoint="token", mode="none")
+    assert not (await instance.hand_out(account)).cached
+    assert ("connected", None) == state_of(api, account)
+
+
+async def test_a_revoked_sign_in_is_repaired_by_a_new_link_that_carries_the_claims(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, clock: MovedClock, tenant: Tenant
+) -> None:
+    who = person()
+    account = bind(api, visitor, who)
+    tenant.do("fail", endpoint="token", failure="50076", times=1, person=who)
+    clock.forward(hours=2)
+    with pytest.raises(NotAuthorized) as refused:
+        await instance.hand_out(account)
+    assert "needs_sign_in" == refused.value.code
+    with pytest.raises(NotAuthorized):
+        await instance.hand_out(account)
+    claims = (await grant_of(instance, account)).value.claims
+    assert claims
+
+    page = visitor.follow(ask(api, account=account)["url"], who)
+
+    assert "existing" == page.back["state"]
+    shown = tenant.events("authorize shown")[-1]
+    assert (who, True) == (shown["login_hint"], bool(shown.get("claims")))
+    assert ("connected", None) == state_of(api, account)
+    assert "authenticationSuccess" in await events_of(instance, account)
+    assert 200 == api.get(f"/v1/account/{account}/oauth-token").status_code
+
+
+async def test_a_person_revoking_their_sign_ins_is_noticed(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant
+) -> None:
+    who = person()
+    account = bind(api, visitor, who)
+    tenant.do("revoke", person=who)
+
+    answer = api.put(f"/v1/account/{account}/reconnect", json={"reconnect": True}).json()
+
+    assert ("authenticationError", "needs_sign_in") == (answer["state"], answer["lastError"]["code"])
+    assert answer["lastError"]["action"]
+
+
+async def test_an_invalid_grant_of_no_known_kind_is_confirmed_three_times(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, clock: MovedClock, tenant: Tenant
+) -> None:
+    who = person()
+    account = bind(api, visitor, who)
+    clock.forward(hours=2)
+    states = []
+    for _ in range(3):
+        tenant.do("fail", endpoint="token", failure="54005", times=1, person=who)
+        await instance.refresh_grant(await grant_of(instance, account))
+        states.append(state_of(api, account)[0])
+
+    assert ["connected", "connected", "authenticationError"] == states
+
+
+async def test_lost_access_is_found_by_the_weekly_probe_and_found_again_within_a_day(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, clock: MovedClock, tenant: Tenant
+) -> None:
+    who = person()
+    account = bind(api, visitor, who)
+    tenant.do("access", person=who, mailbox="support@contoso.example", fullAccess=False)
+    clock.forward(days=7, minutes=1)
+    await tick(instance)
+    assert ("connectError", "no_mailbox_access") == state_of(api, account)
+
+    tenant.do("access", person=who, mailbox="support@contoso.example", fullAccess=True)
+    clock.forward(days=1, minutes=1)
+    await tick(instance)
+
+    assert ("connected", None) == state_of(api, account)
+    assert {"connectError", "connectSuccess"} <= set(await events_of(instance, account))
+
+
+async def test_removing_an_account_ends_its_grant_and_its_id_is_free(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services
+) -> None:
+    who = person()
+    account = bind(api, visitor, who)
+    assert (await instance.hand_out(account)).cached
+    principal = await principal_id(instance, account)
+
+    assert {"account": account, "deleted": True} == api.delete(f"/v1/account/{account}").json()
+
+    assert not (await instance.principals.partition(principal)).grants
+    with pytest.raises(NotFound):
+        await instance.hand_out(account)
+    assert 404 == api.delete(f"/v1/account/{account}").status_code
+    assert account == bind(api, visitor, who, account=account)
+
+
+async def test_events_and_registrations_are_forgotten_in_time(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, clock: MovedClock
+) -> None:
+    asked = ask(api)
+    visitor.follow(asked["url"], person())
+    assert ["accountAdded", "accountInitialized"] == sorted(await events_of(instance, asked["account"]))
+
+    clock.forward(days=3, minutes=1)
+    await tick(instance)
+    assert [] == await events_of(instance, asked["account"])
+    assert 200 == api.get(f"/v1/authentication/form/{asked['registration']}").status_code
+
+    clock.forward(days=5, minutes=1)
+    await tick(instance)
+    assert 404 == api.get(f"/v1/authentication/form/{asked['registration']}").status_code
+    rows: list[Any] = [row async for row in instance.storage.get_table_client("Registrations").list_entities()]
+    assert not [row for row in rows if asked["registration"] in str(row)]

@@ -1,0 +1,36 @@
+"""The local tenant for tests: one process for the run, back at contoso.toml before each test."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from infra.local.parts import Part, python_part, running, start
+from tests.local.tenant_visitor import Browser, LocalTenant, trusting
+
+
+@pytest.fixture(scope="session")
+def tenant_part(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Part]:
+    folder = tmp_path_factory.mktemp("tenant")
+    with running(start("tenant", python_part("infra.local.tenant", "--folder", str(folder)), folder=folder)) as part:
+        yield part
+
+
+@pytest.fixture(scope="session")
+def tenant_http(tenant_part: Part) -> Iterator[httpx.Client]:
+    with httpx.Client(verify=trusting(tenant_part.ready)) as client:
+        yield client
+
+
+@pytest.fixture
+def tenant(tenant_part: Part, tenant_http: httpx.Client) -> LocalTenant:
+    found = LocalTenant(tenant_part.ready, tenant_http)
+    found.control("reset")
+    return found
+
+
+@pytest.fixture
+def browser(tenant: LocalTenant) -> Iterator[Browser]:
+    opened = Browser(tenant)
+    with opened.client:
+        yield opened

@@ -1,0 +1,1 @@
+"""A small Functions app that the tests of the local host run."""

@@ -1,0 +1,156 @@
+"""What the local host promises about HTTP, asked of the sample app."""
+
+import socket
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from infra.local.parts import Part
+from tests.local.sample_host import ONLY_BY_HAND, sample_host
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Part]:
+    with sample_host(tmp_path_factory.mktemp("host"), ONLY_BY_HAND) as part:
+        yield part
+
+
+@pytest.fixture
+def client(host: Part) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=host.ready["url"]) as client:
+        yield client
+
+
+def raw(host: Part, request: str) -> str:
+    """Send bytes as they are and read the whole answer."""
+    address = urlsplit(host.ready["url"])
+    with socket.create_connection((address.hostname, address.port)) as connection:
+        connection.sendall(request.replace("\n", "\r\n").encode())
+        return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+
+
+def test_the_listed_functions_are_those_that_were_indexed(host: Part) -> None:
+    assert {"echo", "any_thing", "every_second", "once_a_year"} <= set(host.ready["functions"])
+
+
+@pytest.mark.parametrize(
+    ("path", "by"),
+    [("special", "name"), ("SPECIAL", "name"), ("17", "number"), ("-17", "number"), ("1x", "any"), ("x/", "any")],
+)
+def test_the_most_specific_route_answers_whatever_its_case(client: httpx.Client, path: str, by: str) -> None:
+    assert by == client.get(f"/Things/{path}").json()["by"]
+
+
+def test_a_method_that_no_route_has_is_not_found(client: httpx.Client) -> None:
+    answer = client.delete("/things/special")
+
+    assert (404, b"") == (answer.status_code, answer.content)
+
+
+def test_a_method_that_another_route_has_goes_there(client: httpx.Client) -> None:
+    assert {"by": "put", "body": "x"} == client.put("/things/special", content="x").json()
+
+
+@pytest.mark.parametrize("path", ["/", "/things", "/things/1/2", "/api/things/1", "/pages/1/2"])
+def test_a_path_without_a_route_is_not_found(client: httpx.Client, path: str) -> None:
+    assert 404 == client.get(path).status_code
+
+
+def test_route_parameters_arrive_decoded_except_for_slashes(client: httpx.Client) -> None:
+    seen = client.get("/echo/caf%C3%A9%20a%2Fb/c%2Bd").json()
+
+    assert {"rest": "café a%2Fb/c+d"} == seen["params"]
+    assert seen["url"].endswith("/echo/caf%C3%A9%20a%2Fb/c%2Bd")
+
+
+def test_an_optional_parameter_may_be_missing(client: httpx.Client) -> None:
+    assert ["page one äöü", "page 2 äöü"] == [client.get(path).text for path in ("/pages", "/pages/2")]
+
+
+def test_a_text_result_is_plain_text(client: httpx.Client) -> None:
+    assert "text/plain; charset=utf-8" == client.get("/pages").headers["content-type"]
+
+
+def test_repeated_query_names_are_joined_and_empty_ones_dropped(client: httpx.Client) -> None:
+    assert {"a": "1,2", "b": "x y"} == client.get("/echo/?a=1&a=2&b=x+y&c=&d").json()["query"]
+
+
+def test_repeated_headers_are_joined_under_lower_case_names(client: httpx.Client) -> None:
+    answer = client.get("/echo/", headers=[("X-Thing", "1"), ("x-thing", "2")])
+
+    assert "1,2" == answer.json()["headers"]["x-thing"]
+
+
+def test_a_body_with_a_length_arrives(client: httpx.Client) -> None:
+    assert "häuser" == client.post("/echo/", content="häuser").json()["body"]
+
+
+def test_a_body_without_a_length_does_not_arrive(client: httpx.Client) -> None:
+    """The real host drops chunked bodies."""
+    assert "" == client.post("/echo/", content=iter([b"chunk"])).json()["body"]
+
+
+def test_several_cookies_are_set_and_the_redirect_is_kept(client: httpx.Client) -> None:
+    answer = client.get("/cookies")
+
+    assert (302, "https://elsewhere.example/?a=1") == (answer.status_code, answer.headers["location"])
+    assert [
+        "__Host-one=1; HttpOnly; Path=/; SameSite=None; Secure",
+        "two=2; Max-Age=60; Path=/two",
+    ] == answer.headers.get_list("set-cookie")
+
+
+def test_an_exception_is_an_empty_500_and_a_line_in_the_log(client: httpx.Client, host: Part) -> None:
+    answer = client.get("/fails")
+
+    assert (500, b"") == (answer.status_code, answer.content)
+    assert "ERROR infra.local.host.worker function failed function=fails invocation_id=" in host.log.read_text()
+    assert "    ValueError: asked for with GET" in host.log.read_text()
+
+
+def test_a_function_that_outlasts_the_time_limit_is_ended_with_500(client: httpx.Client, host: Part) -> None:
+    answer = client.get("/slow", params={"seconds": 30})
+
+    assert (500, b"") == (answer.status_code, answer.content)
+    assert "function timed out function=slow" in host.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("path", "keys", "status"),
+    [
+        ("/with-key", {}, 401),
+        ("/with-key", {"header": "wrong"}, 401),
+        ("/with-key", {"header": "function"}, 200),
+        ("/with-key", {"code": "function"}, 200),
+        ("/with-key", {"header": "master"}, 200),
+        ("/with-key", {"header": "wrong", "code": "function"}, 401),
+        ("/with-key", {"header": "function", "code": "wrong"}, 200),
+        ("/for-admins", {"header": "function"}, 401),
+        ("/for-admins", {"code": "master"}, 200),
+    ],
+)
+def test_keys_open_their_levels(client: httpx.Client, host: Part, path: str, keys: dict[str, str], status: int) -> None:
+    given = {place: host.ready["keys"].get(key, key) for place, key in keys.items()}
+    headers = {"x-functions-key": given["header"]} if "header" in given else {}
+    params = {"code": given["code"]} if "code" in given else {}
+    answer = client.get(path, headers=headers, params=params)
+
+    assert (status, status == 401) == (answer.status_code, answer.content == b"")
+
+
+def test_a_function_that_is_switched_off_is_not_found(client: httpx.Client) -> None:
+    assert 404 == client.get("/off").status_code
+
+
+def test_log_lines_carry_their_fields_and_cannot_be_forged(client: httpx.Client, host: Part) -> None:
+    client.get("/logs", params={"said": 'a "b"\nERROR forged'})
+
+    assert r'INFO sample thing happened thing_id=t1 said="a \"b\"\nERROR forged"' in host.log.read_text()
+
+
+def test_a_request_without_a_host_header_name_is_answered(host: Part) -> None:
+    answer = raw(host, "GET /things/special HTTP/1.0\n\n")
+
+    assert answer.startswith("HTTP/1.1 200 ")

@@ -1,0 +1,119 @@
+"""How the local host starts, fails to start, and ends."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from infra.local import parts
+from infra.local.parts import PartError
+from tests.local.sample_host import APP, ONLY_BY_HAND, sample_host, start_sample_host
+
+EMPTY_APP = "import azure.functions as func\napp = func.FunctionApp()\n"
+ROUTE = "@app.route(route='{route}')\nasync def hello(req: func.HttpRequest) -> str:\n    return 'hello'\n"
+
+
+def write_app(folder: Path, source: str, host_json: str = "{}") -> Path:
+    (folder / "function_app.py").write_text(source)
+    (folder / "host.json").write_text(host_json)
+    return folder
+
+
+def test_a_schedule_whose_setting_is_missing_stops_the_start(tmp_path: Path) -> None:
+    with pytest.raises(PartError, match="%EVERY_SECOND% does not resolve to a value"):
+        start_sample_host(tmp_path)
+
+
+def test_a_schedule_that_cannot_be_read_stops_the_start(tmp_path: Path) -> None:
+    with pytest.raises(PartError, match="'whenever' is not an NCRONTAB expression"):
+        start_sample_host(tmp_path, {"EVERY_SECOND": "whenever"})
+
+
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [
+        ("import missing_module", "No module named 'missing_module'"),
+        (EMPTY_APP + ROUTE.format(route="a") * 2, "hello"),
+        (EMPTY_APP + ROUTE.format(route="{n:even}"), "does not understand '{n:even}'"),
+    ],
+)
+def test_an_app_that_cannot_be_indexed_stops_the_start_with_the_reason(
+    tmp_path: Path, source: str, complaint: str
+) -> None:
+    with pytest.raises(PartError) as failure:
+        start_sample_host(tmp_path, app=write_app(tmp_path, source))
+
+    assert complaint in str(failure.value)
+
+
+def test_the_route_prefix_is_api_unless_host_json_says_otherwise(tmp_path: Path) -> None:
+    app = write_app(tmp_path, EMPTY_APP.replace("()", "(func.AuthLevel.ANONYMOUS)") + ROUTE.format(route="hi"))
+    with sample_host(tmp_path, app=app) as host:
+        assert [200, 404] == [httpx.get(host.ready["url"] + path).status_code for path in ("/api/hi", "/hi")]
+
+
+def test_keys_may_come_from_the_environment(tmp_path: Path) -> None:
+    given = {"MAILBIND_HOST_MASTER_KEY": "m" * 40, "MAILBIND_HOST_FUNCTION_KEY": "f" * 40}
+    with sample_host(tmp_path, ONLY_BY_HAND | given) as host:
+        assert {"master": "m" * 40, "function": "f" * 40} == host.ready["keys"]
+
+
+def test_settings_come_from_a_file_and_a_platform_that_was_inherited_is_forgotten(tmp_path: Path) -> None:
+    """Settings of a platform that the file gives itself are kept."""
+    file = tmp_path / "local.settings.json"
+    file.write_text(json.dumps({"Values": {**ONLY_BY_HAND, "FUNCTIONS_WORKER_RUNTIME": "python", "COLOUR": "blue"}}))
+    command = parts.python_part("infra.local.host", "--app", str(APP), "--settings", str(file))
+    inherited = {"WEBSITE_SITE_NAME": "elsewhere", "CONTAINER_NAME": "elsewhere", "COLOUR": "red"}
+    with parts.running(parts.start("host", command, folder=tmp_path, settings=inherited)) as host:
+        names = "WEBSITE_SITE_NAME,CONTAINER_NAME,FUNCTIONS_WORKER_RUNTIME,COLOUR"
+        seen = httpx.get(f"{host.ready['url']}/environment", params={"names": names}).json()
+
+    assert [None, None, "python", "blue"] == [seen[name] for name in names.split(",")]
+
+
+def test_hosts_run_side_by_side(tmp_path: Path) -> None:
+    with (
+        sample_host(tmp_path / "one", ONLY_BY_HAND) as one,
+        sample_host(tmp_path / "two", ONLY_BY_HAND) as two,
+    ):
+        assert one.ready["url"] != two.ready["url"]
+        assert [200, 200] == [httpx.get(f"{host.ready['url']}/runs").status_code for host in (one, two)]
+
+
+def test_a_host_that_is_stopped_finishes_what_is_under_way(tmp_path: Path) -> None:
+    with sample_host(tmp_path, ONLY_BY_HAND) as host, ThreadPoolExecutor() as pool:
+        answer = pool.submit(httpx.get, f"{host.ready['url']}/slow", params={"seconds": 0.7})
+        time.sleep(0.3)
+        host.stop()
+
+        assert 200 == answer.result().status_code
+        assert 0 == host.process.returncode
+
+
+def test_no_host_outlives_a_parent_that_was_killed(tmp_path: Path) -> None:
+    program = (
+        "import sys, time; from pathlib import Path; from tests.local.sample_host import *;"
+        "host = start_sample_host(Path(sys.argv[1]), ONLY_BY_HAND);"
+        "print(host.ready['url'], flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=parts.ROOT, text=True) as parent:  # noqa: S603 - our own
+        assert parent.stdout is not None
+        runs = f"{parent.stdout.readline().strip()}/runs"
+        assert 200 == httpx.get(runs).status_code
+        parent.send_signal(signal.SIGKILL)
+
+    with pytest.raises(httpx.TransportError):
+        ask_until_nobody_answers(runs)
+
+
+def ask_until_nobody_answers(url: str) -> None:
+    for _ in range(100):
+        httpx.get(url)
+        time.sleep(0.05)

@@ -1,0 +1,102 @@
+"""What the local host promises about timers, asked of the sample app."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from infra.local.host.schedule import read_schedule
+from infra.local.host.settings import HostError
+from infra.local.parts import Part
+from tests.local.sample_host import ONLY_BY_HAND, sample_host
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Part]:
+    with sample_host(tmp_path_factory.mktemp("host"), ONLY_BY_HAND) as part:
+        yield part
+
+
+def runs_of(host: Part, name: str) -> list[dict[str, Any]]:
+    return [run for run in httpx.get(f"{host.ready['url']}/runs").json() if run["name"] == name]
+
+
+def run_now(host: Part, name: str, key: str = "master", method: str = "POST") -> int:
+    headers = {"x-functions-key": host.ready["keys"][key]} if key else {}
+    return httpx.request(method, f"{host.ready['url']}/admin/functions/{name}", headers=headers).status_code
+
+
+def test_the_master_key_runs_a_timer_now(host: Part) -> None:
+    """The answer comes when the run has ended."""
+    before = len(runs_of(host, "once_a_year"))
+
+    assert 202 == run_now(host, "once_a_year")
+    after = runs_of(host, "once_a_year")
+    assert (before + 1, False) == (len(after), after[-1]["pastDue"])
+    assert "ended" in after[-1]
+
+
+def test_a_timer_that_is_switched_off_can_be_run_by_hand(host: Part) -> None:
+    assert 202 == run_now(host, "every_second")
+
+
+@pytest.mark.parametrize("key", ["function", ""])
+def test_nothing_less_than_the_master_key_runs_a_timer(host: Part, key: str) -> None:
+    assert 401 == run_now(host, "once_a_year", key)
+
+
+@pytest.mark.parametrize(("name", "method"), [("echo", "POST"), ("unknown", "POST"), ("once_a_year", "GET")])
+def test_only_what_http_does_not_trigger_is_run_by_hand(host: Part, name: str, method: str) -> None:
+    assert 404 == run_now(host, name, method=method)
+
+
+async def test_runs_of_one_timer_never_overlap_and_end_at_the_time_limit(host: Part) -> None:
+    """The limit in the sample's host.json is a second."""
+    answers = await asyncio.gather(*(asyncio.to_thread(run_now, host, "never_ends") for _ in range(2)))
+    first, second = runs_of(host, "never_ends")[-2:]
+
+    assert [202, 202] == answers
+    assert 0.99 <= second["began"] - first["began"]
+    assert "function timed out function=never_ends" in host.log.read_text()
+
+
+def test_a_schedule_from_settings_fires_and_a_late_run_says_so(tmp_path: Path) -> None:
+    """The first run is cut off after a second, the next is late, the ones after it are not."""
+    with sample_host(tmp_path, {"EVERY_SECOND": "* * * * * *", "FIRST_RUN_SECONDS": "30"}) as host:
+        deadline = time.monotonic() + 15
+        while len(runs := runs_of(host, "every_second")) < 3 and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+    assert [False, True, False] == [run["pastDue"] for run in runs[:3]]
+    assert all(run["began"] % 1 < 0.5 for run in runs)
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("* * * * * *", "2026-11-24T10:00:01"),
+        ("0 * * * * *", "2026-11-24T10:01:00"),
+        ("*/5 * * * *", "2026-11-24T10:05:00"),
+        ("0 */15 * * * *", "2026-11-24T10:15:00"),
+        ("0 30 9-17/2 * * mon-fri", "2026-11-24T11:30:00"),
+        ("0 0 3 1 jan,jul *", "2027-01-01T03:00:00"),
+        ("0 0 0 13 * 5", "2027-08-13T00:00:00"),  # a Friday, the 13th: both must match
+    ],
+)
+def test_schedules_are_read_as_ncrontab(expression: str, expected: str) -> None:
+    now = datetime(2026, 11, 24, 10, 0, 0, 250_000, UTC)
+
+    assert expected == read_schedule(expression).after(now).replace(tzinfo=None).isoformat()
+
+
+@pytest.mark.parametrize(
+    "expression", ["", "* * *", "60 * * * * *", "@daily", "0 0 3 L * *", "0 0 3 LW * *", "0 0 3 * * 5L", "0 0 3 * * 7"]
+)
+def test_what_is_no_ncrontab_is_refused(expression: str) -> None:
+    with pytest.raises(HostError):
+        read_schedule(expression)

@@ -1,0 +1,266 @@
+"""Signing in at the tenant: the account picker, consent, single sign-on, and every way back to the application."""
+
+import json
+
+import pytest
+
+from tests.local.tenant_visitor import (
+    ALICE,
+    ANOTHER_APP,
+    BOB,
+    MALLORY,
+    REDIRECT,
+    Browser,
+    LocalTenant,
+    hidden_fields,
+    outcome,
+)
+
+
+def test_the_picker_shows_a_button_for_each_person(browser: Browser) -> None:
+    page = browser.authorize()
+
+    for person in (ALICE, BOB, MALLORY):
+        assert f'<button name="login" value="{person}"' in page.text
+    assert "<script" not in page.text
+
+
+def test_a_sign_in_returns_a_code_and_the_state(browser: Browser) -> None:
+    answer = browser.sign_in(ALICE)
+
+    assert 302 == answer.status_code
+    assert answer.headers["location"].startswith(f"{REDIRECT}?code=")
+    assert "s1" == outcome(answer)["state"]
+
+
+def test_a_query_of_the_redirect_address_is_kept(browser: Browser) -> None:
+    address = "http://127.0.0.1:5555/signin?from=entra"
+    page = browser.authorize(client_id=ANOTHER_APP, redirect_uri=address, scope="User.Read")
+
+    answer = browser.press(browser.press(page, "login", ALICE), "consent", "accept")
+
+    assert answer.headers["location"].startswith(f"{address}&code=")
+
+
+def test_form_post_is_a_form_that_posts_itself_or_has_a_button(browser: Browser) -> None:
+    page = browser.sign_in(ALICE, response_mode="form_post")
+
+    assert f'<form method="post" action="{REDIRECT}">' in page.text
+    assert "onload=" in page.text
+    assert "<noscript><button" in page.text
+    assert {"code", "state", "session_state"} == set(hidden_fields(page))
+
+
+def test_the_fragment_carries_the_code_when_asked_for(browser: Browser) -> None:
+    assert f"{REDIRECT}#code=" in browser.sign_in(ALICE, response_mode="fragment").headers["location"]
+
+
+@pytest.mark.parametrize("port", [80, 7071, 65000])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_loopback_address_is_registered_for_every_port(browser: Browser, host: str, port: int) -> None:
+    address = f"http://{host}:{port}/oauth"
+
+    assert browser.sign_in(ALICE, redirect_uri=address).headers["location"].startswith(address)
+
+
+@pytest.mark.parametrize(
+    ("query", "number"),
+    [
+        ({"redirect_uri": "http://127.0.0.1:5555/elsewhere"}, "50011"),
+        ({"redirect_uri": "https://127.0.0.1:5555/oauth"}, "50011"),
+        ({"redirect_uri": "https://evil.example/oauth"}, "50011"),
+        ({"redirect_uri": "https://mailbind.contoso.example:8443/oauth"}, "50011"),
+        ({"redirect_uri": None}, "900971"),
+        ({"client_id": "00000000-0000-0000-0000-000000000000"}, "700016"),
+        ({"client_id": None}, "900144"),
+    ],
+)
+def test_a_wrong_client_or_redirect_stays_on_the_tenants_page(
+    browser: Browser, query: dict[str, str | None], number: str
+) -> None:
+    page = browser.authorize(**query)
+
+    assert 400 == page.status_code
+    assert f"AADSTS{number}" in page.text
+    assert "location" not in page.headers
+
+
+@pytest.mark.parametrize(
+    ("query", "error", "number"),
+    [
+        ({"response_type": "token"}, "unsupported_response_type", "70005"),
+        ({"response_type": None}, "invalid_request", "900144"),
+        ({"scope": None}, "invalid_request", "900144"),
+        ({"scope": "Mail.Nonsense"}, "invalid_scope", "70011"),
+        ({"scope": "https://api.fabrikam.example/Read"}, "invalid_resource", "500011"),
+        ({"response_mode": "carrier_pigeon"}, "invalid_request", "70007"),
+        ({"prompt": "maybe"}, "invalid_request", "90023"),
+        ({"code_challenge": "short"}, "invalid_request", "501491"),
+        ({"code_challenge_method": "S512"}, "invalid_request", "501491"),
+        ({"prompt": "none"}, "login_required", "50058"),
+    ],
+)
+def test_other_mistakes_go_back_to_the_application(
+    browser: Browser, query: dict[str, str | None], error: str, number: str
+) -> None:
+    told = outcome(browser.authorize(**query))
+
+    assert (error, "s1") == (told["error"], told["state"])
+    assert told["error_description"].startswith(f"AADSTS{number}: ")
+
+
+def test_cancel_is_told_with_a_subcode(browser: Browser) -> None:
+    told = outcome(browser.press(browser.authorize(), "cancel", "yes"))
+
+    assert {"error": "access_denied", "error_subcode": "cancel", "state": "s1"} == told
+
+
+def test_consent_is_asked_for_once(browser: Browser) -> None:
+    page = browser.sign_in(MALLORY)
+    assert "Permissions requested" in page.text
+
+    assert "code" in outcome(browser.press(page, "consent", "accept"))
+    assert "code" in outcome(browser.sign_in(MALLORY))
+
+
+def test_consent_grows_with_what_is_asked_for(tenant: LocalTenant, browser: Browser) -> None:
+    browser.press(browser.sign_in(MALLORY, scope=f"{tenant.url}/User.Read"), "consent", "accept")
+
+    page = browser.sign_in(MALLORY)
+
+    assert "Permissions requested" in page.text
+
+
+def test_declined_consent_is_told(browser: Browser) -> None:
+    told = outcome(browser.press(browser.sign_in(MALLORY), "consent", "decline"))
+
+    assert "access_denied" == told["error"]
+    assert "AADSTS65004" in told["error_description"]
+
+
+def test_prompt_consent_asks_again(browser: Browser) -> None:
+    page = browser.sign_in(ALICE, prompt="consent")
+
+    assert "code" in outcome(browser.press(page, "consent", "accept"))
+
+
+def test_nobody_consents_for_somebody_who_did_not_sign_in(tenant: LocalTenant, browser: Browser) -> None:
+    page = browser.authorize()
+    answer = browser.client.post(str(page.request.url), data={"login": MALLORY, "consent": "accept"})
+
+    assert "Permissions requested" in answer.text
+    assert [] == tenant.events("consented")
+
+
+def test_an_app_that_needs_an_administrator_says_so_to_the_person(tenant: LocalTenant, browser: Browser) -> None:
+    tenant.control("person", upn=ALICE, adminConsentRequired=True, consented=False)
+
+    page = browser.sign_in(ALICE)
+    assert "AADSTS90094" in page.text
+
+    told = outcome(browser.press(page, "consent", "return"))
+    assert "access_denied" == told["error"]
+    assert "AADSTS90094" in told["error_description"]
+
+
+def test_an_administrators_consent_is_for_everybody(tenant: LocalTenant, browser: Browser) -> None:
+    tenant.control("person", upn=ALICE, adminConsentRequired=True, consented=False)
+    query = {"client_id": tenant.ready["clientId"], "redirect_uri": REDIRECT, "state": "a b"}
+    page = browser.client.get(f"{tenant.authority}/adminconsent", params=query)
+
+    told = outcome(browser.press(page, "consent", "accept"))
+
+    assert ("True", tenant.ready["tenantId"], "a b") == (told["admin_consent"], told["tenant"], told["state"])
+    assert "code" in outcome(browser.sign_in(ALICE))
+    assert "code" in outcome(browser.sign_in(MALLORY))
+
+
+def test_a_declined_admin_consent_is_told(tenant: LocalTenant, browser: Browser) -> None:
+    page = browser.client.get(
+        f"{tenant.authority}/v2.0/adminconsent",
+        params={"client_id": tenant.ready["clientId"], "redirect_uri": REDIRECT, "scope": tenant.mail},
+    )
+
+    assert "access_denied" == outcome(browser.press(page, "consent", "decline"))["error"]
+
+
+def test_a_signed_in_person_goes_straight_through(browser: Browser) -> None:
+    browser.sign_in(ALICE)
+
+    assert "code" in outcome(browser.authorize(prompt=None))
+    assert "code" in outcome(browser.authorize(prompt=None, login_hint=ALICE))
+    assert "code" in outcome(browser.authorize(prompt="none", login_hint=ALICE))
+
+
+@pytest.mark.parametrize("query", [{"prompt": "select_account"}, {"prompt": "login"}, {"login_hint": BOB}])
+def test_the_picker_comes_when_the_session_does_not_answer(browser: Browser, query: dict[str, str]) -> None:
+    browser.sign_in(ALICE)
+
+    assert "Pick an account" in browser.authorize(**{"prompt": None, **query}).text
+
+
+def test_silence_is_impossible_with_two_people_or_without_consent(browser: Browser) -> None:
+    browser.sign_in(MALLORY)
+    assert "consent_required" == outcome(browser.authorize(prompt="none"))["error"]
+
+    browser.sign_in(ALICE)
+    assert "interaction_required" == outcome(browser.authorize(prompt="none"))["error"]
+    assert "Pick an account" in browser.authorize(prompt=None).text
+
+
+def test_signing_out_ends_the_session_but_no_grant(tenant: LocalTenant, browser: Browser) -> None:
+    answer = tenant.redeem(browser.code_of(ALICE)).json()
+
+    page = browser.client.get(f"{tenant.authority}/oauth2/v2.0/logout")
+
+    assert "You signed out" in page.text
+    assert "login_required" == outcome(browser.authorize(prompt="none"))["error"]
+    assert 200 == tenant.refresh(answer["refresh_token"]).status_code
+
+
+def test_signing_out_returns_to_registered_addresses_only(tenant: LocalTenant, browser: Browser) -> None:
+    address = f"{tenant.authority}/oauth2/v2.0/logout"
+
+    back = browser.client.get(address, params={"post_logout_redirect_uri": REDIRECT, "state": "x"})
+    stays = browser.client.get(address, params={"post_logout_redirect_uri": "https://evil.example/"})
+
+    assert f"{REDIRECT}?state=x" == back.headers["location"]
+    assert 200 == stays.status_code
+
+
+def test_a_revoked_session_has_to_sign_in_again(tenant: LocalTenant, browser: Browser) -> None:
+    browser.sign_in(ALICE)
+    tenant.control("revoke", person=ALICE)
+
+    assert "login_required" == outcome(browser.authorize(prompt="none"))["error"]
+    assert "code" in outcome(browser.sign_in(ALICE))
+
+
+def test_a_disabled_person_stays_on_the_tenants_page(tenant: LocalTenant, browser: Browser) -> None:
+    tenant.control("person", upn=BOB, disabled=True)
+
+    page = browser.sign_in(BOB)
+
+    assert "AADSTS50057" in page.text
+    assert "location" not in page.headers
+
+
+def test_claims_of_a_step_up_are_in_the_journal(tenant: LocalTenant, browser: Browser) -> None:
+    claims = json.dumps({"access_token": {"capolids": {"essential": True, "values": ["x"]}}})
+    browser.sign_in(ALICE, claims=claims)
+
+    assert [claims] == [event["claims"] for event in tenant.events("authorize shown")]
+
+
+def test_an_armed_failure_comes_back_from_authorize(tenant: LocalTenant, browser: Browser) -> None:
+    tenant.control("fail", endpoint="authorize", failure="90033")
+
+    assert "temporarily_unavailable" == outcome(browser.authorize())["error"]
+    assert 200 == browser.authorize().status_code
+
+
+def test_a_person_beyond_the_first_twenty_is_shown_when_hinted(tenant: LocalTenant, browser: Browser) -> None:
+    tenant.control("person", create=30)
+
+    assert 'value="person0030@contoso.example"' not in browser.authorize().text
+    assert "code" in outcome(browser.sign_in("person0030@contoso.example", login_hint="person0030@contoso.example"))

@@ -1,0 +1,193 @@
+"""Every failure of the table can be armed, and comes as Microsoft sends it."""
+
+import json
+import re
+import time
+
+import httpx
+import pytest
+
+from infra.local.tenant.failures import BARE, ENTRA, GRAPH, find
+from tests.local.tenant_visitor import ALICE, BOB, Browser, LocalTenant
+
+INBOX = "/users/support@contoso.example/mailFolders/inbox"
+# The failure table's numbers, class by class.
+TABLE = """
+50173 700082 70008 70043 700084 70000 50089 50132 50133 50078 50076 50074 50079 50072 50158 50055 50144 50085 50097
+700020 53004 16000 16001
+65001 65004 90008 90094 90095
+53000 53001 53002 53003 530032 530034 530035 530084 53011 50131 50105 500021 500022 500212 500213 50005
+50057 50034 51004 50014 50020 90072 50053
+7000222 7000215 70002 700027 50012 700030 700213 70021 7000218 700025
+700016 70001 7000112 1000031 90002 50194 50011 900971 70011 28002 28003 70022 700022 700023 500011 650052 650054 650057
+65005 650056 900144 9002313 700005 501481 900382 900432 90038 54005
+90033 90006 90012 90024 90090 90091 50033 50087 50088 50166 40010 70012 80002 80005 50000 90055 501621
+50196 90036
+"""
+
+
+def test_the_catalogue_holds_the_whole_table() -> None:
+    assert set() == set(TABLE.split()) - set(ENTRA)
+
+
+@pytest.mark.parametrize("key", sorted(ENTRA))
+def test_every_row_has_its_source_and_a_text_without_gaps(key: str) -> None:
+    failure = ENTRA[key]
+
+    assert "docs" in failure.source
+    assert failure.error
+    known = {"client", "client_name", "tenant", "issued", "valid_from", "resource", "person", "scope"}
+    asked_of_code = {"redirect_uri", "parameter"}
+    assert set() == set(re.findall(r"\$(\w+)", failure.text)) - known - asked_of_code
+
+
+@pytest.mark.parametrize("key", sorted(ENTRA))
+def test_every_row_is_answered_when_armed(tenant: LocalTenant, key: str) -> None:
+    tenant.control("fail", endpoint="token", failure=key)
+
+    answer = tenant.refresh("1.anything")
+
+    failure, body = ENTRA[key], answer.json()
+    assert (failure.status, [int(key)]) == (answer.status_code, body["error_codes"])
+    assert (failure.error, failure.suberror) == (body["error"], body.get("suberror"))
+    assert failure.claims == isinstance(json.loads(body.get("claims", "null")), dict)
+
+
+@pytest.mark.parametrize("key", sorted(GRAPH))
+def test_every_graph_failure_is_answered_when_armed(tenant: LocalTenant, key: str) -> None:
+    token = tenant.access_token_of(ALICE)
+    tenant.control("fail", endpoint="graph", failure=key)
+
+    answer = tenant.graph(INBOX, token)
+
+    assert (GRAPH[key].status, GRAPH[key].code) == (answer.status_code, answer.json()["error"]["code"])
+    assert 200 == tenant.graph(INBOX, token).status_code
+
+
+def test_client_faults_are_401_and_grant_faults_are_400() -> None:
+    """RFC 6749 section 5.2."""
+    statuses = {failure.error: failure.status for failure in ENTRA.values() if failure.kind in ("app_fault", "loop")}
+
+    assert {"invalid_client": 401, "invalid_grant": 400} == statuses
+
+
+def test_a_step_up_brings_claims_as_a_string(tenant: LocalTenant) -> None:
+    tenant.control("fail", endpoint="token", failure="50076")
+
+    body = tenant.refresh(tenant.refresh_token_of(ALICE)).json()
+
+    assert ("invalid_grant", "basic_action") == (body["error"], body["suberror"])
+    assert "capolids" in json.loads(body["claims"])["access_token"]
+
+
+def test_a_graph_challenge_brings_claims_in_its_header(tenant: LocalTenant) -> None:
+    token = tenant.access_token_of(ALICE)
+    tenant.control("fail", endpoint="graph", failure="TokenIssuedBeforeRevocationTimestamp")
+
+    header = tenant.graph("/me", token).headers["www-authenticate"]
+
+    assert 'error="insufficient_claims", claims="' in header
+
+
+@pytest.mark.parametrize("key", sorted(BARE))
+def test_a_gateways_answer_has_no_json(tenant: LocalTenant, key: str) -> None:
+    tenant.control("fail", endpoint="token", failure=key)
+
+    answer = tenant.refresh("1.anything")
+
+    assert (int(key[5:]), True) == (answer.status_code, answer.text.startswith("<html>"))
+
+
+def test_a_fault_is_met_as_often_as_it_was_armed(tenant: LocalTenant) -> None:
+    token = tenant.refresh_token_of(ALICE)
+    tenant.control("fail", endpoint="token", failure="50000", times=2)
+
+    assert [500, 500, 200] == [tenant.refresh(token).status_code for _ in range(3)]
+
+
+def test_a_fault_can_be_one_persons(tenant: LocalTenant) -> None:
+    alice, bob = tenant.refresh_token_of(ALICE), tenant.refresh_token_of(BOB)
+    tenant.control("fail", endpoint="token", failure="53003", person=ALICE)
+
+    assert [200, 400, 200] == [tenant.refresh(token).status_code for token in (bob, alice, alice)]
+
+
+def test_a_fault_can_be_one_grant_types(tenant: LocalTenant, browser: Browser) -> None:
+    tenant.control("fail", endpoint="token", failure="90033", grant="authorization_code")
+    code = browser.code_of(ALICE)
+
+    assert 200 == tenant.refresh(tenant.refresh_token_of(ALICE)).status_code
+    assert 503 == tenant.redeem(code).status_code
+    assert 200 == tenant.redeem(code).status_code
+
+
+def test_throttling_says_when_to_come_back(tenant: LocalTenant) -> None:
+    token, access = tenant.refresh_token_of(ALICE), tenant.access_token_of(ALICE)
+    tenant.control("throttle", endpoint="token", times=1, retryAfter=7)
+    tenant.control("throttle", endpoint="graph", times=1, retryAfter=3)
+
+    answers = [tenant.refresh(token), tenant.graph("/me", access)]
+
+    assert [(429, "7"), (429, "3")] == [(answer.status_code, answer.headers["retry-after"]) for answer in answers]
+    assert [90055] == answers[0].json()["error_codes"]
+    assert "ApplicationThrottled" == answers[1].json()["error"]["code"]
+    assert 200 == tenant.refresh(token).status_code
+
+
+def test_latency_is_added_until_it_is_taken_away(tenant: LocalTenant) -> None:
+    def seconds() -> float:
+        began = time.monotonic()
+        tenant.refresh("1.anything")
+        return time.monotonic() - began
+
+    tenant.control("latency", endpoint="token", milliseconds=300)
+    assert seconds() >= 0.3
+
+    tenant.control("latency", endpoint="token", milliseconds=0)
+    assert seconds() < 0.3
+
+
+@pytest.mark.parametrize(("endpoint", "statuses"), [("token", [503, 401]), ("graph", [400, 503]), ("all", [503, 503])])
+def test_an_outage_lasts_until_it_is_over(tenant: LocalTenant, endpoint: str, statuses: list[int]) -> None:
+    def look() -> list[int]:
+        return [tenant.refresh("1.anything").status_code, tenant.graph("/me", "none").status_code]
+
+    tenant.control("outage", endpoint=endpoint, mode="503")
+    assert statuses == look()
+
+    tenant.control("outage", endpoint=endpoint, mode="none")
+    assert [400, 401] == look()
+
+
+def test_an_outage_of_all_takes_discovery_along_but_not_control(tenant: LocalTenant) -> None:
+    tenant.control("outage", endpoint="all", mode="503")
+
+    assert 503 == tenant.http.get(f"{tenant.authority}/v2.0/.well-known/openid-configuration").status_code
+    assert {"all": "503"} == tenant.http.get(f"{tenant.url}/control").json()["outages"]
+
+
+def test_an_outage_can_be_a_page_that_says_all_is_well(tenant: LocalTenant) -> None:
+    tenant.control("outage", endpoint="token", mode="html")
+
+    answer = tenant.refresh("1.anything")
+
+    assert (200, "text/html; charset=utf-8") == (answer.status_code, answer.headers["content-type"])
+
+
+def test_an_outage_can_break_the_connection(tenant: LocalTenant) -> None:
+    tenant.control("outage", endpoint="token", mode="reset")
+
+    with pytest.raises(httpx.TransportError):
+        tenant.refresh("1.anything")
+
+
+def test_an_outage_can_hang(tenant: LocalTenant) -> None:
+    tenant.control("outage", endpoint="graph", mode="hang")
+
+    with pytest.raises(httpx.ReadTimeout):
+        tenant.http.get(f"{tenant.url}/v1.0/me", timeout=0.3)
+
+
+def test_a_name_that_the_catalogue_lacks_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        find("graph", "50173")
