@@ -1,4 +1,4 @@
-"""The running tenant as a test meets it: through a browser's forms, its token endpoint, Graph and its control endpoint."""
+"""The running tenant as a test meets it: by a browser's forms, the token endpoint, Graph and control."""
 
 import html
 import re

@@ -3,7 +3,7 @@
 import jwt
 import pytest
 
-from tests.local.tenant_visitor import ALICE, BOB, MALLORY, LocalTenant
+from tests.local.tenant_visitor import ALICE, BOB, MALLORY, Browser, LocalTenant, outcome
 
 SUPPORT, SALES, BOARD = (f"{name}@contoso.example" for name in ("support", "sales", "board"))
 
@@ -67,6 +67,15 @@ def test_profiles_of_others_need_more_than_user_read(tenant: LocalTenant) -> Non
 
     assert 200 == tenant.graph(f"/users/{ALICE}", token).status_code
     assert (403, "Authorization_RequestDenied") == code_of(tenant, f"/users/{BOB}", token)
+
+
+def test_profiles_of_others_open_with_their_permission(tenant: LocalTenant, browser: Browser) -> None:
+    scope = f"{tenant.url}/User.ReadBasic.All"
+    code = outcome(browser.press(browser.sign_in(ALICE, scope=scope), "consent", "accept"))["code"]
+    token = tenant.redeem(code).json()["access_token"]
+
+    assert "Bob Baker" == tenant.graph(f"/users/{BOB}", token).json()["displayName"]
+    assert (404, "Request_ResourceNotFound") == code_of(tenant, "/users/nobody@contoso.example", token)
 
 
 def test_without_any_mail_permission_no_mailbox_opens(tenant: LocalTenant) -> None:

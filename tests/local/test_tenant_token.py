@@ -2,7 +2,6 @@
 
 import base64
 import json
-import time
 
 import jwt
 import pytest
@@ -11,11 +10,8 @@ from tests.local.tenant_visitor import (
     ALICE,
     ANOTHER_APP,
     ANOTHER_SECRET,
-    BOB,
-    MALLORY,
     Browser,
     LocalTenant,
-    outcome,
 )
 
 IMAP = "https://outlook.office.com/IMAP.AccessAsUser.All"
@@ -34,62 +30,6 @@ def test_a_code_is_worth_a_set_of_tokens(tenant: LocalTenant, browser: Browser) 
     assert "no-store, no-cache" == answer.headers["cache-control"]
     info = json.loads(base64.urlsafe_b64decode(body["client_info"] + "=="))
     assert tenant.ready["tenantId"] == info["utid"]
-
-
-def test_an_id_token_says_who_signed_in(tenant: LocalTenant, browser: Browser) -> None:
-    claims = unsigned(tenant.redeem(browser.code_of(ALICE)).json()["id_token"])
-
-    assert tenant.ready["clientId"] == claims["aud"]
-    assert f"{tenant.authority}/v2.0" == claims["iss"]
-    assert tenant.ready["tenantId"] == claims["tid"]
-    assert ("a11ce000-0000-4000-8000-000000000001", ALICE) == (claims["oid"], claims["preferred_username"])
-    assert ("n1", "Alice Archer", "2.0") == (claims["nonce"], claims["name"], claims["ver"])
-    assert {"iat", "nbf", "exp", "sub", "uti"} <= set(claims)
-
-
-def test_sub_differs_from_app_to_app(tenant: LocalTenant) -> None:
-    mine = tenant.refresh(tenant.refresh_token_of(ALICE), scope="openid").json()
-    theirs_token = tenant.control("sign-in", person=ALICE, clientId=ANOTHER_APP)["refreshToken"]
-    theirs = tenant.refresh(theirs_token, scope="openid", client_id=ANOTHER_APP, client_secret=ANOTHER_SECRET).json()
-
-    subjects = {str(unsigned(body["id_token"])["sub"]) for body in (mine, theirs)}
-    assert 2 == len(subjects)
-
-
-def test_an_access_token_is_for_one_resource(tenant: LocalTenant) -> None:
-    claims = unsigned(tenant.access_token_of(ALICE, f"{tenant.mail} offline_access"))
-
-    assert (tenant.url, "Mail.ReadWrite.Shared") == (claims["aud"], claims["scp"])
-    assert (tenant.ready["clientId"], tenant.ready["tenantId"]) == (claims["appid"], claims["tid"])
-    assert (ALICE, ALICE) == (claims["upn"], claims["unique_name"])
-
-
-def test_tokens_are_about_as_long_as_real_ones(tenant: LocalTenant) -> None:
-    body = tenant.refresh(tenant.refresh_token_of(ALICE), scope=tenant.usual_scope).json()
-
-    assert 1300 < len(body["access_token"]) < 2200
-    assert 900 < len(body["refresh_token"]) < 1600
-
-
-@pytest.mark.parametrize(
-    ("scope", "audience"),
-    [
-        ("User.Read", "https://graph.microsoft.com"),
-        ("https://graph.microsoft.com/mail.readwrite.shared", "https://graph.microsoft.com"),
-        ("https://graph.microsoft.com/.default", "https://graph.microsoft.com"),
-        (IMAP, "https://outlook.office.com"),
-        ("openid profile", "https://graph.microsoft.com"),
-    ],
-)
-def test_the_scope_names_the_resource(tenant: LocalTenant, scope: str, audience: str) -> None:
-    assert audience == unsigned(tenant.access_token_of(ALICE, scope))["aud"]
-
-
-def test_one_refresh_token_serves_every_resource(tenant: LocalTenant, browser: Browser) -> None:
-    token = tenant.redeem(browser.code_of(ALICE)).json()["refresh_token"]
-
-    for scope, audience in ((tenant.mail, tenant.url), (IMAP, "https://outlook.office.com")):
-        assert audience == unsigned(tenant.refresh(token, scope=scope).json()["access_token"])["aud"]
 
 
 def test_a_code_of_two_resources_is_for_the_first_unless_both_are_asked_for(
@@ -173,68 +113,6 @@ def test_a_plain_challenge_is_the_verifier(tenant: LocalTenant, browser: Browser
     assert 200 == tenant.redeem(code, code_verifier="p" * 50).status_code
 
 
-def test_a_refresh_token_still_works_after_it_was_used(tenant: LocalTenant) -> None:
-    first = tenant.refresh_token_of(ALICE)
-    second = tenant.refresh(first).json()["refresh_token"]
-
-    assert first != second
-    assert [200, 200] == [tenant.refresh(token).status_code for token in (first, second)]
-
-
-def test_a_refresh_token_dies_when_nobody_uses_it_for_ninety_days(tenant: LocalTenant) -> None:
-    idle = tenant.refresh_token_of(ALICE)
-    tenant.control("clock", advanceSeconds=89 * 86400)
-    renewed = tenant.refresh(idle).json()["refresh_token"]
-
-    tenant.control("clock", advanceSeconds=2 * 86400)
-
-    assert [700082] == tenant.refresh(idle).json()["error_codes"]
-    assert 200 == tenant.refresh(renewed).status_code
-
-
-def test_a_revoked_sign_in_is_over_and_a_later_one_is_not(tenant: LocalTenant) -> None:
-    before, of_bob = tenant.refresh_token_of(ALICE), tenant.refresh_token_of(BOB)
-    renewed = tenant.refresh(before).json()["refresh_token"]
-    tenant.control("revoke", person=ALICE)
-    after = tenant.refresh_token_of(ALICE)
-
-    refused = [tenant.refresh(token).json() for token in (before, renewed)]
-
-    assert [("invalid_grant", "bad_token", [50173])] * 2 == [
-        (body["error"], body["suberror"], body["error_codes"]) for body in refused
-    ]
-    assert [200, 200] == [tenant.refresh(token).status_code for token in (after, of_bob)]
-
-
-def test_a_refresh_token_belongs_to_its_app(tenant: LocalTenant) -> None:
-    answer = tenant.refresh(tenant.refresh_token_of(ALICE), client_id=ANOTHER_APP, client_secret=ANOTHER_SECRET)
-
-    assert [70000] == answer.json()["error_codes"]
-
-
-def test_a_code_is_no_refresh_token(tenant: LocalTenant, browser: Browser) -> None:
-    assert [70000] == tenant.refresh(browser.code_of(ALICE)).json()["error_codes"]
-
-
-def test_a_disabled_person_gets_no_tokens(tenant: LocalTenant) -> None:
-    token = tenant.refresh_token_of(BOB)
-    tenant.control("person", upn=BOB, disabled=True)
-    assert [50057] == tenant.refresh(token).json()["error_codes"]
-
-    tenant.control("person", upn=BOB, disabled=False)
-    assert 200 == tenant.refresh(token).status_code
-
-
-def test_a_missing_consent_is_named(tenant: LocalTenant, browser: Browser) -> None:
-    page = browser.press(browser.authorize(scope=f"{tenant.url}/User.Read offline_access"), "login", MALLORY)
-    code = outcome(browser.press(page, "consent", "accept"))["code"]
-    token = tenant.redeem(code).json()["refresh_token"]
-
-    body = tenant.refresh(token, scope=tenant.mail).json()
-
-    assert ("invalid_grant", "consent_required", [65001]) == (body["error"], body["suberror"], body["error_codes"])
-
-
 @pytest.mark.parametrize(
     ("form", "status", "error", "number"),
     [
@@ -282,22 +160,3 @@ def test_an_error_body_has_microsofts_members(tenant: LocalTenant) -> None:
     assert body["error_description"].startswith("AADSTS900144: ")
     assert body["error_description"].endswith(ids)
     assert body["error_uri"].endswith("/error?code=900144")
-
-
-def test_lifetimes_follow_control(tenant: LocalTenant) -> None:
-    tenant.control("lifetimes", accessTokenSeconds=20)
-
-    body = tenant.refresh(tenant.refresh_token_of(ALICE)).json()
-
-    assert 20 == body["expires_in"]
-    assert 21 > int(str(unsigned(body["access_token"])["exp"])) - time.time() > 0
-
-
-def test_claims_of_the_next_id_tokens_can_be_replaced(tenant: LocalTenant, browser: Browser) -> None:
-    tenant.control("id-token", claims={"aud": "someone-else", "nonce": None}, times=1)
-
-    wrong = unsigned(tenant.redeem(browser.code_of(ALICE)).json()["id_token"])
-    right = unsigned(tenant.redeem(browser.code_of(ALICE)).json()["id_token"])
-
-    assert ("someone-else", None) == (wrong["aud"], wrong.get("nonce"))
-    assert (tenant.ready["clientId"], "n1") == (right["aud"], right["nonce"])

@@ -1,0 +1,92 @@
+"""What a crash between two writes leaves behind, and how the next try gets over it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import httpx
+
+from shared.domain.registration import RegistrationStatus
+from shared.ports import Claim, DirectoryEntry
+from shared.services import Services
+from tests.journey.conftest import ask, bind, code_of, principal_id, status
+from tests.journey.visitor import Visitor
+
+type NewPerson = Callable[..., str]
+
+
+async def claim(instance: Services, asked: dict[str, str], *, principal: str, until: timedelta) -> None:
+    """What a process leaves that dies between its claim and its transaction."""
+    left = Claim(principal, "AAABiCtT7XUAAAAF", asked["registration"], instance.clock() + until)
+    await instance.directory.insert(DirectoryEntry(asked["account"], claim=left))
+
+
+async def test_a_claim_whose_transaction_never_came_is_taken_over_when_it_ran_out(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services
+) -> None:
+    asked = ask(api)
+    await claim(instance, asked, principal="somebody.else", until=timedelta(seconds=-1))
+
+    assert "new" == visitor.follow(asked["url"], person()).back["state"]
+    assert "connected" == api.get(f"/v1/account/{asked['account']}").json()["state"]
+
+
+async def test_a_claim_that_still_runs_is_respected_and_then_not(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services
+) -> None:
+    asked, who = ask(api), person()
+    other = {**ask(api), "account": asked["account"]}
+    await claim(instance, other, principal="somebody.else", until=timedelta(minutes=2))
+
+    page = visitor.follow(asked["url"], who)
+
+    assert (409, "account_busy") == (page.status, code_of(page))
+    entry = await instance.directory.get(asked["account"])
+    assert entry is not None
+    assert entry.value.claim is not None
+    run_out = Claim("somebody.else", "app", "r", instance.clock() - timedelta(seconds=1))
+    await instance.directory.replace(entry, DirectoryEntry(asked["account"], claim=run_out))
+    assert "new" == visitor.follow(asked["url"], who).back["state"]
+
+
+async def test_a_retry_takes_up_its_own_claim_at_once(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services
+) -> None:
+    who = person()
+    first = bind(api, visitor, who)
+    principal = await principal_id(instance, first)
+    api.delete(f"/v1/account/{first}")
+    asked = ask(api)
+    await claim(instance, asked, principal=principal, until=timedelta(minutes=2))
+
+    assert "new" == visitor.follow(asked["url"], who).back["state"]
+
+
+async def test_a_crash_after_the_transaction_leaves_a_working_account_and_the_link_still_says_new(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services
+) -> None:
+    who, asked = person(), ask(api)
+    visitor.follow(asked["url"], who)
+    principal = await principal_id(instance, asked["account"])
+    entry = await instance.directory.get(asked["account"])
+    link = await instance.registrations.get(asked["registration"])
+    assert entry
+    assert link
+    unconfirmed = Claim(principal, "AAABiCtT7XUAAAAF", asked["registration"], instance.clock())
+    await instance.directory.replace(entry, DirectoryEntry(asked["account"], claim=unconfirmed))
+    reopened = replace(link.value, stage=RegistrationStatus.OPENED, outcome=None, completed=None, principal_id=None)
+    await instance.registrations.replace(link, reopened)
+
+    assert 200 == api.get(f"/v1/account/{asked['account']}/oauth-token").status_code
+    assert "new" == visitor.follow(asked["url"], who).back["state"]
+    assert "completed" == status(api, asked)["status"]
+
+
+async def test_an_entry_that_leads_nowhere_is_no_account_and_its_id_is_free(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services
+) -> None:
+    asked = ask(api)
+    await instance.directory.insert(DirectoryEntry(asked["account"], "gone.person", "AAABiCtT7XUAAAAF"))
+
+    assert 404 == api.get(f"/v1/account/{asked['account']}").status_code
+    assert "new" == visitor.follow(asked["url"], person()).back["state"]

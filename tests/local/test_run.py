@@ -1,0 +1,155 @@
+"""`make run` and `make demo`, as a person at a terminal has them."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from infra.local.narration import tell
+from infra.local.parts import ROOT
+from infra.local.visitor import Visitor
+
+FREE_PORTS = {"MAILBIND_PORT": "0", "MAILBIND_TENANT_PORT": "0", "MAILBIND_AZURITE_PORT": "0"}
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        yield taken.getsockname()[1]
+
+
+@contextmanager
+def make_run(folder: Path, **ports: str) -> Iterator[subprocess.Popen[str]]:
+    with (folder / "terminal").open("w") as terminal:
+        process = subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, "-m", "infra.local.run", "--folder", str(folder)],
+            stdout=terminal,
+            stderr=subprocess.STDOUT,
+            cwd=ROOT,
+            env=os.environ | FREE_PORTS | ports,
+            text=True,
+        )
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(30)
+
+
+def started(folder: Path, process: subprocess.Popen[str]) -> dict[str, Any]:
+    """What run.json says, as soon as it is there."""
+    file = folder / "run.json"
+    while not file.exists():
+        assert process.poll() is None, (folder / "terminal").read_text()
+        time.sleep(0.05)
+    return dict(json.loads(file.read_text()))
+
+
+def until_told(folder: Path, sentence: str) -> None:
+    deadline = time.monotonic() + 10
+    while sentence not in (folder / "terminal").read_text():
+        assert time.monotonic() < deadline, (folder / "terminal").read_text()
+        time.sleep(0.05)
+
+
+def token_for(run: dict[str, Any]) -> httpx.Response:
+    headers = {"Authorization": f"Bearer {run['apiToken']}"}
+    return httpx.get(f"{run['baseUrl']}/v1/account/shared/oauth-token", headers=headers)
+
+
+def test_a_newcomer_is_led_to_a_token_and_finds_it_again_after_a_restart(tmp_path: Path) -> None:
+    with make_run(tmp_path) as process:
+        run = started(tmp_path, process)
+        until_told(tmp_path, "What happens:")
+        welcome = (tmp_path / "terminal").read_text()
+        assert run["link"] in welcome
+        assert "Sign in as alice@contoso.example" in welcome
+        assert f'curl -H "Authorization: Bearer {run["apiToken"]}" {run["baseUrl"]}/v1/account/shared/' in welcome
+        assert 404 == token_for(run).status_code
+
+        with Visitor(run["caFile"]) as alice:
+            back = alice.follow(run["link"], "alice@contoso.example").refresh
+            assert back is not None
+            assert "Back at the caller's app" in alice.open(back).html
+        assert "support@contoso.example" == token_for(run).json()["email"]
+        for sentence in ("The link was opened.", "Signed in.", "is bound.", "A token was handed out."):
+            until_told(tmp_path, sentence)
+
+    assert 0 == process.returncode
+    assert "Stopped." in (tmp_path / "terminal").read_text()
+    assert not (tmp_path / "run.json").exists()
+    with pytest.raises(httpx.ConnectError):
+        token_for(run)
+
+    with make_run(tmp_path) as process:
+        again = started(tmp_path, process)
+        assert (run["apiToken"], 200) == (again["apiToken"], token_for(again).status_code)
+
+
+@pytest.mark.parametrize(
+    ("ports", "said"),
+    [
+        ({"MAILBIND_PORT": "http"}, "MAILBIND_PORT must be a port number"),
+        ({"MAILBIND_PORT": "{taken}"}, "Address already in use"),
+        ({"MAILBIND_AZURITE_PORT": "{taken}"}, "EADDRINUSE"),
+        ({"MAILBIND_TENANT_PORT": "{taken}"}, "Address already in use"),
+    ],
+)
+def test_a_port_that_cannot_be_had_ends_the_run_with_the_reason(
+    tmp_path: Path, taken_port: int, ports: dict[str, str], said: str
+) -> None:
+    with make_run(tmp_path, **{name: port.format(taken=taken_port) for name, port in ports.items()}) as process:
+        assert 1 == process.wait(30)
+
+    terminal = (tmp_path / "terminal").read_text()
+    assert said in terminal
+    assert "Traceback" not in terminal.partition("ended with")[0]
+
+
+def test_the_run_ends_with_the_reason_when_a_part_dies(tmp_path: Path) -> None:
+    with make_run(tmp_path) as process:
+        tables = started(tmp_path, process)["tablesUrl"]
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        azurite = next(child for child in children if b"azurite" in Path(f"/proc/{child}/cmdline").read_bytes())
+        os.kill(int(azurite), signal.SIGKILL)
+
+        assert 1 == process.wait(30)
+    assert "azurite ended with -9" in (tmp_path / "terminal").read_text()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(tables)
+
+
+def test_the_demo_does_the_whole_journey_by_itself() -> None:
+    demo = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-m", "infra.local.demo"], capture_output=True, text=True, cwd=ROOT, timeout=120, check=False
+    )
+
+    assert (0, "") == (demo.returncode, demo.stderr)
+    assert "The timer refreshed the grant" in demo.stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("2026-11-24T12:42:07.001Z INFO shared.x registration opened registration=97", "The link was opened."),
+        ("2026-11-24T12:42:07.001Z INFO shared.x mailbox refused registration=97 code=x", "Nothing was bound: x."),
+        (
+            '2026-11-24T12:42:07.001Z ERROR shared.x work failed kind="a \\"b\\""',
+            "Something failed: work failed (host.log has more).",
+        ),
+        ("2026-11-24T12:42:07.001Z INFO shared.x grants refreshed done=0", None),
+        ("    ValueError: a line of a traceback", None),
+    ],
+)
+def test_only_what_a_person_cares_about_is_told(line: str, told: str | None) -> None:
+    assert told == tell(line)

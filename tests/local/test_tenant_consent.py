@@ -1,0 +1,72 @@
+"""Consent: a person's, an administrator's, and what happens without."""
+
+from tests.local.tenant_visitor import ALICE, MALLORY, REDIRECT, Browser, LocalTenant, outcome
+
+
+def test_consent_is_asked_for_once(browser: Browser) -> None:
+    page = browser.sign_in(MALLORY)
+    assert "Permissions requested" in page.text
+
+    assert "code" in outcome(browser.press(page, "consent", "accept"))
+    assert "code" in outcome(browser.sign_in(MALLORY))
+
+
+def test_consent_grows_with_what_is_asked_for(tenant: LocalTenant, browser: Browser) -> None:
+    browser.press(browser.sign_in(MALLORY, scope=f"{tenant.url}/User.Read"), "consent", "accept")
+
+    page = browser.sign_in(MALLORY)
+
+    assert "Permissions requested" in page.text
+
+
+def test_declined_consent_is_told(browser: Browser) -> None:
+    told = outcome(browser.press(browser.sign_in(MALLORY), "consent", "decline"))
+
+    assert "access_denied" == told["error"]
+    assert "AADSTS65004" in told["error_description"]
+
+
+def test_prompt_consent_asks_again(browser: Browser) -> None:
+    page = browser.sign_in(ALICE, prompt="consent")
+
+    assert "code" in outcome(browser.press(page, "consent", "accept"))
+
+
+def test_nobody_consents_for_somebody_who_did_not_sign_in(tenant: LocalTenant, browser: Browser) -> None:
+    page = browser.authorize()
+    answer = browser.client.post(str(page.request.url), data={"login": MALLORY, "consent": "accept"})
+
+    assert "Permissions requested" in answer.text
+    assert [] == tenant.events("consented")
+
+
+def test_an_app_that_needs_an_administrator_says_so_to_the_person(tenant: LocalTenant, browser: Browser) -> None:
+    tenant.control("person", upn=ALICE, adminConsentRequired=True, consented=False)
+
+    page = browser.sign_in(ALICE)
+    assert "AADSTS90094" in page.text
+
+    told = outcome(browser.press(page, "consent", "return"))
+    assert "access_denied" == told["error"]
+    assert "AADSTS90094" in told["error_description"]
+
+
+def test_an_administrators_consent_is_for_everybody(tenant: LocalTenant, browser: Browser) -> None:
+    tenant.control("person", upn=ALICE, adminConsentRequired=True, consented=False)
+    query = {"client_id": tenant.ready["clientId"], "redirect_uri": REDIRECT, "state": "a b"}
+    page = browser.client.get(f"{tenant.authority}/adminconsent", params=query)
+
+    told = outcome(browser.press(page, "consent", "accept"))
+
+    assert ("True", tenant.ready["tenantId"], "a b") == (told["admin_consent"], told["tenant"], told["state"])
+    assert "code" in outcome(browser.sign_in(ALICE))
+    assert "code" in outcome(browser.sign_in(MALLORY))
+
+
+def test_a_declined_admin_consent_is_told(tenant: LocalTenant, browser: Browser) -> None:
+    page = browser.client.get(
+        f"{tenant.authority}/v2.0/adminconsent",
+        params={"client_id": tenant.ready["clientId"], "redirect_uri": REDIRECT, "scope": tenant.mail},
+    )
+
+    assert "access_denied" == outcome(browser.press(page, "consent", "decline"))["error"]

@@ -1,0 +1,74 @@
+"""Refresh tokens: how long they are good, for whom, and who else is still good after one is not."""
+
+from tests.local.tenant_visitor import (
+    ALICE,
+    ANOTHER_APP,
+    ANOTHER_SECRET,
+    BOB,
+    MALLORY,
+    Browser,
+    LocalTenant,
+    outcome,
+)
+
+
+def test_a_refresh_token_still_works_after_it_was_used(tenant: LocalTenant) -> None:
+    first = tenant.refresh_token_of(ALICE)
+    second = tenant.refresh(first).json()["refresh_token"]
+
+    assert first != second
+    assert [200, 200] == [tenant.refresh(token).status_code for token in (first, second)]
+
+
+def test_a_refresh_token_dies_when_nobody_uses_it_for_ninety_days(tenant: LocalTenant) -> None:
+    idle = tenant.refresh_token_of(ALICE)
+    tenant.control("clock", advanceSeconds=89 * 86400)
+    renewed = tenant.refresh(idle).json()["refresh_token"]
+
+    tenant.control("clock", advanceSeconds=2 * 86400)
+
+    assert [700082] == tenant.refresh(idle).json()["error_codes"]
+    assert 200 == tenant.refresh(renewed).status_code
+
+
+def test_a_revoked_sign_in_is_over_and_a_later_one_is_not(tenant: LocalTenant) -> None:
+    before, of_bob = tenant.refresh_token_of(ALICE), tenant.refresh_token_of(BOB)
+    renewed = tenant.refresh(before).json()["refresh_token"]
+    tenant.control("revoke", person=ALICE)
+    after = tenant.refresh_token_of(ALICE)
+
+    refused = [tenant.refresh(token).json() for token in (before, renewed)]
+
+    assert [("invalid_grant", "bad_token", [50173])] * 2 == [
+        (body["error"], body["suberror"], body["error_codes"]) for body in refused
+    ]
+    assert [200, 200] == [tenant.refresh(token).status_code for token in (after, of_bob)]
+
+
+def test_a_refresh_token_belongs_to_its_app(tenant: LocalTenant) -> None:
+    answer = tenant.refresh(tenant.refresh_token_of(ALICE), client_id=ANOTHER_APP, client_secret=ANOTHER_SECRET)
+
+    assert [70000] == answer.json()["error_codes"]
+
+
+def test_a_code_is_no_refresh_token(tenant: LocalTenant, browser: Browser) -> None:
+    assert [70000] == tenant.refresh(browser.code_of(ALICE)).json()["error_codes"]
+
+
+def test_a_disabled_person_gets_no_tokens(tenant: LocalTenant) -> None:
+    token = tenant.refresh_token_of(BOB)
+    tenant.control("person", upn=BOB, disabled=True)
+    assert [50057] == tenant.refresh(token).json()["error_codes"]
+
+    tenant.control("person", upn=BOB, disabled=False)
+    assert 200 == tenant.refresh(token).status_code
+
+
+def test_a_missing_consent_is_named(tenant: LocalTenant, browser: Browser) -> None:
+    page = browser.press(browser.authorize(scope=f"{tenant.url}/User.Read offline_access"), "login", MALLORY)
+    code = outcome(browser.press(page, "consent", "accept"))["code"]
+    token = tenant.redeem(code).json()["refresh_token"]
+
+    body = tenant.refresh(token, scope=tenant.mail).json()
+
+    assert ("invalid_grant", "consent_required", [65001]) == (body["error"], body["suberror"], body["error_codes"])
