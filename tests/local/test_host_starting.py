@@ -17,6 +17,7 @@ from tests.local.sample_host import APP, ONLY_BY_HAND, sample_host, start_sample
 
 EMPTY_APP = "import azure.functions as func\napp = func.FunctionApp()\n"
 ROUTE = "@app.route(route='{route}')\nasync def hello(req: func.HttpRequest) -> str:\n    return 'hello'\n"
+QUEUE = "@app.queue_trigger('message', 'q', 'c')\nasync def taken(message: func.QueueMessage) -> None: ...\n"
 
 
 def write_app(folder: Path, source: str, host_json: str = "{}") -> Path:
@@ -41,6 +42,7 @@ def test_a_schedule_that_cannot_be_read_stops_the_start(tmp_path: Path) -> None:
         ("import missing_module", "No module named 'missing_module'"),
         (EMPTY_APP + ROUTE.format(route="a") * 2, "hello"),
         (EMPTY_APP + ROUTE.format(route="{n:even}"), "does not understand '{n:even}'"),
+        (EMPTY_APP + QUEUE, "no such triggers: taken (queueTrigger)"),
     ],
 )
 def test_an_app_that_cannot_be_indexed_stops_the_start_with_the_reason(
@@ -50,6 +52,12 @@ def test_an_app_that_cannot_be_indexed_stops_the_start_with_the_reason(
         start_sample_host(tmp_path, app=write_app(tmp_path, source))
 
     assert complaint in str(failure.value)
+
+
+def test_what_an_app_prints_goes_to_the_log(tmp_path: Path) -> None:
+    with sample_host(tmp_path, app=write_app(tmp_path, "print('imported')\n" + EMPTY_APP)) as host:
+        assert [] == host.ready["functions"]
+        assert "imported\n" == host.log.read_text()
 
 
 def test_the_route_prefix_is_api_unless_host_json_says_otherwise(tmp_path: Path) -> None:

@@ -95,7 +95,18 @@ def test_schedules_are_read_as_ncrontab(expression: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "expression", ["", "* * *", "60 * * * * *", "@daily", "0 0 3 L * *", "0 0 3 LW * *", "0 0 3 * * 5L", "0 0 3 * * 7"]
+    "expression",
+    [
+        "",
+        "* * *",
+        "60 * * * * *",
+        "@daily",
+        "0 0 3 L * *",
+        "0 0 3 LW * *",
+        "0 0 3 * * 5L",
+        "0 0 3 * * 7",
+        "0 0 3 31 2 *",
+    ],
 )
 def test_what_is_no_ncrontab_is_refused(expression: str) -> None:
     with pytest.raises(HostError):

@@ -130,7 +130,7 @@ def test_the_run_ends_with_the_reason_when_a_part_dies(tmp_path: Path) -> None:
 
 
 def test_the_demo_does_the_whole_journey_by_itself() -> None:
-    demo = subprocess.run(  # noqa: S603 - our own program
+    demo = subprocess.run(
         [sys.executable, "-m", "infra.local.demo"], capture_output=True, text=True, cwd=ROOT, timeout=120, check=False
     )
 

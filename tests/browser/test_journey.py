@@ -1,0 +1,223 @@
+"""The journey in a real browser, and a look at every page that people see."""
+
+from collections.abc import Awaitable, Callable
+
+import httpx
+from infra.local.environment import Environment
+from playwright.async_api import Page, expect
+
+from shared.services import Services
+from tests.journey.conftest import Tenant, ask, bind, status
+from tests.journey.visitor import Visitor
+
+type NewPerson = Callable[..., str]
+type Shot = Callable[[Page, str], Awaitable[None]]
+
+
+async def go_to_microsoft(page: Page, link: str) -> None:
+    await page.goto(link)
+    await page.get_by_role("button", name="Continue to Microsoft").click()
+    await page.wait_for_selector("button[name=login], button[name=cancel]")
+
+
+async def sign_in(page: Page, who: str) -> None:
+    """Press the person's button; who does not fit into the picker is put on the button of one who does."""
+    await page.evaluate("who => { document.querySelector('button[name=login]').value = who }", who)
+    await page.locator("button[name=login]").first.click()
+
+
+async def test_from_the_link_through_microsoft_and_back_to_the_callers_page(
+    page: Page, api: httpx.Client, callers_page: str, shot: Shot, tenant: Tenant
+) -> None:
+    asked = ask(api, name="Shared Account", redirectUrl=callers_page)
+    await page.goto(asked["url"])
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Connect a shared mailbox")
+    await expect(page.locator("main")).to_contain_text("support@contoso.example")
+    await shot(page, "confirm")
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("button", name="Continue to Microsoft")).to_be_focused()
+    await page.keyboard.press("Enter")
+
+    await page.locator("button[name=login][value='alice@contoso.example']").click()
+
+    await page.wait_for_url(f"{callers_page}&account={asked['account']}&state=new")
+    await expect(page.get_by_role("heading")).to_have_text("Welcome back")
+    assert "completed" == status(api, asked)["status"]
+    assert "alice@contoso.example" == api.get(f"/v1/account/{asked['account']}/oauth-token").json()["user"]
+    api.delete(f"/v1/account/{asked['account']}")
+
+
+async def test_success_stays_readable_when_the_callers_page_does_not_come(
+    page: Page, api: httpx.Client, person: NewPerson, callers_page: str, shot: Shot
+) -> None:
+    await page.route("**/done?**", lambda route: route.fulfill(status=204))
+    await go_to_microsoft(page, ask(api, redirectUrl=callers_page)["url"])
+    await sign_in(page, person())
+
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Mailbox connected")
+    await expect(page.get_by_role("link")).to_have_text("Go back to " + callers_page.split("/")[2])
+    await shot(page, "bound")
+
+
+async def test_no_access_offers_keep_checking_another_account_and_the_way_back(
+    page: Page, api: httpx.Client, person: NewPerson, callers_page: str, shot: Shot
+) -> None:
+    stranger, right = person(access=False), person()
+    asked = ask(api, redirectUrl=callers_page)
+    await go_to_microsoft(page, asked["url"])
+    await sign_in(page, stranger)
+    await expect(page.get_by_role("heading", level=1)).to_have_text("This mailbox does not open for you yet")
+    await expect(page.get_by_role("button")).to_have_text(["Keep checking", "Sign in with another account"])
+    await shot(page, "refused no_mailbox_access")
+
+    await page.get_by_role("link", name="Go back").click()
+    await page.wait_for_url("**/done?x=1&account=*&error=no_mailbox_access&error_description=*")
+    await go_to_microsoft(page, asked["url"])
+    await sign_in(page, right)
+
+    await page.wait_for_url("**state=new")
+
+
+async def test_keep_checking_is_one_press(page: Page, api: httpx.Client, person: NewPerson, shot: Shot) -> None:
+    asked = ask(api)
+    await go_to_microsoft(page, asked["url"])
+    await sign_in(page, person(access=False))
+
+    await page.get_by_role("button", name="Keep checking").click()
+
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Checking again for you")
+    await shot(page, "waiting for access")
+    assert "waitingForAccess" == status(api, asked)["status"]
+    await page.goto(asked["url"])
+    await expect(page.locator(".notice")).to_contain_text("still checking")
+    await shot(page, "confirm while waiting")
+
+
+async def test_another_browser_cannot_finish_a_sign_in(
+    page: Page, other_page: Page, api: httpx.Client, person: NewPerson, environment: Environment, shot: Shot
+) -> None:
+    asked, who, caught = ask(api), person(), {}
+
+    async def catch(route, request) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001 - Playwright's handler
+        caught["form"] = dict(httpx.QueryParams(request.post_data))
+        await route.abort()
+
+    await page.route("**/oauth", catch)
+    await go_to_microsoft(page, asked["url"])
+    await sign_in(page, who)
+    await page.wait_for_timeout(300)
+    await other_page.goto(asked["url"])
+    fields = "".join(f'<input name="{name}" value="{value}">' for name, value in caught["form"].items())
+    await other_page.set_content(
+        f'<form method="post" action="{environment.base_url}/oauth">{fields}<button>x</button>'
+    )
+    await other_page.get_by_role("button").click()
+
+    await expect(other_page.get_by_role("heading", level=1)).to_have_text("This sign-in began in another browser")
+    await shot(other_page, "refused browser_mismatch")
+    assert "opened" == status(api, asked)["status"]
+
+
+async def test_every_other_refusal_says_what_to_do(
+    page: Page,
+    api: httpx.Client,
+    person: NewPerson,
+    tenant: Tenant,
+    environment: Environment,
+    instance: Services,
+    shot: Shot,
+) -> None:
+    first, second = person(), person()
+    with Visitor(environment.tenant.ready["caFile"]) as visitor:
+        account = bind(api, visitor, first)
+
+    async def refusal(title: str, code: str, who: str | None, **asked: object) -> None:
+        await go_to_microsoft(page, ask(api, **asked)["url"])
+        await (sign_in(page, who) if who else page.locator("button[name=cancel]").click())
+        await expect(page.get_by_role("heading", level=1)).to_have_text(title)
+        await expect(page.locator("footer")).to_contain_text(code)
+        await shot(page, f"refused {code}")
+
+    await refusal("This account already authorizes another mailbox", "principal_in_use", first)
+    await refusal("Somebody else authorizes this mailbox", "wrong_principal", second, account=account)
+    await refusal("This link is for somebody else", "unexpected_person", second, expectedEmail=first)
+    await refusal("That is your own mailbox", "own_mailbox", second, email=second)
+    await refusal("That is not your own mailbox", "email_mismatch", second, delegated=False)
+    await refusal("The sign-in was cancelled", "access_denied", None)
+    tenant.do("fail", endpoint="token", failure="7000222", times=1)
+    await refusal("This service cannot prove itself to Microsoft", "app_credential", second)
+    tenant.do("outage", endpoint="token", mode="503")
+    await refusal("Microsoft's sign-in service does not answer", "entra_unavailable", second)
+    tenant.do("outage", endpoint="token", mode="none")
+    tenant.do("id-token", claims={"exp": 1}, times=1)
+    await refusal("The sign-in could not be verified", "id_token_invalid", second)
+
+
+async def test_an_outage_at_graph_is_waited_out(
+    page: Page, api: httpx.Client, person: NewPerson, tenant: Tenant, shot: Shot
+) -> None:
+    who = person()
+    tenant.do("outage", endpoint="graph", mode="503")
+    await go_to_microsoft(page, ask(api)["url"])
+    await sign_in(page, who)
+
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Checking again for you")
+    await shot(page, "waiting for graph")
+
+
+async def test_where_administrators_consent_the_page_leads_them_there(
+    page: Page, api: httpx.Client, person: NewPerson, tenant: Tenant, shot: Shot
+) -> None:
+    who = person()
+    tenant.do("person", upn=who, consented=False, adminConsentRequired=True)
+    await go_to_microsoft(page, ask(api)["url"])
+    await sign_in(page, who)
+    await page.locator("button[name=consent][value=return]").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("An administrator has to consent first")
+    await shot(page, "refused needs_admin_consent")
+
+    await page.get_by_role("link", name="Consent as an administrator").click()
+    await page.locator("button[name=consent][value=accept]").click()
+
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Consent was given")
+    await shot(page, "consented")
+
+
+async def test_dead_links_say_why(
+    page: Page, api: httpx.Client, person: NewPerson, environment: Environment, shot: Shot
+) -> None:
+    asked = ask(api)
+    await page.goto(f"{environment.base_url}/accounts/new?ticket=broken")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("This link is not valid")
+    await shot(page, "link unknown")
+    with Visitor(environment.tenant.ready["caFile"]) as visitor:
+        visitor.follow(asked["url"], person())
+
+    await page.goto(asked["url"])
+
+    await expect(page.get_by_role("heading", level=1)).to_have_text("This link has been used")
+    await shot(page, "link used")
+
+
+async def test_the_dark_scheme_is_readable_too(page: Page, api: httpx.Client, shot: Shot) -> None:
+    await page.emulate_media(color_scheme="dark")
+    await page.goto(ask(api)["url"])
+
+    await shot(page, "confirm dark")
+    ink, paper = await page.evaluate(
+        "() => [getComputedStyle(document.body).color, getComputedStyle(document.querySelector('main')).backgroundColor]"
+    )
+    assert contrast(ink, paper) >= 7
+
+
+def contrast(one: str, other: str) -> float:
+    """The contrast of two colours (WCAG 2.2, contrast ratio)."""
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of an `rgb(r, g, b)` (WCAG 2.2)."""
+    parts = [int(part) / 255 for part in colour[4:-1].split(",")]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
