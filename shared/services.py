@@ -7,7 +7,6 @@ from azure.data.tables.aio import TableClient, TableServiceClient
 
 from shared.adapters.entra import MsalEntra
 from shared.adapters.graph import HttpGraph
-from shared.adapters.sealing import AesSealer, LocalKey
 from shared.adapters.tables.agenda import TableAgenda
 from shared.adapters.tables.connection import connect
 from shared.adapters.tables.data_keys import TableDataKeys
@@ -16,7 +15,7 @@ from shared.adapters.tables.rows import TableRegistrations, TableRows
 from shared.adapters.tables.table import Table
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.work import Work, WorkKind
-from shared.ports import Clock, DirectoryEntry, Entropy, Jitter
+from shared.ports import Clock, DirectoryEntry, Entropy, Jitter, Sealer
 from shared.settings import Settings
 from shared.usecases.begin_sign_in import BeginSignIn
 from shared.usecases.bind_mailbox import BindMailbox
@@ -74,7 +73,10 @@ class Services:
         return Table(name, self._connect, self.sealer, self.entropy)
 
     @cached_property
-    def sealer(self) -> AesSealer:
+    def sealer(self) -> Sealer:
+        # Imported here because indexing does without cryptography.
+        from shared.adapters.sealing import AesSealer, LocalKey  # noqa: PLC0415 - see above
+
         # The table of wrapped keys holds nothing to seal, so its sealer is never asked.
         keys = TableDataKeys(Table("DataKeys", self._connect, None, self.entropy))
         return AesSealer(keys, LocalKey(self.settings.sealing_key), self.clock, self.entropy)

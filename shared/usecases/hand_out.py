@@ -126,8 +126,10 @@ class HandOut:
     async def _refresh(self, principal_id: str, app: str) -> Refreshed | None:
         """Read again first: a caller may have looked just before somebody else's refresh came to its end."""
         stored = await self.principals.grant(principal_id, app)
-        if stored is None or stored.value.good_at(self.clock()):
-            return stored and Refreshed(stored)
+        if stored is None:
+            return None
+        if stored.value.good_at(self.clock()):
+            return Refreshed(stored)
         return await self.refresh(stored, hand_out=True)
 
     async def _mark(self, stored: Stored[DelegatedGrant]) -> None:

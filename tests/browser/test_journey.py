@@ -1,14 +1,15 @@
 """The journey in a real browser, and a look at every page that people see."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import httpx
-from infra.local.environment import Environment
 from playwright.async_api import Page, expect
 
+from infra.local.environment import Environment
+from infra.local.visitor import Visitor
 from shared.services import Services
 from tests.journey.conftest import Tenant, ask, bind, status
-from tests.journey.visitor import Visitor
 
 type NewPerson = Callable[..., str]
 type Shot = Callable[[Page, str], Awaitable[None]]
@@ -27,7 +28,7 @@ async def sign_in(page: Page, who: str) -> None:
 
 
 async def test_from_the_link_through_microsoft_and_back_to_the_callers_page(
-    page: Page, api: httpx.Client, callers_page: str, shot: Shot, tenant: Tenant
+    page: Page, api: httpx.Client, callers_page: str, shot: Shot
 ) -> None:
     asked = ask(api, name="Shared Account", redirectUrl=callers_page)
     await page.goto(asked["url"])
@@ -124,7 +125,6 @@ async def test_every_other_refusal_says_what_to_do(
     person: NewPerson,
     tenant: Tenant,
     environment: Environment,
-    instance: Services,
     shot: Shot,
 ) -> None:
     first, second = person(), person()
@@ -184,7 +184,7 @@ async def test_where_administrators_consent_the_page_leads_them_there(
 
 
 async def test_dead_links_say_why(
-    page: Page, api: httpx.Client, person: NewPerson, environment: Environment, shot: Shot
+    page: Page, api: httpx.Client, person: NewPerson, environment: Environment, instance: Services, shot: Shot
 ) -> None:
     asked = ask(api)
     await page.goto(f"{environment.base_url}/accounts/new?ticket=broken")
@@ -198,6 +198,14 @@ async def test_dead_links_say_why(
     await expect(page.get_by_role("heading", level=1)).to_have_text("This link has been used")
     await shot(page, "link used")
 
+    late = ask(api)
+    stored = await instance.registrations.get(late["registration"])
+    assert stored
+    await instance.registrations.replace(stored, replace(stored.value, expires=instance.clock()))
+    await page.goto(late["url"])
+    await expect(page.get_by_role("heading", level=1)).to_have_text("This link has expired")
+    await shot(page, "link expired")
+
 
 async def test_the_dark_scheme_is_readable_too(page: Page, api: httpx.Client, shot: Shot) -> None:
     await page.emulate_media(color_scheme="dark")
@@ -205,7 +213,8 @@ async def test_the_dark_scheme_is_readable_too(page: Page, api: httpx.Client, sh
 
     await shot(page, "confirm dark")
     ink, paper = await page.evaluate(
-        "() => [getComputedStyle(document.body).color, getComputedStyle(document.querySelector('main')).backgroundColor]"
+        """() => [getComputedStyle(document.body).color,
+                  getComputedStyle(document.querySelector('main')).backgroundColor]"""
     )
     assert contrast(ink, paper) >= 7
 
@@ -219,5 +228,5 @@ def contrast(one: str, other: str) -> float:
 def luminance(colour: str) -> float:
     """Relative luminance of an `rgb(r, g, b)` (WCAG 2.2)."""
     parts = [int(part) / 255 for part in colour[4:-1].split(",")]
-    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))

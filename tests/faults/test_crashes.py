@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import httpx
 
+from infra.local.visitor import Visitor
 from shared.domain.registration import RegistrationStatus
 from shared.ports import Claim, DirectoryEntry
 from shared.services import Services
 from tests.journey.conftest import ask, bind, code_of, principal_id, status
-from tests.journey.visitor import Visitor
 
 type NewPerson = Callable[..., str]
 

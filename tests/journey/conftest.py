@@ -10,13 +10,13 @@ from typing import Any
 
 import httpx
 import pytest
-from infra.local.environment import Environment, local_environment
 
+from infra.local.environment import Environment, local_environment
+from infra.local.visitor import Page, Visitor
 from shared.adapters.tables.agenda import REAP_SHARD
 from shared.bootstrap import build_services
 from shared.services import Services
 from tests.conftest import MovedClock
-from tests.journey.visitor import Page, Visitor
 
 # The tests say when time passes; the host's own timers would get in between.
 STILL = {"AzureWebJobs.refresh_grants.Disabled": "true", "AzureWebJobs.reap_registrations.Disabled": "true"}

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import httpx
 import pytest
-from infra.local.environment import Environment
 
+from infra.local.environment import Environment
+from infra.local.visitor import Visitor
 from tests.journey.conftest import ask, bind
-from tests.journey.visitor import Visitor
 
 type NewPerson = Callable[..., str]
 

@@ -2,15 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import httpx
 import pytest
-from infra.local.environment import Environment, local_environment
 
+from infra.local.environment import Environment, local_environment
+from infra.local.visitor import Visitor
 from shared.services import Services
 from tests.journey.conftest import STILL, Tenant, ask, bind, code_of, graph_opens, principal_id, status
-from tests.journey.visitor import Visitor
 
 type NewPerson = Callable[..., str]
 
@@ -121,7 +120,7 @@ def test_one_person_authorizes_one_account(api: httpx.Client, visitor: Visitor, 
 
 @pytest.fixture(scope="module")
 def reusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
-    folder: Path = tmp_path_factory.mktemp("reusing")
+    folder = tmp_path_factory.mktemp("reusing")
     with local_environment(folder, changes={**STILL, "MAILBIND_OAUTH_CREDENTIAL_REUSE": "true"}) as running:
         yield running
 
@@ -171,7 +170,7 @@ def test_another_address_is_not_ones_own_mailbox(api: httpx.Client, visitor: Vis
 
 
 async def test_without_access_nothing_is_bound_nothing_is_kept_and_the_link_works_for_the_right_person(
-    api: httpx.Client, visitor: Visitor, other_visitor: Visitor, person: NewPerson, instance: Services, tenant: Tenant
+    api: httpx.Client, visitor: Visitor, other_visitor: Visitor, person: NewPerson, instance: Services
 ) -> None:
     stranger, right = person(access=False), person()
     asked = ask(api)

@@ -5,15 +5,15 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from infra.local.environment import Environment
 
+from infra.local.environment import Environment
+from infra.local.visitor import Form, Page, Visitor
 from shared.domain.keys import fingerprint
 from shared.domain.secret import Secret
 from shared.services import Services
 from shared.usecases.open_link import DeadLink
 from tests.conftest import MovedClock
 from tests.journey.conftest import Tenant, ask, code_of, status
-from tests.journey.visitor import Form, Page, Visitor
 
 type NewPerson = Callable[..., str]
 

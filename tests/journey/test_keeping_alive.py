@@ -6,15 +6,15 @@ from typing import Any
 
 import httpx
 import pytest
-from infra.local.environment import Environment
 
+from infra.local.environment import Environment
+from infra.local.visitor import Visitor
 from shared.domain.errors import NotAuthorized, NotFound, Unavailable
 from shared.domain.grant import DelegatedGrant
 from shared.ports import Stored
 from shared.services import Services
 from tests.conftest import MovedClock
 from tests.journey.conftest import Tenant, ask, bind, graph_opens, principal_id, tick
-from tests.journey.visitor import Visitor
 
 type NewPerson = Callable[..., str]
 

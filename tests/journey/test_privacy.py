@@ -5,12 +5,12 @@ from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
-from infra.local.environment import Environment
 
+from infra.local.environment import Environment
+from infra.local.visitor import Visitor
 from shared.services import Services
 from tests.journey.conftest import ask, bind
 from tests.journey.test_callback import to_the_callback
-from tests.journey.visitor import Visitor
 
 type NewPerson = Callable[..., str]
 
@@ -37,7 +37,7 @@ async def test_neither_logs_nor_tables_hold_what_could_be_used_by_a_thief(
     assert asked["registration"] in log
     assert not [secret for secret in secrets if secret in log]
     assert not [secret for secret in secrets if any(secret in row for row in rows)]
-    assert not [row for row in rows if "eyJ" in row]
+    assert not [row for row in rows if re.search(r"eyJ[\w-]+\.eyJ", row)]
     assert who not in log
     assert not re.findall(r"[\w.]+@[\w.]+\.example", log)
     assert "ticket=" not in log

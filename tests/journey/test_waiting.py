@@ -3,12 +3,11 @@
 from collections.abc import Callable
 
 import httpx
-from infra.local.environment import Environment
 
+from infra.local.visitor import Page, Visitor
 from shared.services import Services
 from tests.conftest import MovedClock
 from tests.journey.conftest import Tenant, ask, code_of, status, tick
-from tests.journey.visitor import Page, Visitor
 
 type NewPerson = Callable[..., str]
 
@@ -24,7 +23,6 @@ async def test_keep_checking_binds_without_a_second_sign_in_once_access_is_given
     person: NewPerson,
     instance: Services,
     clock: MovedClock,
-    environment: Environment,
 ) -> None:
     who, asked = person(access=False), ask(api)
     page = keep_checking(visitor, visitor.follow(asked["url"], who))

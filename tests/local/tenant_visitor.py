@@ -72,6 +72,10 @@ class LocalTenant:
         answer = self.refresh(self.refresh_token_of(person), scope=scope or self.usual_scope)
         return str(answer.json()["access_token"])
 
+    def consent(self, person: str, *names: str) -> None:
+        """Let Mailbind's app have exactly these permissions of Graph."""
+        self.control("person", upn=person, consented=[f"https://graph.microsoft.com/{name}" for name in names])
+
     def graph(self, path: str, token: str, **headers: str) -> httpx.Response:
         return self.http.get(f"{self.url}/v1.0{path}", headers={"Authorization": f"Bearer {token}", **headers})
 

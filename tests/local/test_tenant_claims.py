@@ -43,9 +43,21 @@ def test_sub_differs_from_app_to_app(tenant: LocalTenant) -> None:
 def test_an_access_token_is_for_one_resource(tenant: LocalTenant) -> None:
     claims = unsigned(tenant.access_token_of(ALICE, f"{tenant.mail} offline_access"))
 
-    assert (tenant.url, "Mail.ReadWrite.Shared") == (claims["aud"], claims["scp"])
+    assert tenant.url == claims["aud"]
+    assert "Mail.ReadWrite.Shared" in str(claims["scp"]).split()
+    assert "IMAP.AccessAsUser.All" not in str(claims["scp"]).split()
     assert (tenant.ready["clientId"], tenant.ready["tenantId"]) == (claims["appid"], claims["tid"])
     assert (ALICE, ALICE) == (claims["upn"], claims["unique_name"])
+
+
+def test_a_token_carries_what_was_consented_to_and_not_asked_for(tenant: LocalTenant) -> None:
+    token = tenant.refresh_token_of(ALICE)
+    tenant.consent(ALICE, "User.Read", "Mail.Send")
+
+    body = tenant.refresh(token, scope=f"{tenant.url}/User.Read").json()
+
+    assert {"User.Read", "Mail.Send"} == set(str(unsigned(body["access_token"])["scp"]).split())
+    assert {f"{tenant.url}/User.Read", f"{tenant.url}/Mail.Send"} == set(body["scope"].split())
 
 
 def test_tokens_are_about_as_long_as_real_ones(tenant: LocalTenant) -> None:

@@ -12,6 +12,13 @@ def inbox(address: str) -> str:
     return f"/users/{address}/mailFolders/inbox"
 
 
+def narrow_token(tenant: LocalTenant, name: str) -> str:
+    """A token of alice with one permission, because she consented to no other."""
+    refresh_token = tenant.refresh_token_of(ALICE)
+    tenant.consent(ALICE, name)
+    return str(tenant.refresh(refresh_token, scope=f"{tenant.url}/{name}").json()["access_token"])
+
+
 def code_of(tenant: LocalTenant, path: str, token: str) -> tuple[int, str]:
     answer = tenant.graph(path, token)
     return answer.status_code, answer.json()["error"]["code"]
@@ -79,14 +86,14 @@ def test_profiles_of_others_open_with_their_permission(tenant: LocalTenant, brow
 
 
 def test_without_any_mail_permission_no_mailbox_opens(tenant: LocalTenant) -> None:
-    token = tenant.access_token_of(ALICE, f"{tenant.url}/User.Read")
+    token = narrow_token(tenant, "User.Read")
 
     assert (403, "Authorization_RequestDenied") == code_of(tenant, inbox(SUPPORT), token)
     assert (403, "Authorization_RequestDenied") == code_of(tenant, "/me/mailFolders/inbox", token)
 
 
 def test_a_shared_mailbox_needs_a_shared_permission(tenant: LocalTenant) -> None:
-    token = tenant.access_token_of(ALICE, f"{tenant.url}/Mail.ReadWrite")
+    token = narrow_token(tenant, "Mail.ReadWrite")
 
     assert 200 == tenant.graph("/me/mailFolders/inbox", token).status_code
     assert (403, "ErrorAccessDenied") == code_of(tenant, inbox(SUPPORT), token)

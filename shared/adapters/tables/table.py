@@ -93,7 +93,7 @@ class Table:
         try:
             return await self._send(sealed)
         except (StaleWrite, StorageUnavailable):
-            # When an answer is lost, the SDK repeats the write and meets its own first try, or reports an insert failed.
+            # When an answer is lost, the SDK repeats the write and meets its own first try, or says that it failed.
             kept = next((change.entity for change in sealed if change.verb != "delete"), None)
             if kept is None or not await self._is_ours(kept, attempt):
                 raise

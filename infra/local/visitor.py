@@ -11,7 +11,7 @@ import httpx
 
 @dataclass
 class Form:
-    """A form of a page: where it goes, its hidden fields, and its buttons' name and value."""
+    """A form of a page: where it goes, its hidden fields, and its buttons' values."""
 
     action: str
     fields: dict[str, str] = field(default_factory=dict)
@@ -19,7 +19,7 @@ class Form:
 
 
 class Page(HTMLParser):
-    """A page that was answered, with its text, forms and links."""
+    """A page that was answered, with its text, forms and links; `refresh` is where it goes on by itself."""
 
     def __init__(self, answer: httpx.Response) -> None:
         super().__init__()
@@ -34,6 +34,7 @@ class Page(HTMLParser):
         self.feed(answer.text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note forms, fields, buttons and links."""
         given = {name: value or "" for name, value in attrs}
         if tag == "form":
             self.forms.append(Form(urljoin(self.url, given.get("action", self.url))))
@@ -47,10 +48,15 @@ class Page(HTMLParser):
             self.refresh = given["content"].partition("url=")[2]
 
     def handle_data(self, data: str) -> None:
+        """Note the text."""
         self.text += data
 
     def form_with(self, name: str) -> Form:
-        return next(form for form in self.forms if name in form.fields)
+        """The first form that has this field. Raises LookupError."""
+        found = [form for form in self.forms if name in form.fields]
+        if not found:
+            raise LookupError(f"{urlsplit(self.url).path} answered {self.status}, without a form for {name}")
+        return found[0]
 
     @property
     def back(self) -> dict[str, str]:
@@ -63,7 +69,8 @@ class Visitor:
     """One browser. Cookies are kept by hand, because Python's jar keeps Secure ones from http even on this computer."""
 
     def __init__(self, ca_file: str) -> None:
-        self._client = httpx.Client(verify=ssl.create_default_context(cafile=ca_file), timeout=30)
+        trust = ssl.create_default_context(cafile=ca_file)
+        self._client = httpx.Client(verify=trust, timeout=30, trust_env=False)
         self.cookies: dict[str, dict[str, str]] = {}
 
     def __enter__(self) -> Self:
@@ -73,6 +80,7 @@ class Visitor:
         self._client.close()
 
     def request(self, method: str, url: str, data: dict[str, str] | None = None) -> httpx.Response:
+        """One request with the cookies that belong to it, and no redirect."""
         jar = self.cookies.setdefault(urlsplit(url).netloc, {})
         sent = "; ".join(f"{name}={value}" for name, value in jar.items())
         answer = self._client.request(method, url, data=data, headers={"Cookie": sent} if sent else {})
@@ -83,12 +91,14 @@ class Visitor:
         return answer
 
     def open(self, url: str) -> Page:
+        """Go to an address, and on to where it redirects."""
         answer = self.request("GET", url)
         while answer.is_redirect:
             answer = self.request("GET", urljoin(url, answer.headers["location"]))
         return Page(answer)
 
     def submit(self, form: Form, **pressed: str) -> Page:
+        """Send a form, with the button that was pressed."""
         answer = self.request("POST", form.action, {**form.fields, **pressed})
         if answer.is_redirect:
             return self.open(urljoin(form.action, answer.headers["location"]))

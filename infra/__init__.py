@@ -1,0 +1,1 @@
+"""Infrastructure: what Mailbind runs on, in Azure and on this computer."""

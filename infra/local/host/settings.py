@@ -1,0 +1,65 @@
+"""What the host reads at its start: local.settings.json, host.json and `%SETTING%` names."""
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+# Settings of a real host, by which code learns where it runs. What was inherited is not true here.
+PLATFORM = ("WEBSITE_", "FUNCTIONS_", "CONTAINER_NAME")
+TIMESPAN = re.compile(r"(?:(\d+)\.)?(\d{1,2}):(\d{2}):(\d{2})")
+NO_LIMIT = "-1"
+DEFAULT_LIMIT = "00:30:00"
+
+
+class HostError(Exception):
+    """The app cannot be run as it is configured."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostJson:
+    """The parts of host.json that this host obeys; `time_limit` in seconds, None for none."""
+
+    route_prefix: str
+    time_limit: float | None
+
+
+def prepare_environment(values_file: Path | None) -> None:
+    """Forget an inherited platform's settings, then take over `Values` of a local.settings.json file."""
+    for name in [name for name in os.environ if name.startswith(PLATFORM)]:
+        del os.environ[name]
+    if values_file:
+        os.environ.update(json.loads(values_file.read_text())["Values"])
+
+
+def read_host_json(app: Path) -> HostJson:
+    """Read the app's host.json (https://learn.microsoft.com/azure/azure-functions/functions-host-json)."""
+    document = json.loads((app / "host.json").read_text())
+    http = document.get("extensions", {}).get("http", {})
+    limit = document.get("functionTimeout", DEFAULT_LIMIT)
+    return HostJson(
+        route_prefix=http.get("routePrefix", "api").strip("/"),
+        time_limit=None if limit == NO_LIMIT else _seconds(limit),
+    )
+
+
+def resolve(text: str) -> str:
+    """Put the settings' values in place of `%NAME%`. Raises HostError for a name without a value."""
+
+    def value(found: re.Match[str]) -> str:
+        name = found[1]
+        if not os.environ.get(name):
+            raise HostError(f"%{name}% does not resolve to a value: the setting {name} is missing")
+        return os.environ[name]
+
+    return re.sub(r"%([^%]+)%", value, text)
+
+
+def _seconds(text: str) -> float:
+    found = TIMESPAN.fullmatch(text)
+    if not found:
+        raise HostError(f"host.json: functionTimeout must be hh:mm:ss, not {text!r}")
+    days, hours, minutes, seconds = (int(number or 0) for number in found.groups())
+    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds).total_seconds()

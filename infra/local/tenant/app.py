@@ -1,0 +1,35 @@
+"""The tenant's routes."""
+
+from starlette.applications import Starlette
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from infra.local.tenant.account_pages import AccountPages
+from infra.local.tenant.authorize import AuthorizeEndpoint
+from infra.local.tenant.control import ControlEndpoint
+from infra.local.tenant.discovery import DiscoveryEndpoints
+from infra.local.tenant.graph import GraphEndpoint
+from infra.local.tenant.interruptions import Interruptions
+from infra.local.tenant.tenant import Tenant
+from infra.local.tenant.token import TokenEndpoint
+
+BOTH = ["GET", "POST"]
+
+
+def build_app(tenant: Tenant) -> ASGIApp:
+    """Build the tenant's HTTP application."""
+    discovery, account, graph = DiscoveryEndpoints(tenant), AccountPages(tenant), GraphEndpoint(tenant)
+    routes = [
+        Route("/{tenant}/v2.0/.well-known/openid-configuration", discovery.configuration),
+        Route("/{tenant}/discovery/v2.0/keys", discovery.keys),
+        Route("/{tenant}/oauth2/v2.0/authorize", AuthorizeEndpoint(tenant).answer, methods=BOTH),
+        Route("/{tenant}/oauth2/v2.0/token", TokenEndpoint(tenant).answer, methods=["POST"]),
+        Route("/{tenant}/oauth2/v2.0/logout", account.sign_out),
+        Route("/{tenant}/adminconsent", account.admin_consent, methods=BOTH),
+        Route("/{tenant}/v2.0/adminconsent", account.admin_consent, methods=BOTH),
+        Route("/v1.0/me", graph.profile),
+        Route("/v1.0/me/mailFolders/inbox", graph.inbox),
+        Route("/v1.0/users/{id}", graph.profile),
+        Route("/v1.0/users/{id}/mailFolders/inbox", graph.inbox),
+    ]
+    return Interruptions(Starlette(routes=ControlEndpoint(tenant).routes() + routes), tenant)

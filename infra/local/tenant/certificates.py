@@ -1,0 +1,60 @@
+"""What the tenant keeps between starts: its certificate authority, its signing key, the key of its opaque tokens."""
+
+import os
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import trustme
+from cryptography.fernet import Fernet
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.utils import base64url_encode
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The key that signs tokens, its id, and what seals refresh tokens, codes and session cookies."""
+
+    signing: rsa.RSAPrivateKey = field(repr=False)
+    kid: str
+    seal: Fernet = field(repr=False)
+
+
+def load_keys(folder: Path) -> Keys:
+    """Read the keys from the folder, made there on first use."""
+    signing = serialization.load_pem_private_key(_kept(folder / "signing.key", _new_signing_key), password=None)
+    if not isinstance(signing, rsa.RSAPrivateKey):
+        raise TypeError("signing.key holds no RSA key")
+    modulus = signing.public_key().public_numbers().n
+    kid = base64url_encode(modulus.to_bytes(256, "big")[:20]).decode()
+    return Keys(signing, kid, Fernet(_kept(folder / "seal.key", Fernet.generate_key)))
+
+
+def load_authority(folder: Path) -> trustme.CA:
+    """Read the certificate authority from ca.pem and ca.key, made there on first use."""
+    made = trustme.CA(organization_name="Mailbind local tenant")
+    key = _kept(folder / "ca.key", made.private_key_pem.bytes)
+    return trustme.CA.from_pem(_kept(folder / "ca.pem", made.cert_pem.bytes), key)
+
+
+def server_context(authority: trustme.CA) -> ssl.SSLContext:
+    """TLS for 127.0.0.1 and localhost, with a fresh certificate of the authority."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
+    return context
+
+
+def _new_signing_key() -> bytes:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _kept(path: Path, make: Callable[[], bytes]) -> bytes:
+    if not path.exists():
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(make())
+    return path.read_bytes()

@@ -1,0 +1,158 @@
+"""The control endpoint: shows the tenant's state and what happened, and changes either. Loopback only, no sign-in."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from infra.local.tenant import control_bodies as bodies
+from infra.local.tenant.conditions import Fault, IdTokenClaims
+from infra.local.tenant.control_view import view
+from infra.local.tenant.directory import Mailbox, Person
+from infra.local.tenant.failures import find
+from infra.local.tenant.tenant import Tenant
+from infra.local.tenant.token import new_refresh_token
+
+OFFLINE = "openid profile offline_access"
+THROTTLED = {"token": "90055", "graph": "ApplicationThrottled"}
+
+
+class ControlEndpoint:
+    """GET /control, GET and DELETE /control/events, and POST /control/{action}."""
+
+    def __init__(self, tenant: Tenant) -> None:
+        self._tenant = tenant
+
+    def routes(self) -> list[Route]:
+        """One route per action, with the body that it takes."""
+        actions: list[tuple[str, type[bodies.Body], Callable[[Any], dict[str, Any] | None]]] = [
+            ("revoke", bodies.Revoke, self._revoke),
+            ("access", bodies.Access, self._access),
+            ("fail", bodies.Fail, self._fail),
+            ("throttle", bodies.Throttle, self._throttle),
+            ("latency", bodies.Latency, self._latency),
+            ("outage", bodies.SetOutage, self._outage),
+            ("lifetimes", bodies.Lifetimes, self._lifetimes),
+            ("id-token", bodies.IdToken, self._id_token),
+            ("person", bodies.Change, self._person),
+            ("sign-in", bodies.SignIn, self._sign_in),
+            ("clock", bodies.Clock, self._clock),
+            ("reset", bodies.Reset, self._reset),
+        ]
+        return [
+            Route("/control", self._show),
+            Route("/control/events", self._events),
+            Route("/control/events", self._forget_events, methods=["DELETE"]),
+            *(Route(f"/control/{name}", _action(body, do), methods=["POST"]) for name, body, do in actions),
+        ]
+
+    async def _show(self, _request: Request) -> Response:
+        return JSONResponse(view(self._tenant))
+
+    async def _events(self, request: Request) -> Response:
+        after = request.query_params.get("after", "0")
+        if not after.isdecimal():
+            return _wrong("after: a number is wanted")
+        return JSONResponse({"events": self._tenant.journal.after(int(after))})
+
+    async def _forget_events(self, _request: Request) -> Response:
+        self._tenant.journal.clear()
+        return JSONResponse({})
+
+    def _revoke(self, body: bodies.Revoke) -> None:
+        self._tenant.directory.change(self._who(body.person), revoked_at=self._tenant.now())
+
+    def _access(self, body: bodies.Access) -> None:
+        person, mailbox = self._who(body.person), self._box(body.mailbox)
+        directory = self._tenant.directory
+        (directory.give_access if body.full_access else directory.take_access)(person, mailbox)
+
+    def _fail(self, body: bodies.Fail) -> None:
+        try:
+            find("graph" if body.endpoint == "graph" else "entra", body.failure)
+        except KeyError as error:
+            raise ValueError(f"failure: the {body.endpoint} endpoint has no failure {body.failure!r}") from error
+        if body.endpoint == "authorize" and body.failure.startswith("http-"):
+            raise ValueError("failure: use /control/outage for bare answers of the authorize endpoint")
+        told = msgspec.structs.asdict(body) | {"person": self._who(body.person).oid if body.person else None}
+        self._tenant.conditions.faults.append(Fault(**told))
+
+    def _throttle(self, body: bodies.Throttle) -> None:
+        self._tenant.conditions.faults.append(Fault(failure=THROTTLED[body.endpoint], **msgspec.structs.asdict(body)))
+
+    def _latency(self, body: bodies.Latency) -> None:
+        self._tenant.conditions.latency.pop(body.endpoint, None)
+        if body.milliseconds:
+            self._tenant.conditions.latency[body.endpoint] = body.milliseconds / 1000
+
+    def _outage(self, body: bodies.SetOutage) -> None:
+        if body.mode == "none":
+            self._tenant.conditions.outages.pop(body.endpoint, None)
+        else:
+            self._tenant.conditions.outages[body.endpoint] = body.mode
+
+    def _lifetimes(self, body: bodies.Lifetimes) -> None:
+        self._tenant.conditions.access_token_seconds = body.access_token_seconds
+
+    def _id_token(self, body: bodies.IdToken) -> None:
+        self._tenant.conditions.id_token_claims.append(IdTokenClaims(claims=body.claims, times=body.times))
+
+    def _person(self, body: bodies.Change) -> dict[str, Any] | None:
+        if body.create is not None:
+            mailbox = self._box(body.mailbox) if body.mailbox else None
+            return {"people": self._tenant.directory.populate(body.create, mailbox)}
+        if body.upn is None:
+            raise ValueError("upn: either this or create is wanted")
+        person, client = self._who(body.upn, "upn"), self._tenant.directory.first_client
+        told = {"disabled": body.disabled, "admin_consent_required": body.admin_consent_required}
+        self._tenant.directory.change(person, **{name: value for name, value in told.items() if value is not None})
+        if body.consented is not None:
+            every = client.permissions if body.consented else ()
+            scopes = body.consented if isinstance(body.consented, list) else every
+            self._tenant.directory.set_consents(person, client, scopes)
+        return None
+
+    def _sign_in(self, body: bodies.SignIn) -> dict[str, Any]:
+        directory = self._tenant.directory
+        client = directory.clients.get(body.client_id or directory.first_client.id)
+        if client is None:
+            raise ValueError(f"clientId: there is no app {body.client_id!r}")
+        person = self._who(body.person)
+        directory.consent(person, client, client.permissions)
+        scope = " ".join([*client.permissions, OFFLINE])
+        return {"refreshToken": new_refresh_token(self._tenant, person, client, scope, self._tenant.now())}
+
+    def _clock(self, body: bodies.Clock) -> None:
+        self._tenant.conditions.clock_ahead += body.advance_seconds
+
+    def _reset(self, _body: bodies.Reset) -> None:
+        self._tenant.reset()
+
+    def _who(self, login: str, field: str = "person") -> Person:
+        if person := self._tenant.directory.person(login):
+            return person
+        raise ValueError(f"{field}: nobody here is called {login!r}")
+
+    def _box(self, key: str) -> Mailbox:
+        if mailbox := self._tenant.directory.mailbox(key):
+            return mailbox
+        raise ValueError(f"mailbox: there is no mailbox {key!r}")
+
+
+def _action[B: bodies.Body](
+    body: type[B], do: Callable[[B], dict[str, Any] | None]
+) -> Callable[[Request], Awaitable[Response]]:
+    async def act(request: Request) -> Response:
+        try:
+            return JSONResponse(do(msgspec.json.decode(await request.body() or b"{}", type=body)) or {})
+        except ValueError as error:  # msgspec's errors are ValueErrors too, and name the field
+            return _wrong(str(error))
+
+    return act
+
+
+def _wrong(message: str) -> Response:
+    return JSONResponse({"error": message}, 400)

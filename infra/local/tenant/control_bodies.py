@@ -1,0 +1,106 @@
+"""What the control endpoint accepts: one strict record per action, JSON names in camelCase."""
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from infra.local.tenant.conditions import Outage
+
+Count = Annotated[int, Meta(ge=1)]
+Milliseconds = Annotated[int, Meta(ge=0)]
+Endpoint = Literal["token", "graph", "authorize"]
+
+
+class Body(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """Base of all bodies: an unknown field is an error."""
+
+
+class Revoke(Body, frozen=True):
+    """All sign-ins of the person up to now are void."""
+
+    person: str
+
+
+class Access(Body, frozen=True):
+    """Full Access of the person to the mailbox: there, or not."""
+
+    person: str
+    mailbox: str
+    full_access: bool
+
+
+class Fail(Body, frozen=True):
+    """The next `times` calls of the endpoint fail; narrowed to a person and a grant type."""
+
+    endpoint: Endpoint
+    failure: str
+    times: Count = 1
+    person: str | None = None
+    grant: Literal["authorization_code", "refresh_token"] | None = None
+    retry_after: Annotated[int, Meta(ge=0)] | None = None
+
+
+class Throttle(Body, frozen=True):
+    """The next `times` calls are answered with 429 and this Retry-After, in seconds."""
+
+    endpoint: Literal["token", "graph"]
+    times: Count = 1
+    retry_after: Annotated[int, Meta(ge=0)] = 10
+
+
+class Latency(Body, frozen=True):
+    """Every call of the endpoint takes this much longer, until it is set to 0."""
+
+    endpoint: Literal["token", "graph", "authorize", "all"]
+    milliseconds: Milliseconds
+
+
+class SetOutage(Body, frozen=True):
+    """The endpoint is out, until the mode is `none`."""
+
+    endpoint: Literal["token", "graph", "authorize", "all"]
+    mode: Outage | Literal["none"]
+
+
+class Lifetimes(Body, frozen=True):
+    """How long access tokens live from now on."""
+
+    access_token_seconds: Count
+
+
+class IdToken(Body, frozen=True):
+    """Claims that the next `times` ID tokens carry instead of their own; null leaves one out."""
+
+    claims: dict[str, Any]
+    times: Count = 1
+
+
+class Change(Body, frozen=True):
+    """Something new about a person; or `create`: that many people with Full Access to the mailbox.
+
+    `consented` is to Mailbind's app: all of its permissions, none, or exactly these full scope addresses.
+    """
+
+    upn: str | None = None
+    disabled: bool | None = None
+    admin_consent_required: bool | None = None
+    consented: bool | list[str] | None = None
+    create: Count | None = None
+    mailbox: str | None = None
+
+
+class SignIn(Body, frozen=True):
+    """A sign-in of the person without a browser."""
+
+    person: str
+    client_id: str | None = None
+
+
+class Clock(Body, frozen=True):
+    """Move the tenant's clock ahead by this much more."""
+
+    advance_seconds: Annotated[float, Meta(gt=0)]
+
+
+class Reset(Body, frozen=True):
+    """Back to contoso.toml."""

@@ -1,0 +1,58 @@
+"""The tenant's state as GET /control shows it. Never a secret, never a token."""
+
+from dataclasses import asdict
+from typing import Any
+
+from infra.local.tenant.directory import Directory, Mailbox, Person
+from infra.local.tenant.tenant import Tenant, stamp
+
+
+def view(tenant: Tenant) -> dict[str, Any]:
+    """Everything that control can change, as it is now."""
+    directory, conditions = tenant.directory, tenant.conditions
+    return {
+        "tenant": {"id": directory.tenant_id, "domain": directory.domain, "now": stamp(tenant.now())},
+        "clients": [{"id": client.id, "name": client.name} for client in directory.clients.values()],
+        "people": [_person(directory, person) for person in directory.people.values()],
+        "mailboxes": [_mailbox(directory, mailbox) for mailbox in directory.shared.values()],
+        "faults": [
+            {
+                "endpoint": fault.endpoint,
+                "failure": fault.failure,
+                "times": fault.times,
+                "person": fault.person,
+                "grant": fault.grant,
+                "retryAfter": fault.retry_after,
+            }
+            for fault in conditions.faults
+        ],
+        "idTokenClaims": [asdict(each) for each in conditions.id_token_claims],
+        "latencyMilliseconds": {name: round(seconds * 1000) for name, seconds in conditions.latency.items()},
+        "outages": dict(conditions.outages),
+        "accessTokenSeconds": conditions.access_token_seconds,
+        "clockAheadSeconds": conditions.clock_ahead,
+    }
+
+
+def _person(directory: Directory, person: Person) -> dict[str, Any]:
+    consents = directory.consents(person, directory.first_client)
+    return {
+        "oid": person.oid,
+        "upn": person.upn,
+        "mail": person.address,
+        "name": person.name,
+        "disabled": person.disabled,
+        "adminConsentRequired": person.admin_consent_required,
+        "consented": sorted(consents),
+        "revokedAt": stamp(person.revoked_at) if person.revoked_at else None,
+    }
+
+
+def _mailbox(directory: Directory, mailbox: Mailbox) -> dict[str, Any]:
+    return {
+        "oid": mailbox.oid,
+        "upn": mailbox.upn,
+        "address": mailbox.address,
+        "name": mailbox.name,
+        "fullAccess": directory.openers(mailbox),
+    }

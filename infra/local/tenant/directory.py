@@ -1,0 +1,165 @@
+"""Who is in the tenant and what they may open: read from contoso.toml, changed through the control endpoint."""
+
+import tomllib
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+LOOPBACK = ("localhost", "127.0.0.1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mailbox:
+    """A mailbox: a person's own, or a shared one whose account nobody signs in to."""
+
+    oid: str
+    upn: str
+    address: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person(Mailbox):
+    """Somebody who signs in, and their own mailbox. Sign-ins up to `revoked_at` (epoch seconds) are void."""
+
+    disabled: bool = False
+    admin_consent_required: bool = False
+    revoked_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """An API that tokens are for, and the delegated permissions that it knows."""
+
+    name: str
+    app_id: str
+    address: str
+    scopes: tuple[str, ...]
+
+    def scope(self, name: str) -> str | None:
+        """The permission as the resource spells it: their case does not matter in a request."""
+        return next((known for known in self.scopes if known.lower() == name.lower()), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """An app registration. Permissions are full scope addresses."""
+
+    id: str
+    name: str
+    secret: str = field(repr=False)
+    redirect_uris: tuple[str, ...]
+    permissions: tuple[str, ...]
+
+    def accepts(self, redirect_uri: str) -> bool:
+        """Whether it is registered. The port of a loopback address does not count (entra-docs reply-url.md)."""
+        parts = urlsplit(redirect_uri)
+        portless = parts._replace(netloc=parts.hostname or "").geturl()
+        return redirect_uri in self.redirect_uris or (parts.hostname in LOOPBACK and portless in self.redirect_uris)
+
+
+class Directory:
+    """People, mailboxes, apps, permissions and consents of one tenant. Names are looked up without regard to case."""
+
+    def __init__(self, source: Path) -> None:
+        facts = tomllib.loads(source.read_text(encoding="utf-8"))
+        self.tenant_id: str = facts["tenant"]["id"]
+        self.domain: str = facts["tenant"]["domain"]
+        self.name: str = facts["tenant"]["name"]
+        self.resources = tuple(Resource(**{**row, "scopes": tuple(row["scopes"])}) for row in facts["resources"])
+        self.clients = {row["id"]: _client(row) for row in facts["clients"]}
+        self.people: dict[str, Person] = {}
+        self.shared: dict[str, Mailbox] = {}
+        self._by_name: dict[str, Mailbox] = {}
+        self._full_access: set[tuple[str, str]] = set()
+        self._consents: dict[tuple[str, str], frozenset[str]] = {}
+        for row in facts["people"]:
+            self._move_in(row)
+        for row in facts["shared_mailboxes"]:
+            self._set_up(row)
+
+    @property
+    def first_client(self) -> Client:
+        """Mailbind's own app registration."""
+        return next(iter(self.clients.values()))
+
+    def person(self, login: str) -> Person | None:
+        """Find somebody by object id, sign-in name or address."""
+        found = self._by_name.get(login.lower())
+        return self.people.get(found.oid) if found else None
+
+    def mailbox(self, key: str) -> Mailbox | None:
+        """Find a mailbox by object id, sign-in name or address."""
+        return self._by_name.get(key.lower())
+
+    def opens(self, person: Person, mailbox: Mailbox) -> bool:
+        """Whether the person may open the mailbox: it is theirs, or they have Full Access."""
+        return person.oid == mailbox.oid or (person.oid, mailbox.oid) in self._full_access
+
+    def openers(self, mailbox: Mailbox) -> list[str]:
+        """Sign-in names of everybody with Full Access."""
+        return sorted(self.people[person].upn for person, box in self._full_access if box == mailbox.oid)
+
+    def give_access(self, person: Person, mailbox: Mailbox) -> None:
+        """Give Full Access."""
+        self._full_access.add((person.oid, mailbox.oid))
+
+    def take_access(self, person: Person, mailbox: Mailbox) -> None:
+        """Take Full Access away."""
+        self._full_access.discard((person.oid, mailbox.oid))
+
+    def change(self, person: Person, **changes: Any) -> None:  # noqa: ANN401 - the types are those of Person
+        """Note something new about a person."""
+        changed = replace(person, **changes)
+        self.people[person.oid] = changed
+        self._index(changed)
+
+    def consents(self, person: Person, client: Client) -> frozenset[str]:
+        """Full scope addresses that the person has let the app have."""
+        return self._consents.get((person.oid, client.id), frozenset())
+
+    def consent(self, person: Person, client: Client, scopes: Iterable[str]) -> None:
+        """Let the app have further scopes. Earlier ones stay, as a consent in Entra grows."""
+        self._consents[person.oid, client.id] = self.consents(person, client) | frozenset(scopes)
+
+    def set_consents(self, person: Person, client: Client, scopes: Iterable[str]) -> None:
+        """Let the app have these scopes and no others."""
+        self._consents[person.oid, client.id] = frozenset(scopes)
+
+    def populate(self, count: int, mailbox: Mailbox | None) -> list[str]:
+        """Move people in (person0001@ …; those who are there stay) and return their sign-in names."""
+        names = [f"person{number:04}@{self.domain}" for number in range(1, count + 1)]
+        for name in names:
+            person = self.person(name) or self._move_in(
+                # The same name gets the same id again, so refresh tokens outlive a restart.
+                {"oid": str(uuid.uuid5(uuid.NAMESPACE_DNS, name)), "upn": name, "name": name, "consented": True}
+            )
+            if mailbox:
+                self.give_access(person, mailbox)
+        return names
+
+    def _move_in(self, row: dict[str, Any]) -> Person:
+        person = Person(oid=row["oid"], upn=row["upn"], address=row["upn"], name=row["name"])
+        self.people[person.oid] = person
+        self._index(person)
+        if row["consented"]:
+            self.consent(person, self.first_client, self.first_client.permissions)
+        return person
+
+    def _set_up(self, row: dict[str, Any]) -> None:
+        mailbox = Mailbox(oid=row["oid"], upn=row["upn"], address=row["address"], name=row["name"])
+        self.shared[mailbox.oid] = mailbox
+        self._index(mailbox)
+        for upn in row["full_access"]:
+            self._full_access.add((self._by_name[upn].oid, mailbox.oid))
+
+    def _index(self, mailbox: Mailbox) -> None:
+        self._by_name.update({key.lower(): mailbox for key in (mailbox.oid, mailbox.upn, mailbox.address)})
+
+
+def _client(row: dict[str, Any]) -> Client:
+    lists = {"redirect_uris": tuple(row["redirect_uris"]), "permissions": tuple(row["permissions"])}
+    return Client(**{**row, **lists})

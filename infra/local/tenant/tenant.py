@@ -1,0 +1,51 @@
+"""The tenant as its endpoints see it: its address, directory, keys, journal, and the conditions it is under."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from infra.local.tenant.certificates import Keys
+from infra.local.tenant.conditions import Conditions
+from infra.local.tenant.directory import Directory
+from infra.local.tenant.journal import Journal
+
+SOURCE = Path(__file__).with_name("contoso.toml")
+
+
+@dataclass(slots=True)
+class Tenant:
+    """One running tenant. `origin` is its address without a trailing slash; `clock` gives epoch seconds."""
+
+    origin: str
+    keys: Keys
+    clock: Callable[[], float] = time.time
+    directory: Directory = field(default_factory=lambda: Directory(SOURCE))
+    journal: Journal = field(default_factory=Journal)
+    conditions: Conditions = field(default_factory=Conditions)
+    redeemed: dict[str, float] = field(default_factory=dict)  # codes that were used, and when each one expires
+
+    def now(self) -> float:
+        """The time in the tenant, in epoch seconds: control can move it ahead."""
+        return self.clock() + self.conditions.clock_ahead
+
+    def note(self, what: str, **about: object) -> None:
+        """Write an event into the journal."""
+        self.journal.note(what, stamp(self.now()), **about)
+
+    def reset(self) -> None:
+        """Return to contoso.toml, to good conditions and to an empty journal."""
+        self.directory = Directory(SOURCE)
+        self.conditions = Conditions()
+        self.journal.clear()
+
+    @property
+    def issuer(self) -> str:
+        """The `iss` of ID tokens (entra-docs id-token-claims-reference.md)."""
+        return f"{self.origin}/{self.directory.tenant_id}/v2.0"
+
+
+def stamp(seconds: float) -> str:
+    """A time as RFC 3339 in UTC with milliseconds."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

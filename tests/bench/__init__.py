@@ -1,0 +1,1 @@
+"""Benchmarks: ratios inside one run, against the floor made of the bare calls that the work needs."""
