@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 
 import azure.functions as func
 
+from shared.adapters.shard_queue import QUEUE
 from shared.adapters.tables.agenda import REAP_SHARD
 from shared.pages.render import Pages
 from shared.ports import Clock
 from shared.services import Services
 from shared.settings import read_settings
 from shared.telemetry import quiet_libraries
-from shared.triggers import accounts, authentication_form, health, oauth_token, sign_in, timers
+from shared.triggers import accounts, authentication_form, oauth_token, operation, sign_in, timers
 from shared.triggers.browser_pages import BrowserPages
 from shared.triggers.callers import Callers
 from shared.usecases.list_accounts import ListAccounts
@@ -52,8 +53,10 @@ def build_app() -> func.FunctionApp:
             services.reconnect_account,
         ),
         oauth_token.blueprint(callers, services.hand_out),
-        health.blueprint(services.directory),
-        timers.blueprint(services.work_agenda, services.agenda.shards, REAP_SHARD, services.clock),
+        operation.blueprint(callers, services.open_breakers, services.read_statistics, services.clock),
+        timers.blueprint(
+            services.run_tick, services.work_agenda, services.sweep, services.clock, reap_shard=REAP_SHARD, queue=QUEUE
+        ),
     ):
         app.register_functions(blueprint)
     return app

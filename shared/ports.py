@@ -98,6 +98,9 @@ class Principals(Protocol):
     def accounts(self, state: str | None, after: str | None) -> AsyncIterator[tuple[str, Account]]:
         """Every account in a stable order, each with the cursor that continues behind it."""
 
+    def everything(self, after: str | None) -> AsyncIterator[tuple[str, DelegatedGrant | Account]]:
+        """Every grant and every account, as `accounts` does."""
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -157,10 +160,19 @@ class Agenda(Protocol):
     async def add(self, work: Work) -> None:
         """Adding what is there already changes nothing."""
 
-    async def remove(self, work: Work) -> None: ...
+    async def remove(self, works: Sequence[Work]) -> None:
+        """Remove rows of one shard; those that are gone already are fine."""
 
-    async def due(self, shard: str, until: datetime, after: Work | None) -> Sequence[Work]:
-        """A page of what is due, oldest first, behind `after`."""
+    async def holds(self, work: Work) -> bool: ...
+
+    async def due(self, shard: str, until: datetime, after: Work | datetime | None, limit: int = 100) -> Sequence[Work]:
+        """At most `limit` of what is due, oldest first, behind a row or behind all that was due by a moment."""
+
+
+class ShardQueue(Protocol):
+    """Hands shards to whichever instance takes them."""
+
+    async def send(self, shard: str, due_by: datetime) -> None: ...
 
 
 class DataKeys(Protocol):
@@ -261,3 +273,5 @@ class OAuthApps(Protocol):
 
     def get(self, app: str | None) -> OAuthApp | None:
         """The app of that id; None asks for the default one."""
+
+    def all(self) -> Sequence[OAuthApp]: ...

@@ -3,20 +3,8 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from azure.data.tables.aio import TableClient, TableServiceClient
-
-from shared.adapters.entra import MsalEntra
-from shared.adapters.graph import HttpGraph
-from shared.adapters.tables.agenda import TableAgenda
-from shared.adapters.tables.connection import connect
-from shared.adapters.tables.data_keys import TableDataKeys
-from shared.adapters.tables.principals import TablePrincipals
-from shared.adapters.tables.rows import TableRegistrations, TableRows
-from shared.adapters.tables.table import Table
-from shared.domain.oauth_app import OAuthApp
+from shared.connections import Connections
 from shared.domain.work import Work, WorkKind
-from shared.ports import Clock, DirectoryEntry, Entropy, Jitter, Sealer
-from shared.settings import Settings
 from shared.usecases.begin_sign_in import BeginSignIn
 from shared.usecases.bind_mailbox import BindMailbox
 from shared.usecases.bind_proven import BindProven
@@ -30,90 +18,25 @@ from shared.usecases.open_link import OpenLink
 from shared.usecases.outbox import Outbox
 from shared.usecases.probe_mailboxes import ProbeMailboxes
 from shared.usecases.prove_access import ProveAccess
+from shared.usecases.read_statistics import OpenBreakers, ReadStatistics
 from shared.usecases.reap_registration import ReapRegistration
 from shared.usecases.reconnect_account import ReconnectAccount
 from shared.usecases.refresh_grant import RefreshGrant
 from shared.usecases.remove_account import RemoveAccount
 from shared.usecases.resume_pending import ResumePending
+from shared.usecases.run_tick import RunTick
 from shared.usecases.start_registration import StartRegistration
+from shared.usecases.sweep import SweepGrants
+from shared.usecases.tally import Tally
 from shared.usecases.work_agenda import Handler, WorkAgenda
 
-MSAL_THREADS = 32
 WORK_AT_ONCE = 32
+SHARDS_AT_ONCE = 2
 
 
 @dataclass(frozen=True)
-class OneApp:
-    """The OAuth app of the settings."""
-
-    app: OAuthApp
-
-    def get(self, app: str | None) -> OAuthApp | None:
-        """It, by its id or by none."""
-        return self.app if app in {None, self.app.id} else None
-
-
-@dataclass(frozen=True)
-class Services:
-    """Built bit by bit: a client connects when somebody first needs it."""
-
-    settings: Settings
-    clock: Clock
-    entropy: Entropy
-    jitter: Jitter
-
-    @cached_property
-    def storage(self) -> TableServiceClient:
-        return connect(self.settings.tables, self.settings.managed_identity)
-
-    def _connect(self, name: str) -> TableClient:
-        return self.storage.get_table_client(name)
-
-    def _table(self, name: str) -> Table:
-        return Table(name, self._connect, self.sealer, self.entropy)
-
-    @cached_property
-    def sealer(self) -> Sealer:
-        # Imported here because indexing does without cryptography.
-        from shared.adapters.sealing import AesSealer, LocalKey  # noqa: PLC0415 - see above
-
-        # The table of wrapped keys holds nothing to seal, so its sealer is never asked.
-        keys = TableDataKeys(Table("DataKeys", self._connect, None, self.entropy))
-        return AesSealer(keys, LocalKey(self.settings.sealing_key), self.clock, self.entropy)
-
-    @cached_property
-    def principals(self) -> TablePrincipals:
-        return TablePrincipals(self._table("Principals"))
-
-    @cached_property
-    def directory(self) -> TableRows[DirectoryEntry]:
-        return TableRows(self._table("Accounts"), DirectoryEntry, "account")
-
-    @cached_property
-    def registrations(self) -> TableRegistrations:
-        return TableRegistrations(self._table("Registrations"))
-
-    @cached_property
-    def agenda(self) -> TableAgenda:
-        return TableAgenda(self._table("Agenda"), self.settings.agenda_shards)
-
-    @cached_property
-    def apps(self) -> OneApp:
-        return OneApp(self.settings.oauth_app)
-
-    @cached_property
-    def entra(self) -> MsalEntra:
-        settings = self.settings
-        return MsalEntra(settings.authority_host, self.redirect_uri, settings.ca_file, MSAL_THREADS, self.clock)
-
-    @cached_property
-    def graph(self) -> HttpGraph:
-        return HttpGraph(self.settings.graph_root, self.settings.ca_file)
-
-    @property
-    def redirect_uri(self) -> str:
-        """Where Entra sends people back to; it must be registered exactly so."""
-        return f"{self.settings.base_url}/oauth"
+class Services(Connections):
+    """Built bit by bit, as the connections are."""
 
     @cached_property
     def outbox(self) -> Outbox:
@@ -160,7 +83,7 @@ class Services:
 
     @cached_property
     def remove_account(self) -> RemoveAccount:
-        return RemoveAccount(self.principals, self.directory, self.find, self.outbox, self.entropy)
+        return RemoveAccount(self.principals, self.directory, self.find, self.outbox, self.tally, self.entropy)
 
     @cached_property
     def bind(self) -> BindProven:
@@ -172,6 +95,7 @@ class Services:
             self.outbox,
             self.find,
             self.remove_account,
+            self.tally,
             self.clock,
             self.entropy,
             self.jitter,
@@ -190,15 +114,19 @@ class Services:
 
     @cached_property
     def refresh_grant(self) -> RefreshGrant:
-        return RefreshGrant(self.principals, self.agenda, self.entra, self.apps, self.outbox, self.clock, self.jitter)
+        return RefreshGrant(
+            self.principals, self.agenda, self.entra, self.apps, self.outbox, self.tally, self.clock, self.jitter
+        )
 
     @cached_property
     def probe_mailboxes(self) -> ProbeMailboxes:
-        return ProbeMailboxes(self.principals, self.agenda, self.graph, self.outbox, self.clock, self.jitter)
+        return ProbeMailboxes(
+            self.principals, self.agenda, self.graph, self.outbox, self.tally, self.clock, self.jitter
+        )
 
     @cached_property
     def hand_out(self) -> HandOut:
-        return HandOut(self.principals, self.agenda, self.find, self.refresh_grant, self.clock, self.jitter)
+        return HandOut(self.principals, self.agenda, self.find, self.refresh_grant, self.tally, self.clock, self.jitter)
 
     @cached_property
     def reconnect_account(self) -> ReconnectAccount:
@@ -224,13 +152,49 @@ class Services:
             WorkKind.EVENT: self._forget_event,
             WorkKind.REAP: ReapRegistration(self.registrations, self.agenda, self.clock),
         }
-        return WorkAgenda(self.agenda, handlers, self.clock, WORK_AT_ONCE)
+        return WorkAgenda(self.agenda, handlers, self.clock, WORK_AT_ONCE, SHARDS_AT_ONCE)
+
+    @cached_property
+    def tally(self) -> Tally:
+        return Tally(self.counters)
+
+    @cached_property
+    def run_tick(self) -> RunTick:
+        return RunTick(
+            self.work_agenda,
+            self.handovers,
+            self.shard_queue,
+            self.ticks,
+            self.tally,
+            self.clock,
+            self.settings.tick_rows,
+        )
+
+    @cached_property
+    def sweep(self) -> SweepGrants:
+        return SweepGrants(
+            self.principals,
+            self.agenda,
+            self.directory,
+            self.find,
+            self.remove_account,
+            self.sweeps,
+            self.counters,
+            self.clock,
+        )
+
+    @cached_property
+    def open_breakers(self) -> OpenBreakers:
+        return OpenBreakers(self.apps, self.breakers)
+
+    @cached_property
+    def read_statistics(self) -> ReadStatistics:
+        return ReadStatistics(self.agenda, self.counters, self.ticks, self.sweeps, self.open_breakers, self.clock)
 
     async def _forget_event(self, work: Work) -> None:
         await self.principals.forget_event(work.owner, work.item)
 
     async def close(self) -> None:
-        """End all connections."""
-        self.entra.close()
-        await self.graph.close()
-        await self.storage.close()
+        """Write what is still to be counted, then end all connections."""
+        await self.tally.settled()
+        await super().close()

@@ -27,7 +27,9 @@ class SettingsError(Exception):
 class Settings:
     """All that the app is told from outside.
 
-    `tables` is a connection string or the https address of a table service that is reached by managed identity.
+    `tables` is a connection string, or the https address of a table service that is reached by managed identity;
+    `queues` is the same for the host's own storage. `tick_rows` is how many rows of one shard the timer works before it
+    hands over.
     """
 
     tables: Secret
@@ -40,6 +42,8 @@ class Settings:
     redirect_origins: frozenset[str]
     link_lifetime: timedelta
     agenda_shards: int
+    tick_rows: int
+    queues: Secret
     ca_file: str | None
     managed_identity: str | None
 
@@ -100,6 +104,8 @@ def read_settings(values: Mapping[str, str]) -> Settings:
         redirect_origins=_origins(read, base_url),
         link_lifetime=timedelta(hours=read.number("MAILBIND_LINK_HOURS", 24, 720)),
         agenda_shards=read.number("MAILBIND_AGENDA_SHARDS", 16, 256),
+        tick_rows=read.number("MAILBIND_TICK_ROWS", 1000, 100_000),
+        queues=Secret(read.text("AzureWebJobsStorage", "") or read.text("AzureWebJobsStorage__queueServiceUri")),
         ca_file=read.checked("MAILBIND_CA_FILE", lambda name: Path(name).is_file(), "a file", "") or None,
         managed_identity=read.text("AZURE_CLIENT_ID", "") or None,
     )
@@ -119,13 +125,18 @@ def _oauth_app(read: Reader, graph_root: str) -> OAuthApp:
         id=read.checked("MAILBIND_OAUTH_APP_ID", _is_app_id, "16 characters of A-Z, a-z, 0-9, - and _"),
         name=read.text("MAILBIND_OAUTH_APP_NAME", "Microsoft 365"),
         client_id=read.checked("MAILBIND_OAUTH_CLIENT_ID", _is_guid, "an application (client) id"),
-        client_secret=Secret(read.text("MAILBIND_OAUTH_CLIENT_SECRET")),
+        client_secrets=_secrets(read),
         tenant=tenant,
         tenants=tenants,
         # Full names, so that a token is for Graph of this very cloud (Entra: scopes and permissions).
         scopes=tuple(f"{graph_root}/{scope}" for scope in MAIL_SCOPES),
         credential_reuse=read.switch("MAILBIND_OAUTH_CREDENTIAL_REUSE"),
     )
+
+
+def _secrets(read: Reader) -> tuple[Secret, ...]:
+    first, second = read.text("MAILBIND_OAUTH_CLIENT_SECRET"), read.text("MAILBIND_OAUTH_CLIENT_SECRET_2", "")
+    return tuple(Secret(secret) for secret in (first, second) if secret)
 
 
 def _origins(read: Reader, base_url: str) -> frozenset[str]:

@@ -48,6 +48,7 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
 
 def settings_for(tables: str, **more: str) -> dict[str, str]:
     return {
+        "AzureWebJobsStorage": tables,
         "MAILBIND_TABLES": tables,
         "MAILBIND_BASE_URL": "http://127.0.0.1:7071",
         "MAILBIND_ADMIN_TOKEN_SHA256": hashlib.sha256(API_TOKEN.encode()).hexdigest(),

@@ -88,6 +88,7 @@ def app_settings(storage: azurite.Azurite, tenant: parts.Ready, base_url: str, k
         "MAILBIND_AGENDA_SHARDS": "16",
         "REFRESH_SCHEDULE": "0 * * * * *",
         "REAP_SCHEDULE": "0 */15 * * * *",
+        "SWEEP_SCHEDULE": "0 30 3 * * *",
     }
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from shared.adapters.token_transport import TokenTransport
 
+type Call = Callable[["ConfidentialClientApplication"], dict[str, Any]]
+
 CLOCK_SKEW = timedelta(minutes=5)
 
 
@@ -33,7 +35,8 @@ class MsalEntra:
     ca_file: str | None
     threads: int
     clock: Clock
-    _applications: dict[OAuthApp, "ConfidentialClientApplication"] = field(default_factory=dict)
+    _applications: dict[Secret, "ConfidentialClientApplication"] = field(default_factory=dict)
+    _accepted: dict[str, Secret] = field(default_factory=dict)
     _pool: ThreadPoolExecutor | None = None
     _transport: "TokenTransport | None" = None
 
@@ -42,7 +45,8 @@ class MsalEntra:
     ) -> tuple[str, Secret]:
         """The authorize URL (code flow, PKCE S256, nonce, form_post), and the flow that must stay on the server."""
         flow = await self._run(
-            lambda: self._application(app).initiate_auth_code_flow(
+            app,
+            lambda application: application.initiate_auth_code_flow(
                 scopes=list(app.scopes),
                 redirect_uri=self.redirect_uri,
                 state=state.reveal(),
@@ -50,7 +54,7 @@ class MsalEntra:
                 login_hint=login_hint,
                 claims_challenge=claims,
                 response_mode="form_post",
-            )
+            ),
         )
         return str(flow["auth_uri"]), Secret(json.dumps(flow))
 
@@ -60,7 +64,10 @@ class MsalEntra:
             raise _authorize_error(answer)
         try:
             result = await self._run(
-                lambda: self._application(app).acquire_token_by_auth_code_flow(json.loads(flow.reveal()), dict(answer))
+                app,
+                lambda application: application.acquire_token_by_auth_code_flow(
+                    json.loads(flow.reveal()), dict(answer)
+                ),
             )
         except ValueError:
             raise SignInInvalid("sign_in_unknown") from None
@@ -74,7 +81,9 @@ class MsalEntra:
     async def refresh(self, app: OAuthApp, refresh_token: Secret) -> TokenSet:
         """New tokens. Entra answers with a newer refresh token, and leaves the older one alive."""
         held = refresh_token.reveal()
-        result = await self._run(lambda: self._application(app).acquire_token_by_refresh_token(held, list(app.scopes)))
+        result = await self._run(
+            app, lambda application: application.acquire_token_by_refresh_token(held, list(app.scopes))
+        )
         return self._tokens(result, result.get("refresh_token", held))
 
     def close(self) -> None:
@@ -84,41 +93,47 @@ class MsalEntra:
         if self._transport is not None:
             self._transport.close()
 
-    async def _run(self, call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    async def _run(self, app: OAuthApp, call: Call) -> dict[str, Any]:
+        """One call in the pool, with the client secret that was accepted last, or else with each in turn."""
         import urllib3.exceptions  # noqa: PLC0415 - the hand-out path does without
 
         from shared.adapters.token_transport import TokenRefused  # noqa: PLC0415 - as above
 
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="msal")
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, call)
-        except TokenRefused as refused:
-            raise EntraFailed(classify(refused.answer)) from None
-        except (urllib3.exceptions.HTTPError, OSError):
-            raise EntraFailed(UNREACHABLE) from None
+        first = self._accepted.get(app.id, app.client_secrets[0])
+        failure = UNREACHABLE
+        for secret in dict.fromkeys((first, *app.client_secrets)):
+            try:
+                result = await asyncio.get_running_loop().run_in_executor(self._pool, self._call, app, secret, call)
+            except TokenRefused as refused:
+                failure = classify(refused.answer)
+                if failure.code != "app_credential":
+                    break
+            except (urllib3.exceptions.HTTPError, OSError):
+                break
+            else:
+                self._accepted[app.id] = secret
+                return result
+        raise EntraFailed(failure)
 
-    def _application(self, app: OAuthApp) -> "ConfidentialClientApplication":
+    def _call(self, app: OAuthApp, secret: Secret, call: Call) -> dict[str, Any]:
+        return call(self._application(app, secret))
+
+    def _application(self, app: OAuthApp, secret: Secret) -> "ConfidentialClientApplication":
         """Built in the pool's thread, because MSAL asks for the authority's configuration right away."""
-        known = self._applications.get(app)
+        known = self._applications.get(secret)
         if known is not None:
             return known
-        from msal import ConfidentialClientApplication, TokenCache  # noqa: PLC0415 - the hand-out path does without
+        from msal import ConfidentialClientApplication  # noqa: PLC0415 - the hand-out path does without
 
-        from shared.adapters.token_transport import TokenRefused, TokenTransport  # noqa: PLC0415 - as above
-
-        class NoCache(TokenCache):  # type: ignore[misc] # MSAL ships no types
-            """Keeps nothing: tokens live sealed in Table Storage."""
-
-            def add(self, *_: object, **__: object) -> None: ...
-
-            def modify(self, *_: object, **__: object) -> None: ...
+        from shared.adapters.token_transport import NoCache, TokenRefused, TokenTransport  # noqa: PLC0415 - as above
 
         self._transport = self._transport or TokenTransport(self.threads, self.ca_file)
         try:
-            self._applications[app] = ConfidentialClientApplication(
+            self._applications[secret] = ConfidentialClientApplication(
                 app.client_id,
-                client_credential=app.client_secret.reveal(),
+                client_credential=secret.reveal(),
                 authority=f"{self.authority_host}/{app.tenant}",
                 instance_discovery=False,
                 http_client=self._transport,
@@ -126,7 +141,7 @@ class MsalEntra:
             )
         except ValueError:  # MSAL: the authority's configuration is not to be had
             raise TokenRefused(TokenError(503)) from None
-        return self._applications[app]
+        return self._applications[secret]
 
     def _tokens(self, result: Mapping[str, Any], refresh_token: str) -> TokenSet:
         return TokenSet(

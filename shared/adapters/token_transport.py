@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+import msal
 import urllib3
 
 from shared.domain.failure import TokenError
@@ -42,6 +43,16 @@ class Answer:
         """Raise TokenRefused for an error status."""
         if self.status_code >= 400:  # noqa: PLR2004 - HTTP's first error
             raise TokenRefused(TokenError(self.status_code))
+
+
+class NoCache(msal.TokenCache):  # type: ignore[misc] # MSAL ships no types
+    """Keeps nothing: tokens live sealed in Table Storage."""
+
+    def add(self, *_: object, **__: object) -> None:
+        """Keep nothing."""
+
+    def modify(self, *_: object, **__: object) -> None:
+        """Keep nothing."""
 
 
 class TokenTransport:

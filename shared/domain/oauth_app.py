@@ -13,14 +13,14 @@ MAIL_SCOPES = ("Mail.ReadWrite.Shared", "Mail.Send.Shared", "User.Read")
 class OAuthApp:
     """An Entra app registration. `tenant` is the authority's segment: a tenant id, or `organizations`.
 
-    `tenants` are the ids of the tenants whose people may sign in. `credential_reuse` lets one principal's grant serve
-    many accounts.
+    `client_secrets` are tried in order, so that a new one can be added before the old one ends. `tenants` are the ids
+    of the tenants whose people may sign in. `credential_reuse` lets one principal's grant serve many accounts.
     """
 
     id: str
     name: str
     client_id: str
-    client_secret: Secret
+    client_secrets: tuple[Secret, ...]
     tenant: str
     tenants: frozenset[str]
     scopes: tuple[str, ...]

@@ -1,33 +1,46 @@
-"""Timer triggers: keep grants alive, and reap what nobody may ask for any more."""
+"""Timer and queue triggers: keep grants alive, share a backlog, reap, sweep."""
 
 import logging
-from collections.abc import Sequence
-from datetime import timedelta
 
 import azure.functions as func
 
 from shared.ports import Clock
-from shared.usecases.work_agenda import WorkAgenda
+from shared.triggers.shard_message import read_shard_message
+from shared.usecases.run_tick import LASTS, RunTick
+from shared.usecases.sweep import SweepGrants
+from shared.usecases.work_agenda import Limits, WorkAgenda
 
 log = logging.getLogger(__name__)
 
-# Well inside host.json's functionTimeout, so that a tick ends by itself and the next one goes on.
-TICK = timedelta(minutes=4)
 
-
-def blueprint(work: WorkAgenda, shards: Sequence[str], reap_shard: str, clock: Clock) -> func.Blueprint:
-    """Both timers; their schedules are settings."""
+def blueprint(
+    tick: RunTick, work: WorkAgenda, sweep: SweepGrants, clock: Clock, *, reap_shard: str, queue: str
+) -> func.Blueprint:
+    """The timers, whose schedules are settings, and the queue that shards are handed over by."""
     bp = func.Blueprint()
 
     @bp.timer_trigger("timer", schedule="%REFRESH_SCHEDULE%", run_on_startup=False, use_monitor=True)
     async def refresh_grants(timer: func.TimerRequest) -> None:
-        until = clock() + TICK
-        done = sum([await work(shard, until) for shard in shards])
-        log.info("grants refreshed", extra={"done": done, "past_due": timer.past_due})
+        if timer.past_due:
+            log.warning("tick is late")
+        await tick()
+
+    @bp.queue_trigger("message", queue_name=queue, connection="AzureWebJobsStorage")
+    async def work_shard(message: func.QueueMessage) -> None:
+        await tick.work_shard(*read_shard_message(message.get_body()))
+
+    @bp.queue_trigger("message", queue_name=f"{queue}-poison", connection="AzureWebJobsStorage")
+    async def note_poison(message: func.QueueMessage) -> None:
+        # The handover runs out by itself, and then the timer has the shard again.
+        log.error("shard message failed for good", extra={"message_id": message.id})
 
     @bp.timer_trigger("timer", schedule="%REAP_SCHEDULE%", run_on_startup=False, use_monitor=True)
-    async def reap_registrations(timer: func.TimerRequest) -> None:
-        done = await work(reap_shard, clock() + TICK)
-        log.info("registrations reaped", extra={"done": done, "past_due": timer.past_due})
+    async def reap_registrations(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding's name
+        worked = await work({reap_shard: None}, Limits(clock() + LASTS))
+        log.info("registrations reaped", extra=dict(worked[reap_shard].outcomes))
+
+    @bp.timer_trigger("timer", schedule="%SWEEP_SCHEDULE%", run_on_startup=False, use_monitor=True)
+    async def sweep_grants(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding's name
+        await sweep(clock() + LASTS)
 
     return bp

@@ -36,6 +36,7 @@ from shared.usecases.find_account import FindAccount, Found
 from shared.usecases.outbox import Outbox
 from shared.usecases.prove_access import AccessRefused, Proof, check_principal
 from shared.usecases.remove_account import RemoveAccount
+from shared.usecases.tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ class BindMailbox:
     outbox: Outbox
     find: FindAccount
     remove: RemoveAccount
+    tally: Tally
     clock: Clock
     entropy: Entropy
     jitter: Jitter
@@ -169,6 +171,9 @@ class BindMailbox:
                 changes.append(Replace(known.recovered(), sibling.version))
                 changes += await self.outbox.tell(known.recovered(), [EventName.AUTHENTICATION_SUCCESS])
         await self.principals.commit(account.principal_id, changes)
+        self.tally.moved(before.value if before else None, account)
+        held = partition.grants.get(grant.app)
+        self.tally.moved(held.value if held else None, grant)
 
     def _grant(self, proven: Proven, before: Stored[DelegatedGrant] | None) -> DelegatedGrant:
         tokens, now, bindings = proven.signed_in.tokens, self.clock(), self.entropy(8).hex()

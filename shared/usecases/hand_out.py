@@ -18,6 +18,7 @@ from shared.domain.work import Work
 from shared.ports import Agenda, Clock, Jitter, Principals, Replace, Stored
 from shared.usecases.find_account import FindAccount
 from shared.usecases.refresh_grant import Refreshed, RefreshGrant
+from shared.usecases.tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class HandOut:
     agenda: Agenda
     find: FindAccount
     refresh: RefreshGrant
+    tally: Tally
     clock: Clock
     jitter: Jitter
     _remembered: OrderedDict[str, Remembered] = field(default_factory=OrderedDict)
@@ -139,6 +141,7 @@ class HandOut:
             if marked.due is not None and marked.due != grant.due:
                 await self.agenda.add(Work(marked.work, marked.due, grant.principal.id, grant.app))
             await self.principals.commit(grant.principal.id, [Replace(marked, stored.version)])
+            self.tally.moved(grant, marked)
         except (StaleWrite, Unavailable):
             # The token is good whether or not the mark could be written; the next hand-out writes it.
             log.warning("hand-out not marked", extra={"principal": grant.principal.id})

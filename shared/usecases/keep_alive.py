@@ -19,15 +19,18 @@ class KeepAlive:
     probe: ProbeMailboxes
     clock: Clock
 
-    async def __call__(self, work: Work) -> None:
-        """Refresh the grant if this is what it waits for."""
+    async def __call__(self, work: Work) -> str:
+        """Refresh the grant if this is what it waits for. Returns `refreshed`, `leftover`, or the kind of failure."""
         stored = await self.principals.grant(work.owner, work.item)
         if stored is None or stored.value.due != work.due:
-            return
+            return "leftover"
         refreshed = await self.refresh(stored)
-        if refreshed is None or refreshed.failure is not None:
-            return
+        if refreshed is None:
+            return "leftover"
+        if refreshed.failure is not None:
+            return refreshed.failure.kind
         if refreshed.grant.value.probe_due_at(self.clock()):
             # Changed meanwhile, it is still due for a probe, and gets one after its next refresh.
             with suppress(StaleWrite):
                 await self.probe(refreshed.grant)
+        return "refreshed"

@@ -21,6 +21,7 @@ from shared.ports import (
     Stored,
 )
 from shared.usecases.outbox import Outbox
+from shared.usecases.tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ class ProbeMailboxes:
     agenda: Agenda
     graph: Graph
     outbox: Outbox
+    tally: Tally
     clock: Clock
     jitter: Jitter
 
@@ -70,5 +72,6 @@ class ProbeMailboxes:
             await self.principals.commit(after.principal_id, changes)
         except StaleWrite:
             return stored.value  # Somebody else wrote about this account just now; the next probe looks again.
+        self.tally.moved(stored.value, after)
         log.info("mailbox probed", extra={"principal": after.principal_id, "state": after.state, "event": news})
         return after

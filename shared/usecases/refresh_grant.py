@@ -24,6 +24,7 @@ from shared.ports import (
     Stored,
 )
 from shared.usecases.outbox import Outbox
+from shared.usecases.tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class RefreshGrant:
     entra: Entra
     apps: OAuthApps
     outbox: Outbox
+    tally: Tally
     clock: Clock
     jitter: Jitter
 
@@ -104,6 +106,7 @@ class RefreshGrant:
             await self.principals.commit(principal_id, changes[: 2 * ACCOUNTS_AT_ONCE])
             changes = changes[2 * ACCOUNTS_AT_ONCE :]
         versions = await self.principals.commit(principal_id, [*changes, Replace(after, before.version)])
+        self.tally.moved(before.value, after)
         return Stored(after, versions[-1])
 
     async def _accounts(self, after: DelegatedGrant) -> list[Change]:
@@ -113,6 +116,7 @@ class RefreshGrant:
         for stored in partition.served_by(after.app):
             account = _follow(stored.value, after)
             if account is not stored.value:
+                self.tally.moved(stored.value, account)
                 changes.append(Replace(account, stored.version))
                 changes += await self.outbox.tell(account, [NEWS[account.state]])
         return changes

@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from shared.domain.account import Account
 from shared.domain.errors import Conflict, NotFound, StaleWrite
 from shared.domain.event import EventName
+from shared.domain.grant import DelegatedGrant
 from shared.domain.keys import key
 from shared.ports import Change, Directory, Entropy, Partition, Principals, Remove, Replace
 from shared.usecases.find_account import FindAccount
 from shared.usecases.outbox import Outbox
+from shared.usecases.tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +27,7 @@ class RemoveAccount:
     directory: Directory
     find: FindAccount
     outbox: Outbox
+    tally: Tally
     entropy: Entropy
 
     async def __call__(self, account: str) -> None:
@@ -50,6 +53,9 @@ class RemoveAccount:
                 await self.principals.commit(account.principal_id, changes)
             except StaleWrite:
                 continue
+            for change in changes:
+                if isinstance(change, Remove) and isinstance(change.record, (Account, DelegatedGrant)):
+                    self.tally.moved(change.record, None)
             return
         raise Conflict("The account is being changed by others; try again")
 

@@ -212,5 +212,5 @@ async def test_a_table_that_is_not_there_reads_as_empty_and_is_made_by_the_first
     who = principal()
 
     assert None is await table.read(type(who), "p", "")
-    await table.put({"PartitionKey": "p", "RowKey": "", "tenant_id": "t", "object_id": "o", "sign_in_name": "s"})
+    await table.put([{"PartitionKey": "p", "RowKey": "", "tenant_id": "t", "object_id": "o", "sign_in_name": "s"}])
     assert await table.read(type(who), "p", "") is not None

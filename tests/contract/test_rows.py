@@ -95,8 +95,8 @@ async def test_the_agenda_gives_what_is_due_oldest_first_and_nothing_else(servic
     mine = [work for work in due if work.owner == owner]
     assert [works[1], works[2], works[4]] == mine
     for work in works:
-        await services.agenda.remove(work)
-        await services.agenda.remove(work)
+        await services.agenda.remove([work])
+        await services.agenda.remove([work])
 
 
 async def test_pages_of_the_agenda_continue_behind_the_last_row(services: Services) -> None:
@@ -110,4 +110,4 @@ async def test_pages_of_the_agenda_continue_behind_the_last_row(services: Servic
 
     assert 100 == len(first)
     assert 130 == len({work.item for work in (*first, *second)})
-    await asyncio.gather(*(services.agenda.remove(work) for work in works))
+    await asyncio.gather(*(services.agenda.remove([work]) for work in works))

@@ -15,11 +15,14 @@ from infra.local.environment import Environment, local_environment
 from infra.local.visitor import Page, Visitor
 from shared.adapters.tables.agenda import REAP_SHARD
 from shared.bootstrap import build_services
+from shared.domain.statistics import Tick
 from shared.services import Services
+from shared.usecases.work_agenda import Limits
 from tests.conftest import MovedClock
 
 # The tests say when time passes; the host's own timers would get in between.
-STILL = {"AzureWebJobs.refresh_grants.Disabled": "true", "AzureWebJobs.reap_registrations.Disabled": "true"}
+TIMERS = ("refresh_grants", "reap_registrations", "sweep_grants")
+STILL = {f"AzureWebJobs.{name}.Disabled": "true" for name in TIMERS}
 numbers = itertools.count(1)
 
 
@@ -87,16 +90,21 @@ def other_visitor(environment: Environment) -> Iterator[Visitor]:
 
 @pytest.fixture
 async def instance(environment: Environment, clock: MovedClock) -> AsyncIterator[Services]:
-    """Another instance of the app on the same storage, whose clock the test moves."""
+    """Another instance of the app on the same storage, whose clock the test moves. Its breakers end with the test."""
     built = build_services(environment.settings, clock)
     yield built
+    for breaker in await built.open_breakers():
+        stored = await built.breakers.get(breaker.app)
+        if stored is not None:
+            await built.breakers.remove(stored)
     await built.close()
 
 
-async def tick(instance: Services) -> int:
+async def tick(instance: Services) -> Tick:
     """What the timers do, on that instance."""
-    until = instance.clock() + timedelta(minutes=4)
-    return sum([await instance.work_agenda(shard, until) for shard in [*instance.agenda.shards, REAP_SHARD]])
+    tick = await instance.run_tick()
+    await instance.work_agenda({REAP_SHARD: None}, Limits(instance.clock() + timedelta(minutes=4)))
+    return tick
 
 
 def ask(api: httpx.Client, **changes: Any) -> dict[str, Any]:

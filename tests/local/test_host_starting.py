@@ -42,7 +42,7 @@ def test_a_schedule_that_cannot_be_read_stops_the_start(tmp_path: Path) -> None:
         ("import missing_module", "No module named 'missing_module'"),
         (EMPTY_APP + ROUTE.format(route="a") * 2, "hello"),
         (EMPTY_APP + ROUTE.format(route="{n:even}"), "does not understand '{n:even}'"),
-        (EMPTY_APP + QUEUE, "no such triggers: taken (queueTrigger)"),
+        (EMPTY_APP + QUEUE, "taken: the setting c is missing"),
     ],
 )
 def test_an_app_that_cannot_be_indexed_stops_the_start_with_the_reason(

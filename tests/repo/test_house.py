@@ -97,6 +97,7 @@ def test_secrets_are_revealed_only_where_they_are_sealed_sent_compared_or_answer
         "shared/adapters/entra.py",
         "shared/adapters/graph.py",
         "shared/adapters/sealing.py",
+        "shared/adapters/shard_queue.py",
         "shared/adapters/tables/connection.py",
         "shared/domain/keys.py",
         "shared/triggers/authentication_form.py",

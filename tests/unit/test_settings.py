@@ -27,6 +27,7 @@ def test_every_missing_setting_is_named_at_once() -> None:
         read_settings({})
 
     assert {
+        "AzureWebJobsStorage__queueServiceUri",
         "MAILBIND_TABLES",
         "MAILBIND_BASE_URL",
         "MAILBIND_ADMIN_TOKEN_SHA256",

@@ -14,11 +14,12 @@ from starlette.types import Receive, Scope, Send
 from infra.local.host import worker as workers
 from infra.local.host.http import HTTP_TRIGGER, HttpTriggers, http_triggers
 from infra.local.host.keys import Keys
+from infra.local.host.queues import QUEUE_TRIGGER, Queue, queues
 from infra.local.host.routing import read_route, split_path
 from infra.local.host.settings import HostError, read_host_json
 from infra.local.host.timers import TIMER_TRIGGER, Timer, timers
 
-KINDS = {HTTP_TRIGGER, TIMER_TRIGGER}
+KINDS = {HTTP_TRIGGER, TIMER_TRIGGER, QUEUE_TRIGGER}
 RUN_NOW = read_route("admin/functions/{name}")
 
 
@@ -29,6 +30,7 @@ class Host:
     keys: Keys
     http: HttpTriggers
     timers: dict[str, Timer]
+    queues: dict[str, Queue]
     functions: tuple[str, ...]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,11 +48,14 @@ class Host:
         key, code = request.headers.get("x-functions-key"), request.query_params.get("code")
         if not self.keys.opens("admin", key, code):
             return Response(status_code=401)
-        timer = self.timers.get(name)
-        if request.method != "POST" or timer is None:
+        timer, queue = self.timers.get(name), self.queues.get(name)
+        if request.method != "POST" or (timer is None and queue is None):
             return Response(status_code=404)
         # The real host answers at once. This one answers when the run has ended, so that tests need not poll.
-        await timer.run()
+        if timer is not None:
+            await timer.run()
+        elif queue is not None:
+            await queue.run(str((await request.json()).get("input", "")))
         return Response(status_code=202)
 
 
@@ -65,18 +70,22 @@ async def host(app: Path, clock: Callable[[], datetime]) -> AsyncIterator[Host]:
     if foreign := [f"{one.name} ({one.kind})" for one in worker.functions if one.kind not in KINDS]:
         raise HostError(f"this host has no such triggers: {', '.join(foreign)}")
     keys = Keys()
-    found = Host(
-        keys,
-        http_triggers(worker, keys, configuration.route_prefix),
-        timers(worker, clock),
-        tuple(one.name for one in worker.functions),
-    )
     stopping = asyncio.Event()
     try:
-        async with asyncio.TaskGroup() as running:
+        async with queues(worker, configuration.queues) as polled, asyncio.TaskGroup() as running:
+            found = Host(
+                keys,
+                http_triggers(worker, keys, configuration.route_prefix),
+                timers(worker, clock),
+                polled,
+                tuple(one.name for one in worker.functions),
+            )
             for timer in found.timers.values():
                 if not timer.function.disabled:
                     running.create_task(timer.keep_time(stopping))
+            for queue in polled.values():
+                if not queue.function.disabled:
+                    running.create_task(queue.poll(stopping))
             try:
                 yield found
             finally:

@@ -3,9 +3,11 @@
 import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 # Settings of a real host, by which code learns where it runs. What was inherited is not true here.
 PLATFORM = ("WEBSITE_", "FUNCTIONS_", "CONTAINER_NAME")
@@ -19,11 +21,22 @@ class HostError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class QueueLimits:
+    """host.json, extensions.queues; times in seconds, the defaults are the real host's."""
+
+    batch_size: int
+    most_tries: int
+    visibility: int
+    longest_poll: float
+
+
+@dataclass(frozen=True, slots=True)
 class HostJson:
     """The parts of host.json that this host obeys; `time_limit` in seconds, None for none."""
 
     route_prefix: str
     time_limit: float | None
+    queues: QueueLimits
 
 
 def prepare_environment(values_file: Path | None) -> None:
@@ -42,6 +55,7 @@ def read_host_json(app: Path) -> HostJson:
     return HostJson(
         route_prefix=http.get("routePrefix", "api").strip("/"),
         time_limit=None if limit == NO_LIMIT else _seconds(limit),
+        queues=_queues(document.get("extensions", {}).get("queues", {})),
     )
 
 
@@ -55,6 +69,15 @@ def resolve(text: str) -> str:
         return os.environ[name]
 
     return re.sub(r"%([^%]+)%", value, text)
+
+
+def _queues(section: Mapping[str, Any]) -> QueueLimits:
+    return QueueLimits(
+        batch_size=section.get("batchSize", 16),
+        most_tries=section.get("maxDequeueCount", 5),
+        visibility=int(_seconds(section.get("visibilityTimeout", "00:00:00"))),
+        longest_poll=_seconds(section.get("maxPollingInterval", "00:01:00")),
+    )
 
 
 def _seconds(text: str) -> float:

@@ -76,8 +76,10 @@ class Worker:
     functions: tuple[Function, ...]
     time_limit: float | None
 
-    async def invoke(self, function: Function, argument: Datum) -> Datum | None:
-        """Run a function with its trigger's argument. Raises FunctionFailedError."""
+    async def invoke(
+        self, function: Function, argument: Datum, metadata: Mapping[str, Datum] | None = None
+    ) -> Datum | None:
+        """Run a function with its trigger's argument and what is known about that. Raises FunctionFailedError."""
         invocation = str(uuid.uuid4())
         inputs = [(function.trigger["name"], argument)]
         ids = {"function": function.name, "invocation_id": invocation}
@@ -86,7 +88,7 @@ class Worker:
             # whole process, can stop that.
             async with asyncio.timeout(self.time_limit):
                 ok, result, _outputs, _error, _trace = await invocation_request_native(
-                    invocation, function.identity, inputs, {}
+                    invocation, function.identity, inputs, dict(metadata or {})
                 )
         except TimeoutError:
             log.error("function timed out", extra={**ids, "seconds": self.time_limit})  # noqa: TRY400 - no stack to show

@@ -2,15 +2,15 @@
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from shared.adapters.tables.group_commit import GroupCommit
 from shared.adapters.tables.mapping import from_entity, to_entity
 from shared.adapters.tables.table import Table
 from shared.domain.keys import key
 from shared.domain.work import Work, WorkKind
 
-PAGE = 100
 REAP_SHARD = "reap"
 
 
@@ -23,6 +23,7 @@ class TableAgenda:
 
     table: Table
     count: int
+    _adding: dict[str, GroupCommit[Work]] = field(default_factory=dict)
 
     @property
     def shards(self) -> Sequence[str]:
@@ -31,21 +32,28 @@ class TableAgenda:
 
     async def add(self, work: Work) -> None:
         """A row follows from its work, so adding it twice changes nothing."""
-        await self.table.put(to_entity(work, self._shard(work), _row(work)))
+        shard = self._shard(work)
+        if shard not in self._adding:
+            self._adding[shard] = GroupCommit(self._add, _row)
+        await self._adding[shard](work)
 
-    async def remove(self, work: Work) -> None:
-        """Work that is gone already is fine."""
-        await self.table.drop(self._shard(work), _row(work))
+    async def remove(self, works: Sequence[Work]) -> None:
+        """Remove at most 100 rows of one shard; those that are gone already are fine."""
+        if works:
+            await self.table.drop(self._shard(works[0]), [_row(work) for work in works])
 
-    async def due(self, shard: str, until: datetime, after: Work | None) -> Sequence[Work]:
-        """A page of what is due, oldest first."""
-        bounds = {
-            "shard": shard,
-            "end": _moment(until + timedelta(milliseconds=1)),
-            "after": _row(after) if after else "",
-        }
+    async def holds(self, work: Work) -> bool:
+        """Whether the row is there."""
+        return await self.table.read(Work, self._shard(work), _row(work)) is not None
+
+    async def due(self, shard: str, until: datetime, after: Work | datetime | None, limit: int = 100) -> Sequence[Work]:
+        """At most `limit` rows, oldest first."""
+        bounds = {"shard": shard, "end": _moment(until + timedelta(milliseconds=1)), "after": _behind(after)}
         where = "PartitionKey eq @shard and RowKey gt @after and RowKey lt @end"
-        return [from_entity(Work, entity) async for entity in self.table.query(where, bounds, limit=PAGE)]
+        return [from_entity(Work, entity) async for entity in self.table.query(where, bounds, limit=limit)]
+
+    async def _add(self, works: list[Work]) -> None:
+        await self.table.put([to_entity(work, self._shard(work), _row(work)) for work in works])
 
     def _shard(self, work: Work) -> str:
         if work.kind is WorkKind.REAP:
@@ -55,6 +63,13 @@ class TableAgenda:
 
 def _row(work: Work) -> str:
     return f"{_moment(work.due)}~{work.kind}~{key(work.owner)}~{key(work.item)}"
+
+
+def _behind(after: Work | datetime | None) -> str:
+    if isinstance(after, Work):
+        return _row(after)
+    # `~` sorts behind every kind of work.
+    return "" if after is None else f"{_moment(after)}~~"
 
 
 def _moment(moment: datetime) -> str:

@@ -1,8 +1,9 @@
 """The truth: one partition for each principal."""
 
 import base64
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -15,6 +16,9 @@ from shared.domain.grant import DelegatedGrant
 from shared.domain.keys import key
 from shared.domain.pending_account import PendingAccount
 from shared.ports import Change, Insert, Partition, Record, Remove, Stored
+
+_ACCOUNTS = "RowKey ge 'account~' and RowKey lt 'account~~'"
+_GRANTS = "RowKey ge 'grant~' and RowKey lt 'grant~~'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +63,31 @@ class TablePrincipals:
 
     async def forget_event(self, principal_id: str, event: str) -> None:
         """Delete an event; one that is gone is fine."""
-        await self.table.drop(key(principal_id), f"event~{event}")
+        await self.table.drop(key(principal_id), [f"event~{event}"])
 
     async def accounts(self, state: str | None, after: str | None) -> AsyncIterator[tuple[str, Account]]:
         """Every account in the order of the keys, each with the cursor that continues behind it."""
-        where, parameters = "RowKey ge 'account~' and RowKey lt 'account~~'", {}
+        where, parameters = _ACCOUNTS, {}
         if state is not None:
-            where, parameters = where + " and state eq @state", {"state": state}
+            where, parameters = f"{_ACCOUNTS} and state eq @state", {"state": state}
+        async for entity in self._behind(after, where, parameters):
+            stored = await self.table.record(Account, entity)
+            yield _cursor(entity), stored.value
+
+    async def everything(self, after: str | None) -> AsyncIterator[tuple[str, DelegatedGrant | Account]]:
+        """Every grant and every account in the order of the keys."""
+        async for entity in self._behind(after, f"( ( {_ACCOUNTS} ) or ( {_GRANTS} ) )", {}):
+            if entity["RowKey"].startswith("account~"):
+                yield _cursor(entity), (await self.table.record(Account, entity)).value
+            else:
+                yield _cursor(entity), (await self.table.record(DelegatedGrant, entity)).value
+
+    def _behind(self, after: str | None, where: str, parameters: dict[str, str]) -> AsyncIterator[Mapping[str, Any]]:
         if after is not None:
             partition, row = read_cursor(after)
             where += " and PartitionKey ge @partition and ( PartitionKey gt @partition or RowKey gt @row )"
-            parameters |= {"partition": partition, "row": row}
-        async for entity in self.table.query(where, parameters):
-            stored = await self.table.record(Account, entity)
-            yield _cursor(entity["PartitionKey"], entity["RowKey"]), stored.value
+            parameters = {**parameters, "partition": partition, "row": row}
+        return self.table.query(where, parameters)
 
 
 def _write(partition: str, change: Change) -> Write:
@@ -94,8 +109,8 @@ def _row(record: Record) -> str:
             return f"event~{record.id}"
 
 
-def _cursor(partition: str, row: str) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode([partition, row])).decode()
+def _cursor(entity: Mapping[str, Any]) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode([entity["PartitionKey"], entity["RowKey"]])).decode()
 
 
 def read_cursor(cursor: str) -> tuple[str, str]:

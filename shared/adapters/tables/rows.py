@@ -63,7 +63,7 @@ class TableRegistrations(TableRows[PendingRegistration]):
         """Delete an invitation with all its attempts, whatever has become of them."""
         found = self.table.query("PartitionKey eq @of", {"of": key(registration)}, select=["PartitionKey", "RowKey"])
         async for entity in found:
-            await self.table.drop(entity["PartitionKey"], entity["RowKey"])
+            await self.table.drop(entity["PartitionKey"], [entity["RowKey"]])
 
     def _attempt(self, attempt: SignInAttempt) -> Entity:
         return to_entity(attempt, key(attempt.registration), f"signin~{attempt.id}")

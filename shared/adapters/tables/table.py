@@ -99,15 +99,29 @@ class Table:
                 raise
             return [await self._version(change) for change in sealed]
 
-    async def put(self, entity: Entity) -> None:
-        """Write a row whatever was there; for rows whose content follows from their key."""
+    async def put(self, entities: Sequence[Entity]) -> None:
+        """Write rows of one partition whatever was there; for rows whose content follows from their key."""
         with answering():
-            await self._creating(lambda: self._client.upsert_entity(entity, mode=UpdateMode.REPLACE))
+            if len(entities) == 1:
+                await self._creating(lambda: self._client.upsert_entity(entities[0], mode=UpdateMode.REPLACE))
+            else:
+                batch = [("upsert", entity, {"mode": UpdateMode.REPLACE}) for entity in entities]
+                await self._creating(lambda: self._client.submit_transaction(batch))
 
-    async def drop(self, partition: str, row: str) -> None:
-        """Delete a row; one that is not there is fine."""
-        with answering(reading=True):
-            await self._client.delete_entity(partition, row)
+    async def drop(self, partition: str, rows: Sequence[str]) -> None:
+        """Delete rows of one partition; those that are not there are fine."""
+        batch = [("delete", {"PartitionKey": partition, "RowKey": row}) for row in rows]
+        try:
+            with answering(reading=True):
+                if len(rows) > 1:
+                    await self._client.submit_transaction(batch)
+                else:
+                    await self._client.delete_entity(partition, rows[0])
+        except StaleWrite:
+            # One that is missing spoils the transaction for all of them.
+            for row in rows:
+                with answering(reading=True):
+                    await self._client.delete_entity(partition, row)
 
     async def _send(self, changes: Sequence[Write]) -> list[str]:
         with answering():

@@ -1,0 +1,166 @@
+"""Queue triggers: messages of Storage Queues become invocations, shared among all hosts that poll.
+
+https://learn.microsoft.com/azure/azure-functions/functions-bindings-storage-queue
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
+from azure.core.pipeline.transport import AioHttpTransport
+from azure.storage.queue import QueueMessage, TextBase64DecodePolicy, TextBase64EncodePolicy
+from azure.storage.queue.aio import QueueClient, QueueServiceClient
+from azure_functions_runtime.bindings.datumdef import Datum
+
+from infra.local.host.settings import HostError, QueueLimits, resolve
+from infra.local.host.worker import Function, FunctionFailedError, Worker
+
+QUEUE_TRIGGER = "queueTrigger"
+# As in the real host: a message is leased for ten minutes, and the lease renewed at half of that while it is worked.
+LEASE_SECONDS = 600
+FIRST_POLL_SECONDS = 0.1
+# The SDK may be ahead of Azurite, which refuses versions that it does not know.
+API_VERSION = "2025-11-05"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Queue:
+    """A function and the queue that triggers it."""
+
+    worker: Worker
+    function: Function
+    queue: QueueClient
+    poison: QueueClient
+    limits: QueueLimits
+
+    async def poll(self, stopping: asyncio.Event) -> None:
+        """Work messages until `stopping` is set; those that are under way then are finished."""
+        pause, working = FIRST_POLL_SECONDS, set[asyncio.Task[None]]()
+        while not stopping.is_set():
+            # New messages are fetched when half of a batch is done (host.json, newBatchThreshold).
+            if len(working) > self.limits.batch_size // 2:
+                await asyncio.wait(working, return_when=asyncio.FIRST_COMPLETED)
+                continue
+            messages = await self._receive()
+            for message in messages:
+                task = asyncio.create_task(self.work(message))
+                working.add(task)
+                task.add_done_callback(working.discard)
+            pause = FIRST_POLL_SECONDS if messages else min(pause * 2, self.limits.longest_poll)
+            if not messages:
+                await _pause(pause, stopping)
+        if working:
+            await asyncio.wait(working)
+
+    async def run(self, text: str) -> None:
+        """Run the function now, with this text as its message; a failure is logged, and that is all."""
+        message = QueueMessage(content=text)
+        message.id, message.dequeue_count, message.pop_receipt = "manual", 1, ""
+        await self._invoke(message)
+
+    async def work(self, message: QueueMessage) -> None:
+        """One message: success deletes it, failure shows it again, and failure for good moves it aside."""
+        renewing = asyncio.create_task(self._renew(message))
+        try:
+            ok = await self._invoke(message)
+        finally:
+            renewing.cancel()
+            await asyncio.gather(renewing, return_exceptions=True)
+        try:
+            if ok:
+                await self.queue.delete_message(message)
+            elif (message.dequeue_count or 0) < self.limits.most_tries:
+                await self.queue.update_message(message, visibility_timeout=self.limits.visibility)
+            else:
+                await _sending(self.poison, message.content)
+                await self.queue.delete_message(message)
+                log.warning("message moved to poison queue", extra={"function": self.function.name, "id": message.id})
+        except AzureError:
+            # Its lease runs out, and then it is somebody's again: at least once.
+            log.warning("message not settled", extra={"function": self.function.name, "id": message.id})
+
+    async def _receive(self) -> list[QueueMessage]:
+        try:
+            found = self.queue.receive_messages(
+                max_messages=self.limits.batch_size,
+                messages_per_page=self.limits.batch_size,
+                visibility_timeout=LEASE_SECONDS,
+            )
+            return [message async for message in found]
+        except ResourceNotFoundError:
+            return []  # the real host waits until somebody makes the queue
+        except AzureError:
+            log.warning("queue does not answer", extra={"function": self.function.name})
+            return []
+
+    async def _invoke(self, message: QueueMessage) -> bool:
+        metadata = {
+            "Id": Datum(message.id, "string"),
+            "DequeueCount": Datum(message.dequeue_count, "int"),
+            "PopReceipt": Datum(message.pop_receipt, "string"),
+        }
+        try:
+            await self.worker.invoke(self.function, Datum(message.content, "string"), metadata)
+        except FunctionFailedError:
+            return False
+        return True
+
+    async def _renew(self, message: QueueMessage) -> None:
+        while True:
+            await asyncio.sleep(LEASE_SECONDS / 2)
+            renewed = await self.queue.update_message(message, visibility_timeout=LEASE_SECONDS)
+            message.pop_receipt = renewed.pop_receipt
+
+
+@asynccontextmanager
+async def queues(worker: Worker, limits: QueueLimits) -> AsyncIterator[dict[str, Queue]]:
+    """Queue functions of the app by name. Raises HostError for a connection or a name that does not resolve."""
+    found: dict[str, Queue] = {}
+    services: dict[str, QueueServiceClient] = {}
+    try:
+        for one in worker.functions:
+            if one.kind == QUEUE_TRIGGER:
+                name = resolve(one.trigger["queueName"])
+                service = services.setdefault(one.trigger.get("connection", ""), _connect(one))
+                found[one.name] = Queue(worker, one, _client(service, name), _client(service, f"{name}-poison"), limits)
+        yield found
+    finally:
+        for service in services.values():
+            await service.close()
+
+
+def _connect(function: Function) -> QueueServiceClient:
+    """The connection's setting, with or without `AzureWebJobs` in front of its name, as the real host looks it up."""
+    name = function.trigger.get("connection") or "AzureWebJobsStorage"
+    where = os.environ.get(name) or os.environ.get(f"AzureWebJobs{name}")
+    if not where:
+        raise HostError(f"{function.name}: the setting {name} is missing")
+    return QueueServiceClient.from_connection_string(
+        where, transport=AioHttpTransport(use_env_settings=False), api_version=API_VERSION
+    )
+
+
+def _client(service: QueueServiceClient, name: str) -> QueueClient:
+    return service.get_queue_client(
+        name, message_encode_policy=TextBase64EncodePolicy(), message_decode_policy=TextBase64DecodePolicy()
+    )
+
+
+async def _sending(queue: QueueClient, text: str) -> None:
+    with suppress(ResourceExistsError):
+        await queue.create_queue()
+    await queue.send_message(text)
+
+
+async def _pause(seconds: float, stopping: asyncio.Event) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await stopping.wait()
+    except TimeoutError:
+        return

@@ -1,0 +1,81 @@
+"""GET /health and GET /v1/stats: how the app is doing."""
+
+from typing import Any
+
+import azure.functions as func
+
+from shared.domain.breaker import Breaker
+from shared.domain.errors import MailbindError
+from shared.domain.remedy import remedy
+from shared.ports import Clock
+from shared.triggers.answers import answer, moment
+from shared.triggers.callers import Callers, for_callers
+from shared.usecases.read_statistics import OpenBreakers, ReadStatistics, Statistics
+
+
+def blueprint(
+    callers: Callers, open_breakers: OpenBreakers, statistics: ReadStatistics, clock: Clock
+) -> func.Blueprint:
+    """Both routes. Health needs no token and tells nothing but the state of what the app depends on."""
+    bp = func.Blueprint()
+
+    @bp.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+    async def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the binding's name
+        try:
+            breakers = await open_breakers()
+        except MailbindError as error:
+            return answer({"success": False, "storage": error.code}, 503, {"Retry-After": "10"})
+        # 200 even so: taking the instance away would mend no client secret.
+        return answer({"success": not breakers, "storage": "ok", "oauthApps": [describe(one) for one in breakers]})
+
+    @bp.route("v1/stats", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+    @for_callers(callers)
+    async def get_statistics(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the binding's name
+        found = await statistics()
+        late = (clock() - found.oldest).total_seconds() if found.oldest else 0
+        return answer(
+            {
+                "accounts": _under(found, "accounts"),
+                "grants": _under(found, "grants"),
+                "due": found.due,
+                "overdue": found.overdue,
+                "capped": found.capped,
+                "oldestOverdueSeconds": round(late, 3),
+                "lastTick": _tick(found),
+                "swept": moment(found.counters.swept),
+                "mended": found.sweep.mended if found.sweep else 0,
+                "breakers": [describe(one) for one in found.breakers],
+            }
+        )
+
+    return bp
+
+
+def describe(breaker: Breaker) -> dict[str, Any]:
+    """An OAuth app that Microsoft refuses, and what to do about it."""
+    told = remedy(breaker.code)
+    return {
+        "app": breaker.app,
+        "code": breaker.code,
+        "aadsts": breaker.aadsts,
+        "since": moment(breaker.since),
+        "description": told.what,
+        "action": told.action,
+    }
+
+
+def _under(found: Statistics, group: str) -> dict[str, int]:
+    counts = {name.partition("."): number for name, number in found.counters.counts.items()}
+    return {name: number for (head, _, name), number in counts.items() if head == group}
+
+
+def _tick(found: Statistics) -> dict[str, Any] | None:
+    tick = found.tick
+    if tick is None:
+        return None
+    return {
+        "began": moment(tick.began),
+        "seconds": round((tick.ended - tick.began).total_seconds(), 3),
+        "outcomes": dict(tick.outcomes),
+        "handedOver": list(tick.handed_over),
+    }

@@ -1,0 +1,71 @@
+"""Statistics: kept counters, the last tick, and the heads of the agenda."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from shared.domain.breaker import Breaker
+from shared.domain.statistics import Counters, Sweep, Tick
+from shared.ports import Agenda, Clock, OAuthApps, Rows
+
+# Two ticks: what is older than that should have been worked.
+OVERDUE = timedelta(minutes=2)
+LOOKED_AT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """`due` and `overdue` are counted in the first hundred rows of each shard; `capped` says that there are more."""
+
+    counters: Counters
+    tick: Tick | None
+    sweep: Sweep | None
+    due: int
+    overdue: int
+    oldest: datetime | None
+    capped: bool
+    breakers: Sequence[Breaker]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBreakers:
+    """The breakers that are open now."""
+
+    apps: OAuthApps
+    breakers: Rows[Breaker]
+
+    async def __call__(self) -> Sequence[Breaker]:
+        """One read for each OAuth app."""
+        found = await asyncio.gather(*(self.breakers.get(app.id) for app in self.apps.all()))
+        return [stored.value for stored in found if stored is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadStatistics:
+    """Costs a few reads for each shard, however many accounts there are."""
+
+    agenda: Agenda
+    counters: Rows[Counters]
+    ticks: Rows[Tick]
+    sweeps: Rows[Sweep]
+    open_breakers: OpenBreakers
+    clock: Clock
+
+    async def __call__(self) -> Statistics:
+        """What is known now."""
+        now = self.clock()
+        heads = await asyncio.gather(*(self.agenda.due(shard, now, None, LOOKED_AT) for shard in self.agenda.shards))
+        works = [work for head in heads for work in head]
+        counters, tick = await self.counters.get(Counters().name), await self.ticks.get("tick")
+        sweep = await self.sweeps.get("sweep")
+        return Statistics(
+            counters=counters.value if counters else Counters(),
+            tick=tick.value if tick else None,
+            sweep=sweep.value if sweep else None,
+            due=len(works),
+            overdue=sum(now - work.due > OVERDUE for work in works),
+            oldest=min((work.due for work in works), default=None),
+            capped=any(len(head) == LOOKED_AT for head in heads),
+            breakers=await self.open_breakers(),
+        )

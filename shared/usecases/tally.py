@@ -1,0 +1,65 @@
+"""The tally: keeps the counters while records come, change and go."""
+
+import asyncio
+import logging
+from collections import Counter
+from dataclasses import dataclass, field
+
+from shared.domain.account import Account
+from shared.domain.errors import MailbindError, StaleWrite
+from shared.domain.grant import DelegatedGrant
+from shared.domain.statistics import Counters, label
+from shared.ports import Rows
+
+log = logging.getLogger(__name__)
+
+type Countable = Account | DelegatedGrant
+
+TRIES = 10
+
+
+@dataclass(slots=True)
+class Tally:
+    """Changes gather while the last ones are being written, so that a busy tick writes few times and nobody waits."""
+
+    rows: Rows[Counters]
+    _changes: Counter[str] = field(default_factory=Counter)
+    _writing: asyncio.Task[None] | None = None
+
+    def moved(self, before: Countable | None, after: Countable | None) -> None:
+        """Count a record that came (no `before`), changed, or went (no `after`)."""
+        if before is not None and after is not None and label(before) == label(after):
+            return
+        if before is not None:
+            self._changes[label(before)] -= 1
+        if after is not None:
+            self._changes[label(after)] += 1
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write())
+
+    async def settled(self) -> None:
+        """Wait until everything counted so far is written."""
+        while self._writing is not None and not self._writing.done():
+            await self._writing
+
+    async def _write(self) -> None:
+        while self._changes:
+            changes, self._changes = self._changes, Counter()
+            try:
+                await self._add(changes)
+            except (MailbindError, StaleWrite):
+                # The sweep counts anew every day; what a count is wrong by until then is nobody's account.
+                log.warning("counters not written", extra={"changes": sum(map(abs, changes.values()))})
+
+    async def _add(self, changes: Counter[str]) -> None:
+        for _ in range(TRIES):
+            stored = await self.rows.get(Counters().name)
+            try:
+                if stored is None:
+                    await self.rows.insert(Counters().changed_by(changes))
+                else:
+                    await self.rows.replace(stored, stored.value.changed_by(changes))
+            except StaleWrite:
+                continue
+            return
+        raise StaleWrite

@@ -1,0 +1,87 @@
+"""`python -m tests.bench.token_server FOLDER MILLISECONDS`: a token endpoint that only waits and answers.
+
+The local tenant signs and keeps books, and would be what is measured. This one has Entra's shape and size of answers,
+over TLS, and prints {"url", "caFile"} when it is ready.
+"""
+
+import asyncio
+import json
+import socket
+import sys
+from pathlib import Path
+
+import trustme
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+# Sizes as Entra's: an access token of about 2 KB, a refresh token of about 1 KB.
+ANSWER = {
+    "token_type": "Bearer",
+    "scope": "Mail.ReadWrite.Shared Mail.Send.Shared User.Read",
+    "expires_in": 4500,
+    "ext_expires_in": 4500,
+    "access_token": "a" * 2200,
+    "refresh_token": "r" * 1100,
+}
+
+
+def application(origin: str, seconds: float) -> Starlette:
+    """Discovery and token."""
+
+    async def discover(request: Request) -> Response:
+        tenant = request.path_params["tenant"]
+        base = f"{origin}/{tenant}"
+        return JSONResponse(
+            {
+                "issuer": f"{base}/v2.0",
+                "authorization_endpoint": f"{base}/oauth2/v2.0/authorize",
+                "token_endpoint": f"{base}/oauth2/v2.0/token",
+            }
+        )
+
+    async def token(_: Request) -> Response:
+        await asyncio.sleep(seconds)
+        return JSONResponse(ANSWER)
+
+    return Starlette(
+        routes=[
+            Route("/{tenant}/v2.0/.well-known/openid-configuration", discover),
+            Route("/{tenant}/oauth2/v2.0/token", token, methods=["POST"]),
+        ]
+    )
+
+
+def main() -> None:
+    """Serve until a signal comes."""
+    folder, milliseconds = Path(sys.argv[1]), int(sys.argv[2])
+    folder.mkdir(parents=True, exist_ok=True)
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+    with authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.tempfile(str(folder)) as certificate:
+        # Port first, because discovery has to name it. A listening socket of ours would leave Nagle's algorithm on.
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        origin = f"https://127.0.0.1:{port}"
+        config = uvicorn.Config(
+            application(origin, milliseconds / 1000),
+            host="127.0.0.1",
+            port=port,
+            log_level="warning",
+            ssl_certfile=certificate,
+        )
+        asyncio.run(_serve(uvicorn.Server(config), {"url": origin, "caFile": str(folder / "ca.pem")}))
+
+
+async def _serve(server: uvicorn.Server, ready: dict[str, str]) -> None:
+    serving = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - uvicorn says it in no other way
+        await asyncio.sleep(0.01)
+    print(json.dumps(ready), flush=True)
+    await serving
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""A backlog that is too much for one instance, on real hosts with a real queue; and hosts that die in the middle."""
+
+import asyncio
+import random
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from infra.local import parts
+from infra.local.environment import Environment, local_environment
+from shared.bootstrap import build_services
+from shared.domain.account import AccountState
+from shared.domain.principal import Principal
+from shared.domain.secret import Secret
+from shared.domain.work import Work
+from shared.ports import Replace, SignedIn
+from shared.services import Services
+from shared.usecases.start_registration import Invitation
+from tests.conftest import MovedClock
+from tests.journey.conftest import STILL, Tenant, tick, trust
+
+MAILBOX = "support@contoso.example"
+GRANTS = 120
+KILLS = 12
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Iterator[Environment]:
+    """A system of its own, because these tests look at all that there is."""
+    changes = {**STILL, "MAILBIND_TICK_ROWS": "1", "MAILBIND_AGENDA_SHARDS": "4"}
+    with local_environment(tmp_path, changes=changes) as running:
+        yield running
+
+
+@contextmanager
+def tenant_of(outside: Environment) -> Iterator[Tenant]:
+    ready = outside.tenant.ready
+    with httpx.Client(base_url=ready["controlUrl"] + "/", verify=trust(ready["caFile"]), timeout=60) as client:
+        yield Tenant(client)
+
+
+async def bind_many(services: Services, tenant: Tenant, count: int) -> list[str]:
+    """So many people, each with a bound account; returns the accounts."""
+    names = tenant.do("person", create=count, mailbox=MAILBOX)["people"]
+    url = str(tenant.client.base_url).removesuffix("/")
+    oids = {row["upn"]: row["oid"] for row in tenant.client.get(url).json()["people"]}
+
+    async def one(name: str) -> str:
+        token = await asyncio.to_thread(lambda: tenant.do("sign-in", person=name)["refreshToken"])
+        invitation = Invitation("https://myapp.example/", name.partition("@")[0], email=MAILBOX, delegated=True)
+        started = await services.start_registration(invitation, {}, "test")
+        asked = await services.registrations.get(started.registration)
+        assert asked is not None
+        app = services.apps.app
+        tokens = await services.msal.refresh(app, Secret(token))
+        bound = await services.bind(asked.value, app, SignedIn(Principal(app.tenant, oids[name], name), tokens))
+        return bound.account.id
+
+    slots = asyncio.Semaphore(8)
+
+    async def in_turn(name: str) -> str:
+        async with slots:
+            return await one(name)
+
+    return list(await asyncio.gather(*map(in_turn, names)))
+
+
+async def make_due(services: Services, accounts: list[str]) -> None:
+    """Have every grant wait for this very moment."""
+    for account in accounts:
+        found = await services.find(account)
+        assert found is not None
+        held = found.account.value
+        stored = await services.principals.grant(held.principal_id, held.app)
+        assert stored is not None
+        due = replace(stored.value, due=services.clock())
+        assert due.due is not None
+        await services.agenda.add(Work(due.work, due.due, held.principal_id, held.app))
+        await services.principals.commit(held.principal_id, [Replace(due, stored.version)])
+
+
+async def everyone_is_well(services: Services, tenant: Tenant, accounts: list[str]) -> None:
+    """Every account is connected, and every stored refresh token is accepted by the tenant."""
+    for account in accounts:
+        found = await services.find(account)
+        assert found is not None
+        held = found.account.value
+        assert held.state is AccountState.CONNECTED
+        stored = await services.principals.grant(held.principal_id, held.app)
+        assert stored is not None
+        await services.msal.refresh(services.apps.app, stored.value.refresh_token)
+
+
+def another_host(outside: Environment, folder: Path, name: str) -> parts.Part:
+    command = parts.python_part("infra.local.host", "--app", str(parts.ROOT))
+    return parts.start(name, command, folder=folder, settings=outside.settings)
+
+
+def run_timer(outside: Environment) -> None:
+    ready = outside.host.ready
+    answer = httpx.post(
+        f"{ready['url']}/admin/functions/refresh_grants",
+        json={"input": ""},
+        headers={"x-functions-key": ready["keys"]["master"]},
+        timeout=120,
+    )
+    assert answer.status_code == httpx.codes.ACCEPTED
+
+
+async def until(seen: Callable[[], Any], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not seen():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        await asyncio.sleep(0.1)
+
+
+async def test_two_hosts_share_a_backlog_and_refresh_no_grant_twice(outside: Environment, tmp_path: Path) -> None:
+    services = build_services(outside.settings)
+    with tenant_of(outside) as tenant, parts.running(another_host(outside, tmp_path, "second")) as second:
+        accounts = await bind_many(services, tenant, GRANTS * 4)
+        await make_due(services, accounts)
+        tenant.client.delete("events")
+
+        run_timer(outside)
+
+        def refreshed() -> list[str]:
+            return [event["person"] for event in tenant.events("refreshed")]
+
+        await until(lambda: len(refreshed()) >= len(accounts))
+        await asyncio.sleep(0.5)
+        assert len(accounts) == len(refreshed()) == len(set(refreshed()))
+        shares = [len(re.findall(r" shard worked ", part.log.read_text())) for part in (outside.host, second)]
+        assert sum(shares) >= 1
+        await everyone_is_well(services, tenant, accounts[:20])
+    await services.close()
+
+
+async def test_hosts_that_are_killed_at_any_moment_lose_no_grant(outside: Environment, tmp_path: Path) -> None:
+    chance, services = random.Random(7), build_services(outside.settings)  # noqa: S311 - to be repeatable
+    with tenant_of(outside) as tenant:
+        accounts = await bind_many(services, tenant, GRANTS)
+        for number in range(KILLS):
+            await make_due(services, accounts)
+            victim = another_host(outside, tmp_path, f"victim{number}")
+            ready = victim.ready
+            calling = asyncio.create_task(
+                asyncio.to_thread(
+                    httpx.post,
+                    f"{ready['url']}/admin/functions/refresh_grants",
+                    json={"input": ""},
+                    headers={"x-functions-key": ready["keys"]["master"]},
+                    timeout=30,
+                )
+            )
+            await asyncio.sleep(chance.uniform(0.05, 0.8))
+            victim.process.kill()
+            await asyncio.gather(calling, return_exceptions=True)
+            victim.stop()
+
+        clock = MovedClock()
+        clock.forward(minutes=20)
+        after = build_services({**outside.settings, "MAILBIND_TICK_ROWS": "1000"}, clock)
+        await tick(after)
+        assert 0 == (await after.sweep(clock())).mended
+        await everyone_is_well(after, tenant, accounts)
+        assert 0 == (await after.read_statistics()).overdue
+        await after.close()
+    await services.close()

@@ -1,0 +1,255 @@
+"""The life of a grant in any order of events, on the real tenant and storage.
+
+The invariants, after every step:
+
+1. A grant that waits for work has the agenda row that it waits for.
+2. An account is `authenticationError` only when Microsoft asked for a person since the last sign-in, `connectError`
+   only when Microsoft blocked the grant or the mailbox did not open, and `connected` otherwise.
+3. While the sign-in lives at Microsoft, the stored refresh token is accepted there.
+4. A token that is handed out is good for five more minutes and opens the mailbox, whatever failed before.
+5. What was removed is gone from every table, and its id can be bound again.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from infra.local.environment import Environment
+from shared.bootstrap import build_services
+from shared.domain.account import AccountState
+from shared.domain.errors import NotAuthorized, NotFound, Unavailable
+from shared.domain.principal import Principal
+from shared.domain.secret import Secret
+from shared.domain.work import Work
+from shared.ports import SignedIn
+from shared.usecases.prove_access import AccessRefused
+from shared.usecases.start_registration import Invitation
+from tests.conftest import MovedClock
+from tests.journey.conftest import Tenant, graph_opens, tick, trust
+
+MAILBOX = "support@contoso.example"
+PASSING = ("http-503", "http-429", "90033", "50196", "700016")
+ASKING = ("50173", "50076", "65001", "700082")
+BLOCKING = ("53003", "50057")
+# Found after a real run of at least this many examples; each is up to 25 steps.
+EXAMPLES = 12
+
+
+class GrantLife(RuleBasedStateMachine):
+    """One person, one account, any order of events."""
+
+    environment: Environment
+    names: Callable[[], str]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.clock = MovedClock()
+        self.services = build_services(self.environment.settings, self.clock)
+        ready = self.environment.tenant.ready
+        self.http = httpx.Client(base_url=ready["controlUrl"] + "/", verify=trust(ready["caFile"]), timeout=30)
+        self.tenant = Tenant(self.http)
+        self.who = self.names()
+        self.account = self.who.partition("@")[0]
+        self.bound = False
+        self.alive = True
+        self.access = True
+        self.asked_for = False
+        self.blocked = False
+        self.seen_lost = False
+
+    def teardown(self) -> None:
+        if self.bound:
+            self.run(self.services.remove_account(self.account))
+        self.run(self.services.close())
+        self.runner.close()
+        self.http.close()
+
+    def run(self, work: Any) -> Any:
+        return self.runner.run(work)
+
+    def _control(self) -> dict[str, Any]:
+        return dict(self.http.get(self.environment.tenant.ready["controlUrl"]).json())
+
+    def fail_next(self, failure: str) -> None:
+        self.tenant.do("fail", endpoint="token", failure=failure, times=1, person=self.who, grant="refresh_token")
+
+    @rule()
+    def sign_in(self) -> None:
+        """A person follows a link: new, or to repair."""
+        token = self.tenant.do("sign-in", person=self.who)["refreshToken"]
+        try:
+            self.run(self._bind(Secret(token)))
+        except AccessRefused:
+            assert not self.access
+            return
+        assert self.access
+        self.alive = True
+        self.bound, self.asked_for, self.blocked, self.seen_lost = True, False, False, False
+
+    async def _bind(self, token: Secret) -> None:
+        services = self.services
+        started = await services.start_registration(
+            Invitation("https://myapp.example/", self.account, email=MAILBOX, delegated=True), {}, "test"
+        )
+        stored = await services.registrations.get(started.registration)
+        assert stored is not None
+        app = services.apps.app
+        person = self._control()["people"]
+        oid = next(row["oid"] for row in person if row["upn"] == self.who)
+        tokens = await services.msal.refresh(app, token)
+        await services.bind(stored.value, app, SignedIn(Principal(app.tenant, oid, self.who), tokens))
+
+    @precondition(lambda self: self.bound)
+    @rule()
+    def hand_out(self) -> None:
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        try:
+            token = self.run(self.services.hand_out(self.account))
+        except NotAuthorized:
+            assert self.asked_for or self.blocked or not self.alive
+            self._note_refusal()
+            return
+        except Unavailable:
+            return
+        assert (token.expires - self.clock()).total_seconds() >= 300
+        if self.access:
+            assert graph_opens(self.environment, token.access_token.reveal(), MAILBOX)
+        if not token.cached:
+            self.asked_for = self.blocked = False
+
+    def _note_refusal(self) -> None:
+        if not self.alive:
+            self.asked_for = True
+
+    @rule(minutes=st.sampled_from([1, 30, 70, 60 * 25, 60 * 24 * 8]))
+    def time_passes(self, minutes: int) -> None:
+        self.clock.forward(minutes=minutes)
+
+    @rule()
+    def timer(self) -> None:
+        self._tick()
+
+    def _tick(self) -> None:
+        self.run(tick(self.services))
+        self._look()
+
+    @precondition(lambda self: self.bound and self.alive and not self.asked_for)
+    @rule(failure=st.sampled_from(PASSING))
+    def microsoft_is_unwell(self, failure: str) -> None:
+        """Nobody is blamed for what passes."""
+        before = self._account().state
+        self.fail_next(failure)
+        self.run(self.services.refresh_grant(self._grant()))
+        assert before is self._account().state
+
+    @precondition(lambda self: self.bound and self.alive and not self.asked_for)
+    @rule(failure=st.sampled_from(ASKING))
+    def microsoft_asks_for_a_person(self, failure: str) -> None:
+        self.fail_next(failure)
+        self.run(self.services.refresh_grant(self._grant()))
+        self.asked_for, self.blocked = True, False
+
+    @precondition(lambda self: self.bound and self.alive and not self.asked_for)
+    @rule(failure=st.sampled_from(BLOCKING))
+    def microsoft_blocks(self, failure: str) -> None:
+        self.fail_next(failure)
+        self.run(self.services.refresh_grant(self._grant()))
+        self.blocked = True
+
+    @precondition(lambda self: self.bound)
+    @rule()
+    def reconnect(self) -> None:
+        after = self.run(self.services.reconnect_account(self.account))
+        if self.alive:
+            self.asked_for = self.blocked = False
+            assert after.state is (AccountState.CONNECTED if self.access else AccountState.CONNECT_ERROR)
+        else:
+            self.asked_for, self.blocked = True, False
+            assert after.state is AccountState.AUTHENTICATION_ERROR
+        self._look()
+
+    @rule()
+    def revoke(self) -> None:
+        self.tenant.do("revoke", person=self.who)
+        self.alive = False
+
+    @rule(given=st.booleans())
+    def access_changes(self, *, given: bool) -> None:
+        self.tenant.do("access", person=self.who, mailbox=MAILBOX, fullAccess=given)
+        self.access = given
+
+    @precondition(lambda self: self.bound)
+    @rule()
+    def remove(self) -> None:
+        principal_id = self._account().principal_id
+        self.run(self.services.remove_account(self.account))
+        self.bound = False
+        partition = self.run(self.services.principals.partition(principal_id))
+        assert not partition.accounts
+        assert not partition.grants
+        assert self.run(self.services.directory.get(self.account)) is None
+        with pytest.raises(NotFound):
+            self.run(self.services.hand_out(self.account))
+
+    def _account(self) -> Any:
+        return self.run(self.services.find(self.account)).account.value
+
+    def _grant(self) -> Any:
+        held = self._account()
+        return self.run(self.services.principals.grant(held.principal_id, held.app))
+
+    def _look(self) -> None:
+        """Learn what a tick found out: it may have met a revoked sign-in, a recovery, or a lost mailbox."""
+        if self.bound:
+            grant = self._grant().value
+            self.asked_for = grant.state is AccountState.AUTHENTICATION_ERROR
+            assert not (self.asked_for and self.alive and grant.last_error is None)
+            self.blocked = grant.state is AccountState.CONNECT_ERROR
+
+    @precondition(lambda self: self.bound)
+    @invariant()
+    def the_agenda_holds_what_the_grant_waits_for(self) -> None:
+        grant = self._grant().value
+        if grant.due is not None:
+            work = Work(grant.work, grant.due, grant.principal.id, grant.app)
+            assert self.run(self.services.agenda.holds(work))
+
+    @precondition(lambda self: self.bound)
+    @invariant()
+    def states_say_what_happened(self) -> None:
+        account, grant = self._account(), self._grant().value
+        if grant.last_error is not None:
+            assert (account.state, account.last_error.code) == (grant.state, grant.last_error.code)
+        elif account.state is not AccountState.CONNECTED:
+            assert account.lost_mailbox
+        assert (grant.state is AccountState.AUTHENTICATION_ERROR) == (grant.due is None)
+
+    @precondition(lambda self: self.bound and self.alive)
+    @invariant()
+    def the_stored_refresh_token_lives_at_microsoft(self) -> None:
+        faults = self._control()["faults"]
+        if not faults:
+            self.run(self.services.msal.refresh(self.services.apps.app, self._grant().value.refresh_token))
+
+
+def test_the_life_of_a_grant_in_any_order(environment: Environment, person: Callable[..., str]) -> None:
+    GrantLife.environment = environment
+    GrantLife.names = staticmethod(person)
+    run_state_machine_as_test(
+        GrantLife,
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=20,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

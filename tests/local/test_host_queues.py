@@ -1,0 +1,110 @@
+"""Promises of the local host's queue triggers, fed from Azurite."""
+
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from azure.storage.queue import QueueClient, TextBase64EncodePolicy
+
+from infra.local import parts
+from infra.local.azurite import Azurite
+from infra.local.host.queues import API_VERSION
+
+APP = Path(__file__).parent / "sample_queues"
+PATIENCE_SECONDS = 20
+
+
+@contextmanager
+def hosts(
+    azurite: Azurite, folder: Path, queue: str, count: int = 1, more: dict[str, str] | None = None
+) -> Iterator[list[parts.Part]]:
+    settings = {"AzureWebJobsStorage": azurite.connection_string, "SAMPLE_QUEUE": queue, **(more or {})}
+    command = parts.python_part("infra.local.host", "--app", str(APP))
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(parts.running(parts.start(f"host{number}", command, folder=folder, settings=settings)))
+            for number in range(count)
+        ]
+
+
+@pytest.fixture
+def queue(azurite: Azurite) -> Iterator[QueueClient]:
+    client = QueueClient.from_connection_string(
+        azurite.connection_string,
+        f"q{secrets.token_hex(6)}",
+        message_encode_policy=TextBase64EncodePolicy(),
+        api_version=API_VERSION,
+    )
+    client.create_queue()
+    yield client
+    client.close()
+
+
+def until(seen: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not seen():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def texts(running: list[parts.Part], event: str) -> list[str]:
+    return [text for part in running for text in re.findall(rf" {event} text=(\S+)", part.log.read_text())]
+
+
+def left(queue: QueueClient) -> int:
+    return queue.get_queue_properties().approximate_message_count or 0
+
+
+def test_a_message_is_delivered_decoded_and_deleted(azurite: Azurite, queue: QueueClient, tmp_path: Path) -> None:
+    with hosts(azurite, tmp_path, queue.queue_name) as running:
+        queue.send_message("höflich")
+
+        until(lambda: ["höflich"] == texts(running, "worked"))
+        until(lambda: 0 == left(queue))
+
+
+def test_a_message_that_fails_is_tried_five_times_and_then_moved_aside(
+    azurite: Azurite, queue: QueueClient, tmp_path: Path
+) -> None:
+    with hosts(azurite, tmp_path, queue.queue_name) as running:
+        queue.send_message("bad-one")
+
+        until(lambda: ["bad-one"] == texts(running, "buried"))
+        assert ["1", "2", "3", "4", "5"] == re.findall(r"tries=(\d)", running[0].log.read_text())
+        assert 0 == left(queue)
+
+
+def test_two_hosts_share_the_messages_and_do_none_twice(azurite: Azurite, queue: QueueClient, tmp_path: Path) -> None:
+    names = {f"message-{number}" for number in range(60)}
+    with hosts(azurite, tmp_path, queue.queue_name, 2) as running:
+        for name in names:
+            queue.send_message(name)
+        until(lambda: len(names) <= len(texts(running, "worked")))
+        time.sleep(0.3)
+
+        done = texts(running, "worked")
+        assert sorted(names) == sorted(done)
+        assert all(texts([part], "worked") for part in running)
+
+
+def test_a_function_that_is_switched_off_is_not_fed_but_can_be_run_by_hand(
+    azurite: Azurite, queue: QueueClient, tmp_path: Path
+) -> None:
+    queue.send_message("left-alone")
+    off = {"AzureWebJobs.work.Disabled": "true"}
+    with hosts(azurite, tmp_path, queue.queue_name, more=off) as running:
+        ready = running[0].ready
+        answer = httpx.post(
+            f"{ready['url']}/admin/functions/work",
+            json={"input": "by-hand"},
+            headers={"x-functions-key": ready["keys"]["master"]},
+        )
+
+        assert 202 == answer.status_code
+        assert ["by-hand"] == texts(running, "worked")
+        assert 1 == left(queue)
