@@ -86,7 +86,7 @@ async def make_due(services: Services, accounts: list[str]) -> None:
         await services.principals.commit(held.principal_id, [Replace(due, stored.version)])
 
 
-async def everyone_is_well(services: Services, tenant: Tenant, accounts: list[str]) -> None:
+async def everyone_is_well(services: Services, accounts: list[str]) -> None:
     """Every account is connected, and every stored refresh token is accepted by the tenant."""
     for account in accounts:
         found = await services.find(account)
@@ -138,7 +138,7 @@ async def test_two_hosts_share_a_backlog_and_refresh_no_grant_twice(outside: Env
         assert len(accounts) == len(refreshed()) == len(set(refreshed()))
         shares = [len(re.findall(r" shard worked ", part.log.read_text())) for part in (outside.host, second)]
         assert sum(shares) >= 1
-        await everyone_is_well(services, tenant, accounts[:20])
+        await everyone_is_well(services, accounts[:20])
     await services.close()
 
 
@@ -169,7 +169,7 @@ async def test_hosts_that_are_killed_at_any_moment_lose_no_grant(outside: Enviro
         after = build_services({**outside.settings, "MAILBIND_TICK_ROWS": "1000"}, clock)
         await tick(after)
         assert 0 == (await after.sweep(clock())).mended
-        await everyone_is_well(after, tenant, accounts)
+        await everyone_is_well(after, accounts)
         assert 0 == (await after.read_statistics()).overdue
         await after.close()
     await services.close()
