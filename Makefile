@@ -12,13 +12,13 @@ setup: $(READY) $(NODE_MODULES) ## Make .venv and fetch Azurite (needs Python 3.
 
 $(READY): requirements.txt requirements-dev.txt constraints.txt
 	@echo "Setting up .venv ..."
-	python3 -m venv .venv
-	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@python3 -m venv .venv
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
 $(NODE_MODULES): infra/local/package.json infra/local/package-lock.json | $(READY)
 	@echo "Fetching Azurite ..."
-	cd infra/local && PATH="$(CURDIR)/.venv/bin:$$PATH" ../../.venv/bin/npm ci --silent --no-audit --no-fund --ignore-scripts
+	@cd infra/local && PATH="$(CURDIR)/.venv/bin:$$PATH" ../../.venv/bin/npm ci --silent --no-audit --no-fund --ignore-scripts
 	@touch $@
 
 run: setup       ## Start everything locally and print a link to click

@@ -77,7 +77,7 @@ class Demo:
     def wait_for_timer(self) -> None:
         """Wait until the timer has refreshed the grant ahead of its token's end."""
         deadline, log = time.monotonic() + PATIENCE_SECONDS, self.environment.host.log
-        while not re.search(r" grants refreshed done=[1-9]", log.read_text()):
+        while not re.search(r" tick done .*refreshed=[1-9]", log.read_text()):
             expect(time.monotonic() < deadline, f"no refresh by the timer within {PATIENCE_SECONDS} s")
             time.sleep(0.2)
         say("The timer refreshed the grant, ahead of its token's end.", "nobody had to ask")
