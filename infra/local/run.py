@@ -38,7 +38,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m infra.local.run", description=__doc__)
     parser.add_argument("--folder", type=Path, default=ROOT / ".local", help="for data, secrets and logs (.local)")
     folder = parser.parse_args().folder.resolve()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A shell starts what is in its background with SIGINT ignored; Ctrl-C or kill, both end this.
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, signal.default_int_handler)
     folder.mkdir(mode=0o700, exist_ok=True)
     try:
         say("Starting ...")
