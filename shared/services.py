@@ -30,7 +30,7 @@ from shared.usecases.sweep import SweepGrants
 from shared.usecases.tally import Tally
 from shared.usecases.work_agenda import Handler, WorkAgenda
 
-WORK_AT_ONCE = 32
+WORK_AT_ONCE = 64
 SHARDS_AT_ONCE = 2
 
 

@@ -117,7 +117,7 @@ async def _floor(services: Services, ready: parts.Ready) -> Callable[[], Any]:
 
 
 async def _transports(ready: parts.Ready) -> list[Figure]:
-    """Calls per second of MSAL over each candidate, in the same pool, against the one in use."""
+    """Calls of MSAL for each second of processor time, over each candidate: with latency, time is what all wait for."""
     session = requests.Session()
     session.trust_env = False
     session.verify = ready["caFile"]
@@ -132,13 +132,18 @@ async def _transports(ready: parts.Ready) -> list[Figure]:
         application = _application(ready, client)
         with ThreadPoolExecutor(MSAL_THREADS) as pool:
             list(pool.map(_refresh, [application] * MSAL_THREADS))
-            began = time.perf_counter()
+            began = time.process_time()
             list(pool.map(_refresh, [application] * GRANTS))
-            speeds[name] = GRANTS / (time.perf_counter() - began)
-    detail = {f"{name}_per_second": round(speed) for name, speed in speeds.items()}
+            speeds[name] = GRANTS / (time.process_time() - began)
+    detail = {f"{name}_per_cpu_second": round(speed) for name, speed in speeds.items()}
     best = max(speeds["requests"], speeds["httpx"])
     return [
-        at_least("MSAL over urllib3, against the better of requests and httpx", speeds["urllib3"] / best, 1.0, **detail)
+        at_least(
+            "calls of MSAL per CPU second over urllib3, against the better of requests and httpx",
+            speeds["urllib3"] / best,
+            1.0,
+            **detail,
+        )
     ]
 
 

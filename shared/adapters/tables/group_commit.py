@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+COMPANY = 0.02  # seconds
 AT_ONCE = 100  # changes in one transaction (Table service: entity group transactions)
 
 
@@ -28,8 +29,13 @@ class GroupCommit[T]:
         await done
 
     async def _write(self) -> None:
+        last = 1
         while self._waiting:
+            if last > 1:
+                # Where there was company, more is coming, and a transaction costs little more than a single write.
+                await asyncio.sleep(COMPANY)
             batch = self._take()
+            last = len(batch)
             try:
                 await self.send([change for change, _ in batch])
             except Exception as error:  # noqa: BLE001 - it belongs to those who wait for this batch
