@@ -165,15 +165,25 @@ class BindMailbox:
         if before is not None and before.value.app != grant.app and len(partition.served_by(before.value.app)) == 1:
             left = partition.grants[before.value.app]
             changes.append(Remove(left.value, left.version))
-        for sibling in partition.served_by(grant.app):
-            known = sibling.value
-            if known.id != account.id and known.last_error is not None and not known.lost_mailbox:
-                changes.append(Replace(known.recovered(), sibling.version))
-                changes += await self.outbox.tell(known.recovered(), [EventName.AUTHENTICATION_SUCCESS])
+        await self._recover_siblings(partition, account)
         await self.principals.commit(account.principal_id, changes)
         self.tally.moved(before.value if before else None, account)
         held = partition.grants.get(grant.app)
         self.tally.moved(held.value if held else None, grant)
+
+    async def _recover_siblings(self, partition: Partition, account: Account) -> None:
+        """The new tokens mend whatever else the grant serves.
+
+        Ahead of the grant, because there may be more siblings than a transaction takes: should this process die in
+        between, the person's link still works, and its next try ends the same way.
+        """
+        for stored in partition.served_by(account.app):
+            known = stored.value
+            if known.id != account.id and known.last_error is not None and not known.lost_mailbox:
+                well = known.recovered()
+                news = await self.outbox.tell(well, [EventName.AUTHENTICATION_SUCCESS])
+                await self.principals.commit(account.principal_id, [Replace(well, stored.version), *news])
+                self.tally.moved(known, well)
 
     def _grant(self, proven: Proven, before: Stored[DelegatedGrant] | None) -> DelegatedGrant:
         tokens, now, bindings = proven.signed_in.tokens, self.clock(), self.entropy(8).hex()

@@ -2,6 +2,7 @@
 
 import asyncio
 import tomllib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -16,9 +17,12 @@ from shared.bootstrap import build_services
 from shared.domain.account import AccountState
 from shared.domain.errors import Unavailable
 from shared.domain.handover import Handover
+from shared.domain.principal import Principal
+from shared.domain.secret import Secret
 from shared.domain.work import Work, WorkKind
-from shared.ports import Insert, Replace
+from shared.ports import Insert, Replace, SignedIn
 from shared.services import Services
+from shared.usecases.start_registration import Invitation
 from shared.usecases.work_agenda import Limits
 from tests.conftest import MovedClock
 from tests.contract import records
@@ -335,3 +339,44 @@ async def test_stats_tell_what_is_late_and_what_the_last_tick_did(
     after = api.get("/v1/stats").json()
     assert after["lastTick"]["outcomes"]["refreshed"] >= 1
     assert 0 == after["overdue"]
+
+
+async def test_a_grant_that_serves_more_accounts_than_a_transaction_takes_fails_and_recovers_as_one(
+    environment: Environment, person: NewPerson, tenant: Tenant
+) -> None:
+    reusing = build_services({**environment.settings, "MAILBIND_OAUTH_CREDENTIAL_REUSE": "true"})
+    who, count = person(), 55
+    people = tenant.client.get(str(tenant.client.base_url).removesuffix("/")).json()["people"]
+    oid = next(row["oid"] for row in people if row["upn"] == who)
+    app = reusing.apps.app
+    token = Secret(tenant.do("sign-in", person=who)["refreshToken"])
+    signed_in = SignedIn(Principal(app.tenant, oid, who), await reusing.msal.refresh(app, token))
+
+    async def sign_in(name: str) -> None:
+        invitation = Invitation("https://myapp.example/", name, email="support@contoso.example", delegated=True)
+        started = await reusing.start_registration(invitation, {}, "test")
+        asked = await reusing.registrations.get(started.registration)
+        assert asked is not None
+        await reusing.bind(asked.value, app, signed_in)
+
+    async def states() -> dict[str, int]:
+        partition = await reusing.principals.partition(signed_in.principal.id)
+        return dict(Counter(str(stored.value.state) for stored in partition.accounts.values()))
+
+    try:
+        names = [f"{who.partition('@')[0]}-{number}" for number in range(count)]
+        for name in names:
+            await sign_in(name)
+        tenant.do("fail", endpoint="token", failure="50173", times=1, person=who, grant="refresh_token")
+        stored = await reusing.principals.grant(signed_in.principal.id, app.id)
+        assert stored is not None
+        await reusing.refresh_grant(stored)
+        assert {"authenticationError": count} == await states()
+
+        await sign_in(names[0])
+
+        assert {"connected": count} == await states()
+    finally:
+        for name in names:
+            await reusing.remove_account(name)
+        await reusing.close()
