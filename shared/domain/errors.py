@@ -44,13 +44,6 @@ class Unauthorized(MailbindError):
     code = "Unauthorized"
 
 
-class Forbidden(MailbindError):
-    """The caller is known and may not do this."""
-
-    status = 403
-    code = "Forbidden"
-
-
 class NotFound(MailbindError):
     """There is no such thing."""
 

@@ -1,180 +1,27 @@
-"""Promises of the refresh engine: every failure in its place, breakers, backlogs, the sweep, the counters."""
+"""Promises of the refresh engine about backlogs, the sweep and the counters."""
 
 import asyncio
-import tomllib
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import httpx
-import pytest
 
 from infra.local.environment import Environment
 from infra.local.visitor import Visitor
 from shared.bootstrap import build_services
 from shared.domain.account import AccountState
-from shared.domain.errors import Unavailable
 from shared.domain.handover import Handover
-from shared.domain.principal import Principal
-from shared.domain.secret import Secret
 from shared.domain.work import Work, WorkKind
-from shared.ports import Insert, Replace, SignedIn
+from shared.ports import Insert, Replace
 from shared.services import Services
-from shared.usecases.start_registration import Invitation
 from shared.usecases.work_agenda import Limits
 from tests.conftest import MovedClock
 from tests.contract import records
-from tests.journey.conftest import Tenant, ask, bind, code_of, principal_id, tick
-from tests.journey.test_keeping_alive import events_of, grant_of, state_of
+from tests.journey.conftest import Tenant, bind, principal_id, tick
+from tests.journey.test_keeping_alive import grant_of
 
 type NewPerson = Callable[..., str]
-
-CATALOGUE = Path(__file__).parents[2] / "infra/local/tenant/failures.toml"
-# What each group of the catalogue has to come to: the account's state, whether the grant is still worked, the event.
-EXPECTED = {
-    "needs_sign_in": (AccountState.AUTHENTICATION_ERROR, False, "authenticationError"),
-    "needs_consent": (AccountState.AUTHENTICATION_ERROR, False, "authenticationError"),
-    "blocked_by_policy": (AccountState.CONNECT_ERROR, True, "connectError"),
-    "person_gone": (AccountState.CONNECT_ERROR, True, "connectError"),
-    "app_fault": (AccountState.CONNECTED, True, None),
-    "configuration": (AccountState.CONNECTED, True, None),
-    "transient": (AccountState.CONNECTED, True, None),
-    "loop": (AccountState.CONNECTED, True, None),
-    "open": (AccountState.CONNECTED, True, None),
-}
-ROWS = [
-    (number, group)
-    for group, facts in tomllib.loads(CATALOGUE.read_text())["entra"].items()
-    if group in EXPECTED
-    for number in facts["rows"]
-]
-
-
-@pytest.mark.parametrize(("number", "group"), ROWS)
-async def test_every_row_of_the_failure_table_through_the_real_path(
-    api: httpx.Client,
-    visitor: Visitor,
-    person: NewPerson,
-    instance: Services,
-    clock: MovedClock,
-    tenant: Tenant,
-    number: str,
-    group: str,
-) -> None:
-    who = person()
-    account = bind(api, visitor, who)
-    clock.forward(hours=2)
-    tenant.do("fail", endpoint="token", failure=number, times=1, person=who, grant="refresh_token")
-
-    refreshed = await instance.refresh_grant(await grant_of(instance, account))
-
-    state, worked, event = EXPECTED[group]
-    grant = (await grant_of(instance, account)).value
-    assert refreshed is not None
-    assert refreshed.failure is not None
-    assert state == state_of(api, account)[0], refreshed.failure
-    assert worked == (grant.due is not None)
-    assert ([event] if event else []) == [
-        name for name in await events_of(instance, account) if name in {"authenticationError", "connectError"}
-    ]
-    if grant.due is not None:
-        wait = grant.due - clock()
-        expected = {AccountState.CONNECT_ERROR: timedelta(hours=23)}.get(state, timedelta())
-        assert wait > (timedelta(minutes=55) if group == "loop" else expected)
-    assert 1 == grant.failures
-
-
-async def test_an_expired_client_secret_blames_no_account_and_one_trial_a_minute_finds_the_end(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, clock: MovedClock, tenant: Tenant
-) -> None:
-    accounts = [bind(api, visitor, person()) for _ in range(3)]
-    clock.forward(hours=2)
-    tenant.do("fail", endpoint="token", failure="7000222", times=1000, grant="refresh_token")
-
-    for _ in range(3):
-        for account in accounts:
-            with pytest.raises(Unavailable) as unavailable:
-                await instance.hand_out(account)
-            assert "app_credential" == unavailable.value.code
-    assert 1 == len([event for event in tenant.events("failed") if event.get("failure") == "7000222"])
-    health = api.get("/health").json()
-    assert (False, "app_credential", 7000222) == (
-        health["success"],
-        health["oauthApps"][0]["code"],
-        health["oauthApps"][0]["aadsts"],
-    )
-    assert "client secret" in health["oauthApps"][0]["action"]
-    assert ["connected"] * 3 == [state_of(api, account)[0] for account in accounts]
-
-    clock.forward(seconds=61)
-    results = await asyncio.gather(*(instance.hand_out(account) for account in accounts), return_exceptions=True)
-    assert all(isinstance(result, Unavailable) for result in results)
-    assert 2 == len([event for event in tenant.events("failed") if event.get("failure") == "7000222"])
-
-    tenant.do("reset")
-    _people_again(tenant)
-    clock.forward(seconds=61)
-    token = await instance.hand_out(accounts[0])
-    assert not token.cached
-    assert not (await instance.hand_out(accounts[1])).cached
-    assert {"success": True, "storage": "ok", "oauthApps": []} == api.get("/health").json()
-
-
-def _people_again(tenant: Tenant) -> None:
-    tenant.do("person", create=9999, mailbox="support@contoso.example")
-
-
-async def test_a_second_client_secret_takes_over_without_a_gap(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, environment: Environment, clock: MovedClock
-) -> None:
-    account = bind(api, visitor, person())
-    good = environment.settings["MAILBIND_OAUTH_CLIENT_SECRET"]
-    both = {"MAILBIND_OAUTH_CLIENT_SECRET": "expired-secret", "MAILBIND_OAUTH_CLIENT_SECRET_2": good}
-    rotated = build_services({**environment.settings, **both}, clock)
-    clock.forward(hours=2)
-    try:
-        assert not (await rotated.hand_out(account)).cached
-        assert () == tuple(await rotated.open_breakers())
-    finally:
-        await rotated.close()
-
-
-async def test_retry_after_is_honoured_by_every_instance(
-    api: httpx.Client,
-    visitor: Visitor,
-    person: NewPerson,
-    instance: Services,
-    environment: Environment,
-    clock: MovedClock,
-    tenant: Tenant,
-) -> None:
-    account = bind(api, visitor, person())
-    clock.forward(hours=2)
-    tenant.do("throttle", endpoint="token", times=1, retryAfter=120)
-    with pytest.raises(Unavailable):
-        await instance.hand_out(account)
-    calls = len(tenant.events("refreshed"))
-    other = build_services(environment.settings, clock)
-    try:
-        with pytest.raises(Unavailable) as unavailable:
-            await other.hand_out(account)
-        assert timedelta(seconds=100) < (unavailable.value.retry_after or timedelta()) <= timedelta(seconds=120)
-        assert calls == len(tenant.events("refreshed"))
-        clock.forward(seconds=121)
-        assert not (await other.hand_out(account)).cached
-    finally:
-        await other.close()
-
-
-async def test_a_missing_scope_is_told_apart_from_a_missing_access(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant
-) -> None:
-    who = person()
-    tenant.do("fail", endpoint="graph", failure="Authorization_RequestDenied", times=1, person=who)
-
-    assert "missing_scope" == code_of(visitor.follow(ask(api)["url"], who))
 
 
 async def test_a_shard_with_more_rows_than_a_tick_takes_is_handed_over_and_worked_by_whoever_comes(
@@ -339,44 +186,3 @@ async def test_stats_tell_what_is_late_and_what_the_last_tick_did(
     after = api.get("/v1/stats").json()
     assert after["lastTick"]["outcomes"]["refreshed"] >= 1
     assert 0 == after["overdue"]
-
-
-async def test_a_grant_that_serves_more_accounts_than_a_transaction_takes_fails_and_recovers_as_one(
-    environment: Environment, person: NewPerson, tenant: Tenant
-) -> None:
-    reusing = build_services({**environment.settings, "MAILBIND_OAUTH_CREDENTIAL_REUSE": "true"})
-    who, count = person(), 55
-    people = tenant.client.get(str(tenant.client.base_url).removesuffix("/")).json()["people"]
-    oid = next(row["oid"] for row in people if row["upn"] == who)
-    app = reusing.apps.app
-    token = Secret(tenant.do("sign-in", person=who)["refreshToken"])
-    signed_in = SignedIn(Principal(app.tenant, oid, who), await reusing.msal.refresh(app, token))
-
-    async def sign_in(name: str) -> None:
-        invitation = Invitation("https://myapp.example/", name, email="support@contoso.example", delegated=True)
-        started = await reusing.start_registration(invitation, {}, "test")
-        asked = await reusing.registrations.get(started.registration)
-        assert asked is not None
-        await reusing.bind(asked.value, app, signed_in)
-
-    async def states() -> dict[str, int]:
-        partition = await reusing.principals.partition(signed_in.principal.id)
-        return dict(Counter(str(stored.value.state) for stored in partition.accounts.values()))
-
-    try:
-        names = [f"{who.partition('@')[0]}-{number}" for number in range(count)]
-        for name in names:
-            await sign_in(name)
-        tenant.do("fail", endpoint="token", failure="50173", times=1, person=who, grant="refresh_token")
-        stored = await reusing.principals.grant(signed_in.principal.id, app.id)
-        assert stored is not None
-        await reusing.refresh_grant(stored)
-        assert {"authenticationError": count} == await states()
-
-        await sign_in(names[0])
-
-        assert {"connected": count} == await states()
-    finally:
-        for name in names:
-            await reusing.remove_account(name)
-        await reusing.close()
