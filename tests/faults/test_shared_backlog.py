@@ -167,7 +167,7 @@ async def test_hosts_that_are_killed_at_any_moment_lose_no_grant(outside: Enviro
 
         clock = MovedClock()
         clock.forward(minutes=20)
-        after = build_services({**outside.settings, "MAILBIND_TICK_ROWS": "1000"}, clock)
+        after = build_services({**outside.settings, "MAILBIND_TICK_ROWS": "100000"}, clock)
         await tick(after)
         assert 0 == (await after.sweep(clock())).mended
         await everyone_is_well(after, accounts)
