@@ -78,6 +78,9 @@ class AesSealer:
             raise SealBroken("the data key of a sealed value is gone")
         try:
             data = base64.b64decode(body, altchars=b"-_", validate=True)
+            # Base64 has several spellings for the same bytes; only the one that was written is accepted.
+            if base64.urlsafe_b64encode(data).decode() != body:
+                raise SealBroken("a sealed value was changed")
             opened = _cipher(self._open[key_id], identity).decrypt(data[:NONCE], data[NONCE:], identity.encode())
         except (InvalidTag, binascii.Error, ValueError):
             raise SealBroken("a sealed value does not open for this identity") from None
