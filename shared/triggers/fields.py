@@ -21,7 +21,7 @@ def read_object(req: func.HttpRequest) -> dict[str, Any]:
         raise TooLarge("The body is larger than 64 KiB")
     try:
         decoded = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise InvalidJson("Invalid request payload JSON format") from None
     if not isinstance(decoded, dict):
         raise InvalidInput({"": "the body must be an object"})

@@ -208,7 +208,11 @@ class BindMailbox:
             await self.directory.replace(claimed, bound)
         except StaleWrite:
             # The claim ran out and somebody else took it: the directory decides, so what was written here must go.
-            if key(account.id) not in before.accounts:
+            entry = await self.directory.get(account.id)
+            claim = entry.value.claim if entry else None
+            ours = entry and account.principal_id in {entry.value.principal_id, claim.principal_id if claim else None}
+            # Another tab of the same person leads here too; then the row is theirs and must stay.
+            if not ours and key(account.id) not in before.accounts:
                 await self.remove.leftover(account)
             raise
 
