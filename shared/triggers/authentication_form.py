@@ -52,6 +52,8 @@ def read_invitation(body: Mapping[str, Any]) -> tuple[Invitation, dict[str, str]
         type=None if body.get("type") is False else fields.text("type"),
         allow_principal_change=fields.switch("allowPrincipalChange"),
     )
+    if invitation.account and (invitation.account in {".", ".."} or set("/\\") & set(invitation.account)):
+        fields.fault("account", "must not contain slashes, nor be . or ..: no route could name it")
     fields.ignored("type", lambda value: isinstance(value, (str, bool)), "a string or false")
     for name in ("syncFrom", "notifyFrom"):
         fields.ignored(name, lambda value: isinstance(value, str), "a date")
