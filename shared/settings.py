@@ -1,7 +1,6 @@
 """Settings: read once, and every fault reported together, by name and never by value."""
 
 import base64
-import binascii
 import re
 import uuid
 from collections.abc import Callable, Mapping
@@ -29,7 +28,7 @@ class Settings:
 
     `tables` is a connection string, or the https address of a table service that is reached by managed identity;
     `queues` is the same for the host's own storage. `tick_rows` is how many rows of one shard the timer works before it
-    hands over.
+    hands over. `proxies` is how many proxies of ours stand before the platform's own front end.
     """
 
     tables: Secret
@@ -43,6 +42,7 @@ class Settings:
     link_lifetime: timedelta
     agenda_shards: int
     tick_rows: int
+    proxies: int
     queues: Secret
     ca_file: str | None
     managed_identity: str | None
@@ -63,16 +63,20 @@ class Reader:
         return value or default or ""
 
     def checked(self, name: str, fits: Callable[[str], bool], must: str, default: str | None = None) -> str:
-        """Text that fits; `must` says what it has to be."""
+        """Text that fits, or an empty one; `must` says what it has to be."""
         value = self.text(name, default)
-        if value and not fits(value):
-            self.faults.append(f"{name} must be {must}")
-        return value
+        if not value or fits(value):
+            return value
+        self.faults.append(f"{name} must be {must}")
+        return ""
 
-    def number(self, name: str, default: int, most: int) -> int:
-        """A whole number from 1 to `most`."""
-        value = self.checked(name, lambda text: text.isdigit() and 1 <= int(text) <= most, f"1 to {most}", str(default))
-        return int(value) if value.isdigit() else default
+    def number(self, name: str, default: int, most: int, least: int = 1) -> int:
+        """A whole number from `least` to `most`."""
+
+        def fits(text: str) -> bool:
+            return text.isascii() and text.isdigit() and least <= int(text[:20]) <= most
+
+        return int(self.checked(name, fits, f"a whole number from {least} to {most}", str(default)) or default)
 
     def listed(self, name: str) -> frozenset[str]:
         """Comma-separated words, in lower case."""
@@ -105,8 +109,9 @@ def read_settings(values: Mapping[str, str]) -> Settings:
         link_lifetime=timedelta(hours=read.number("MAILBIND_LINK_HOURS", 24, 720)),
         agenda_shards=read.number("MAILBIND_AGENDA_SHARDS", 16, 256),
         tick_rows=read.number("MAILBIND_TICK_ROWS", 1000, 100_000),
+        proxies=read.number("MAILBIND_PROXIES", 0, 8, least=0),
         queues=Secret(read.text("AzureWebJobsStorage", "") or read.text("AzureWebJobsStorage__queueServiceUri")),
-        ca_file=read.checked("MAILBIND_CA_FILE", lambda name: Path(name).is_file(), "a file", "") or None,
+        ca_file=read.checked("MAILBIND_CA_FILE", _is_file, "a file", "") or None,
         managed_identity=read.text("AZURE_CLIENT_ID", "") or None,
     )
     if read.faults:
@@ -149,8 +154,12 @@ def _origins(read: Reader, base_url: str) -> frozenset[str]:
 
 
 def _is_origin(text: str) -> bool:
-    parts = urlsplit(text)
-    return parts.scheme in {"http", "https"} and bool(parts.hostname) and text == f"{parts.scheme}://{parts.netloc}"
+    try:
+        parts = urlsplit(text)
+        named = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # half an IPv6 address, or a port that is none
+        return False
+    return named and parts.scheme in {"http", "https"} and text == f"{parts.scheme}://{parts.netloc}"
 
 
 def _is_https(text: str) -> bool:
@@ -159,8 +168,14 @@ def _is_https(text: str) -> bool:
 
 def _is_base(text: str) -> bool:
     # Plain http only for this computer: a __Host- cookie needs https, and browsers make an exception for loopback.
-    parts = urlsplit(text)
-    return _is_https(text) or (_is_origin(text.rstrip("/")) and parts.hostname in LOOPBACK)
+    return _is_https(text) or (_is_origin(text.rstrip("/")) and urlsplit(text).hostname in LOOPBACK)
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except OSError:  # a name that no file system takes
+        return False
 
 
 def _is_sha256(text: str) -> bool:
@@ -174,7 +189,7 @@ def _is_app_id(text: str) -> bool:
 def _is_key(text: str) -> bool:
     try:
         return len(base64.b64decode(text, validate=True)) == SEALING_KEY_BYTES
-    except binascii.Error:
+    except ValueError:
         return False
 
 

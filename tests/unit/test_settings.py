@@ -2,9 +2,12 @@
 
 import json
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shared.settings import SettingsError, read_settings
 from tests.conftest import settings_for
@@ -14,12 +17,12 @@ GOOD = settings_for("UseDevelopmentStorage=true")
 
 
 def test_good_settings_are_read() -> None:
-    settings = read_settings(GOOD)
+    taken = read_settings(GOOD)
 
-    assert "https://login.microsoftonline.com" == settings.authority_host
-    assert 24 * 3600 == settings.link_lifetime.total_seconds()
-    assert ("https://graph.microsoft.com/Mail.ReadWrite.Shared",) == settings.oauth_app.scopes[:1]
-    assert frozenset({GOOD["MAILBIND_OAUTH_TENANT"]}) == settings.oauth_app.tenants
+    assert "https://login.microsoftonline.com" == taken.authority_host
+    assert 24 * 3600 == taken.link_lifetime.total_seconds()
+    assert ("https://graph.microsoft.com/Mail.ReadWrite.Shared",) == taken.oauth_app.scopes[:1]
+    assert frozenset({GOOD["MAILBIND_OAUTH_TENANT"]}) == taken.oauth_app.tenants
 
 
 def test_every_missing_setting_is_named_at_once() -> None:
@@ -97,3 +100,20 @@ def test_the_printed_settings_hold_no_secret() -> None:
 
     assert GOOD["MAILBIND_SEALING_KEY"] not in printed
     assert GOOD["MAILBIND_OAUTH_CLIENT_SECRET"] not in printed
+
+
+NASTY = ["http://[", "https://[::1", "https://a:99999", "https://a:b", "²", "\x00", "https://\u202e.example", "a" * 300]
+
+
+@settings(max_examples=600)
+@given(
+    changes=st.dictionaries(
+        st.sampled_from(sorted({*GOOD, *re.findall(r"MAILBIND_\w+", (ROOT / "shared/settings.py").read_text())})),
+        st.one_of(st.sampled_from(NASTY), st.text(max_size=40), st.binary(max_size=20).map(repr)),
+        max_size=4,
+    )
+)
+def test_whatever_a_setting_holds_it_is_taken_or_reported(changes: dict[str, str]) -> None:
+    """Nothing but SettingsError comes out, so that the log says which setting is wrong."""
+    with suppress(SettingsError):
+        read_settings({**GOOD, **changes})

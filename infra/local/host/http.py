@@ -92,7 +92,10 @@ def _url(request: Request) -> str:
 
 
 def _headers(request: Request) -> Iterable[tuple[str, str]]:
-    return ((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in request.headers.raw)
+    yield from ((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in request.headers.raw)
+    if request.client is not None:
+        # The platform's front end appends the client to what the client itself may have sent.
+        yield "x-forwarded-for", f"{request.client.host}:{request.client.port}"
 
 
 def _query(request: Request) -> Iterable[tuple[str, str]]:

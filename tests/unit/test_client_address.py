@@ -1,0 +1,45 @@
+"""Promises about whose address counts."""
+
+import ipaddress
+
+import azure.functions as func
+import pytest
+
+from shared.triggers.client_address import client_address
+
+
+def request(*forwarded: str) -> func.HttpRequest:
+    headers = {"X-Forwarded-For": ",".join(forwarded)} if forwarded else {}
+    return func.HttpRequest(method="GET", url="https://app.example/", headers=headers, body=b"")
+
+
+@pytest.mark.parametrize(
+    ("hop", "address"),
+    [
+        ("203.0.113.7:51234", "203.0.113.7"),
+        ("203.0.113.7", "203.0.113.7"),
+        ("[2001:db8::7]:443", "2001:db8::7"),
+        ("2001:db8::7", "2001:db8::7"),
+        ("[::ffff:203.0.113.7]:443", "203.0.113.7"),
+    ],
+)
+def test_the_platforms_own_entry_is_the_client(hop: str, address: str) -> None:
+    assert ipaddress.ip_address(address) == client_address(request(hop))
+
+
+def test_what_the_client_claims_before_it_does_not_count() -> None:
+    assert ipaddress.ip_address("203.0.113.7") == client_address(request("10.0.0.1", "127.0.0.1", "203.0.113.7:1"))
+
+
+def test_behind_a_proxy_of_ours_its_client_counts() -> None:
+    forwarded = request("1.2.3.4", "203.0.113.7", "198.51.100.1:443")
+
+    assert ipaddress.ip_address("203.0.113.7") == client_address(forwarded, proxies=1)
+    assert client_address(request("198.51.100.1:443"), proxies=1) is None
+
+
+@pytest.mark.parametrize("forwarded", [(), ("",), ("unknown",), ("a.b.c.d:99",), ("[::1",)])
+def test_nonsense_is_nobody(forwarded: tuple[str, ...]) -> None:
+    expected = ipaddress.ip_address("::1") if forwarded == ("[::1",) else None
+
+    assert expected == client_address(request(*forwarded))
