@@ -176,7 +176,6 @@ class Services(Connections):
             self.principals,
             self.agenda,
             self.directory,
-            self.find,
             self.remove_account,
             self.sweeps,
             self.counters,

@@ -20,6 +20,13 @@ BACKOFF = (timedelta(minutes=1), timedelta(minutes=30))
 CONFIRM_AFTER = timedelta(minutes=5)
 CONFIRMATIONS = 3
 UNKNOWN_PATIENCE = timedelta(days=2)
+# A plan is written to the agenda before it is written here; this is the time between the two that does no harm.
+SOON = timedelta(minutes=1)
+# Clocks of instances differ by less; a grant from further ahead was written by a clock that was wrong.
+SKEW = timedelta(minutes=5)
+# How soon a caller who waits for a token may have Entra asked again after a failure.
+ASK_AGAIN = timedelta(seconds=10)
+ASK_AGAIN_BLOCKED = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +35,8 @@ class DelegatedGrant:
 
     `due` and `work` say what the agenda owes this grant; an agenda row of another time is left over and means nothing.
     `bindings` changes whenever an account joins or leaves, so that what was read about the accounts can be trusted for
-    as long as it stays the same. `doubts` counts unconfirmed `invalid_grant` answers. Before
-    `not_before` Microsoft does not want to be asked again; at `probe_due` the mailboxes are looked at.
+    as long as it stays the same. `doubts` counts unconfirmed `invalid_grant` answers. Before `not_before` nobody is to
+    ask Entra for a caller's sake; at `probe_due` the mailboxes are looked at.
     """
 
     principal: Principal
@@ -53,8 +60,8 @@ class DelegatedGrant:
     probe_due: datetime | None = None
 
     def good_at(self, now: datetime) -> bool:
-        """Whether the access token may still be handed out."""
-        return self.access_expires - now >= GOOD_FOR
+        """Whether the access token may still be handed out. When it was got in the future, nobody knows its age."""
+        return self.access_expires - now >= GOOD_FOR and self.refreshed - now < SKEW
 
     def hot_at(self, now: datetime) -> bool:
         """Whether somebody took a token within the last day."""
@@ -67,6 +74,15 @@ class DelegatedGrant:
     def probe_due_at(self, now: datetime) -> bool:
         """Whether it is time to look whether the mailboxes still open."""
         return self.probe_due is None or now >= self.probe_due
+
+    def astray_at(self, now: datetime) -> bool:
+        """Whether it waits for a time that no plan reaches to: a clock was ahead when it was made."""
+        return self.due is not None and self.due - now > IDLE_EVERY + SKEW
+
+    def recalled(self, now: datetime) -> "DelegatedGrant":
+        """Brought back from a future that a wrong clock put it in: to be refreshed and probed soon."""
+        past = self.handed_out if self.handed_out is not None and self.handed_out <= now else None
+        return replace(self, due=now + SOON, work=WorkKind.KEEPALIVE, handed_out=past, not_before=None, probe_due=None)
 
     def renewed(self, tokens: TokenSet, now: datetime, jitter: float) -> "DelegatedGrant":
         """With newer tokens, its failures forgotten, and its next work planned. `jitter` is in [0, 1)."""
@@ -88,7 +104,7 @@ class DelegatedGrant:
         return fresh.planned(now, jitter)
 
     def planned(self, now: datetime, jitter: float) -> "DelegatedGrant":
-        """With its next due time: ahead of the access token's end while hot, once a week while idle.
+        """With its next due time: ahead of the access token's end while hot, once a week while idle, never at once.
 
         Up to five minutes (hot) or a tenth of the week (idle) of jitter keep grants that were made together from
         falling due together.
@@ -96,9 +112,9 @@ class DelegatedGrant:
         if self.hot_at(now):
             life = self.access_expires - self.refreshed
             ahead = min(RENEW_AHEAD, life / 2) * (1 - jitter / 3)
-            return replace(self, work=WorkKind.REFRESH, due=self.access_expires - ahead)
+            return replace(self, work=WorkKind.REFRESH, due=max(self.access_expires - ahead, now + SOON))
         weekly = self.refreshed + IDLE_EVERY * (1 - jitter / 10)
-        return replace(self, work=WorkKind.KEEPALIVE, due=min(weekly, self.probe_due or weekly))
+        return replace(self, work=WorkKind.KEEPALIVE, due=max(min(weekly, self.probe_due or weekly), now + SOON))
 
     def probed(self, *, lost: bool, now: datetime, jitter: float) -> "DelegatedGrant":
         """Its mailboxes were looked at; one that is lost is looked for daily, until it is found again."""
@@ -115,19 +131,40 @@ class DelegatedGrant:
 
     def failed(self, failure: Failure, now: datetime, jitter: float) -> "DelegatedGrant":
         """After a failed refresh: the kind decides the state and the next try (DESIGN: five kinds of failure)."""
-        since = self.failing_since or now
-        not_before = None if failure.retry_after is None else now + failure.retry_after
-        noted = replace(self, failures=self.failures + 1, failing_since=since, not_before=not_before)
+        if not failure.confirmed and self._waits_to_confirm(now):
+            return self
         if not failure.confirmed and self.doubts + 1 < CONFIRMATIONS:
-            return replace(noted, doubts=self.doubts + 1, due=now + CONFIRM_AFTER * (1 + self.doubts + jitter))
+            return self._doubted(now, jitter)
+        since = self.failing_since or now
+        noted = replace(
+            self, failures=self.failures + 1, failing_since=since, not_before=now + (failure.retry_after or ASK_AGAIN)
+        )
         match failure.kind:
             case FailureKind.NEEDS_SIGN_IN | FailureKind.NEEDS_CONSENT:
                 return noted.stopped(failure, now)
             case FailureKind.BLOCKED:
-                return noted.blocked(failure.code, now)
+                return noted.blocked(failure.code, now, jitter)
             case _ if failure.code == "unknown_failure" and now - since > UNKNOWN_PATIENCE:
-                return noted.blocked(failure.code, now)
+                return noted.blocked(failure.code, now, jitter)
+            case FailureKind.APP_FAULT:
+                noted = replace(noted, not_before=None)  # the app's breaker knows when to ask again
         return replace(noted, due=now + _pause(noted.failures, failure.retry_after, jitter))
+
+    def _waits_to_confirm(self, now: datetime) -> bool:
+        """Whether an earlier doubt is too young: asked out of turn, the same answer confirms nothing."""
+        return bool(self.doubts) and self.not_before is not None and now < self.not_before
+
+    def _doubted(self, now: datetime, jitter: float) -> "DelegatedGrant":
+        """Refused in words that nobody knows; to be asked again when some minutes have passed."""
+        again = now + CONFIRM_AFTER * (1 + self.doubts + jitter)
+        return replace(
+            self,
+            failures=self.failures + 1,
+            failing_since=self.failing_since or now,
+            doubts=self.doubts + 1,
+            due=again,
+            not_before=again,
+        )
 
     def stopped(self, failure: Failure, now: datetime) -> "DelegatedGrant":
         """Not refreshed any more, until a person signs in."""
@@ -139,11 +176,12 @@ class DelegatedGrant:
             claims=failure.claims,
         )
 
-    def blocked(self, code: str, now: datetime) -> "DelegatedGrant":
+    def blocked(self, code: str, now: datetime, jitter: float) -> "DelegatedGrant":
         """Refused for reasons that may pass without a sign-in: tried once a day."""
         return replace(
             self,
-            due=now + SLOW_RETRY,
+            due=now + SLOW_RETRY * (1 + jitter / 10),
+            not_before=now + ASK_AGAIN_BLOCKED,
             work=WorkKind.REFRESH,
             state=AccountState.CONNECT_ERROR,
             last_error=_same_or_new(self.last_error, code, now),

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from shared.domain.account import Account
+from shared.domain.account import Account, AccountState
 from shared.domain.errors import NotAuthorized, NotFound, StaleWrite, Unavailable
 from shared.domain.failure import Failure
 from shared.domain.grant import DelegatedGrant
@@ -111,6 +111,8 @@ class HandOut:
         if grant.due is None:
             raise _refusal(grant.last_error.code if grant.last_error else "needs_sign_in")
         if grant.not_before is not None and now < grant.not_before:
+            if grant.state is AccountState.CONNECT_ERROR and grant.last_error is not None:
+                raise _refusal(grant.last_error.code)
             raise _unavailable("entra_unavailable", grant.not_before - now)
         name = (grant.principal.id, grant.app)
         task = self._refreshing.get(name)

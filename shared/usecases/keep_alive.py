@@ -2,12 +2,17 @@
 
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 
 from shared.domain.errors import StaleWrite
 from shared.domain.work import Work
 from shared.ports import Clock, Principals
 from shared.usecases.probe_mailboxes import ProbeMailboxes
 from shared.usecases.refresh_grant import RefreshGrant
+from shared.usecases.work_agenda import EARLY
+
+# Somebody who has written the agenda's row is about to write the grant's; after this long they are not.
+GRACE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +28,7 @@ class KeepAlive:
         """Refresh the grant if this is what it waits for. Returns `refreshed`, `leftover`, or the kind of failure."""
         stored = await self.principals.grant(work.owner, work.item)
         if stored is None or stored.value.due != work.due:
-            return "leftover"
+            return "leftover" if self.clock() - work.due >= GRACE else EARLY
         refreshed = await self.refresh(stored)
         if refreshed is None:
             return "leftover"

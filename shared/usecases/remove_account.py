@@ -10,7 +10,7 @@ from shared.domain.event import EventName
 from shared.domain.grant import DelegatedGrant
 from shared.domain.keys import key
 from shared.ports import Change, Directory, Entropy, Partition, Principals, Remove, Replace
-from shared.usecases.find_account import FindAccount
+from shared.usecases.find_account import FindAccount, Found
 from shared.usecases.outbox import Outbox
 from shared.usecases.tally import Tally
 
@@ -38,13 +38,17 @@ class RemoveAccount:
         await self.leftover(found.account.value, tell=True)
         with suppress(StaleWrite):  # somebody claims the id anew already, and theirs is the entry now
             await self.directory.remove(found.entry)
+            await self._unconfirmed(found)
         log.info("account removed", extra={"principal": found.account.value.principal_id})
 
-    async def leftover(self, account: Account, *, tell: bool = False) -> None:
-        """Remove the account's row from its principal's partition, and the grant with the last one."""
+    async def leftover(self, account: Account, *, tell: bool = False, as_seen: bool = False) -> None:
+        """Remove the account's row from its principal's partition, and the grant with the last one.
+
+        `as_seen` leaves a row alone that has changed since.
+        """
         for _ in range(TRIES):
             partition = await self.principals.partition(account.principal_id)
-            changes = self._changes(account, partition)
+            changes = self._changes(account, partition, as_seen=as_seen)
             if not changes:
                 return
             if tell:
@@ -59,9 +63,18 @@ class RemoveAccount:
             return
         raise Conflict("The account is being changed by others; try again")
 
-    def _changes(self, account: Account, partition: Partition) -> list[Change]:
+    async def _unconfirmed(self, found: Found) -> None:
+        """The row of somebody who was taking the account over when their process died."""
+        claim = found.entry.value.claim
+        if claim is None or claim.principal_id == found.account.value.principal_id:
+            return
+        theirs = await self.principals.account(claim.principal_id, found.account.value.id)
+        if theirs is not None:
+            await self.leftover(theirs.value, as_seen=True)
+
+    def _changes(self, account: Account, partition: Partition, *, as_seen: bool) -> list[Change]:
         mine = partition.accounts.get(key(account.id))
-        if mine is None:
+        if mine is None or (as_seen and mine.value != account):
             return []
         changes: list[Change] = [Remove(mine.value, mine.version)]
         grant = partition.grants.get(mine.value.app)

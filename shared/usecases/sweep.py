@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.domain.account import Account
@@ -12,8 +12,7 @@ from shared.domain.errors import StaleWrite
 from shared.domain.grant import DelegatedGrant
 from shared.domain.statistics import Counters, Sweep, label
 from shared.domain.work import Work
-from shared.ports import Agenda, Clock, Directory, DirectoryEntry, Principals, Rows
-from shared.usecases.find_account import FindAccount
+from shared.ports import Agenda, Clock, Directory, DirectoryEntry, Principals, Replace, Rows, Stored
 from shared.usecases.remove_account import RemoveAccount
 
 log = logging.getLogger(__name__)
@@ -28,7 +27,6 @@ class SweepGrants:
     principals: Principals
     agenda: Agenda
     directory: Directory
-    find: FindAccount
     remove: RemoveAccount
     sweeps: Rows[Sweep]
     counters: Rows[Counters]
@@ -63,37 +61,66 @@ class SweepGrants:
     async def _mend(self, record: DelegatedGrant | Account) -> int:
         return await (self._grant(record) if isinstance(record, DelegatedGrant) else self._account(record))
 
-    async def _grant(self, grant: DelegatedGrant) -> int:
-        if grant.due is None:
+    async def _grant(self, seen: DelegatedGrant) -> int:
+        if await self._is_planned(seen):
             return 0
-        work = Work(grant.work, grant.due, grant.principal.id, grant.app)
-        if await self.agenda.holds(work):
+        # What was read may be old by now, and its row done.
+        stored = await self.principals.grant(seen.principal.id, seen.app)
+        if stored is None or await self._is_planned(stored.value):
             return 0
-        # What was read may be old by now: a row too many is harmless.
-        await self.agenda.add(work)
-        log.warning("agenda row was missing", extra={"principal": grant.principal.id, "app": grant.app})
+        await self._plan(stored)
+        log.warning("grant was not planned", extra={"principal": seen.principal.id, "app": seen.app})
         return 1
+
+    async def _is_planned(self, grant: DelegatedGrant) -> bool:
+        if grant.due is None:
+            return True
+        return not grant.astray_at(self.clock()) and await self.agenda.holds(_work(grant, grant.due))
+
+    async def _plan(self, stored: Stored[DelegatedGrant]) -> None:
+        grant, now = stored.value, self.clock()
+        if not grant.astray_at(now):
+            await self.agenda.add(_work(grant, grant.due or now))
+            return
+        back = grant.recalled(now)
+        await self.agenda.add(_work(back, back.due or now))
+        with suppress(StaleWrite):  # refreshed just now, and so planned anew
+            await self.principals.commit(grant.principal.id, [Replace(back, stored.version)])
 
     async def _account(self, account: Account) -> int:
         entry = await self.directory.get(account.id)
         with suppress(StaleWrite):  # somebody is binding or removing it right now
-            if entry is None:
-                await self.directory.insert(DirectoryEntry(account.id, account.principal_id, account.app))
-            elif account.principal_id in {
-                entry.value.principal_id,
-                entry.value.claim and entry.value.claim.principal_id,
-            }:
+            if not await self._mend_entry(entry, account):
                 return 0
-            elif await self.find.behind(entry) is None:
-                await self.directory.replace(entry, DirectoryEntry(account.id, account.principal_id, account.app))
-            else:
-                # The directory decides: this row lost a race for its id, and its process died before it could go.
-                await self.remove.leftover(account)
             log.warning("account was mended", extra={"principal": account.principal_id})
         return 1
+
+    async def _mend_entry(self, entry: Stored[DirectoryEntry] | None, account: Account) -> bool:
+        """The directory decides whose an id is; a claim that ran out is finished if nobody else holds the id."""
+        bound = DirectoryEntry(account.id, account.principal_id, account.app)
+        if entry is None:
+            await self.directory.insert(bound)
+            return True
+        holder, claim = entry.value.principal_id, entry.value.claim
+        if account.principal_id == holder:
+            return False
+        if claim is not None and claim.principal_id == account.principal_id and self.clock() < claim.until:
+            return False
+        if holder is None or await self.principals.account(holder, account.id) is None:
+            await self.directory.replace(entry, bound)
+        else:
+            # This row lost its id, or never got it, and its process died before the row could go. The claim goes first,
+            # so that whoever takes the account over right now has to begin again.
+            await self.directory.replace(entry, replace(entry.value, claim=None))
+            await self.remove.leftover(account, as_seen=True)
+        return True
 
     async def _count(self, swept: Sweep) -> None:
         exact = Counters(swept.counts, self.clock())
         stored = await self.counters.get(exact.name)
         with suppress(StaleWrite):  # counted on meanwhile; tomorrow's sweep has another chance
             await (self.counters.insert(exact) if stored is None else self.counters.replace(stored, exact))
+
+
+def _work(grant: DelegatedGrant, due: datetime) -> Work:
+    return Work(grant.work, due, grant.principal.id, grant.app)

@@ -3,10 +3,12 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import batched
 
+from shared.domain.errors import Unavailable
 from shared.domain.work import Work, WorkKind
 from shared.ports import Agenda, Clock
 
@@ -17,6 +19,10 @@ type Handler = Callable[[Work], Awaitable[str | None]]
 
 FAILED = "failed"
 LEFT = "left"
+EARLY = "early"
+STAYS = {FAILED, LEFT, EARLY}
+PAGE = 1000  # rows in one read (Table service: query time-out and pagination)
+AT_A_TIME = 100  # rows in work, and in one transaction that removes them
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,15 @@ class Worked:
 
 
 @dataclass(frozen=True, slots=True)
+class Run:
+    """What all shards of one run share: `end` is what was due when it began."""
+
+    end: datetime
+    limits: Limits
+    slots: asyncio.Semaphore
+
+
+@dataclass(frozen=True, slots=True)
 class WorkAgenda:
     """A run costs what is due, not what exists: `at_once` rows are in work, of `shards_at_once` shards.
 
@@ -52,37 +67,46 @@ class WorkAgenda:
         self, shards: Mapping[str, datetime | None], limits: Limits, due_by: datetime | None = None
     ) -> dict[str, Worked]:
         """Work what is due by now, or by `due_by`, in shards side by side; each begins behind its own due time."""
-        slots, turns = asyncio.Semaphore(self.at_once), asyncio.Semaphore(self.shards_at_once)
-        end = due_by or self.clock()
+        run = Run(due_by or self.clock(), limits, asyncio.Semaphore(self.at_once))
+        turns = asyncio.Semaphore(self.shards_at_once)
 
         async def in_turn(shard: str, begin: datetime | None) -> Worked:
+            worked = Worked()
             async with turns:
-                return await self._shard(shard, begin, end, limits, slots)
+                try:
+                    await self._shard(run, shard, begin, worked)
+                except Unavailable:
+                    # The other shards go on, and this one's rows are still there for the next run.
+                    log.warning("shard not worked", extra={"shard": shard})
+                    worked.outcomes[FAILED] += 1
+            return worked
 
         worked = await asyncio.gather(*(in_turn(shard, begin) for shard, begin in shards.items()))
         return dict(zip(shards, worked, strict=True))
 
-    async def _shard(
-        self, shard: str, begin: datetime | None, end: datetime, limits: Limits, slots: asyncio.Semaphore
-    ) -> Worked:
-        worked, last, seen = Worked(), None, 0
-        while page := await self.agenda.due(shard, end, last or begin):
-            if self.clock() >= limits.until or (limits.rows is not None and seen >= limits.rows):
-                worked.more = True
+    async def _shard(self, run: Run, shard: str, begin: datetime | None, worked: Worked) -> None:
+        last, seen = None, 0
+        while not worked.more and (page := await self.agenda.due(shard, run.end, last or begin, PAGE)):
+            for rows in batched(page, AT_A_TIME, strict=False):
+                if self.clock() >= run.limits.until or (run.limits.rows is not None and seen >= run.limits.rows):
+                    worked.more = True
+                    break
+                worked.outcomes.update(await self._rows(rows, run))
+                last, seen = rows[-1], seen + len(rows)
+            if len(page) < PAGE:
                 break
-            outcomes = await asyncio.gather(*(self._row(work, slots, limits.until) for work in page))
-            worked.outcomes.update(outcomes)
-            # After a crash before this, the rows are left over: the grants wait for others, and these mean nothing.
-            done = [work for work, outcome in zip(page, outcomes, strict=True) if outcome not in {LEFT, FAILED}]
-            await self.agenda.remove(done)
-            last, seen = page[-1], seen + len(page)
         worked.more = worked.more or LEFT in worked.outcomes
-        return worked
 
-    async def _row(self, work: Work, slots: asyncio.Semaphore, until: datetime) -> str:
+    async def _rows(self, rows: Sequence[Work], run: Run) -> list[str]:
+        outcomes = await asyncio.gather(*(self._row(work, run) for work in rows))
+        # After a crash before this, the rows are left over: the grants wait for others, and these mean nothing.
+        await self.agenda.remove([work for work, outcome in zip(rows, outcomes, strict=True) if outcome not in STAYS])
+        return outcomes
+
+    async def _row(self, work: Work, run: Run) -> str:
         """One row. Its failure is its own: the row stays, and the next run finds it again."""
-        async with slots:
-            if self.clock() >= until:
+        async with run.slots:
+            if self.clock() >= run.limits.until:
                 return LEFT
             try:
                 outcome = await self.handlers[work.kind](work)

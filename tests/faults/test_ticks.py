@@ -1,17 +1,26 @@
 """Ticks while Microsoft, storage or the clock misbehave: afterwards everyone is well and nothing is lost."""
 
+import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
+from infra.local import azurite
 from infra.local.environment import Environment, local_environment
 from shared.bootstrap import build_services
+from shared.connections import MSAL_THREADS
+from shared.domain.errors import StorageUnavailable
+from shared.services import Services
 from tests.conftest import MovedClock
-from tests.faults.test_shared_backlog import bind_many, everyone_is_well, make_due, tenant_of
+from tests.faults.test_shared_backlog import bind_many, everyone_is_well, make_due, mended, tenant_of
 from tests.journey.conftest import STILL, tick
 
 GRANTS = 60
+OUTAGES = 3
 
 
 @pytest.fixture
@@ -45,3 +54,83 @@ async def test_whatever_the_token_endpoint_does_nobody_is_blamed_and_everybody_r
         await tick(services)
         await everyone_is_well(services, accounts)
     await services.close()
+
+
+async def test_a_token_endpoint_that_hangs_costs_its_time_out_and_nobodys_state(kept: Environment) -> None:
+    """The read time-out ends each call; MSAL's default would wait for ever."""
+    clock = MovedClock()
+    services = build_services({**kept.settings, "MAILBIND_AGENDA_SHARDS": "1"}, clock)
+    with tenant_of(kept) as tenant:
+        accounts = await bind_many(services, tenant, MSAL_THREADS)
+        await make_due(services, accounts)
+        tenant.do("outage", endpoint="token", mode="hang")
+
+        assert {"transient": MSAL_THREADS} == (await tick(services)).outcomes
+
+        tenant.do("outage", endpoint="token", mode="none")
+        clock.forward(minutes=40)
+        assert {"refreshed": MSAL_THREADS} == (await tick(services)).outcomes
+        await everyone_is_well(services, accounts)
+    await services.close()
+
+
+async def test_storage_that_goes_in_the_middle_of_a_tick_costs_nobody_their_grant(
+    kept: Environment, tmp_path: Path
+) -> None:
+    clock = MovedClock()
+    services = build_services(kept.settings, clock)
+    with tenant_of(kept) as tenant:
+        accounts = await bind_many(services, tenant, GRANTS)
+        storage = kept.storage
+        port = urlsplit(storage.tables_url).port or 0
+        for number in range(OUTAGES):
+            await make_due(services, accounts)
+            tenant.do("latency", endpoint="token", milliseconds=100)
+            running = asyncio.create_task(tick(services))
+            await asyncio.sleep(0.1 + 0.1 * number)
+            await asyncio.to_thread(storage.stop)
+            with suppress(StorageUnavailable):  # the run may fail as a whole, and the next one goes on
+                await running
+            tenant.do("latency", endpoint="token", milliseconds=0)
+            folder = tmp_path / f"again{number}"
+            again = partial(azurite.start, folder=folder, data=tmp_path / "data", table_port=port)
+            storage = await asyncio.to_thread(again)
+        try:
+            await _all_well(services, clock, accounts)
+        finally:
+            await services.close()
+            storage.stop()
+
+
+@pytest.mark.parametrize("days", [30, 400])
+async def test_a_clock_that_jumps_ahead_and_back_loses_nothing(kept: Environment, days: int) -> None:
+    """Plans that it made reach too far; the sweep brings them back before a refresh token can die of idleness."""
+    clock = MovedClock()
+    services = build_services(kept.settings, clock)
+    with tenant_of(kept) as tenant:
+        accounts = await bind_many(services, tenant, GRANTS)
+        clock.forward(days=days)
+        assert GRANTS == (await tick(services)).outcomes["refreshed"]
+        clock.forward(days=-days)
+        assert {} == (await tick(services)).outcomes
+        assert not (await services.hand_out(accounts[0])).cached
+
+        assert GRANTS - 1 == await mended(services)
+
+        clock.forward(minutes=5)
+        assert GRANTS - 1 == (await tick(services)).outcomes["refreshed"]
+        assert 0 == await mended(services)
+        await everyone_is_well(services, accounts)
+        clock.forward(days=8)
+        await _all_well(services, clock, accounts)
+    await services.close()
+
+
+async def _all_well(services: Services, clock: MovedClock, accounts: list[str]) -> None:
+    """When the pauses after failures are over, nothing is overdue, nothing is missing, and every grant lives."""
+    for _ in range(2):
+        clock.forward(minutes=40)
+        await tick(services)
+    assert 0 == (await services.read_statistics()).overdue
+    assert 0 == await mended(services)
+    await everyone_is_well(services, accounts)

@@ -183,7 +183,9 @@ async def test_a_failed_refresh_does_not_keep_a_good_token_from_anybody(
     with pytest.raises(Unavailable) as unavailable:
         await instance.hand_out(account)
     assert "entra_unavailable" == unavailable.value.code
+    assert unavailable.value.retry_after is not None
     tenant.do("outage", endpoint="token", mode="none")
+    clock.forward(seconds=unavailable.value.retry_after.total_seconds())
     assert not (await instance.hand_out(account)).cached
     assert ("connected", None) == state_of(api, account)
 
@@ -234,11 +236,33 @@ async def test_an_invalid_grant_of_no_known_kind_is_confirmed_three_times(
     clock.forward(hours=2)
     states = []
     for _ in range(3):
-        tenant.do("fail", endpoint="token", failure="54005", times=1, person=who)
-        await instance.refresh_grant(await grant_of(instance, account))
+        for _ in range(4):  # callers who ask again and again confirm nothing
+            tenant.do("fail", endpoint="token", failure="54005", times=1, person=who)
+            await instance.refresh_grant(await grant_of(instance, account))
         states.append(state_of(api, account)[0])
+        with pytest.raises((Unavailable, NotAuthorized)):
+            await instance.hand_out(account)
+        clock.forward(minutes=21)
 
     assert ["connected", "connected", "authenticationError"] == states
+
+
+async def test_callers_of_a_blocked_account_have_microsoft_asked_four_times_an_hour_at_most(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, clock: MovedClock, tenant: Tenant
+) -> None:
+    who = person()
+    account = bind(api, visitor, who)
+    clock.forward(hours=2)
+    tenant.do("fail", endpoint="token", failure="53003", times=1000, person=who)
+
+    for _ in range(60):
+        with pytest.raises(NotAuthorized) as refused:
+            await instance.hand_out(account)
+        assert "blocked_by_policy" == refused.value.code
+        clock.forward(minutes=1)
+
+    asked = [event for event in tenant.events("failed") if event.get("person") == who]
+    assert 4 == len(asked)
 
 
 async def test_lost_access_is_found_by_the_weekly_probe_and_found_again_within_a_day(

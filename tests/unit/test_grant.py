@@ -15,6 +15,7 @@ from shared.domain.tokens import TokenSet
 from shared.domain.work import WorkKind
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+DOUBTFUL = Failure(FailureKind.NEEDS_SIGN_IN, "needs_sign_in", confirmed=False)
 TOKENS = TokenSet(Secret("newer"), Secret("access"), NOON + timedelta(minutes=75), ("scope",))
 
 
@@ -107,14 +108,57 @@ def test_a_blocked_grant_is_tried_once_a_day() -> None:
 
 
 def test_an_unknown_invalid_grant_is_believed_the_third_time() -> None:
-    doubtful = Failure(FailureKind.NEEDS_SIGN_IN, "needs_sign_in", confirmed=False)
-    first = a_grant().failed(doubtful, NOON, 0)
-    second = first.failed(doubtful, NOON, 0)
-    third = second.failed(doubtful, NOON, 0)
+    first = a_grant().failed(DOUBTFUL, NOON, 0)
+    assert first.due is not None
+    second = first.failed(DOUBTFUL, first.due, 0)
+    assert second.due is not None
+    third = second.failed(DOUBTFUL, second.due, 0)
 
     assert [AccountState.CONNECTED, AccountState.CONNECTED] == [first.state, second.state]
-    assert (NOON + timedelta(minutes=5), NOON + timedelta(minutes=10)) == (first.due, second.due)
+    assert (NOON + timedelta(minutes=5), NOON + timedelta(minutes=15)) == (first.due, second.due)
     assert AccountState.AUTHENTICATION_ERROR is third.state
+
+
+def test_asked_out_of_turn_the_same_answer_confirms_nothing() -> None:
+    first = a_grant().failed(DOUBTFUL, NOON, 0)
+    again = first
+    for seconds in range(1, 290, 10):
+        again = again.failed(DOUBTFUL, NOON + timedelta(seconds=seconds), 0.5)
+
+    assert first == again
+
+
+@pytest.mark.parametrize(
+    ("kind", "pause"),
+    [(FailureKind.TRANSIENT, timedelta(seconds=10)), (FailureKind.BLOCKED, timedelta(minutes=15))],
+)
+def test_after_a_failure_nobody_has_entra_asked_for_a_callers_sake_at_once(kind: FailureKind, pause: timedelta) -> None:
+    assert NOON + pause == a_grant().failed(Failure(kind, "code"), NOON, 0).not_before
+
+
+def test_what_is_planned_is_never_due_at_once() -> None:
+    """The agenda's row is written before the grant's: due at once, it would be taken for one that is left over."""
+    nearly_over = replace(a_grant(), refreshed=NOON - timedelta(hours=1), access_expires=NOON + timedelta(minutes=6))
+    forgotten = replace(a_grant(), refreshed=NOON - timedelta(days=30))
+
+    assert NOON + timedelta(minutes=1) == nearly_over.handed_out_at(NOON, 0).due
+    assert NOON + timedelta(minutes=1) == forgotten.planned(NOON, 0).due
+
+
+def test_a_token_from_the_future_is_not_handed_out() -> None:
+    """A clock was ahead when it was got: Microsoft may see it end long before we do."""
+    ahead = replace(a_grant(), refreshed=NOON + timedelta(days=1), access_expires=NOON + timedelta(days=1, hours=1))
+
+    assert not ahead.good_at(NOON)
+    assert ahead.good_at(NOON + timedelta(days=1))
+
+
+def test_a_grant_that_waits_longer_than_any_plan_is_brought_back() -> None:
+    far = replace(a_grant(), due=NOON + timedelta(days=30), handed_out=NOON + timedelta(days=23))
+
+    assert not a_grant().astray_at(NOON)
+    assert far.astray_at(NOON)
+    assert (NOON + timedelta(minutes=1), None) == (far.recalled(NOON).due, far.recalled(NOON).handed_out)
 
 
 def test_an_app_fault_blames_no_account() -> None:
