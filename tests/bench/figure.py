@@ -35,7 +35,9 @@ def at_most(name: str, ratio: float, most: float, **detail: Any) -> Figure:
 type Work = Callable[[], Awaitable[None]]
 
 
-async def in_turn(one: Work, other: Work, rounds: int) -> tuple[float, float, float]:
+async def in_turn(
+    one: Work, other: Work, rounds: int, clock: Callable[[], float] = time.perf_counter
+) -> tuple[float, float, float]:
     """Median seconds of two pieces of work and the median ratio one/other, round by round in turn.
 
     In turn, because the speed of a shared machine drifts; the order changes from round to round.
@@ -44,8 +46,8 @@ async def in_turn(one: Work, other: Work, rounds: int) -> tuple[float, float, fl
     others: list[float] = []
     for number in range(rounds):
         for work, times in [(one, ones), (other, others)][:: 1 if number % 2 else -1]:
-            began = time.perf_counter()
+            began = clock()
             await work()
-            times.append(time.perf_counter() - began)
+            times.append(clock() - began)
     ratios = [a / b for a, b in zip(ones, others, strict=True)]
     return statistics.median(ones), statistics.median(others), statistics.median(ratios)

@@ -13,8 +13,8 @@ from tests.contract.records import APP, grant, principal
 AT_ONCE = 64
 
 
-async def seed(services: Services, count: int, due: datetime) -> None:
-    """So many grants with their agenda rows, due at one moment but for some milliseconds."""
+async def seed(services: Services, count: int, due: datetime, apps: int = 1) -> None:
+    """So many grants with their agenda rows, due at one moment but for some milliseconds, of so many OAuth apps."""
     slots = asyncio.Semaphore(AT_ONCE)
 
     async def one(number: int) -> None:
@@ -23,13 +23,14 @@ async def seed(services: Services, count: int, due: datetime) -> None:
             when = due + timedelta(milliseconds=number % 1000)
             held = replace(
                 grant(who, due),
+                app=APP if apps == 1 else f"app-{number % apps:012}",
                 refresh_token=Secret("r" * 1100),
                 access_token=Secret("a" * 2200),
                 due=when,
                 work=WorkKind.KEEPALIVE,
                 probe_due=when + timedelta(days=3650),
             )
-            await services.agenda.add(Work(held.work, when, who.id, APP))
+            await services.agenda.add(Work(held.work, when, who.id, held.app))
             await services.principals.commit(who.id, [Insert(held)])
 
     for begin in range(0, count, 1000):

@@ -29,7 +29,8 @@ ANSWER = {
 
 
 def application(origin: str, seconds: float) -> Starlette:
-    """Discovery and token."""
+    """Discovery and token; `/given` says how many tokens were given."""
+    given = 0
 
     async def discover(request: Request) -> Response:
         tenant = request.path_params["tenant"]
@@ -44,11 +45,17 @@ def application(origin: str, seconds: float) -> Starlette:
 
     async def token(_: Request) -> Response:
         await asyncio.sleep(seconds)
+        nonlocal given
+        given += 1
         return JSONResponse(ANSWER)
+
+    async def count(_: Request) -> Response:
+        return JSONResponse(given)
 
     return Starlette(
         routes=[
             Route("/{tenant}/v2.0/.well-known/openid-configuration", discover),
+            Route("/given", count),
             Route("/{tenant}/oauth2/v2.0/token", token, methods=["POST"]),
         ]
     )

@@ -5,6 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+WRITING = {b"POST", b"PUT", b"PATCH"}
+METHODS = WRITING | {b"GET", b"DELETE", b"MERGE"}
+
 
 @dataclass
 class LossyProxy:
@@ -14,6 +17,7 @@ class LossyProxy:
     losing: int = 0
     lost: list[bytes] = field(default_factory=list)
     refusing: bool = False
+    requests: int = 0
     connections: set[asyncio.Task[None]] = field(default_factory=set)
 
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -30,7 +34,7 @@ class LossyProxy:
         up = asyncio.create_task(self._forward(reader, up_writer, asked))
         try:
             while answer := await up_reader.read(65536):
-                if self.losing and asked and asked[-1].split(b" ", 1)[0] in {b"POST", b"PUT", b"PATCH"}:
+                if self.losing and asked and asked[-1].split(b" ", 1)[0] in WRITING:
                     self.losing -= 1
                     self.lost.append(asked[-1])
                     break
@@ -43,7 +47,8 @@ class LossyProxy:
 
     async def _forward(self, reader: asyncio.StreamReader, up_writer: asyncio.StreamWriter, asked: list[bytes]) -> None:
         while request := await reader.read(65536):
-            if request[:5].strip().isalpha():
+            if request.split(b" ", 1)[0] in METHODS:
+                self.requests += 1
                 asked.append(request.split(b"\r\n", 1)[0])
             up_writer.write(request)
             await up_writer.drain()

@@ -43,8 +43,8 @@ class Queue:
         """Work messages until `stopping` is set; those that are under way then are finished."""
         pause, working = FIRST_POLL_SECONDS, set[asyncio.Task[None]]()
         while not stopping.is_set():
-            # New messages are fetched when half of a batch is done (host.json, newBatchThreshold).
-            if len(working) > self.limits.batch_size // 2:
+            # New messages are fetched when no more than this many are being worked (host.json, newBatchThreshold).
+            if len(working) > self.limits.threshold:
                 await asyncio.wait(working, return_when=asyncio.FIRST_COMPLETED)
                 continue
             messages = await self._receive()

@@ -25,6 +25,7 @@ class QueueLimits:
     """host.json, extensions.queues; times in seconds, the defaults are the real host's."""
 
     batch_size: int
+    threshold: int
     most_tries: int
     visibility: int
     longest_poll: float
@@ -72,8 +73,10 @@ def resolve(text: str) -> str:
 
 
 def _queues(section: Mapping[str, Any]) -> QueueLimits:
+    size = section.get("batchSize", 16)
     return QueueLimits(
-        batch_size=section.get("batchSize", 16),
+        batch_size=size,
+        threshold=section.get("newBatchThreshold", size // 2),
         most_tries=section.get("maxDequeueCount", 5),
         visibility=int(_seconds(section.get("visibilityTimeout", "00:00:00"))),
         longest_poll=_seconds(section.get("maxPollingInterval", "00:01:00")),
