@@ -42,7 +42,12 @@ def build_app() -> func.FunctionApp:
     for blueprint in (
         authentication_form.blueprint(callers, services.start_registration, services.registrations, services.clock),
         sign_in.blueprint(
-            pages, services.open_link, services.begin_sign_in, services.complete_sign_in, services.keep_checking
+            pages,
+            services.open_link,
+            services.begin_sign_in,
+            services.complete_sign_in,
+            services.bind_signed_in,
+            services.keep_checking,
         ),
         accounts.blueprint(
             callers,

@@ -13,7 +13,7 @@ from shared.domain.grant import DelegatedGrant
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.pending_account import PendingAccount
 from shared.domain.principal import Principal
-from shared.domain.registration import PendingRegistration, SignInAttempt
+from shared.domain.registration import NewestLink, PendingRegistration, SignInAttempt
 from shared.domain.secret import Secret
 from shared.domain.tokens import TokenSet
 from shared.domain.work import Work
@@ -95,6 +95,9 @@ class Principals(Protocol):
 
     async def forget_event(self, principal_id: str, event: str) -> None: ...
 
+    async def forget_pending(self, principal_id: str, registration: str) -> None:
+        """Delete a pending account unread; one that is gone is fine."""
+
     def accounts(self, state: str | None, after: str | None) -> AsyncIterator[tuple[str, Account]]:
         """Every account in a stable order, each with the cursor that continues behind it."""
 
@@ -138,7 +141,16 @@ type Directory = Rows[DirectoryEntry]
 
 
 class Registrations(Rows[PendingRegistration], Protocol):
-    """Invitations, and the attempts to follow them."""
+    """Invitations, and the attempts to follow them.
+
+    `get` answers with the stage `replaced` when the account has a newer invitation.
+    """
+
+    async def newest(self, account: str) -> NewestLink | None:
+        """Which of an account's invitations counts, or None when it never had one."""
+
+    async def make_newest(self, registration: PendingRegistration) -> None:
+        """From here on no earlier invitation of the account counts; of two at once, the one written last stands."""
 
     async def attempt(self, registration: str, attempt: str) -> Stored[SignInAttempt] | None: ...
 
@@ -148,7 +160,7 @@ class Registrations(Rows[PendingRegistration], Protocol):
         """Once only: the second use raises StaleWrite."""
 
     async def forget(self, registration: str) -> None:
-        """Delete an invitation with all its attempts."""
+        """Delete an invitation with all its attempts; that it was the newest is forgotten too."""
 
 
 class Agenda(Protocol):

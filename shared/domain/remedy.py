@@ -150,6 +150,17 @@ REMEDIES = {
         "The mailbox that it was made for is bound. A link works once.",
         "Nothing to do. If it was not you, tell whoever sent the link.",
     ),
+    "link_replaced": Remedy(
+        "A newer link was made",
+        "Somebody asked for another link for the same account after this one, and only the newest one works.",
+        "Use the newest link. If you do not have it, ask whoever sent this one.",
+    ),
+    "other_kind": Remedy(
+        "This link asks for another kind of mailbox",
+        "The account is bound to a shared mailbox and the link asks for a person's own one, or the other way round."
+        " Signing in anew never changes that.",
+        "Ask whoever sent the link for a new one that fits the account.",
+    ),
     "account_busy": Remedy(
         "Somebody else is binding this account right now",
         "Another sign-in for the same account is just being finished.",

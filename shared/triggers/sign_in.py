@@ -7,9 +7,12 @@ import azure.functions as func
 from shared.domain.secret import Secret
 from shared.triggers.browser_pages import BrowserPages, read_cookie
 from shared.usecases.begin_sign_in import BeginSignIn
-from shared.usecases.complete_sign_in import Completed, CompleteSignIn, Refused, Waiting
+from shared.usecases.bind_signed_in import BindSignedIn
+from shared.usecases.carried_grant import Carried
+from shared.usecases.complete_sign_in import CompleteSignIn
 from shared.usecases.keep_checking import KeepChecking
 from shared.usecases.open_link import DeadLink, OpenLink
+from shared.usecases.sign_in_outcome import Completed, Outcome, Refused, Waiting
 
 LONGEST_TICKET = 256
 # What Entra answers with (Entra: v2-oauth2-auth-code-flow); anything else in the form is nobody's.
@@ -17,7 +20,12 @@ ANSWER_FIELDS = ("state", "code", "error", "error_description", "error_subcode",
 
 
 def blueprint(
-    pages: BrowserPages, open_link: OpenLink, begin: BeginSignIn, complete: CompleteSignIn, keep: KeepChecking
+    pages: BrowserPages,
+    open_link: OpenLink,
+    begin: BeginSignIn,
+    complete: CompleteSignIn,
+    bind: BindSignedIn,
+    keep: KeepChecking,
 ) -> func.Blueprint:
     """The routes that need no caller's token."""
     bp = func.Blueprint()
@@ -36,11 +44,9 @@ def blueprint(
         form, cookie = req.form, read_cookie(req)
         registration = form.get("registration", "")
         if "keep" in form:
-            waiting = await keep(registration, form["keep"], cookie)
-            if waiting is None:
-                return pages.refused(Refused("sign_in_unknown"))
-            asked, pending = waiting
-            return pages.waiting(Waiting(asked, pending.reason, pending.until))
+            return _show(pages, await keep(Carried(registration, form["keep"]), cookie))
+        if "finish" in form:
+            return _show(pages, await bind.finish(Carried(registration, form["finish"]), cookie))
         target = await begin(registration, form.get("confirmation", ""), cookie)
         return pages.dead(target) if isinstance(target, DeadLink) else pages.redirect(target)
 
@@ -65,7 +71,7 @@ def _answer(fields: Mapping[str, str]) -> dict[str, str]:
     return {name: fields[name] for name in ANSWER_FIELDS if name in fields}
 
 
-def _show(pages: BrowserPages, outcome: Completed | Waiting | Refused) -> func.HttpResponse:
+def _show(pages: BrowserPages, outcome: Outcome) -> func.HttpResponse:
     match outcome:
         case Completed():
             return pages.bound(outcome)
