@@ -15,8 +15,8 @@ from shared.usecases.open_link import DeadLink, OpenLink
 from shared.usecases.sign_in_outcome import Completed, Outcome, Refused, Waiting
 
 LONGEST_TICKET = 256
-# What Entra answers with (Entra: v2-oauth2-auth-code-flow); anything else in the form is nobody's.
-ANSWER_FIELDS = ("state", "code", "error", "error_description", "error_subcode", "client_info", "session_state")
+# What Entra answers with (Entra: v2-oauth2-auth-code-flow), and RFC 9207's `iss`; anything else is nobody's.
+ANSWER_FIELDS = ("state", "code", "error", "error_description", "error_subcode", "client_info", "session_state", "iss")
 
 
 def blueprint(
@@ -53,7 +53,9 @@ def blueprint(
     @bp.route("oauth", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
     @pages.guarded
     async def finish_sign_in(req: func.HttpRequest) -> func.HttpResponse:
-        return _show(pages, await complete(_answer(req.form), read_cookie(req)))
+        # A form that repeats a parameter is refused whole (RFC 6749 section 3.1). In a query the host joins them.
+        repeated = any(len(req.form.getlist(name)) > 1 for name in ANSWER_FIELDS)
+        return _show(pages, await complete({} if repeated else _answer(req.form), read_cookie(req)))
 
     @bp.route("oauth", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
     @pages.guarded
