@@ -10,6 +10,7 @@ from shared.domain.data_key import DataKey
 from shared.domain.event import Event
 from shared.domain.failure import Failure, GraphRefusal
 from shared.domain.grant import DelegatedGrant
+from shared.domain.limit import Bucket
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.pending_account import PendingAccount
 from shared.domain.principal import Principal
@@ -135,6 +136,12 @@ class Rows[T](Protocol):
     async def replace(self, stored: Stored[T], value: T) -> Stored[T]: ...
 
     async def remove(self, stored: Stored[T]) -> None: ...
+
+
+class Buckets(Rows[Bucket], Protocol):
+    """Buckets that all instances share."""
+
+    async def forget_empty(self, now: datetime) -> int: ...
 
 
 type Directory = Rows[DirectoryEntry]

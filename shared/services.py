@@ -16,6 +16,7 @@ from shared.usecases.find_account import FindAccount
 from shared.usecases.hand_out import HandOut
 from shared.usecases.keep_alive import KeepAlive
 from shared.usecases.keep_checking import KeepChecking
+from shared.usecases.limit_requests import LimitRequests
 from shared.usecases.open_link import OpenLink
 from shared.usecases.outbox import Outbox
 from shared.usecases.probe_mailboxes import ProbeMailboxes
@@ -179,6 +180,10 @@ class Services(Connections):
         return Tally(self.counters)
 
     @cached_property
+    def limit_requests(self) -> LimitRequests:
+        return LimitRequests(self.settings.limits, self.buckets, self.limit_salts, self.clock, self.entropy)
+
+    @cached_property
     def run_tick(self) -> RunTick:
         return RunTick(
             self.work_agenda,
@@ -217,4 +222,5 @@ class Services(Connections):
     async def close(self) -> None:
         """Write what is still to be counted, then end all connections."""
         await self.tally.settled()
+        await self.limit_requests.settled()
         await super().close()

@@ -115,6 +115,11 @@ REMEDIES = {
         "Nothing was changed.",
         "Try again in a moment.",
     ),
+    "TooManyRequests": Remedy(
+        "Too many requests",
+        "More requests came from your network in the last minute than this service answers. Nothing was changed.",
+        "Wait a minute, then reload this page.",
+    ),
     "tenant_not_allowed": Remedy(
         "This organization is not served here",
         "The account that you signed in with belongs to an organization that this service does not accept.",

@@ -32,6 +32,7 @@ STATUSES = {
     "other_kind": 409,
     "entra_unavailable": 503,
     "storage_unavailable": 503,
+    "TooManyRequests": 429,
 }
 AGAIN = {
     "no_mailbox_access",

@@ -6,6 +6,7 @@ import azure.functions as func
 
 from shared.domain.secret import Secret
 from shared.triggers.browser_pages import BrowserPages, read_cookie
+from shared.triggers.request_limits import RequestLimits
 from shared.usecases.begin_sign_in import BeginSignIn
 from shared.usecases.bind_signed_in import BindSignedIn
 from shared.usecases.carried_grant import Carried
@@ -21,6 +22,7 @@ ANSWER_FIELDS = ("state", "code", "error", "error_description", "error_subcode",
 
 def blueprint(
     pages: BrowserPages,
+    limits: RequestLimits,
     open_link: OpenLink,
     begin: BeginSignIn,
     complete: CompleteSignIn,
@@ -33,6 +35,7 @@ def blueprint(
     @bp.route("accounts/new", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
     @pages.guarded
     async def open_sign_in_link(req: func.HttpRequest) -> func.HttpResponse:
+        limits.page(req)
         ticket = Secret(req.params.get("ticket", "")[:LONGEST_TICKET])
         cookie = read_cookie(req)
         page = await open_link(ticket, cookie)
@@ -41,6 +44,7 @@ def blueprint(
     @bp.route("accounts/new", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
     @pages.guarded
     async def continue_sign_in(req: func.HttpRequest) -> func.HttpResponse:
+        limits.page(req)
         form, cookie = req.form, read_cookie(req)
         registration = form.get("registration", "")
         if "keep" in form:
@@ -53,6 +57,7 @@ def blueprint(
     @bp.route("oauth", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
     @pages.guarded
     async def finish_sign_in(req: func.HttpRequest) -> func.HttpResponse:
+        limits.callback(req)
         # A form that repeats a parameter is refused whole (RFC 6749 section 3.1). In a query the host joins them.
         repeated = any(len(req.form.getlist(name)) > 1 for name in ANSWER_FIELDS)
         return _show(pages, await complete({} if repeated else _answer(req.form), read_cookie(req)))
@@ -60,6 +65,7 @@ def blueprint(
     @bp.route("oauth", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
     @pages.guarded
     async def finish_failed_sign_in(req: func.HttpRequest) -> func.HttpResponse:
+        limits.callback(req)
         if "admin_consent" in req.params and "error" not in req.params:
             return pages.consented()
         # A code in a URL ends up in logs and histories; one that comes this way is not redeemed.
