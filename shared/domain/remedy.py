@@ -117,7 +117,7 @@ REMEDIES = {
     ),
     "TooManyRequests": Remedy(
         "Too many requests",
-        "More requests came from your network in the last minute than this service answers. Nothing was changed.",
+        "More requests came from your network in the last minute than this service answers.",
         "Wait a minute, then reload this page.",
     ),
     "tenant_not_allowed": Remedy(
