@@ -18,6 +18,7 @@ from shared.telemetry import quiet_libraries
 from shared.triggers import accounts, authentication_form, oauth_token, operation, sign_in, timers
 from shared.triggers.browser_pages import BrowserPages
 from shared.triggers.callers import Callers
+from shared.triggers.request_limits import RequestLimits
 from shared.usecases.list_accounts import ListAccounts
 
 
@@ -36,13 +37,22 @@ def build_app() -> func.FunctionApp:
     quiet_libraries()
     services = build_services(os.environ)
     settings = services.settings
-    callers = Callers(settings.admin_token_sha256)
+    limits = RequestLimits(services.limit_requests, settings.proxies)
+    callers = Callers(settings.admin_token_sha256, limits)
     pages = BrowserPages(Pages(services.entropy), services.apps, settings.authority_host, services.redirect_uri)
     app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
     for blueprint in (
-        authentication_form.blueprint(callers, services.start_registration, services.registrations, services.clock),
+        authentication_form.blueprint(
+            callers, limits, services.start_registration, services.registrations, services.clock
+        ),
         sign_in.blueprint(
-            pages, services.open_link, services.begin_sign_in, services.complete_sign_in, services.keep_checking
+            pages,
+            limits,
+            services.open_link,
+            services.begin_sign_in,
+            services.complete_sign_in,
+            services.bind_signed_in,
+            services.keep_checking,
         ),
         accounts.blueprint(
             callers,
@@ -55,7 +65,13 @@ def build_app() -> func.FunctionApp:
         oauth_token.blueprint(callers, services.hand_out),
         operation.blueprint(callers, services.open_breakers, services.read_statistics, services.clock),
         timers.blueprint(
-            services.run_tick, services.work_agenda, services.sweep, services.clock, reap_shard=REAP_SHARD, queue=QUEUE
+            services.run_tick,
+            services.work_agenda,
+            services.sweep,
+            services.limit_requests,
+            services.clock,
+            reap_shard=REAP_SHARD,
+            queue=QUEUE,
         ),
     ):
         app.register_functions(blueprint)

@@ -10,6 +10,7 @@ from shared.adapters.entra import MsalEntra
 from shared.adapters.graph import HttpGraph
 from shared.adapters.shard_queue import StorageShardQueue
 from shared.adapters.tables.agenda import TableAgenda
+from shared.adapters.tables.buckets import TableBuckets
 from shared.adapters.tables.connection import connect
 from shared.adapters.tables.data_keys import TableDataKeys
 from shared.adapters.tables.principals import TablePrincipals
@@ -17,6 +18,7 @@ from shared.adapters.tables.rows import TableRegistrations, TableRows
 from shared.adapters.tables.table import Table
 from shared.domain.breaker import Breaker
 from shared.domain.handover import Handover
+from shared.domain.limit import LimitSalt
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.statistics import Counters, Sweep, Tick
 from shared.ports import Clock, DirectoryEntry, Entropy, Jitter, Sealer
@@ -95,6 +97,14 @@ class Connections:
     @cached_property
     def breakers(self) -> TableRows[Breaker]:
         return self._rows("Breakers", Breaker, "app")
+
+    @cached_property
+    def buckets(self) -> TableBuckets:
+        return TableBuckets(self._table("Limits"))
+
+    @cached_property
+    def limit_salts(self) -> TableRows[LimitSalt]:
+        return self._rows("Limits", LimitSalt, "day")
 
     @cached_property
     def counters(self) -> TableRows[Counters]:

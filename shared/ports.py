@@ -10,10 +10,11 @@ from shared.domain.data_key import DataKey
 from shared.domain.event import Event
 from shared.domain.failure import Failure, GraphRefusal
 from shared.domain.grant import DelegatedGrant
+from shared.domain.limit import Bucket
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.pending_account import PendingAccount
 from shared.domain.principal import Principal
-from shared.domain.registration import PendingRegistration, SignInAttempt
+from shared.domain.registration import NewestLink, PendingRegistration, SignInAttempt
 from shared.domain.secret import Secret
 from shared.domain.tokens import TokenSet
 from shared.domain.work import Work
@@ -95,6 +96,9 @@ class Principals(Protocol):
 
     async def forget_event(self, principal_id: str, event: str) -> None: ...
 
+    async def forget_pending(self, principal_id: str, registration: str) -> None:
+        """Delete a pending account unread; one that is gone is fine."""
+
     def accounts(self, state: str | None, after: str | None) -> AsyncIterator[tuple[str, Account]]:
         """Every account in a stable order, each with the cursor that continues behind it."""
 
@@ -134,11 +138,26 @@ class Rows[T](Protocol):
     async def remove(self, stored: Stored[T]) -> None: ...
 
 
+class Buckets(Rows[Bucket], Protocol):
+    """Buckets that all instances share."""
+
+    async def forget_empty(self, now: datetime) -> int: ...
+
+
 type Directory = Rows[DirectoryEntry]
 
 
 class Registrations(Rows[PendingRegistration], Protocol):
-    """Invitations, and the attempts to follow them."""
+    """Invitations, and the attempts to follow them.
+
+    `get` answers with the stage `replaced` when the account has a newer invitation.
+    """
+
+    async def newest(self, account: str) -> NewestLink | None:
+        """Which of an account's invitations counts, or None when it never had one."""
+
+    async def make_newest(self, registration: PendingRegistration) -> None:
+        """From here on no earlier invitation of the account counts; of two at once, the one written last stands."""
 
     async def attempt(self, registration: str, attempt: str) -> Stored[SignInAttempt] | None: ...
 
@@ -148,7 +167,7 @@ class Registrations(Rows[PendingRegistration], Protocol):
         """Once only: the second use raises StaleWrite."""
 
     async def forget(self, registration: str) -> None:
-        """Delete an invitation with all its attempts."""
+        """Delete an invitation with all its attempts; that it was the newest is forgotten too."""
 
 
 class Agenda(Protocol):

@@ -8,12 +8,15 @@ from shared.domain.work import Work, WorkKind
 from shared.usecases.begin_sign_in import BeginSignIn
 from shared.usecases.bind_mailbox import BindMailbox
 from shared.usecases.bind_proven import BindProven
+from shared.usecases.bind_signed_in import BindSignedIn
 from shared.usecases.browser_binding import BrowserBinding
+from shared.usecases.carried_grant import CarriedGrant
 from shared.usecases.complete_sign_in import CompleteSignIn
 from shared.usecases.find_account import FindAccount
 from shared.usecases.hand_out import HandOut
 from shared.usecases.keep_alive import KeepAlive
 from shared.usecases.keep_checking import KeepChecking
+from shared.usecases.limit_requests import LimitRequests
 from shared.usecases.open_link import OpenLink
 from shared.usecases.outbox import Outbox
 from shared.usecases.probe_mailboxes import ProbeMailboxes
@@ -25,6 +28,7 @@ from shared.usecases.refresh_grant import RefreshGrant
 from shared.usecases.remove_account import RemoveAccount
 from shared.usecases.resume_pending import ResumePending
 from shared.usecases.run_tick import RunTick
+from shared.usecases.settle_link import SettleLink
 from shared.usecases.start_registration import StartRegistration
 from shared.usecases.sweep import SweepGrants
 from shared.usecases.tally import Tally
@@ -55,6 +59,7 @@ class Services(Connections):
         settings = self.settings
         return StartRegistration(
             self.registrations,
+            self.find,
             self.agenda,
             self.apps,
             settings.base_url,
@@ -104,13 +109,28 @@ class Services(Connections):
 
     @cached_property
     def keep_checking(self) -> KeepChecking:
-        return KeepChecking(self.principals, self.registrations, self.agenda, self.binding, self.clock)
+        return KeepChecking(self.principals, self.registrations, self.agenda, self.carried_grant, self.clock)
+
+    @cached_property
+    def carried_grant(self) -> CarriedGrant:
+        return CarriedGrant(self.binding, self.clock)
+
+    @cached_property
+    def bind_signed_in(self) -> BindSignedIn:
+        return BindSignedIn(
+            self.registrations,
+            self.apps,
+            self.entra,
+            self.open_link,
+            self.bind,
+            self.keep_checking,
+            self.carried_grant,
+            self.clock,
+        )
 
     @cached_property
     def complete_sign_in(self) -> CompleteSignIn:
-        return CompleteSignIn(
-            self.registrations, self.apps, self.entra, self.open_link, self.bind, self.keep_checking, self.clock
-        )
+        return CompleteSignIn(self.registrations, self.apps, self.entra, self.bind_signed_in, self.clock)
 
     @cached_property
     def refresh_grant(self) -> RefreshGrant:
@@ -143,6 +163,7 @@ class Services(Connections):
             self.entra,
             self.bind,
             self.outbox,
+            SettleLink(self.registrations, self.principals, self.find, self.clock),
             self.clock,
         )
         handlers: dict[WorkKind, Handler] = {
@@ -150,13 +171,17 @@ class Services(Connections):
             WorkKind.KEEPALIVE: keep_alive,
             WorkKind.PROBE: resume,
             WorkKind.EVENT: self._forget_event,
-            WorkKind.REAP: ReapRegistration(self.registrations, self.agenda, self.clock),
+            WorkKind.REAP: ReapRegistration(self.registrations, self.principals),
         }
         return WorkAgenda(self.agenda, handlers, self.clock, WORK_AT_ONCE, SHARDS_AT_ONCE)
 
     @cached_property
     def tally(self) -> Tally:
         return Tally(self.counters)
+
+    @cached_property
+    def limit_requests(self) -> LimitRequests:
+        return LimitRequests(self.settings.limits, self.buckets, self.limit_salts, self.clock, self.entropy)
 
     @cached_property
     def run_tick(self) -> RunTick:
@@ -196,4 +221,5 @@ class Services(Connections):
     async def close(self) -> None:
         """Write what is still to be counted, then end all connections."""
         await self.tally.settled()
+        await self.limit_requests.settled()
         await super().close()

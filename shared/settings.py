@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from shared.domain.limit import LimitKind
 from shared.domain.oauth_app import MAIL_SCOPES, OAuthApp
 from shared.domain.secret import Secret
 
@@ -28,7 +29,8 @@ class Settings:
 
     `tables` is a connection string, or the https address of a table service that is reached by managed identity;
     `queues` is the same for the host's own storage. `tick_rows` is how many rows of one shard the timer works before it
-    hands over. `proxies` is how many proxies of ours stand before the platform's own front end.
+    hands over. `proxies` is how many proxies of ours stand before the platform's own front end, `limits` how many
+    requests a minute are answered.
     """
 
     tables: Secret
@@ -43,6 +45,7 @@ class Settings:
     agenda_shards: int
     tick_rows: int
     proxies: int
+    limits: Mapping[LimitKind, int]
     queues: Secret
     ca_file: str | None
     managed_identity: str | None
@@ -110,6 +113,7 @@ def read_settings(values: Mapping[str, str]) -> Settings:
         agenda_shards=read.number("MAILBIND_AGENDA_SHARDS", 16, 256),
         tick_rows=read.number("MAILBIND_TICK_ROWS", 1000, 100_000),
         proxies=read.number("MAILBIND_PROXIES", 0, 8, least=0),
+        limits=_limits(read),
         queues=Secret(read.text("AzureWebJobsStorage", "") or read.text("AzureWebJobsStorage__queueServiceUri")),
         ca_file=read.checked("MAILBIND_CA_FILE", _is_file, "a file", "") or None,
         managed_identity=read.text("AZURE_CLIENT_ID", "") or None,
@@ -137,6 +141,18 @@ def _oauth_app(read: Reader, graph_root: str) -> OAuthApp:
         scopes=tuple(f"{graph_root}/{scope}" for scope in MAIL_SCOPES),
         credential_reuse=read.switch("MAILBIND_OAUTH_CREDENTIAL_REUSE"),
     )
+
+
+def _limits(read: Reader) -> Mapping[LimitKind, int]:
+    forms = read.number("MAILBIND_FORMS_PER_MINUTE", 60, 1_000_000)
+    pages = read.number("MAILBIND_PAGES_PER_MINUTE", 60, 1_000_000)
+    return {
+        LimitKind.FORM_BY_CALLER: forms,
+        LimitKind.FORM_BY_ADDRESS: forms,
+        LimitKind.PAGE: pages,
+        LimitKind.CALLBACK: pages,
+        LimitKind.BAD_TOKEN: read.number("MAILBIND_BAD_TOKENS_PER_MINUTE", 20, 1_000_000),
+    }
 
 
 def _secrets(read: Reader) -> tuple[Secret, ...]:

@@ -11,6 +11,7 @@ LINE = re.compile(rf"\S+ (?P<level>[A-Z]+) \S+ (?P<event>.*?)(?P<fields>(?: {FIE
 STORY = MappingProxyType(
     {
         "registration started": "A sign-in link was made.",
+        "registration replaced": "An earlier link of the account is worth nothing any more.",
         "registration opened": "The link was opened.",
         "sign-in begun": "On the way to Microsoft.",
         "sign-in completed": "Signed in.",

@@ -60,6 +60,8 @@ class MsalEntra:
 
     async def redeem(self, app: OAuthApp, flow: Secret, answer: Mapping[str, str]) -> SignedIn:
         """Redeem the code. Raises EntraFailed when there is none to redeem, SignInInvalid when it proves nothing."""
+        if "iss" in answer and answer["iss"] not in {self._issuer(tenant) for tenant in app.tenants}:
+            raise SignInInvalid("id_token_invalid")  # another server's answer (RFC 9207 section 2.4)
         if "error" in answer:
             raise _authorize_error(answer)
         try:
@@ -151,6 +153,9 @@ class MsalEntra:
             scopes=tuple(str(result.get("scope", "")).split()),
         )
 
+    def _issuer(self, tenant: str) -> str:
+        return f"{self.authority_host}/{tenant}/v2.0"
+
     def _principal(self, app: OAuthApp, claims: Mapping[str, Any]) -> Principal:
         """Check the ID token, which MSAL no longer does (OpenID Connect Core section 3.1.3.7, Entra: ID token claims).
 
@@ -162,7 +167,7 @@ class MsalEntra:
             claims.get("aud") == app.client_id
             and _is_guid(tenant)
             and _is_guid(person)
-            and claims.get("iss") == f"{self.authority_host}/{tenant}/v2.0"
+            and claims.get("iss") == self._issuer(tenant)
             and float(claims.get("exp", 0)) > now - skew
             and float(claims.get("nbf", 0)) < now + skew
             and bool(claims.get("preferred_username"))

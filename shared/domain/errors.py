@@ -58,6 +58,17 @@ class Conflict(MailbindError):
     code = "Conflict"
 
 
+class TooManyRequests(MailbindError):
+    """Over a limit (RFC 6585 section 4); after `retry_after` the next request passes."""
+
+    status = 429
+    code = "TooManyRequests"
+
+    def __init__(self, retry_after: timedelta) -> None:
+        super().__init__("Rate limit exceeded")
+        self.retry_after = retry_after
+
+
 class NotAuthorized(MailbindError):
     """An account that cannot hand out a token until a person does something. `code` is its last error's."""
 

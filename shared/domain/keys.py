@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import hmac
 
 from shared.domain.secret import Secret
 
@@ -23,3 +24,8 @@ def fingerprint(secret: Secret | str) -> str:
     """SHA-256 in hexadecimal: all that is stored of a ticket, a state, a cookie or an API token."""
     text = secret.reveal() if isinstance(secret, Secret) else secret
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def keyed_fingerprint(text: str, salt: Secret) -> str:
+    """HMAC-SHA-256 in hexadecimal, for what could be found by trying all there are, as addresses could."""
+    return hmac.new(salt.reveal().encode(), text.encode(), hashlib.sha256).hexdigest()

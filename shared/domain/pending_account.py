@@ -39,6 +39,10 @@ class PendingAccount:
         """The grant that waits."""
         return TokenSet(self.refresh_token, self.access_token, self.access_expires, self.scopes)
 
+    def after(self, before: "PendingAccount") -> "PendingAccount":
+        """In place of earlier waiting: an outage does not cut short what the person asked for."""
+        return replace(self, kept=True, until=max(self.until, before.until)) if before.kept else self
+
     def looked(self, reason: str, now: datetime) -> "PendingAccount":
         """Probed again, without success; `reason` says why."""
         pause = ACCESS_PAUSE if reason == "no_mailbox_access" else OUTAGE_PAUSE

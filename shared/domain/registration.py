@@ -19,6 +19,10 @@ class RegistrationStatus(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
     EXPIRED = "expired"
+    REPLACED = "replaced"
+
+
+SETTLED = frozenset({RegistrationStatus.COMPLETED, RegistrationStatus.REPLACED})
 
 
 class BindOutcome(StrEnum):
@@ -57,14 +61,21 @@ class PendingRegistration:
 
     def status(self, now: datetime) -> RegistrationStatus:
         """The stage, or `expired` when the time for it has run out."""
-        settled = {RegistrationStatus.COMPLETED, RegistrationStatus.WAITING_FOR_ACCESS}
-        if self.stage not in settled and now >= self.expires:
+        if self.stage not in {*SETTLED, RegistrationStatus.WAITING_FOR_ACCESS} and now >= self.expires:
             return RegistrationStatus.EXPIRED
         return self.stage
 
     def usable(self, now: datetime) -> bool:
         """Whether the link may still start a sign-in."""
-        return self.stage is not RegistrationStatus.COMPLETED and now < self.expires
+        return self.stage not in SETTLED and now < self.expires
+
+    def replaced(self) -> "PendingRegistration":
+        """A newer registration for the same account was started: this link is worth nothing any more."""
+        return self if self.stage in SETTLED else replace(self, stage=RegistrationStatus.REPLACED)
+
+    def waits_for(self, principal_id: str) -> bool:
+        """Whether this link waits for that principal's mailbox to open."""
+        return self.stage is RegistrationStatus.WAITING_FOR_ACCESS and self.principal_id == principal_id
 
     def opened(self) -> "PendingRegistration":
         """Somebody looked at the link's page. Waiting goes on meanwhile."""
@@ -74,12 +85,16 @@ class PendingRegistration:
 
     def refused(self, code: str) -> "PendingRegistration":
         """A sign-in came to nothing. The link goes on working; whoever waits for access goes on waiting."""
+        if self.stage in SETTLED:
+            return self
         if self.stage is RegistrationStatus.WAITING_FOR_ACCESS:
             return replace(self, failure=code)
         return replace(self, stage=RegistrationStatus.FAILED, failure=code, principal_id=None)
 
     def given_up(self, code: str) -> "PendingRegistration":
         """Waiting for access has ended without it."""
+        if self.stage in SETTLED:
+            return self
         return replace(self, stage=RegistrationStatus.FAILED, failure=code, principal_id=None)
 
     def waiting(self, principal_id: str, code: str) -> "PendingRegistration":
@@ -96,6 +111,14 @@ class PendingRegistration:
             failure=None,
             completed=now,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class NewestLink:
+    """Which registration of an account counts: the one that was started last, whoever asked for it."""
+
+    account: str
+    registration: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,11 @@ REMEDIES = {
         "Nothing was changed.",
         "Try again in a moment.",
     ),
+    "TooManyRequests": Remedy(
+        "Too many requests",
+        "More requests came from your network in the last minute than this service answers.",
+        "Wait a minute, then reload this page.",
+    ),
     "tenant_not_allowed": Remedy(
         "This organization is not served here",
         "The account that you signed in with belongs to an organization that this service does not accept.",
@@ -149,6 +154,17 @@ REMEDIES = {
         "This link has been used",
         "The mailbox that it was made for is bound. A link works once.",
         "Nothing to do. If it was not you, tell whoever sent the link.",
+    ),
+    "link_replaced": Remedy(
+        "A newer link was made",
+        "Somebody asked for another link for the same account after this one, and only the newest one works.",
+        "Use the newest link. If you do not have it, ask whoever sent this one.",
+    ),
+    "other_kind": Remedy(
+        "This link asks for another kind of mailbox",
+        "The account is bound to a shared mailbox and the link asks for a person's own one, or the other way round."
+        " Signing in anew never changes that.",
+        "Ask whoever sent the link for a new one that fits the account.",
     ),
     "account_busy": Remedy(
         "Somebody else is binding this account right now",

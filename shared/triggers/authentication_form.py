@@ -12,16 +12,20 @@ from shared.ports import Clock, Registrations
 from shared.triggers.answers import answer, moment
 from shared.triggers.callers import ADMIN, Callers, for_callers
 from shared.triggers.fields import Fields, read_object
+from shared.triggers.request_limits import RequestLimits
 from shared.usecases.start_registration import Invitation, StartRegistration
 
 
-def blueprint(callers: Callers, start: StartRegistration, registrations: Registrations, clock: Clock) -> func.Blueprint:
+def blueprint(
+    callers: Callers, limits: RequestLimits, start: StartRegistration, registrations: Registrations, clock: Clock
+) -> func.Blueprint:
     """Both routes."""
     bp = func.Blueprint()
 
     @bp.route("v1/authentication/form", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
     @for_callers(callers)
     async def start_registration(req: func.HttpRequest) -> func.HttpResponse:
+        limits.form(req, ADMIN)
         invitation, faults = read_invitation(read_object(req))
         started = await start(invitation, faults, ADMIN)
         return answer(

@@ -1,5 +1,6 @@
 """Outcomes as pages: which template, which status, where the person can go from there."""
 
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,8 +16,8 @@ from shared.domain.remedy import remedy
 from shared.domain.secret import Secret
 from shared.pages.render import Pages
 from shared.ports import OAuthApps
-from shared.usecases.complete_sign_in import Completed, Refused, Waiting
 from shared.usecases.open_link import DeadLink, LinkPage
+from shared.usecases.sign_in_outcome import Completed, Refused, Waiting
 
 # The prefix makes browsers insist on Secure, Path=/ and this very host (RFC 6265bis section 4.1.3.2).
 COOKIE = "__Host-mailbind"
@@ -24,11 +25,14 @@ STATUSES = {
     "link_unknown": 404,
     "link_expired": 410,
     "link_used": 410,
+    "link_replaced": 410,
     "browser_mismatch": 400,
     "sign_in_unknown": 400,
     "account_busy": 409,
+    "other_kind": 409,
     "entra_unavailable": 503,
     "storage_unavailable": 503,
+    "TooManyRequests": 429,
 }
 AGAIN = {
     "no_mailbox_access",
@@ -109,6 +113,7 @@ class BrowserPages:
             confirmation=outcome.again.confirmation if outcome.again else None,
             again="Sign in with another account" if code in AGAIN else "Try again",
             keep=outcome.keep,
+            finish=outcome.finish,
             consent=self._consent(asked) if code in {"needs_consent", "needs_admin_consent"} else None,
             back=_back(asked, code, told.what) if asked and code != "link_used" else None,
             caller=host(asked.redirect_url) if asked else None,
@@ -130,7 +135,7 @@ class BrowserPages:
             except MailbindError as error:
                 response = self.refused(Refused(error.code or "unknown_failure"))
                 if error.retry_after is not None:
-                    response.headers["Retry-After"] = str(int(error.retry_after.total_seconds()))
+                    response.headers["Retry-After"] = str(math.ceil(error.retry_after.total_seconds()))
                 return response
 
         return guarding

@@ -10,6 +10,7 @@ import azure.functions as func
 from shared.domain.errors import Unauthorized
 from shared.domain.keys import fingerprint
 from shared.triggers.answers import Handler, with_problems
+from shared.triggers.request_limits import RequestLimits
 
 ADMIN = "administrator"
 
@@ -19,6 +20,7 @@ class Callers:
     """Knows callers by the SHA-256 of their API token."""
 
     admin_token_sha256: str
+    limits: RequestLimits
 
     def caller(self, req: func.HttpRequest) -> str:
         """The caller's name. Raises Unauthorized (RFC 6750 section 3.1)."""
@@ -36,7 +38,11 @@ def for_callers(callers: Callers) -> Callable[[Handler], Handler]:
     def decorate(handler: Handler) -> Handler:
         @wraps(handler)
         async def checked(req: func.HttpRequest) -> func.HttpResponse:
-            callers.caller(req)
+            try:
+                callers.caller(req)
+            except Unauthorized:
+                callers.limits.bad_token(req)
+                raise
             return await handler(req)
 
         return with_problems(checked)

@@ -6,18 +6,28 @@ import azure.functions as func
 
 from shared.domain.secret import Secret
 from shared.triggers.browser_pages import BrowserPages, read_cookie
+from shared.triggers.request_limits import RequestLimits
 from shared.usecases.begin_sign_in import BeginSignIn
-from shared.usecases.complete_sign_in import Completed, CompleteSignIn, Refused, Waiting
+from shared.usecases.bind_signed_in import BindSignedIn
+from shared.usecases.carried_grant import Carried
+from shared.usecases.complete_sign_in import CompleteSignIn
 from shared.usecases.keep_checking import KeepChecking
 from shared.usecases.open_link import DeadLink, OpenLink
+from shared.usecases.sign_in_outcome import Completed, Outcome, Refused, Waiting
 
 LONGEST_TICKET = 256
-# What Entra answers with (Entra: v2-oauth2-auth-code-flow); anything else in the form is nobody's.
-ANSWER_FIELDS = ("state", "code", "error", "error_description", "error_subcode", "client_info", "session_state")
+# What Entra answers with (Entra: v2-oauth2-auth-code-flow), and RFC 9207's `iss`; anything else is nobody's.
+ANSWER_FIELDS = ("state", "code", "error", "error_description", "error_subcode", "client_info", "session_state", "iss")
 
 
 def blueprint(
-    pages: BrowserPages, open_link: OpenLink, begin: BeginSignIn, complete: CompleteSignIn, keep: KeepChecking
+    pages: BrowserPages,
+    limits: RequestLimits,
+    open_link: OpenLink,
+    begin: BeginSignIn,
+    complete: CompleteSignIn,
+    bind: BindSignedIn,
+    keep: KeepChecking,
 ) -> func.Blueprint:
     """The routes that need no caller's token."""
     bp = func.Blueprint()
@@ -25,6 +35,7 @@ def blueprint(
     @bp.route("accounts/new", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
     @pages.guarded
     async def open_sign_in_link(req: func.HttpRequest) -> func.HttpResponse:
+        limits.page(req)
         ticket = Secret(req.params.get("ticket", "")[:LONGEST_TICKET])
         cookie = read_cookie(req)
         page = await open_link(ticket, cookie)
@@ -33,25 +44,28 @@ def blueprint(
     @bp.route("accounts/new", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
     @pages.guarded
     async def continue_sign_in(req: func.HttpRequest) -> func.HttpResponse:
+        limits.page(req)
         form, cookie = req.form, read_cookie(req)
         registration = form.get("registration", "")
         if "keep" in form:
-            waiting = await keep(registration, form["keep"], cookie)
-            if waiting is None:
-                return pages.refused(Refused("sign_in_unknown"))
-            asked, pending = waiting
-            return pages.waiting(Waiting(asked, pending.reason, pending.until))
+            return _show(pages, await keep(Carried(registration, form["keep"]), cookie))
+        if "finish" in form:
+            return _show(pages, await bind.finish(Carried(registration, form["finish"]), cookie))
         target = await begin(registration, form.get("confirmation", ""), cookie)
         return pages.dead(target) if isinstance(target, DeadLink) else pages.redirect(target)
 
     @bp.route("oauth", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
     @pages.guarded
     async def finish_sign_in(req: func.HttpRequest) -> func.HttpResponse:
-        return _show(pages, await complete(_answer(req.form), read_cookie(req)))
+        limits.callback(req)
+        # A form that repeats a parameter is refused whole (RFC 6749 section 3.1). In a query the host joins them.
+        repeated = any(len(req.form.getlist(name)) > 1 for name in ANSWER_FIELDS)
+        return _show(pages, await complete({} if repeated else _answer(req.form), read_cookie(req)))
 
     @bp.route("oauth", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
     @pages.guarded
     async def finish_failed_sign_in(req: func.HttpRequest) -> func.HttpResponse:
+        limits.callback(req)
         if "admin_consent" in req.params and "error" not in req.params:
             return pages.consented()
         # A code in a URL ends up in logs and histories; one that comes this way is not redeemed.
@@ -65,7 +79,7 @@ def _answer(fields: Mapping[str, str]) -> dict[str, str]:
     return {name: fields[name] for name in ANSWER_FIELDS if name in fields}
 
 
-def _show(pages: BrowserPages, outcome: Completed | Waiting | Refused) -> func.HttpResponse:
+def _show(pages: BrowserPages, outcome: Outcome) -> func.HttpResponse:
     match outcome:
         case Completed():
             return pages.bound(outcome)

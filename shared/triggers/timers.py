@@ -6,6 +6,7 @@ import azure.functions as func
 
 from shared.ports import Clock
 from shared.triggers.shard_message import read_shard_message
+from shared.usecases.limit_requests import LimitRequests
 from shared.usecases.run_tick import LASTS, RunTick
 from shared.usecases.sweep import SweepGrants
 from shared.usecases.work_agenda import Limits, WorkAgenda
@@ -14,7 +15,14 @@ log = logging.getLogger(__name__)
 
 
 def blueprint(
-    tick: RunTick, work: WorkAgenda, sweep: SweepGrants, clock: Clock, *, reap_shard: str, queue: str
+    tick: RunTick,
+    work: WorkAgenda,
+    sweep: SweepGrants,
+    limits: LimitRequests,
+    clock: Clock,
+    *,
+    reap_shard: str,
+    queue: str,
 ) -> func.Blueprint:
     """The timers, whose schedules are settings, and the queue that shards are handed over by."""
     bp = func.Blueprint()
@@ -38,6 +46,7 @@ def blueprint(
     async def reap_registrations(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding's name
         worked = await work({reap_shard: None}, Limits(clock() + LASTS))
         log.info("registrations reaped", extra=dict(worked[reap_shard].outcomes))
+        await limits.forget()
 
     @bp.timer_trigger("timer", schedule="%SWEEP_SCHEDULE%", run_on_startup=False, use_monitor=True)
     async def sweep_grants(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding's name

@@ -107,6 +107,8 @@ class BindMailbox:
 
     async def _check_link(self, asked: PendingRegistration) -> None:
         link = await self.registrations.get(asked.id)
+        if link is not None and link.value.stage is RegistrationStatus.REPLACED:
+            raise AccessRefused("link_replaced")
         if link is None or link.value.stage is RegistrationStatus.COMPLETED:
             raise AccessRefused("link_used")
 

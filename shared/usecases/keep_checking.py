@@ -1,16 +1,12 @@
 """Keep checking: wait for a mailbox to open, without a second sign-in."""
 
-import json
 import logging
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
-from shared.domain.errors import StaleWrite
+from shared.domain.errors import Conflict, StaleWrite, StorageUnavailable
 from shared.domain.pending_account import PendingAccount, wait_for_access
-from shared.domain.principal import Principal
 from shared.domain.registration import PendingRegistration
 from shared.domain.secret import Secret
-from shared.domain.tokens import TokenSet
 from shared.domain.work import Work, WorkKind
 from shared.ports import (
     Agenda,
@@ -22,87 +18,88 @@ from shared.ports import (
     Replace,
     SignedIn,
 )
-from shared.usecases.browser_binding import BrowserBinding
+from shared.usecases.carried_grant import Carried, CarriedGrant
+from shared.usecases.open_link import DeadLink, dead_link
+from shared.usecases.sign_in_outcome import Refused, Waiting
 
 log = logging.getLogger(__name__)
 
 KEEP = "keep"
-OFFER_LASTS = timedelta(minutes=30)
 TRIES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class KeepChecking:
-    """Until the person asks for it, nothing of a refused grant is stored.
-
-    It rides, sealed for their browser and this registration, in the page's own form. Only the refresh token does: the
-    first probe gets its own access token.
-    """
+    """Until the person asks for it, nothing of a refused grant is stored: the page carries it."""
 
     principals: Principals
     registrations: Registrations
     agenda: Agenda
-    binding: BrowserBinding
+    carried: CarriedGrant
     clock: Clock
 
-    async def offer(self, asked: PendingRegistration, signed_in: SignedIn, cookie: Secret) -> str:
+    async def offer(self, asked: PendingRegistration, signed_in: SignedIn, cookie: Secret) -> Carried:
         """The form field that carries the grant."""
-        principal = signed_in.principal
-        carried = {
-            "tid": principal.tenant_id,
-            "oid": principal.object_id,
-            "name": principal.sign_in_name,
-            "refresh": signed_in.tokens.refresh_token.reveal(),
-            "scopes": signed_in.tokens.scopes,
-            "until": (self.clock() + OFFER_LASTS).isoformat(),
-        }
-        return await self.binding.seal(KEEP, asked.id, cookie, Secret(json.dumps(carried)))
+        return await self.carried.seal(KEEP, asked, signed_in, cookie)
 
-    async def __call__(
-        self, registration: str, field: str, cookie: Secret | None
-    ) -> tuple[PendingRegistration, PendingAccount] | None:
-        """Begin to wait; None when the offer is not this browser's, too old, or the link is used or expired."""
-        stored = await self.registrations.get(registration)
-        carried = await self.binding.unseal(KEEP, registration, cookie, field)
-        if stored is None or carried is None or not stored.value.usable(self.clock()):
-            return None
-        offered = json.loads(carried.reveal())
-        now = self.clock()
-        if now >= datetime.fromisoformat(offered["until"]):
-            return None
-        # Already expired: the first probe asks for an access token of its own.
-        tokens = TokenSet(Secret(offered["refresh"]), Secret(""), now, tuple(offered["scopes"]))
+    async def __call__(self, offered: Carried, cookie: Secret | None) -> Waiting | Refused:
+        """Begin to wait, unless the offer is not this browser's or too old, or the link is dead."""
+        try:
+            return await self._keep(offered, cookie)
+        except StorageUnavailable:
+            return Refused("storage_unavailable", keep=offered)
+
+    async def _keep(self, offered: Carried, cookie: Secret | None) -> Waiting | Refused:
+        signed_in = await self.carried.open(KEEP, offered, cookie)
+        if signed_in is None:
+            return Refused("sign_in_unknown")
+        stored = await self.registrations.get(offered.registration)
+        dead = dead_link(stored, self.clock)
+        if stored is None or dead:
+            return Refused(dead.code if dead else "link_unknown", dead.registration if dead else None)
         pending = wait_for_access(
-            registration=registration,
-            principal=Principal(offered["tid"], offered["oid"], offered["name"]),
+            registration=stored.value.id,
+            principal=signed_in.principal,
             app=stored.value.app,
-            tokens=tokens,
+            tokens=signed_in.tokens,
             kept=True,
             reason="no_mailbox_access",
-            now=now,
+            now=self.clock(),
         )
-        return (stored.value, pending) if await self.wait(pending) else None
+        dead = await self.wait(pending)
+        return Refused(dead.code, stored.value) if dead else Waiting(stored.value, pending.reason, pending.until)
 
-    async def wait(self, pending: PendingAccount) -> bool:
-        """Write the pending account down: agenda first, then truth, then the pointer. False when the link is used."""
+    async def wait(self, pending: PendingAccount) -> DeadLink | None:
+        """Write the pending account down: agenda first, then truth, then the link, unless that is dead by now.
+
+        After a crash before the link says so, the first probe says it.
+        """
         principal_id, registration = pending.principal.id, pending.registration
         await self.agenda.add(Work(WorkKind.PROBE, pending.due, principal_id, registration))
-        for _ in range(TRIES):
-            before = await self.principals.pending(principal_id, registration)
-            change: Change = Insert(pending) if before is None else Replace(pending, before.version)
-            try:
-                await self.principals.commit(principal_id, [change])
-                break
-            except StaleWrite:
-                continue
+        await self._write(pending)
         for _ in range(TRIES):
             stored = await self.registrations.get(registration)
-            if stored is None or not stored.value.usable(self.clock()):
-                return False
+            dead = dead_link(stored, self.clock)
+            if stored is None or dead:
+                await self.principals.forget_pending(principal_id, registration)
+                return dead or DeadLink("link_unknown")
             try:
                 await self.registrations.replace(stored, stored.value.waiting(principal_id, pending.reason))
             except StaleWrite:
                 continue
-            log.info("access awaited", extra={"registration": registration, "code": pending.reason})
-            return True
-        return False
+            break
+        log.info("access awaited", extra={"registration": registration, "code": pending.reason})
+        return None
+
+    async def _write(self, pending: PendingAccount) -> None:
+        for _ in range(TRIES):
+            before = await self.principals.pending(pending.principal.id, pending.registration)
+            change: Change = Insert(pending)
+            if before is not None:
+                change = Replace(pending.after(before.value), before.version)
+            try:
+                await self.principals.commit(pending.principal.id, [change])
+            except StaleWrite:
+                continue
+            return
+        raise Conflict("The sign-in is being changed by others; try again")

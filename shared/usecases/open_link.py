@@ -13,6 +13,7 @@ from shared.usecases.browser_binding import BrowserBinding
 log = logging.getLogger(__name__)
 
 CONFIRM = "confirm"
+DEAD = {RegistrationStatus.COMPLETED: "link_used", RegistrationStatus.REPLACED: "link_replaced"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,5 +76,4 @@ def dead_link(stored: Stored[PendingRegistration] | None, clock: Clock) -> DeadL
         return DeadLink("link_unknown")
     if stored.value.usable(clock()):
         return None
-    used = stored.value.stage is RegistrationStatus.COMPLETED
-    return DeadLink("link_used" if used else "link_expired", stored.value)
+    return DeadLink(DEAD.get(stored.value.stage, "link_expired"), stored.value)

@@ -38,9 +38,8 @@ class ProveAccess:
         try:
             person = await self.graph.me(token)
             _check_expected(asked, signed_in.principal, person)
-            shared = asked.delegated if existing is None else existing.shared
-            proof = _shared(asked, existing, signed_in.principal, person) if shared else None
-            proof = proof or _own(asked, existing, signed_in.principal, person)
+            prove = _shared if asked.delegated else _own
+            proof = prove(asked, existing, signed_in.principal, person)
             if proof.shared and not opens_shared_mailboxes(signed_in.tokens.scopes):
                 raise AccessRefused("missing_scope")
             await self.graph.probe(token, proof.email if proof.shared else None)
@@ -54,14 +53,16 @@ def check_principal(
 ) -> None:
     """Hold the rules of binding that need no mailbox. Raises AccessRefused.
 
-    An account that exists keeps its principal, and one principal authorizes one account, unless the form or the OAuth
-    app says otherwise.
+    An account that exists stays the kind that it is. It keeps its principal, and one principal authorizes one account,
+    unless the form or the OAuth app says otherwise.
     """
     if holder is not None and holder.principal_id != principal.id:
         if holder.registration == asked.id:
             raise AccessRefused("link_used")
         if not asked.allow_principal_change:
             raise AccessRefused("wrong_principal")
+    if holder is not None and holder.shared is not asked.delegated:
+        raise AccessRefused("other_kind")
     others = [stored for stored in partition.accounts.values() if not same_address(stored.value.id, asked.account)]
     if others and not app.credential_reuse:
         raise AccessRefused("principal_in_use")
@@ -77,7 +78,7 @@ def _is_theirs(address: str, principal: Principal, person: Person) -> bool:
 
 
 def _shared(asked: PendingRegistration, existing: Account | None, principal: Principal, person: Person) -> Proof:
-    email = (asked.email if asked.delegated else None) or (existing.email if existing else None)
+    email = asked.email
     if email is None or _is_theirs(email, principal, person):
         raise AccessRefused("own_mailbox")
     # A shared mailbox never gets the signer's personal name.

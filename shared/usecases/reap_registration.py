@@ -3,9 +3,9 @@
 import logging
 from dataclasses import dataclass
 
-from shared.domain.registration import REMEMBERED, RegistrationStatus
-from shared.domain.work import Work, WorkKind
-from shared.ports import Agenda, Clock, Registrations
+from shared.domain.registration import RegistrationStatus
+from shared.domain.work import Work
+from shared.ports import Principals, Registrations
 
 log = logging.getLogger(__name__)
 
@@ -15,14 +15,16 @@ class ReapRegistration:
     """Works the agenda's `reap` rows."""
 
     registrations: Registrations
-    agenda: Agenda
-    clock: Clock
+    principals: Principals
 
     async def __call__(self, work: Work) -> None:
-        """Delete the invitation with its sign-in attempts; one that still waits for access is left for another day."""
+        """Delete the invitation with its sign-in attempts.
+
+        Waiting lasts a day and begins before the link expires, so a week later it is over whatever the link says, and
+        a grant that is still kept for it goes too.
+        """
         stored = await self.registrations.get(work.owner)
-        if stored is not None and stored.value.stage is RegistrationStatus.WAITING_FOR_ACCESS:
-            await self.agenda.add(Work(WorkKind.REAP, self.clock() + REMEMBERED, work.owner))
-            return
+        if stored is not None and stored.value.principal_id and stored.value.stage is not RegistrationStatus.COMPLETED:
+            await self.principals.forget_pending(stored.value.principal_id, work.owner)
         await self.registrations.forget(work.owner)
         log.info("registration reaped", extra={"registration": work.owner})

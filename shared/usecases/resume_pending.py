@@ -28,6 +28,7 @@ from shared.ports import (
 from shared.usecases.bind_proven import BindProven
 from shared.usecases.outbox import Outbox
 from shared.usecases.prove_access import AccessRefused
+from shared.usecases.settle_link import SettleLink
 
 log = logging.getLogger(__name__)
 
@@ -53,23 +54,29 @@ class ResumePending:
     entra: Entra
     bind: BindProven
     outbox: Outbox
+    settle: SettleLink
     clock: Clock
 
     async def __call__(self, work: Work) -> None:
         """Probe once; a row that the pending account does not wait for means nothing."""
         stored = await self.principals.pending(work.owner, work.item)
-        if stored is None or stored.value.due != work.due:
+        if stored is None:
+            await self.settle(work.item, work.owner)
+            return
+        if stored.value.due != work.due:
             return
         link = await self.registrations.get(work.item)
         if link is None or link.value.stage is RegistrationStatus.COMPLETED:
             await self.principals.commit(work.owner, [Remove(stored.value, stored.version)])
             return
         try:
-            await self._probe(stored, link.value)
+            await self._probe(stored, link)
         except GiveUp as given_up:
-            await self._give_up(stored, link, given_up.code)
+            await self._give_up(stored, link.value, given_up.code)
 
-    async def _probe(self, stored: Stored[PendingAccount], asked: PendingRegistration) -> None:
+    async def _probe(self, stored: Stored[PendingAccount], link: Stored[PendingRegistration]) -> None:
+        if link.value.stage is RegistrationStatus.REPLACED:
+            raise GiveUp("link_replaced")
         if self.clock() >= stored.value.until:
             raise GiveUp(stored.value.reason)
         app = self.apps.get(stored.value.app)
@@ -79,30 +86,34 @@ class ResumePending:
         try:
             if pending.access_expires - self.clock() < STILL_GOOD:
                 pending = pending.refreshed(await self.entra.refresh(app, pending.refresh_token))
-            await self.bind(asked, app, SignedIn(pending.principal, pending.tokens))
+            await self.bind(link.value, app, SignedIn(pending.principal, pending.tokens))
         except EntraFailed as failed:
             if failed.failure.kind not in {FailureKind.TRANSIENT, FailureKind.APP_FAULT}:
                 raise GiveUp(failed.failure.code) from None
-            await self._wait_on(stored, pending.looked("entra_unavailable", self.clock()))
+            await self._wait_on(stored, link, pending.looked("entra_unavailable", self.clock()))
         except GraphUnavailable:
-            await self._wait_on(stored, pending.looked("graph_unavailable", self.clock()))
+            await self._wait_on(stored, link, pending.looked("graph_unavailable", self.clock()))
         except AccessRefused as refused:
             if refused.code != "account_busy" and not (pending.kept and refused.code == "no_mailbox_access"):
                 raise GiveUp(refused.code) from None
-            await self._wait_on(stored, pending.looked(refused.code, self.clock()))
+            await self._wait_on(stored, link, pending.looked(refused.code, self.clock()))
 
-    async def _wait_on(self, stored: Stored[PendingAccount], after: PendingAccount) -> None:
+    async def _wait_on(
+        self, stored: Stored[PendingAccount], link: Stored[PendingRegistration], after: PendingAccount
+    ) -> None:
         principal_id = after.principal.id
         await self.agenda.add(Work(WorkKind.PROBE, after.due, principal_id, after.registration))
         await self.principals.commit(principal_id, [Replace(after, stored.version)])
+        if link.value.stage is not RegistrationStatus.WAITING_FOR_ACCESS:
+            # A crash came before the link said so, or somebody else who waited too has given up since.
+            with suppress(StaleWrite):  # somebody follows it right now; the next probe looks again
+                await self.registrations.replace(link, link.value.waiting(principal_id, after.reason))
         log.info("access still awaited", extra={"registration": after.registration, "code": after.reason})
 
-    async def _give_up(self, stored: Stored[PendingAccount], link: Stored[PendingRegistration], code: str) -> None:
+    async def _give_up(self, stored: Stored[PendingAccount], asked: PendingRegistration, code: str) -> None:
         """Delete the grant, tell the caller. The person's link stays what it was."""
         principal_id = stored.value.principal.id
-        event = await self.outbox.event(principal_id, EventName.REGISTRATION_FAILED, link.value.account, code)
+        event = await self.outbox.event(principal_id, EventName.REGISTRATION_FAILED, asked.account, code)
         await self.principals.commit(principal_id, [Remove(stored.value, stored.version), event])
-        if link.value.principal_id == principal_id:
-            with suppress(StaleWrite):  # somebody follows the link right now; what becomes of that is newer
-                await self.registrations.replace(link, link.value.given_up(code))
-        log.info("access not given", extra={"registration": link.value.id, "code": code})
+        await self.settle(asked.id, principal_id, code)
+        log.info("access not given", extra={"registration": asked.id, "code": code})

@@ -3,16 +3,20 @@
 import base64
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
-from shared.domain.errors import InvalidInput
+from shared.domain.account import Account
+from shared.domain.errors import InvalidInput, StaleWrite
 from shared.domain.keys import fingerprint
-from shared.domain.registration import REMEMBERED, PendingRegistration
+from shared.domain.principal import same_address
+from shared.domain.registration import REMEMBERED, PendingRegistration, RegistrationStatus
 from shared.domain.secret import Secret
 from shared.domain.work import Work, WorkKind
 from shared.ports import Agenda, Clock, Entropy, OAuthApps, Registrations
+from shared.usecases.find_account import FindAccount
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +48,14 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class StartRegistration:
-    """`origins` are those that a `redirectUrl` may have; empty allows all, which settings accept only locally."""
+    """`origins` are those that a `redirectUrl` may have; empty allows all, which settings accept only locally.
+
+    The newest link of an account is the only one that works, whoever asked for it: whoever may register the account may
+    ask again, and nobody can keep an account's id to themselves by asking first.
+    """
 
     registrations: Registrations
+    find: FindAccount
     agenda: Agenda
     apps: OAuthApps
     base_url: str
@@ -58,9 +67,15 @@ class StartRegistration:
     async def __call__(self, invitation: Invitation, faults: Mapping[str, str], requested_by: str) -> Started:
         """Store the invitation. `faults` were found in reading it; raises InvalidInput with all there are."""
         app = self.apps.get(invitation.type)
-        faults = {**self._faults(invitation, known_app=app is not None), **faults}
+        existing = await self._existing(invitation, faults)
+        faults = {
+            **self._faults(invitation, known_app=app is not None),
+            **_contradictions(invitation, existing),
+            **faults,
+        }
         if faults or app is None or invitation.redirect_url is None:
             raise InvalidInput(faults)
+        asked = _completed(invitation, existing)
         ticket = Secret(base64.urlsafe_b64encode(self.entropy(32)).rstrip(b"=").decode())
         now = self.clock()
         registration = PendingRegistration(
@@ -72,16 +87,38 @@ class StartRegistration:
             created=now,
             expires=now + self.lifetime,
             name=invitation.name,
-            email=invitation.email,
+            email=asked.email,
             expected_email=invitation.expected_email,
-            delegated=invitation.delegated,
+            delegated=asked.delegated,
             allow_principal_change=invitation.allow_principal_change,
         )
         await self.agenda.add(Work(WorkKind.REAP, registration.expires + REMEMBERED, registration.id))
         await self.registrations.insert(registration)
+        if invitation.account:
+            await self._supersede(registration)
         log.info("registration started", extra={"registration": registration.id})
         url = Secret(f"{self.base_url}/accounts/new?ticket={ticket.reveal()}")
         return Started(url, registration.id, registration.expires)
+
+    async def _existing(self, invitation: Invitation, faults: Mapping[str, str]) -> Account | None:
+        if not invitation.account or "account" in faults:
+            return None
+        found = await self.find(invitation.account)
+        return found.account.value if found else None
+
+    async def _supersede(self, registration: PendingRegistration) -> None:
+        """Make every earlier link of the account worthless.
+
+        The one write does it. That the last earlier one says so itself only spares its readers a look, and makes it
+        stay so when the newest has been forgotten.
+        """
+        before = await self.registrations.newest(registration.account)
+        await self.registrations.make_newest(registration)
+        outdated = await self.registrations.get(before.registration) if before else None
+        if outdated is not None and outdated.value.stage is RegistrationStatus.REPLACED:
+            with suppress(StaleWrite):  # somebody follows it right now, and finds out by themselves
+                await self.registrations.replace(outdated, outdated.value)
+            log.info("registration replaced", extra={"registration": outdated.value.id, "by": registration.id})
 
     def _faults(self, invitation: Invitation, *, known_app: bool) -> dict[str, str]:
         faults = {}
@@ -109,6 +146,26 @@ class StartRegistration:
 
     def _account_id(self) -> str:
         return "".join(ACCOUNT_ALPHABET[byte % len(ACCOUNT_ALPHABET)] for byte in self.entropy(16))
+
+
+def _contradictions(invitation: Invitation, existing: Account | None) -> dict[str, str]:
+    """What the form says of an account that exists and is otherwise: what kind it is never changes."""
+    if existing is None or existing.shared is invitation.delegated:
+        return {}
+    if not existing.shared:
+        return {"delegated": '"delegated" must be false: the account exists, and is a person\'s own mailbox'}
+    if invitation.email and not same_address(invitation.email, existing.email):
+        return {
+            "email": '"email" is not the mailbox of the account, which is a shared one: leave it out to reauthorize'
+        }
+    return {}
+
+
+def _completed(invitation: Invitation, existing: Account | None) -> Invitation:
+    """Where the form leaves out that the account is a shared mailbox, the invitation says it, and so does its page."""
+    if existing is None or not existing.shared or invitation.delegated:
+        return invitation
+    return replace(invitation, email=existing.email, delegated=True)
 
 
 def origin(scheme: str, host: str, port: int | None) -> str:

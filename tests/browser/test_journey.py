@@ -1,15 +1,16 @@
 """The journey in a real browser, and a look at every page that people see."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
 
 import httpx
+import pytest
 from playwright.async_api import Page, expect
 
-from infra.local.environment import Environment
+from infra.local.environment import Environment, local_environment
 from infra.local.visitor import Visitor
 from shared.services import Services
-from tests.journey.conftest import Tenant, ask, bind, status
+from tests.journey.conftest import STILL, Tenant, ask, bind, status
 
 type NewPerson = Callable[..., str]
 type Shot = Callable[[Page, str], Awaitable[None]]
@@ -94,10 +95,23 @@ async def test_keep_checking_is_one_press(page: Page, api: httpx.Client, person:
     await shot(page, "confirm while waiting")
 
 
-async def test_another_browser_cannot_finish_a_sign_in(
-    page: Page, other_page: Page, api: httpx.Client, person: NewPerson, environment: Environment, shot: Shot
+async def post(page: Page, address: str, fields: Mapping[str, str]) -> None:
+    """Send a form from this browser that another one was given."""
+    inputs = "".join(f'<input name="{name}" value="{value}">' for name, value in fields.items())
+    await page.set_content(f'<form method="post" action="{address}">{inputs}<button>x</button>')
+    await page.get_by_role("button").click()
+
+
+async def test_another_browser_cannot_finish_a_sign_in_and_the_first_one_still_can(
+    page: Page,
+    other_page: Page,
+    api: httpx.Client,
+    person: NewPerson,
+    environment: Environment,
+    callers_page: str,
+    shot: Shot,
 ) -> None:
-    asked, who, caught = ask(api), person(), {}
+    asked, who, caught = ask(api, redirectUrl=callers_page), person(), {}
 
     async def catch(route, request) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001 - Playwright's handler
         caught["form"] = dict(httpx.QueryParams(request.post_data))
@@ -108,15 +122,60 @@ async def test_another_browser_cannot_finish_a_sign_in(
     await sign_in(page, who)
     await page.wait_for_timeout(300)
     await other_page.goto(asked["url"])
-    fields = "".join(f'<input name="{name}" value="{value}">' for name, value in caught["form"].items())
-    await other_page.set_content(
-        f'<form method="post" action="{environment.base_url}/oauth">{fields}<button>x</button>'
-    )
-    await other_page.get_by_role("button").click()
+    await post(other_page, f"{environment.base_url}/oauth", caught["form"])
 
     await expect(other_page.get_by_role("heading", level=1)).to_have_text("This sign-in began in another browser")
+    await expect(other_page.locator(".notice")).to_have_text("Open the link again in this browser and stay in it.")
+    await expect(other_page.get_by_role("button")).to_have_count(0)
     await shot(other_page, "refused browser_mismatch")
     assert "opened" == status(api, asked)["status"]
+    await page.unroute("**/oauth")
+    await page.goto(asked["url"])
+    await post(page, f"{environment.base_url}/oauth", caught["form"])
+    await page.wait_for_url("**state=new")
+    assert "completed" == status(api, asked)["status"]
+
+
+async def test_another_browser_cannot_continue_from_a_page_that_it_was_not_shown(
+    page: Page, other_page: Page, api: httpx.Client, environment: Environment
+) -> None:
+    asked = ask(api)
+    await page.goto(asked["url"])
+    names = ("registration", "confirmation")
+    shown = {name: await page.locator(f"input[name={name}]").input_value() for name in names}
+    await other_page.goto(asked["url"])
+
+    await post(other_page, f"{environment.base_url}/accounts/new", shown)
+
+    await expect(other_page.get_by_role("heading", level=1)).to_have_text("This sign-in began in another browser")
+
+
+async def test_the_browser_keeps_the_cookie_from_scripts_and_from_other_hosts(
+    page: Page, api: httpx.Client, environment: Environment
+) -> None:
+    await page.goto(ask(api)["url"])
+
+    (cookie,) = await page.context.cookies(environment.base_url)
+
+    assert ("__Host-mailbind", "/", "127.0.0.1") == (cookie["name"], cookie["path"], cookie["domain"])
+    assert (True, True, "None", -1) == (cookie["secure"], cookie["httpOnly"], cookie["sameSite"], cookie["expires"])
+    assert "" == await page.evaluate("document.cookie")
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+    """An environment that answers one page a minute."""
+    changes = {**STILL, "MAILBIND_PAGES_PER_MINUTE": "1"}
+    with local_environment(tmp_path_factory.mktemp("strict"), changes=changes) as running:
+        yield running
+
+
+async def test_whoever_is_over_the_limit_is_told_to_wait(page: Page, strict: Environment, shot: Shot) -> None:
+    for _ in range(3):
+        await page.goto(f"{strict.base_url}/accounts/new?ticket=x")
+
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Too many requests")
+    await shot(page, "refused too many requests")
 
 
 async def test_every_other_refusal_says_what_to_do(
@@ -197,6 +256,12 @@ async def test_dead_links_say_why(
 
     await expect(page.get_by_role("heading", level=1)).to_have_text("This link has been used")
     await shot(page, "link used")
+
+    replaced = ask(api)
+    ask(api, account=replaced["account"])
+    await page.goto(replaced["url"])
+    await expect(page.get_by_role("heading", level=1)).to_have_text("A newer link was made")
+    await shot(page, "link replaced")
 
     late = ask(api)
     stored = await instance.registrations.get(late["registration"])

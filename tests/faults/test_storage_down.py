@@ -1,6 +1,11 @@
 """What callers and people are told while storage is down, and that nothing is lost when it returns."""
 
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -8,7 +13,8 @@ import httpx
 from infra.local import azurite
 from infra.local.environment import Environment, local_environment
 from infra.local.visitor import Visitor
-from tests.journey.conftest import STILL, ask, bind, code_of
+from tests.journey.conftest import STILL, Tenant, ask, bind, code_of, status, trust
+from tests.journey.test_callback import to_the_callback
 
 
 def test_while_storage_is_down_everything_says_so_and_afterwards_nothing_is_lost(tmp_path: Path) -> None:
@@ -44,6 +50,79 @@ def test_while_storage_is_down_everything_says_so_and_afterwards_nothing_is_lost
             assert "new" == visitor.follow(asked["url"], "bob@contoso.example").back["state"]
         finally:
             again.stop()
+
+
+def test_storage_that_fails_after_the_code_was_redeemed_costs_no_second_sign_in(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with (
+        local_environment(tmp_path, data=data, changes=STILL) as environment,
+        callers(environment) as api,
+        tenant_of(environment) as tenant,
+        Visitor(environment.tenant.ready["caFile"]) as visitor,
+        Visitor(environment.tenant.ready["caFile"]) as thief,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        asked = ask(api)
+        form = to_the_callback(visitor, asked["url"], "alice@contoso.example")
+        tenant.do("latency", endpoint="graph", milliseconds=2000)
+        coming = pool.submit(visitor.submit, form)
+        wait_for(lambda: tenant.events("code redeemed"))
+        port = urlsplit(environment.storage.tables_url).port or 0
+        environment.storage.stop()
+
+        page = coming.result()
+
+        assert (503, "storage_unavailable") == (page.status, code_of(page))
+        tenant.do("latency", endpoint="graph", milliseconds=0)
+        still_down = visitor.submit(page.form_with("finish"))
+        assert (503, "storage_unavailable") == (still_down.status, code_of(still_down))
+        again = azurite.start(folder=tmp_path / "again", data=data, table_port=port)
+        try:
+            assert "sign_in_unknown" == code_of(thief.submit(still_down.form_with("finish")))
+            assert "new" == visitor.submit(still_down.form_with("finish")).back["state"]
+            assert "completed" == status(api, asked)["status"]
+            assert "new" == visitor.submit(still_down.form_with("finish")).back["state"]
+            assert 1 == len(tenant.events("signed in"))
+            assert 200 == api.get(f"/v1/account/{asked['account']}/oauth-token").status_code
+        finally:
+            again.stop()
+
+
+def test_storage_that_fails_under_keep_checking_leaves_the_offer_on_the_page(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with (
+        local_environment(tmp_path, data=data, changes=STILL) as environment,
+        callers(environment) as api,
+        Visitor(environment.tenant.ready["caFile"]) as visitor,
+    ):
+        asked = ask(api)
+        page = visitor.follow(asked["url"], "mallory@contoso.example")
+        port = urlsplit(environment.storage.tables_url).port or 0
+        environment.storage.stop()
+
+        down = visitor.submit(page.form_with("keep"))
+
+        assert (503, "storage_unavailable") == (down.status, code_of(down))
+        again = azurite.start(folder=tmp_path / "again", data=data, table_port=port)
+        try:
+            assert 202 == visitor.submit(down.form_with("keep")).status
+            assert "waitingForAccess" == status(api, asked)["status"]
+        finally:
+            again.stop()
+
+
+@contextmanager
+def tenant_of(environment: Environment) -> Iterator[Tenant]:
+    ready = environment.tenant.ready
+    with httpx.Client(base_url=ready["controlUrl"] + "/", verify=trust(ready["caFile"])) as client:
+        yield Tenant(client)
+
+
+def wait_for(happened: Any) -> None:
+    deadline = time.monotonic() + 20
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def callers(environment: Environment) -> httpx.Client:

@@ -8,7 +8,9 @@ import pytest
 
 from infra.local.environment import Environment, local_environment
 from infra.local.visitor import Visitor
+from shared.ports import DirectoryEntry, Insert
 from shared.services import Services
+from tests.contract import records
 from tests.journey.conftest import STILL, Tenant, ask, bind, code_of, graph_opens, principal_id, status
 
 type NewPerson = Callable[..., str]
@@ -70,6 +72,54 @@ def test_reauthorizing_keeps_the_mailbox_even_when_the_form_forgets_the_delegati
     assert "existing" == page.back["state"]
     found = api.get(f"/v1/account/{account}").json()
     assert ("support@contoso.example", True) == (found["email"], found["delegated"])
+
+
+def test_the_page_names_the_mailbox_that_the_form_left_out(
+    api: httpx.Client, visitor: Visitor, person: NewPerson
+) -> None:
+    account = bind(api, visitor, person())
+    asked = ask(api, account=account, email=None, delegated=None)
+
+    page = visitor.open(asked["url"])
+
+    assert "Connect a shared mailbox" in page.text
+    assert "support@contoso.example" in page.text
+    assert ("support@contoso.example", True) == (status(api, asked)["email"], status(api, asked)["delegated"])
+
+
+def test_a_form_that_contradicts_the_kind_of_the_account_is_refused(
+    api: httpx.Client, visitor: Visitor, other_visitor: Visitor, person: NewPerson
+) -> None:
+    who = person()
+    shared = bind(api, visitor, person())
+    own = bind(api, other_visitor, who, email=None, delegated=None)
+
+    def faults(**form: object) -> set[str]:
+        answer = api.post("/v1/authentication/form", json={"redirectUrl": "https://myapp.example/", **form})
+        return {field["key"] for field in answer.json().get("fields", [])}
+
+    assert {"email"} == faults(account=shared, email=who)
+    assert {"email", "bogus"} == faults(account=shared.upper(), delegated=False, email="sales@contoso.example", bogus=1)
+    assert {"delegated"} == faults(account=own, delegated=True, email="support@contoso.example")
+    assert set() == faults(account=shared, email="Support@contoso.example")
+    assert set() == faults(account=own, email=who)
+
+
+async def test_an_account_that_came_into_being_as_another_kind_stays_it(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services
+) -> None:
+    asked = ask(api, email=None, delegated=None, allowPrincipalChange=True)
+    other = records.principal()
+    there = records.account(other, instance.clock(), asked["account"])
+    await instance.principals.commit(other.id, [Insert(there)])
+    await instance.directory.insert(DirectoryEntry(there.id, other.id, there.app))
+
+    page = visitor.follow(asked["url"], person())
+
+    assert (409, "other_kind") == (page.status, code_of(page))
+    assert not page.forms
+    found = api.get(f"/v1/account/{asked['account']}").json()
+    assert ("support@contoso.example", True, other.sign_in_name) == (found["email"], found["delegated"], found["user"])
 
 
 def test_somebody_else_cannot_take_an_account_over(

@@ -103,6 +103,6 @@ def test_secrets_are_revealed_only_where_they_are_sealed_sent_compared_or_answer
         "shared/triggers/authentication_form.py",
         "shared/triggers/browser_pages.py",
         "shared/triggers/oauth_token.py",
-        "shared/usecases/keep_checking.py",
+        "shared/usecases/carried_grant.py",
         "shared/usecases/start_registration.py",
     } == found

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import os
 import signal
 import socket
 import sys
@@ -29,7 +30,8 @@ def main() -> None:
     listener.add_argument("--fd", type=int, help="a listening socket that the parent opened")
     parser.add_argument("--settings", type=Path, help="a local.settings.json file")
     chosen = parser.parse_args()
-    start_log()
+    # https://learn.microsoft.com/azure/azure-functions/functions-app-settings#python_enable_debug_logging
+    start_log(debug=os.environ.get("PYTHON_ENABLE_DEBUG_LOGGING") == "1")
     prepare_environment(chosen.settings)
     opened = socket.create_server(("127.0.0.1", chosen.port)).detach() if chosen.fd is None else chosen.fd
     # A socket made from its descriptor knows that it is TCP. asyncio turns Nagle's algorithm off only for those, and

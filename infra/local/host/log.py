@@ -29,13 +29,13 @@ class LineFormatter(logging.Formatter):
         return line
 
 
-def start_log() -> None:
-    """Send every logger's lines from INFO up to standard error."""
+def start_log(*, debug: bool) -> None:
+    """Send every logger's lines from INFO up to standard error; with `debug`, whatever anybody logs."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LineFormatter())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.basicConfig(level=logging.DEBUG if debug else logging.INFO, handlers=[handler], force=True)
     for name in QUIET:
-        logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(name).setLevel(logging.NOTSET if debug else logging.WARNING)
 
 
 def _shown(value: object) -> str:

@@ -65,6 +65,10 @@ class TablePrincipals:
         """Delete an event; one that is gone is fine."""
         await self.table.drop(key(principal_id), [f"event~{event}"])
 
+    async def forget_pending(self, principal_id: str, registration: str) -> None:
+        """Delete a pending account, also one whose seal is broken; one that is gone is fine."""
+        await self.table.drop(key(principal_id), [f"pending~{key(registration)}"])
+
     async def accounts(self, state: str | None, after: str | None) -> AsyncIterator[tuple[str, Account]]:
         """Every account in the order of the keys, each with the cursor that continues behind it."""
         where, parameters = _ACCOUNTS, {}

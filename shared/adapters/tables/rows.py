@@ -1,11 +1,13 @@
 """Tables of single rows: the directory and the registrations."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from shared.adapters.tables.mapping import Entity, to_entity
 from shared.adapters.tables.table import Table, Write
+from shared.domain.errors import StaleWrite
 from shared.domain.keys import key
-from shared.domain.registration import PendingRegistration, SignInAttempt
+from shared.domain.registration import SETTLED, NewestLink, PendingRegistration, SignInAttempt
 from shared.ports import Stored
 
 
@@ -40,10 +42,33 @@ class TableRows[T]:
 
 
 class TableRegistrations(TableRows[PendingRegistration]):
-    """Invitations, with their sign-in attempts in the same partition."""
+    """Invitations, with their sign-in attempts in the same partition; and one row for each account, keyed `newest~`.
+
+    That row alone decides which invitation of an account counts. It is one write whatever the earlier invitation is
+    going through at that moment, and one point read more for those that are open.
+    """
 
     def __init__(self, table: Table) -> None:
         super().__init__(table, PendingRegistration, "id")
+
+    async def get(self, identity: str) -> Stored[PendingRegistration] | None:
+        """The invitation as it stands now."""
+        stored = await super().get(identity)
+        if stored is None or stored.value.stage in SETTLED:
+            return stored
+        newest = await self.newest(stored.value.account)
+        outdated = newest is not None and newest.registration != stored.value.id
+        return Stored(stored.value.replaced(), stored.version) if outdated else stored
+
+    async def newest(self, account: str) -> NewestLink | None:
+        """The row that decides."""
+        stored = await self.table.read(NewestLink, *_newest(account))
+        return stored.value if stored else None
+
+    async def make_newest(self, registration: PendingRegistration) -> None:
+        """Unconditional, because whoever is last is right."""
+        newest = NewestLink(registration.account, registration.id)
+        await self.table.put([to_entity(newest, *_newest(newest.account))])
 
     async def attempt(self, registration: str, attempt: str) -> Stored[SignInAttempt] | None:
         """An attempt to follow the invitation, or None."""
@@ -61,9 +86,24 @@ class TableRegistrations(TableRows[PendingRegistration]):
 
     async def forget(self, registration: str) -> None:
         """Delete an invitation with all its attempts, whatever has become of them."""
+        stored = await super().get(registration)
+        if stored is not None:
+            await self._forget_newest(stored.value)
         found = self.table.query("PartitionKey eq @of", {"of": key(registration)}, select=["PartitionKey", "RowKey"])
         async for entity in found:
             await self.table.drop(entity["PartitionKey"], [entity["RowKey"]])
 
+    async def _forget_newest(self, registration: PendingRegistration) -> None:
+        stored = await self.table.read(NewestLink, *_newest(registration.account))
+        if stored is not None and stored.value.registration == registration.id:
+            entity = to_entity(stored.value, *_newest(registration.account))
+            with suppress(StaleWrite):  # a newer one was started right now
+                await self.table.write([Write("delete", entity, stored.version)])
+
     def _attempt(self, attempt: SignInAttempt) -> Entity:
         return to_entity(attempt, key(attempt.registration), f"signin~{attempt.id}")
+
+
+def _newest(account: str) -> tuple[str, str]:
+    # No id of a registration holds a `~`.
+    return f"newest~{key(account)}", ""

@@ -1,0 +1,127 @@
+"""From a person who signed in to an outcome: bound, waiting, or refused without a second sign-in where that helps."""
+
+import logging
+from contextlib import suppress
+from dataclasses import dataclass
+
+from shared.domain.errors import StaleWrite, StorageUnavailable
+from shared.domain.kinds import FailureKind
+from shared.domain.oauth_app import OAuthApp
+from shared.domain.pending_account import wait_for_access
+from shared.domain.registration import BindOutcome, PendingRegistration, RegistrationStatus
+from shared.domain.secret import Secret
+from shared.ports import Clock, Entra, EntraFailed, GraphUnavailable, OAuthApps, Registrations, SignedIn
+from shared.usecases.bind_proven import BindProven
+from shared.usecases.carried_grant import Carried, CarriedGrant
+from shared.usecases.keep_checking import KeepChecking
+from shared.usecases.open_link import OpenLink, dead_link
+from shared.usecases.prove_access import AccessRefused
+from shared.usecases.sign_in_outcome import Completed, Outcome, Refused, Waiting
+
+log = logging.getLogger(__name__)
+
+FINISH = "finish"
+# Signing in again through the same link would end the same way.
+FINAL = {"link_used", "link_replaced", "link_expired", "other_kind"}
+
+
+@dataclass(frozen=True, slots=True)
+class BindSignedIn:
+    """The code cannot be redeemed again, so where storage fails from here on, the page carries the grant."""
+
+    registrations: Registrations
+    apps: OAuthApps
+    entra: Entra
+    link: OpenLink
+    bind: BindProven
+    keep: KeepChecking
+    carried: CarriedGrant
+    clock: Clock
+
+    async def __call__(self, app: OAuthApp, asked: PendingRegistration, signed_in: SignedIn, cookie: Secret) -> Outcome:
+        """Prove and bind."""
+        try:
+            return await self._bind(app, asked, signed_in, cookie)
+        except StorageUnavailable:
+            log.warning("storage failed after a sign-in", extra={"registration": asked.id})
+            carried = await self.carried.seal(FINISH, asked, signed_in, cookie)
+            return Refused("storage_unavailable", asked, finish=carried)
+
+    async def finish(self, offered: Carried, cookie: Secret | None) -> Outcome:
+        """Go on where storage failed; while it does not answer, the page goes on carrying the grant."""
+        try:
+            return await self._finish(offered, cookie)
+        except StorageUnavailable:
+            return Refused("storage_unavailable", finish=offered)
+
+    async def refuse(
+        self, code: str, asked: PendingRegistration, cookie: Secret, *, keep: Carried | None = None, note: bool = True
+    ) -> Refused:
+        """Note what came of the sign-in, and offer to start over where that may help."""
+        if note:
+            await self._note(asked, code)
+        again = None if code in FINAL else await self.link.page(asked, cookie)
+        return Refused(code, asked, again=again, keep=keep)
+
+    async def _bind(self, app: OAuthApp, asked: PendingRegistration, signed_in: SignedIn, cookie: Secret) -> Outcome:
+        try:
+            bound = await self.bind(asked, app, signed_in)
+        except AccessRefused as refused:
+            keep = await self.keep.offer(asked, signed_in, cookie) if refused.code == "no_mailbox_access" else None
+            return await self.refuse(refused.code, asked, cookie, keep=keep)
+        except GraphUnavailable:
+            return await self._wait_out(app, asked, signed_in, cookie)
+        return Completed(asked, bound.account.email, bound.outcome)
+
+    async def _wait_out(
+        self, app: OAuthApp, asked: PendingRegistration, signed_in: SignedIn, cookie: Secret
+    ) -> Waiting | Refused:
+        pending = wait_for_access(
+            registration=asked.id,
+            principal=signed_in.principal,
+            app=app.id,
+            tokens=signed_in.tokens,
+            kept=False,
+            reason="graph_unavailable",
+            now=self.clock(),
+        )
+        dead = await self.keep.wait(pending)
+        if dead:
+            return await self.refuse(dead.code, asked, cookie, note=False)
+        return Waiting(asked, pending.reason, pending.until)
+
+    async def _finish(self, offered: Carried, cookie: Secret | None) -> Outcome:
+        signed_in = await self.carried.open(FINISH, offered, cookie)
+        if signed_in is None or cookie is None:
+            return Refused("sign_in_unknown")
+        stored = await self.registrations.get(offered.registration)
+        dead = dead_link(stored, self.clock)
+        if stored is None or dead:
+            return _ended(dead.registration if dead else None, dead.code if dead else "link_unknown", signed_in)
+        asked = stored.value
+        app = self.apps.get(asked.app)
+        if app is None:
+            return await self.refuse("app_configuration", asked, cookie)
+        try:
+            tokens = await self.entra.refresh(app, signed_in.tokens.refresh_token)
+        except EntraFailed as failed:
+            if failed.failure.kind in {FailureKind.TRANSIENT, FailureKind.APP_FAULT}:
+                return Refused(failed.failure.code, asked, finish=offered)
+            return await self.refuse(failed.failure.code, asked, cookie)
+        return await self(app, asked, SignedIn(signed_in.principal, tokens), cookie)
+
+    async def _note(self, asked: PendingRegistration, code: str) -> None:
+        log.info("mailbox refused", extra={"registration": asked.id, "code": code})
+        # Another browser's outcome for the same link is newer than ours; and without storage the person hears it alone.
+        with suppress(StaleWrite, StorageUnavailable):
+            stored = await self.registrations.get(asked.id)
+            if stored is not None:
+                await self.registrations.replace(stored, stored.value.refused(code))
+
+
+def _ended(asked: PendingRegistration | None, code: str, signed_in: SignedIn) -> Outcome:
+    """The binding was written before its answer was lost: then this is the person who bound, and no stranger."""
+    ours = asked is not None and asked.principal_id == signed_in.principal.id
+    if asked is None or not ours or asked.stage is not RegistrationStatus.COMPLETED:
+        return Refused(code, asked)
+    return Completed(asked, asked.email or signed_in.principal.sign_in_name, asked.outcome or BindOutcome.NEW)

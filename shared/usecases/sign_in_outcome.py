@@ -1,0 +1,44 @@
+"""What can come of a sign-in, as the person is told it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.domain.registration import BindOutcome, PendingRegistration
+from shared.usecases.carried_grant import Carried
+from shared.usecases.open_link import LinkPage
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """Bound: the person goes back to the caller's page."""
+
+    registration: PendingRegistration
+    email: str
+    outcome: BindOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Signed in; the mailbox is being checked again until `until`."""
+
+    registration: PendingRegistration
+    code: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Nothing was changed.
+
+    `again` starts over in this browser while the link works; `keep` asks to keep checking, and `finish` to go on where
+    storage failed, both without a second sign-in.
+    """
+
+    code: str
+    registration: PendingRegistration | None = None
+    again: LinkPage | None = None
+    keep: Carried | None = None
+    finish: Carried | None = None
+
+
+type Outcome = Completed | Waiting | Refused

@@ -1,0 +1,173 @@
+"""What crashes and rivals do to a link that waits for a mailbox: it never waits for ever."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from infra.local.visitor import Visitor
+from shared.adapters.tables.agenda import REAP_SHARD
+from shared.domain.errors import StaleWrite
+from shared.domain.pending_account import PendingAccount
+from shared.domain.registration import PendingRegistration, RegistrationStatus
+from shared.domain.work import Work, WorkKind
+from shared.ports import Stored
+from shared.services import Services
+from shared.usecases.settle_link import SettleLink
+from shared.usecases.work_agenda import Limits
+from tests.conftest import MovedClock
+from tests.journey.conftest import Tenant, ask, principal_id, status, tick
+from tests.journey.test_waiting import keep_checking
+
+type NewPerson = Callable[..., str]
+
+
+@pytest.fixture
+def waiting(api: httpx.Client, visitor: Visitor, person: NewPerson) -> tuple[dict[str, str], str]:
+    """A link that somebody without access keeps checking through, and who that is."""
+    who, asked = person(access=False), ask(api)
+    keep_checking(visitor, visitor.follow(asked["url"], who))
+    assert "waitingForAccess" == status(api, asked)["status"]
+    return asked, who
+
+
+async def link_of(instance: Services, asked: dict[str, str]) -> Stored[PendingRegistration]:
+    link = await instance.registrations.get(asked["registration"])
+    assert link is not None
+    return link
+
+
+async def pending_of(instance: Services, asked: dict[str, str]) -> PendingAccount:
+    link = await link_of(instance, asked)
+    assert link.value.principal_id is not None
+    stored = await instance.principals.pending(link.value.principal_id, asked["registration"])
+    assert stored is not None
+    return stored.value
+
+
+async def test_a_crash_after_the_grant_was_deleted_leaves_a_link_that_the_next_tick_settles(
+    waiting: tuple[dict[str, str], str], api: httpx.Client, instance: Services, clock: MovedClock
+) -> None:
+    asked, _ = waiting
+    pending = await pending_of(instance, asked)
+    await instance.principals.forget_pending(pending.principal.id, asked["registration"])
+
+    clock.forward(minutes=6)
+    await tick(instance)
+
+    assert ("failed", "no_mailbox_access") == (status(api, asked)["status"], status(api, asked)["failure"]["code"])
+
+
+async def test_a_crash_after_the_binding_leaves_a_link_that_the_next_tick_completes(
+    waiting: tuple[dict[str, str], str], api: httpx.Client, tenant: Tenant, instance: Services, clock: MovedClock
+) -> None:
+    asked, who = waiting
+    before = (await link_of(instance, asked)).value
+    tenant.do("access", person=who, mailbox="support@contoso.example", fullAccess=True)
+    clock.forward(minutes=6)
+    await tick(instance)
+    completed = await link_of(instance, asked)
+    assert RegistrationStatus.COMPLETED is completed.value.stage
+    await instance.registrations.replace(completed, before)
+    holder = await principal_id(instance, asked["account"])
+    await instance.agenda.add(Work(WorkKind.PROBE, instance.clock(), holder, asked["registration"]))
+
+    clock.forward(minutes=1)
+    await tick(instance)
+
+    assert ("completed", "new") == (status(api, asked)["status"], status(api, asked)["state"])
+
+
+async def test_a_crash_before_the_link_says_that_it_waits_is_made_good_by_the_first_probe(
+    waiting: tuple[dict[str, str], str], api: httpx.Client, instance: Services, clock: MovedClock
+) -> None:
+    asked, _ = waiting
+    link = await link_of(instance, asked)
+    unsaid = replace(link.value, stage=RegistrationStatus.FAILED, principal_id=None)
+    await instance.registrations.replace(link, unsaid)
+
+    clock.forward(minutes=6)
+    await tick(instance)
+
+    assert "waitingForAccess" == status(api, asked)["status"]
+
+
+async def test_of_two_who_wait_one_may_give_up_and_the_link_waits_for_the_other(
+    waiting: tuple[dict[str, str], str],
+    api: httpx.Client,
+    other_visitor: Visitor,
+    tenant: Tenant,
+    person: NewPerson,
+    instance: Services,
+    clock: MovedClock,
+) -> None:
+    asked, first = waiting
+    second = person(access=False)
+    keep_checking(other_visitor, other_visitor.follow(asked["url"], second))
+    tenant.do("revoke", person=second)
+    clock.forward(minutes=90)
+    await tick(instance)
+    clock.forward(minutes=6)
+    await tick(instance)
+    assert "waitingForAccess" == status(api, asked)["status"]
+
+    tenant.do("access", person=first, mailbox="support@contoso.example", fullAccess=True)
+    clock.forward(minutes=6)
+    await tick(instance)
+
+    assert "completed" == status(api, asked)["status"]
+    assert first == api.get(f"/v1/account/{asked['account']}").json()["user"]
+
+
+async def test_refusals_at_the_same_moment_do_not_keep_a_link_from_being_settled(
+    waiting: tuple[dict[str, str], str], api: httpx.Client, instance: Services
+) -> None:
+    asked, _ = waiting
+    pending = await pending_of(instance, asked)
+    await instance.principals.forget_pending(pending.principal.id, asked["registration"])
+    settle = SettleLink(instance.registrations, instance.principals, instance.find, instance.clock)
+
+    async def rival() -> None:
+        for _ in range(5):
+            link = await link_of(instance, asked)
+            with suppress(StaleWrite):
+                await instance.registrations.replace(link, link.value.refused("access_denied"))
+
+    await asyncio.gather(rival(), settle(asked["registration"], pending.principal.id), rival())
+
+    assert "failed" == status(api, asked)["status"]
+
+
+async def test_whatever_a_link_says_it_is_forgotten_after_a_week_with_the_grant_that_waited(
+    waiting: tuple[dict[str, str], str], api: httpx.Client, instance: Services, clock: MovedClock
+) -> None:
+    asked, who = waiting
+    pending = await pending_of(instance, asked)
+    probe = Work(WorkKind.PROBE, pending.due, pending.principal.id, asked["registration"])
+    assert await instance.agenda.holds(probe)
+    await instance.agenda.remove([probe])
+
+    clock.forward(days=8, minutes=1)
+    await instance.work_agenda({REAP_SHARD: None}, Limits(instance.clock() + timedelta(minutes=4)))
+
+    assert 404 == api.get(f"/v1/authentication/form/{asked['registration']}").status_code
+    raw = instance.storage.get_table_client("Principals")
+    assert [] == [row async for row in raw.list_entities() if who in str(row)]
+
+
+async def test_an_outage_does_not_cut_short_what_the_person_asked_for(
+    waiting: tuple[dict[str, str], str], api: httpx.Client, visitor: Visitor, tenant: Tenant, instance: Services
+) -> None:
+    asked, who = waiting
+    before = await pending_of(instance, asked)
+    tenant.do("outage", endpoint="graph", mode="503")
+
+    page = visitor.follow(asked["url"], who)
+
+    assert (202, "waitingForAccess") == (page.status, status(api, asked)["status"])
+    after = await pending_of(instance, asked)
+    assert (True, before.until) == (after.kept, after.until)

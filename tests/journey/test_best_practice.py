@@ -1,0 +1,358 @@
+"""RFC 9700, the OAuth security best current practice, as promises of the sign-in path.
+
+What is promised elsewhere is not repeated here: a state works once, and in its browser; a code of another sign-in and a
+code in an address are refused; ID tokens are checked (test_callback.py); `redirectUrl` must be allowed (test_api.py).
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
+
+import httpx
+import pytest
+
+from infra.local.environment import Environment
+from infra.local.visitor import Form, Page, Visitor
+from shared.domain.secret import Secret
+from shared.services import Services
+from shared.triggers.browser_pages import COOKIE
+from shared.usecases.carried_grant import Carried
+from shared.usecases.sign_in_outcome import Refused
+from tests.conftest import MovedClock
+from tests.journey.conftest import Tenant, ask, code_of, status
+from tests.journey.test_callback import to_the_callback
+from tests.journey.test_waiting import keep_checking
+
+type NewPerson = Callable[..., str]
+
+HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
+
+
+def to_entra(visitor: Visitor, link: str) -> httpx.Response:
+    """What *Continue* answers."""
+    form = visitor.open(link).form_with("confirmation")
+    return visitor.request("POST", form.action, form.fields)
+
+
+def post(visitor: Visitor, url: str, body: str, kind: str = "application/x-www-form-urlencoded") -> Page:
+    """A body that no form of ours sends, with the browser's cookie."""
+    jar = visitor.cookies.get(urlsplit(url).netloc, {})
+    cookie = "; ".join(f"{name}={value}" for name, value in jar.items())
+    return Page(httpx.post(url, content=body.encode(), headers={"Content-Type": kind, "Cookie": cookie}))
+
+
+# Section 2.1.1: code flow with PKCE, transaction-specific, and its downgrade (section 4.8)
+
+
+def test_each_sign_in_has_a_challenge_a_nonce_and_a_state_of_its_own(
+    api: httpx.Client, visitor: Visitor, environment: Environment
+) -> None:
+    asked = ask(api)
+
+    targets = [urlsplit(to_entra(visitor, asked["url"]).headers["location"]) for _ in range(2)]
+
+    first, second = (dict(parse_qsl(target.query)) for target in targets)
+    assert ("code", "S256", "form_post") == tuple(
+        first[name] for name in ("response_type", "code_challenge_method", "response_mode")
+    )
+    assert urlsplit(environment.tenant.ready["url"]).netloc == targets[0].netloc
+    assert f"{environment.base_url}/oauth" == first["redirect_uri"]
+    for name in ("code_challenge", "nonce", "state"):
+        assert len(first[name]) >= 43
+        assert first[name] != second[name]
+
+
+@pytest.mark.parametrize("challenge", [None, "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"])
+def test_a_code_that_was_issued_without_our_challenge_is_of_no_use(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, challenge: str | None
+) -> None:
+    asked = ask(api)
+    target = httpx.URL(to_entra(visitor, asked["url"]).headers["location"])
+    stripped = target.copy_remove_param("code_challenge").copy_remove_param("code_challenge_method")
+    if challenge:
+        stripped = stripped.copy_merge_params({"code_challenge": challenge, "code_challenge_method": "S256"})
+    form = visitor.submit(visitor.open(str(stripped)).forms[0], login=person()).forms[0]
+    assert form.fields["code"]
+
+    page = visitor.submit(form)
+
+    assert 403 == page.status
+    assert None is page.refresh
+    assert 404 == api.get(f"/v1/account/{asked['account']}").status_code
+
+
+# Section 4.4: mix-up
+
+
+def test_an_answer_that_names_another_issuer_is_refused_and_its_code_not_redeemed(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant
+) -> None:
+    asked = ask(api)
+    form = to_the_callback(visitor, asked["url"], person())
+    before = len(tenant.events("code redeemed"))
+
+    page = visitor.submit(Form(form.action, {**form.fields, "iss": "https://login.evil.example/tenant/v2.0"}))
+
+    assert (403, "id_token_invalid") == (page.status, code_of(page))
+    assert before == len(tenant.events("code redeemed"))
+
+
+def test_an_error_of_another_issuer_is_not_believed(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
+    form = to_the_callback(visitor, ask(api)["url"], person())
+    fields = {"state": form.fields["state"], "error": "access_denied", "iss": "https://evil.example"}
+
+    assert "id_token_invalid" == code_of(visitor.submit(Form(form.action, fields)))
+
+
+def test_an_answer_that_names_its_issuer_is_welcome(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, environment: Environment
+) -> None:
+    form = to_the_callback(visitor, ask(api)["url"], person())
+    ready = environment.tenant.ready
+
+    page = visitor.submit(Form(form.action, {**form.fields, "iss": f"{ready['url']}/{ready['tenantId']}/v2.0"}))
+
+    assert "new" == page.back["state"]
+
+
+# Sections 2.1 and 4.7: CSRF; section 4.2.4: a state is invalid after its use
+
+
+def test_one_callback_sent_twice_at_once_is_redeemed_once(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant
+) -> None:
+    form = to_the_callback(visitor, ask(api)["url"], person())
+    before = len(tenant.events("code redeemed"))
+
+    with ThreadPoolExecutor(4) as pool:
+        pages = list(pool.map(lambda _: visitor.submit(form), range(4)))
+
+    assert 1 == sum(page.refresh is not None for page in pages)
+    assert 1 == len(tenant.events("code redeemed")) - before
+    assert {"sign_in_unknown", "link_used"} >= {code_of(page) for page in pages if page.refresh is None}
+
+
+def test_no_other_cookie_opens_the_way_back(
+    api: httpx.Client, visitor: Visitor, other_visitor: Visitor, person: NewPerson, environment: Environment
+) -> None:
+    asked = ask(api)
+    form = to_the_callback(visitor, asked["url"], person())
+    other_visitor.open(asked["url"])
+    here = urlsplit(environment.base_url).netloc
+    right, other = visitor.cookies[here][COOKIE], other_visitor.cookies[here][COOKIE]
+
+    for wrong in (other, right[:-1], right + "A", right.swapcase(), "", "x", f"{right},{right}", f'"{right}"'):
+        visitor.cookies[here][COOKIE] = wrong
+        assert "browser_mismatch" == code_of(visitor.submit(form)), wrong
+    visitor.cookies[here] = {"mailbind": right, "__Secure-mailbind": right}
+    assert "browser_mismatch" == code_of(visitor.submit(form))
+
+    visitor.cookies[here] = {COOKIE: right}
+    assert "new" == visitor.submit(form).back["state"]
+
+
+def test_the_cookie_is_for_this_host_this_browser_and_this_session_only(api: httpx.Client, visitor: Visitor) -> None:
+    link = ask(api)["url"]
+
+    first, second = visitor.request("GET", link), visitor.request("GET", link)
+
+    (line,) = first.headers.get_list("set-cookie")
+    pair, *attributes = line.split("; ")
+    assert f"{COOKIE}=" == pair[: len(COOKIE) + 1]
+    assert len(pair) - len(f"{COOKIE}=") >= 43
+    assert {"path=/", "secure", "httponly", "samesite=none"} == {one.lower() for one in attributes}
+    assert [] == second.headers.get_list("set-cookie")
+
+
+async def test_a_sign_in_that_took_more_than_an_hour_is_over(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, clock: MovedClock, tenant: Tenant
+) -> None:
+    form = to_the_callback(visitor, ask(api)["url"], person())
+    (cookie,) = visitor.cookies[urlsplit(form.action).netloc].values()
+    before = len(tenant.events("code redeemed"))
+
+    clock.forward(hours=1, seconds=1)
+    outcome = await instance.complete_sign_in(form.fields, Secret(cookie))
+
+    assert isinstance(outcome, Refused)
+    assert "sign_in_unknown" == outcome.code
+    assert outcome.again is not None
+    assert before == len(tenant.events("code redeemed"))
+
+
+# Repeated parameters (RFC 6749 section 3.1), and what else no form of ours sends
+
+
+@pytest.mark.parametrize("name", ["state", "code", "iss", "error"])
+def test_a_callback_that_repeats_a_parameter_is_refused_and_the_true_one_still_works(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, name: str
+) -> None:
+    form = to_the_callback(visitor, ask(api)["url"], person())
+    twice = [*form.fields.items(), (name, form.fields.get(name, "x")), (name, "x")]
+
+    page = post(visitor, form.action, urlencode(twice))
+
+    assert (400, "sign_in_unknown") == (page.status, code_of(page))
+    assert "new" == visitor.submit(form).back["state"]
+
+
+def test_a_link_or_an_address_that_repeats_a_parameter_leads_nowhere(
+    api: httpx.Client, visitor: Visitor, person: NewPerson
+) -> None:
+    asked = ask(api)
+    ticket = parse_qs(urlsplit(asked["url"]).query)["ticket"][0]
+    assert "link_unknown" == code_of(visitor.open(f"{asked['url']}&ticket={ticket}"))
+    form = to_the_callback(visitor, asked["url"], person())
+    state = form.fields["state"]
+
+    page = visitor.open(f"{form.action}?error=access_denied&state={state}&state={state}")
+
+    assert "sign_in_unknown" == code_of(page)
+    assert "opened" == status(api, asked)["status"]
+
+
+def test_an_error_beside_a_code_wins(api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant) -> None:
+    form = to_the_callback(visitor, ask(api)["url"], person())
+    before = len(tenant.events("code redeemed"))
+
+    page = visitor.submit(Form(form.action, {**form.fields, "error": "access_denied"}))
+
+    assert "access_denied" == code_of(page)
+    assert before == len(tenant.events("code redeemed"))
+
+
+@pytest.mark.parametrize("path", ["/oauth", "/accounts/new"])
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/x-www-form-urlencoded", ""),
+        ("application/x-www-form-urlencoded", "%"),
+        (
+            "application/x-www-form-urlencoded",
+            "state=%00.%ff&registration=%00&confirmation=%f0%28&keep=%00&code=%0d%0a",
+        ),
+        ("application/x-www-form-urlencoded", "&".join(f"field{number}=x" for number in range(3000))),
+        ("application/x-www-form-urlencoded", f"state={'.' * 20000}&registration={'~' * 20000}&finish=v1.x.y"),
+        ("application/json", '{"state": "x"}'),
+        ("text/plain", "state=x"),
+        ("multipart/form-data; boundary=x", "--x\r\nContent-Disposition: form-data; name=state\r\n\r\nx\r\n--x--"),
+        ("multipart/form-data; boundary=x", "--x\r\nbroken"),
+        ("multipart/form-data", "x"),
+        ("", "state=x"),
+    ],
+)
+def test_whatever_is_posted_is_answered_with_a_page(
+    visitor: Visitor, environment: Environment, path: str, kind: str, body: str
+) -> None:
+    page = post(visitor, environment.base_url + path, body, kind)
+
+    assert page.status in {400, 404}
+    assert {"sign_in_unknown", "browser_mismatch", "link_unknown"} >= {code_of(page)}
+
+
+# Section 4.11: no open redirector
+
+
+def test_the_way_back_is_the_registered_one_whatever_the_callback_says(
+    api: httpx.Client, visitor: Visitor, person: NewPerson
+) -> None:
+    evil = "https://evil.example/"
+    asked = ask(api)
+    form = to_the_callback(visitor, asked["url"], person())
+    names = ("redirectUrl", "redirect_url", "redirect_uri", "returnUrl", "error_uri", "RelayState")
+
+    page = visitor.submit(Form(f"{form.action}?redirectUrl={evil}", {**form.fields, **dict.fromkeys(names, evil)}))
+
+    assert page.refresh is not None
+    assert page.refresh.startswith("https://myapp.example/done?x=1&")
+    assert "evil.example" not in page.html
+
+
+# Sections 4.2.4, 4.16: referrers, caches, frames; and nothing that runs
+
+
+def test_every_page_and_every_redirect_is_private(
+    api: httpx.Client, visitor: Visitor, other_visitor: Visitor, person: NewPerson, environment: Environment
+) -> None:
+    asked, base = ask(api), environment.base_url
+    refused = visitor.follow(asked["url"], person(access=False))
+    form = to_the_callback(other_visitor, asked["url"], person())
+    pages = {
+        "confirm": visitor.open(asked["url"]),
+        "link unknown": visitor.open(f"{base}/accounts/new?ticket=x"),
+        "refused": refused,
+        "waiting": keep_checking(visitor, refused),
+        "mismatch": visitor.submit(form),
+        "bound": other_visitor.submit(form),
+        "link used": visitor.open(asked["url"]),
+        "consented": visitor.open(f"{base}/oauth?admin_consent=True&tenant=x"),
+        "error in the address": visitor.open(f"{base}/oauth?error=access_denied&state=x"),
+        "nothing": visitor.submit(Form(f"{base}/accounts/new", {})),
+    }
+
+    for name, page in pages.items():
+        assert "no-store" == page.headers["cache-control"], name
+        assert "no-referrer" == page.headers["referrer-policy"], name
+        assert "nosniff" == page.headers["x-content-type-options"], name
+        assert "text/html; charset=utf-8" == page.headers["content-type"], name
+        policy = dict(part.strip().partition(" ")[::2] for part in page.headers["content-security-policy"].split(";"))
+        assert ("'none'", "'none'", "'none'") == tuple(
+            policy[part] for part in ("default-src", "frame-ancestors", "base-uri")
+        ), name
+        assert "<script" not in page.html, name
+        assert all("noreferrer" in tag for tag in page.html.split("<a ")[1:]), name
+    redirect = to_entra(visitor, ask(api)["url"])
+    assert (303, "no-store", "no-referrer") == (
+        redirect.status_code,
+        redirect.headers["cache-control"],
+        redirect.headers["referrer-policy"],
+    )
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("error", ["access_denied", "server_error", HOSTILE])
+def test_a_hostile_error_is_neither_shown_nor_logged_nor_passed_on(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, environment: Environment, method: str, error: str
+) -> None:
+    asked = ask(api)
+    form = to_the_callback(visitor, asked["url"], person())
+    answer = {"state": form.fields["state"], "error": error, "error_description": HOSTILE, "error_subcode": HOSTILE}
+    answer |= {"error_uri": "https://evil.example/"}
+
+    if method == "GET":
+        page = visitor.open(f"{form.action}?{urlencode(answer)}")
+    else:
+        page = visitor.submit(Form(form.action, answer))
+
+    assert "alert" not in page.html
+    assert "evil.example" not in page.html
+    assert page.back["error"] in {"access_denied", "entra_unavailable", "unknown_failure"}
+    assert "alert" not in page.back["error_description"]
+    assert "alert(1)" not in environment.host.log.read_text()
+    assert "alert" not in str(status(api, asked))
+
+
+async def test_what_a_form_field_carries_is_for_one_purpose_one_link_and_half_an_hour(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, clock: MovedClock
+) -> None:
+    asked, other = ask(api), ask(api)
+    page = visitor.follow(asked["url"], person(access=False))
+    keep = page.form_with("keep")
+    (cookie,) = visitor.cookies[urlsplit(keep.action).netloc].values()
+    sealed = keep.fields["keep"]
+
+    wrong = [
+        {"registration": asked["registration"], "finish": sealed},
+        {"registration": asked["registration"], "confirmation": sealed},
+        {"registration": other["registration"], "keep": sealed},
+        {"registration": asked["registration"], "keep": sealed[:-1]},
+        {"registration": asked["registration"], "keep": page.form_with("confirmation").fields["confirmation"]},
+    ]
+    for fields in wrong:
+        assert {"sign_in_unknown", "browser_mismatch"} >= {code_of(visitor.submit(Form(keep.action, fields)))}
+
+    clock.forward(minutes=31)
+    offered = page.form_with("keep").fields
+    late = await instance.keep_checking(Carried(offered["registration"], offered["keep"]), Secret(cookie))
+    assert isinstance(late, Refused)
+    assert "sign_in_unknown" == late.code

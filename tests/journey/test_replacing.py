@@ -1,0 +1,155 @@
+"""Promises of the newest link: it alone works, and an earlier one says so."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+
+from infra.local.visitor import Visitor
+from shared.domain.event import EventName
+from shared.services import Services
+from tests.conftest import MovedClock
+from tests.journey.conftest import Tenant, ask, bind, code_of, status, tick
+from tests.journey.test_callback import to_the_callback
+from tests.journey.test_waiting import keep_checking
+
+type NewPerson = Callable[..., str]
+
+
+def test_a_newer_form_for_the_account_makes_the_earlier_link_worthless(
+    api: httpx.Client, visitor: Visitor, person: NewPerson
+) -> None:
+    earlier = ask(api)
+    newer = ask(api, account=earlier["account"].upper())
+
+    page = visitor.open(earlier["url"])
+
+    assert (410, "link_replaced") == (page.status, code_of(page))
+    assert not page.forms
+    assert "Use the newest link" in page.text
+    assert "link_replaced" == page.back["error"]
+    assert ["replaced", "pending"] == [status(api, asked)["status"] for asked in (earlier, newer)]
+    assert "new" == visitor.follow(newer["url"], person()).back["state"]
+    assert "replaced" == status(api, earlier)["status"]
+
+
+def test_a_page_that_was_open_already_leads_nowhere(api: httpx.Client, visitor: Visitor) -> None:
+    asked = ask(api)
+    form = visitor.open(asked["url"]).form_with("confirmation")
+    ask(api, account=asked["account"])
+
+    page = visitor.submit(form)
+
+    assert (410, "link_replaced") == (page.status, code_of(page))
+
+
+def test_whoever_is_at_microsoft_meanwhile_comes_back_to_nothing_and_their_code_is_not_redeemed(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant
+) -> None:
+    asked = ask(api)
+    form = to_the_callback(visitor, asked["url"], person())
+    ask(api, account=asked["account"])
+    before = len(tenant.events("code redeemed"))
+
+    page = visitor.submit(form)
+
+    assert (410, "link_replaced") == (page.status, code_of(page))
+    assert before == len(tenant.events("code redeemed"))
+    assert 404 == api.get(f"/v1/account/{asked['account']}").status_code
+
+
+def test_a_grant_that_a_page_carries_is_for_the_newest_link_only(
+    api: httpx.Client, visitor: Visitor, person: NewPerson
+) -> None:
+    asked = ask(api)
+    page = visitor.follow(asked["url"], person(access=False))
+    ask(api, account=asked["account"])
+
+    assert "link_replaced" == code_of(keep_checking(visitor, page))
+    assert "replaced" == status(api, asked)["status"]
+
+
+async def test_waiting_for_access_ends_with_its_link(
+    api: httpx.Client,
+    visitor: Visitor,
+    person: NewPerson,
+    tenant: Tenant,
+    instance: Services,
+    clock: MovedClock,
+) -> None:
+    who, asked = person(access=False), ask(api)
+    keep_checking(visitor, visitor.follow(asked["url"], who))
+    ask(api, account=asked["account"])
+    assert "replaced" == status(api, asked)["status"]
+    tenant.do("access", person=who, mailbox="support@contoso.example", fullAccess=True)
+
+    clock.forward(minutes=6)
+    await tick(instance)
+
+    assert 404 == api.get(f"/v1/account/{asked['account']}").status_code
+    assert "replaced" == status(api, asked)["status"]
+    raw = instance.storage.get_table_client("Principals")
+    rows = [row async for row in raw.list_entities() if asked["account"] in str(row) or who in str(row)]
+    assert [(EventName.REGISTRATION_FAILED, "link_replaced")] == [(row["name"], row["code"]) for row in rows]
+
+
+def test_a_link_that_was_followed_to_its_end_stays_completed(
+    api: httpx.Client, visitor: Visitor, person: NewPerson
+) -> None:
+    who, asked = person(), ask(api)
+    visitor.follow(asked["url"], who)
+
+    repair = ask(api, account=asked["account"])
+
+    assert "completed" == status(api, asked)["status"]
+    assert "link_used" == code_of(visitor.open(asked["url"]))
+    assert "existing" == visitor.follow(repair["url"], who).back["state"]
+
+
+def test_of_forms_sent_at_once_one_link_works(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
+    account = ask(api)["account"]
+    with ThreadPoolExecutor(6) as pool:
+        links = list(pool.map(lambda _: ask(api, account=account), range(6)))
+
+    states = [status(api, link)["status"] for link in links]
+
+    assert ["pending", *["replaced"] * 5] == sorted(states)
+    assert "new" == visitor.follow(links[states.index("pending")]["url"], person()).back["state"]
+
+
+def test_forms_that_name_no_account_replace_nothing(api: httpx.Client) -> None:
+    first = ask(api, account=None)
+    ask(api, account=None)
+
+    assert "pending" == status(api, first)["status"]
+
+
+async def test_a_replaced_link_stays_so_when_the_newest_is_forgotten(api: httpx.Client, instance: Services) -> None:
+    earlier = ask(api)
+    newer = ask(api, account=earlier["account"])
+
+    await instance.registrations.forget(newer["registration"])
+
+    assert "replaced" == status(api, earlier)["status"]
+    rows = [row async for row in instance.storage.get_table_client("Registrations").list_entities()]
+    assert [] == [row for row in rows if newer["registration"] in str(row)]
+
+
+def test_a_refused_form_replaces_nothing(api: httpx.Client) -> None:
+    asked = ask(api)
+
+    refused = api.post("/v1/authentication/form", json={"account": asked["account"], "redirectUrl": "no-url"})
+
+    assert 400 == refused.status_code
+    assert "pending" == status(api, asked)["status"]
+
+
+def test_the_repair_of_one_account_leaves_links_of_others_alone(
+    api: httpx.Client, visitor: Visitor, person: NewPerson
+) -> None:
+    other = ask(api)
+    account = bind(api, visitor, person())
+
+    ask(api, account=account)
+
+    assert "pending" == status(api, other)["status"]

@@ -1,0 +1,93 @@
+"""Promises of the leaky bucket."""
+
+import ipaddress
+from datetime import UTC, datetime, timedelta
+
+import azure.functions as func
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.domain.limit import LimitKind, Rate
+from shared.triggers.request_limits import RequestLimits
+
+NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
+RATES = st.integers(1, 1_000_000)
+
+
+@given(RATES.filter(lambda rate: rate <= 500))
+def test_after_a_pause_a_whole_minutes_worth_passes_at_once_and_no_more(per_minute: int) -> None:
+    rate, empty_at, passed = Rate(per_minute), NOON - timedelta(days=1), 0
+
+    while not rate.wait(empty_at, NOON):
+        empty_at, passed = rate.filled(empty_at, 1, NOON), passed + 1
+
+    assert per_minute <= passed <= per_minute + 1
+
+
+@given(RATES, st.timedeltas(timedelta(), timedelta(days=400)))
+def test_after_the_wait_the_next_one_passes_however_full_the_bucket(per_minute: int, ahead: timedelta) -> None:
+    rate = Rate(per_minute)
+
+    wait = rate.wait(NOON + ahead, NOON)
+
+    assert timedelta() <= wait <= rate.drop
+    assert not rate.wait(NOON + ahead, NOON + wait) or ahead > timedelta(minutes=1)
+    full = rate.filled(NOON + ahead, 1, NOON)
+    assert not rate.wait(full, NOON + rate.wait(full, NOON))
+
+
+@given(st.integers(1, 60), st.lists(st.floats(0, 30), max_size=200))
+def test_over_any_time_no_more_pass_than_a_burst_and_what_leaked(per_minute: int, pauses: list[float]) -> None:
+    rate, empty_at, now, passed = Rate(per_minute), NOON, NOON, 0
+    for pause in pauses:
+        now += timedelta(seconds=pause)
+        if not rate.wait(empty_at, now):
+            empty_at, passed = rate.filled(empty_at, 1, now), passed + 1
+
+    assert passed <= per_minute + (now - NOON) / rate.drop + 1
+
+
+class Counted:
+    """What was counted, by kind and name."""
+
+    def __init__(self) -> None:
+        self.whom: list[tuple[LimitKind, str]] = []
+
+    def __call__(self, kind: LimitKind, who: str) -> None:
+        self.whom.append((kind, who))
+
+
+def request(address: str) -> func.HttpRequest:
+    headers = {"X-Forwarded-For": address} if address else {}
+    return func.HttpRequest(method="GET", url="https://app.example/", headers=headers, body=b"")
+
+
+@pytest.mark.parametrize(
+    ("address", "who"),
+    [
+        ("203.0.113.7:4711", ["203.0.113.7"]),
+        ("[2001:db8:1:2:3:4:5:6]:443", ["2001:db8:1:2::"]),
+        ("2001:db8:1:2:ffff::1", ["2001:db8:1:2::"]),
+        ("2001:db8:1:3::1", ["2001:db8:1:3::"]),
+        ("[::ffff:203.0.113.7]:443", ["203.0.113.7"]),
+        ("", []),
+        ("nonsense", []),
+    ],
+)
+def test_an_address_counts_as_one_and_a_site_of_ipv6_too(address: str, who: list[str]) -> None:
+    counted = Counted()
+
+    RequestLimits(counted, 0).page(request(address))
+
+    assert [(LimitKind.PAGE, name) for name in who] == counted.whom
+    for name in who:
+        assert ipaddress.ip_address(name)
+
+
+def test_a_form_counts_for_its_caller_and_for_its_address() -> None:
+    counted = Counted()
+
+    RequestLimits(counted, 0).form(request("203.0.113.7"), "flow")
+
+    assert [(LimitKind.FORM_BY_CALLER, "flow"), (LimitKind.FORM_BY_ADDRESS, "203.0.113.7")] == counted.whom
