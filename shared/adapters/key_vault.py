@@ -87,9 +87,9 @@ class VaultKey:
             from azure.keyvault.keys.aio import KeyClient  # noqa: PLC0415 - see above
 
             credential = ManagedIdentityCredential(client_id=self._managed_identity, **PATIENCE)
-            transport = AioHttpTransport(use_env_settings=False)
             trust = self._ca_file or True
-            self._client = KeyClient(self._vault, credential, transport=transport, connection_verify=trust, **PATIENCE)
+            transport = AioHttpTransport(use_env_settings=False, connection_verify=trust, **PATIENCE)
+            self._client = KeyClient(self._vault, credential, transport=transport, **PATIENCE)
             self._open.push_async_callback(credential.close)
             self._open.push_async_callback(self._client.close)
         return self._client
