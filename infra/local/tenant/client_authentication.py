@@ -38,7 +38,9 @@ def check_assertion(tenant: Tenant, client: Client, form: Mapping[str, str], end
 def _check_certificate(
     tenant: Tenant, client: Client, assertion: str, header: Mapping[str, Any], endpoint: str
 ) -> None:
-    certificate = tenant.registered.certificates.get(client.id, {}).get(header.get("x5t#S256", ""))
+    # MSAL leaves the padding on (msal/oauth2cli/assertion.py), which RFC 7515 section 2 takes off.
+    thumbprint = str(header.get("x5t#S256", "")).rstrip("=")
+    certificate = tenant.registered.certificates.get(client.id, {}).get(thumbprint)
     public = certificate.public_key() if certificate else None
     if certificate is None or not isinstance(public, RSAPublicKey):
         raise Refusal("700027")
