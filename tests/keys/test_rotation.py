@@ -10,7 +10,8 @@ import pytest
 from infra.local.visitor import Visitor
 from shared.adapters.tables.mapping import seal_identity
 from shared.connections import TABLES
-from shared.domain.errors import KeyUnavailable, SealBroken
+from shared.domain.errors import KeyUnavailable, SealBroken, StaleWrite
+from shared.domain.keys import fingerprint
 from shared.domain.secret import Secret
 from shared.services import Services
 from shared.usecases.complete_sign_in import Completed, Refused
@@ -186,6 +187,24 @@ async def test_a_value_that_does_not_open_is_counted_and_stops_nothing(
     assert told[-1].endswith("do not open 1")
     assert 1 == (await under(services))[broken.split(".")[1]]
     await services.storage.get_table_client("Registrations").delete_entity("broken", "")
+
+
+async def test_a_sign_in_that_is_re_sealed_at_the_wrong_moment_is_not_taken_for_a_used_one(
+    vault: Vault, start: Start, clock: MovedClock
+) -> None:
+    """Between reading an attempt and using it up; and it is still good only once."""
+    services = start()
+    with Visitor(vault.ready["caFile"]) as visitor:
+        begun = await begin(services, visitor)
+    stored = await services.registrations.attempt(begun.registration, fingerprint(begun.state))
+    assert stored is not None
+    await services.data_keys.make()
+    assert await rotation(services, clock).reseal()
+
+    await services.registrations.use_attempt(stored)
+
+    with pytest.raises(StaleWrite):
+        await services.registrations.use_attempt(stored)
 
 
 async def test_two_rotations_under_load_lose_nothing_and_leave_nothing_unsealed(
