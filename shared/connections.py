@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from azure.data.tables.aio import TableClient, TableServiceClient
 
@@ -25,7 +26,16 @@ from shared.ports import Clock, DirectoryEntry, Entropy, Jitter, Sealer
 from shared.settings import Settings
 from shared.usecases.guarded_entra import GuardedEntra
 
+if TYPE_CHECKING:
+    from shared.adapters.key_vault import VaultKey
+    from shared.adapters.key_wrapping import KeyChoice
+    from shared.adapters.open_data_keys import OpenDataKeys
+    from shared.adapters.tables.sealed_rows import TableSealedRows
+
 MSAL_THREADS = 32
+DATA_KEYS = "DataKeys"
+# All that there are: a rotation walks through each of them.
+TABLES = ("Principals", "Accounts", "Registrations", "Agenda", "Breakers", "Statistics", "Limits", DATA_KEYS)
 
 
 @dataclass(frozen=True)
@@ -66,13 +76,42 @@ class Connections:
         return TableRows(self._table(table), kind, field)
 
     @cached_property
-    def sealer(self) -> Sealer:
-        # Imported here because indexing does without cryptography.
-        from shared.adapters.sealing import AesSealer, LocalKey  # noqa: PLC0415 - see above
+    def key_wrapping(self) -> "KeyChoice":
+        # Imported here because indexing does without cryptography, and most deployments without one of the two.
+        from shared.adapters.key_wrapping import KeyChoice, LocalKey  # noqa: PLC0415 - see above
+
+        keys = self.settings.keys
+        local = [LocalKey(key) for key in keys.local]
+        return KeyChoice([*local, *self.vault_keys] if keys.local_wraps else [*self.vault_keys, *local])
+
+    @cached_property
+    def vault_keys(self) -> "Sequence[VaultKey]":
+        if not self.settings.keys.vault:
+            return ()
+        from shared.adapters.key_vault import VaultKey  # noqa: PLC0415 - as above
+
+        settings = self.settings
+        return [VaultKey(key, settings.managed_identity, settings.ca_file) for key in settings.keys.vault]
+
+    @cached_property
+    def data_keys(self) -> "OpenDataKeys":
+        from shared.adapters.open_data_keys import OpenDataKeys  # noqa: PLC0415 - as above
 
         # The table of wrapped keys holds nothing to seal, so its sealer is never asked.
-        keys = TableDataKeys(Table("DataKeys", self._connect, None, self.entropy))
-        return AesSealer(keys, LocalKey(self.settings.sealing_key), self.clock, self.entropy)
+        keys = TableDataKeys(Table(DATA_KEYS, self._connect, None, self.entropy))
+        return OpenDataKeys(keys, self.key_wrapping, self.clock, self.entropy, self.settings.keys.every)
+
+    @cached_property
+    def sealer(self) -> Sealer:
+        from shared.adapters.sealing import AesSealer  # noqa: PLC0415 - as above
+
+        return AesSealer(self.data_keys, self.entropy)
+
+    @cached_property
+    def sealed_rows(self) -> "TableSealedRows":
+        from shared.adapters.tables.sealed_rows import TableSealedRows  # noqa: PLC0415 - only a rotation needs it
+
+        return TableSealedRows([table for table in TABLES if table != DATA_KEYS], self._connect, self.sealer)
 
     @cached_property
     def principals(self) -> TablePrincipals:
@@ -147,6 +186,8 @@ class Connections:
     async def close(self) -> None:
         """End all connections."""
         self.msal.close()
+        for key in self.vault_keys:
+            await key.close()
         await self.graph.close()
         await self.shard_queue.close()
         await self.storage.close()

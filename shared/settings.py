@@ -1,26 +1,22 @@
 """Settings: read once, and every fault reported together, by name and never by value."""
 
-import base64
 import re
-import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from shared.domain.limit import LimitKind
-from shared.domain.oauth_app import MAIL_SCOPES, OAuthApp
+from shared.domain.oauth_app import OAuthApp
 from shared.domain.secret import Secret
+from shared.key_settings import KeySettings, read_keys
+from shared.oauth_settings import read_oauth_app
+from shared.setting_reader import Reader, SettingsError, is_file, is_https, is_origin
 
-APP_ID = re.compile(r"[A-Za-z0-9_-]{16}")
+__all__ = ["Settings", "SettingsError", "read_settings"]
+
 SHA256 = re.compile(r"[0-9a-f]{64}")
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
-SEALING_KEY_BYTES = 32
-
-
-class SettingsError(Exception):
-    """What is wrong with the settings, one line for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +32,7 @@ class Settings:
     tables: Secret
     base_url: str
     admin_token_sha256: str
-    sealing_key: Secret
+    keys: KeySettings
     oauth_app: OAuthApp
     authority_host: str
     graph_root: str
@@ -51,61 +47,19 @@ class Settings:
     managed_identity: str | None
 
 
-@dataclass(slots=True)
-class Reader:
-    """Takes settings one by one and remembers what was wrong."""
-
-    values: Mapping[str, str]
-    faults: list[str] = field(default_factory=list)
-
-    def text(self, name: str, default: str | None = None) -> str:
-        """A setting's text; without a default it is required."""
-        value = self.values.get(name, "").strip()
-        if not value and default is None:
-            self.faults.append(f"{name} is missing")
-        return value or default or ""
-
-    def checked(self, name: str, fits: Callable[[str], bool], must: str, default: str | None = None) -> str:
-        """Text that fits, or an empty one; `must` says what it has to be."""
-        value = self.text(name, default)
-        if not value or fits(value):
-            return value
-        self.faults.append(f"{name} must be {must}")
-        return ""
-
-    def number(self, name: str, default: int, most: int, least: int = 1) -> int:
-        """A whole number from `least` to `most`."""
-
-        def fits(text: str) -> bool:
-            return text.isascii() and text.isdigit() and least <= int(text[:20]) <= most
-
-        return int(self.checked(name, fits, f"a whole number from {least} to {most}", str(default)) or default)
-
-    def listed(self, name: str) -> frozenset[str]:
-        """Comma-separated words, in lower case."""
-        return frozenset(word.strip().lower() for word in self.values.get(name, "").split(",") if word.strip())
-
-    def switch(self, name: str) -> bool:
-        """True or false; false when absent."""
-        allowed = {"true": True, "1": True, "false": False, "0": False}
-        return allowed.get(
-            self.checked(name, lambda text: text.lower() in allowed, "true or false", "false").lower(), False
-        )
-
-
 def read_settings(values: Mapping[str, str]) -> Settings:
     """Settings from environment variables. Raises SettingsError with all faults at once."""
     read = Reader(values)
     base_url = read.checked("MAILBIND_BASE_URL", _is_base, "an https address without a path").rstrip("/")
-    graph_root = read.checked("MAILBIND_GRAPH_ROOT", _is_https, "an https address", "https://graph.microsoft.com")
+    graph_root = read.checked("MAILBIND_GRAPH_ROOT", is_https, "an https address", "https://graph.microsoft.com")
     settings = Settings(
         tables=Secret(read.text("MAILBIND_TABLES")),
         base_url=base_url,
         admin_token_sha256=read.checked("MAILBIND_ADMIN_TOKEN_SHA256", _is_sha256, "a SHA-256 in hexadecimal").lower(),
-        sealing_key=Secret(read.checked("MAILBIND_SEALING_KEY", _is_key, "32 bytes in base64")),
-        oauth_app=_oauth_app(read, graph_root.rstrip("/")),
+        keys=read_keys(read),
+        oauth_app=read_oauth_app(read, graph_root.rstrip("/")),
         authority_host=read.checked(
-            "MAILBIND_AUTHORITY_HOST", _is_https, "an https address", "https://login.microsoftonline.com"
+            "MAILBIND_AUTHORITY_HOST", is_https, "an https address", "https://login.microsoftonline.com"
         ).rstrip("/"),
         graph_root=graph_root.rstrip("/"),
         redirect_origins=_origins(read, base_url),
@@ -115,32 +69,12 @@ def read_settings(values: Mapping[str, str]) -> Settings:
         proxies=read.number("MAILBIND_PROXIES", 0, 8, least=0),
         limits=_limits(read),
         queues=Secret(read.text("AzureWebJobsStorage", "") or read.text("AzureWebJobsStorage__queueServiceUri")),
-        ca_file=read.checked("MAILBIND_CA_FILE", _is_file, "a file", "") or None,
+        ca_file=read.checked("MAILBIND_CA_FILE", is_file, "a file", "") or None,
         managed_identity=read.text("AZURE_CLIENT_ID", "") or None,
     )
     if read.faults:
         raise SettingsError("settings: " + "; ".join(read.faults))
     return settings
-
-
-def _oauth_app(read: Reader, graph_root: str) -> OAuthApp:
-    tenant = read.text("MAILBIND_OAUTH_TENANT").lower()
-    tenants = read.listed("MAILBIND_ALLOWED_TENANTS") or (frozenset({tenant}) if _is_guid(tenant) else frozenset())
-    if tenant and not tenants:
-        read.faults.append("MAILBIND_ALLOWED_TENANTS is required when MAILBIND_OAUTH_TENANT is not a tenant id")
-    if not all(_is_guid(one) for one in tenants):
-        read.faults.append("MAILBIND_ALLOWED_TENANTS must be tenant ids")
-    return OAuthApp(
-        id=read.checked("MAILBIND_OAUTH_APP_ID", _is_app_id, "16 characters of A-Z, a-z, 0-9, - and _"),
-        name=read.text("MAILBIND_OAUTH_APP_NAME", "Microsoft 365"),
-        client_id=read.checked("MAILBIND_OAUTH_CLIENT_ID", _is_guid, "an application (client) id"),
-        client_secrets=_secrets(read),
-        tenant=tenant,
-        tenants=tenants,
-        # Full names, so that a token is for Graph of this very cloud (Entra: scopes and permissions).
-        scopes=tuple(f"{graph_root}/{scope}" for scope in MAIL_SCOPES),
-        credential_reuse=read.switch("MAILBIND_OAUTH_CREDENTIAL_REUSE"),
-    )
 
 
 def _limits(read: Reader) -> Mapping[LimitKind, int]:
@@ -155,62 +89,19 @@ def _limits(read: Reader) -> Mapping[LimitKind, int]:
     }
 
 
-def _secrets(read: Reader) -> tuple[Secret, ...]:
-    first, second = read.text("MAILBIND_OAUTH_CLIENT_SECRET"), read.text("MAILBIND_OAUTH_CLIENT_SECRET_2", "")
-    return tuple(Secret(secret) for secret in (first, second) if secret)
-
-
 def _origins(read: Reader, base_url: str) -> frozenset[str]:
     origins = read.listed("MAILBIND_REDIRECT_ORIGINS")
-    if not all(_is_origin(origin) for origin in origins):
+    if not all(is_origin(origin) for origin in origins):
         read.faults.append("MAILBIND_REDIRECT_ORIGINS must be origins such as https://app.example, separated by commas")
     if not origins and base_url and urlsplit(base_url).hostname not in LOOPBACK:
         read.faults.append("MAILBIND_REDIRECT_ORIGINS is missing; it may be empty only on this computer")
     return origins
 
 
-def _is_origin(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        named = bool(parts.hostname) and parts.port != 0
-    except ValueError:  # half an IPv6 address, or a port that is none
-        return False
-    return named and parts.scheme in {"http", "https"} and text == f"{parts.scheme}://{parts.netloc}"
-
-
-def _is_https(text: str) -> bool:
-    return _is_origin(text.rstrip("/")) and text.startswith("https://")
-
-
 def _is_base(text: str) -> bool:
     # Plain http only for this computer: a __Host- cookie needs https, and browsers make an exception for loopback.
-    return _is_https(text) or (_is_origin(text.rstrip("/")) and urlsplit(text).hostname in LOOPBACK)
-
-
-def _is_file(text: str) -> bool:
-    try:
-        return Path(text).is_file()
-    except OSError:  # a name that no file system takes
-        return False
+    return is_https(text) or (is_origin(text.rstrip("/")) and urlsplit(text).hostname in LOOPBACK)
 
 
 def _is_sha256(text: str) -> bool:
     return SHA256.fullmatch(text.lower()) is not None
-
-
-def _is_app_id(text: str) -> bool:
-    return APP_ID.fullmatch(text) is not None
-
-
-def _is_key(text: str) -> bool:
-    try:
-        return len(base64.b64decode(text, validate=True)) == SEALING_KEY_BYTES
-    except ValueError:
-        return False
-
-
-def _is_guid(text: str) -> bool:
-    try:
-        return str(uuid.UUID(text)) == text.lower()
-    except ValueError:
-        return False

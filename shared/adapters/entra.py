@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from shared.domain.client_credential import ClientCredential
 from shared.domain.failure import UNREACHABLE, TokenError, classify
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.principal import Principal
@@ -19,7 +20,11 @@ from shared.ports import Clock, EntraFailed, SignedIn, SignInInvalid
 if TYPE_CHECKING:
     from msal import ConfidentialClientApplication
 
+    from shared.adapters.client_authentication import ClientAuthentication
     from shared.adapters.token_transport import TokenTransport
+
+type Registered = tuple[str, str, ClientCredential]
+"""A client id, the tenant's segment, and how the client authenticates."""
 
 type Call = Callable[["ConfidentialClientApplication"], dict[str, Any]]
 
@@ -35,9 +40,10 @@ class MsalEntra:
     ca_file: str | None
     threads: int
     clock: Clock
-    _applications: dict[Secret, "ConfidentialClientApplication"] = field(default_factory=dict)
-    _accepted: dict[str, Secret] = field(default_factory=dict)
+    _applications: dict[Registered, "ConfidentialClientApplication"] = field(default_factory=dict)
+    _accepted: dict[str, ClientCredential] = field(default_factory=dict)
     _pool: ThreadPoolExecutor | None = None
+    _authentication: "ClientAuthentication | None" = None
     _transport: "TokenTransport | None" = None
 
     async def begin(
@@ -94,20 +100,21 @@ class MsalEntra:
             self._pool.shutdown(wait=False, cancel_futures=True)
         if self._transport is not None:
             self._transport.close()
+        if self._authentication is not None:
+            self._authentication.close()
 
     async def _run(self, app: OAuthApp, call: Call) -> dict[str, Any]:
-        """One call in the pool, with the client secret that was accepted last, or else with each in turn."""
+        """One call in the pool, with the credential that was accepted last, or else with each in turn."""
         import urllib3.exceptions  # noqa: PLC0415 - the hand-out path does without
 
         from shared.adapters.token_transport import TokenRefused  # noqa: PLC0415 - as above
 
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="msal")
-        first = self._accepted.get(app.id, app.client_secrets[0])
-        failure = UNREACHABLE
-        for secret in dict.fromkeys((first, *app.client_secrets)):
+        accepted, failure = self._accepted.get(app.id), UNREACHABLE
+        for credential in sorted(app.credentials, key=lambda one: one != accepted):
             try:
-                result = await asyncio.get_running_loop().run_in_executor(self._pool, self._call, app, secret, call)
+                result = await asyncio.get_running_loop().run_in_executor(self._pool, self._call, app, credential, call)
             except TokenRefused as refused:
                 failure = classify(refused.answer)
                 if failure.code != "app_credential":
@@ -115,27 +122,30 @@ class MsalEntra:
             except (urllib3.exceptions.HTTPError, OSError):
                 break
             else:
-                self._accepted[app.id] = secret
+                self._accepted[app.id] = credential
                 return result
         raise EntraFailed(failure)
 
-    def _call(self, app: OAuthApp, secret: Secret, call: Call) -> dict[str, Any]:
-        return call(self._application(app, secret))
+    def _call(self, app: OAuthApp, credential: ClientCredential, call: Call) -> dict[str, Any]:
+        return call(self._application(app, credential))
 
-    def _application(self, app: OAuthApp, secret: Secret) -> "ConfidentialClientApplication":
+    def _application(self, app: OAuthApp, credential: ClientCredential) -> "ConfidentialClientApplication":
         """Built in the pool's thread, because MSAL asks for the authority's configuration right away."""
-        known = self._applications.get(secret)
+        registered = (app.client_id, app.tenant, credential)
+        known = self._applications.get(registered)
         if known is not None:
             return known
         from msal import ConfidentialClientApplication  # noqa: PLC0415 - the hand-out path does without
 
+        from shared.adapters.client_authentication import ClientAuthentication  # noqa: PLC0415 - as above
         from shared.adapters.token_transport import NoCache, TokenRefused, TokenTransport  # noqa: PLC0415 - as above
 
         self._transport = self._transport or TokenTransport(self.threads, self.ca_file)
+        self._authentication = self._authentication or ClientAuthentication(self.authority_host)
         try:
-            self._applications[secret] = ConfidentialClientApplication(
+            self._applications[registered] = ConfidentialClientApplication(
                 app.client_id,
-                client_credential=secret.reveal(),
+                client_credential=self._authentication.credential(credential),
                 authority=f"{self.authority_host}/{app.tenant}",
                 instance_discovery=False,
                 http_client=self._transport,
@@ -143,7 +153,7 @@ class MsalEntra:
             )
         except ValueError:  # MSAL: the authority's configuration is not to be had
             raise TokenRefused(TokenError(503)) from None
-        return self._applications[secret]
+        return self._applications[registered]
 
     def _tokens(self, result: Mapping[str, Any], refresh_token: str) -> TokenSet:
         return TokenSet(

@@ -97,6 +97,27 @@ class StorageUnavailable(Unavailable):
         super().__init__("storage_unavailable", "Storage does not answer. Nothing was lost; try again in a moment.")
 
 
+class KeyUnavailable(Unavailable):
+    """The key-encryption key is out of reach; what is open already goes on."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "key_vault_unavailable", "The key vault does not answer. Nothing was lost; try again in a moment."
+        )
+
+
+class KeyRefused(KeyUnavailable):
+    """The vault answers, and will not let this app use the key: an operator has to act."""
+
+    def __init__(self) -> None:
+        Unavailable.__init__(
+            self,
+            "key_vault_refused",
+            "The key vault does not let Mailbind use its key, because the key is disabled or gone, or the app may not"
+            " use it. Nothing was lost. Ask the operator to enable the key or to give the app its role.",
+        )
+
+
 class StaleWrite(Exception):
     """The row changed since it was read, or is there already: read again, decide again."""
 

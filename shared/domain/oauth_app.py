@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from shared.domain.secret import Secret
+from shared.domain.client_credential import ClientCredential
 
 # Delegated permissions on Graph that open shared mailboxes (Graph documentation, permissions reference: Mail.*.Shared).
 MAIL_SCOPES = ("Mail.ReadWrite.Shared", "Mail.Send.Shared", "User.Read")
@@ -13,14 +13,14 @@ MAIL_SCOPES = ("Mail.ReadWrite.Shared", "Mail.Send.Shared", "User.Read")
 class OAuthApp:
     """An Entra app registration. `tenant` is the authority's segment: a tenant id, or `organizations`.
 
-    `client_secrets` are tried in order, so that a new one can be added before the old one ends. `tenants` are the ids
-    of the tenants whose people may sign in. `credential_reuse` lets one principal's grant serve many accounts.
+    `credentials` are tried in order, so that a new one can be added before the old one ends. `tenants` are the ids of
+    the tenants whose people may sign in. `credential_reuse` lets one principal's grant serve many accounts.
     """
 
     id: str
     name: str
     client_id: str
-    client_secrets: tuple[Secret, ...]
+    credentials: tuple[ClientCredential, ...]
     tenant: str
     tenants: frozenset[str]
     scopes: tuple[str, ...]

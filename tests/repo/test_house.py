@@ -6,6 +6,8 @@ import re
 import subprocess
 from pathlib import Path
 
+from shared.connections import TABLES
+
 ROOT = Path(__file__).parents[2]
 REGISTRIES = re.compile(r"(pypi|npmjs|nuget)\.(org|com)|pythonhosted\.")
 
@@ -94,8 +96,10 @@ def test_secrets_are_revealed_only_where_they_are_sealed_sent_compared_or_answer
     found = {str(path.relative_to(ROOT)) for path in (ROOT / "shared").rglob("*.py") if ".reveal()" in path.read_text()}
 
     assert {
+        "shared/adapters/client_authentication.py",
         "shared/adapters/entra.py",
         "shared/adapters/graph.py",
+        "shared/adapters/key_wrapping.py",
         "shared/adapters/sealing.py",
         "shared/adapters/shard_queue.py",
         "shared/adapters/tables/connection.py",
@@ -106,3 +110,12 @@ def test_secrets_are_revealed_only_where_they_are_sealed_sent_compared_or_answer
         "shared/usecases/carried_grant.py",
         "shared/usecases/start_registration.py",
     } == found
+
+
+def test_a_rotation_knows_every_table() -> None:
+    """A table that TABLES lacks would keep its secrets under old data keys, and lose them when those are forgotten."""
+    code = (ROOT / "shared/connections.py").read_text()
+    used = set(re.findall(r'_(?:table|rows)\("(\w+)"', code))
+
+    assert len(used) >= 6
+    assert [] == sorted(used - set(TABLES))

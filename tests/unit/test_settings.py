@@ -9,11 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.domain.client_credential import ClientCertificate, FederatedIdentity
 from shared.settings import SettingsError, read_settings
 from tests.conftest import settings_for
+from tests.keys.test_client_authentication import certificate
 
 ROOT = Path(__file__).parents[2]
 GOOD = settings_for("UseDevelopmentStorage=true")
+READ = {name for file in (ROOT / "shared").glob("*.py") for name in re.findall(r"MAILBIND_\w+", file.read_text())}
 
 
 def test_good_settings_are_read() -> None:
@@ -50,6 +53,13 @@ def test_every_missing_setting_is_named_at_once() -> None:
         ("MAILBIND_ADMIN_TOKEN_SHA256", "plain-token-value"),
         ("MAILBIND_SEALING_KEY", "c2hvcnQtdmFsdWU="),
         ("MAILBIND_SEALING_KEY", "not base64 value!"),
+        ("MAILBIND_SEALING_KEY_PREVIOUS", "not base64 value!"),
+        ("MAILBIND_KEY_VAULT_KEY", "http://contoso.vault.azure.net/keys/value"),
+        ("MAILBIND_KEY_VAULT_KEY", "https://contoso.vault.azure.net/secrets/value"),
+        ("MAILBIND_KEY_VAULT_KEY", "https://contoso.vault.azure.net/keys/mailbind/no-version-value"),
+        ("MAILBIND_KEY_VAULT_KEY_PREVIOUS", "value"),
+        ("MAILBIND_DATA_KEY_DAYS", "0"),
+        ("MAILBIND_OAUTH_AUTHENTICATION", "password-value"),
         ("MAILBIND_OAUTH_APP_ID", "short-value"),
         ("MAILBIND_OAUTH_CLIENT_ID", "no-guid-value"),
         ("MAILBIND_OAUTH_CREDENTIAL_REUSE", "maybe-value"),
@@ -71,6 +81,58 @@ def test_a_wrong_setting_is_named_and_its_value_is_not_repeated(name: str, value
     assert "value" not in str(refused.value)
 
 
+def test_one_key_that_wraps_is_enough_and_the_vaults_comes_first() -> None:
+    vault = {"MAILBIND_KEY_VAULT_KEY": "https://contoso.vault.azure.net/keys/mailbind"}
+
+    alone = read_settings({**GOOD, **vault, "MAILBIND_SEALING_KEY": ""}).keys
+    both = read_settings({**GOOD, **vault}).keys
+    local = read_settings(GOOD).keys
+
+    assert (1, 0, False) == (len(alone.vault), len(alone.local), alone.local_wraps)
+    assert (1, 1, False) == (len(both.vault), len(both.local), both.local_wraps)
+    assert (0, 1, True) == (len(local.vault), len(local.local), local.local_wraps)
+    assert 90 == local.every.days
+
+
+def test_a_key_of_before_does_not_stand_in_for_the_key() -> None:
+    before = {"MAILBIND_SEALING_KEY": "", "MAILBIND_SEALING_KEY_PREVIOUS": GOOD["MAILBIND_SEALING_KEY"]}
+
+    with pytest.raises(SettingsError, match="MAILBIND_SEALING_KEY is missing"):
+        read_settings({**GOOD, **before})
+
+
+def test_each_way_of_authentication_asks_for_what_it_needs_and_for_nothing_else() -> None:
+    without = {**GOOD, "MAILBIND_OAUTH_CLIENT_SECRET": ""}
+    needs = {
+        "secret": "MAILBIND_OAUTH_CLIENT_SECRET is missing",
+        "certificate": "MAILBIND_OAUTH_CERTIFICATE is missing",
+        "federated": "MAILBIND_OAUTH_MANAGED_IDENTITY is missing",
+    }
+
+    for kind, fault in needs.items():
+        with pytest.raises(SettingsError) as refused:
+            read_settings({**without, "MAILBIND_OAUTH_AUTHENTICATION": kind})
+        assert f"settings: {fault}" == str(refused.value)
+    identity = "1de27171-0000-4000-8000-0000000000a1"
+    taken = read_settings({**without, "MAILBIND_OAUTH_AUTHENTICATION": "Federated", "AZURE_CLIENT_ID": identity})
+    assert (FederatedIdentity(identity),) == taken.oauth_app.credentials
+
+
+def test_a_certificate_needs_its_own_private_key(tmp_path: Path) -> None:
+    (key, own), (_, other) = certificate(), certificate()
+    kind = {"MAILBIND_OAUTH_AUTHENTICATION": "certificate"}
+    file = tmp_path / "app.pem"
+    file.write_text(own + key)
+
+    (credential,) = read_settings({**GOOD, **kind, "MAILBIND_OAUTH_CERTIFICATE_FILE": str(file)}).oauth_app.credentials
+    assert isinstance(credential, ClientCertificate)
+    assert own.strip() == credential.certificate
+    assert key.splitlines()[1] not in repr(credential)
+    for wrong in (key, own, key + other, "-----BEGIN CERTIFICATE-----"):
+        with pytest.raises(SettingsError, match="MAILBIND_OAUTH_CERTIFICATE must hold a certificate and its own"):
+            read_settings({**GOOD, **kind, "MAILBIND_OAUTH_CERTIFICATE": wrong})
+
+
 def test_an_empty_allow_list_of_origins_is_for_this_computer_only() -> None:
     public = {**GOOD, "MAILBIND_BASE_URL": "https://mailbind.example"}
 
@@ -86,7 +148,7 @@ def test_organizations_need_a_list_of_tenants() -> None:
 
 
 def test_the_example_names_every_setting_that_the_code_reads() -> None:
-    code = (ROOT / "shared/settings.py").read_text() + (ROOT / "shared/triggers/timers.py").read_text()
+    code = "".join(file.read_text() for file in [*(ROOT / "shared").glob("*.py"), ROOT / "shared/triggers/timers.py"])
     read = set(re.findall(r'"(MAILBIND_\w+|AZURE_CLIENT_ID)"', code)) | set(re.findall(r"%(\w+)%", code))
     example = json.loads((ROOT / "local.settings.json.example").read_text())["Values"]
     readme = (ROOT / "README.md").read_text()
@@ -108,7 +170,7 @@ NASTY = ["http://[", "https://[::1", "https://a:99999", "https://a:b", "²", "\x
 @settings(max_examples=600)
 @given(
     changes=st.dictionaries(
-        st.sampled_from(sorted({*GOOD, *re.findall(r"MAILBIND_\w+", (ROOT / "shared/settings.py").read_text())})),
+        st.sampled_from(sorted({*GOOD, *READ})),
         st.one_of(st.sampled_from(NASTY), st.text(max_size=40), st.binary(max_size=20).map(repr)),
         max_size=4,
     )

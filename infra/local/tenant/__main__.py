@@ -13,6 +13,7 @@ import uvicorn
 
 from infra.local.tenant.app import build_app
 from infra.local.tenant.certificates import load_authority, load_keys, server_context
+from infra.local.tenant.managed_identity import IdentityEndpoint
 from infra.local.tenant.tenant import Tenant
 
 
@@ -45,11 +46,12 @@ def main() -> None:
         listener = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP))
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", given.port))
-        serve(folder.resolve(), listener)
+        identities = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        serve(folder.resolve(), listener, identities)
 
 
-def serve(folder: Path, listener: socket.socket) -> None:
-    """Serve the tenant whose keys are in the folder."""
+def serve(folder: Path, listener: socket.socket, identities: socket.socket) -> None:
+    """Serve the tenant whose keys are in the folder, and beside it the endpoint of managed identities."""
     origin = f"https://127.0.0.1:{listener.getsockname()[1]}"
     authority = load_authority(folder)
     tenant = Tenant(origin, load_keys(folder))
@@ -64,6 +66,8 @@ def serve(folder: Path, listener: socket.socket) -> None:
     client = tenant.directory.first_client
     ready = {"url": origin, "controlUrl": f"{origin}/control", "caFile": str(folder / "ca.pem")}
     ready |= {"tenantId": tenant.directory.tenant_id, "clientId": client.id, "clientSecret": client.secret}
+    endpoint = IdentityEndpoint(tenant)
+    ready |= {"identityEndpoint": endpoint.serve(identities), "identityHeader": endpoint.header}
     AnnouncingServer(config, ready).run(sockets=[listener])
 
 

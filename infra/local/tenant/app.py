@@ -10,6 +10,7 @@ from infra.local.tenant.control import ControlEndpoint
 from infra.local.tenant.discovery import DiscoveryEndpoints
 from infra.local.tenant.graph import GraphEndpoint
 from infra.local.tenant.interruptions import Interruptions
+from infra.local.tenant.key_vault import KeyVaultEndpoint
 from infra.local.tenant.tenant import Tenant
 from infra.local.tenant.token import TokenEndpoint
 
@@ -19,6 +20,7 @@ BOTH = ["GET", "POST"]
 def build_app(tenant: Tenant) -> ASGIApp:
     """Build the tenant's HTTP application."""
     discovery, account, graph = DiscoveryEndpoints(tenant), AccountPages(tenant), GraphEndpoint(tenant)
+    vault = KeyVaultEndpoint(tenant)
     routes = [
         Route("/{tenant}/v2.0/.well-known/openid-configuration", discovery.configuration),
         Route("/{tenant}/discovery/v2.0/keys", discovery.keys),
@@ -27,6 +29,9 @@ def build_app(tenant: Tenant) -> ASGIApp:
         Route("/{tenant}/oauth2/v2.0/logout", account.sign_out),
         Route("/{tenant}/adminconsent", account.admin_consent, methods=BOTH),
         Route("/{tenant}/v2.0/adminconsent", account.admin_consent, methods=BOTH),
+        Route("/keys/{name}/{version:path}", vault.key),
+        Route("/keys/{name}/{version}/wrapkey", vault.wrap, methods=["POST"]),
+        Route("/keys/{name}/{version}/unwrapkey", vault.unwrap, methods=["POST"]),
         Route("/v1.0/me", graph.profile),
         Route("/v1.0/me/mailFolders/inbox", graph.inbox),
         Route("/v1.0/users/{id}", graph.profile),

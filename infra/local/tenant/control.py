@@ -13,6 +13,7 @@ from infra.local.tenant.conditions import Fault, IdTokenClaims
 from infra.local.tenant.control_view import view
 from infra.local.tenant.directory import Mailbox, Person
 from infra.local.tenant.failures import find
+from infra.local.tenant.registered import Federation
 from infra.local.tenant.tenant import Tenant
 from infra.local.tenant.token import new_refresh_token
 
@@ -39,6 +40,9 @@ class ControlEndpoint:
             ("id-token", bodies.IdToken, self._id_token),
             ("person", bodies.Change, self._person),
             ("sign-in", bodies.SignIn, self._sign_in),
+            ("certificate", bodies.Certificate, self._certificate),
+            ("federate", bodies.Federate, self._federate),
+            ("vault-key", bodies.VaultKey, self._vault_key),
             ("clock", bodies.Clock, self._clock),
             ("reset", bodies.Reset, self._reset),
         ]
@@ -124,6 +128,25 @@ class ControlEndpoint:
         directory.consent(person, client, client.permissions)
         scope = " ".join([*client.permissions, OFFLINE])
         return {"refreshToken": new_refresh_token(self._tenant, person, client, scope, self._tenant.now())}
+
+    def _certificate(self, body: bodies.Certificate) -> None:
+        self._tenant.registered.add_certificate(self._tenant.directory.first_client.id, body.pem)
+
+    def _federate(self, body: bodies.Federate) -> None:
+        trusted = Federation(**msgspec.structs.asdict(body))
+        self._tenant.registered.trust(self._tenant.directory.first_client.id, trusted)
+
+    def _vault_key(self, body: bodies.VaultKey) -> dict[str, Any]:
+        vault = self._tenant.vault
+        match body.change:
+            case "make":
+                version = vault.make(body.name)
+                return {"key": f"{self._tenant.origin}/keys/{body.name}", "version": version}
+            case "destroy":
+                vault.destroy(body.name)
+            case _:
+                vault.enable(body.name, body.version or "", enabled=body.change == "enable")
+        return {}
 
     def _clock(self, body: bodies.Clock) -> None:
         self._tenant.conditions.clock_ahead += body.advance_seconds

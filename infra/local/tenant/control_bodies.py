@@ -58,7 +58,7 @@ class Latency(Body, frozen=True):
 class SetOutage(Body, frozen=True):
     """The endpoint is out, until the mode is `none`."""
 
-    endpoint: Literal["token", "graph", "authorize", "all"]
+    endpoint: Literal["token", "graph", "authorize", "vault", "identity", "all"]
     mode: Outage | Literal["none"]
 
 
@@ -100,6 +100,28 @@ class Clock(Body, frozen=True):
     """Move the tenant's clock ahead by this much more."""
 
     advance_seconds: Annotated[float, Meta(gt=0)]
+
+
+class Certificate(Body, frozen=True):
+    """A certificate, as PEM, that Mailbind's app may sign client assertions with."""
+
+    pem: str
+
+
+class Federate(Body, frozen=True):
+    """A federated identity credential of Mailbind's app."""
+
+    issuer: str
+    subject: str
+    audience: str
+
+
+class VaultKey(Body, frozen=True):
+    """A key of the vault: made, or given one more version; a version disabled or enabled; or destroyed with all."""
+
+    name: Annotated[str, Meta(pattern="^[A-Za-z0-9-]{1,127}$")]
+    change: Literal["make", "disable", "enable", "destroy"]
+    version: str | None = None
 
 
 class Reset(Body, frozen=True):

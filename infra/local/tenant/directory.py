@@ -61,6 +61,17 @@ class Client:
         return redirect_uri in self.redirect_uris or (parts.hostname in LOOPBACK and portless in self.redirect_uris)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManagedIdentity:
+    """A user-assigned managed identity. `trusted_by` are the apps that it may stand for, `roles` what it may do."""
+
+    name: str
+    client_id: str
+    principal_id: str
+    trusted_by: tuple[str, ...]
+    roles: tuple[str, ...]
+
+
 class Directory:
     """People, mailboxes, apps, permissions and consents of one tenant. Names are looked up without regard to case."""
 
@@ -71,6 +82,7 @@ class Directory:
         self.name: str = facts["tenant"]["name"]
         self.resources = tuple(Resource(**{**row, "scopes": tuple(row["scopes"])}) for row in facts["resources"])
         self.clients = {row["id"]: _client(row) for row in facts["clients"]}
+        self.identities = {row["client_id"]: _identity(row) for row in facts["managed_identities"]}
         self.people: dict[str, Person] = {}
         self.shared: dict[str, Mailbox] = {}
         self._by_name: dict[str, Mailbox] = {}
@@ -163,3 +175,7 @@ class Directory:
 def _client(row: dict[str, Any]) -> Client:
     lists = {"redirect_uris": tuple(row["redirect_uris"]), "permissions": tuple(row["permissions"])}
     return Client(**{**row, **lists})
+
+
+def _identity(row: dict[str, Any]) -> ManagedIdentity:
+    return ManagedIdentity(**{**row, "trusted_by": tuple(row["trusted_by"]), "roles": tuple(row["roles"])})

@@ -42,6 +42,10 @@ def _endpoint(path: str) -> str | None:
         return None
     if path.startswith("/v1.0/"):
         return "graph"
+    if path.startswith("/keys/"):
+        return "vault"
+    if path == "/msi/token":
+        return "identity"
     last = path.rpartition("/")[2]
     return last if last in ("token", "authorize") else "other"
 

@@ -10,6 +10,8 @@ from infra.local.tenant.certificates import Keys
 from infra.local.tenant.conditions import Conditions
 from infra.local.tenant.directory import Directory
 from infra.local.tenant.journal import Journal
+from infra.local.tenant.registered import Registered
+from infra.local.tenant.vault_keys import VaultKeys
 
 SOURCE = Path(__file__).with_name("contoso.toml")
 
@@ -24,6 +26,8 @@ class Tenant:
     directory: Directory = field(default_factory=lambda: Directory(SOURCE))
     journal: Journal = field(default_factory=Journal)
     conditions: Conditions = field(default_factory=Conditions)
+    registered: Registered = field(default_factory=Registered)
+    vault: VaultKeys = field(default_factory=VaultKeys)
     redeemed: dict[str, float] = field(default_factory=dict)  # codes that were used, and when each one expires
 
     def now(self) -> float:
@@ -35,9 +39,10 @@ class Tenant:
         self.journal.note(what, stamp(self.now()), **about)
 
     def reset(self) -> None:
-        """Return to contoso.toml, to good conditions and to an empty journal."""
+        """Return to contoso.toml, to good conditions and to an empty journal. The vault keeps its keys."""
         self.directory = Directory(SOURCE)
         self.conditions = Conditions()
+        self.registered = Registered()
         self.journal.clear()
 
     @property

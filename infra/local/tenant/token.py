@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from infra.local.tenant.answers import entra_answer
+from infra.local.tenant.client_authentication import check_assertion
 from infra.local.tenant.directory import Client, Person
 from infra.local.tenant.discovery import check_tenant
 from infra.local.tenant.failures import Refusal
@@ -43,7 +44,7 @@ class TokenEndpoint:
         try:
             check_tenant(self._tenant, request.path_params["tenant"])
             self._meet_fault(grant, kind)
-            body = self._redeem(_credentials(form, request), kind, grant)
+            body = self._redeem(_credentials(form, request), kind, grant, str(request.url))
         except Refusal as refusal:
             self._tenant.note("failed", endpoint="token", failure=refusal.key, **about)
             return entra_answer(self._tenant, refusal, request)
@@ -61,10 +62,10 @@ class TokenEndpoint:
         if fault := self._tenant.conditions.next_fault("token", person=person, grant=kind):
             raise Refusal(fault.failure, retry_after=fault.retry_after, person=self._name(grant) or "")
 
-    def _redeem(self, form: Form, kind: str, grant: Grant | None) -> dict[str, Any]:
+    def _redeem(self, form: Form, kind: str, grant: Grant | None, endpoint: str) -> dict[str, Any]:
         if kind not in TEXT_OF:
             raise Refusal("70003", parameter=kind) if kind else Refusal("900144", parameter="grant_type")
-        client = _authenticate(self._tenant, form)
+        client = _authenticate(self._tenant, form, endpoint)
         if not form.get(TEXT_OF[kind]):
             raise Refusal("900144", parameter=TEXT_OF[kind])
         if grant is None or grant.client != client.id:  # refresh tokens are bound to user and client
@@ -171,16 +172,18 @@ def _credentials(form: Form, request: Request) -> Form:
     return {**form, "client_id": unquote_plus(name), "client_secret": unquote_plus(secret)}
 
 
-def _authenticate(tenant: Tenant, form: Form) -> Client:
+def _authenticate(tenant: Tenant, form: Form, endpoint: str) -> Client:
     name = form.get("client_id", "")
     if not name:
         raise Refusal("900144", parameter="client_id")
     client = tenant.directory.clients.get(name)
     if client is None:
         raise Refusal("700016", client=name)
+    if form.get("client_assertion"):
+        check_assertion(tenant, client, form, endpoint)
+        return client
     if not form.get("client_secret"):
-        # No client here has a certificate or a federated credential registered.
-        raise Refusal("700027" if form.get("client_assertion") else "7000218", client=name)
+        raise Refusal("7000218", client=name)
     if not hmac.compare_digest(form["client_secret"].encode(), client.secret.encode()):
         raise Refusal("7000215", client=name)
     return client

@@ -6,7 +6,7 @@ from typing import Any
 
 import jwt
 
-from infra.local.tenant.directory import Client, Person
+from infra.local.tenant.directory import Client, ManagedIdentity, Person
 from infra.local.tenant.tenant import Tenant
 
 ID_TOKEN_SECONDS = 3600  # entra-docs configurable-token-lifetimes.md
@@ -68,6 +68,30 @@ def id_token(tenant: Tenant, person: Person, client: Client, nonce: str) -> str:
     }
     claims |= _noise("rh", "uti") | tenant.conditions.next_id_token_claims()
     return _sign(tenant, {name: value for name, value in claims.items() if value is not None})
+
+
+def identity_token(tenant: Tenant, identity: ManagedIdentity, resource: str, expires: int) -> str:
+    """Sign a token of a managed identity for a resource.
+
+    For the exchange of tokens its issuer is the one that federated credentials name (entra-docs
+    workload-identity-federation-config-app-trust-managed-identity.md); other resources get the claims of v1.0.
+    """
+    now, tid = int(tenant.now()), tenant.directory.tenant_id
+    exchange = resource.startswith("api://AzureADTokenExchange")
+    about = {
+        "aud": resource,
+        "iss": tenant.issuer if exchange else f"https://sts.windows.net/{tid}/",
+        "iat": now - CLOCK_SKEW,
+        "nbf": now - CLOCK_SKEW,
+        "exp": expires,
+        "appid": identity.client_id,
+        "idtyp": "app",
+        "oid": identity.principal_id,
+        "sub": identity.principal_id,
+        "tid": tid,
+        "ver": "2.0" if exchange else "1.0",
+    }
+    return _sign(tenant, about | _noise("aio", "rh", "uti"))
 
 
 def _noise(*names: str) -> dict[str, str]:

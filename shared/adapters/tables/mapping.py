@@ -36,6 +36,11 @@ def from_entity[T](kind: type[T], entity: Mapping[str, Any]) -> T:
     return msgspec.convert(known, kind, dec_hook=lambda _, value: value)
 
 
+def seal_identity(table: str, entity: Mapping[str, Any], name: str) -> str:
+    """What a property's secret is sealed for: this very place and no other."""
+    return f"{table}|{entity['PartitionKey']}|{entity['RowKey']}|{name}"
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """The fields of a kind of record: all, those that are sealed at rest, and those that are kept as JSON."""

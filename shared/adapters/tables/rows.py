@@ -82,7 +82,16 @@ class TableRegistrations(TableRows[PendingRegistration]):
         """Once only: the second use raises StaleWrite. The flow's secrets are not kept."""
         used = {**self._attempt(stored.value), "used": True}
         used.pop("flow")
-        await self.table.write([Write("update", used, stored.version)])
+        current: Stored[SignInAttempt] | None = stored
+        while current is not None and not current.value.used:
+            try:
+                await self.table.write([Write("update", used, current.version)])
+            except StaleWrite:
+                # Another browser's use of it, or a rotation that sealed it anew: the row says which.
+                current = await self.attempt(stored.value.registration, stored.value.id)
+            else:
+                return
+        raise StaleWrite
 
     async def forget(self, registration: str) -> None:
         """Delete an invitation with all its attempts, whatever has become of them."""

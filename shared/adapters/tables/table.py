@@ -17,7 +17,7 @@ from azure.core.exceptions import (
 from azure.data.tables import TableErrorCode, TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
 
-from shared.adapters.tables.mapping import Entity, from_entity, shape_of
+from shared.adapters.tables.mapping import Entity, from_entity, seal_identity, shape_of
 from shared.domain.errors import StaleWrite, StorageUnavailable
 from shared.domain.secret import Secret
 from shared.ports import Entropy, Sealer, Stored
@@ -59,7 +59,7 @@ class Table:
         opened = dict(entity)
         if self._sealer is not None:
             for name in shape_of(kind).sealed & opened.keys():
-                opened[name] = await self._sealer.unseal(self._identity(entity, name), opened[name])
+                opened[name] = await self._sealer.unseal(seal_identity(self._name, entity, name), opened[name])
         metadata: Mapping[str, str] = getattr(entity, "metadata", {})
         return Stored(from_entity(kind, opened), metadata.get("etag", ""))
 
@@ -175,11 +175,8 @@ class Table:
         sealed = {**entity, "attempt": attempt}
         for name, value in entity.items():
             if self._sealer and isinstance(value, Secret):
-                sealed[name] = await self._sealer.seal(self._identity(entity, name), value)
+                sealed[name] = await self._sealer.seal(seal_identity(self._name, entity, name), value)
         return sealed
-
-    def _identity(self, entity: Mapping[str, Any], name: str) -> str:
-        return f"{self._name}|{entity['PartitionKey']}|{entity['RowKey']}|{name}"
 
 
 def _operation(change: Write) -> tuple[str, Entity] | tuple[str, Entity, dict[str, Any]]:

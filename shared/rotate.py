@@ -1,0 +1,61 @@
+"""`python -m shared.rotate`: rotate keys now, with the settings of the app. Safe beside live traffic, and to repeat."""
+
+import argparse
+import asyncio
+import os
+import sys
+from datetime import timedelta
+from functools import partial
+
+from shared.bootstrap import build_services
+from shared.domain.data_key import FORGOTTEN_AFTER
+from shared.domain.errors import Unavailable
+from shared.settings import SettingsError
+from shared.telemetry import quiet_libraries
+from shared.usecases.rotate_keys import RotateKeys
+
+WAITS = f"it was the newest until less than {FORGOTTEN_AFTER.total_seconds() / 60:.0f} minutes ago; try later"
+
+
+def main() -> None:
+    """Parse, rotate, and end with 1 when something is left to do."""
+    parser = argparse.ArgumentParser(prog="python -m shared.rotate", description=__doc__)
+    step = parser.add_mutually_exclusive_group()
+    step.add_argument("--resume", action="store_true", help="go on with the newest data key instead of making one")
+    step.add_argument("--rewrap", action="store_true", help="only put data keys under the present key-encryption key")
+    step.add_argument("--forget-old", action="store_true", help="delete old data keys that nothing needs any more")
+    quiet_libraries()
+    try:
+        done = asyncio.run(rotate(parser.parse_args()))
+    except (SettingsError, Unavailable) as error:
+        sys.exit(f"rotate: {error}")
+    sys.exit(0 if done else 1)
+
+
+async def rotate(asked: argparse.Namespace) -> bool:
+    """Whether all that was asked for is done."""
+    services = build_services(os.environ)
+    say = partial(print, flush=True)
+    rotation = RotateKeys(services.data_keys, services.sealed_rows, services.clock, _sleep, say)
+    try:
+        if asked.forget_old:
+            kept = await rotation.forget()
+            for key, values in kept.items():
+                say(f"kept data key {key}: " + (f"{values} values need it; rotate first" if values else WAITS))
+            return not kept
+        wrapped = await rotation.rewrap()
+        if asked.rewrap:
+            return wrapped
+        if not asked.resume:
+            await rotation.make()
+        return await rotation.reseal() and wrapped
+    finally:
+        await services.close()
+
+
+async def _sleep(time: timedelta) -> None:
+    await asyncio.sleep(time.total_seconds())
+
+
+if __name__ == "__main__":
+    main()

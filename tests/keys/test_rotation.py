@@ -1,0 +1,320 @@
+"""Promises of rotating data keys, beside live traffic."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import pytest
+
+from infra.local.visitor import Visitor
+from shared.adapters.tables.mapping import seal_identity
+from shared.connections import TABLES
+from shared.domain.errors import KeyUnavailable, SealBroken, StaleWrite
+from shared.domain.keys import fingerprint
+from shared.domain.secret import Secret
+from shared.services import Services
+from shared.usecases.rotate_keys import RotateKeys
+from shared.usecases.sign_in_outcome import Completed, Refused, Waiting
+from tests.conftest import MovedClock
+from tests.keys.at_rest import everything
+from tests.keys.conftest import Start, Vault
+from tests.keys.people import begin, finish, person, sign_in
+
+pytestmark = pytest.mark.usefixtures("fresh")
+
+
+def rotation(services: Services, clock: MovedClock, told: list[str] | None = None) -> RotateKeys:
+    """A rotation whose waiting moves the clock."""
+
+    async def pause(time: timedelta) -> None:
+        clock.forward(seconds=time.total_seconds())
+        await asyncio.sleep(0)
+
+    report = told.append if told is not None else lambda _: None
+    return RotateKeys(services.data_keys, services.sealed_rows, clock, pause, report)
+
+
+async def under(services: Services) -> Counter[str]:
+    """How many values are sealed under each data key."""
+    return Counter([found.data_key async for found in everything(services) if found.data_key])
+
+
+async def test_the_next_data_key_comes_when_the_newest_has_served_its_days(start: Start, clock: MovedClock) -> None:
+    services = start(MAILBIND_DATA_KEY_DAYS="30")
+    old = await services.sealer.seal("row", Secret("old"))
+    clock.forward(days=29)
+    await services.sealer.seal("row", Secret("x"))
+    assert 1 == len(await services.data_keys.listed())
+    clock.forward(days=2)
+
+    new = await services.sealer.seal("row", Secret("new"))
+
+    assert old.split(".")[1] < new.split(".")[1]
+    assert Secret("old") == await services.sealer.unseal("row", old)
+    assert Secret("new") == await services.sealer.unseal("row", new)
+
+
+async def test_processes_that_make_a_data_key_at_once_make_one_and_all_go_on(start: Start, clock: MovedClock) -> None:
+    processes = [start() for _ in range(6)]
+
+    for _ in range(2):  # the first data key ever, then the next one
+        sealed = await asyncio.gather(*(each.sealer.seal("row", Secret("x")) for each in processes))
+        opened = await asyncio.gather(*(each.sealer.unseal("row", text) for each in processes for text in sealed))
+        assert {Secret("x")} == set(opened)
+        assert 1 == len({text.split(".")[1] for text in sealed})
+        clock.forward(days=91)
+
+
+async def test_two_that_are_made_by_command_at_once_both_stay_usable(start: Start, clock: MovedClock) -> None:
+    one, two = start(), start()
+    await one.sealer.seal("row", Secret("x"))
+
+    async def make_and_seal(services: Services) -> str:
+        await services.data_keys.make()
+        return await services.sealer.seal("row", Secret("x"))
+
+    sealed = list(await asyncio.gather(make_and_seal(one), make_and_seal(two)))
+    clock.forward(minutes=2)
+    sealed += await asyncio.gather(*(each.sealer.seal("row", Secret("x")) for each in (one, two)))
+
+    for each in (one, two, start()):
+        assert {Secret("x")} == {await each.sealer.unseal("row", text) for text in sealed}
+
+
+async def test_another_process_seals_under_a_new_data_key_within_a_minute(start: Start, clock: MovedClock) -> None:
+    one, two = start(), start()
+    await two.sealer.seal("row", Secret("x"))
+    made = await one.data_keys.make()
+    clock.forward(seconds=61)
+
+    sealed = await two.sealer.seal("row", Secret("x"))
+
+    assert made.id == sealed.split(".")[1]
+
+
+async def test_what_is_sealed_under_a_data_key_that_a_process_never_saw_opens_at_once(start: Start) -> None:
+    one, two = start(), start()
+    await two.sealer.seal("row", Secret("x"))
+    await one.data_keys.make()
+
+    assert Secret("new") == await two.sealer.unseal("row", await one.sealer.seal("row", Secret("new")))
+
+
+async def test_a_process_that_cannot_open_the_newest_data_key_seals_under_the_one_before_for_minutes_only(
+    vault: Vault, start: Start, clock: MovedClock
+) -> None:
+    """Or else it would write under a data key that is forgotten meanwhile."""
+    key = vault.make()
+    one, two = (start(MAILBIND_KEY_VAULT_KEY=key, MAILBIND_SEALING_KEY="") for _ in range(2))
+    before = await two.sealer.seal("row", Secret("x"))
+    await one.data_keys.make()
+    vault.do("outage", endpoint="vault", mode="503")
+    clock.forward(minutes=2)
+
+    assert before.split(".")[1] == (await two.sealer.seal("row", Secret("x"))).split(".")[1]
+    clock.forward(minutes=10)
+    with pytest.raises(KeyUnavailable):
+        await two.sealer.seal("row", Secret("x"))
+    assert Secret("x") == await two.sealer.unseal("row", before)
+
+
+async def test_an_old_data_key_is_forgotten_only_when_it_is_old_enough_and_nothing_needs_it(
+    vault: Vault, start: Start, clock: MovedClock
+) -> None:
+    services = start()
+    await sign_in(services, vault.ready["caFile"], person(vault))
+    (old,) = await services.data_keys.listed()
+    await services.data_keys.make()
+    rotate = rotation(services, clock)
+    values = (await under(services))[old.id]
+    assert values > 0
+
+    assert {old.id: values} == await rotate.forget()
+    clock.forward(hours=2)
+    assert {old.id: values} == await rotate.forget()
+    clock.forward(hours=-2)
+    assert await rotate.reseal()
+    assert {old.id: 0} == await rotate.forget()
+    clock.forward(hours=2)
+    assert {} == await rotate.forget()
+
+    assert 1 == len(await services.data_keys.listed())
+
+
+async def test_a_rotation_that_was_interrupted_goes_on_where_it_was(
+    vault: Vault, start: Start, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services = start()
+    for _ in range(3):
+        await sign_in(services, vault.ready["caFile"], person(vault))
+    await services.data_keys.make()
+    rows, done = services.sealed_rows, 0
+    original = type(rows).reseal
+
+    async def dies(*given: object) -> None:
+        nonlocal done
+        done += 1
+        if done == 2:
+            raise asyncio.CancelledError
+        await original(*given)  # type: ignore[arg-type] # passed on as they came
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(rows), "reseal", dies)
+        with pytest.raises(asyncio.CancelledError):
+            await rotation(services, clock).reseal()
+    told: list[str] = []
+
+    assert await rotation(start(), clock, told).reseal()
+
+    assert 1 == len(await under(services))
+    assert any(line.startswith("Principals: ") for line in told)
+
+
+async def test_a_value_that_does_not_open_is_counted_and_stops_nothing(
+    vault: Vault, start: Start, clock: MovedClock
+) -> None:
+    services = start()
+    await sign_in(services, vault.ready["caFile"], person(vault))
+    broken = await services.sealer.seal("another row", Secret("x"))
+    entity = {"PartitionKey": "broken", "RowKey": "", "flow": broken}
+    await services.storage.get_table_client("Registrations").upsert_entity(entity)
+    await services.data_keys.make()
+    told: list[str] = []
+
+    assert not await rotation(services, clock, told).reseal()
+
+    assert told[-1].endswith("do not open 1")
+    assert 1 == (await under(services))[broken.split(".")[1]]
+    await services.storage.get_table_client("Registrations").delete_entity("broken", "")
+
+
+async def test_a_sign_in_that_is_re_sealed_at_the_wrong_moment_is_not_taken_for_a_used_one(
+    vault: Vault, start: Start, clock: MovedClock
+) -> None:
+    """Between reading an attempt and using it up; and it is still good only once."""
+    services = start()
+    with Visitor(vault.ready["caFile"]) as visitor:
+        begun = await begin(services, visitor)
+    stored = await services.registrations.attempt(begun.registration, fingerprint(begun.state))
+    assert stored is not None
+    await services.data_keys.make()
+    assert await rotation(services, clock).reseal()
+
+    await services.registrations.use_attempt(stored)
+
+    with pytest.raises(StaleWrite):
+        await services.registrations.use_attempt(stored)
+
+
+async def test_two_rotations_under_load_lose_nothing_and_leave_nothing_unsealed(
+    vault: Vault, start: Start, clock: MovedClock
+) -> None:
+    """Hand-outs, refreshes and sign-ins go on in two processes while a third rotates, forgets, and rotates again."""
+    ca_file = vault.ready["caFile"]
+    one, two, rotating = start(), start(), start()
+    load = Load([one, two], ca_file, vault)
+    load.accounts += await asyncio.gather(*(sign_in(one, ca_file, person(vault)) for _ in range(6)))
+    with Visitor(ca_file) as visitor:
+        await _keep_waiting(one, vault, ca_file)
+        for _ in range(2):
+            async with asyncio.TaskGroup() as tasks:
+                running = [tasks.create_task(work()) for work in (load.hand_outs, load.refreshes, load.sign_ins)]
+                rotate = rotation(rotating, clock)
+                await rotate.rewrap()
+                await rotate.make()
+                await load.worked(3)
+                assert await rotate.reseal()
+                await load.worked(3)
+                load.stop.set()
+                await asyncio.wait(running)
+            clock.forward(hours=1, minutes=1)
+            vault.do("clock", advanceSeconds=3660)
+            open_ = await begin(one, visitor)  # a sign-in may take an hour, and so is never older than a forgotten key
+            assert {} == await rotate.forget()
+            load.stop.clear()
+
+        anew = start()
+        (newest,) = await anew.data_keys.listed()
+        assert {newest.id} == set(await under(anew))
+        secrets = await _opened(anew)
+        assert len(secrets) > 2 * len(load.accounts)
+        secrets |= {open_.ticket, open_.state, open_.cookie.reveal()}
+        leaks = [(f.table, f.name, leak) async for f in everything(anew) for leak in f.leaks(secrets)]
+        assert set() == {(table, name, leak[:4] + "…") for table, name, leak in leaks}
+        assert {table.name async for table in anew.storage.list_tables()} <= set(TABLES)
+        for account in load.accounts:
+            assert (await anew.hand_out(account)).access_token.reveal()
+        assert isinstance(await finish(anew, visitor, open_, person(vault)), Completed)
+
+
+async def test_the_walk_finds_a_secret_in_a_column_that_nobody_told_it_of(start: Start) -> None:
+    services = start()
+    table = await services.storage.create_table_if_not_exists("Statistics")
+    samples = {"note": "x" * 10 + "eyJ0eXAiOiJKV1QifQ.eyJhdWQiOiJ4In0.c2lnbmF0dXJlLW9mLWEtdG9rZW4", "known": "short"}
+    await services.sealer.seal("row", Secret("x"))
+    await table.upsert_entity({"PartitionKey": "planted", "RowKey": "", **samples})
+
+    leaks = {found.name async for found in everything(services) if found.leaks({"short"})}
+
+    assert {"note", "known"} == leaks
+    await table.delete_entity("planted", "")
+
+
+class Load:
+    """Traffic on several processes until it is told to stop."""
+
+    def __init__(self, processes: list[Services], ca_file: str, vault: Vault) -> None:
+        self.processes = processes
+        self.ca_file = ca_file
+        self.vault = vault
+        self.accounts: list[str] = []
+        self.stop = asyncio.Event()
+        self.done: Counter[str] = Counter()
+
+    async def hand_outs(self) -> None:
+        await self._until_stopped("hand-outs", lambda services, account: services.hand_out(account))
+
+    async def refreshes(self) -> None:
+        await self._until_stopped("refreshes", lambda services, account: services.reconnect_account(account))
+
+    async def sign_ins(self) -> None:
+        while not self.stop.is_set():
+            process = self.processes[self.done["sign-ins"] % len(self.processes)]
+            self.accounts.append(await sign_in(process, self.ca_file, person(self.vault)))
+            self.done["sign-ins"] += 1
+
+    async def worked(self, more: int) -> None:
+        """Wait until each kind of traffic has done so much more."""
+        until = {name: self.done[name] + more for name in ("hand-outs", "refreshes", "sign-ins")}
+        while any(self.done[name] < count for name, count in until.items()):  # noqa: ASYNC110 - three counters, one test
+            await asyncio.sleep(0.01)
+
+    async def _until_stopped(self, name: str, act: Callable[[Services, str], Awaitable[object]]) -> None:
+        while not self.stop.is_set():
+            for number, account in enumerate(list(self.accounts)):
+                await act(self.processes[number % len(self.processes)], account)
+                self.done[name] += 1
+
+
+async def _keep_waiting(services: Services, vault: Vault, ca_file: str) -> None:
+    """Somebody without access asks to keep checking, so that a pending account is there too."""
+    with Visitor(ca_file) as visitor:
+        begun = await begin(services, visitor)
+        refused = await finish(services, visitor, begun, person(vault, access=False))
+    assert isinstance(refused, Refused)
+    assert refused.keep is not None
+    assert isinstance(await services.keep_checking(refused.keep, begun.cookie), Waiting)
+
+
+async def _opened(services: Services) -> set[str]:
+    """Every sealed value, opened."""
+    opened: set[str] = set()
+    async for found in everything(services):
+        if found.data_key:
+            identity = seal_identity(found.table, found.entity, found.name)
+            try:
+                opened.add((await services.sealer.unseal(identity, found.value)).reveal())
+            except SealBroken:
+                pytest.fail(f"{found.table}: {found.name} does not open")
+    return opened - {""}
