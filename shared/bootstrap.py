@@ -15,7 +15,7 @@ from shared.ports import Clock
 from shared.services import Services
 from shared.settings import read_settings
 from shared.telemetry import quiet_libraries
-from shared.triggers import accounts, authentication_form, oauth_token, operation, sign_in, timers
+from shared.triggers import accounts, authentication_form, oauth_token, operation, sign_in, timers, tokens
 from shared.triggers.browser_pages import BrowserPages
 from shared.triggers.callers import Callers
 from shared.usecases.list_accounts import ListAccounts
@@ -36,7 +36,7 @@ def build_app() -> func.FunctionApp:
     quiet_libraries()
     services = build_services(os.environ)
     settings = services.settings
-    callers = Callers(settings.admin_token_sha256)
+    callers = Callers(services.identify_caller, settings.proxies)
     pages = BrowserPages(Pages(services.entropy), services.apps, settings.authority_host, services.redirect_uri)
     app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
     for blueprint in (
@@ -53,6 +53,7 @@ def build_app() -> func.FunctionApp:
             services.reconnect_account,
         ),
         oauth_token.blueprint(callers, services.hand_out),
+        tokens.blueprint(callers, services.api_tokens, services.issue_token, services.revoke_token, services.clock),
         operation.blueprint(callers, services.open_breakers, services.read_statistics, services.clock),
         timers.blueprint(
             services.run_tick, services.work_agenda, services.sweep, services.clock, reap_shard=REAP_SHARD, queue=QUEUE

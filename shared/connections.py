@@ -7,13 +7,14 @@ from functools import cached_property
 from azure.data.tables.aio import TableClient, TableServiceClient
 
 from shared.adapters.entra import MsalEntra
+from shared.adapters.entra_callers import EntraCallerTokens
 from shared.adapters.graph import HttpGraph
 from shared.adapters.shard_queue import StorageShardQueue
 from shared.adapters.tables.agenda import TableAgenda
 from shared.adapters.tables.connection import connect
 from shared.adapters.tables.data_keys import TableDataKeys
 from shared.adapters.tables.principals import TablePrincipals
-from shared.adapters.tables.rows import TableRegistrations, TableRows
+from shared.adapters.tables.rows import TableApiTokens, TableRegistrations, TableRows
 from shared.adapters.tables.table import Table
 from shared.domain.breaker import Breaker
 from shared.domain.handover import Handover
@@ -85,6 +86,10 @@ class Connections:
         return TableRegistrations(self._table("Registrations"))
 
     @cached_property
+    def api_tokens(self) -> TableApiTokens:
+        return TableApiTokens(self._table("ApiTokens"))
+
+    @cached_property
     def agenda(self) -> TableAgenda:
         return TableAgenda(self._table("Agenda"), self.settings.agenda_shards)
 
@@ -124,6 +129,11 @@ class Connections:
     @cached_property
     def entra(self) -> GuardedEntra:
         return GuardedEntra(self.msal, self.breakers, self.clock)
+
+    @cached_property
+    def entra_callers(self) -> EntraCallerTokens | None:
+        settings, trust = self.settings, self.settings.entra_trust
+        return EntraCallerTokens(trust, settings.authority_host, settings.ca_file, self.clock) if trust else None
 
     @cached_property
     def graph(self) -> HttpGraph:

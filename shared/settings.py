@@ -3,14 +3,17 @@
 import base64
 import re
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from shared.domain.caller import EntraTrust
 from shared.domain.oauth_app import MAIL_SCOPES, OAuthApp
 from shared.domain.secret import Secret
+from shared.settings_callers import read_callers
+from shared.settings_reader import Reader
 
 APP_ID = re.compile(r"[A-Za-z0-9_-]{16}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -28,12 +31,15 @@ class Settings:
 
     `tables` is a connection string, or the https address of a table service that is reached by managed identity;
     `queues` is the same for the host's own storage. `tick_rows` is how many rows of one shard the timer works before it
-    hands over. `proxies` is how many proxies of ours stand before the platform's own front end.
+    hands over. `proxies` is how many proxies of ours stand before the platform's own front end. `token_callers` says
+    whether API tokens let callers in, `entra_trust` which of Entra's tokens do, None for none.
     """
 
     tables: Secret
     base_url: str
     admin_token_sha256: str
+    token_callers: bool
+    entra_trust: EntraTrust | None
     sealing_key: Secret
     oauth_app: OAuthApp
     authority_host: str
@@ -48,57 +54,20 @@ class Settings:
     managed_identity: str | None
 
 
-@dataclass(slots=True)
-class Reader:
-    """Takes settings one by one and remembers what was wrong."""
-
-    values: Mapping[str, str]
-    faults: list[str] = field(default_factory=list)
-
-    def text(self, name: str, default: str | None = None) -> str:
-        """A setting's text; without a default it is required."""
-        value = self.values.get(name, "").strip()
-        if not value and default is None:
-            self.faults.append(f"{name} is missing")
-        return value or default or ""
-
-    def checked(self, name: str, fits: Callable[[str], bool], must: str, default: str | None = None) -> str:
-        """Text that fits, or an empty one; `must` says what it has to be."""
-        value = self.text(name, default)
-        if not value or fits(value):
-            return value
-        self.faults.append(f"{name} must be {must}")
-        return ""
-
-    def number(self, name: str, default: int, most: int, least: int = 1) -> int:
-        """A whole number from `least` to `most`."""
-
-        def fits(text: str) -> bool:
-            return text.isascii() and text.isdigit() and least <= int(text[:20]) <= most
-
-        return int(self.checked(name, fits, f"a whole number from {least} to {most}", str(default)) or default)
-
-    def listed(self, name: str) -> frozenset[str]:
-        """Comma-separated words, in lower case."""
-        return frozenset(word.strip().lower() for word in self.values.get(name, "").split(",") if word.strip())
-
-    def switch(self, name: str) -> bool:
-        """True or false; false when absent."""
-        allowed = {"true": True, "1": True, "false": False, "0": False}
-        return allowed.get(
-            self.checked(name, lambda text: text.lower() in allowed, "true or false", "false").lower(), False
-        )
-
-
 def read_settings(values: Mapping[str, str]) -> Settings:
     """Settings from environment variables. Raises SettingsError with all faults at once."""
     read = Reader(values)
+    token_callers, entra_trust = read_callers(read)
     base_url = read.checked("MAILBIND_BASE_URL", _is_base, "an https address without a path").rstrip("/")
     graph_root = read.checked("MAILBIND_GRAPH_ROOT", _is_https, "an https address", "https://graph.microsoft.com")
     settings = Settings(
         tables=Secret(read.text("MAILBIND_TABLES")),
         base_url=base_url,
-        admin_token_sha256=read.checked("MAILBIND_ADMIN_TOKEN_SHA256", _is_sha256, "a SHA-256 in hexadecimal").lower(),
+        admin_token_sha256=read.checked(
+            "MAILBIND_ADMIN_TOKEN_SHA256", _is_sha256, "a SHA-256 in hexadecimal", None if token_callers else ""
+        ).lower(),
+        token_callers=token_callers,
+        entra_trust=entra_trust,
         sealing_key=Secret(read.checked("MAILBIND_SEALING_KEY", _is_key, "32 bytes in base64")),
         oauth_app=_oauth_app(read, graph_root.rstrip("/")),
         authority_host=read.checked(

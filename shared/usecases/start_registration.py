@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
+from shared.domain.caller import Caller
 from shared.domain.errors import InvalidInput
 from shared.domain.keys import fingerprint
 from shared.domain.registration import REMEMBERED, PendingRegistration
@@ -55,10 +56,15 @@ class StartRegistration:
     clock: Clock
     entropy: Entropy
 
-    async def __call__(self, invitation: Invitation, faults: Mapping[str, str], requested_by: str) -> Started:
-        """Store the invitation. `faults` were found in reading it; raises InvalidInput with all there are."""
+    async def __call__(self, invitation: Invitation, faults: Mapping[str, str], caller: Caller) -> Started:
+        """Store the invitation. `faults` were found in reading it; raises InvalidInput with all there are.
+
+        Raises Forbidden for an account that the caller may not reach; a bound caller has to name one.
+        """
+        if invitation.account:
+            caller.reaches(invitation.account)
         app = self.apps.get(invitation.type)
-        faults = {**self._faults(invitation, known_app=app is not None), **faults}
+        faults = {**self._faults(invitation, caller, known_app=app is not None), **faults}
         if faults or app is None or invitation.redirect_url is None:
             raise InvalidInput(faults)
         ticket = Secret(base64.urlsafe_b64encode(self.entropy(32)).rstrip(b"=").decode())
@@ -68,7 +74,8 @@ class StartRegistration:
             account=invitation.account or self._account_id(),
             redirect_url=invitation.redirect_url,
             app=app.id,
-            requested_by=requested_by,
+            requested_by=caller.id,
+            requester=caller.name,
             created=now,
             expires=now + self.lifetime,
             name=invitation.name,
@@ -79,12 +86,14 @@ class StartRegistration:
         )
         await self.agenda.add(Work(WorkKind.REAP, registration.expires + REMEMBERED, registration.id))
         await self.registrations.insert(registration)
-        log.info("registration started", extra={"registration": registration.id})
+        log.info("registration started", extra={"registration": registration.id, "by": caller.id})
         url = Secret(f"{self.base_url}/accounts/new?ticket={ticket.reveal()}")
         return Started(url, registration.id, registration.expires)
 
-    def _faults(self, invitation: Invitation, *, known_app: bool) -> dict[str, str]:
+    def _faults(self, invitation: Invitation, caller: Caller, *, known_app: bool) -> dict[str, str]:
         faults = {}
+        if not invitation.account and caller.binding is not None:
+            faults["account"] = '"account" is required of a caller that is bound to certain accounts'
         if not known_app:
             faults["type"] = '"type" is not the id of an enabled OAuth app'
         if invitation.delegated and not invitation.email:

@@ -95,6 +95,7 @@ def test_secrets_are_revealed_only_where_they_are_sealed_sent_compared_or_answer
 
     assert {
         "shared/adapters/entra.py",
+        "shared/adapters/entra_callers.py",
         "shared/adapters/graph.py",
         "shared/adapters/sealing.py",
         "shared/adapters/shard_queue.py",
@@ -103,6 +104,8 @@ def test_secrets_are_revealed_only_where_they_are_sealed_sent_compared_or_answer
         "shared/triggers/authentication_form.py",
         "shared/triggers/browser_pages.py",
         "shared/triggers/oauth_token.py",
+        "shared/triggers/tokens.py",
+        "shared/usecases/identify_caller.py",
         "shared/usecases/keep_checking.py",
         "shared/usecases/start_registration.py",
     } == found

@@ -13,6 +13,7 @@ from shared.settings import SettingsError, read_settings
 from tests.conftest import settings_for
 
 ROOT = Path(__file__).parents[2]
+CODE = "".join(path.read_text() for path in sorted((ROOT / "shared").glob("settings*.py")))
 GOOD = settings_for("UseDevelopmentStorage=true")
 
 
@@ -86,7 +87,7 @@ def test_organizations_need_a_list_of_tenants() -> None:
 
 
 def test_the_example_names_every_setting_that_the_code_reads() -> None:
-    code = (ROOT / "shared/settings.py").read_text() + (ROOT / "shared/triggers/timers.py").read_text()
+    code = CODE + (ROOT / "shared/triggers/timers.py").read_text()
     read = set(re.findall(r'"(MAILBIND_\w+|AZURE_CLIENT_ID)"', code)) | set(re.findall(r"%(\w+)%", code))
     example = json.loads((ROOT / "local.settings.json.example").read_text())["Values"]
     readme = (ROOT / "README.md").read_text()
@@ -108,7 +109,7 @@ NASTY = ["http://[", "https://[::1", "https://a:99999", "https://a:b", "²", "\x
 @settings(max_examples=600)
 @given(
     changes=st.dictionaries(
-        st.sampled_from(sorted({*GOOD, *re.findall(r"MAILBIND_\w+", (ROOT / "shared/settings.py").read_text())})),
+        st.sampled_from(sorted({*GOOD, *re.findall(r"MAILBIND_\w+", CODE)})),
         st.one_of(st.sampled_from(NASTY), st.text(max_size=40), st.binary(max_size=20).map(repr)),
         max_size=4,
     )

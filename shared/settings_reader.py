@@ -1,0 +1,46 @@
+"""Reads settings one by one, so that every fault is reported, by name and never by value."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Reader:
+    """Takes settings one by one and remembers what was wrong."""
+
+    values: Mapping[str, str]
+    faults: list[str] = field(default_factory=list)
+
+    def text(self, name: str, default: str | None = None) -> str:
+        """A setting's text; without a default it is required."""
+        value = self.values.get(name, "").strip()
+        if not value and default is None:
+            self.faults.append(f"{name} is missing")
+        return value or default or ""
+
+    def checked(self, name: str, fits: Callable[[str], bool], must: str, default: str | None = None) -> str:
+        """Text that fits, or an empty one; `must` says what it has to be."""
+        value = self.text(name, default)
+        if not value or fits(value):
+            return value
+        self.faults.append(f"{name} must be {must}")
+        return ""
+
+    def number(self, name: str, default: int, most: int, least: int = 1) -> int:
+        """A whole number from `least` to `most`."""
+
+        def fits(text: str) -> bool:
+            return text.isascii() and text.isdigit() and least <= int(text[:20]) <= most
+
+        return int(self.checked(name, fits, f"a whole number from {least} to {most}", str(default)) or default)
+
+    def listed(self, name: str) -> frozenset[str]:
+        """Comma-separated words, in lower case."""
+        return frozenset(word.strip().lower() for word in self.values.get(name, "").split(",") if word.strip())
+
+    def switch(self, name: str) -> bool:
+        """True or false; false when absent."""
+        allowed = {"true": True, "1": True, "false": False, "0": False}
+        return allowed.get(
+            self.checked(name, lambda text: text.lower() in allowed, "true or false", "false").lower(), False
+        )
