@@ -18,8 +18,8 @@ from shared.ports import Clock
 ALGORITHM = "RS256"
 SKEW = 60.0  # seconds by which clocks may differ
 REMEMBERED = 10_000
-# However long Entra says: a token for continuous access evaluation lives for a day (entra-docs access-tokens.md).
-TRUSTED_FOR = timedelta(hours=1)
+# Then it is verified again, so that a key which is withdrawn stops; verifying costs little.
+TRUSTED_FOR = timedelta(minutes=5)
 # Times are checked here, against the clock of the app.
 OPTIONS: Any = {"require": ["exp", "nbf", "iss", "aud"], "verify_exp": False, "verify_nbf": False, "verify_iat": False}
 
@@ -42,7 +42,7 @@ class Claims(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class EntraCallerTokens:
-    """Verifies each token once, and remembers it by its SHA-256 for as long as it is good, an hour at most."""
+    """Verifies each token once, and remembers it by its SHA-256 for some minutes, no longer than it is good."""
 
     trust: EntraTrust
     authority_host: str

@@ -64,6 +64,8 @@ def serve(folder: Path, listener: socket.socket) -> None:
     client = tenant.directory.first_client
     ready = {"url": origin, "controlUrl": f"{origin}/control", "caFile": str(folder / "ca.pem")}
     ready |= {"tenantId": tenant.directory.tenant_id, "clientId": client.id, "clientSecret": client.secret}
+    api = tenant.directory.own_api
+    ready |= {"apiUri": api.address, "apiClientId": api.app_id}
     AnnouncingServer(config, ready).run(sockets=[listener])
 
 

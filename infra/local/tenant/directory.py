@@ -118,6 +118,11 @@ class Directory:
             for each in self.resources
         )
 
+    @property
+    def own_api(self) -> Resource:
+        """Mailbind's own API, the one with app roles."""
+        return next(each for each in self.resources if each.roles)
+
     def person(self, login: str) -> Person | None:
         """Find somebody by object id, sign-in name or address."""
         found = self._by_name.get(login.lower())
