@@ -7,7 +7,6 @@ from functools import cached_property
 from azure.data.tables.aio import TableClient, TableServiceClient
 
 from shared.adapters.entra import MsalEntra
-from shared.adapters.entra_callers import EntraCallerTokens
 from shared.adapters.graph import HttpGraph
 from shared.adapters.shard_queue import StorageShardQueue
 from shared.adapters.tables.agenda import TableAgenda
@@ -20,7 +19,7 @@ from shared.domain.breaker import Breaker
 from shared.domain.handover import Handover
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.statistics import Counters, Sweep, Tick
-from shared.ports import Clock, DirectoryEntry, Entropy, Jitter, Sealer
+from shared.ports import Clock, DirectoryEntry, EntraCallers, Entropy, Jitter, Sealer
 from shared.settings import Settings
 from shared.usecases.guarded_entra import GuardedEntra
 
@@ -87,7 +86,7 @@ class Connections:
 
     @cached_property
     def api_tokens(self) -> TableApiTokens:
-        return TableApiTokens(self._table("ApiTokens"))
+        return TableApiTokens(Table("ApiTokens", self._connect, None, self.entropy))  # it holds nothing to seal
 
     @cached_property
     def agenda(self) -> TableAgenda:
@@ -131,9 +130,14 @@ class Connections:
         return GuardedEntra(self.msal, self.breakers, self.clock)
 
     @cached_property
-    def entra_callers(self) -> EntraCallerTokens | None:
+    def entra_callers(self) -> EntraCallers | None:
         settings, trust = self.settings, self.settings.entra_trust
-        return EntraCallerTokens(trust, settings.authority_host, settings.ca_file, self.clock) if trust else None
+        if trust is None:
+            return None
+        # Imported here because an app whose callers have API tokens does without.
+        from shared.adapters.entra_callers import EntraCallerTokens  # noqa: PLC0415 - see above
+
+        return EntraCallerTokens(trust, settings.authority_host, settings.ca_file, self.clock)
 
     @cached_property
     def graph(self) -> HttpGraph:
