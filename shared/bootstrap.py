@@ -15,7 +15,7 @@ from shared.ports import Clock
 from shared.services import Services
 from shared.settings import read_settings
 from shared.telemetry import quiet_libraries
-from shared.triggers import accounts, authentication_form, oauth_token, operation, sign_in, timers
+from shared.triggers import accounts, authentication_form, oauth_token, operation, sign_in, timers, tokens
 from shared.triggers.browser_pages import BrowserPages
 from shared.triggers.callers import Callers
 from shared.triggers.request_limits import RequestLimits
@@ -38,7 +38,7 @@ def build_app() -> func.FunctionApp:
     services = build_services(os.environ)
     settings = services.settings
     limits = RequestLimits(services.limit_requests, settings.proxies)
-    callers = Callers(settings.admin_token_sha256, limits)
+    callers = Callers(services.identify_caller, limits, settings.proxies)
     pages = BrowserPages(Pages(services.entropy), services.apps, settings.authority_host, services.redirect_uri)
     app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
     for blueprint in (
@@ -63,6 +63,7 @@ def build_app() -> func.FunctionApp:
             services.reconnect_account,
         ),
         oauth_token.blueprint(callers, services.hand_out),
+        tokens.blueprint(callers, services.api_tokens, services.issue_token, services.revoke_token, services.clock),
         operation.blueprint(callers, services.open_breakers, services.read_statistics, services.clock),
         timers.blueprint(
             services.run_tick,

@@ -15,14 +15,14 @@ from shared.adapters.tables.buckets import TableBuckets
 from shared.adapters.tables.connection import connect
 from shared.adapters.tables.data_keys import TableDataKeys
 from shared.adapters.tables.principals import TablePrincipals
-from shared.adapters.tables.rows import TableRegistrations, TableRows
+from shared.adapters.tables.rows import TableApiTokens, TableRegistrations, TableRows
 from shared.adapters.tables.table import Table
 from shared.domain.breaker import Breaker
 from shared.domain.handover import Handover
 from shared.domain.limit import LimitSalt
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.statistics import Counters, Sweep, Tick
-from shared.ports import Clock, DirectoryEntry, Entropy, Jitter, Sealer
+from shared.ports import Clock, DirectoryEntry, EntraCallers, Entropy, Jitter, Sealer
 from shared.settings import Settings
 from shared.usecases.guarded_entra import GuardedEntra
 
@@ -35,7 +35,17 @@ if TYPE_CHECKING:
 MSAL_THREADS = 32
 DATA_KEYS = "DataKeys"
 # All that there are: a rotation walks through each of them.
-TABLES = ("Principals", "Accounts", "Registrations", "Agenda", "Breakers", "Statistics", "Limits", DATA_KEYS)
+TABLES = (
+    "Principals",
+    "Accounts",
+    "Registrations",
+    "Agenda",
+    "Breakers",
+    "Statistics",
+    "Limits",
+    "ApiTokens",
+    DATA_KEYS,
+)
 
 
 @dataclass(frozen=True)
@@ -126,6 +136,10 @@ class Connections:
         return TableRegistrations(self._table("Registrations"))
 
     @cached_property
+    def api_tokens(self) -> TableApiTokens:
+        return TableApiTokens(Table("ApiTokens", self._connect, None, self.entropy))  # it holds nothing to seal
+
+    @cached_property
     def agenda(self) -> TableAgenda:
         return TableAgenda(self._table("Agenda"), self.settings.agenda_shards)
 
@@ -173,6 +187,16 @@ class Connections:
     @cached_property
     def entra(self) -> GuardedEntra:
         return GuardedEntra(self.msal, self.breakers, self.clock)
+
+    @cached_property
+    def entra_callers(self) -> EntraCallers | None:
+        settings, trust = self.settings, self.settings.entra_trust
+        if trust is None:
+            return None
+        # Imported here because an app whose callers have API tokens does without.
+        from shared.adapters.entra_callers import EntraCallerTokens  # noqa: PLC0415 - see above
+
+        return EntraCallerTokens(trust, settings.authority_host, settings.ca_file, self.clock)
 
     @cached_property
     def graph(self) -> HttpGraph:

@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Protocol
 
 from shared.domain.account import Account
+from shared.domain.api_token import ApiToken
+from shared.domain.caller import Caller
 from shared.domain.data_key import DataKey
 from shared.domain.event import Event
 from shared.domain.failure import Failure, GraphRefusal
@@ -168,6 +170,19 @@ class Registrations(Rows[PendingRegistration], Protocol):
 
     async def forget(self, registration: str) -> None:
         """Delete an invitation with all its attempts; that it was the newest is forgotten too."""
+
+
+class ApiTokens(Rows[ApiToken], Protocol):
+    """API tokens by their ids."""
+
+    async def all(self) -> Sequence[ApiToken]: ...
+
+
+class EntraCallers(Protocol):
+    """Applications that call with an access token of Entra's."""
+
+    async def __call__(self, token: Secret) -> Caller:
+        """Whom the token was issued to. Raises InvalidToken, and Unavailable when that cannot be found out now."""
 
 
 class Agenda(Protocol):

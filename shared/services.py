@@ -14,8 +14,11 @@ from shared.usecases.carried_grant import CarriedGrant
 from shared.usecases.complete_sign_in import CompleteSignIn
 from shared.usecases.find_account import FindAccount
 from shared.usecases.hand_out import HandOut
+from shared.usecases.identify_caller import IdentifyCaller
+from shared.usecases.issue_token import IssueToken
 from shared.usecases.keep_alive import KeepAlive
 from shared.usecases.keep_checking import KeepChecking
+from shared.usecases.known_tokens import KnownTokens
 from shared.usecases.limit_requests import LimitRequests
 from shared.usecases.open_link import OpenLink
 from shared.usecases.outbox import Outbox
@@ -27,6 +30,7 @@ from shared.usecases.reconnect_account import ReconnectAccount
 from shared.usecases.refresh_grant import RefreshGrant
 from shared.usecases.remove_account import RemoveAccount
 from shared.usecases.resume_pending import ResumePending
+from shared.usecases.revoke_token import RevokeToken
 from shared.usecases.run_tick import RunTick
 from shared.usecases.settle_link import SettleLink
 from shared.usecases.start_registration import StartRegistration
@@ -45,6 +49,25 @@ class Services(Connections):
     @cached_property
     def outbox(self) -> Outbox:
         return Outbox(self.agenda, self.clock, self.entropy)
+
+    @cached_property
+    def known_tokens(self) -> KnownTokens:
+        return KnownTokens(self.api_tokens, self.clock)
+
+    @cached_property
+    def identify_caller(self) -> IdentifyCaller:
+        settings = self.settings
+        tokens = self.known_tokens if settings.token_callers else None
+        admin = settings.admin_token_sha256 if settings.token_callers else None
+        return IdentifyCaller(admin, tokens, self.entra_callers, self.clock)
+
+    @cached_property
+    def issue_token(self) -> IssueToken:
+        return IssueToken(self.api_tokens, self.clock, self.entropy)
+
+    @cached_property
+    def revoke_token(self) -> RevokeToken:
+        return RevokeToken(self.api_tokens, self.known_tokens)
 
     @cached_property
     def find(self) -> FindAccount:
@@ -219,7 +242,8 @@ class Services(Connections):
         await self.principals.forget_event(work.owner, work.item)
 
     async def close(self) -> None:
-        """Write what is still to be counted, then end all connections."""
+        """Write what is still to be counted or noted, then end all connections."""
         await self.tally.settled()
         await self.limit_requests.settled()
+        await self.known_tokens.settled()
         await super().close()

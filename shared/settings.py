@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import urlsplit
 
+from shared.caller_settings import read_callers
+from shared.domain.caller import EntraTrust
 from shared.domain.limit import LimitKind
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.secret import Secret
@@ -26,12 +28,15 @@ class Settings:
     `tables` is a connection string, or the https address of a table service that is reached by managed identity;
     `queues` is the same for the host's own storage. `tick_rows` is how many rows of one shard the timer works before it
     hands over. `proxies` is how many proxies of ours stand before the platform's own front end, `limits` how many
-    requests a minute are answered.
+    requests a minute are answered. `token_callers` says whether API tokens let callers in, `entra_trust` which of
+    Entra's tokens do, None for none.
     """
 
     tables: Secret
     base_url: str
     admin_token_sha256: str
+    token_callers: bool
+    entra_trust: EntraTrust | None
     keys: KeySettings
     oauth_app: OAuthApp
     authority_host: str
@@ -50,12 +55,17 @@ class Settings:
 def read_settings(values: Mapping[str, str]) -> Settings:
     """Settings from environment variables. Raises SettingsError with all faults at once."""
     read = Reader(values)
+    token_callers, entra_trust = read_callers(read)
     base_url = read.checked("MAILBIND_BASE_URL", _is_base, "an https address without a path").rstrip("/")
     graph_root = read.checked("MAILBIND_GRAPH_ROOT", is_https, "an https address", "https://graph.microsoft.com")
     settings = Settings(
         tables=Secret(read.text("MAILBIND_TABLES")),
         base_url=base_url,
-        admin_token_sha256=read.checked("MAILBIND_ADMIN_TOKEN_SHA256", _is_sha256, "a SHA-256 in hexadecimal").lower(),
+        admin_token_sha256=read.checked(
+            "MAILBIND_ADMIN_TOKEN_SHA256", _is_sha256, "a SHA-256 in hexadecimal", None if token_callers else ""
+        ).lower(),
+        token_callers=token_callers,
+        entra_trust=entra_trust,
         keys=read_keys(read),
         oauth_app=read_oauth_app(read, graph_root.rstrip("/")),
         authority_host=read.checked(

@@ -80,6 +80,7 @@ def app_settings(storage: azurite.Azurite, tenant: parts.Ready, base_url: str, k
         "MAILBIND_OAUTH_TENANT": tenant["tenantId"],
         "MAILBIND_OAUTH_CREDENTIAL_REUSE": "false",
         "MAILBIND_ALLOWED_TENANTS": tenant["tenantId"],
+        "MAILBIND_CALLER_AUDIENCE": f"{tenant['apiUri']},{tenant['apiClientId']}",
         "MAILBIND_REDIRECT_ORIGINS": "",
         "MAILBIND_AUTHORITY_HOST": tenant["url"],
         "MAILBIND_GRAPH_ROOT": tenant["url"],

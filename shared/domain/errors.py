@@ -38,10 +38,25 @@ class TooLarge(MailbindError):
 
 
 class Unauthorized(MailbindError):
-    """No bearer token, or one that means nothing to us (RFC 6750 section 3)."""
+    """No bearer token (RFC 6750 section 3)."""
 
     status = 401
     code = "Unauthorized"
+
+
+class InvalidToken(Unauthorized):
+    """A bearer token that means nothing to us, or nothing any more (RFC 6750 section 3.1, `invalid_token`)."""
+
+
+class Forbidden(MailbindError):
+    """A known caller who may not do this. `scope` names the scope that would do, if it is one that is missing."""
+
+    status = 403
+    code = "Forbidden"
+
+    def __init__(self, message: str, scope: str | None = None) -> None:
+        super().__init__(message)
+        self.scope = scope
 
 
 class NotFound(MailbindError):

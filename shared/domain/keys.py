@@ -10,12 +10,17 @@ from shared.domain.secret import Secret
 LONGEST = 400
 
 
+def normal(identity: str) -> str:
+    """What two spellings of the same identity have in common: case does not count, nor do spaces around it."""
+    return identity.strip().lower()
+
+
 def key(identity: str) -> str:
     """A table key for any text: lower-cased, then base64url, so that no forbidden character survives.
 
     Text too long for a key is hashed; the `=` in front keeps such keys apart from all others.
     """
-    text = identity.strip().lower().encode()
+    text = normal(identity).encode()
     encoded = base64.urlsafe_b64encode(text).rstrip(b"=").decode()
     return encoded if len(encoded) <= LONGEST else "=" + hashlib.sha256(text).hexdigest()
 

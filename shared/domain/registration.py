@@ -39,6 +39,7 @@ class PendingRegistration:
     `id` is the SHA-256 of the link's ticket, so that the ticket is not stored. `email` is the mailbox, `expected_email`
     pins who may sign in. `failure` is the code of the last sign-in that was refused; the link stays open until
     `expires`. `principal_id` points to the principal's partition once somebody's access is being waited for or proven.
+    `requested_by` is the caller's id, `requester` what people know it by.
     """
 
     id: str
@@ -48,6 +49,7 @@ class PendingRegistration:
     requested_by: str
     created: datetime
     expires: datetime
+    requester: str | None = None
     name: str | None = None
     email: str | None = None
     expected_email: str | None = None

@@ -3,14 +3,13 @@
 import math
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from functools import wraps
 from http import HTTPStatus
 from typing import Any
 
 import azure.functions as func
 import msgspec
 
-from shared.domain.errors import InvalidInput, MailbindError, Unauthorized
+from shared.domain.errors import Forbidden, InvalidInput, InvalidToken, MailbindError, Unauthorized
 
 type Handler = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
 
@@ -45,21 +44,23 @@ def problem(error: MailbindError) -> func.HttpResponse:
     headers = {}
     if isinstance(error, InvalidInput):
         body["fields"] = [{"message": message, "key": name} for name, message in error.fields.items()]
-    if isinstance(error, Unauthorized):
-        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, (Unauthorized, Forbidden)):
+        headers["WWW-Authenticate"] = challenge(error)
+    if isinstance(error, Forbidden) and error.scope is not None:
+        body["requestedScope"] = error.scope
     if error.retry_after is not None:
         headers["Retry-After"] = str(math.ceil(error.retry_after.total_seconds()))
     return answer(body, error.status, headers)
 
 
-def with_problems(handler: Handler) -> Handler:
-    """Answer a refusal with the error envelope."""
-
-    @wraps(handler)
-    async def answering(req: func.HttpRequest) -> func.HttpResponse:
-        try:
-            return await handler(req)
-        except MailbindError as error:
-            return problem(error)
-
-    return answering
+def challenge(error: Unauthorized | Forbidden) -> str:
+    """What a bearer token has to be like (RFC 6750 section 3): without an error when there was none at all."""
+    match error:
+        case InvalidToken():
+            return 'Bearer error="invalid_token"'
+        case Forbidden(scope=str(scope)):
+            return f'Bearer error="insufficient_scope", scope="{scope}"'
+        case Forbidden():
+            return 'Bearer error="insufficient_scope"'
+        case _:
+            return "Bearer"

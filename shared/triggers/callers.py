@@ -1,50 +1,74 @@
-"""Who may call: the bearer check of every /v1 route."""
+"""Who may call: every /v1 route names the scopes that open it, and this is where it is decided."""
 
-import hmac
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import wraps
 
 import azure.functions as func
 
-from shared.domain.errors import Unauthorized
-from shared.domain.keys import fingerprint
-from shared.triggers.answers import Handler, with_problems
+from shared.domain.caller import Caller, Scope
+from shared.domain.errors import MailbindError, Unauthorized
+from shared.domain.secret import Secret
+from shared.triggers.answers import Handler, problem
+from shared.triggers.client_address import client_address
 from shared.triggers.request_limits import RequestLimits
+from shared.usecases.identify_caller import IdentifyCaller
 
-ADMIN = "administrator"
+type CallerHandler = Callable[[func.HttpRequest, Caller], Awaitable[func.HttpResponse]]
 
 
 @dataclass(frozen=True, slots=True)
 class Callers:
-    """Knows callers by the SHA-256 of their API token."""
+    """Knows callers by their bearer token. `proxies` is how many proxies of ours stand before the platform."""
 
-    admin_token_sha256: str
+    identify: IdentifyCaller
     limits: RequestLimits
+    proxies: int
 
-    def caller(self, req: func.HttpRequest) -> str:
-        """The caller's name. Raises Unauthorized (RFC 6750 section 3.1)."""
-        scheme, _, token = req.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
-            raise Unauthorized("Missing authentication")
-        if not hmac.compare_digest(fingerprint(token.strip()), self.admin_token_sha256):
-            raise Unauthorized("Bad token")
-        return ADMIN
+    async def caller(self, req: func.HttpRequest) -> Caller:
+        """Who calls. Raises Unauthorized, TooManyRequests for too many of those, Forbidden and Unavailable."""
+        try:
+            return await self.identify(_bearer(req), client_address(req, self.proxies))
+        except Unauthorized:
+            self.limits.bad_token(req)
+            raise
 
 
-def for_callers(callers: Callers) -> Callable[[Handler], Handler]:
-    """Let known callers in, and answer refusals with the error envelope."""
+def for_callers(callers: Callers, *scopes: Scope, minds_reach: bool = False) -> Callable[[CallerHandler], Handler]:
+    """Let in callers with one of these scopes, and answer refusals with the error envelope.
 
-    def decorate(handler: Handler) -> Handler:
-        @wraps(handler)
+    A route with an `{account}` is for callers who may reach that account. Any other is for those who may reach all,
+    unless the handler `minds_reach` itself.
+    """
+
+    def decorate(handler: CallerHandler) -> Handler:
+        @wraps(handler, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
         async def checked(req: func.HttpRequest) -> func.HttpResponse:
             try:
-                callers.caller(req)
-            except Unauthorized:
-                callers.limits.bad_token(req)
-                raise
-            return await handler(req)
+                caller = await callers.caller(req)
+                caller.needs(*scopes)
+                if not minds_reach:
+                    _check_reach(caller, req.route_params.get("account"))
+                return await handler(req, caller)
+            except MailbindError as error:
+                return problem(error)
 
-        return with_problems(checked)
+        del checked.__wrapped__  # the worker would look for a binding named `caller`
+        return checked
 
     return decorate
+
+
+def _bearer(req: func.HttpRequest) -> Secret:
+    """The header is the only place for a token: in a URL it would end up in logs (RFC 6750 section 2.3)."""
+    scheme, _, token = req.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Unauthorized("Missing authentication")
+    return Secret(token.strip())
+
+
+def _check_reach(caller: Caller, account: str | None) -> None:
+    if account is None:
+        caller.reaches_all()
+    else:
+        caller.reaches(account)

@@ -4,7 +4,7 @@ import ipaddress
 
 import azure.functions as func
 
-type Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+from shared.domain.api_token import Address
 
 
 def client_address(req: func.HttpRequest, proxies: int = 0) -> Address | None:

@@ -41,7 +41,7 @@ class Fields:
 
     def text(self, name: str, *, longest: int = 256, nullable: bool = False) -> str | None:
         """Text, trimmed, or None."""
-        value = self._take(name)
+        value = self.take(name)
         if value is None and (nullable or name not in self.values):
             return None
         if not isinstance(value, str):
@@ -69,7 +69,7 @@ class Fields:
 
     def switch(self, name: str) -> bool:
         """A boolean in any of the spellings that the contract allows; absent is false."""
-        value = self._take(name)
+        value = self.take(name)
         spelled = str(value).strip().lower() if isinstance(value, (bool, str, int)) else "?"
         if spelled in TRUE:
             return True
@@ -79,7 +79,7 @@ class Fields:
 
     def number(self, name: str, default: int, least: int, most: int) -> int:
         """A whole number, also as text, as queries have it."""
-        value = self._take(name)
+        value = self.take(name)
         if value is None or value == "":
             return default
         text = str(value)
@@ -98,9 +98,28 @@ class Fields:
 
     def ignored(self, name: str, fits: Callable[[Any], bool], must: str) -> None:
         """A field that has no effect here, but has to be of the right type all the same."""
-        value = self._take(name)
+        value = self.take(name)
         if value not in (None, "") and not fits(value):
             self.fault(name, f"must be {must}")
+
+    def texts(self, name: str, fits: Callable[[str], bool], what: str, most: int) -> tuple[str, ...]:
+        """A text or a list of texts, each of which fits; none only when the field is absent."""
+        value = self.take(name)
+        if name not in self.values:
+            return ()
+        items = [value] if isinstance(value, str) else value
+        if not isinstance(items, list) or not 0 < len(items) <= most:
+            self.fault(name, f"must be a list of 1 to {most} {what}")
+            return ()
+        if not all(isinstance(item, str) and fits(item) for item in items):
+            self.fault(name, f"must be a list of {what}")
+            return ()
+        return tuple(dict.fromkeys(items))
+
+    def take(self, name: str) -> Any:  # noqa: ANN401 - a field may hold any JSON
+        """Whatever the field holds; it counts as known."""
+        self._known.add(name)
+        return self.values.get(name)
 
     def fault(self, name: str, what: str) -> None:
         """Note what is wrong with a field; the first finding stands."""
@@ -117,7 +136,3 @@ class Fields:
         """Raise InvalidInput when there are any."""
         if self.finish():
             raise InvalidInput(self.faults)
-
-    def _take(self, name: str) -> Any:  # noqa: ANN401 - a field may hold any JSON
-        self._known.add(name)
-        return self.values.get(name)

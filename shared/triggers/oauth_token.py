@@ -2,6 +2,7 @@
 
 import azure.functions as func
 
+from shared.domain.caller import Caller, Scope
 from shared.triggers.answers import answer, moment
 from shared.triggers.callers import Callers, for_callers
 from shared.usecases.hand_out import HandOut
@@ -12,8 +13,8 @@ def blueprint(callers: Callers, hand_out: HandOut) -> func.Blueprint:
     bp = func.Blueprint()
 
     @bp.route("v1/account/{account}/oauth-token", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-    @for_callers(callers)
-    async def get_oauth_token(req: func.HttpRequest) -> func.HttpResponse:
+    @for_callers(callers, Scope.OAUTH_TOKEN)
+    async def get_oauth_token(req: func.HttpRequest, _: Caller) -> func.HttpResponse:
         token = await hand_out(req.route_params["account"])
         return answer(
             {

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from shared.domain.account import Account
+from shared.domain.caller import Caller
 from shared.ports import Principals
 
 
@@ -32,13 +33,16 @@ class ListAccounts:
 
     principals: Principals
 
-    async def __call__(self, query: AccountQuery) -> AccountPage:
-        """One page. With a cursor it costs one page; without, as much as counting all accounts does."""
+    async def __call__(self, query: AccountQuery, caller: Caller) -> AccountPage:
+        """One page of what the caller reaches. Others show in no total and in no cursor.
+
+        With a cursor it costs one page; without, as much as counting all accounts does.
+        """
         skip = 0 if query.cursor else query.page * query.page_size
         page: list[Account] = []
         total, cursor, more = 0, None, False
         async for position, account in self.principals.accounts(query.state, query.cursor):
-            if not _matches(account, query.query):
+            if not caller.may_reach(account.id) or not _matches(account, query.query):
                 continue
             total += 1
             if total <= skip:

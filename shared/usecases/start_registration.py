@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from shared.domain.account import Account
+from shared.domain.caller import Caller
 from shared.domain.errors import InvalidInput, StaleWrite
 from shared.domain.keys import fingerprint
 from shared.domain.principal import same_address
@@ -64,12 +65,17 @@ class StartRegistration:
     clock: Clock
     entropy: Entropy
 
-    async def __call__(self, invitation: Invitation, faults: Mapping[str, str], requested_by: str) -> Started:
-        """Store the invitation. `faults` were found in reading it; raises InvalidInput with all there are."""
+    async def __call__(self, invitation: Invitation, faults: Mapping[str, str], caller: Caller) -> Started:
+        """Store the invitation. `faults` were found in reading it; raises InvalidInput with all there are.
+
+        Raises Forbidden for an account that the caller may not reach; a bound caller has to name one.
+        """
+        if invitation.account:
+            caller.reaches(invitation.account)
         app = self.apps.get(invitation.type)
         existing = await self._existing(invitation, faults)
         faults = {
-            **self._faults(invitation, known_app=app is not None),
+            **self._faults(invitation, caller, known_app=app is not None),
             **_contradictions(invitation, existing),
             **faults,
         }
@@ -83,7 +89,8 @@ class StartRegistration:
             account=invitation.account or self._account_id(),
             redirect_url=invitation.redirect_url,
             app=app.id,
-            requested_by=requested_by,
+            requested_by=caller.id,
+            requester=caller.name,
             created=now,
             expires=now + self.lifetime,
             name=invitation.name,
@@ -96,7 +103,7 @@ class StartRegistration:
         await self.registrations.insert(registration)
         if invitation.account:
             await self._supersede(registration)
-        log.info("registration started", extra={"registration": registration.id})
+        log.info("registration started", extra={"registration": registration.id, "by": caller.id})
         url = Secret(f"{self.base_url}/accounts/new?ticket={ticket.reveal()}")
         return Started(url, registration.id, registration.expires)
 
@@ -120,8 +127,10 @@ class StartRegistration:
                 await self.registrations.replace(outdated, outdated.value)
             log.info("registration replaced", extra={"registration": outdated.value.id, "by": registration.id})
 
-    def _faults(self, invitation: Invitation, *, known_app: bool) -> dict[str, str]:
+    def _faults(self, invitation: Invitation, caller: Caller, *, known_app: bool) -> dict[str, str]:
         faults = {}
+        if not invitation.account and caller.binding is not None:
+            faults["account"] = '"account" is required of a caller that is bound to certain accounts'
         if not known_app:
             faults["type"] = '"type" is not the id of an enabled OAuth app'
         if invitation.delegated and not invitation.email:

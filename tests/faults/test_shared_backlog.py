@@ -25,6 +25,7 @@ from shared.domain.secret import Secret
 from shared.domain.work import Work
 from shared.ports import Replace, SignedIn
 from shared.services import Services
+from shared.usecases.identify_caller import ADMINISTRATOR
 from shared.usecases.start_registration import Invitation
 from tests.conftest import MovedClock
 from tests.journey.conftest import STILL, Tenant, tick, trust
@@ -58,7 +59,7 @@ async def bind_many(services: Services, tenant: Tenant, count: int) -> list[str]
     async def one(name: str) -> str:
         token = await asyncio.to_thread(lambda: tenant.do("sign-in", person=name)["refreshToken"])
         invitation = Invitation("https://myapp.example/", name.partition("@")[0], email=MAILBOX, delegated=True)
-        started = await services.start_registration(invitation, {}, "test")
+        started = await services.start_registration(invitation, {}, ADMINISTRATOR)
         asked = await services.registrations.get(started.registration)
         assert asked is not None
         app = services.apps.app

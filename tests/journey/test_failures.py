@@ -19,6 +19,7 @@ from shared.domain.principal import Principal
 from shared.domain.secret import Secret
 from shared.ports import SignedIn
 from shared.services import Services
+from shared.usecases.identify_caller import ADMINISTRATOR
 from shared.usecases.start_registration import Invitation
 from tests.conftest import MovedClock
 from tests.journey.conftest import Tenant, ask, bind, code_of
@@ -185,7 +186,7 @@ async def test_a_grant_that_serves_more_accounts_than_a_transaction_takes_fails_
 
     async def sign_in(name: str) -> None:
         invitation = Invitation("https://myapp.example/", name, email="support@contoso.example", delegated=True)
-        started = await reusing.start_registration(invitation, {}, "test")
+        started = await reusing.start_registration(invitation, {}, ADMINISTRATOR)
         asked = await reusing.registrations.get(started.registration)
         assert asked is not None
         await reusing.bind(asked.value, app, signed_in)

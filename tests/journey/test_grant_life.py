@@ -28,6 +28,7 @@ from shared.domain.principal import Principal
 from shared.domain.secret import Secret
 from shared.domain.work import Work
 from shared.ports import SignedIn
+from shared.usecases.identify_caller import ADMINISTRATOR
 from shared.usecases.prove_access import AccessRefused
 from shared.usecases.start_registration import Invitation
 from tests.conftest import MovedClock
@@ -96,7 +97,7 @@ class GrantLife(RuleBasedStateMachine):
     async def _bind(self, token: Secret) -> None:
         services = self.services
         started = await services.start_registration(
-            Invitation("https://myapp.example/", self.account, email=MAILBOX, delegated=True), {}, "test"
+            Invitation("https://myapp.example/", self.account, email=MAILBOX, delegated=True), {}, ADMINISTRATOR
         )
         stored = await services.registrations.get(started.registration)
         assert stored is not None

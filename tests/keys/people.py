@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 from infra.local.visitor import Page, Visitor
 from shared.domain.secret import Secret
 from shared.services import Services
+from shared.usecases.identify_caller import ADMINISTRATOR
 from shared.usecases.open_link import DeadLink, LinkPage
 from shared.usecases.sign_in_outcome import Completed, Refused, Waiting
 from shared.usecases.start_registration import Invitation
@@ -42,7 +43,7 @@ async def begin(services: Services, visitor: Visitor) -> Begun:
     invitation = Invitation(
         redirect_url="https://myapp.example/done", account=f"account-{next(NUMBER)}", email=MAILBOX, delegated=True
     )
-    started = await services.start_registration(invitation, {}, "administrator")
+    started = await services.start_registration(invitation, {}, ADMINISTRATOR)
     ticket = parse_qs(urlsplit(started.url.reveal()).query)["ticket"][0]
     page = await services.open_link(Secret(ticket), None)
     assert isinstance(page, LinkPage)

@@ -98,6 +98,7 @@ def test_secrets_are_revealed_only_where_they_are_sealed_sent_compared_or_answer
     assert {
         "shared/adapters/client_authentication.py",
         "shared/adapters/entra.py",
+        "shared/adapters/entra_callers.py",
         "shared/adapters/graph.py",
         "shared/adapters/key_wrapping.py",
         "shared/adapters/sealing.py",
@@ -107,7 +108,9 @@ def test_secrets_are_revealed_only_where_they_are_sealed_sent_compared_or_answer
         "shared/triggers/authentication_form.py",
         "shared/triggers/browser_pages.py",
         "shared/triggers/oauth_token.py",
+        "shared/triggers/tokens.py",
         "shared/usecases/carried_grant.py",
+        "shared/usecases/identify_caller.py",
         "shared/usecases/start_registration.py",
     } == found
 

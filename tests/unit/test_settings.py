@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shared.domain.client_credential import ClientCertificate, FederatedIdentity
 from shared.settings import SettingsError, read_settings
-from tests.conftest import settings_for
+from tests.conftest import TENANT_ID, settings_for
 from tests.keys.test_client_authentication import certificate
 
 ROOT = Path(__file__).parents[2]
@@ -71,6 +71,8 @@ def test_every_missing_setting_is_named_at_once() -> None:
         ("MAILBIND_LINK_HOURS", "99999"),
         ("MAILBIND_AGENDA_SHARDS", "many-value"),
         ("MAILBIND_CA_FILE", "/no/such/file-value"),
+        ("MAILBIND_CALLERS", "everybody-value"),
+        ("MAILBIND_CALLER_AUDIENCE", "no-uri-value"),
     ],
 )
 def test_a_wrong_setting_is_named_and_its_value_is_not_repeated(name: str, value: str) -> None:
@@ -145,6 +147,49 @@ def test_an_empty_allow_list_of_origins_is_for_this_computer_only() -> None:
 def test_organizations_need_a_list_of_tenants() -> None:
     with pytest.raises(SettingsError, match="MAILBIND_ALLOWED_TENANTS is required"):
         read_settings({**GOOD, "MAILBIND_OAUTH_TENANT": "organizations"})
+
+
+ENTRA = {**GOOD, "MAILBIND_CALLER_AUDIENCE": "api://mailbind"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MAILBIND_CALLER_TENANTS", "no-guid-value"),
+        ("MAILBIND_CALLER_ACCOUNTS", "orders-value=*"),
+        ("MAILBIND_CALLER_ACCOUNTS", "5f0c1d9e-0000-4000-8000-0000000000c1=*"),
+        ("MAILBIND_CALLER_ACCOUNTS", "5f0c1d9e-0000-4000-8000-0000000000c1="),
+    ],
+)
+def test_a_wrong_setting_about_applications_is_named(name: str, value: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        read_settings({**ENTRA, name: value})
+
+    assert name in str(refused.value)
+    assert "value" not in str(refused.value)
+
+
+def test_callers_are_asked_for_tokens_and_for_entras_only_with_an_audience() -> None:
+    alone, both = read_settings(GOOD), read_settings(ENTRA)
+
+    assert (True, None) == (alone.token_callers, alone.entra_trust)
+    assert both.token_callers
+    assert both.entra_trust is not None
+    assert (frozenset({"api://mailbind"}), frozenset({TENANT_ID})) == (
+        both.entra_trust.audiences,
+        both.entra_trust.tenants,
+    )
+
+
+def test_applications_need_an_audience_and_a_tenant_and_then_no_administrators_token() -> None:
+    only = {**GOOD, "MAILBIND_CALLERS": "entra", "MAILBIND_ADMIN_TOKEN_SHA256": ""}
+    anywhere = {"MAILBIND_OAUTH_TENANT": "organizations", "MAILBIND_ALLOWED_TENANTS": TENANT_ID}
+
+    with pytest.raises(SettingsError, match="MAILBIND_CALLER_AUDIENCE is missing"):
+        read_settings(only)
+    with pytest.raises(SettingsError, match="MAILBIND_CALLER_TENANTS is missing"):
+        read_settings({**only, **anywhere, "MAILBIND_CALLER_AUDIENCE": "api://mailbind"})
+    assert not read_settings({**only, "MAILBIND_CALLER_AUDIENCE": "api://mailbind"}).token_callers
 
 
 def test_the_example_names_every_setting_that_the_code_reads() -> None:

@@ -68,6 +68,8 @@ def serve(folder: Path, listener: socket.socket, identities: socket.socket) -> N
     ready |= {"tenantId": tenant.directory.tenant_id, "clientId": client.id, "clientSecret": client.secret}
     endpoint = IdentityEndpoint(tenant)
     ready |= {"identityEndpoint": endpoint.serve(identities), "identityHeader": endpoint.header}
+    api = tenant.directory.own_api
+    ready |= {"apiUri": api.address, "apiClientId": api.app_id}
     AnnouncingServer(config, ready).run(sockets=[listener])
 
 

@@ -24,6 +24,7 @@ def build_app(tenant: Tenant) -> ASGIApp:
     routes = [
         Route("/{tenant}/v2.0/.well-known/openid-configuration", discovery.configuration),
         Route("/{tenant}/discovery/v2.0/keys", discovery.keys),
+        Route("/{tenant}/discovery/keys", discovery.keys),  # for tokens of v1.0 (entra-docs access-tokens.md)
         Route("/{tenant}/oauth2/v2.0/authorize", AuthorizeEndpoint(tenant).answer, methods=BOTH),
         Route("/{tenant}/oauth2/v2.0/token", TokenEndpoint(tenant).answer, methods=["POST"]),
         Route("/{tenant}/oauth2/v2.0/logout", account.sign_out),

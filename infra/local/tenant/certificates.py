@@ -3,7 +3,7 @@
 import os
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import trustme
@@ -21,15 +21,23 @@ class Keys:
     kid: str
     seal: Fernet = field(repr=False)
 
+    def rolled(self) -> "Keys":
+        """The same with a new signing key."""
+        signing = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        return replace(self, signing=signing, kid=_kid(signing))
+
 
 def load_keys(folder: Path) -> Keys:
     """Read the keys from the folder, made there on first use."""
     signing = serialization.load_pem_private_key(_kept(folder / "signing.key", _new_signing_key), password=None)
     if not isinstance(signing, rsa.RSAPrivateKey):
         raise TypeError("signing.key holds no RSA key")
+    return Keys(signing, _kid(signing), Fernet(_kept(folder / "seal.key", Fernet.generate_key)))
+
+
+def _kid(signing: rsa.RSAPrivateKey) -> str:
     modulus = signing.public_key().public_numbers().n
-    kid = base64url_encode(modulus.to_bytes(256, "big")[:20]).decode()
-    return Keys(signing, kid, Fernet(_kept(folder / "seal.key", Fernet.generate_key)))
+    return base64url_encode(modulus.to_bytes(256, "big")[:20]).decode()
 
 
 def load_authority(folder: Path) -> trustme.CA:

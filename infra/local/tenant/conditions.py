@@ -24,11 +24,27 @@ class Fault:
 
 
 @dataclass(slots=True, kw_only=True)
-class IdTokenClaims:
-    """Claims that replace those of the next `times` ID tokens; null takes one away."""
+class OtherClaims:
+    """Claims that replace those of the next `times` tokens of a kind; null takes one away."""
 
     claims: dict[str, Any]
     times: int
+
+
+@dataclass(slots=True)
+class TokenClaims:
+    """What the next tokens of a kind say differently."""
+
+    waiting: list[OtherClaims] = field(default_factory=list)
+
+    def next(self) -> dict[str, Any]:
+        """What the next token says differently; it counts as said."""
+        if not self.waiting:
+            return {}
+        first = self.waiting[0]
+        first.times -= 1
+        self.waiting = [each for each in self.waiting if each.times > 0]
+        return first.claims
 
 
 @dataclass(slots=True)
@@ -38,7 +54,8 @@ class Conditions:
     access_token_seconds: int = ACCESS_TOKEN_SECONDS
     clock_ahead: float = 0.0
     faults: list[Fault] = field(default_factory=list)
-    id_token_claims: list[IdTokenClaims] = field(default_factory=list)
+    id_token_claims: TokenClaims = field(default_factory=TokenClaims)
+    app_token_claims: TokenClaims = field(default_factory=TokenClaims)
     latency: dict[str, float] = field(default_factory=dict)
     outages: dict[str, Outage] = field(default_factory=dict)
 
@@ -49,12 +66,3 @@ class Conditions:
             fault.times -= 1
             self.faults = [each for each in self.faults if each.times > 0]
         return fault
-
-    def next_id_token_claims(self) -> dict[str, Any]:
-        """What the next ID token says differently; it counts as said."""
-        if not self.id_token_claims:
-            return {}
-        first = self.id_token_claims[0]
-        first.times -= 1
-        self.id_token_claims = [each for each in self.id_token_claims if each.times > 0]
-        return first.claims

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from infra.local.tenant import control_bodies as bodies
-from infra.local.tenant.conditions import Fault, IdTokenClaims
+from infra.local.tenant.conditions import Fault, OtherClaims
 from infra.local.tenant.control_view import view
 from infra.local.tenant.directory import Mailbox, Person
 from infra.local.tenant.failures import find
@@ -38,6 +38,10 @@ class ControlEndpoint:
             ("outage", bodies.SetOutage, self._outage),
             ("lifetimes", bodies.Lifetimes, self._lifetimes),
             ("id-token", bodies.IdToken, self._id_token),
+            ("app-token", bodies.AppToken, self._app_token),
+            ("app", bodies.App, self._app),
+            ("api", bodies.Api, self._api),
+            ("signing-key", bodies.SigningKey, self._signing_key),
             ("person", bodies.Change, self._person),
             ("sign-in", bodies.SignIn, self._sign_in),
             ("certificate", bodies.Certificate, self._certificate),
@@ -102,7 +106,19 @@ class ControlEndpoint:
         self._tenant.conditions.access_token_seconds = body.access_token_seconds
 
     def _id_token(self, body: bodies.IdToken) -> None:
-        self._tenant.conditions.id_token_claims.append(IdTokenClaims(claims=body.claims, times=body.times))
+        self._tenant.conditions.id_token_claims.waiting.append(OtherClaims(claims=body.claims, times=body.times))
+
+    def _app_token(self, body: bodies.AppToken) -> None:
+        self._tenant.conditions.app_token_claims.waiting.append(OtherClaims(claims=body.claims, times=body.times))
+
+    def _app(self, body: bodies.App) -> None:
+        self._tenant.directory.assign(body.client_id, body.roles)
+
+    def _api(self, body: bodies.Api) -> None:
+        self._tenant.directory.set_token_version(body.address, body.token_version)
+
+    def _signing_key(self, _body: bodies.SigningKey) -> None:
+        self._tenant.roll_key()
 
     def _person(self, body: bodies.Change) -> dict[str, Any] | None:
         if body.create is not None:

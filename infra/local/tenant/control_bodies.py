@@ -75,6 +75,28 @@ class IdToken(Body, frozen=True):
     times: Count = 1
 
 
+class AppToken(IdToken, frozen=True):
+    """The same for access tokens of applications."""
+
+
+class App(Body, frozen=True):
+    """App roles that an app is assigned, as `application ID URI/role`: exactly these."""
+
+    client_id: str
+    roles: list[str]
+
+
+class Api(Body, frozen=True):
+    """Which version of access tokens an API asks for (`requestedAccessTokenVersion` of its manifest)."""
+
+    address: str
+    token_version: Literal[1, 2]
+
+
+class SigningKey(Body, frozen=True):
+    """Roll over to a new signing key; the old one is no longer published."""
+
+
 class Change(Body, frozen=True):
     """Something new about a person; or `create`: that many people with Full Access to the mailbox.
 

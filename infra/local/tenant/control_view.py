@@ -12,7 +12,9 @@ def view(tenant: Tenant) -> dict[str, Any]:
     directory, conditions = tenant.directory, tenant.conditions
     return {
         "tenant": {"id": directory.tenant_id, "domain": directory.domain, "now": stamp(tenant.now())},
-        "clients": [{"id": client.id, "name": client.name} for client in directory.clients.values()],
+        "clients": [
+            {"id": client.id, "name": client.name, "roles": list(client.roles)} for client in directory.clients.values()
+        ],
         "people": [_person(directory, person) for person in directory.people.values()],
         "mailboxes": [_mailbox(directory, mailbox) for mailbox in directory.shared.values()],
         "faults": [
@@ -26,7 +28,9 @@ def view(tenant: Tenant) -> dict[str, Any]:
             }
             for fault in conditions.faults
         ],
-        "idTokenClaims": [asdict(each) for each in conditions.id_token_claims],
+        "idTokenClaims": [asdict(each) for each in conditions.id_token_claims.waiting],
+        "appTokenClaims": [asdict(each) for each in conditions.app_token_claims.waiting],
+        "signingKey": tenant.keys.kid,
         "latencyMilliseconds": {name: round(seconds * 1000) for name, seconds in conditions.latency.items()},
         "outages": dict(conditions.outages),
         "accessTokenSeconds": conditions.access_token_seconds,

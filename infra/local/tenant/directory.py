@@ -32,12 +32,18 @@ class Person(Mailbox):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
-    """An API that tokens are for, and the delegated permissions that it knows."""
+    """An API that tokens are for, the delegated permissions and the app roles that it knows.
+
+    `token_version` is the `requestedAccessTokenVersion` of its manifest: 1 unless it says 2 (entra-docs
+    access-tokens.md).
+    """
 
     name: str
     app_id: str
     address: str
     scopes: tuple[str, ...]
+    roles: tuple[str, ...] = ()
+    token_version: int = 1
 
     def scope(self, name: str) -> str | None:
         """The permission as the resource spells it: their case does not matter in a request."""
@@ -46,13 +52,19 @@ class Resource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
-    """An app registration. Permissions are full scope addresses."""
+    """An app registration. Permissions are full scope addresses; app roles that it is assigned are written alike."""
 
     id: str
     name: str
     secret: str = field(repr=False)
     redirect_uris: tuple[str, ...]
     permissions: tuple[str, ...]
+    roles: tuple[str, ...] = ()
+
+    @property
+    def object_id(self) -> str:
+        """The id of its service principal."""
+        return str(uuid.uuid5(uuid.NAMESPACE_OID, self.id))
 
     def accepts(self, redirect_uri: str) -> bool:
         """Whether it is registered. The port of a loopback address does not count (entra-docs reply-url.md)."""
@@ -80,7 +92,7 @@ class Directory:
         self.tenant_id: str = facts["tenant"]["id"]
         self.domain: str = facts["tenant"]["domain"]
         self.name: str = facts["tenant"]["name"]
-        self.resources = tuple(Resource(**{**row, "scopes": tuple(row["scopes"])}) for row in facts["resources"])
+        self.resources = tuple(_resource(row) for row in facts["resources"])
         self.clients = {row["id"]: _client(row) for row in facts["clients"]}
         self.identities = {row["client_id"]: _identity(row) for row in facts["managed_identities"]}
         self.people: dict[str, Person] = {}
@@ -97,6 +109,31 @@ class Directory:
     def first_client(self) -> Client:
         """Mailbind's own app registration."""
         return next(iter(self.clients.values()))
+
+    def resource(self, name: str) -> Resource | None:
+        """An API by its application ID URI or its client id."""
+        return next((each for each in self.resources if name in {each.address, each.app_id}), None)
+
+    def assign(self, client: str, roles: Iterable[str]) -> None:
+        """Assign an app these app roles and no others."""
+        known = {f"{each.address}/{role}" for each in self.resources for role in each.roles}
+        if client not in self.clients or not known.issuperset(roles):
+            raise ValueError("clientId, roles: there is no such app, or no such app role")
+        self.clients[client] = replace(self.clients[client], roles=tuple(roles))
+
+    def set_token_version(self, name: str, version: int) -> None:
+        """Note which version of access tokens an API asks for."""
+        if self.resource(name) is None:
+            raise ValueError(f"address: there is no API {name!r}")
+        self.resources = tuple(
+            replace(each, token_version=version) if name in {each.address, each.app_id} else each
+            for each in self.resources
+        )
+
+    @property
+    def own_api(self) -> Resource:
+        """Mailbind's own API, the one with app roles."""
+        return next(each for each in self.resources if each.roles)
 
     def person(self, login: str) -> Person | None:
         """Find somebody by object id, sign-in name or address."""
@@ -173,9 +210,16 @@ class Directory:
 
 
 def _client(row: dict[str, Any]) -> Client:
-    lists = {"redirect_uris": tuple(row["redirect_uris"]), "permissions": tuple(row["permissions"])}
-    return Client(**{**row, **lists})
+    return Client(**_with_tuples(row))
 
 
 def _identity(row: dict[str, Any]) -> ManagedIdentity:
-    return ManagedIdentity(**{**row, "trusted_by": tuple(row["trusted_by"]), "roles": tuple(row["roles"])})
+    return ManagedIdentity(**_with_tuples(row))
+
+
+def _resource(row: dict[str, Any]) -> Resource:
+    return Resource(**_with_tuples(row))
+
+
+def _with_tuples(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in row.items()}

@@ -37,8 +37,6 @@ class DiscoveryEndpoints:
 
     def __init__(self, tenant: Tenant) -> None:
         self._tenant = tenant
-        jwk = RSAAlgorithm.to_jwk(tenant.keys.signing.public_key(), as_dict=True)
-        self._key = {name: jwk[name] for name in ("kty", "n", "e")} | {"use": "sig", "kid": tenant.keys.kid}
 
     async def configuration(self, request: Request) -> Response:
         """Answer with the addresses of everything. On `common` the issuer is a template, as it is at Microsoft."""
@@ -62,6 +60,9 @@ class DiscoveryEndpoints:
         )
 
     async def keys(self, _request: Request) -> Response:
-        """Answer with the public key that verifies tokens (RFC 7517)."""
-        issuer: dict[str, Any] = {"issuer": self._tenant.issuer}
-        return JSONResponse({"keys": [self._key | issuer]})
+        """Answer with the public key that verifies tokens (RFC 7517); the same for tokens of both versions."""
+        keys = self._tenant.keys
+        jwk = RSAAlgorithm.to_jwk(keys.signing.public_key(), as_dict=True)
+        public: dict[str, Any] = {name: jwk[name] for name in ("kty", "n", "e")}
+        self._tenant.note("keys read")
+        return JSONResponse({"keys": [public | {"use": "sig", "kid": keys.kid, "issuer": self._tenant.issuer}]})

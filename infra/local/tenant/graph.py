@@ -45,7 +45,6 @@ class GraphEndpoint:
 
     def __init__(self, tenant: Tenant) -> None:
         self._tenant = tenant
-        self._key = tenant.keys.signing.public_key()
 
     async def profile(self, request: Request) -> Response:
         """Answer with a user."""
@@ -93,7 +92,7 @@ class GraphEndpoint:
         try:
             claims = jwt.decode(
                 token,
-                self._key,
+                self._tenant.keys.signing.public_key(),
                 ["RS256"],
                 options={"verify_aud": False, "verify_exp": False, "verify_nbf": False, "verify_iat": False},
             )

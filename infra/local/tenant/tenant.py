@@ -28,7 +28,11 @@ class Tenant:
     conditions: Conditions = field(default_factory=Conditions)
     registered: Registered = field(default_factory=Registered)
     vault: VaultKeys = field(default_factory=VaultKeys)
+    _first_keys: Keys = field(init=False, repr=False)
     redeemed: dict[str, float] = field(default_factory=dict)  # codes that were used, and when each one expires
+
+    def __post_init__(self) -> None:
+        self._first_keys = self.keys
 
     def now(self) -> float:
         """The time in the tenant, in epoch seconds: control can move it ahead."""
@@ -38,8 +42,13 @@ class Tenant:
         """Write an event into the journal."""
         self.journal.note(what, stamp(self.now()), **about)
 
+    def roll_key(self) -> None:
+        """Sign with a new key from now on (entra-docs signing-key-rollover.md)."""
+        self.keys = self.keys.rolled()
+
     def reset(self) -> None:
-        """Return to contoso.toml, to good conditions and to an empty journal. The vault keeps its keys."""
+        """Return to contoso.toml, the first key, good conditions and an empty journal. The vault keeps its keys."""
+        self.keys = self._first_keys
         self.directory = Directory(SOURCE)
         self.conditions = Conditions()
         self.registered = Registered()

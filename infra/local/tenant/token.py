@@ -1,4 +1,7 @@
-"""Entra's token endpoint: codes and refresh tokens in, tokens out (entra-docs v2-oauth2-auth-code-flow.md)."""
+"""Entra's token endpoint: codes, refresh tokens or an app's own credentials in, tokens out.
+
+As entra-docs v2-oauth2-auth-code-flow.md and v2-oauth2-client-creds-grant-flow.md have it.
+"""
 
 import base64
 import binascii
@@ -15,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from infra.local.tenant.answers import entra_answer
+from infra.local.tenant.app_tokens import app_token
 from infra.local.tenant.client_authentication import check_assertion
 from infra.local.tenant.directory import Client, Person
 from infra.local.tenant.discovery import check_tenant
@@ -25,6 +29,8 @@ from infra.local.tenant.tenant import Tenant, stamp
 from infra.local.tenant.tokens import access_token, id_token
 
 TEXT_OF = {"authorization_code": "code", "refresh_token": "refresh_token"}  # grant type: the parameter it comes in
+CLIENT_CREDENTIALS = "client_credentials"
+NOTES = {"authorization_code": "code redeemed", "refresh_token": "refreshed", CLIENT_CREDENTIALS: "app token issued"}
 HEADERS = {"Cache-Control": "no-store, no-cache", "Pragma": "no-cache"}
 Form = Mapping[str, str]
 
@@ -48,9 +54,7 @@ class TokenEndpoint:
         except Refusal as refusal:
             self._tenant.note("failed", endpoint="token", failure=refusal.key, **about)
             return entra_answer(self._tenant, refusal, request)
-        self._tenant.note(
-            "code redeemed" if kind == "authorization_code" else "refreshed", **about, scope=body["scope"]
-        )
+        self._tenant.note(NOTES[kind], **about, scope=body.get("scope", form.get("scope")))
         return JSONResponse(body, headers=HEADERS | {"x-ms-request-id": str(uuid.uuid4())})
 
     def _name(self, grant: Grant | None) -> str | None:
@@ -63,9 +67,11 @@ class TokenEndpoint:
             raise Refusal(fault.failure, retry_after=fault.retry_after, person=self._name(grant) or "")
 
     def _redeem(self, form: Form, kind: str, grant: Grant | None, endpoint: str) -> dict[str, Any]:
-        if kind not in TEXT_OF:
+        if kind not in {*TEXT_OF, CLIENT_CREDENTIALS}:
             raise Refusal("70003", parameter=kind) if kind else Refusal("900144", parameter="grant_type")
         client = _authenticate(self._tenant, form, endpoint)
+        if kind == CLIENT_CREDENTIALS:
+            return app_token(self._tenant, client, form.get("scope", ""))
         if not form.get(TEXT_OF[kind]):
             raise Refusal("900144", parameter=TEXT_OF[kind])
         if grant is None or grant.client != client.id:  # refresh tokens are bound to user and client

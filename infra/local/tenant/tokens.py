@@ -46,7 +46,7 @@ def access_token(tenant: Tenant, person: Person, client: Client, audience: str, 
         "unique_name": person.upn,
         "upn": person.upn,
     }
-    return _sign(tenant, SAME_FOR_ALL | about | _noise("aio", "rh", "sid", "uti", "xms_ftd"))
+    return sign(tenant, SAME_FOR_ALL | about | noise("aio", "rh", "sid", "uti", "xms_ftd"))
 
 
 def id_token(tenant: Tenant, person: Person, client: Client, nonce: str) -> str:
@@ -66,8 +66,8 @@ def id_token(tenant: Tenant, person: Person, client: Client, nonce: str) -> str:
         "tid": tenant.directory.tenant_id,
         "ver": "2.0",
     }
-    claims |= _noise("rh", "uti") | tenant.conditions.next_id_token_claims()
-    return _sign(tenant, {name: value for name, value in claims.items() if value is not None})
+    claims |= noise("rh", "uti") | tenant.conditions.id_token_claims.next()
+    return sign(tenant, {name: value for name, value in claims.items() if value is not None})
 
 
 def identity_token(tenant: Tenant, identity: ManagedIdentity, resource: str, expires: int) -> str:
@@ -91,10 +91,10 @@ def identity_token(tenant: Tenant, identity: ManagedIdentity, resource: str, exp
         "tid": tid,
         "ver": "2.0" if exchange else "1.0",
     }
-    return _sign(tenant, about | _noise("aio", "rh", "uti"))
+    return sign(tenant, about | noise("aio", "rh", "uti"))
 
 
-def _noise(*names: str) -> dict[str, str]:
+def noise(*names: str) -> dict[str, str]:
     """Claims that mean something to Microsoft alone: here they give a token its real length."""
     return {name: secrets.token_urlsafe(32) for name in names}
 
@@ -104,5 +104,6 @@ def _pairwise(oid: str, audience: str) -> str:
     return jwt.utils.base64url_encode(hashlib.sha256(f"{oid} {audience}".encode()).digest()).decode()
 
 
-def _sign(tenant: Tenant, claims: dict[str, Any]) -> str:
+def sign(tenant: Tenant, claims: dict[str, Any]) -> str:
+    """A token of these claims, signed with the tenant's key of now."""
     return jwt.encode(claims, tenant.keys.signing, "RS256", {"kid": tenant.keys.kid})

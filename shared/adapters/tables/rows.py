@@ -1,10 +1,12 @@
-"""Tables of single rows: the directory and the registrations."""
+"""Tables of single rows: the directory, the registrations, the API tokens."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from shared.adapters.tables.mapping import Entity, to_entity
 from shared.adapters.tables.table import Table, Write
+from shared.domain.api_token import ApiToken
 from shared.domain.errors import StaleWrite
 from shared.domain.keys import key
 from shared.domain.registration import SETTLED, NewestLink, PendingRegistration, SignInAttempt
@@ -111,6 +113,18 @@ class TableRegistrations(TableRows[PendingRegistration]):
 
     def _attempt(self, attempt: SignInAttempt) -> Entity:
         return to_entity(attempt, key(attempt.registration), f"signin~{attempt.id}")
+
+
+class TableApiTokens(TableRows[ApiToken]):
+    """API tokens; there are as many as administrators make, so that reading all of them is fine."""
+
+    def __init__(self, table: Table) -> None:
+        super().__init__(table, ApiToken, "id")
+
+    async def all(self) -> Sequence[ApiToken]:
+        """Every token."""
+        found = self.table.query("PartitionKey ge @from", {"from": ""})
+        return [(await self.table.record(ApiToken, entity)).value async for entity in found]
 
 
 def _newest(account: str) -> tuple[str, str]:

@@ -1,0 +1,154 @@
+"""/v1/token and /v1/tokens: issue, list and revoke API tokens."""
+
+import ipaddress
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import azure.functions as func
+
+from shared.domain.api_token import ApiToken
+from shared.domain.caller import Binding, Caller, Scope
+from shared.domain.errors import NotFound
+from shared.ports import ApiTokens, Clock
+from shared.triggers.answers import answer, moment
+from shared.triggers.callers import Callers, for_callers
+from shared.triggers.fields import Fields, read_object
+from shared.usecases.issue_token import IssueToken, TokenWish
+from shared.usecases.revoke_token import RevokeToken
+
+SCOPES = [scope.value for scope in Scope]
+MOST = 50  # accounts or networks of one token: they are kept in one property of its row
+LONGEST_LIFE = 10 * 365 * 24 * 3600
+
+
+def blueprint(
+    callers: Callers, tokens: ApiTokens, issue: IssueToken, revoke: RevokeToken, clock: Clock
+) -> func.Blueprint:
+    """The routes; all of them are for administrators."""
+    bp = func.Blueprint()
+
+    @bp.route("v1/token", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+    @for_callers(callers, Scope.ADMIN)
+    async def issue_token(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+        wish, faults = read_wish(read_object(req), clock())
+        issued = await issue(wish, faults, caller)
+        return answer({"token": issued.token.reveal(), "id": issued.id})
+
+    @bp.route("v1/tokens", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+    @for_callers(callers, Scope.ADMIN)
+    async def list_tokens(req: func.HttpRequest, _: Caller) -> func.HttpResponse:
+        fields = Fields(req.params)
+        page, size = fields.number("page", 0, 0, 1_048_576), fields.number("pageSize", 20, 1, 1000)
+        fields.refuse_faults()
+        found = sorted(await tokens.all(), key=lambda token: token.created, reverse=True)
+        shown = found[page * size : (page + 1) * size]
+        total = len(found)
+        body = {"total": total, "page": page, "pages": math.ceil(total / size), "tokens": [*map(describe, shown)]}
+        return answer(body)
+
+    @bp.route("v1/token/{token}", methods=["DELETE"], auth_level=func.AuthLevel.ANONYMOUS)
+    @for_callers(callers, Scope.ADMIN)
+    async def revoke_token(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+        if not await revoke(req.route_params["token"], caller):
+            raise NotFound("No such API token")
+        return answer({"deleted": True})
+
+    return bp
+
+
+def describe(token: ApiToken) -> dict[str, Any]:
+    """A token as administrators see it; the token itself is not known any more."""
+    binding = token.binding or Binding()
+    return {
+        "id": token.id,
+        "description": token.description,
+        "scopes": sorted(token.scopes),
+        "accounts": list(binding.accounts) or None,
+        "accountPrefix": next(iter(binding.prefixes), None),
+        "restrictions": {"addresses": list(token.addresses)} if token.addresses else None,
+        "created": moment(token.created),
+        "createdBy": token.created_by,
+        "expires": moment(token.expires),
+        "lastUsed": moment(token.last_used),
+    }
+
+
+def read_wish(body: Mapping[str, Any], now: datetime) -> tuple[TokenWish, dict[str, str]]:
+    """The fields, and what was wrong with them.
+
+    Whatever narrows a token has to say so: an empty value is a fault here, never a token without limits.
+    """
+    fields = Fields(body)
+    description = fields.text("description", longest=1024)
+    if not description:
+        fields.fault("description", "is required")
+    scopes = fields.texts("scopes", SCOPES.__contains__, f"words of [{', '.join(SCOPES)}]", MOST)
+    if "scopes" not in body:
+        fields.fault("scopes", "is required")
+    wish = TokenWish(
+        description=description or "",
+        scopes=frozenset(map(Scope, scopes)),
+        binding=_binding(fields),
+        addresses=_addresses(fields),
+        expires=_expires(fields, now),
+    )
+    return wish, fields.finish()
+
+
+def _binding(fields: Fields) -> Binding | None:
+    named = [name for name in ("account", "accounts", "accountPrefix") if name in fields.values]
+    accounts = fields.texts("accounts", _is_account, "account ids", MOST)
+    for name in ("account", "accountPrefix"):
+        if name in fields.values and not fields.text(name):
+            fields.fault(name, "must name accounts; leave it out for a token that reaches all of them")
+    if len(named) > 1:
+        fields.fault(named[1], f'cannot be given together with "{named[0]}"')
+    one, prefix = fields.text("account"), fields.text("accountPrefix")
+    if not named:
+        return None
+    return Binding.to([*accounts, *([one] if one else [])], [prefix] if prefix else [])
+
+
+def _addresses(fields: Fields) -> tuple[str, ...]:
+    inner = fields.take("restrictions")
+    if "restrictions" not in fields.values:
+        return ()
+    if not isinstance(inner, dict) or set(inner) != {"addresses"}:
+        fields.fault("restrictions", "must be an object with addresses, a list of IP addresses and ranges")
+        return ()
+    within = Fields(inner)
+    networks = within.texts("addresses", _is_network, "IP addresses and ranges such as 203.0.113.0/24", MOST)
+    fields.faults.update({f"restrictions.{name}": fault for name, fault in within.faults.items()})
+    return tuple(str(ipaddress.ip_network(network)) for network in networks)
+
+
+def _expires(fields: Fields, now: datetime) -> datetime | None:
+    written, seconds = fields.take("expires"), fields.number("ttl", 0, 1, LONGEST_LIFE)
+    if "ttl" in fields.values:
+        if not seconds:
+            fields.fault("ttl", f"must be a whole number from 1 to {LONGEST_LIFE}")
+        if "expires" in fields.values:
+            fields.fault("ttl", 'cannot be given together with "expires"')
+        return now + timedelta(seconds=seconds) if seconds else None
+    if "expires" not in fields.values:
+        return None
+    try:
+        when = datetime.fromisoformat(written)
+        return (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        fields.fault("expires", "must be a date and time such as 2027-01-31T00:00:00Z")
+        return None
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_account(text: str) -> bool:
+    return 0 < len(text.strip()) <= 256  # noqa: PLR2004 - as long as the form lets ids be

@@ -1,0 +1,66 @@
+"""Look up API tokens: a row that was read is trusted for half a minute, so that most calls cost no read."""
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from shared.domain.api_token import ApiToken
+from shared.domain.errors import MailbindError, StaleWrite
+from shared.domain.memory import Memory
+from shared.ports import ApiTokens, Clock, Stored
+
+log = logging.getLogger(__name__)
+
+# A token that was revoked stops within this time on every instance.
+TRUSTED_FOR = timedelta(seconds=30)
+REMEMBERED = 10_000
+
+
+@dataclass(slots=True)
+class KnownTokens:
+    """Tokens that exist and those that do not are remembered apart, so that guessing displaces nobody."""
+
+    rows: ApiTokens
+    clock: Clock
+    _known: Memory[ApiToken] = field(default_factory=lambda: Memory(REMEMBERED))
+    _unknown: Memory[bool] = field(default_factory=lambda: Memory(REMEMBERED))
+    _notes: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def get(self, token_id: str) -> ApiToken | None:
+        """The token, or None. Raises StorageUnavailable."""
+        now = self.clock()
+        if self._unknown.recall(token_id, now):
+            return None
+        return self._known.recall(token_id, now) or await self._read(token_id, now)
+
+    def forget(self, token_id: str) -> None:
+        """Stop trusting a token that was revoked here just now."""
+        self._known.forget(token_id)
+
+    async def settled(self) -> None:
+        """Wait for what is being written."""
+        await asyncio.gather(*self._notes)
+
+    async def _read(self, token_id: str, now: datetime) -> ApiToken | None:
+        """`now` is from before the read, because what was read may have been revoked right after."""
+        stored = await self.rows.get(token_id)
+        until = now + TRUSTED_FOR
+        if stored is None:
+            self._unknown.keep(token_id, value=True, since=now, until=until)
+            return None
+        self._known.keep(token_id, stored.value, now, until)
+        if not stored.value.noted_at(now):
+            note = asyncio.create_task(self._note(stored, now))
+            self._notes.add(note)
+            note.add_done_callback(self._notes.discard)
+        return stored.value
+
+    async def _note(self, stored: Stored[ApiToken], now: datetime) -> None:
+        """Note the use beside the call, which does not wait and does not care whether it could be written."""
+        try:
+            await self.rows.replace(stored, stored.value.used_at(now))
+        except StaleWrite:
+            pass  # noted by another instance, or revoked
+        except MailbindError:
+            log.warning("use of api token not noted", extra={"token": stored.value.id})

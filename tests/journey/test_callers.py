@@ -1,0 +1,140 @@
+"""Every route for every kind of caller: allowed or refused exactly as the README says."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from infra.local.environment import Environment
+from shared.bootstrap import build_app, build_services
+from shared.domain.caller import Scope
+from tests.journey.callers import INSIDE, Kind, kinds_with_api_tokens, kinds_with_entra_tokens
+from tests.journey.conftest import ask
+
+FORM = {"account": INSIDE, "redirectUrl": "https://myapp.example/done"}
+WISH = {"description": "made by a table", "scopes": ["register"], "ttl": 60}
+
+
+@dataclass(frozen=True)
+class Row:
+    """Which scopes open a route, and what it answers then; `outside` is for callers bound to other accounts.
+
+    None for `inside` and `outside` says that no bound caller gets in.
+    """
+
+    scopes: frozenset[Scope]
+    allowed: int
+    inside: int | None
+    outside: int | None
+    body: Any = None
+
+
+def opened_by(*scopes: Scope, allowed: int, inside: int | None, outside: int | None, body: Any = None) -> Row:
+    return Row(frozenset({*scopes, Scope.ADMIN}), allowed, inside, outside, body)
+
+
+# What is asked for is not there, so a caller who is let in learns that it is not found.
+ROWS = {
+    "POST v1/authentication/form": opened_by(Scope.REGISTER, allowed=200, inside=200, outside=403, body=FORM),
+    "GET v1/authentication/form/{registration}": opened_by(
+        Scope.REGISTER, Scope.ACCOUNTS_READ, allowed=200, inside=200, outside=404
+    ),
+    "GET v1/accounts": opened_by(Scope.ACCOUNTS_READ, allowed=200, inside=200, outside=200),
+    "GET v1/account/{account}": opened_by(Scope.ACCOUNTS_READ, allowed=404, inside=404, outside=403),
+    "DELETE v1/account/{account}": opened_by(Scope.ACCOUNTS_WRITE, allowed=404, inside=404, outside=403),
+    "PUT v1/account/{account}/reconnect": opened_by(Scope.ACCOUNTS_WRITE, allowed=404, inside=404, outside=403),
+    "GET v1/account/{account}/oauth-token": opened_by(Scope.OAUTH_TOKEN, allowed=404, inside=404, outside=403),
+    "GET v1/stats": opened_by(Scope.ACCOUNTS_READ, allowed=200, inside=None, outside=None),
+    "POST v1/token": opened_by(allowed=200, inside=None, outside=None, body=WISH),
+    "GET v1/tokens": opened_by(allowed=200, inside=None, outside=None),
+    "DELETE v1/token/{token}": opened_by(allowed=404, inside=None, outside=None),
+}
+# Health tells nothing but how the app is; the others are for browsers, and know them by ticket, cookie and state.
+PUBLIC = {"GET health", "GET accounts/new", "POST accounts/new", "GET oauth", "POST oauth"}
+CODES = {401: "Unauthorized", 403: "Forbidden", 404: "NotFound"}
+
+
+def expected(row: Row, kind: Kind) -> int:
+    if kind.refused is not None:
+        return kind.refused
+    if row.scopes.isdisjoint(kind.scopes):
+        return 403
+    bound = {None: row.allowed, "inside": row.inside, "outside": row.outside}[kind.bound]
+    return bound or 403
+
+
+@pytest.fixture(scope="module")
+async def kinds(environment: Environment) -> AsyncIterator[dict[str, Kind]]:
+    services = build_services(environment.settings)
+    yield await kinds_with_api_tokens(environment, services) | kinds_with_entra_tokens(environment)
+    await services.close()
+
+
+@pytest.fixture(scope="module")
+def routes(environment: Environment) -> set[str]:
+    """All that the app itself says it answers."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.settings.items():
+            patch.setenv(name, value)
+        triggers = [one.get_dict_repr() for each in build_app().get_functions() if (one := each.get_trigger())]
+    return {
+        f"{method.value} {trigger['route']}"
+        for trigger in triggers
+        if trigger["type"] == "httpTrigger"
+        for method in trigger["methods"]
+    }
+
+
+def test_every_route_of_the_app_is_in_the_table(routes: set[str]) -> None:
+    assert routes == {*ROWS, *PUBLIC}
+
+
+@pytest.mark.parametrize("route", sorted(ROWS))
+def test_whoever_may_call_a_route_gets_in_and_nobody_else(
+    environment: Environment, api: httpx.Client, kinds: dict[str, Kind], route: str
+) -> None:
+    row, registration = ROWS[route], ask(api, account=INSIDE)["registration"]
+    method, path = route.format(registration=registration, account=INSIDE.lower(), token="f" * 64).split(" ")
+
+    with httpx.Client(base_url=environment.base_url, timeout=30) as client:
+        answers = {
+            name: client.request(method, f"/{path}", json=row.body, headers=dict(kind.headers))
+            for name, kind in kinds.items()
+        }
+
+    assert {name: expected(row, kind) for name, kind in kinds.items()} == {
+        name: answer.status_code for name, answer in answers.items()
+    }
+    refused = [answer for answer in answers.values() if answer.status_code in CODES]
+    assert [] == [answer.text for answer in refused if answer.json()["code"] != CODES[answer.status_code]]
+
+
+@pytest.mark.parametrize("route", sorted(ROWS))
+def test_a_refusal_says_what_is_missing(environment: Environment, kinds: dict[str, Kind], route: str) -> None:
+    """RFC 6750 section 3: nothing for who shows nothing, invalid_token, or insufficient_scope with the scope."""
+    method, path = route.format(registration="x", account=INSIDE, token="x").split(" ")
+    scope = next(scope for scope in Scope if scope in ROWS[route].scopes)
+
+    def challenge(kind: str) -> str:
+        answer = httpx.request(method, f"{environment.base_url}/{path}", json={}, headers=dict(kinds[kind].headers))
+        return str(answer.headers["www-authenticate"])
+
+    assert "Bearer" == challenge("nobody")
+    assert 'Bearer error="invalid_token"' == challenge("unknown")
+    assert f'Bearer error="insufficient_scope", scope="{scope}"' == challenge("without scopes")
+
+
+@pytest.mark.parametrize("route", sorted(PUBLIC - {"GET health"}))
+def test_what_is_for_browsers_asks_for_no_token(environment: Environment, route: str) -> None:
+    method, path = route.split(" ")
+
+    assert httpx.request(method, f"{environment.base_url}/{path}").status_code not in {401, 500}
+
+
+def test_a_token_in_the_url_lets_nobody_in(environment: Environment) -> None:
+    """URLs end up in logs and histories."""
+    query = {"access_token": environment.secrets.admin_token}
+
+    assert 401 == httpx.get(f"{environment.base_url}/v1/accounts", params=query).status_code

@@ -1,0 +1,230 @@
+"""Promises about API tokens: issued once, bound, listed without themselves, revoked everywhere within half a minute."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from infra.local.environment import Environment
+from infra.local.visitor import Visitor
+from shared.bootstrap import build_services
+from shared.domain.caller import Scope
+from shared.domain.errors import InvalidToken, StorageUnavailable
+from shared.domain.keys import fingerprint
+from shared.domain.secret import Secret
+from shared.services import Services
+from tests.conftest import MovedClock
+from tests.journey.callers import bearer
+from tests.journey.conftest import ask, bind
+
+type NewPerson = Callable[..., str]
+
+WISH = {"description": "orders", "scopes": ["oauth-token"]}
+
+
+def issue(api: httpx.Client, **wish: Any) -> dict[str, str]:
+    answer = api.post("/v1/token", json=WISH | wish)
+    assert 200 == answer.status_code, answer.text
+    return dict(answer.json())
+
+
+def listed(api: httpx.Client, token_id: str) -> dict[str, Any]:
+    tokens = api.get("/v1/tokens", params={"pageSize": 1000}).json()["tokens"]
+    return next(token for token in tokens if token["id"] == token_id)
+
+
+def test_a_token_is_shown_once_and_listed_without_itself(api: httpx.Client) -> None:
+    issued = issue(
+        api,
+        scopes=["register", "oauth-token"],
+        accounts=["Sales", "support"],
+        restrictions={"addresses": ["203.0.113.7", "2001:db8::/32"]},
+        expires="2099-01-01T00:00:00+01:00",
+    )
+
+    found = listed(api, issued["id"])
+    assert 64 == len(issued["token"])
+    assert fingerprint(issued["token"]) == issued["id"] == found["id"]
+    assert ("orders", ["oauth-token", "register"]) == (found["description"], found["scopes"])
+    assert (["sales", "support"], None) == (found["accounts"], found["accountPrefix"])
+    assert {"addresses": ["203.0.113.7/32", "2001:db8::/32"]} == found["restrictions"]
+    assert ("2098-12-31T23:00:00.000Z", "administrator") == (found["expires"], found["createdBy"])
+    assert None is found["lastUsed"]
+    assert issued["token"] not in api.get("/v1/tokens", params={"pageSize": 1000}).text
+
+
+def test_tokens_are_listed_in_pages_the_newest_first(api: httpx.Client) -> None:
+    made = [issue(api)["id"] for _ in range(3)]
+
+    pages = [api.get("/v1/tokens", params={"pageSize": 2, "page": page}).json() for page in (0, 1)]
+
+    assert made[::-1] == [token["id"] for page in pages for token in page["tokens"]][:3]
+    assert pages[0]["total"] >= 3
+
+
+@pytest.mark.parametrize(
+    ("wrong", "body"),
+    [
+        ({"description", "scopes"}, {}),
+        ({"description"}, WISH | {"description": ""}),
+        ({"scopes"}, WISH | {"scopes": []}),
+        ({"scopes"}, WISH | {"scopes": ["root"]}),
+        ({"scopes"}, WISH | {"scopes": [{}]}),
+        ({"account"}, WISH | {"account": ""}),
+        ({"account"}, WISH | {"account": None}),
+        ({"accountPrefix"}, WISH | {"accountPrefix": "  "}),
+        ({"accounts"}, WISH | {"accounts": []}),
+        ({"accounts"}, WISH | {"accounts": ["a", ""]}),
+        ({"accounts"}, WISH | {"accounts": [str(number) for number in range(51)]}),
+        ({"accounts"}, WISH | {"account": "a", "accounts": ["b"]}),
+        ({"accountPrefix"}, WISH | {"account": "a", "accountPrefix": "b"}),
+        ({"scopes"}, WISH | {"scopes": ["admin"], "account": "a"}),
+        ({"restrictions"}, WISH | {"restrictions": {}}),
+        ({"restrictions"}, WISH | {"restrictions": {"addresses": ["::1"], "referrers": ["*"]}}),
+        ({"restrictions.addresses"}, WISH | {"restrictions": {"addresses": []}}),
+        ({"restrictions.addresses"}, WISH | {"restrictions": {"addresses": ["203.0.113.7/24"]}}),
+        ({"restrictions.addresses"}, WISH | {"restrictions": {"addresses": ["localhost"]}}),
+        ({"expires"}, WISH | {"expires": "2020-01-01T00:00:00Z"}),
+        ({"expires"}, WISH | {"expires": "tomorrow"}),
+        ({"expires"}, WISH | {"expires": None}),
+        ({"expires"}, WISH | {"expires": "0001-01-01T00:00:00+14:00"}),
+        ({"ttl"}, WISH | {"ttl": 0}),
+        ({"ttl"}, WISH | {"ttl": ""}),
+        ({"ttl"}, WISH | {"ttl": 60, "expires": "2099-01-01"}),
+        ({"permissions", "scopes"}, {"description": "x", "scopes": "root", "permissions": {}}),
+    ],
+)
+def test_a_wish_for_no_limit_is_never_read_out_of_a_wrong_one(
+    api: httpx.Client, wrong: set[str], body: dict[str, Any]
+) -> None:
+    before = api.get("/v1/tokens").json()["total"]
+
+    answer = api.post("/v1/token", json=body)
+
+    assert (400, wrong) == (answer.status_code, {field["key"] for field in answer.json()["fields"]})
+    assert before == api.get("/v1/tokens").json()["total"]
+
+
+@pytest.mark.parametrize("by", ["token", "id"])
+def test_a_revoked_token_stops_at_once_where_it_was_revoked(api: httpx.Client, by: str) -> None:
+    issued = issue(api, scopes=["accounts:read"])
+    headers = bearer(issued["token"])
+    assert 200 == api.get("/v1/accounts", headers=headers).status_code
+
+    assert {"deleted": True} == api.delete(f"/v1/token/{issued[by]}").json()
+
+    assert 401 == api.get("/v1/accounts", headers=headers).status_code
+    assert 404 == api.delete(f"/v1/token/{issued[by]}").status_code
+
+
+async def test_a_revoked_token_stops_within_half_a_minute_on_every_instance(
+    api: httpx.Client, instance: Services, environment: Environment, clock: MovedClock
+) -> None:
+    issued = issue(api)
+    other = build_services(environment.settings, clock)
+    instances = (instance.identify_caller, other.identify_caller)
+    for identify in instances:
+        assert f"token:{issued['id']}" == (await identify(Secret(issued["token"]), None)).id
+
+    api.delete(f"/v1/token/{issued['id']}")
+    clock.forward(seconds=30)
+
+    for identify in instances:
+        with pytest.raises(InvalidToken):
+            await identify(Secret(issued["token"]), None)
+    await other.close()
+
+
+async def test_a_warm_token_costs_no_read_and_a_wrong_one_costs_one(
+    api: httpx.Client, instance: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[str] = []
+    real = type(instance.api_tokens).get
+
+    async def counted(self: Any, identity: str) -> Any:
+        reads.append(identity)
+        return await real(self, identity)
+
+    monkeypatch.setattr(type(instance.api_tokens), "get", counted)
+    right, wrong = issue(api), "0" * 64
+    for _ in range(5):
+        await instance.identify_caller(Secret(right["token"]), None)
+        for token in (wrong, "no-token", wrong[1:]):
+            with pytest.raises(InvalidToken):
+                await instance.identify_caller(Secret(token), None)
+
+    assert [right["id"], fingerprint(wrong)] == reads
+
+
+async def test_the_last_use_is_noted_once_an_hour_and_no_call_fails_for_it(
+    api: httpx.Client, instance: Services, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issued = issue(api)
+
+    async def use(**later: float) -> datetime:
+        clock.forward(**later)
+        assert (await instance.identify_caller(Secret(issued["token"]), None)).name == "orders"
+        await instance.known_tokens.settled()
+        return datetime.fromisoformat(listed(api, issued["id"])["lastUsed"])
+
+    first = await use()
+    assert timedelta(minutes=1) > abs(datetime.now(UTC) - first)
+    assert first == await use(minutes=59)
+    assert timedelta(minutes=61) > (second := await use(minutes=1)) - first >= timedelta(minutes=60)
+
+    async def down(*_: object) -> None:
+        raise StorageUnavailable
+
+    monkeypatch.setattr(type(instance.api_tokens), "replace", down)
+    assert second == await use(hours=2)
+
+
+async def test_a_bound_token_sees_and_hands_out_its_own_accounts_only(
+    api: httpx.Client, visitor: Visitor, person: NewPerson
+) -> None:
+    mine, other = bind(api, visitor, person(), name="Two of us"), bind(api, visitor, person(), name="Two of us")
+    work = [scope for scope in Scope if scope is not Scope.ADMIN]
+    bound = bearer(issue(api, scopes=work, account=mine.upper())["token"])
+
+    listing = api.get("/v1/accounts", params={"query": "two of us", "pageSize": 1}, headers=bound).json()
+
+    assert ([mine], 1, 1, None) == (
+        [account["account"] for account in listing["accounts"]],
+        listing["total"],
+        listing["pages"],
+        listing["cursor"],
+    )
+    assert 200 == api.get(f"/v1/account/{mine}/oauth-token", headers=bound).status_code
+    assert 200 == api.put(f"/v1/account/{mine}/reconnect", headers=bound).status_code
+    for method, path in (("GET", "/oauth-token"), ("GET", ""), ("DELETE", ""), ("PUT", "/reconnect")):
+        refused = api.request(method, f"/v1/account/{other}{path}", headers=bound)
+        missing = api.request(method, f"/v1/account/{other}-missing{path}", headers=bound)
+        assert (403, refused.json()) == (refused.status_code, missing.json())
+
+
+def test_a_bound_token_asks_for_links_to_its_own_accounts_only(api: httpx.Client) -> None:
+    bound = bearer(issue(api, scopes=["register"], accountPrefix="team-a-")["token"])
+    form = {"redirectUrl": "https://myapp.example/done", "allowPrincipalChange": True}
+
+    def start(**more: Any) -> httpx.Response:
+        return api.post("/v1/authentication/form", json=form | more, headers=bound)
+
+    assert 200 == start(account="Team-A-one").status_code
+    assert 403 == start(account="team-b-one").status_code
+    assert 403 == start(account="team-a").status_code
+    for unnamed in ({}, {"account": ""}, {"account": None}):
+        assert ["account"] == [field["key"] for field in start(**unnamed).json()["fields"]]
+    theirs = ask(api)["registration"]
+    assert 404 == api.get(f"/v1/authentication/form/{theirs}", headers=bound).status_code
+    assert 200 == api.get(f"/v1/authentication/form/{start(account='team-a-1').json()['registration']}").status_code
+
+
+def test_the_page_names_who_asked_by_the_tokens_description(api: httpx.Client, visitor: Visitor) -> None:
+    asking = bearer(issue(api, description="Order <desk>", scopes=["register"])["token"])
+    form = {"redirectUrl": "https://myapp.example/done", "email": "support@contoso.example", "delegated": True}
+
+    url = api.post("/v1/authentication/form", json=form, headers=asking).json()["url"]
+
+    assert "by Order &lt;desk&gt;" in visitor.open(url).html

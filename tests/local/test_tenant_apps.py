@@ -1,0 +1,95 @@
+"""Applications get tokens of their own from the tenant as they do from Entra."""
+
+from typing import Any
+
+import jwt
+import pytest
+
+from tests.local.calling_app import (
+    API,
+    API_CLIENT_ID,
+    ORDERS,
+    SECRET,
+    msal_application,
+    session,
+    token_by_azure_identity,
+    token_by_msal,
+)
+from tests.local.tenant_visitor import LocalTenant
+
+
+def claims_of(tenant: LocalTenant, token: str, version: str = "") -> dict[str, Any]:
+    """What the token says, verified by the keys that the metadata of its version names."""
+    keys = tenant.http.get(f"{tenant.authority}/discovery{version}/keys").json()
+    key = jwt.PyJWKSet.from_dict(keys)[jwt.get_unverified_header(token)["kid"]]
+    return dict(jwt.decode(token, key, ["RS256"], audience=[API, API_CLIENT_ID]))
+
+
+@pytest.mark.parametrize("get", [token_by_msal, token_by_azure_identity])
+def test_microsofts_libraries_get_a_token_with_the_roles_of_the_app(tenant: LocalTenant, get: Any) -> None:
+    claims = claims_of(tenant, get(tenant.ready))
+
+    assert (API, ORDERS, "1.0") == (claims["aud"], claims["appid"], claims["ver"])
+    assert f"https://sts.windows.net/{tenant.ready['tenantId']}/" == claims["iss"]
+    assert ["register", "oauth-token"] == claims["roles"]
+    assert claims["oid"] == claims["sub"]
+    assert "scp" not in claims
+
+
+def test_an_api_may_ask_for_the_other_version_of_tokens(tenant: LocalTenant) -> None:
+    tenant.control("api", address=API, tokenVersion=2)
+
+    claims = claims_of(tenant, token_by_msal(tenant.ready), "/v2.0")
+
+    assert (API_CLIENT_ID, ORDERS, "2.0") == (claims["aud"], claims["azp"], claims["ver"])
+    assert f"{tenant.authority}/v2.0" == claims["iss"]
+    assert "appid" not in claims
+
+
+def test_an_app_without_roles_gets_a_token_without_roles(tenant: LocalTenant) -> None:
+    tenant.control("app", clientId=ORDERS, roles=[])
+
+    assert "roles" not in claims_of(tenant, token_by_msal(tenant.ready))
+
+
+def test_control_says_what_the_next_tokens_claim(tenant: LocalTenant) -> None:
+    tenant.control("app-token", claims={"aud": API_CLIENT_ID, "tid": None})
+
+    first, second = (claims_of(tenant, token_by_msal(tenant.ready)) for _ in range(2))
+
+    assert (API_CLIENT_ID, False) == (first["aud"], "tid" in first)
+    assert (API, True) == (second["aud"], "tid" in second)
+
+
+def test_a_key_that_was_rolled_over_verifies_no_more(tenant: LocalTenant) -> None:
+    old = token_by_msal(tenant.ready)
+    tenant.control("signing-key")
+
+    new = token_by_msal(tenant.ready)
+
+    assert claims_of(tenant, new)
+    with pytest.raises(KeyError):
+        claims_of(tenant, old)
+
+
+@pytest.mark.parametrize(
+    ("number", "scope"),
+    [
+        (1002012, f"{API}/access_as_user"),
+        (28000, f"{API}/.default https://graph.microsoft.com/.default"),
+        (500011, "api://nobody/.default"),
+        (900144, None),
+        (900144, "openid"),
+    ],
+)
+def test_a_scope_that_is_not_one_apis_default_is_refused(tenant: LocalTenant, number: int, scope: str | None) -> None:
+    answer = tenant.token("client_credentials", client_id=ORDERS, client_secret=SECRET, scope=scope)
+
+    assert (400, [number]) == (answer.status_code, answer.json()["error_codes"])
+
+
+def test_msal_says_what_the_tenant_refused(tenant: LocalTenant) -> None:
+    with session(tenant.ready) as http:
+        answer = msal_application(tenant.ready, http).acquire_token_for_client([f"{API}/access_as_user"])
+
+    assert "invalid_scope" == answer["error"]
