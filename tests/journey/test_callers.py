@@ -1,5 +1,6 @@
 """Every route for every kind of caller: allowed or refused exactly as the README says."""
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from infra.local import parts
 from infra.local.environment import Environment
 from shared.bootstrap import build_app, build_services
 from shared.domain.caller import Scope
@@ -89,6 +91,18 @@ def routes(environment: Environment) -> set[str]:
 
 def test_every_route_of_the_app_is_in_the_table(routes: set[str]) -> None:
     assert routes == {*ROWS, *PUBLIC}
+
+
+def test_the_readme_says_the_same() -> None:
+    section = (parts.ROOT / "README.md").read_text().partition("## Callers")[2].partition("\n## ")[0]
+    told: dict[str, frozenset[Scope]] = {}
+    for line in section.splitlines():
+        cells = line.split("|")
+        if line.startswith("| `"):
+            scopes = frozenset(Scope(word) for word in re.findall(r"`([^`]+)`", cells[2]))
+            told |= {route.replace(" /", " "): scopes | {Scope.ADMIN} for route in re.findall(r"`([^`]+)`", cells[1])}
+
+    assert {route: row.scopes for route, row in ROWS.items()} == told
 
 
 @pytest.mark.parametrize("route", sorted(ROWS))

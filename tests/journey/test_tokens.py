@@ -18,6 +18,7 @@ from shared.services import Services
 from tests.conftest import MovedClock
 from tests.journey.callers import bearer
 from tests.journey.conftest import ask, bind
+from tests.local.calling_app import token_by_msal
 
 type NewPerson = Callable[..., str]
 
@@ -53,6 +54,20 @@ def test_a_token_is_shown_once_and_listed_without_itself(api: httpx.Client) -> N
     assert ("2098-12-31T23:00:00.000Z", "administrator") == (found["expires"], found["createdBy"])
     assert None is found["lastUsed"]
     assert issued["token"] not in api.get("/v1/tokens", params={"pageSize": 1000}).text
+
+
+async def test_no_token_is_written_down(api: httpx.Client, environment: Environment, instance: Services) -> None:
+    issued = issue(api)
+    shown = [issued["token"], token_by_msal(environment.tenant.ready), "f" * 64]
+    for token in shown:
+        api.get("/v1/accounts", headers=bearer(token))
+    api.delete(f"/v1/token/{issued['token']}")
+
+    log = environment.host.log.read_text()
+    rows = [str(row) async for row in instance.storage.get_table_client("ApiTokens").list_entities()]
+
+    assert f"token={issued['id']}" in log
+    assert [] == [token for token in shown if token in log or any(token in row for row in rows)]
 
 
 def test_tokens_are_listed_in_pages_the_newest_first(api: httpx.Client) -> None:
