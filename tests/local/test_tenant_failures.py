@@ -37,7 +37,7 @@ def test_every_row_has_its_source_and_a_text_without_gaps(key: str) -> None:
     assert failure.source
     assert failure.error
     known = {"client", "client_name", "tenant", "issued", "valid_from", "resource", "person", "scope"}
-    asked_of_code = {"redirect_uri", "parameter"}
+    asked_of_code = {"redirect_uri", "parameter", "subject"}
     assert set() == set(re.findall(r"\$(\w+)", failure.text)) - known - asked_of_code
 
 

@@ -6,6 +6,7 @@ import json
 import jwt
 import pytest
 
+from infra.local.tenant.client_authentication import JWT_BEARER
 from tests.local.tenant_visitor import (
     ALICE,
     ANOTHER_APP,
@@ -119,7 +120,11 @@ def test_a_plain_challenge_is_the_verifier(tenant: LocalTenant, browser: Browser
     [
         ({"client_secret": "wrong"}, 401, "invalid_client", 7000215),
         ({"client_secret": None}, 401, "invalid_client", 7000218),
-        ({"client_secret": None, "client_assertion": "e30.e30.e30"}, 401, "invalid_client", 700027),
+        ({"client_secret": None, "client_assertion": "e30.e30.e30"}, 400, "invalid_request", 900144),
+        (
+            {"client_secret": None, "client_assertion": "e30.e30.e30", "client_assertion_type": JWT_BEARER},
+            *(401, "invalid_client", 50027),
+        ),
         ({"client_id": None}, 400, "invalid_request", 900144),
         ({"client_id": "nobody"}, 400, "unauthorized_client", 700016),
         ({"grant_type": "password"}, 400, "unsupported_grant_type", 70003),

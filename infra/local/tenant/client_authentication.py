@@ -29,7 +29,9 @@ def check_assertion(tenant: Tenant, client: Client, form: Mapping[str, str], end
         header, claims = jwt.get_unverified_header(assertion), _claims(assertion)
     except jwt.InvalidTokenError as error:
         raise Refusal("50027") from error
-    if claims.get("iss") == client.id:
+    if not claims.get("iss") or not claims.get("sub"):
+        raise Refusal("50027")
+    if claims["iss"] == client.id:
         _check_certificate(tenant, client, assertion, header, endpoint)
     else:
         _check_federation(tenant, client, assertion, claims)
@@ -57,7 +59,7 @@ def _check_certificate(
             options={"require": ["exp", "sub", "jti"], "verify_exp": False, "verify_iat": False, "verify_nbf": False},
         )
     except jwt.InvalidAudienceError as error:
-        raise Refusal("700023-assertion") from error
+        raise Refusal("50027") from error
     except jwt.InvalidTokenError as error:
         raise Refusal("700027") from error
     if claims["sub"] != client.id or float(claims["exp"]) + SKEW < now:
