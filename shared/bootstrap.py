@@ -14,8 +14,9 @@ from shared.pages.render import Pages
 from shared.ports import Clock
 from shared.services import Services
 from shared.settings import read_settings
-from shared.telemetry import quiet_libraries
+from shared.telemetry import quiet_libraries, write_audit
 from shared.triggers import accounts, authentication_form, oauth_token, operation, sign_in, timers, tokens
+from shared.triggers.audit import Audit
 from shared.triggers.browser_pages import BrowserPages
 from shared.triggers.callers import Callers
 from shared.triggers.request_limits import RequestLimits
@@ -38,8 +39,9 @@ def build_app() -> func.FunctionApp:
     services = build_services(os.environ)
     settings = services.settings
     limits = RequestLimits(services.limit_requests, settings.proxies)
-    callers = Callers(services.identify_caller, limits, settings.proxies)
-    pages = BrowserPages(Pages(services.entropy), services.apps, settings.authority_host, services.redirect_uri)
+    audit = Audit(write_audit, services.entropy)
+    callers = Callers(services.identify_caller, limits, audit, settings.proxies)
+    pages = BrowserPages(Pages(services.entropy), services.apps, audit, settings.authority_host, services.redirect_uri)
     app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
     for blueprint in (
         authentication_form.blueprint(

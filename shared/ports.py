@@ -7,6 +7,7 @@ from typing import Protocol
 
 from shared.domain.account import Account
 from shared.domain.api_token import ApiToken
+from shared.domain.audit import AuditRecord
 from shared.domain.caller import Caller
 from shared.domain.data_key import DataKey
 from shared.domain.event import Event
@@ -26,6 +27,9 @@ type Clock = Callable[[], datetime]
 
 type Entropy = Callable[[int], bytes]
 """So many bytes that nobody can guess."""
+
+type AuditLog = Callable[[AuditRecord], None]
+"""Takes finished audit records."""
 
 type Jitter = Callable[[], float]
 """A number in [0, 1) that spreads work."""

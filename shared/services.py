@@ -5,6 +5,7 @@ from functools import cached_property
 
 from shared.connections import Connections
 from shared.domain.work import Work, WorkKind
+from shared.telemetry import write_audit
 from shared.usecases.begin_sign_in import BeginSignIn
 from shared.usecases.bind_mailbox import BindMailbox
 from shared.usecases.bind_proven import BindProven
@@ -187,6 +188,7 @@ class Services(Connections):
             self.bind,
             self.outbox,
             SettleLink(self.registrations, self.principals, self.find, self.clock),
+            write_audit,
             self.clock,
         )
         handlers: dict[WorkKind, Handler] = {

@@ -1,5 +1,6 @@
 """Tells what happens in the app, from the host's log: one friendly line for each event that a person cares about."""
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -22,10 +23,11 @@ STORY = MappingProxyType(
         "access not given": "Checked for long enough; given up ({code}).",
         "grant refreshed": "The grant was refreshed.",
         "grant not refreshed": "The grant could not be refreshed: {code}.",
-        "token handed out": "A token was handed out.",
         "account removed": "The account was removed.",
     }
 )
+AUDIT = "audit "
+HANDED_OUT = {"action": "access-token.hand-out", "outcome": "done"}
 
 
 def tell(line: str) -> str | None:
@@ -36,6 +38,9 @@ def tell(line: str) -> str | None:
     fields = dict(re.findall(FIELD, found["fields"]))
     if found["event"] in STORY:
         return STORY[found["event"]].format_map({"code": "unknown", **fields})
+    if found["event"].startswith(AUDIT):
+        record = json.loads(found["event"].removeprefix(AUDIT))
+        return "A token was handed out." if record.items() >= HANDED_OUT.items() else None
     if found["level"] == "ERROR":
         return f"Something failed: {found['event']} (host.log has more)."
     return None

@@ -20,8 +20,8 @@ BACKOFF = (timedelta(minutes=1), timedelta(minutes=30))
 CONFIRM_AFTER = timedelta(minutes=5)
 CONFIRMATIONS = 3
 UNKNOWN_PATIENCE = timedelta(days=2)
-# A plan is written to the agenda before it is written here; this is the time between the two that does no harm.
-SOON = timedelta(minutes=1)
+# A plan is written to the agenda before it is written here: due at once, its row would be taken for one left over.
+SOON = timedelta(seconds=15)
 # Clocks of instances differ by less; a grant from further ahead was written by a clock that was wrong.
 SKEW = timedelta(minutes=5)
 # How soon a caller who waits for a token may have Entra asked again after a failure.

@@ -6,6 +6,7 @@ from typing import Any
 import azure.functions as func
 
 from shared.domain.account import Account, AccountState
+from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
 from shared.domain.errors import NotFound
 from shared.domain.grant import DelegatedGrant
@@ -34,7 +35,7 @@ def blueprint(
     bp = func.Blueprint()
 
     @bp.route("v1/accounts", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-    @for_callers(callers, Scope.ACCOUNTS_READ, minds_reach=True)
+    @for_callers(callers, Action.LIST_ACCOUNTS, Scope.ACCOUNTS_READ, minds_reach=True)
     async def list_accounts(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
         query = read_query(req)
         page = await listing(query, caller)
@@ -50,7 +51,7 @@ def blueprint(
         return answer(body)
 
     @bp.route("v1/account/{account}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-    @for_callers(callers, Scope.ACCOUNTS_READ)
+    @for_callers(callers, Action.READ_ACCOUNT, Scope.ACCOUNTS_READ)
     async def get_account(req: func.HttpRequest, _: Caller) -> func.HttpResponse:
         found = await find(req.route_params["account"])
         if found is None:
@@ -60,14 +61,14 @@ def blueprint(
         return answer(summary(account) | _grant(account, grant.value if grant else None))
 
     @bp.route("v1/account/{account}", methods=["DELETE"], auth_level=func.AuthLevel.ANONYMOUS)
-    @for_callers(callers, Scope.ACCOUNTS_WRITE)
+    @for_callers(callers, Action.REMOVE_ACCOUNT, Scope.ACCOUNTS_WRITE)
     async def delete_account(req: func.HttpRequest, _: Caller) -> func.HttpResponse:
         account = req.route_params["account"]
         await remove(account)
         return answer({"account": account, "deleted": True})
 
     @bp.route("v1/account/{account}/reconnect", methods=["PUT"], auth_level=func.AuthLevel.ANONYMOUS)
-    @for_callers(callers, Scope.ACCOUNTS_WRITE)
+    @for_callers(callers, Action.RECONNECT_ACCOUNT, Scope.ACCOUNTS_WRITE)
     async def reconnect_account(req: func.HttpRequest, _: Caller) -> func.HttpResponse:
         fields = Fields(read_object(req) if req.get_body() else {})
         asked = fields.switch("reconnect") or "reconnect" not in fields.values

@@ -5,12 +5,14 @@ from typing import Any
 
 import azure.functions as func
 
+from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
 from shared.domain.errors import NotFound
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.remedy import remedy
 from shared.ports import Clock, Registrations
 from shared.triggers.answers import answer, moment
+from shared.triggers.audit import about
 from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import Fields, read_object
 from shared.triggers.request_limits import RequestLimits
@@ -24,17 +26,19 @@ def blueprint(
     bp = func.Blueprint()
 
     @bp.route("v1/authentication/form", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
-    @for_callers(callers, Scope.REGISTER, minds_reach=True)
+    @for_callers(callers, Action.START_REGISTRATION, Scope.REGISTER, minds_reach=True)
     async def start_registration(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
         limits.form(req, caller.id)
         invitation, faults = read_invitation(read_object(req))
+        about(account=invitation.account)
         started = await start(invitation, faults, caller)
+        about(account=started.account, target=started.registration)
         return answer(
             {"url": started.url.reveal(), "registration": started.registration, "expires": moment(started.expires)}
         )
 
     @bp.route("v1/authentication/form/{registration}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-    @for_callers(callers, Scope.REGISTER, Scope.ACCOUNTS_READ, minds_reach=True)
+    @for_callers(callers, Action.READ_REGISTRATION, Scope.REGISTER, Scope.ACCOUNTS_READ, minds_reach=True)
     async def get_registration(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
         stored = await registrations.get(req.route_params["registration"])
         # Nobody guesses the id of a registration, so there is nothing to tell apart for who may not see it.

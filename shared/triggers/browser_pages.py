@@ -1,7 +1,7 @@
 """Outcomes as pages: which template, which status, where the person can go from there."""
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import wraps
@@ -10,14 +10,17 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import azure.functions as func
 
+from shared.domain.audit import Action, AuditOutcome
 from shared.domain.errors import MailbindError
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.remedy import remedy
 from shared.domain.secret import Secret
 from shared.pages.render import Pages
 from shared.ports import OAuthApps
+from shared.triggers.answers import Handler
+from shared.triggers.audit import CORRELATION, Audit, about
 from shared.usecases.open_link import DeadLink, LinkPage
-from shared.usecases.sign_in_outcome import Completed, Refused, Waiting
+from shared.usecases.sign_in_outcome import Completed, Outcome, Refused, Waiting
 
 # The prefix makes browsers insist on Secure, Path=/ and this very host (RFC 6265bis section 4.1.3.2).
 COOKIE = "__Host-mailbind"
@@ -50,12 +53,14 @@ class BrowserPages:
 
     pages: Pages
     apps: OAuthApps
+    audit: Audit
     authority_host: str
     redirect_uri: str
 
     def confirm(self, page: LinkPage, *, is_new: bool) -> func.HttpResponse:
         """The page before Microsoft's; a browser that is new here gets its cookie."""
         asked = page.registration
+        about(account=asked.account, target=asked.id)
         response = self._page(
             "confirm",
             asked=asked,
@@ -83,12 +88,14 @@ class BrowserPages:
     def bound(self, outcome: Completed) -> func.HttpResponse:
         """Success; the browser goes on to the caller's page by itself."""
         asked = outcome.registration
+        _note(outcome, AuditOutcome.DONE)
         back = with_query(asked.redirect_url, account=asked.account, state=outcome.outcome.value)
         return self._page("bound", email=outcome.email, back=back, caller=host(asked.redirect_url))
 
     def waiting(self, outcome: Waiting) -> func.HttpResponse:
         """Signed in; the mailbox is checked again."""
         asked = outcome.registration
+        _note(outcome, AuditOutcome.WAITING)
         return self._page(
             "waiting",
             status=202,
@@ -102,6 +109,7 @@ class BrowserPages:
     def refused(self, outcome: Refused) -> func.HttpResponse:
         """What went wrong, and every way on from there."""
         asked, code = outcome.registration, outcome.code
+        _note(outcome, AuditOutcome.REFUSED)
         told = remedy(code)
         return self._page(
             "refused",
@@ -123,22 +131,25 @@ class BrowserPages:
         """Where an administrator lands after consenting."""
         return self._page("consented")
 
-    def guarded(
-        self, handler: Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
-    ) -> Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]:
-        """Answer our own refusals with a page."""
+    def guarded(self, action: Action) -> Callable[[Handler], Handler]:
+        """Answer our own refusals with a page, and record what was done."""
 
-        @wraps(handler)
-        async def guarding(req: func.HttpRequest) -> func.HttpResponse:
-            try:
-                return await handler(req)
-            except MailbindError as error:
-                response = self.refused(Refused(error.code or "unknown_failure"))
-                if error.retry_after is not None:
-                    response.headers["Retry-After"] = str(math.ceil(error.retry_after.total_seconds()))
+        def decorate(handler: Handler) -> Handler:
+            @wraps(handler)
+            async def guarding(req: func.HttpRequest) -> func.HttpResponse:
+                with self.audit.request(req, action) as correlation:
+                    try:
+                        response = await handler(req)
+                    except MailbindError as error:
+                        response = self.refused(Refused(error.code or "unknown_failure"))
+                        if error.retry_after is not None:
+                            response.headers["Retry-After"] = str(math.ceil(error.retry_after.total_seconds()))
+                response.headers[CORRELATION] = correlation
                 return response
 
-        return guarding
+            return guarding
+
+        return decorate
 
     def _consent(self, asked: PendingRegistration | None) -> str | None:
         """The address for administrators (Entra: v2-admin-consent)."""
@@ -151,6 +162,18 @@ class BrowserPages:
     def _page(self, template: str, *, status: int = 200, **values: Any) -> func.HttpResponse:  # noqa: ANN401 - whatever a template shows
         html, headers = self.pages.render(template, **values)
         return func.HttpResponse(html, status_code=status, headers=headers, mimetype="text/html", charset="utf-8")
+
+
+def _note(outcome: Outcome, what: AuditOutcome) -> None:
+    """Who signed in for which registration, and what came of it."""
+    asked = outcome.registration
+    about(
+        outcome=what,
+        actor=f"person:{outcome.principal}" if outcome.principal else "unknown",
+        account=asked.account if asked else None,
+        target=asked.id if asked else None,
+        code=None if isinstance(outcome, Completed) else outcome.code,
+    )
 
 
 def read_cookie(req: func.HttpRequest) -> Secret | None:

@@ -6,10 +6,12 @@ from functools import wraps
 
 import azure.functions as func
 
+from shared.domain.audit import Action, AuditOutcome
 from shared.domain.caller import Caller, Scope
 from shared.domain.errors import MailbindError, Unauthorized
 from shared.domain.secret import Secret
 from shared.triggers.answers import Handler, problem
+from shared.triggers.audit import CORRELATION, Audit, about
 from shared.triggers.client_address import client_address
 from shared.triggers.request_limits import RequestLimits
 from shared.usecases.identify_caller import IdentifyCaller
@@ -23,6 +25,7 @@ class Callers:
 
     identify: IdentifyCaller
     limits: RequestLimits
+    audit: Audit
     proxies: int
 
     async def caller(self, req: func.HttpRequest) -> Caller:
@@ -34,8 +37,10 @@ class Callers:
             raise
 
 
-def for_callers(callers: Callers, *scopes: Scope, minds_reach: bool = False) -> Callable[[CallerHandler], Handler]:
-    """Let in callers with one of these scopes, and answer refusals with the error envelope.
+def for_callers(
+    callers: Callers, action: Action, *scopes: Scope, minds_reach: bool = False
+) -> Callable[[CallerHandler], Handler]:
+    """Let in callers with one of these scopes, answer refusals with the error envelope, and record both.
 
     A route with an `{account}` is for callers who may reach that account. Any other is for those who may reach all,
     unless the handler `minds_reach` itself.
@@ -44,14 +49,19 @@ def for_callers(callers: Callers, *scopes: Scope, minds_reach: bool = False) -> 
     def decorate(handler: CallerHandler) -> Handler:
         @wraps(handler, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
         async def checked(req: func.HttpRequest) -> func.HttpResponse:
-            try:
-                caller = await callers.caller(req)
-                caller.needs(*scopes)
-                if not minds_reach:
-                    _check_reach(caller, req.route_params.get("account"))
-                return await handler(req, caller)
-            except MailbindError as error:
-                return problem(error)
+            with callers.audit.request(req, action) as correlation:
+                try:
+                    caller = await callers.caller(req)
+                    about(actor=caller.id)
+                    caller.needs(*scopes)
+                    if not minds_reach:
+                        _check_reach(caller, req.route_params.get("account"))
+                    response = await handler(req, caller)
+                except MailbindError as error:
+                    about(outcome=AuditOutcome.REFUSED, code=error.code)
+                    response = problem(error)
+            response.headers[CORRELATION] = correlation
+            return response
 
         del checked.__wrapped__  # the worker would look for a binding named `caller`
         return checked

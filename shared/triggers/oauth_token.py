@@ -2,8 +2,10 @@
 
 import azure.functions as func
 
+from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
 from shared.triggers.answers import answer, moment
+from shared.triggers.audit import about
 from shared.triggers.callers import Callers, for_callers
 from shared.usecases.hand_out import HandOut
 
@@ -13,9 +15,10 @@ def blueprint(callers: Callers, hand_out: HandOut) -> func.Blueprint:
     bp = func.Blueprint()
 
     @bp.route("v1/account/{account}/oauth-token", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-    @for_callers(callers, Scope.OAUTH_TOKEN)
+    @for_callers(callers, Action.HAND_OUT, Scope.OAUTH_TOKEN)
     async def get_oauth_token(req: func.HttpRequest, _: Caller) -> func.HttpResponse:
         token = await hand_out(req.route_params["account"])
+        about(resource=token.app)
         return answer(
             {
                 "account": token.account,

@@ -4,6 +4,7 @@ from typing import Any
 
 import azure.functions as func
 
+from shared.domain.audit import Action
 from shared.domain.breaker import Breaker
 from shared.domain.caller import Caller, Scope
 from shared.domain.errors import MailbindError
@@ -30,7 +31,7 @@ def blueprint(
         return answer({"success": not breakers, "storage": "ok", "oauthApps": [describe(one) for one in breakers]})
 
     @bp.route("v1/stats", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-    @for_callers(callers, Scope.ACCOUNTS_READ)
+    @for_callers(callers, Action.READ_STATISTICS, Scope.ACCOUNTS_READ)
     async def get_statistics(_: func.HttpRequest, _caller: Caller) -> func.HttpResponse:
         found = await statistics()
         late = (clock() - found.oldest).total_seconds() if found.oldest else 0

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 
 import azure.functions as func
 
+from shared.domain.audit import Action
 from shared.domain.secret import Secret
+from shared.triggers.audit import about
 from shared.triggers.browser_pages import BrowserPages, read_cookie
 from shared.triggers.request_limits import RequestLimits
 from shared.usecases.begin_sign_in import BeginSignIn
@@ -33,7 +35,7 @@ def blueprint(
     bp = func.Blueprint()
 
     @bp.route("accounts/new", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-    @pages.guarded
+    @pages.guarded(Action.OPEN_LINK)
     async def open_sign_in_link(req: func.HttpRequest) -> func.HttpResponse:
         limits.page(req)
         ticket = Secret(req.params.get("ticket", "")[:LONGEST_TICKET])
@@ -42,7 +44,7 @@ def blueprint(
         return pages.dead(page) if isinstance(page, DeadLink) else pages.confirm(page, is_new=page.cookie != cookie)
 
     @bp.route("accounts/new", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
-    @pages.guarded
+    @pages.guarded(Action.CONTINUE_SIGN_IN)
     async def continue_sign_in(req: func.HttpRequest) -> func.HttpResponse:
         limits.page(req)
         form, cookie = req.form, read_cookie(req)
@@ -52,10 +54,13 @@ def blueprint(
         if "finish" in form:
             return _show(pages, await bind.finish(Carried(registration, form["finish"]), cookie))
         target = await begin(registration, form.get("confirmation", ""), cookie)
-        return pages.dead(target) if isinstance(target, DeadLink) else pages.redirect(target)
+        if isinstance(target, DeadLink):
+            return pages.dead(target)
+        about(target=registration)
+        return pages.redirect(target)
 
     @bp.route("oauth", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
-    @pages.guarded
+    @pages.guarded(Action.FINISH_SIGN_IN)
     async def finish_sign_in(req: func.HttpRequest) -> func.HttpResponse:
         limits.callback(req)
         # A form that repeats a parameter is refused whole (RFC 6749 section 3.1). In a query the host joins them.
@@ -63,7 +68,7 @@ def blueprint(
         return _show(pages, await complete({} if repeated else _answer(req.form), read_cookie(req)))
 
     @bp.route("oauth", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-    @pages.guarded
+    @pages.guarded(Action.FINISH_SIGN_IN)
     async def finish_failed_sign_in(req: func.HttpRequest) -> func.HttpResponse:
         limits.callback(req)
         if "admin_consent" in req.params and "error" not in req.params:

@@ -9,10 +9,12 @@ from typing import Any
 import azure.functions as func
 
 from shared.domain.api_token import ApiToken
+from shared.domain.audit import Action
 from shared.domain.caller import Binding, Caller, Scope
 from shared.domain.errors import NotFound
 from shared.ports import ApiTokens, Clock
 from shared.triggers.answers import answer, moment
+from shared.triggers.audit import about
 from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import Fields, read_object
 from shared.usecases.issue_token import IssueToken, TokenWish
@@ -30,14 +32,15 @@ def blueprint(
     bp = func.Blueprint()
 
     @bp.route("v1/token", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
-    @for_callers(callers, Scope.ADMIN)
+    @for_callers(callers, Action.ISSUE_TOKEN, Scope.ADMIN)
     async def issue_token(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
         wish, faults = read_wish(read_object(req), clock())
         issued = await issue(wish, faults, caller)
+        about(target=issued.id)
         return answer({"token": issued.token.reveal(), "id": issued.id})
 
     @bp.route("v1/tokens", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-    @for_callers(callers, Scope.ADMIN)
+    @for_callers(callers, Action.LIST_TOKENS, Scope.ADMIN)
     async def list_tokens(req: func.HttpRequest, _: Caller) -> func.HttpResponse:
         fields = Fields(req.params)
         page, size = fields.number("page", 0, 0, 1_048_576), fields.number("pageSize", 20, 1, 1000)
@@ -49,10 +52,12 @@ def blueprint(
         return answer(body)
 
     @bp.route("v1/token/{token}", methods=["DELETE"], auth_level=func.AuthLevel.ANONYMOUS)
-    @for_callers(callers, Scope.ADMIN)
+    @for_callers(callers, Action.REVOKE_TOKEN, Scope.ADMIN)
     async def revoke_token(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
-        if not await revoke(req.route_params["token"], caller):
+        revoked = await revoke(req.route_params["token"], caller)
+        if revoked is None:
             raise NotFound("No such API token")
+        about(target=revoked)
         return answer({"deleted": True})
 
     return bp

@@ -2,7 +2,7 @@
 
 import logging
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.domain.errors import StaleWrite, StorageUnavailable
 from shared.domain.kinds import FailureKind
@@ -41,11 +41,12 @@ class BindSignedIn:
     async def __call__(self, app: OAuthApp, asked: PendingRegistration, signed_in: SignedIn, cookie: Secret) -> Outcome:
         """Prove and bind."""
         try:
-            return await self._bind(app, asked, signed_in, cookie)
+            outcome = await self._bind(app, asked, signed_in, cookie)
         except StorageUnavailable:
             log.warning("storage failed after a sign-in", extra={"registration": asked.id})
             carried = await self.carried.seal(FINISH, asked, signed_in, cookie)
-            return Refused("storage_unavailable", asked, finish=carried)
+            outcome = Refused("storage_unavailable", asked, finish=carried)
+        return replace(outcome, principal=signed_in.principal.id)
 
     async def finish(self, offered: Carried, cookie: Secret | None) -> Outcome:
         """Go on where storage failed; while it does not answer, the page goes on carrying the grant."""

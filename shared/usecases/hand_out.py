@@ -70,7 +70,6 @@ class HandOut:
         elif not stored.value.marked_at(self.clock()):
             await self._mark(stored)
         grant = stored.value
-        log.info("token handed out", extra={"principal": account.principal_id, "app": grant.app, "cached": cached})
         return HandedOut(
             account=account.id,
             sign_in_name=grant.principal.sign_in_name,

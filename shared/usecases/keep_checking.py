@@ -67,7 +67,9 @@ class KeepChecking:
             now=self.clock(),
         )
         dead = await self.wait(pending)
-        return Refused(dead.code, stored.value) if dead else Waiting(stored.value, pending.reason, pending.until)
+        if dead:
+            return Refused(dead.code, stored.value, principal=signed_in.principal.id)
+        return Waiting(stored.value, pending.reason, pending.until, signed_in.principal.id)
 
     async def wait(self, pending: PendingAccount) -> DeadLink | None:
         """Write the pending account down: agenda first, then truth, then the link, unless that is dead by now.

@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
+from shared.domain.audit import Action, AuditOutcome, AuditRecord
 from shared.domain.errors import StaleWrite
 from shared.domain.event import EventName
 from shared.domain.kinds import FailureKind
@@ -13,6 +14,7 @@ from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.work import Work, WorkKind
 from shared.ports import (
     Agenda,
+    AuditLog,
     Clock,
     Entra,
     EntraFailed,
@@ -55,6 +57,7 @@ class ResumePending:
     bind: BindProven
     outbox: Outbox
     settle: SettleLink
+    audit: AuditLog
     clock: Clock
 
     async def __call__(self, work: Work) -> None:
@@ -87,6 +90,7 @@ class ResumePending:
             if pending.access_expires - self.clock() < STILL_GOOD:
                 pending = pending.refreshed(await self.entra.refresh(app, pending.refresh_token))
             await self.bind(link.value, app, SignedIn(pending.principal, pending.tokens))
+            self._record(pending, link.value, AuditOutcome.DONE)
         except EntraFailed as failed:
             if failed.failure.kind not in {FailureKind.TRANSIENT, FailureKind.APP_FAULT}:
                 raise GiveUp(failed.failure.code) from None
@@ -116,4 +120,20 @@ class ResumePending:
         event = await self.outbox.event(principal_id, EventName.REGISTRATION_FAILED, asked.account, code)
         await self.principals.commit(principal_id, [Remove(stored.value, stored.version), event])
         await self.settle(asked.id, principal_id, code)
+        self._record(stored.value, asked, AuditOutcome.REFUSED, code)
         log.info("access not given", extra={"registration": asked.id, "code": code})
+
+    def _record(
+        self, pending: PendingAccount, asked: PendingRegistration, outcome: AuditOutcome, code: str | None = None
+    ) -> None:
+        self.audit(
+            AuditRecord(
+                Action.RESUME_SIGN_IN,
+                outcome,
+                correlation=asked.id,
+                actor=f"person:{pending.principal.id}",
+                account=asked.account,
+                target=asked.id,
+                code=code,
+            )
+        )

@@ -22,24 +22,27 @@ class RevokeToken:
     tokens: ApiTokens
     known: KnownTokens
 
-    async def __call__(self, named: str, revoker: Caller) -> bool:
-        """Revoke a token by its id, or by itself; False when there is none. Raises Forbidden and Conflict."""
+    async def __call__(self, named: str, revoker: Caller) -> str | None:
+        """Revoke a token by its id, or by itself; returns its id, None when there is none.
+
+        Raises Forbidden and Conflict.
+        """
         revoker.needs(Scope.ADMIN)
         revoker.reaches_all()
         if not SHAPE.fullmatch(named):
-            return False
+            return None
         return await self._revoke(named, revoker) or await self._revoke(fingerprint(named), revoker)
 
-    async def _revoke(self, token_id: str, revoker: Caller) -> bool:
+    async def _revoke(self, token_id: str, revoker: Caller) -> str | None:
         for _ in range(TRIES):
             stored = await self.tokens.get(token_id)
             if stored is None:
-                return False
+                return None
             try:
                 await self.tokens.remove(stored)
             except StaleWrite:
                 continue  # its last use was noted meanwhile, or somebody else revokes it too
             self.known.forget(token_id)
             log.info("api token revoked", extra={"token": token_id, "by": revoker.id})
-            return True
+            return token_id
         raise Conflict("The token is being changed by others; try again")

@@ -1,4 +1,4 @@
-"""What can come of a sign-in, as the person is told it."""
+"""What can come of a sign-in, as the person is told it; `principal` is whoever signed in, once that is known."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +15,7 @@ class Completed:
     registration: PendingRegistration
     email: str
     outcome: BindOutcome
+    principal: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Waiting:
     registration: PendingRegistration
     code: str
     until: datetime
+    principal: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class Refused:
     again: LinkPage | None = None
     keep: Carried | None = None
     finish: Carried | None = None
+    principal: str | None = None
 
 
 type Outcome = Completed | Waiting | Refused

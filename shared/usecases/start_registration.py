@@ -44,6 +44,7 @@ class Started:
 
     url: Secret
     registration: str
+    account: str
     expires: datetime
 
 
@@ -105,7 +106,7 @@ class StartRegistration:
             await self._supersede(registration)
         log.info("registration started", extra={"registration": registration.id, "by": caller.id})
         url = Secret(f"{self.base_url}/accounts/new?ticket={ticket.reveal()}")
-        return Started(url, registration.id, registration.expires)
+        return Started(url, registration.id, registration.account, registration.expires)
 
     async def _existing(self, invitation: Invitation, faults: Mapping[str, str]) -> Account | None:
         if not invitation.account or "account" in faults:

@@ -141,8 +141,8 @@ def test_what_is_planned_is_never_due_at_once() -> None:
     nearly_over = replace(a_grant(), refreshed=NOON - timedelta(hours=1), access_expires=NOON + timedelta(minutes=6))
     forgotten = replace(a_grant(), refreshed=NOON - timedelta(days=30))
 
-    assert NOON + timedelta(minutes=1) == nearly_over.handed_out_at(NOON, 0).due
-    assert NOON + timedelta(minutes=1) == forgotten.planned(NOON, 0).due
+    assert NOON + timedelta(seconds=15) == nearly_over.handed_out_at(NOON, 0).due
+    assert NOON + timedelta(seconds=15) == forgotten.planned(NOON, 0).due
 
 
 def test_a_token_from_the_future_is_not_handed_out() -> None:
@@ -158,7 +158,7 @@ def test_a_grant_that_waits_longer_than_any_plan_is_brought_back() -> None:
 
     assert not a_grant().astray_at(NOON)
     assert far.astray_at(NOON)
-    assert (NOON + timedelta(minutes=1), None) == (far.recalled(NOON).due, far.recalled(NOON).handed_out)
+    assert (NOON + timedelta(seconds=15), None) == (far.recalled(NOON).due, far.recalled(NOON).handed_out)
 
 
 def test_an_app_fault_blames_no_account() -> None:

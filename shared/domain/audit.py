@@ -1,0 +1,68 @@
+"""Audit records: who did what to which, and what came of it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Action(StrEnum):
+    """What can be done; each route and each resumed sign-in is one of them."""
+
+    START_REGISTRATION = "registration.start"
+    READ_REGISTRATION = "registration.read"
+    OPEN_LINK = "link.open"
+    CONTINUE_SIGN_IN = "sign-in.continue"
+    FINISH_SIGN_IN = "sign-in.finish"
+    RESUME_SIGN_IN = "sign-in.resume"
+    HAND_OUT = "access-token.hand-out"
+    LIST_ACCOUNTS = "accounts.list"
+    READ_ACCOUNT = "account.read"
+    REMOVE_ACCOUNT = "account.remove"
+    RECONNECT_ACCOUNT = "account.reconnect"
+    ISSUE_TOKEN = "api-token.issue"  # noqa: S105 - the name of an action
+    LIST_TOKENS = "api-tokens.list"
+    REVOKE_TOKEN = "api-token.revoke"  # noqa: S105 - the name of an action
+    READ_STATISTICS = "statistics.read"
+
+
+class AuditOutcome(StrEnum):
+    """What came of it. `failed` is a fault of ours."""
+
+    DONE = "done"
+    WAITING = "waiting"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+# Who looks changes nothing; who was not let look is recorded all the same.
+LOOKS = frozenset(
+    {
+        Action.READ_REGISTRATION,
+        Action.LIST_ACCOUNTS,
+        Action.READ_ACCOUNT,
+        Action.LIST_TOKENS,
+        Action.READ_STATISTICS,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """One line of the audit log. No personal data beyond ids.
+
+    `actor` is a caller's id, `person:` with a principal's, or `unknown`. `target` is the registration or API token that
+    it was about, `resource` the OAuth app that a token was handed out of. `correlation` joins records of one request.
+    """
+
+    action: Action
+    outcome: AuditOutcome
+    correlation: str
+    actor: str = "unknown"
+    account: str | None = None
+    target: str | None = None
+    resource: str | None = None
+    code: str | None = None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it is more than somebody having looked."""
+        return self.outcome is not AuditOutcome.DONE or self.action not in LOOKS

@@ -1,0 +1,55 @@
+"""One audit record for each request."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from typing import Any
+
+import azure.functions as func
+
+from shared.domain.audit import Action, AuditOutcome, AuditRecord
+from shared.ports import AuditLog, Entropy
+
+CORRELATION = "X-Correlation-Id"
+READABLE = re.compile(r"[A-Za-z0-9._-]{8,64}")
+TRACE = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+
+_request: ContextVar[AuditRecord] = ContextVar("audit record of this request")
+
+
+def about(**facts: Any) -> None:  # noqa: ANN401 - the fields of AuditRecord
+    """Say more of the request that is being answered: who, which, and what came of it."""
+    _request.set(replace(_request.get(), **facts))
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """`write` takes finished records."""
+
+    write: AuditLog
+    entropy: Entropy
+
+    @contextmanager
+    def request(self, req: func.HttpRequest, action: Action) -> Iterator[str]:
+        """Record what is done within; yields the correlation id."""
+        correlation = _correlation(req) or self.entropy(16).hex()
+        _request.set(AuditRecord(action, AuditOutcome.DONE, correlation, account=req.route_params.get("account")))
+        try:
+            yield correlation
+        except BaseException:
+            about(outcome=AuditOutcome.FAILED)
+            raise
+        finally:
+            if _request.get().is_kept:
+                self.write(_request.get())
+
+
+def _correlation(req: func.HttpRequest) -> str | None:
+    """The caller's own id, or the trace that the request belongs to (W3C Trace Context section 3.2)."""
+    given: str = req.headers.get(CORRELATION, "")
+    trace = TRACE.fullmatch(req.headers.get("traceparent", ""))
+    if READABLE.fullmatch(given):
+        return given
+    return str(trace[1]) if trace else None

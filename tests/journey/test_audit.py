@@ -1,0 +1,152 @@
+"""Promises of the audit log: one record for each thing that is done or refused, and nobody's secrets in it."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from infra.local.environment import Environment
+from infra.local.visitor import Visitor
+from shared.domain.audit import LOOKS, Action, AuditOutcome
+from shared.services import Services
+from tests.conftest import MovedClock
+from tests.journey.conftest import Tenant, ask, bind, principal_id, status, tick
+
+type NewPerson = Callable[..., str]
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+
+
+@pytest.fixture
+def records(environment: Environment) -> Callable[..., list[dict[str, Any]]]:
+    """What the app has recorded since the test began, narrowed to some facts."""
+    begun = len(environment.host.log.read_text())
+
+    def since(**facts: str) -> list[dict[str, Any]]:
+        lines = re.findall(r"shared\.audit audit (\{.*\})", environment.host.log.read_text()[begun:])
+        return [record for record in map(json.loads, lines) if facts.items() <= record.items()]
+
+    return since
+
+
+async def test_a_journey_leaves_one_record_for_each_step(
+    api: httpx.Client,
+    visitor: Visitor,
+    person: NewPerson,
+    instance: Services,
+    records: Callable[..., list[dict[str, Any]]],
+) -> None:
+    asked = ask(api)
+    account = asked["account"]
+    assert 200 == visitor.follow(asked["url"], person()).status
+    token = api.get(f"/v1/account/{account}/oauth-token", headers={"X-Correlation-Id": "orders-flow-17"})
+    who = await principal_id(instance, account)
+    api.delete(f"/v1/account/{account}")
+
+    seen = [(r["action"], r["outcome"], r["actor"]) for r in records() if account in {r.get("account"), r.get("x")}]
+    assert [
+        ("registration.start", "done", "administrator"),
+        ("link.open", "done", "unknown"),
+        ("sign-in.finish", "done", f"person:{who}"),
+        ("access-token.hand-out", "done", "administrator"),
+        ("account.remove", "done", "administrator"),
+    ] == seen
+    assert [asked["registration"]] == [r["target"] for r in records(action="sign-in.continue")]
+    (handed_out,) = records(action="access-token.hand-out")
+    assert ("AAABiCtT7XUAAAAF", "orders-flow-17") == (handed_out["resource"], handed_out["correlation"])
+    assert "orders-flow-17" == token.headers["X-Correlation-Id"]
+
+
+def test_refusals_are_recorded_with_their_code_those_of_looking_too(
+    api: httpx.Client,
+    visitor: Visitor,
+    person: NewPerson,
+    environment: Environment,
+    records: Callable[..., list[dict[str, Any]]],
+) -> None:
+    asked = ask(api)
+    visitor.follow(asked["url"], person(access=False))
+    httpx.get(f"{environment.base_url}/v1/accounts")
+    api.get("/v1/account/nobody-here")
+    api.get("/v1/accounts")
+    api.post("/v1/authentication/form", json={"account": "wrong"})
+    httpx.get(f"{environment.base_url}/accounts/new?ticket=unknown")
+
+    assert [("refused", "no_mailbox_access")] == [
+        (r["outcome"], r["code"]) for r in records(action="sign-in.finish", account=asked["account"])
+    ]
+    assert [("unknown", "Unauthorized")] == [(r["actor"], r["code"]) for r in records(action="accounts.list")]
+    assert ["NotFound"] == [r["code"] for r in records(action="account.read", account="nobody-here")]
+    assert ["InvalidInput"] == [r["code"] for r in records(action="registration.start", account="wrong")]
+    assert ["link_unknown"] == [r["code"] for r in records(action="link.open", outcome="refused")]
+
+
+def test_changes_of_configuration_are_recorded_by_id_and_never_with_the_token(
+    api: httpx.Client, environment: Environment, records: Callable[..., list[dict[str, Any]]]
+) -> None:
+    issued = api.post("/v1/token", json={"description": "orders", "scopes": ["oauth-token"]}).json()
+    refused = httpx.get(f"{environment.base_url}/v1/tokens", headers={"Authorization": f"Bearer {issued['token']}"})
+    api.delete(f"/v1/token/{issued['token']}")
+
+    assert 403 == refused.status_code
+    assert [issued["id"]] == [r["target"] for r in records(action="api-token.issue")]
+    assert [(f"token:{issued['id']}", "Forbidden")] == [(r["actor"], r["code"]) for r in records(outcome="refused")]
+    assert [issued["id"]] == [r["target"] for r in records(action="api-token.revoke")]
+    assert issued["token"] not in json.dumps(records())
+
+
+async def test_a_sign_in_that_waits_is_recorded_again_when_it_ends(
+    api: httpx.Client,
+    visitor: Visitor,
+    person: NewPerson,
+    instance: Services,
+    clock: MovedClock,
+    tenant: Tenant,
+    caplog: pytest.LogCaptureFixture,
+    records: Callable[..., list[dict[str, Any]]],
+) -> None:
+    asked, who = ask(api), person()
+    tenant.do("outage", endpoint="graph", mode="503")
+    visitor.follow(asked["url"], who)
+    assert ["graph_unavailable"] == [r["code"] for r in records(outcome="waiting", account=asked["account"])]
+    tenant.do("outage", endpoint="graph", mode="none")
+    clock.forward(minutes=2)
+
+    with caplog.at_level("INFO", "shared.audit"):
+        await tick(instance)
+
+    assert "completed" == status(api, asked)["status"]
+    lines = [json.loads(r.getMessage().removeprefix("audit ")) for r in caplog.records if r.name == "shared.audit"]
+    (resumed,) = [line for line in lines if line["account"] == asked["account"]]
+    assert ("sign-in.resume", "done", asked["registration"]) == (
+        resumed["action"],
+        resumed["outcome"],
+        resumed["correlation"],
+    )
+
+
+def test_what_callers_call_themselves_cannot_break_a_line(
+    environment: Environment, records: Callable[..., list[dict[str, Any]]]
+) -> None:
+    for given in ("short", "x" * 65, 'quote"d-and-long', "spaces are not fine"):
+        answered = httpx.get(f"{environment.base_url}/v1/accounts", headers={"X-Correlation-Id": given})
+        assert re.fullmatch(r"[0-9a-f]{32}", answered.headers["X-Correlation-Id"])
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    httpx.get(f"{environment.base_url}/v1/account/%22%0a%7b%7d", headers={"traceparent": trace})
+
+    assert ['"\n{}'] == [r["account"] for r in records(correlation="0af7651916cd43dd8448eb211c80319c")]
+
+
+def test_the_readme_tells_of_every_action_and_outcome(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, records: Callable[..., list[dict[str, Any]]]
+) -> None:
+    bind(api, visitor, person())
+
+    fields = set(re.findall(r"(?m)^\| `(\w+)` \|", README.partition("## Audit")[2].partition("\n## ")[0]))
+    assert {name for record in records() for name in record} <= fields
+    assert [] == [name for name in [*Action, *AuditOutcome] if f"`{name}`" not in README]
+    assert LOOKS < set(Action)
