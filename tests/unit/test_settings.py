@@ -16,7 +16,9 @@ from tests.keys.test_client_authentication import certificate
 
 ROOT = Path(__file__).parents[2]
 GOOD = settings_for("UseDevelopmentStorage=true")
-READ = {name for file in (ROOT / "shared").glob("*.py") for name in re.findall(r"MAILBIND_\w+", file.read_text())}
+READ = {
+    name for file in (ROOT / "shared/settings").glob("*.py") for name in re.findall(r"MAILBIND_\w+", file.read_text())
+}
 
 
 def test_good_settings_are_read() -> None:
@@ -193,7 +195,9 @@ def test_applications_need_an_audience_and_a_tenant_and_then_no_administrators_t
 
 
 def test_the_example_names_every_setting_that_the_code_reads() -> None:
-    code = "".join(file.read_text() for file in [*(ROOT / "shared").glob("*.py"), ROOT / "shared/triggers/timers.py"])
+    code = "".join(
+        file.read_text() for file in [*(ROOT / "shared/settings").glob("*.py"), ROOT / "shared/triggers/timers.py"]
+    )
     read = set(re.findall(r'"(MAILBIND_\w+|AZURE_CLIENT_ID)"', code)) | set(re.findall(r"%(\w+)%", code))
     example = json.loads((ROOT / "local.settings.json.example").read_text())["Values"]
     readme = (ROOT / "README.md").read_text()

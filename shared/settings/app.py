@@ -1,4 +1,4 @@
-"""Settings: read once, and every fault reported together, by name and never by value."""
+"""All settings of the app."""
 
 import re
 from collections.abc import Mapping
@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from shared.caller_settings import read_callers
 from shared.domain.caller import EntraTrust
 from shared.domain.limit import LimitKind
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.secret import Secret
-from shared.key_settings import KeySettings, read_keys
-from shared.oauth_settings import read_oauth_app
-from shared.setting_reader import Reader, SettingsError, is_file, is_https, is_origin
-
-__all__ = ["Settings", "SettingsError", "read_settings"]
+from shared.settings.callers import read_callers
+from shared.settings.keys import KeySettings, read_keys
+from shared.settings.oauth import read_oauth_app
+from shared.settings.reader import Reader, SettingsError, is_file, is_https, is_origin
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}

@@ -7,7 +7,7 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 from shared.domain.secret import Secret
-from shared.setting_reader import Reader, is_https
+from shared.settings.reader import Reader, is_https
 
 BYTES = 32
 # Key Vault: about keys, "object identifiers".

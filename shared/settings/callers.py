@@ -3,7 +3,7 @@
 import re
 
 from shared.domain.caller import Binding, EntraTrust
-from shared.setting_reader import Reader
+from shared.settings.reader import Reader
 
 KINDS = frozenset({"tokens", "entra"})
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

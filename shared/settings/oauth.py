@@ -6,7 +6,7 @@ from pathlib import Path
 from shared.domain.client_credential import ClientCertificate, ClientCredential, ClientSecret, FederatedIdentity
 from shared.domain.oauth_app import MAIL_SCOPES, OAuthApp
 from shared.domain.secret import Secret
-from shared.setting_reader import Reader, is_file, is_guid
+from shared.settings.reader import Reader, is_file, is_guid
 
 APP_ID = re.compile(r"[A-Za-z0-9_-]{16}")
 PRIVATE_KEY = re.compile(r"-----BEGIN (?:RSA )?PRIVATE KEY-----.+?-----END (?:RSA )?PRIVATE KEY-----", re.DOTALL)
