@@ -3,7 +3,6 @@
 import asyncio
 import os
 import random
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -137,8 +136,8 @@ async def test_two_hosts_share_a_backlog_and_refresh_no_grant_twice(outside: Env
         await until(lambda: len(refreshed()) >= len(accounts))
         await asyncio.sleep(0.5)
         assert len(accounts) == len(refreshed()) == len(set(refreshed()))
-        shares = [len(re.findall(r" shard worked ", part.log.read_text())) for part in (outside.host, second)]
-        assert sum(shares) >= 1
+        # The tenant knows of a refresh before the host has written it down, and the shard is worked only then.
+        await until(lambda: any(" shard worked " in part.log.read_text() for part in (outside.host, second)))
         await everyone_is_well(services, accounts[:20])
     await services.close()
 
