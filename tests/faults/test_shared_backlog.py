@@ -154,6 +154,7 @@ async def test_two_hosts_share_a_backlog_and_refresh_no_grant_twice(outside: Env
 
         await until(lambda: len(refreshed()) >= len(accounts))
         await asyncio.sleep(0.5)
+        await until(lambda: all(" shard worked " in part.log.read_text() for part in (outside.host, second)))
         assert len(accounts) == len(refreshed()) == len(set(refreshed()))
         shares = [len(re.findall(r" shard worked ", part.log.read_text())) for part in (outside.host, second)]
         assert all(shares), shares
