@@ -11,19 +11,34 @@ type Part = dict[str, Any]
 # Two accounts that are there while the fuzzing runs. One caller is bound to the first.
 OWN, OTHER = "fuzzed-own", "fuzzed-other"
 # What nobody may find in an answer: it lets people in, or belongs to their sign-in.
-SECRET = {"ticket", "state", "code", "confirmation", "keep", "finish", "client_info", "session_state", "__Host-mailbind"}
+SECRET = {
+    "ticket",
+    "state",
+    "code",
+    "confirmation",
+    "keep",
+    "finish",
+    "client_info",
+    "session_state",
+    "__Host-mailbind",
+}
 
 TEXT: Part = {"type": "string"}
 SHORT: Part = {"type": "string", "maxLength": 256}
 SWITCH: Part = {"enum": [True, False, "true", "false", "y", "n", "1", "0", 1, 0, ""]}
-ADDRESS: Part = {"anyOf": [{"const": "support@contoso.example"}, {"type": "string", "format": "email", "maxLength": 320}]}
-ACCOUNT: Part = {"anyOf": [{"enum": [OWN, OTHER, OWN.upper()]}, {"type": "string", "minLength": 1}]}
+ADDRESS: Part = {
+    "anyOf": [{"const": "support@contoso.example"}, {"type": "string", "format": "email", "maxLength": 320}]
+}
+# A text that could be one of the ids would swallow them: schemathesis draws from the wider of two schemas.
+ACCOUNT: Part = {"anyOf": [{"enum": [OWN, OTHER, OWN.upper()]}, {**SHORT, "minLength": len(OTHER) + 1}]}
 NAMES: Part = {"type": "array", "items": {**SHORT, "minLength": 1}, "minItems": 1, "maxItems": 50}
 FORM: Part = {
     "type": "object",
     "properties": {
-        "redirectUrl": {"anyOf": [{"const": "https://myapp.example/done?x=1#frag"}, {"type": "string", "format": "uri"}]},
-        "account": {"anyOf": [{"enum": [OWN, OTHER]}, SHORT, {"type": "null"}]},
+        "redirectUrl": {
+            "anyOf": [{"const": "https://myapp.example/done?x=1#frag"}, {"type": "string", "format": "uri"}]
+        },
+        "account": {"anyOf": [*ACCOUNT["anyOf"], {"type": "null"}]},
         "name": SHORT,
         "email": ADDRESS,
         "expectedEmail": ADDRESS,
@@ -37,30 +52,62 @@ FORM: Part = {
     "required": ["redirectUrl"],
     "additionalProperties": False,
 }
-WISH: Part = {
+RESTRICTIONS: Part = {
     "type": "object",
     "properties": {
-        "description": {"type": "string", "minLength": 1, "maxLength": 1024},
-        "scopes": {"type": "array", "items": {"enum": [*Scope]}, "minItems": 1},
-        "account": {**SHORT, "minLength": 1},
-        "accounts": NAMES,
-        "accountPrefix": {**SHORT, "minLength": 1},
-        "restrictions": {
-            "type": "object",
-            "properties": {"addresses": {"type": "array", "items": {"anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]}}},
-            "required": ["addresses"],
-            "additionalProperties": False,
-        },
-        "expires": {"type": "string", "format": "date-time"},
-        "ttl": {"type": "integer", "minimum": 1, "maximum": 315_360_000},
+        "addresses": {
+            "type": "array",
+            "items": {"anyOf": [{"type": "string", "format": "ipv4"}, {"type": "string", "format": "ipv6"}]},
+            "minItems": 1,
+        }
     },
-    "required": ["description", "scopes"],
+    "required": ["addresses"],
     "additionalProperties": False,
+}
+
+
+def wish(**more: Part) -> Part:
+    """What a token shall be; what cannot be given together is for different wishes."""
+    return {
+        "type": "object",
+        "properties": {
+            "description": {"type": "string", "minLength": 1, "maxLength": 1024},
+            "scopes": {"type": "array", "items": {"enum": [*Scope]}, "minItems": 1, "maxItems": 5},
+            "restrictions": RESTRICTIONS,
+            **more,
+        },
+        "required": ["description", "scopes"],
+        "additionalProperties": False,
+    }
+
+
+TTL: Part = {"type": "integer", "minimum": 1, "maximum": 315_360_000}
+EXPIRES: Part = {"type": "string", "format": "date-time"}
+NAME: Part = {**SHORT, "minLength": 1}
+WISH: Part = {
+    "anyOf": [
+        wish(ttl=TTL, account=NAME),
+        wish(ttl=TTL, accounts=NAMES),
+        wish(expires=EXPIRES, accountPrefix=NAME),
+        wish(expires=EXPIRES),
+    ]
 }
 PAGE: Part = {"type": "integer", "minimum": 0, "maximum": 1_048_576}
 SIZE: Part = {"type": "integer", "minimum": 1, "maximum": 1000}
-CONTINUE: Part = {"type": "object", "properties": dict.fromkeys(("registration", "confirmation", "keep", "finish"), TEXT)}
-CALLBACK_FIELDS = ("state", "code", "error", "error_description", "error_subcode", "client_info", "session_state", "iss")
+CONTINUE: Part = {
+    "type": "object",
+    "properties": dict.fromkeys(("registration", "confirmation", "keep", "finish"), TEXT),
+}
+CALLBACK_FIELDS = (
+    "state",
+    "code",
+    "error",
+    "error_description",
+    "error_subcode",
+    "client_info",
+    "session_state",
+    "iss",
+)
 CALLBACK: Part = {"type": "object", "properties": dict.fromkeys(CALLBACK_FIELDS, TEXT)}
 
 
