@@ -171,14 +171,14 @@ PATHS: Mapping[str, Mapping[str, Part]] = {
     "/health": {"get": public(200)},
     "/accounts/new": {
         "get": public(200, 404, 410, 429, parameters=[*queries(ticket=TEXT), COOKIE]),
-        "post": public(303, 400, 403, 404, 410, 413, 429, parameters=[COOKIE], form=CONTINUE),
+        "post": public(202, 303, 400, 403, 404, 410, 429, parameters=[COOKIE], form=CONTINUE),
     },
     "/oauth": {
         "get": public(
             *(200, 400, 403, 410, 429),
             parameters=[*queries(**dict.fromkeys((*CALLBACK_FIELDS, "admin_consent"), TEXT)), COOKIE],
         ),
-        "post": public(400, 403, 410, 413, 429, parameters=[COOKIE], form=CALLBACK),
+        "post": public(400, 403, 410, 429, parameters=[COOKIE], form=CALLBACK),
     },
 }
 DESCRIPTION: Part = {"openapi": "3.1.0", "info": {"title": "Mailbind", "version": "1"}, "paths": PATHS}
