@@ -76,7 +76,8 @@ def findings(repository: Path) -> tuple[int, set[Finding]]:
 def main() -> int:
     """Say what was found, never its value; the exit status is 1 when there is anything."""
     count, found = findings(ROOT)
-    unknown = sorted((one.path, one.kind) for one in found if one.value not in KNOWN)
+    known = {*KNOWN, *KNOWN.values()}  # a reason stands behind a name with "secret" in it, as passwords do
+    unknown = sorted((one.path, one.kind) for one in found if one.value not in known)
     print(f"{count} blobs, {len(found)} values that look like secrets, {len(unknown)} of them not known")
     for path, kind in unknown:
         print(f"  {path}: {kind}")
