@@ -3,7 +3,7 @@ READY := .venv/ready
 NODE_MODULES := infra/local/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check format bench clean
+.PHONY: help setup run demo test check format bench audit clean
 
 help:            ## List these targets
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -42,6 +42,12 @@ format: setup    ## Format the code
 
 bench: setup     ## Measure, as ratios inside one run
 	@$(PY) -m tests.bench
+
+# Not part of the tests: it asks the advisory service for every package, so what it says depends on the day and on the
+# network. Where it cannot be reached, pip-audit fails and names what could not be audited.
+audit: setup     ## Known faults of packages, secrets in the history
+	@$(PY) -m tests.repo.history
+	@$(PY) -m pip_audit --disable-pip --no-deps --strict --progress-spinner off -r constraints.txt
 
 clean:           ## Remove what setup and run made
 	rm -rf .venv .local infra/local/node_modules

@@ -148,6 +148,8 @@ def _expires(fields: Fields, now: datetime) -> datetime | None:
 
 
 def _is_network(text: str) -> bool:
+    if "%" in text:
+        return False  # a zone, which may be of any length, means something on its own host only (RFC 4007 section 6)
     try:
         ipaddress.ip_network(text)
     except ValueError:

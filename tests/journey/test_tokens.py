@@ -101,6 +101,7 @@ def test_tokens_are_listed_in_pages_the_newest_first(api: httpx.Client) -> None:
         ({"restrictions.addresses"}, WISH | {"restrictions": {"addresses": []}}),
         ({"restrictions.addresses"}, WISH | {"restrictions": {"addresses": ["203.0.113.7/24"]}}),
         ({"restrictions.addresses"}, WISH | {"restrictions": {"addresses": ["localhost"]}}),
+        ({"restrictions.addresses"}, WISH | {"restrictions": {"addresses": [f"fe80::1%{'e' * 40_000}"]}}),
         ({"expires"}, WISH | {"expires": "2020-01-01T00:00:00Z"}),
         ({"expires"}, WISH | {"expires": "tomorrow"}),
         ({"expires"}, WISH | {"expires": None}),

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Callable
 
 import jwt
 import pytest
@@ -67,6 +68,17 @@ def test_a_code_works_once(tenant: LocalTenant, browser: Browser) -> None:
         answer.status_code,
         *(answer.json()[k] for k in ("error", "error_codes")),
     )
+
+
+@pytest.mark.parametrize(
+    "change", [lambda code: code + "\x07", lambda code: code[2:], lambda _: "1.\x80", lambda _: "\x80"]
+)
+def test_a_code_that_was_changed_is_no_code(
+    tenant: LocalTenant, browser: Browser, change: Callable[[str], str]
+) -> None:
+    answer = tenant.redeem(change(browser.code_of(ALICE)))
+
+    assert (400, "invalid_grant") == (answer.status_code, answer.json()["error"])
 
 
 def test_a_code_lives_ten_minutes(tenant: LocalTenant, browser: Browser) -> None:

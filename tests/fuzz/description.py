@@ -1,0 +1,184 @@
+"""What the API takes and answers, in OpenAPI 3.1, as far as the fuzzing needs it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared.domain.account import AccountState
+from shared.domain.caller import Scope
+
+type Part = dict[str, Any]
+
+# Two accounts that are there while the fuzzing runs. One caller is bound to the first.
+OWN, OTHER = "fuzzed-own", "fuzzed-other"
+# What nobody may find in an answer: it lets people in, or belongs to their sign-in.
+SECRET = {
+    "ticket",
+    "state",
+    "code",
+    "confirmation",
+    "keep",
+    "finish",
+    "client_info",
+    "session_state",
+    "__Host-mailbind",
+}
+
+TEXT: Part = {"type": "string"}
+SHORT: Part = {"type": "string", "maxLength": 256}
+SWITCH: Part = {"enum": [True, False, "true", "false", "y", "n", "1", "0", 1, 0, ""]}
+ADDRESS: Part = {
+    "anyOf": [{"const": "support@contoso.example"}, {"type": "string", "format": "email", "maxLength": 320}]
+}
+# A text that could be one of the ids would swallow them: schemathesis draws from the wider of two schemas.
+ACCOUNT: Part = {"anyOf": [{"enum": [OWN, OTHER, OWN.upper()]}, {**SHORT, "minLength": len(OTHER) + 1}]}
+NAMES: Part = {"type": "array", "items": {**SHORT, "minLength": 1}, "minItems": 1, "maxItems": 50}
+FORM: Part = {
+    "type": "object",
+    "properties": {
+        "redirectUrl": {
+            "anyOf": [{"const": "https://myapp.example/done?x=1#frag"}, {"type": "string", "format": "uri"}]
+        },
+        "account": {"anyOf": [*ACCOUNT["anyOf"], {"type": "null"}]},
+        "name": SHORT,
+        "email": ADDRESS,
+        "expectedEmail": ADDRESS,
+        "delegated": SWITCH,
+        "type": {"enum": ["AAABiCtT7XUAAAAF", False, ""]},
+        "allowPrincipalChange": SWITCH,
+        "syncFrom": TEXT,
+        "subconnections": {"type": "array", "items": TEXT},
+        "path": TEXT,
+    },
+    "required": ["redirectUrl"],
+    "additionalProperties": False,
+}
+RESTRICTIONS: Part = {
+    "type": "object",
+    "properties": {
+        "addresses": {
+            "type": "array",
+            "items": {"anyOf": [{"type": "string", "format": "ipv4"}, {"type": "string", "format": "ipv6"}]},
+            "minItems": 1,
+        }
+    },
+    "required": ["addresses"],
+    "additionalProperties": False,
+}
+
+
+def wish(**more: Part) -> Part:
+    """What a token shall be; what cannot be given together is for different wishes."""
+    return {
+        "type": "object",
+        "properties": {
+            "description": {"type": "string", "minLength": 1, "maxLength": 1024},
+            "scopes": {"type": "array", "items": {"enum": [*Scope]}, "minItems": 1, "maxItems": 5},
+            "restrictions": RESTRICTIONS,
+            **more,
+        },
+        "required": ["description", "scopes"],
+        "additionalProperties": False,
+    }
+
+
+TTL: Part = {"type": "integer", "minimum": 1, "maximum": 315_360_000}
+EXPIRES: Part = {"type": "string", "format": "date-time"}
+NAME: Part = {**SHORT, "minLength": 1}
+WISH: Part = {
+    "anyOf": [
+        wish(ttl=TTL, account=NAME),
+        wish(ttl=TTL, accounts=NAMES),
+        wish(expires=EXPIRES, accountPrefix=NAME),
+        wish(expires=EXPIRES),
+    ]
+}
+PAGE: Part = {"type": "integer", "minimum": 0, "maximum": 1_048_576}
+SIZE: Part = {"type": "integer", "minimum": 1, "maximum": 1000}
+CONTINUE: Part = {
+    "type": "object",
+    "properties": dict.fromkeys(("registration", "confirmation", "keep", "finish"), TEXT),
+}
+CALLBACK_FIELDS = (
+    "state",
+    "code",
+    "error",
+    "error_description",
+    "error_subcode",
+    "client_info",
+    "session_state",
+    "iss",
+)
+CALLBACK: Part = {"type": "object", "properties": dict.fromkeys(CALLBACK_FIELDS, TEXT)}
+
+
+def parameter(where: str, name: str, schema: Part) -> Part:
+    return {"in": where, "name": name, "schema": schema, "required": where == "path"}
+
+
+def queries(**schemas: Part) -> list[Part]:
+    return [parameter("query", name, schema) for name, schema in schemas.items()]
+
+
+def operation(*statuses: int, parameters: list[Part] | None = None, **body: Part) -> Part:
+    """An operation for callers; `json` or `form` is its body."""
+    return public(401, 403, 429, *statuses, parameters=parameters, **body)
+
+
+def public(*statuses: int, parameters: list[Part] | None = None, **body: Part) -> Part:
+    """An operation that asks for no token."""
+    types = {"json": "application/json", "form": "application/x-www-form-urlencoded"}
+    content = {types[kind]: {"schema": schema} for kind, schema in body.items()}
+    return {
+        "parameters": parameters or [],
+        "responses": {str(status): {"description": "see the README"} for status in statuses},
+        **({"requestBody": {"content": content, "required": False}} if content else {}),
+    }
+
+
+COOKIE = parameter("cookie", "__Host-mailbind", {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"})
+PATHS: Mapping[str, Mapping[str, Part]] = {
+    "/v1/authentication/form": {"post": operation(200, 400, 413, json=FORM)},
+    "/v1/authentication/form/{registration}": {
+        "get": operation(200, 404, parameters=[parameter("path", "registration", {"type": "string", "minLength": 1})])
+    },
+    "/v1/accounts": {
+        "get": operation(
+            200,
+            400,
+            parameters=queries(page=PAGE, pageSize=SIZE, state={"enum": [*AccountState]}, query=SHORT, cursor=TEXT),
+        )
+    },
+    "/v1/account/{account}": {
+        "get": operation(200, 404, parameters=[parameter("path", "account", ACCOUNT)]),
+        "delete": operation(200, 404, parameters=[parameter("path", "account", ACCOUNT)]),
+    },
+    "/v1/account/{account}/reconnect": {
+        "put": operation(
+            *(200, 400, 404, 413),
+            parameters=[parameter("path", "account", ACCOUNT)],
+            json={"type": "object", "properties": {"reconnect": SWITCH}, "additionalProperties": False},
+        )
+    },
+    "/v1/account/{account}/oauth-token": {
+        "get": operation(200, 404, parameters=[parameter("path", "account", ACCOUNT)])
+    },
+    "/v1/stats": {"get": operation(200)},
+    "/v1/token": {"post": operation(200, 400, 413, json=WISH)},
+    "/v1/tokens": {"get": operation(200, 400, parameters=queries(page=PAGE, pageSize=SIZE))},
+    "/v1/token/{token}": {
+        "delete": operation(200, 404, parameters=[parameter("path", "token", {"type": "string", "minLength": 1})])
+    },
+    "/health": {"get": public(200)},
+    "/accounts/new": {
+        "get": public(200, 404, 410, 429, parameters=[*queries(ticket=TEXT), COOKIE]),
+        "post": public(202, 303, 400, 403, 404, 410, 429, parameters=[COOKIE], form=CONTINUE),
+    },
+    "/oauth": {
+        "get": public(
+            *(200, 400, 403, 410, 429),
+            parameters=[*queries(**dict.fromkeys((*CALLBACK_FIELDS, "admin_consent"), TEXT)), COOKIE],
+        ),
+        "post": public(400, 403, 410, 429, parameters=[COOKIE], form=CALLBACK),
+    },
+}
+DESCRIPTION: Part = {"openapi": "3.1.0", "info": {"title": "Mailbind", "version": "1"}, "paths": PATHS}

@@ -1,0 +1,168 @@
+"""Every route with what fits its description and with what does not: no 5xx, no way in, no leak."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+import requests
+import schemathesis
+from hypothesis import given
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+from schemathesis.core import NOT_SET
+
+from infra.local.environment import Environment
+from infra.local.visitor import Visitor
+from shared.bootstrap import build_app
+from shared.domain.caller import Scope
+from tests.fuzz.conftest import FUZZED, REQUESTS
+from tests.fuzz.description import DESCRIPTION, OTHER, OWN, PATHS, SECRET
+from tests.journey.conftest import bind
+
+type Case = schemathesis.Case[Any]
+
+SCHEMA = schemathesis.openapi.from_dict(DESCRIPTION)
+OPERATIONS = [f"{method.upper()} {path}" for path, methods in PATHS.items() for method in methods]
+CALLERS = ("administrator", "bound", "nobody")
+WORDS = json.dumps(DESCRIPTION)
+LONG = 12  # a shorter value may stand in an answer by chance
+
+
+@pytest.fixture(scope="module")
+def tokens(environment: Environment) -> dict[str, str | None]:
+    admin = environment.secrets.admin_token
+    wish = {"description": "fuzzing", "scopes": [*set(Scope) - {Scope.ADMIN}], "account": OWN}
+    issued = httpx.post(f"{environment.base_url}/v1/token", json=wish, headers={"Authorization": f"Bearer {admin}"})
+    return {"administrator": admin, "bound": issued.json()["token"], "nobody": None}
+
+
+@pytest.fixture
+def accounts(api: httpx.Client, visitor: Visitor, person: Callable[..., str]) -> dict[str, dict[str, Any]]:
+    """Both accounts, bound; what the administrator's run deletes is bound again."""
+    for account in (OWN, OTHER):
+        if api.get(f"/v1/account/{account}").status_code == 404:
+            bind(api, visitor, person(), account=account)
+            visitor.cookies.clear()
+    return {account: api.get(f"/v1/account/{account}").json() for account in (OWN, OTHER)}
+
+
+@contextmanager
+def session() -> Iterator[requests.Session]:
+    with requests.Session() as opened:
+        opened.trust_env = False
+        yield opened
+
+
+def routes(environment: Environment) -> set[str]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.settings.items():
+            patch.setenv(name, value)
+        triggers = [one.get_dict_repr() for each in build_app().get_functions() if (one := each.get_trigger())]
+    return {
+        f"{method.value} /{trigger['route']}"
+        for trigger in triggers
+        if trigger["type"] == "httpTrigger"
+        for method in trigger["methods"]
+    }
+
+
+def test_every_route_of_the_app_is_described(environment: Environment) -> None:
+    assert routes(environment) == set(OPERATIONS)
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_whatever_is_sent_is_answered_as_described(
+    environment: Environment,
+    api: httpx.Client,
+    tokens: dict[str, str | None],
+    accounts: dict[str, dict[str, Any]],
+    operation: str,
+    caller: str,
+) -> None:
+    method, path = operation.split(" ")
+    token = tokens[caller]
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+
+    with session() as client:
+
+        @FUZZED
+        @given(case=cases(path, method))
+        def send(case: Case) -> None:
+            answer = case.call(environment.base_url, client, headers, timeout=60)
+            REQUESTS[f"{operation} {caller} {answer.status_code}"] += 1
+            check(case, answer, caller, token)
+
+        send()
+
+    reached = {"administrator": set(), "bound": {OTHER}, "nobody": {OWN, OTHER}}[caller]
+    assert [] == [one for one in reached if changed(accounts[one], api.get(f"/v1/account/{one}").json())]
+
+
+def cases(path: str, method: str) -> st.SearchStrategy[Case]:
+    operation = SCHEMA[path][method]
+    fitting = operation.as_strategy(GenerationMode.POSITIVE)
+    if not PATHS[path][method.lower()]["parameters"] and "requestBody" not in PATHS[path][method.lower()]:
+        return fitting  # there is nothing that could fail to fit
+    return fitting | operation.as_strategy(GenerationMode.NEGATIVE)
+
+
+def check(case: Case, answer: schemathesis.Response, caller: str, token: str | None) -> None:
+    status, text = answer.status_code, answer.text
+    if status == 404 and not text and case.path_parameters:
+        return  # a path that is no route of ours any more, such as one with "..": the platform answers
+    described = PATHS[case.operation.path][case.method.lower()]["responses"]
+    assert str(status) in described, (status, text)
+    assert ["no-store"] == answer.headers["cache-control"]
+    assert status == 303 or ["nosniff"] == answer.headers["x-content-type-options"]
+    assert [] == [value for value in secrets_of(case, token) if value in text]
+    if case.operation.path.startswith("/v1/"):
+        check_api(case, answer, caller)
+
+
+def check_api(case: Case, answer: schemathesis.Response, caller: str) -> None:
+    status, body = answer.status_code, answer.json()
+    if status >= 400:
+        assert {"statusCode", "error", "message", "code"} <= set(body)
+        assert status == body["statusCode"]
+        assert [] == [value for value in values_of(case) if value in answer.text]
+    if caller == "nobody":
+        assert status in {401, 429}
+    if caller == "bound" and status == 200:
+        assert OTHER not in answer.text
+        named = (case.path_parameters or {}).get("account", OWN)
+        assert OWN == str(named).strip().lower()
+
+
+def secrets_of(case: Case, token: str | None) -> list[str]:
+    """What was sent where secrets are sent, and is long enough not to be in the answer by chance."""
+    body = case.body if isinstance(case.body, dict) else {}
+    sent = {**(case.query or {}), **(case.cookies or {}), **body}
+    values = [str(value) for name, value in sent.items() if name in SECRET]
+    return [value for value in [*values, token or ""] if len(value) >= LONG and value not in WORDS]
+
+
+def values_of(case: Case) -> list[str]:
+    """Text that was sent as a value, but for the words of the description."""
+    sent = [*leaves(case.query), *leaves(None if case.body is NOT_SET else case.body)]
+    return [value for value in sent if len(value) >= LONG and value not in WORDS]
+
+
+def leaves(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from leaves(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from leaves(inner)
+
+
+def changed(before: dict[str, Any], after: dict[str, Any]) -> bool:
+    """Whether an account is another one than it was, but for when its grant was last used or renewed."""
+    same = ("account", "email", "user", "created", "bound", "state")
+    return any(before[name] != after.get(name) for name in same)
