@@ -2,13 +2,13 @@
 
 import base64
 import logging
-from dataclasses import dataclass
 
 from shared.domain.account import Account
 from shared.domain.keys import fingerprint
 from shared.domain.registration import PendingRegistration, SignInAttempt
 from shared.domain.secret import Secret
 from shared.ports import Clock, Entra, EntraFailed, Entropy, OAuthApps, Principals, Registrations
+from shared.usecases import use_case
 from shared.usecases.browser_binding import BrowserBinding
 from shared.usecases.find_account import FindAccount
 from shared.usecases.open_link import CONFIRM, DeadLink, dead_link
@@ -16,7 +16,7 @@ from shared.usecases.open_link import CONFIRM, DeadLink, dead_link
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@use_case
 class BeginSignIn:
     """Makes a `state` that works once, in this browser."""
 

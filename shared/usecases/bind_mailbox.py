@@ -32,6 +32,7 @@ from shared.ports import (
     SignedIn,
     Stored,
 )
+from shared.usecases import use_case
 from shared.usecases.find_account import FindAccount, Found
 from shared.usecases.outbox import Outbox
 from shared.usecases.prove_access import AccessRefused, Proof, check_principal
@@ -62,7 +63,7 @@ class Bound:
     outcome: BindOutcome
 
 
-@dataclass(frozen=True, slots=True)
+@use_case
 class BindMailbox:
     """Every step is safe to repeat, and a claim whose transaction never came is taken over."""
 

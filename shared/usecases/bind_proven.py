@@ -1,16 +1,15 @@
 """Prove, then bind: the one way from a sign-in to a bound account, at the callback and on the agenda."""
 
-from dataclasses import dataclass
-
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.registration import PendingRegistration
 from shared.ports import Principals, SignedIn
+from shared.usecases import use_case
 from shared.usecases.bind_mailbox import BindMailbox, Bound, Proven
 from shared.usecases.find_account import FindAccount
 from shared.usecases.prove_access import ProveAccess, check_principal
 
 
-@dataclass(frozen=True, slots=True)
+@use_case
 class BindProven:
     """Nothing is bound before the mailbox opened."""
 

@@ -2,7 +2,7 @@
 
 import logging
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from shared.domain.errors import StaleWrite, StorageUnavailable
 from shared.domain.kinds import FailureKind
@@ -11,6 +11,7 @@ from shared.domain.pending_account import wait_for_access
 from shared.domain.registration import BindOutcome, PendingRegistration, RegistrationStatus
 from shared.domain.secret import Secret
 from shared.ports import Clock, Entra, EntraFailed, GraphUnavailable, OAuthApps, Registrations, SignedIn
+from shared.usecases import use_case
 from shared.usecases.bind_proven import BindProven
 from shared.usecases.carried_grant import Carried, CarriedGrant
 from shared.usecases.keep_checking import KeepChecking
@@ -25,7 +26,7 @@ FINISH = "finish"
 FINAL = {"link_used", "link_replaced", "link_expired", "other_kind"}
 
 
-@dataclass(frozen=True, slots=True)
+@use_case
 class BindSignedIn:
     """The code cannot be redeemed again, so where storage fails from here on, the page carries the grant."""
 

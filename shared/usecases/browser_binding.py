@@ -1,15 +1,15 @@
 """What ties a page to the browser that it was shown to."""
 
 import base64
-from dataclasses import dataclass
 
 from shared.domain.errors import SealBroken
 from shared.domain.keys import fingerprint
 from shared.domain.secret import Secret
 from shared.ports import Entropy, Sealer
+from shared.usecases import use_case
 
 
-@dataclass(frozen=True, slots=True)
+@use_case
 class BrowserBinding:
     """A browser is known by a random cookie; form fields are sealed for it, and nobody else can submit them."""
 

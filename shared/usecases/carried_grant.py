@@ -9,6 +9,7 @@ from shared.domain.registration import PendingRegistration
 from shared.domain.secret import Secret
 from shared.domain.tokens import TokenSet
 from shared.ports import Clock, SignedIn
+from shared.usecases import use_case
 from shared.usecases.browser_binding import BrowserBinding
 
 LASTS = timedelta(minutes=30)
@@ -22,7 +23,7 @@ class Carried:
     field: str
 
 
-@dataclass(frozen=True, slots=True)
+@use_case
 class CarriedGrant:
     """The grant rides, sealed for the person's browser and one registration, in a form of the page.
 

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 
 from shared.domain.errors import StaleWrite
@@ -11,6 +10,7 @@ from shared.domain.oauth_app import OAuthApp
 from shared.domain.registration import PendingRegistration, SignInAttempt
 from shared.domain.secret import Secret
 from shared.ports import Clock, Entra, EntraFailed, OAuthApps, Registrations, SignInInvalid, Stored
+from shared.usecases import use_case
 from shared.usecases.bind_signed_in import BindSignedIn
 from shared.usecases.open_link import dead_link
 from shared.usecases.sign_in_outcome import Outcome, Refused
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 ATTEMPT_LASTS = timedelta(hours=1)
 
 
-@dataclass(frozen=True, slots=True)
+@use_case
 class CompleteSignIn:
     """Cookie and state first, then the code, then the rules, then the mailbox; binding comes last."""
 

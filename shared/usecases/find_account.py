@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from shared.domain.account import Account
 from shared.ports import Directory, DirectoryEntry, Principals, Stored
+from shared.usecases import use_case
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +15,7 @@ class Found:
     account: Stored[Account]
 
 
-@dataclass(frozen=True, slots=True)
+@use_case
 class FindAccount:
     """Reads the directory, then the truth."""
 

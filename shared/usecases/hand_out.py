@@ -16,6 +16,7 @@ from shared.domain.remedy import remedy
 from shared.domain.secret import Secret
 from shared.domain.work import Work
 from shared.ports import Agenda, Clock, Jitter, Principals, Replace, Stored
+from shared.usecases import use_case
 from shared.usecases.find_account import FindAccount
 from shared.usecases.refresh_grant import Refreshed, RefreshGrant
 from shared.usecases.tally import Tally
@@ -47,7 +48,7 @@ class Remembered:
     bindings: str
 
 
-@dataclass(frozen=True, slots=True)
+@use_case
 class HandOut:
     """One point read when warm: the grant's row says whether what is remembered of the account still holds."""
 

@@ -1,7 +1,6 @@
 """Identify a caller by the bearer token that they show."""
 
 import hmac
-from dataclasses import dataclass
 
 from shared.domain.api_token import SHAPE, Address
 from shared.domain.caller import Caller, Scope
@@ -9,6 +8,7 @@ from shared.domain.errors import InvalidToken
 from shared.domain.keys import fingerprint
 from shared.domain.secret import Secret
 from shared.ports import Clock, EntraCallers
+from shared.usecases import use_case
 from shared.usecases.known_tokens import KnownTokens
 
 LONGEST = 16 * 1024  # front ends let no longer header through
@@ -18,7 +18,7 @@ BAD = "Bad token"
 ADMINISTRATOR = Caller("administrator", "administrator", frozenset({Scope.ADMIN}))
 
 
-@dataclass(frozen=True, slots=True)
+@use_case
 class IdentifyCaller:
     """Knows the administrator's token of the settings, API tokens, and Entra's; a kind that is off is None.
 

@@ -11,6 +11,7 @@ from shared.domain.errors import InvalidInput
 from shared.domain.keys import fingerprint
 from shared.domain.secret import Secret
 from shared.ports import ApiTokens, Clock, Entropy
+from shared.usecases import use_case
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ class Issued:
     id: str
 
 
-@dataclass(frozen=True, slots=True)
+@use_case
 class IssueToken:
     """Only who holds every scope and reaches every account issues tokens: none is worth more than its issuer."""
 

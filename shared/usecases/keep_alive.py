@@ -1,12 +1,12 @@
 """Work the agenda's rows for grants: refresh what is due, and probe its mailboxes from time to time."""
 
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import timedelta
 
 from shared.domain.errors import StaleWrite
 from shared.domain.work import Work
 from shared.ports import Clock, Principals
+from shared.usecases import use_case
 from shared.usecases.probe_mailboxes import ProbeMailboxes
 from shared.usecases.refresh_grant import RefreshGrant
 from shared.usecases.work_agenda import EARLY
@@ -15,7 +15,7 @@ from shared.usecases.work_agenda import EARLY
 GRACE = timedelta(minutes=1)
 
 
-@dataclass(frozen=True, slots=True)
+@use_case
 class KeepAlive:
     """The grant's own row decides: an agenda row of another time is left over from an earlier plan."""
 

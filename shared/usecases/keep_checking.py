@@ -1,7 +1,6 @@
 """Keep checking: wait for a mailbox to open, without a second sign-in."""
 
 import logging
-from dataclasses import dataclass
 
 from shared.domain.errors import Conflict, StaleWrite, StorageUnavailable
 from shared.domain.pending_account import PendingAccount, wait_for_access
@@ -18,6 +17,7 @@ from shared.ports import (
     Replace,
     SignedIn,
 )
+from shared.usecases import use_case
 from shared.usecases.carried_grant import Carried, CarriedGrant
 from shared.usecases.open_link import DeadLink, dead_link
 from shared.usecases.sign_in_outcome import Refused, Waiting
@@ -28,7 +28,7 @@ KEEP = "keep"
 TRIES = 8
 
 
-@dataclass(frozen=True, slots=True)
+@use_case
 class KeepChecking:
     """Until the person asks for it, nothing of a refused grant is stored: the page carries it."""
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from shared.domain.account import Account
 from shared.domain.caller import Caller
 from shared.ports import Principals
+from shared.usecases import use_case
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class AccountPage:
     cursor: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@use_case
 class ListAccounts:
     """Reads the truth itself, so that a state shown is a state held."""
 

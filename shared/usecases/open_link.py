@@ -8,6 +8,7 @@ from shared.domain.keys import fingerprint
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.secret import Secret
 from shared.ports import Clock, OAuthApps, Registrations, Stored
+from shared.usecases import use_case
 from shared.usecases.browser_binding import BrowserBinding
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ class DeadLink:
     registration: PendingRegistration | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@use_case
 class OpenLink:
     """Opening a link may happen any number of times before it is completed."""
 

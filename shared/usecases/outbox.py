@@ -1,15 +1,15 @@
 """Events on their way into a transaction, each with the agenda's row for it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from shared.domain.account import Account
 from shared.domain.event import KEPT, Event, EventName
 from shared.domain.work import Work, WorkKind
 from shared.ports import Agenda, Clock, Entropy, Insert
+from shared.usecases import use_case
 
 
-@dataclass(frozen=True, slots=True)
+@use_case
 class Outbox:
     """Makes events; the caller writes them in the same transaction as what they tell of."""
 

@@ -1,7 +1,6 @@
 """Probe every mailbox of a grant: access that was taken away is noticed, and so is access given back."""
 
 import logging
-from dataclasses import dataclass
 
 from shared.domain.account import Account, AccountState
 from shared.domain.errors import StaleWrite
@@ -20,13 +19,14 @@ from shared.ports import (
     Replace,
     Stored,
 )
+from shared.usecases import use_case
 from shared.usecases.outbox import Outbox
 from shared.usecases.tally import Tally
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@use_case
 class ProbeMailboxes:
     """Needs an access token that is good now."""
 

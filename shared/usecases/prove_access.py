@@ -7,6 +7,7 @@ from shared.domain.oauth_app import OAuthApp, opens_shared_mailboxes
 from shared.domain.principal import Principal, same_address
 from shared.domain.registration import PendingRegistration
 from shared.ports import Graph, GraphRefused, Partition, Person, SignedIn
+from shared.usecases import use_case
 
 
 class AccessRefused(Exception):
@@ -26,7 +27,7 @@ class Proof:
     shared: bool
 
 
-@dataclass(frozen=True, slots=True)
+@use_case
 class ProveAccess:
     """Asks Graph; trusts nothing that the browser said."""
 

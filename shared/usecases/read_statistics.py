@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from shared.domain.breaker import Breaker
 from shared.domain.statistics import Counters, Sweep, Tick
 from shared.ports import Agenda, Clock, OAuthApps, Rows
+from shared.usecases import use_case
 
 # Two ticks: what is older than that should have been worked.
 OVERDUE = timedelta(minutes=2)
@@ -28,7 +29,7 @@ class Statistics:
     breakers: Sequence[Breaker]
 
 
-@dataclass(frozen=True, slots=True)
+@use_case
 class OpenBreakers:
     """The breakers that are open now."""
 
@@ -41,7 +42,7 @@ class OpenBreakers:
         return [stored.value for stored in found if stored is not None]
 
 
-@dataclass(frozen=True, slots=True)
+@use_case
 class ReadStatistics:
     """Costs a few reads for each shard, however many accounts there are."""
 

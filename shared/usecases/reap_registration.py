@@ -1,16 +1,16 @@
 """Reap: forget a registration once nobody may ask for it any more."""
 
 import logging
-from dataclasses import dataclass
 
 from shared.domain.registration import RegistrationStatus
 from shared.domain.work import Work
 from shared.ports import Principals, Registrations
+from shared.usecases import use_case
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@use_case
 class ReapRegistration:
     """Works the agenda's `reap` rows."""
 

@@ -1,16 +1,15 @@
 """Reconnect: refresh and probe an account now."""
 
-from dataclasses import dataclass
-
 from shared.domain.account import Account
 from shared.domain.errors import Conflict, NotFound, StaleWrite
 from shared.ports import Principals
+from shared.usecases import use_case
 from shared.usecases.find_account import FindAccount
 from shared.usecases.probe_mailboxes import ProbeMailboxes
 from shared.usecases.refresh_grant import RefreshGrant
 
 
-@dataclass(frozen=True, slots=True)
+@use_case
 class ReconnectAccount:
     """Also asks for a grant that was given up: an administrator may have mended what was wrong."""
 

@@ -23,6 +23,7 @@ from shared.ports import (
     Replace,
     Stored,
 )
+from shared.usecases import use_case
 from shared.usecases.outbox import Outbox
 from shared.usecases.tally import Tally
 
@@ -47,7 +48,7 @@ class Refreshed:
     failure: Failure | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@use_case
 class RefreshGrant:
     """No lock is needed: Entra keeps the older refresh token alive, and the newer token set wins."""
 

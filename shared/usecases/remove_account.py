@@ -2,7 +2,7 @@
 
 import logging
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from shared.domain.account import Account
 from shared.domain.errors import Conflict, NotFound, StaleWrite
@@ -10,6 +10,7 @@ from shared.domain.event import EventName
 from shared.domain.grant import DelegatedGrant
 from shared.domain.keys import key
 from shared.ports import Change, Directory, Entropy, Partition, Principals, Remove, Replace
+from shared.usecases import use_case
 from shared.usecases.find_account import FindAccount, Found
 from shared.usecases.outbox import Outbox
 from shared.usecases.tally import Tally
@@ -19,7 +20,7 @@ log = logging.getLogger(__name__)
 TRIES = 8
 
 
-@dataclass(frozen=True, slots=True)
+@use_case
 class RemoveAccount:
     """Truth first, directory second: an entry that leads nowhere is no account, and its id is free."""
 

@@ -2,7 +2,6 @@
 
 import logging
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import timedelta
 
 from shared.domain.audit import Action, AuditOutcome, AuditRecord
@@ -27,6 +26,7 @@ from shared.ports import (
     SignedIn,
     Stored,
 )
+from shared.usecases import use_case
 from shared.usecases.bind_proven import BindProven
 from shared.usecases.outbox import Outbox
 from shared.usecases.prove_access import AccessRefused
@@ -45,7 +45,7 @@ class GiveUp(Exception):
         self.code = code
 
 
-@dataclass(frozen=True, slots=True)
+@use_case
 class ResumePending:
     """Works the agenda's `probe` rows."""
 

@@ -1,13 +1,13 @@
 """Revoke an API token."""
 
 import logging
-from dataclasses import dataclass
 
 from shared.domain.api_token import SHAPE
 from shared.domain.caller import Caller, Scope
 from shared.domain.errors import Conflict, StaleWrite
 from shared.domain.keys import fingerprint
 from shared.ports import ApiTokens
+from shared.usecases import use_case
 from shared.usecases.known_tokens import KnownTokens
 
 log = logging.getLogger(__name__)
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 TRIES = 8
 
 
-@dataclass(frozen=True, slots=True)
+@use_case
 class RevokeToken:
     """It stops at once here, and on every other instance when they no longer trust what they have read."""
 

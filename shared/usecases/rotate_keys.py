@@ -10,6 +10,7 @@ from datetime import timedelta
 from shared.domain.data_key import NOTICED_WITHIN, DataKey, forgettable
 from shared.domain.errors import SealBroken, StaleWrite
 from shared.ports import Clock, DataKeyRing, SealedRow, SealedRows
+from shared.usecases import use_case
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ class Walked:
     broken: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@use_case
 class RotateKeys:
     """Each step may be repeated, so what was interrupted is finished by running it again."""
 

@@ -4,13 +4,13 @@ import asyncio
 import logging
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.domain.errors import StaleWrite
 from shared.domain.handover import GOOD_FOR, Handover
 from shared.domain.statistics import Tick
 from shared.ports import Clock, Rows, ShardQueue
+from shared.usecases import use_case
 from shared.usecases.tally import Tally
 from shared.usecases.work_agenda import Limits, WorkAgenda, Worked
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 LASTS = timedelta(minutes=4)
 
 
-@dataclass(frozen=True, slots=True)
+@use_case
 class RunTick:
     """`rows` is how many rows of one shard an instance works itself before it hands the shard over."""
 

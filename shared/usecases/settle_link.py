@@ -1,17 +1,16 @@
 """Settle a link: say on it what became of waiting that has ended."""
 
-from dataclasses import dataclass
-
 from shared.domain.account import Account
 from shared.domain.errors import StaleWrite
 from shared.domain.registration import BindOutcome
 from shared.ports import Clock, Principals, Registrations
+from shared.usecases import use_case
 from shared.usecases.find_account import FindAccount
 
 TRIES = 8
 
 
-@dataclass(frozen=True, slots=True)
+@use_case
 class SettleLink:
     """The pending account goes in one transaction with what became of it, the link says so afterwards.
 

@@ -17,6 +17,7 @@ from shared.domain.registration import REMEMBERED, PendingRegistration, Registra
 from shared.domain.secret import Secret
 from shared.domain.work import Work, WorkKind
 from shared.ports import Agenda, Clock, Entropy, OAuthApps, Registrations
+from shared.usecases import use_case
 from shared.usecases.find_account import FindAccount
 
 log = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ class Started:
     expires: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@use_case
 class StartRegistration:
     """`origins` are those that a `redirectUrl` may have; empty allows all, which settings accept only locally.
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from shared.domain.account import Account
@@ -13,6 +13,7 @@ from shared.domain.grant import DelegatedGrant
 from shared.domain.statistics import Counters, Sweep, label
 from shared.domain.work import Work
 from shared.ports import Agenda, Clock, Directory, DirectoryEntry, Principals, Replace, Rows, Stored
+from shared.usecases import use_case
 from shared.usecases.remove_account import RemoveAccount
 
 log = logging.getLogger(__name__)
@@ -20,7 +21,7 @@ log = logging.getLogger(__name__)
 AT_ONCE = 64
 
 
-@dataclass(frozen=True, slots=True)
+@use_case
 class SweepGrants:
     """Goes through everything in the order of the keys; when its time is up, the next run goes on from there."""
 
