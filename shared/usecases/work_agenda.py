@@ -11,6 +11,7 @@ from itertools import batched
 from shared.domain.errors import Unavailable
 from shared.domain.work import Work, WorkKind
 from shared.ports import Agenda, Clock
+from shared.usecases import use_case
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +23,7 @@ LEFT = "left"
 EARLY = "early"
 STAYS = {FAILED, LEFT, EARLY}
 PAGE = 1000  # rows in one read (Table service: query time-out and pagination)
-AT_A_TIME = 100  # rows in work, and in one transaction that removes them
+AT_A_TIME = 100  # rows of a transaction (Table service: entity group transactions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,11 @@ class Limits:
 
     until: datetime
     rows: int | None = None
+
+    @property
+    def at_a_time(self) -> int:
+        """Rows in work together, and in one transaction that removes them."""
+        return AT_A_TIME if self.rows is None else min(AT_A_TIME, self.rows)
 
 
 @dataclass(slots=True)
@@ -50,7 +56,7 @@ class Run:
     slots: asyncio.Semaphore
 
 
-@dataclass(frozen=True, slots=True)
+@use_case
 class WorkAgenda:
     """A run costs what is due, not what exists: `at_once` rows are in work, of `shards_at_once` shards.
 
@@ -87,7 +93,7 @@ class WorkAgenda:
     async def _shard(self, run: Run, shard: str, begin: datetime | None, worked: Worked) -> None:
         last, seen = None, 0
         while not worked.more and (page := await self.agenda.due(shard, run.end, last or begin, PAGE)):
-            for rows in batched(page, AT_A_TIME, strict=False):
+            for rows in batched(page, run.limits.at_a_time, strict=False):
                 if self.clock() >= run.limits.until or (run.limits.rows is not None and seen >= run.limits.rows):
                     worked.more = True
                     break
