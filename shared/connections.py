@@ -54,11 +54,11 @@ class OneApp:
 
     app: OAuthApp
 
-    def get(self, app: str | None) -> OAuthApp | None:
+    async def get(self, app: str | None) -> OAuthApp | None:
         """It, by its id or by none."""
         return self.app if app in {None, self.app.id} else None
 
-    def all(self) -> Sequence[OAuthApp]:
+    async def all(self) -> Sequence[OAuthApp]:
         """It alone."""
         return [self.app]
 

@@ -354,7 +354,7 @@ class Graph(Protocol):
 class OAuthApps(Protocol):
     """The OAuth apps that are set up."""
 
-    def get(self, app: str | None) -> OAuthApp | None:
+    async def get(self, app: str | None) -> OAuthApp | None:
         """The app of that id; None asks for the default one."""
 
-    def all(self) -> Sequence[OAuthApp]: ...
+    async def all(self) -> Sequence[OAuthApp]: ...

@@ -76,9 +76,9 @@ class BrowserPages:
             response.headers.add("Set-Cookie", f"{COOKIE}={page.cookie.reveal()}; {attributes}")
         return response
 
-    def dead(self, link: DeadLink) -> func.HttpResponse:
+    async def dead(self, link: DeadLink) -> func.HttpResponse:
         """A link that leads nowhere."""
-        return self.refused(Refused(link.code, link.registration))
+        return await self.refused(Refused(link.code, link.registration))
 
     def redirect(self, target: Secret) -> func.HttpResponse:
         """To Entra. 303 turns the POST into a GET (RFC 9110 section 15.4.4)."""
@@ -106,7 +106,7 @@ class BrowserPages:
             caller=host(asked.redirect_url),
         )
 
-    def refused(self, outcome: Refused) -> func.HttpResponse:
+    async def refused(self, outcome: Refused) -> func.HttpResponse:
         """What went wrong, and every way on from there."""
         asked, code = outcome.registration, outcome.code
         _note(outcome, AuditOutcome.REFUSED)
@@ -122,7 +122,7 @@ class BrowserPages:
             again="Sign in with another account" if code in AGAIN else "Try again",
             keep=outcome.keep,
             finish=outcome.finish,
-            consent=self._consent(asked) if code in {"needs_consent", "needs_admin_consent"} else None,
+            consent=await self._consent(asked) if code in {"needs_consent", "needs_admin_consent"} else None,
             back=_back(asked, code, told.what) if asked and code != "link_used" else None,
             caller=host(asked.redirect_url) if asked else None,
         )
@@ -141,7 +141,7 @@ class BrowserPages:
                     try:
                         response = await handler(req)
                     except MailbindError as error:
-                        response = self.refused(Refused(error.code or "unknown_failure"))
+                        response = await self.refused(Refused(error.code or "unknown_failure"))
                         if error.retry_after is not None:
                             response.headers["Retry-After"] = str(math.ceil(error.retry_after.total_seconds()))
                 response.headers[CORRELATION] = correlation
@@ -151,9 +151,9 @@ class BrowserPages:
 
         return decorate
 
-    def _consent(self, asked: PendingRegistration | None) -> str | None:
+    async def _consent(self, asked: PendingRegistration | None) -> str | None:
         """The address for administrators (Entra: v2-admin-consent)."""
-        app = self.apps.get(asked.app) if asked else None
+        app = await self.apps.get(asked.app) if asked else None
         if app is None:
             return None
         query = urlencode({"client_id": app.client_id, "redirect_uri": self.redirect_uri})

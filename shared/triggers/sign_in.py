@@ -41,7 +41,9 @@ def blueprint(
         ticket = Secret(req.params.get("ticket", "")[:LONGEST_TICKET])
         cookie = read_cookie(req)
         page = await open_link(ticket, cookie)
-        return pages.dead(page) if isinstance(page, DeadLink) else pages.confirm(page, is_new=page.cookie != cookie)
+        if isinstance(page, DeadLink):
+            return await pages.dead(page)
+        return pages.confirm(page, is_new=page.cookie != cookie)
 
     @bp.route("accounts/new", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
     @pages.guarded(Action.CONTINUE_SIGN_IN)
@@ -50,12 +52,12 @@ def blueprint(
         form, cookie = req.form, read_cookie(req)
         registration = form.get("registration", "")
         if "keep" in form:
-            return _show(pages, await keep(Carried(registration, form["keep"]), cookie))
+            return await _show(pages, await keep(Carried(registration, form["keep"]), cookie))
         if "finish" in form:
-            return _show(pages, await bind.finish(Carried(registration, form["finish"]), cookie))
+            return await _show(pages, await bind.finish(Carried(registration, form["finish"]), cookie))
         target = await begin(registration, form.get("confirmation", ""), cookie)
         if isinstance(target, DeadLink):
-            return pages.dead(target)
+            return await pages.dead(target)
         about(target=registration)
         return pages.redirect(target)
 
@@ -65,7 +67,7 @@ def blueprint(
         limits.callback(req)
         # A form that repeats a parameter is refused whole (RFC 6749 section 3.1). In a query the host joins them.
         repeated = any(len(req.form.getlist(name)) > 1 for name in ANSWER_FIELDS)
-        return _show(pages, await complete({} if repeated else _answer(req.form), read_cookie(req)))
+        return await _show(pages, await complete({} if repeated else _answer(req.form), read_cookie(req)))
 
     @bp.route("oauth", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
     @pages.guarded(Action.FINISH_SIGN_IN)
@@ -75,7 +77,7 @@ def blueprint(
             return pages.consented()
         # A code in a URL ends up in logs and histories; one that comes this way is not redeemed.
         answer = {name: value for name, value in _answer(req.params).items() if name != "code"}
-        return _show(pages, await complete(answer, read_cookie(req)))
+        return await _show(pages, await complete(answer, read_cookie(req)))
 
     return bp
 
@@ -84,11 +86,11 @@ def _answer(fields: Mapping[str, str]) -> dict[str, str]:
     return {name: fields[name] for name in ANSWER_FIELDS if name in fields}
 
 
-def _show(pages: BrowserPages, outcome: Outcome) -> func.HttpResponse:
+async def _show(pages: BrowserPages, outcome: Outcome) -> func.HttpResponse:
     match outcome:
         case Completed():
             return pages.bound(outcome)
         case Waiting():
             return pages.waiting(outcome)
         case Refused():
-            return pages.refused(outcome)
+            return await pages.refused(outcome)

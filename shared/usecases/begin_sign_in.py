@@ -40,7 +40,7 @@ class BeginSignIn:
         return await self._begin(stored.value, cookie)
 
     async def _begin(self, asked: PendingRegistration, cookie: Secret) -> Secret | DeadLink:
-        app = self.apps.get(asked.app)
+        app = await self.apps.get(asked.app)
         if app is None:
             return DeadLink("app_configuration", asked)
         found = await self.find(asked.account)

@@ -101,7 +101,7 @@ class BindSignedIn:
         if stored is None or dead:
             return _ended(dead.registration if dead else None, dead.code if dead else "link_unknown", signed_in)
         asked = stored.value
-        app = self.apps.get(asked.app)
+        app = await self.apps.get(asked.app)
         if app is None:
             return await self.refuse("app_configuration", asked, cookie)
         try:

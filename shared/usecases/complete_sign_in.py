@@ -55,7 +55,7 @@ class CompleteSignIn:
             await self.registrations.use_attempt(attempt)
         except StaleWrite:
             return await self.bind.refuse("sign_in_unknown", asked, cookie, note=False)
-        app = self.apps.get(asked.app)
+        app = await self.apps.get(asked.app)
         if app is None:
             return await self.bind.refuse("app_configuration", asked, cookie)
         return await self._redeem(app, attempt.value, asked, answer, cookie)

@@ -57,7 +57,7 @@ class OpenLink:
         """The confirmation page for this browser."""
         cookie = self.binding.cookie(cookie)
         confirmation = await self.binding.seal(CONFIRM, registration.id, cookie, Secret(CONFIRM))
-        app = self.apps.get(registration.app)
+        app = await self.apps.get(registration.app)
         return LinkPage(registration, app.name if app else registration.app, cookie, confirmation)
 
     async def _note(self, stored: Stored[PendingRegistration]) -> None:

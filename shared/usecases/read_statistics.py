@@ -38,7 +38,7 @@ class OpenBreakers:
 
     async def __call__(self) -> Sequence[Breaker]:
         """One read for each OAuth app."""
-        found = await asyncio.gather(*(self.breakers.get(app.id) for app in self.apps.all()))
+        found = await asyncio.gather(*(self.breakers.get(app.id) for app in await self.apps.all()))
         return [stored.value for stored in found if stored is not None]
 
 

@@ -90,7 +90,7 @@ class RefreshGrant:
         raise StaleWrite
 
     async def _ask(self, grant: DelegatedGrant) -> TokenSet | Failure:
-        app = self.apps.get(grant.app)
+        app = await self.apps.get(grant.app)
         if app is None:
             return NO_SUCH_APP
         try:

@@ -82,7 +82,7 @@ class ResumePending:
             raise GiveUp("link_replaced")
         if self.clock() >= stored.value.until:
             raise GiveUp(stored.value.reason)
-        app = self.apps.get(stored.value.app)
+        app = await self.apps.get(stored.value.app)
         if app is None:
             raise GiveUp("app_configuration")
         pending = stored.value

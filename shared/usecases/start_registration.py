@@ -74,7 +74,7 @@ class StartRegistration:
         """
         if invitation.account:
             caller.reaches(invitation.account)
-        app = self.apps.get(invitation.type)
+        app = await self.apps.get(invitation.type)
         existing = await self._existing(invitation, faults)
         faults = {
             **self._faults(invitation, caller, known_app=app is not None),

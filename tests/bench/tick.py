@@ -105,10 +105,10 @@ class ManyApps:
 
     app: OAuthApp
 
-    def get(self, app: str | None) -> OAuthApp:
+    async def get(self, app: str | None) -> OAuthApp:
         return replace(self.app, id=app or self.app.id)
 
-    def all(self) -> list[OAuthApp]:
+    async def all(self) -> list[OAuthApp]:
         return [self.app]
 
 

@@ -151,7 +151,7 @@ async def test_two_hosts_share_a_backlog_and_refresh_no_grant_twice(outside: Env
         accounts = await bind_many(services, tenant, GRANTS * 2)
         await make_due(services, accounts)
         tenant.client.delete("events")
-        # So slow that one host cannot be through before the other one looks at the queue, as it does every five seconds.
+        # So slow that one host is not through before the other one looks at the queue, at least every five seconds.
         tenant.do("latency", endpoint="token", milliseconds=2000)
 
         run_timer(outside)
