@@ -126,6 +126,7 @@ async def memory(due: int = int(os.environ.get("MAILBIND_BENCH_DUE", "100000")))
             assert done.outcomes, outcomes
             outcomes.update(done.outcomes)
             ticks += 1
+            clock.forward(minutes=16)  # nobody works the queue here, so the timer takes back what it handed over
         seconds = time.monotonic() - seconds
         sampling.cancel()
         early, late = max(samples[: len(samples) // 10]), max(samples)
