@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from shared.domain.client_credential import ClientCredential
 
+# Delegated permissions on Graph that open shared mailboxes (Graph documentation, permissions reference: Mail.*.Shared).
+MAIL_SCOPES = ("Mail.ReadWrite.Shared", "Mail.Send.Shared", "User.Read")
+
 
 @dataclass(frozen=True, slots=True)
 class OAuthApp:
