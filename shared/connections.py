@@ -182,7 +182,7 @@ class Connections:
     @cached_property
     def msal(self) -> MsalEntra:
         settings = self.settings
-        return MsalEntra(settings.authority_host, self.redirect_uri, settings.ca_file, MSAL_THREADS, self.clock)
+        return MsalEntra(settings.cloud.authority, self.redirect_uri, settings.ca_file, MSAL_THREADS, self.clock)
 
     @cached_property
     def entra(self) -> GuardedEntra:
@@ -196,11 +196,11 @@ class Connections:
         # Imported here because an app whose callers have API tokens does without.
         from shared.adapters.entra_callers import EntraCallerTokens  # noqa: PLC0415 - see above
 
-        return EntraCallerTokens(trust, settings.authority_host, settings.ca_file, self.clock)
+        return EntraCallerTokens(trust, settings.cloud.authority, settings.ca_file, self.clock)
 
     @cached_property
     def graph(self) -> HttpGraph:
-        return HttpGraph(self.settings.graph_root, self.settings.ca_file)
+        return HttpGraph(self.settings.cloud.graph, self.settings.ca_file)
 
     @property
     def redirect_uri(self) -> str:

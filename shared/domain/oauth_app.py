@@ -5,9 +5,6 @@ from dataclasses import dataclass
 
 from shared.domain.client_credential import ClientCredential
 
-# Delegated permissions on Graph that open shared mailboxes (Graph documentation, permissions reference: Mail.*.Shared).
-MAIL_SCOPES = ("Mail.ReadWrite.Shared", "Mail.Send.Shared", "User.Read")
-
 
 @dataclass(frozen=True, slots=True)
 class OAuthApp:

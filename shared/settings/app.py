@@ -7,6 +7,7 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 from shared.domain.caller import EntraTrust
+from shared.domain.clouds import Cloud
 from shared.domain.limit import LimitKind
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.secret import Secret
@@ -37,8 +38,7 @@ class Settings:
     entra_trust: EntraTrust | None
     keys: KeySettings
     oauth_app: OAuthApp
-    authority_host: str
-    graph_root: str
+    cloud: Cloud
     redirect_origins: frozenset[str]
     link_lifetime: timedelta
     agenda_shards: int
@@ -55,7 +55,7 @@ def read_settings(values: Mapping[str, str]) -> Settings:
     read = Reader(values)
     token_callers, entra_trust = read_callers(read)
     base_url = read.checked("MAILBIND_BASE_URL", _is_base, "an https address without a path").rstrip("/")
-    graph_root = read.checked("MAILBIND_GRAPH_ROOT", is_https, "an https address", "https://graph.microsoft.com")
+    cloud = _cloud(read)
     settings = Settings(
         tables=Secret(read.text("MAILBIND_TABLES")),
         base_url=base_url,
@@ -65,11 +65,8 @@ def read_settings(values: Mapping[str, str]) -> Settings:
         token_callers=token_callers,
         entra_trust=entra_trust,
         keys=read_keys(read),
-        oauth_app=read_oauth_app(read, graph_root.rstrip("/")),
-        authority_host=read.checked(
-            "MAILBIND_AUTHORITY_HOST", is_https, "an https address", "https://login.microsoftonline.com"
-        ).rstrip("/"),
-        graph_root=graph_root.rstrip("/"),
+        oauth_app=read_oauth_app(read, cloud),
+        cloud=cloud,
         redirect_origins=_origins(read, base_url),
         link_lifetime=timedelta(hours=read.number("MAILBIND_LINK_HOURS", 24, 720)),
         agenda_shards=read.number("MAILBIND_AGENDA_SHARDS", 16, 256),
@@ -83,6 +80,17 @@ def read_settings(values: Mapping[str, str]) -> Settings:
     if read.faults:
         raise SettingsError("settings: " + "; ".join(read.faults))
     return settings
+
+
+def _cloud(read: Reader) -> Cloud:
+    def address(name: str, default: str) -> str:
+        return read.checked(name, is_https, "an https address", default).rstrip("/")
+
+    return Cloud(
+        address("MAILBIND_AUTHORITY_HOST", "https://login.microsoftonline.com"),
+        address("MAILBIND_GRAPH_ROOT", "https://graph.microsoft.com"),
+        address("MAILBIND_OUTLOOK_ROOT", "https://outlook.office.com"),
+    )
 
 
 def _limits(read: Reader) -> Mapping[LimitKind, int]:

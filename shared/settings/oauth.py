@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 
 from shared.domain.client_credential import ClientCertificate, ClientCredential, ClientSecret, FederatedIdentity
-from shared.domain.oauth_app import MAIL_SCOPES, OAuthApp
+from shared.domain.clouds import BASE_SCOPES, Cloud
+from shared.domain.oauth_app import OAuthApp
 from shared.domain.secret import Secret
 from shared.settings.reader import Reader, is_file, is_guid
 
@@ -13,14 +14,18 @@ PRIVATE_KEY = re.compile(r"-----BEGIN (?:RSA )?PRIVATE KEY-----.+?-----END (?:RS
 CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
-def read_oauth_app(read: Reader, graph_root: str) -> OAuthApp:
-    """The OAuth app; `graph_root` is where its permissions are good."""
+def read_oauth_app(read: Reader, cloud: Cloud) -> OAuthApp:
+    """The OAuth app; `cloud` is where its permissions are good."""
     tenant = read.text("MAILBIND_OAUTH_TENANT").lower()
     tenants = read.listed("MAILBIND_ALLOWED_TENANTS") or (frozenset({tenant}) if is_guid(tenant) else frozenset())
     if tenant and not tenants:
         read.faults.append("MAILBIND_ALLOWED_TENANTS is required when MAILBIND_OAUTH_TENANT is not a tenant id")
     if not all(is_guid(one) for one in tenants):
         read.faults.append("MAILBIND_ALLOWED_TENANTS must be tenant ids")
+    base = read.listed("MAILBIND_OAUTH_BASE_SCOPES") or {"api"}
+    if not base <= BASE_SCOPES.keys():
+        read.faults.append(f"MAILBIND_OAUTH_BASE_SCOPES must be of {', '.join(BASE_SCOPES)}, separated by commas")
+        base = frozenset()
     return OAuthApp(
         id=read.checked("MAILBIND_OAUTH_APP_ID", _is_app_id, "16 characters of A-Z, a-z, 0-9, - and _"),
         name=read.text("MAILBIND_OAUTH_APP_NAME", "Microsoft 365"),
@@ -28,8 +33,7 @@ def read_oauth_app(read: Reader, graph_root: str) -> OAuthApp:
         credentials=_credentials(read),
         tenant=tenant,
         tenants=tenants,
-        # Full names, so that a token is for Graph of this very cloud (Entra: scopes and permissions).
-        scopes=tuple(f"{graph_root}/{scope}" for scope in MAIL_SCOPES),
+        scopes=cloud.scopes(sorted(base)),
         credential_reuse=read.switch("MAILBIND_OAUTH_CREDENTIAL_REUSE"),
     )
 

@@ -24,7 +24,7 @@ READ = {
 def test_good_settings_are_read() -> None:
     taken = read_settings(GOOD)
 
-    assert "https://login.microsoftonline.com" == taken.authority_host
+    assert "https://login.microsoftonline.com" == taken.cloud.authority
     assert 24 * 3600 == taken.link_lifetime.total_seconds()
     assert ("https://graph.microsoft.com/Mail.ReadWrite.Shared",) == taken.oauth_app.scopes[:1]
     assert frozenset({GOOD["MAILBIND_OAUTH_TENANT"]}) == taken.oauth_app.tenants
