@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from shared.domain.client_credential import ClientCredential
 
@@ -12,6 +13,7 @@ class OAuthApp:
 
     `credentials` are tried in order, so that a new one can be added before the old one ends. `tenants` are the ids of
     the tenants whose people may sign in. `credential_reuse` lets one principal's grant serve many accounts.
+    `secret_expires` is when the credential ends, as far as anybody has told.
     """
 
     id: str
@@ -22,6 +24,7 @@ class OAuthApp:
     tenants: frozenset[str]
     scopes: tuple[str, ...]
     credential_reuse: bool = False
+    secret_expires: datetime | None = None
 
 
 def opens_shared_mailboxes(granted: Iterable[str]) -> bool:

@@ -35,6 +35,7 @@ def read_oauth_app(read: Reader, cloud: Cloud) -> OAuthApp:
         tenants=tenants,
         scopes=cloud.scopes(sorted(base)),
         credential_reuse=read.switch("MAILBIND_OAUTH_CREDENTIAL_REUSE"),
+        secret_expires=read.moment("MAILBIND_OAUTH_SECRET_EXPIRES"),
     )
 
 

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -40,6 +41,16 @@ class Reader:
             return text.isascii() and text.isdigit() and least <= int(text[:20]) <= most
 
         return int(self.checked(name, fits, f"a whole number from {least} to {most}", str(default)) or default)
+
+    def moment(self, name: str) -> datetime | None:
+        """A date, or a date and time, as ISO 8601 writes them; in UTC when it names no zone."""
+        text = self.text(name, "")
+        try:
+            when = datetime.fromisoformat(text) if text else None
+            return when and (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, OverflowError):
+            self.faults.append(f"{name} must be a date such as 2027-01-31")
+            return None
 
     def listed(self, name: str) -> frozenset[str]:
         """Comma-separated words, in lower case."""

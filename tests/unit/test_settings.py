@@ -3,6 +3,7 @@
 import json
 import re
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,7 @@ def test_every_missing_setting_is_named_at_once() -> None:
         ("MAILBIND_OAUTH_APP_ID", "short-value"),
         ("MAILBIND_OAUTH_CLIENT_ID", "no-guid-value"),
         ("MAILBIND_OAUTH_CREDENTIAL_REUSE", "maybe-value"),
+        ("MAILBIND_OAUTH_SECRET_EXPIRES", "soon-value"),
         ("MAILBIND_ALLOWED_TENANTS", "no-guid-value"),
         ("MAILBIND_REDIRECT_ORIGINS", "https://app.example/with/path-value"),
         ("MAILBIND_AUTHORITY_HOST", "http://login-value.example"),
@@ -144,6 +146,14 @@ def test_an_empty_allow_list_of_origins_is_for_this_computer_only() -> None:
         read_settings(public)
     allowed = read_settings({**public, "MAILBIND_REDIRECT_ORIGINS": "https://App.example, https://b.example:8443"})
     assert {"https://app.example", "https://b.example:8443"} == allowed.redirect_origins
+
+
+def test_the_end_of_a_secret_is_a_day_or_a_moment_and_in_utc() -> None:
+    ends = "MAILBIND_OAUTH_SECRET_EXPIRES"
+
+    assert read_settings(GOOD).oauth_app.secret_expires is None
+    for written in ("2027-01-31", "2027-01-31T00:00:00Z", "2027-01-31T02:00:00+02:00"):
+        assert datetime(2027, 1, 31, tzinfo=UTC) == read_settings({**GOOD, ends: written}).oauth_app.secret_expires
 
 
 def test_organizations_need_a_list_of_tenants() -> None:
