@@ -41,7 +41,7 @@ def build_app() -> func.FunctionApp:
     limits = RequestLimits(services.limit_requests, settings.proxies)
     audit = Audit(write_audit, services.entropy)
     callers = Callers(services.identify_caller, limits, audit, settings.proxies)
-    pages = BrowserPages(Pages(services.entropy), services.apps, audit, settings.cloud.authority, services.redirect_uri)
+    pages = BrowserPages(Pages(services.entropy), services.apps, audit, services.redirect_uri)
     app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
     for blueprint in (
         authentication_form.blueprint(

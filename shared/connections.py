@@ -181,8 +181,7 @@ class Connections:
 
     @cached_property
     def msal(self) -> MsalEntra:
-        settings = self.settings
-        return MsalEntra(settings.cloud.authority, self.redirect_uri, settings.ca_file, MSAL_THREADS, self.clock)
+        return MsalEntra(self.redirect_uri, self.settings.ca_file, MSAL_THREADS, self.clock)
 
     @cached_property
     def entra(self) -> GuardedEntra:

@@ -54,11 +54,10 @@ class LastAnswer(threading.local):
 class ClientAuthentication:
     """Makes MSAL's `client_credential` of ours. Federated ones connect to the managed identity's endpoint."""
 
-    authority_host: str
     _open: ExitStack = field(default_factory=ExitStack)
 
-    def credential(self, credential: ClientCredential) -> str | dict[str, Any]:
-        """What MSAL's ConfidentialClientApplication takes as `client_credential`."""
+    def credential(self, credential: ClientCredential, authority_host: str) -> str | dict[str, Any]:
+        """What MSAL's ConfidentialClientApplication takes as `client_credential`, at the authority of a cloud."""
         match credential:
             case ClientSecret(secret):
                 return secret.reveal()
@@ -66,20 +65,20 @@ class ClientAuthentication:
                 # With the certificate and without a thumbprint MSAL signs as Entra asks: PS256 and x5t#S256.
                 return {"private_key": private_key.reveal(), "public_certificate": certificate}
             case FederatedIdentity(identity):
-                return {"client_assertion": self._assertion(identity)}
+                return {"client_assertion": self._assertion(identity, authority_host)}
 
     def close(self) -> None:
         """End all connections."""
         self._open.close()
 
-    def _assertion(self, identity: str) -> Callable[[], str]:
+    def _assertion(self, identity: str, authority_host: str) -> Callable[[], str]:
         """Asked by MSAL for each token request; the credential underneath keeps its token until that nears its end."""
         from azure.identity import ManagedIdentityCredential  # noqa: PLC0415 - only federated apps need it
 
         last = LastAnswer()
         credential = ManagedIdentityCredential(client_id=identity, raw_response_hook=last.note, **PATIENCE)
         self._open.callback(credential.close)
-        audience = AUDIENCES.get(urlsplit(self.authority_host).hostname or "", AUDIENCE)
+        audience = AUDIENCES.get(urlsplit(authority_host).hostname or "", AUDIENCE)
         return lambda: _token(credential, f"{audience}/.default", last)
 
 

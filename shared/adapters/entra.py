@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from shared.adapters.token_transport import TokenTransport
 
 type Registered = tuple[str, str, ClientCredential]
-"""A client id, the tenant's segment, and how the client authenticates."""
+"""A client id, its authority, and how the client authenticates."""
 
 type Call = Callable[["ConfidentialClientApplication"], dict[str, Any]]
 
@@ -35,7 +35,6 @@ CLOCK_SKEW = timedelta(minutes=5)
 class MsalEntra:
     """One long-lived MSAL application for each OAuth app serves all principals, and keeps no tokens in memory."""
 
-    authority_host: str
     redirect_uri: str
     ca_file: str | None
     threads: int
@@ -66,7 +65,7 @@ class MsalEntra:
 
     async def redeem(self, app: OAuthApp, flow: Secret, answer: Mapping[str, str]) -> SignedIn:
         """Redeem the code. Raises EntraFailed when there is none to redeem, SignInInvalid when it proves nothing."""
-        if "iss" in answer and answer["iss"] not in {self._issuer(tenant) for tenant in app.tenants}:
+        if "iss" in answer and answer["iss"] not in {_issuer(app, tenant) for tenant in app.tenants}:
             raise SignInInvalid("id_token_invalid")  # another server's answer (RFC 9207 section 2.4)
         if "error" in answer:
             raise _authorize_error(answer)
@@ -131,7 +130,8 @@ class MsalEntra:
 
     def _application(self, app: OAuthApp, credential: ClientCredential) -> "ConfidentialClientApplication":
         """Built in the pool's thread, because MSAL asks for the authority's configuration right away."""
-        registered = (app.client_id, app.tenant, credential)
+        authority = f"{app.cloud.authority}/{app.tenant}"
+        registered = (app.client_id, authority, credential)
         known = self._applications.get(registered)
         if known is not None:
             return known
@@ -141,12 +141,12 @@ class MsalEntra:
         from shared.adapters.token_transport import NoCache, TokenRefused, TokenTransport  # noqa: PLC0415 - as above
 
         self._transport = self._transport or TokenTransport(self.threads, self.ca_file)
-        self._authentication = self._authentication or ClientAuthentication(self.authority_host)
+        self._authentication = self._authentication or ClientAuthentication()
         try:
             self._applications[registered] = ConfidentialClientApplication(
                 app.client_id,
-                client_credential=self._authentication.credential(credential),
-                authority=f"{self.authority_host}/{app.tenant}",
+                client_credential=self._authentication.credential(credential, app.cloud.authority),
+                authority=authority,
                 instance_discovery=False,
                 http_client=self._transport,
                 token_cache=NoCache(),
@@ -163,9 +163,6 @@ class MsalEntra:
             scopes=tuple(str(result.get("scope", "")).split()),
         )
 
-    def _issuer(self, tenant: str) -> str:
-        return f"{self.authority_host}/{tenant}/v2.0"
-
     def _principal(self, app: OAuthApp, claims: Mapping[str, Any]) -> Principal:
         """Check the ID token, which MSAL no longer does (OpenID Connect Core section 3.1.3.7, Entra: ID token claims).
 
@@ -177,7 +174,7 @@ class MsalEntra:
             claims.get("aud") == app.client_id
             and _is_guid(tenant)
             and _is_guid(person)
-            and claims.get("iss") == self._issuer(tenant)
+            and claims.get("iss") == _issuer(app, tenant)
             and float(claims.get("exp", 0)) > now - skew
             and float(claims.get("nbf", 0)) < now + skew
             and bool(claims.get("preferred_username"))
@@ -187,6 +184,10 @@ class MsalEntra:
         if tenant.lower() not in app.tenants:
             raise SignInInvalid("tenant_not_allowed")
         return Principal(tenant.lower(), person.lower(), str(claims["preferred_username"]))
+
+
+def _issuer(app: OAuthApp, tenant: str) -> str:
+    return f"{app.cloud.authority}/{tenant}/v2.0"
 
 
 def _authorize_error(answer: Mapping[str, str]) -> Exception:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import urlsplit
 
 # Delegated permissions that open shared mailboxes (Graph permissions reference: Mail.*.Shared; Exchange: Authenticate
 # an IMAP, POP or SMTP connection using OAuth).
@@ -9,15 +11,66 @@ BASE_SCOPES = {
     "api": ("Mail.ReadWrite.Shared", "Mail.Send.Shared", "User.Read"),
     "imap": ("IMAP.AccessAsUser.All", "POP.AccessAsUser.All", "SMTP.Send"),
 }
+# Servers of IMAP and POP, and of SMTP, where they do not bear the resource's own name (Microsoft support: POP, IMAP and
+# SMTP settings for Outlook.com; Office 365 operated by 21Vianet; Microsoft 365 US government endpoints).
+MAIL_SERVERS = {
+    "outlook.office.com": ("outlook.office365.com", "smtp.office365.com"),
+    "outlook.office365.us": ("outlook.office365.us", "smtp.office365.us"),
+    "partner.outlook.cn": ("partner.outlook.cn", "smtp.partner.outlook.cn"),
+}
+IMAP_PORT, POP_PORT, SMTP_PORT = 993, 995, 587
+
+
+class Resource(StrEnum):
+    """What an access token is for; one token is for one of them (Entra: v2-oauth2-auth-code-flow, `scope`)."""
+
+    GRAPH = "graph"
+    OUTLOOK = "outlook"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where a mail protocol is spoken."""
+
+    host: str
+    port: int
 
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """Where a cloud's authority, Graph and Outlook are; each an https address without a path."""
+    """Where a cloud's authority, Graph and Outlook are; each an https address without a path.
+
+    `imap_server` is where IMAP is spoken when it is not where the cloud has it.
+    """
 
     authority: str
     graph: str
     outlook: str
+    imap_server: Server | None = None
+
+    @property
+    def imap(self) -> Server:
+        """IMAP over TLS."""
+        return self.imap_server or Server(self._mail_servers[0], IMAP_PORT)
+
+    @property
+    def pop(self) -> Server:
+        """POP over TLS."""
+        return Server(self._mail_servers[0], POP_PORT)
+
+    @property
+    def smtp(self) -> Server:
+        """SMTP submission, which begins TLS by STARTTLS."""
+        return Server(self._mail_servers[1], SMTP_PORT)
+
+    @property
+    def _mail_servers(self) -> tuple[str, str]:
+        host = urlsplit(self.outlook).hostname or ""
+        return MAIL_SERVERS.get(host, (host, host))
+
+    def address(self, resource: Resource) -> str:
+        """The resource's address, which its scopes begin with."""
+        return self.graph if resource is Resource.GRAPH else self.outlook
 
     def scopes(self, base: Iterable[str], extra: Iterable[str] = (), skip: Iterable[str] = ()) -> tuple[str, ...]:
         """The scopes of these bases and the extra ones, by full name, so that a token is for this very cloud.

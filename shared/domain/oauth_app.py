@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.domain.client_credential import ClientCredential
+from shared.domain.clouds import Cloud, Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,8 +13,9 @@ class OAuthApp:
     """An Entra app registration. `tenant` is the authority's segment: a tenant id, or `organizations`.
 
     `credentials` are tried in order, so that a new one can be added before the old one ends. `tenants` are the ids of
-    the tenants whose people may sign in. `credential_reuse` lets one principal's grant serve many accounts.
-    `secret_expires` is when the credential ends, as far as anybody has told.
+    the tenants whose people may sign in. `scopes` are by full name, of the resources of `cloud`. `credential_reuse`
+    lets one principal's grant serve many accounts. `secret_expires` is when the credential ends, as far as anybody has
+    told.
     """
 
     id: str
@@ -22,15 +24,36 @@ class OAuthApp:
     credentials: tuple[ClientCredential, ...]
     tenant: str
     tenants: frozenset[str]
+    cloud: Cloud
     scopes: tuple[str, ...]
     credential_reuse: bool = False
     secret_expires: datetime | None = None
+
+    def scopes_of(self, resource: Resource) -> tuple[str, ...]:
+        """Its scopes of one resource: a token request may name no other's."""
+        prefix = f"{self.cloud.address(resource)}/".casefold()
+        return tuple(scope for scope in self.scopes if scope.casefold().startswith(prefix))
+
+    @property
+    def resources(self) -> tuple[Resource, ...]:
+        """What its grants give access tokens for."""
+        return tuple(resource for resource in Resource if self.scopes_of(resource))
+
+    @property
+    def home(self) -> Resource:
+        """The resource that mailboxes are proven through: Graph where its scopes do, otherwise Outlook."""
+        return next(
+            (each for each in self.resources if opens_shared_mailboxes(self.scopes_of(each))),
+            (*self.resources, Resource.GRAPH)[0],
+        )
 
 
 def opens_shared_mailboxes(granted: Iterable[str]) -> bool:
     """Whether the granted scopes cover mailboxes of others.
 
-    Without a `.Shared` scope Graph refuses them even to those with Full Access, in the words of a missing access.
+    Without a `.Shared` scope Graph refuses them even to those with Full Access, in the words of a missing access. IMAP
+    has one scope for all that a person may open.
     """
-    names = (scope.rpartition("/")[2].casefold() for scope in granted)
-    return any(name.startswith("mail.read") and name.endswith(".shared") for name in names)
+    names = [scope.rpartition("/")[2].casefold() for scope in granted]
+    shared = (name.startswith("mail.read") and name.endswith(".shared") for name in names)
+    return "imap.accessasuser.all" in names or any(shared)

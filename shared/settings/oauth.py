@@ -33,6 +33,7 @@ def read_oauth_app(read: Reader, cloud: Cloud) -> OAuthApp:
         credentials=_credentials(read),
         tenant=tenant,
         tenants=tenants,
+        cloud=cloud,
         scopes=cloud.scopes(sorted(base)),
         credential_reuse=read.switch("MAILBIND_OAUTH_CREDENTIAL_REUSE"),
         secret_expires=read.moment("MAILBIND_OAUTH_SECRET_EXPIRES"),

@@ -54,7 +54,6 @@ class BrowserPages:
     pages: Pages
     apps: OAuthApps
     audit: Audit
-    authority_host: str
     redirect_uri: str
 
     def confirm(self, page: LinkPage, *, is_new: bool) -> func.HttpResponse:
@@ -157,7 +156,7 @@ class BrowserPages:
         if app is None:
             return None
         query = urlencode({"client_id": app.client_id, "redirect_uri": self.redirect_uri})
-        return f"{self.authority_host}/{app.tenant}/adminconsent?{query}"
+        return f"{app.cloud.authority}/{app.tenant}/adminconsent?{query}"
 
     def _page(self, template: str, *, status: int = 200, **values: Any) -> func.HttpResponse:  # noqa: ANN401 - whatever a template shows
         html, headers = self.pages.render(template, **values)

@@ -180,8 +180,8 @@ async def test_the_identitys_token_is_asked_for_once_and_serves_many_calls(vault
 )
 async def test_each_cloud_has_its_own_audience(vault: Vault, host: str, audience: str) -> None:
     """Seen in what the identity endpoint was asked for."""
-    authentication = ClientAuthentication(host)
-    credential = authentication.credential(FederatedIdentity(IDENTITY))
+    authentication = ClientAuthentication()
+    credential = authentication.credential(FederatedIdentity(IDENTITY), host)
     assert isinstance(credential, dict)
 
     await asyncio.to_thread(credential["client_assertion"])

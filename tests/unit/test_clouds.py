@@ -1,6 +1,11 @@
-"""What an OAuth app asks for."""
+"""What an OAuth app asks for, and where."""
 
-from shared.domain.clouds import Cloud
+from dataclasses import replace
+
+import pytest
+
+from shared.domain.clouds import Cloud, Resource, Server
+from shared.domain.oauth_app import OAuthApp
 
 GLOBAL = Cloud("https://login.microsoftonline.com", "https://graph.microsoft.com", "https://outlook.office.com")
 
@@ -26,3 +31,46 @@ def test_skipped_scopes_are_left_out_by_short_and_by_full_name_in_any_case() -> 
 
     assert not [scope for scope in asked if scope.endswith(("Mail.Send.Shared", "POP.AccessAsUser.All"))]
     assert 4 == len(asked)
+
+
+def an_app(*base: str, skip: tuple[str, ...] = (), extra: tuple[str, ...] = ()) -> OAuthApp:
+    return OAuthApp("app", "App", "client", (), "t", frozenset(), GLOBAL, GLOBAL.scopes(base, extra, skip))
+
+
+@pytest.mark.parametrize(
+    ("app", "resources", "home"),
+    [
+        (an_app("api"), (Resource.GRAPH,), Resource.GRAPH),
+        (an_app("imap"), (Resource.OUTLOOK,), Resource.OUTLOOK),
+        (an_app("imap", "api"), (Resource.GRAPH, Resource.OUTLOOK), Resource.GRAPH),
+        (an_app("imap", extra=("User.Read",)), (Resource.GRAPH, Resource.OUTLOOK), Resource.OUTLOOK),
+        (an_app("api", extra=("https://outlook.office.com/SMTP.Send",)), (*Resource,), Resource.GRAPH),
+        (an_app("imap", skip=("IMAP.AccessAsUser.All",)), (Resource.OUTLOOK,), Resource.OUTLOOK),
+    ],
+)
+def test_an_app_proves_mailboxes_through_what_its_scopes_open(
+    app: OAuthApp, resources: tuple[Resource, ...], home: Resource
+) -> None:
+    assert (resources, home) == (app.resources, app.home)
+
+
+def test_scopes_of_a_resource_are_asked_for_apart() -> None:
+    both = an_app("api", "imap", extra=("https://api.example/read",))
+
+    assert GLOBAL.scopes(["imap"]) == both.scopes_of(Resource.OUTLOOK)
+    assert GLOBAL.scopes(["api"]) == both.scopes_of(Resource.GRAPH)
+
+
+@pytest.mark.parametrize(
+    ("outlook", "imap", "smtp"),
+    [
+        ("https://outlook.office.com", "outlook.office365.com", "smtp.office365.com"),
+        ("https://outlook.office365.us", "outlook.office365.us", "smtp.office365.us"),
+        ("https://partner.outlook.cn", "partner.outlook.cn", "smtp.partner.outlook.cn"),
+    ],
+)
+def test_mail_servers_are_those_of_the_cloud(outlook: str, imap: str, smtp: str) -> None:
+    cloud = replace(GLOBAL, outlook=outlook)
+
+    assert (Server(imap, 993), Server(imap, 995), Server(smtp, 587)) == (cloud.imap, cloud.pop, cloud.smtp)
+    assert Server("127.0.0.1", 1993) == replace(cloud, imap_server=Server("127.0.0.1", 1993)).imap
