@@ -199,7 +199,7 @@ class Connections:
 
     @cached_property
     def graph(self) -> HttpGraph:
-        return HttpGraph(self.settings.cloud.graph, self.settings.ca_file)
+        return HttpGraph(self.settings.ca_file)
 
     @property
     def redirect_uri(self) -> str:

@@ -343,11 +343,11 @@ class GraphUnavailable(Exception):
 
 
 class Graph(Protocol):
-    """The harmless calls that prove access. Raises GraphRefused and GraphUnavailable."""
+    """The harmless calls that prove access, in the cloud of the OAuth app. Raises GraphRefused and GraphUnavailable."""
 
-    async def me(self, token: Secret) -> Person: ...
+    async def me(self, app: OAuthApp, token: Secret) -> Person: ...
 
-    async def probe(self, token: Secret, mailbox: str | None) -> None:
+    async def probe(self, app: OAuthApp, token: Secret, mailbox: str | None) -> None:
         """Open the inbox of a mailbox; None means the person's own."""
 
 

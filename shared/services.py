@@ -165,7 +165,7 @@ class Services(Connections):
     @cached_property
     def probe_mailboxes(self) -> ProbeMailboxes:
         return ProbeMailboxes(
-            self.principals, self.agenda, self.graph, self.outbox, self.tally, self.clock, self.jitter
+            self.principals, self.agenda, self.graph, self.apps, self.outbox, self.tally, self.clock, self.jitter
         )
 
     @cached_property

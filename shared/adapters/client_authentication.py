@@ -55,6 +55,7 @@ class ClientAuthentication:
     """Makes MSAL's `client_credential` of ours. Federated ones connect to the managed identity's endpoint."""
 
     _open: ExitStack = field(default_factory=ExitStack)
+    _assertions: dict[tuple[str, str], Callable[[], str]] = field(default_factory=dict)
 
     def credential(self, credential: ClientCredential, authority_host: str) -> str | dict[str, Any]:
         """What MSAL's ConfidentialClientApplication takes as `client_credential`, at the authority of a cloud."""
@@ -65,21 +66,29 @@ class ClientAuthentication:
                 # With the certificate and without a thumbprint MSAL signs as Entra asks: PS256 and x5t#S256.
                 return {"private_key": private_key.reveal(), "public_certificate": certificate}
             case FederatedIdentity(identity):
-                return {"client_assertion": self._assertion(identity, authority_host)}
+                return {"client_assertion": self._assertion(identity, _audience(authority_host))}
 
     def close(self) -> None:
         """End all connections."""
         self._open.close()
 
-    def _assertion(self, identity: str, authority_host: str) -> Callable[[], str]:
+    def _assertion(self, identity: str, audience: str) -> Callable[[], str]:
         """Asked by MSAL for each token request; the credential underneath keeps its token until that nears its end."""
+        if (identity, audience) not in self._assertions:
+            self._assertions[identity, audience] = self._new_assertion(identity, audience)
+        return self._assertions[identity, audience]
+
+    def _new_assertion(self, identity: str, audience: str) -> Callable[[], str]:
         from azure.identity import ManagedIdentityCredential  # noqa: PLC0415 - only federated apps need it
 
         last = LastAnswer()
         credential = ManagedIdentityCredential(client_id=identity, raw_response_hook=last.note, **PATIENCE)
         self._open.callback(credential.close)
-        audience = AUDIENCES.get(urlsplit(authority_host).hostname or "", AUDIENCE)
         return lambda: _token(credential, f"{audience}/.default", last)
+
+
+def _audience(authority_host: str) -> str:
+    return AUDIENCES.get(urlsplit(authority_host).hostname or "", AUDIENCE)
 
 
 def _token(credential: "ManagedIdentityCredential", scope: str, last: LastAnswer) -> str:

@@ -39,7 +39,7 @@ class MsalEntra:
     ca_file: str | None
     threads: int
     clock: Clock
-    _applications: dict[Registered, "ConfidentialClientApplication"] = field(default_factory=dict)
+    _applications: dict[str, dict[Registered, "ConfidentialClientApplication"]] = field(default_factory=dict)
     _accepted: dict[str, ClientCredential] = field(default_factory=dict)
     _pool: ThreadPoolExecutor | None = None
     _authentication: "ClientAuthentication | None" = None
@@ -130,11 +130,15 @@ class MsalEntra:
 
     def _application(self, app: OAuthApp, credential: ClientCredential) -> "ConfidentialClientApplication":
         """Built in the pool's thread, because MSAL asks for the authority's configuration right away."""
-        authority = f"{app.cloud.authority}/{app.tenant}"
-        registered = (app.client_id, authority, credential)
-        known = self._applications.get(registered)
-        if known is not None:
-            return known
+        registered = (app.client_id, f"{app.cloud.authority}/{app.tenant}", credential)
+        known = self._applications.get(app.id, {})
+        if registered not in known:
+            # What the app does not authenticate with any more goes, so that changing it often costs no memory.
+            kept = {key: one for key, one in known.items() if key[:2] == registered[:2] and key[2] in app.credentials}
+            self._applications[app.id] = known = {**kept, registered: self._built(app, credential)}
+        return known[registered]
+
+    def _built(self, app: OAuthApp, credential: ClientCredential) -> "ConfidentialClientApplication":
         from msal import ConfidentialClientApplication  # noqa: PLC0415 - the hand-out path does without
 
         from shared.adapters.client_authentication import ClientAuthentication  # noqa: PLC0415 - as above
@@ -143,17 +147,16 @@ class MsalEntra:
         self._transport = self._transport or TokenTransport(self.threads, self.ca_file)
         self._authentication = self._authentication or ClientAuthentication()
         try:
-            self._applications[registered] = ConfidentialClientApplication(
+            return ConfidentialClientApplication(
                 app.client_id,
                 client_credential=self._authentication.credential(credential, app.cloud.authority),
-                authority=authority,
+                authority=f"{app.cloud.authority}/{app.tenant}",
                 instance_discovery=False,
                 http_client=self._transport,
                 token_cache=NoCache(),
             )
         except ValueError:  # MSAL: the authority's configuration is not to be had
             raise TokenRefused(TokenError(503)) from None
-        return self._applications[registered]
 
     def _tokens(self, result: Mapping[str, Any], refresh_token: str) -> TokenSet:
         return TokenSet(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from shared.domain.failure import GraphRefusal
+from shared.domain.oauth_app import OAuthApp
 from shared.domain.secret import Secret
 from shared.ports import GraphRefused, GraphUnavailable, Person
 
@@ -19,34 +20,33 @@ CONNECTIONS = 16
 
 @dataclass(slots=True)
 class HttpGraph:
-    """Asks Graph v1.0 with a delegated token."""
+    """Asks Graph v1.0, in the OAuth app's cloud, with a delegated token."""
 
-    root: str
     ca_file: str | None
     _client: "httpx.AsyncClient | None" = None
 
-    async def me(self, token: Secret) -> Person:
+    async def me(self, app: OAuthApp, token: Secret) -> Person:
         """Who the token is for (permission User.Read)."""
-        answer = await self._get("/me?$select=displayName,mail,userPrincipalName", token)
+        answer = await self._get(app, "/me?$select=displayName,mail,userPrincipalName", token)
         addresses = frozenset(address for address in (answer.get("mail"), answer.get("userPrincipalName")) if address)
         return Person(answer.get("mail"), addresses, answer.get("displayName"))
 
-    async def probe(self, token: Secret, mailbox: str | None) -> None:
+    async def probe(self, app: OAuthApp, token: Secret, mailbox: str | None) -> None:
         """Look at the inbox folder. `mailboxSettings` would be refused on shared mailboxes even with access."""
         owner = "me" if mailbox is None else f"users/{quote(mailbox, safe='@')}"
-        await self._get(f"/{owner}/mailFolders/inbox?$select=id", token)
+        await self._get(app, f"/{owner}/mailFolders/inbox?$select=id", token)
 
     async def close(self) -> None:
         """End all connections."""
         if self._client is not None:
             await self._client.aclose()
 
-    async def _get(self, path: str, token: Secret) -> dict[str, Any]:
+    async def _get(self, app: OAuthApp, path: str, token: Secret) -> dict[str, Any]:
         import httpx  # noqa: PLC0415 - the hand-out path does without
 
         try:
             answer = await self._connected().get(
-                f"{self.root}/v1.0{path}", headers={"Authorization": f"Bearer {token.reveal()}"}
+                f"{app.cloud.graph}/v1.0{path}", headers={"Authorization": f"Bearer {token.reveal()}"}
             )
             body = answer.json()
         except (httpx.HTTPError, ValueError):

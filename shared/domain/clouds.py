@@ -1,6 +1,6 @@
 """Microsoft's clouds, and what an OAuth app asks for in each."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit
@@ -86,3 +86,30 @@ class Cloud:
             for scope in dict.fromkeys(asked)
             if not {scope.casefold(), scope.rpartition("/")[2].casefold()} & left_out
         )
+
+
+# Entra: national clouds, authentication endpoints; Graph: national cloud deployments; Exchange: Microsoft 365 URLs and
+# IP address ranges of each cloud.
+GLOBAL = "global"
+CLOUDS = {
+    GLOBAL: Cloud("https://login.microsoftonline.com", "https://graph.microsoft.com", "https://outlook.office.com"),
+    "gcc-high": Cloud("https://login.microsoftonline.us", "https://graph.microsoft.us", "https://outlook.office365.us"),
+    "dod": Cloud(
+        "https://login.microsoftonline.us", "https://dod-graph.microsoft.us", "https://outlook-dod.office365.us"
+    ),
+    "china": Cloud(
+        "https://login.partner.microsoftonline.cn",
+        "https://microsoftgraph.chinacloudapi.cn",
+        "https://partner.outlook.cn",
+    ),
+}
+
+
+def clouds_around(own: Cloud) -> Mapping[str, Cloud]:
+    """Every cloud by its name; `own`, the one of the settings, stands for the global one."""
+    return {**CLOUDS, GLOBAL: own}
+
+
+def cloud_name(cloud: Cloud) -> str:
+    """The name of a cloud; one that nobody knows stands for the global one."""
+    return next((name for name, known in CLOUDS.items() if known == cloud), GLOBAL)

@@ -10,8 +10,9 @@ from shared.domain.clouds import Cloud, Resource
 
 @dataclass(frozen=True, slots=True)
 class OAuthApp:
-    """An Entra app registration. `tenant` is the authority's segment: a tenant id, or `organizations`.
+    """An Entra app registration in one of Microsoft's clouds.
 
+    `tenant` is the authority's segment: a tenant id, or `organizations`.
     `credentials` are tried in order, so that a new one can be added before the old one ends. `tenants` are the ids of
     the tenants whose people may sign in. `scopes` are by full name, of the resources of `cloud`. `credential_reuse`
     lets one principal's grant serve many accounts. `secret_expires` is when the credential ends, as far as anybody has

@@ -7,7 +7,7 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 from shared.domain.caller import EntraTrust
-from shared.domain.clouds import Cloud
+from shared.domain.clouds import CLOUDS, GLOBAL, Cloud
 from shared.domain.limit import LimitKind
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.secret import Secret
@@ -87,9 +87,9 @@ def _cloud(read: Reader) -> Cloud:
         return read.checked(name, is_https, "an https address", default).rstrip("/")
 
     return Cloud(
-        address("MAILBIND_AUTHORITY_HOST", "https://login.microsoftonline.com"),
-        address("MAILBIND_GRAPH_ROOT", "https://graph.microsoft.com"),
-        address("MAILBIND_OUTLOOK_ROOT", "https://outlook.office.com"),
+        address("MAILBIND_AUTHORITY_HOST", CLOUDS[GLOBAL].authority),
+        address("MAILBIND_GRAPH_ROOT", CLOUDS[GLOBAL].graph),
+        address("MAILBIND_OUTLOOK_ROOT", CLOUDS[GLOBAL].outlook),
     )
 
 

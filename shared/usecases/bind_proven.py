@@ -24,5 +24,5 @@ class BindProven:
         holder = found.account.value if found else None
         partition = await self.principals.partition(signed_in.principal.id)
         check_principal(asked, app, signed_in.principal, holder, partition)
-        proof = await self.prove(asked, signed_in, holder)
+        proof = await self.prove(asked, app, signed_in, holder)
         return await self.bind(Proven(asked, app, signed_in, proof))

@@ -15,6 +15,7 @@ from shared.ports import (
     GraphRefused,
     GraphUnavailable,
     Jitter,
+    OAuthApps,
     Principals,
     Replace,
     Stored,
@@ -33,6 +34,7 @@ class ProbeMailboxes:
     principals: Principals
     agenda: Agenda
     graph: Graph
+    apps: OAuthApps
     outbox: Outbox
     tally: Tally
     clock: Clock
@@ -53,8 +55,11 @@ class ProbeMailboxes:
     async def one(self, stored: Stored[Account], grant: DelegatedGrant) -> Account:
         """Probe one account's mailbox; returns the account as it is now. An outage at Graph changes nothing."""
         account = stored.value
+        app = await self.apps.get(grant.app)
+        if app is None:
+            return account  # deleted just now: the next refresh says so
         try:
-            await self.graph.probe(grant.access_token, account.email if account.shared else None)
+            await self.graph.probe(app, grant.access_token, account.email if account.shared else None)
         except GraphRefused as refused:
             after = account.troubled(AccountState.CONNECT_ERROR, refused.refusal.value, self.clock())
             return await self._write(stored, after, EventName.CONNECT_ERROR)

@@ -33,17 +33,19 @@ class ProveAccess:
 
     graph: Graph
 
-    async def __call__(self, asked: PendingRegistration, signed_in: SignedIn, existing: Account | None) -> Proof:
+    async def __call__(
+        self, asked: PendingRegistration, app: OAuthApp, signed_in: SignedIn, existing: Account | None
+    ) -> Proof:
         """Open the mailbox with the new token. Raises AccessRefused and GraphUnavailable."""
         token = signed_in.tokens.access_token
         try:
-            person = await self.graph.me(token)
+            person = await self.graph.me(app, token)
             _check_expected(asked, signed_in.principal, person)
             prove = _shared if asked.delegated else _own
             proof = prove(asked, existing, signed_in.principal, person)
             if proof.shared and not opens_shared_mailboxes(signed_in.tokens.scopes):
                 raise AccessRefused("missing_scope")
-            await self.graph.probe(token, proof.email if proof.shared else None)
+            await self.graph.probe(app, token, proof.email if proof.shared else None)
         except GraphRefused as refused:
             raise AccessRefused(refused.refusal.value) from None
         return proof

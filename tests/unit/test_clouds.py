@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from shared.domain.clouds import Cloud, Resource, Server
+from shared.domain.clouds import CLOUDS, Cloud, Resource, Server, cloud_name, clouds_around
 from shared.domain.oauth_app import OAuthApp
 
-GLOBAL = Cloud("https://login.microsoftonline.com", "https://graph.microsoft.com", "https://outlook.office.com")
+GLOBAL = CLOUDS["global"]
 
 
 def test_graph_scopes_have_full_names_of_their_cloud() -> None:
-    cloud = Cloud("https://login.microsoftonline.us", "https://graph.microsoft.us", "https://outlook.office365.us")
+    cloud = CLOUDS["gcc-high"]
 
     assert "https://graph.microsoft.us/Mail.ReadWrite.Shared" in cloud.scopes(["api"])
     assert "https://outlook.office365.us/SMTP.Send" in cloud.scopes(["imap"])
@@ -74,3 +74,24 @@ def test_mail_servers_are_those_of_the_cloud(outlook: str, imap: str, smtp: str)
 
     assert (Server(imap, 993), Server(imap, 995), Server(smtp, 587)) == (cloud.imap, cloud.pop, cloud.smtp)
     assert Server("127.0.0.1", 1993) == replace(cloud, imap_server=Server("127.0.0.1", 1993)).imap
+
+
+@pytest.mark.parametrize(
+    ("name", "login", "graph", "outlook"),
+    [
+        ("global", "login.microsoftonline.com", "graph.microsoft.com", "outlook.office.com"),
+        ("gcc-high", "login.microsoftonline.us", "graph.microsoft.us", "outlook.office365.us"),
+        ("dod", "login.microsoftonline.us", "dod-graph.microsoft.us", "outlook-dod.office365.us"),
+        ("china", "login.partner.microsoftonline.cn", "microsoftgraph.chinacloudapi.cn", "partner.outlook.cn"),
+    ],
+)
+def test_each_cloud_has_its_own_hosts(name: str, login: str, graph: str, outlook: str) -> None:
+    assert Cloud(f"https://{login}", f"https://{graph}", f"https://{outlook}") == CLOUDS[name]
+    assert name == cloud_name(CLOUDS[name])
+
+
+def test_the_cloud_of_the_settings_stands_for_the_global_one_and_for_no_other() -> None:
+    local = Cloud("https://127.0.0.1:1", "https://127.0.0.1:1", "https://127.0.0.1:1")
+
+    assert "global" == cloud_name(local)
+    assert {**CLOUDS, "global": local} == clouds_around(local)
