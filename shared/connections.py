@@ -1,6 +1,6 @@
 """Connections to everything outside, and the tables."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -15,16 +15,17 @@ from shared.adapters.tables.buckets import TableBuckets
 from shared.adapters.tables.connection import connect
 from shared.adapters.tables.data_keys import TableDataKeys
 from shared.adapters.tables.principals import TablePrincipals
-from shared.adapters.tables.rows import TableApiTokens, TableRegistrations, TableRows
+from shared.adapters.tables.rows import TableApiTokens, TableOAuthApps, TableRegistrations, TableRows
 from shared.adapters.tables.table import Table
 from shared.domain.breaker import Breaker
+from shared.domain.clouds import Cloud, clouds_around
 from shared.domain.handover import Handover
 from shared.domain.limit import LimitSalt
-from shared.domain.oauth_app import OAuthApp
 from shared.domain.statistics import Counters, Sweep, Tick
 from shared.ports import Clock, DirectoryEntry, EntraCallers, Entropy, Jitter, Sealer
 from shared.settings import Settings
 from shared.usecases.guarded_entra import GuardedEntra
+from shared.usecases.known_apps import KnownApps
 
 if TYPE_CHECKING:
     from shared.adapters.key_vault import VaultKey
@@ -44,23 +45,9 @@ TABLES = (
     "Statistics",
     "Limits",
     "ApiTokens",
+    "OAuthApps",
     DATA_KEYS,
 )
-
-
-@dataclass(frozen=True)
-class OneApp:
-    """The OAuth app of the settings."""
-
-    app: OAuthApp
-
-    async def get(self, app: str | None) -> OAuthApp | None:
-        """It, by its id or by none."""
-        return self.app if app in {None, self.app.id} else None
-
-    async def all(self) -> Sequence[OAuthApp]:
-        """It alone."""
-        return [self.app]
 
 
 @dataclass(frozen=True)
@@ -176,8 +163,16 @@ class Connections:
         return StorageShardQueue(self.settings.queues, self.settings.managed_identity)
 
     @cached_property
-    def apps(self) -> OneApp:
-        return OneApp(self.settings.oauth_app)
+    def oauth_apps(self) -> TableOAuthApps:
+        return TableOAuthApps(self._table("OAuthApps"))
+
+    @cached_property
+    def clouds(self) -> Mapping[str, Cloud]:
+        return clouds_around(self.settings.cloud)
+
+    @cached_property
+    def apps(self) -> KnownApps:
+        return KnownApps(self.oauth_apps, self.settings.seed, self.clouds, self.clock)
 
     @cached_property
     def msal(self) -> MsalEntra:

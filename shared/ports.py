@@ -17,6 +17,7 @@ from shared.domain.limit import Bucket
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.pending_account import PendingAccount
 from shared.domain.principal import Principal
+from shared.domain.registered_app import RegisteredApp
 from shared.domain.registration import NewestLink, PendingRegistration, SignInAttempt
 from shared.domain.secret import Secret
 from shared.domain.tokens import TokenSet
@@ -352,9 +353,15 @@ class Graph(Protocol):
 
 
 class OAuthApps(Protocol):
-    """The OAuth apps that are set up."""
+    """The OAuth apps that there are, enabled or not."""
 
-    async def get(self, app: str | None) -> OAuthApp | None:
-        """The app of that id; None asks for the default one."""
+    async def get(self, app: str) -> OAuthApp | None: ...
 
     async def all(self) -> Sequence[OAuthApp]: ...
+
+
+class RegisteredApps(Rows[RegisteredApp], Protocol):
+    """OAuth apps as they are kept; that of the settings only once it was changed."""
+
+    async def all(self) -> Sequence[RegisteredApp]:
+        """Every one, the oldest first."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from shared.domain.client_credential import ClientCredential
 from shared.domain.failure import UNREACHABLE, TokenError, classify
 from shared.domain.oauth_app import OAuthApp
-from shared.domain.principal import Principal
+from shared.domain.principal import Principal, is_guid
 from shared.domain.secret import Secret
 from shared.domain.tokens import TokenSet
 from shared.ports import Clock, EntraFailed, SignedIn, SignInInvalid
@@ -175,8 +174,8 @@ class MsalEntra:
         skew = CLOCK_SKEW.total_seconds()
         sound = (
             claims.get("aud") == app.client_id
-            and _is_guid(tenant)
-            and _is_guid(person)
+            and is_guid(tenant)
+            and is_guid(person)
             and claims.get("iss") == _issuer(app, tenant)
             and float(claims.get("exp", 0)) > now - skew
             and float(claims.get("nbf", 0)) < now + skew
@@ -202,10 +201,3 @@ def _authorize_error(answer: Mapping[str, str]) -> Exception:
         return SignInInvalid("access_denied")
     # An error that Entra redirects with has no HTTP status of its own; 400 says that the request was answered.
     return EntraFailed(classify(TokenError(400, answer["error"], numbers=numbers)))
-
-
-def _is_guid(text: str) -> bool:
-    try:
-        return str(uuid.UUID(text)) == text.lower()
-    except ValueError:
-        return False

@@ -16,7 +16,7 @@ class OAuthApp:
     `credentials` are tried in order, so that a new one can be added before the old one ends. `tenants` are the ids of
     the tenants whose people may sign in. `scopes` are by full name, of the resources of `cloud`. `credential_reuse`
     lets one principal's grant serve many accounts. `secret_expires` is when the credential ends, as far as anybody has
-    told.
+    told. One that is not `enabled` starts no sign-in; the grants that it has go on.
     """
 
     id: str
@@ -29,6 +29,7 @@ class OAuthApp:
     scopes: tuple[str, ...]
     credential_reuse: bool = False
     secret_expires: datetime | None = None
+    enabled: bool = True
 
     def scopes_of(self, resource: Resource) -> tuple[str, ...]:
         """Its scopes of one resource: a token request may name no other's."""

@@ -1,5 +1,6 @@
 """The person who signs in."""
 
+import uuid
 from dataclasses import dataclass
 
 
@@ -24,3 +25,11 @@ class Principal:
 def same_address(one: str | None, other: str | None) -> bool:
     """Whether two mailbox addresses or sign-in names mean the same: Exchange compares them without case."""
     return one is not None and other is not None and one.strip().casefold() == other.strip().casefold()
+
+
+def is_guid(text: str) -> bool:
+    """Whether it is an id as Entra writes them."""
+    try:
+        return str(uuid.UUID(text)) == text.lower()
+    except ValueError:
+        return False

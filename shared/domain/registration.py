@@ -39,7 +39,8 @@ class PendingRegistration:
     `id` is the SHA-256 of the link's ticket, so that the ticket is not stored. `email` is the mailbox, `expected_email`
     pins who may sign in. `failure` is the code of the last sign-in that was refused; the link stays open until
     `expires`. `principal_id` points to the principal's partition once somebody's access is being waited for or proven.
-    `requested_by` is the caller's id, `requester` what people know it by.
+    `requested_by` is the caller's id, `requester` what people know it by. `app` is empty where the person may choose
+    among several OAuth apps.
     """
 
     id: str
@@ -70,6 +71,10 @@ class PendingRegistration:
     def usable(self, now: datetime) -> bool:
         """Whether the link may still start a sign-in."""
         return self.stage not in SETTLED and now < self.expires
+
+    def through(self, app: str) -> "PendingRegistration":
+        """As it is for a sign-in that went through this OAuth app."""
+        return replace(self, app=app or self.app)
 
     def replaced(self) -> "PendingRegistration":
         """A newer registration for the same account was started: this link is worth nothing any more."""
@@ -129,6 +134,7 @@ class SignInAttempt:
 
     `id` is the SHA-256 of the OAuth `state`, `browser` that of the browser's cookie: an attempt is finished by the
     browser that began it or not at all (RFC 9700 section 2.1). `flow` holds PKCE verifier and nonce until it is used.
+    `app` is the OAuth app that it goes through; attempts from before there were several name none.
     """
 
     id: str
@@ -137,3 +143,4 @@ class SignInAttempt:
     created: datetime
     flow: Secret = field(default=Secret(""))
     used: bool = False
+    app: str = ""

@@ -90,6 +90,16 @@ REMEDIES = {
         "Microsoft refused the request because of the app's registration. It is not about you or your account.",
         "Ask the operator of this service to check the app registration: redirect URI, tenant and permissions.",
     ),
+    "app_unavailable": Remedy(
+        "This link's way to sign in is closed",
+        "The app registration that this link signs in through is switched off, or is not used here any more.",
+        "Ask whoever sent the link for a new one.",
+    ),
+    "oauth_app_gone": Remedy(
+        "The OAuth app is gone",
+        "The OAuth app that the account was authorized through has been deleted, so its tokens are not renewed.",
+        "Authorize the account again through another OAuth app, with a new link; its mailbox stays as it is.",
+    ),
     "entra_unavailable": Remedy(
         "Microsoft's sign-in service does not answer",
         "The sign-in could not be finished because Microsoft did not answer in time. Nothing was changed.",

@@ -7,9 +7,10 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 from shared.domain.caller import EntraTrust
-from shared.domain.clouds import CLOUDS, GLOBAL, Cloud
+from shared.domain.clouds import CLOUDS, GLOBAL, Cloud, clouds_around
 from shared.domain.limit import LimitKind
 from shared.domain.oauth_app import OAuthApp
+from shared.domain.registered_app import RegisteredApp
 from shared.domain.secret import Secret
 from shared.settings.callers import read_callers
 from shared.settings.keys import KeySettings, read_keys
@@ -25,10 +26,10 @@ class Settings:
     """All that the app is told from outside.
 
     `tables` is a connection string, or the https address of a table service that is reached by managed identity;
-    `queues` is the same for the host's own storage. `tick_rows` is how many rows of one shard the timer works before it
-    hands over. `proxies` is how many proxies of ours stand before the platform's own front end, `limits` how many
-    requests a minute are answered. `token_callers` says whether API tokens let callers in, `entra_trust` which of
-    Entra's tokens do, None for none.
+    `queues` is the same for the host's own storage. `seed` is the first OAuth app, which is there without any call.
+    `tick_rows` is how many rows of one shard the timer works before it hands over. `proxies` is how many proxies of
+    ours stand before the platform's own front end, `limits` how many requests a minute are answered. `token_callers`
+    says whether API tokens let callers in, `entra_trust` which of Entra's tokens do, None for none.
     """
 
     tables: Secret
@@ -37,7 +38,7 @@ class Settings:
     token_callers: bool
     entra_trust: EntraTrust | None
     keys: KeySettings
-    oauth_app: OAuthApp
+    seed: RegisteredApp
     cloud: Cloud
     redirect_origins: frozenset[str]
     link_lifetime: timedelta
@@ -48,6 +49,11 @@ class Settings:
     queues: Secret
     ca_file: str | None
     managed_identity: str | None
+
+    @property
+    def oauth_app(self) -> OAuthApp:
+        """The first OAuth app as the settings have it."""
+        return self.seed.in_use(clouds_around(self.cloud))
 
 
 def read_settings(values: Mapping[str, str]) -> Settings:
@@ -65,7 +71,7 @@ def read_settings(values: Mapping[str, str]) -> Settings:
         token_callers=token_callers,
         entra_trust=entra_trust,
         keys=read_keys(read),
-        oauth_app=read_oauth_app(read, cloud),
+        seed=read_oauth_app(read, cloud),
         cloud=cloud,
         redirect_origins=_origins(read, base_url),
         link_lifetime=timedelta(hours=read.number("MAILBIND_LINK_HOURS", 24, 720)),

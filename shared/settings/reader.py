@@ -1,6 +1,5 @@
 """Reads settings one by one, and remembers every fault by name, never by value."""
 
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -84,12 +83,4 @@ def is_file(text: str) -> bool:
     try:
         return Path(text).is_file()
     except OSError:  # a name that no file system takes
-        return False
-
-
-def is_guid(text: str) -> bool:
-    """Whether it is an id as Entra writes them."""
-    try:
-        return str(uuid.UUID(text)) == text.lower()
-    except ValueError:
         return False

@@ -80,7 +80,7 @@ def describe(registration: PendingRegistration, status: RegistrationStatus) -> d
         "account": registration.account,
         "email": registration.email,
         "delegated": registration.delegated,
-        "type": registration.app,
+        "type": registration.app or None,
         "created": moment(registration.created),
         "expires": moment(registration.expires),
     }

@@ -55,7 +55,7 @@ def blueprint(
             return await _show(pages, await keep(Carried(registration, form["keep"]), cookie))
         if "finish" in form:
             return await _show(pages, await bind.finish(Carried(registration, form["finish"]), cookie))
-        target = await begin(registration, form.get("confirmation", ""), cookie)
+        target = await begin(registration, form.get("confirmation", ""), cookie, form.get("app", ""))
         if isinstance(target, DeadLink):
             return await pages.dead(target)
         about(target=registration)

@@ -11,7 +11,7 @@ from shared.ports import Clock, Entra, EntraFailed, Entropy, OAuthApps, Principa
 from shared.usecases import use_case
 from shared.usecases.browser_binding import BrowserBinding
 from shared.usecases.find_account import FindAccount
-from shared.usecases.open_link import CONFIRM, DeadLink, dead_link
+from shared.usecases.open_link import APP_UNAVAILABLE, CONFIRM, DeadLink, dead_link
 
 log = logging.getLogger(__name__)
 
@@ -29,20 +29,23 @@ class BeginSignIn:
     clock: Clock
     entropy: Entropy
 
-    async def __call__(self, registration: str, confirmation: str, cookie: Secret | None) -> Secret | DeadLink:
-        """The URL to send the browser to."""
+    async def __call__(
+        self, registration: str, confirmation: str, cookie: Secret | None, chosen: str = ""
+    ) -> Secret | DeadLink:
+        """The URL to send the browser to; `chosen` is the OAuth app where the person may choose."""
         if cookie is None or not await self.binding.unseal(CONFIRM, registration, cookie, confirmation):
             return DeadLink("browser_mismatch")
         stored = await self.registrations.get(registration)
         dead = dead_link(stored, self.clock)
         if stored is None or dead:
             return dead or DeadLink("link_unknown")
-        return await self._begin(stored.value, cookie)
+        asked = stored.value
+        return await self._begin(asked if asked.app else asked.through(chosen), cookie)
 
     async def _begin(self, asked: PendingRegistration, cookie: Secret) -> Secret | DeadLink:
         app = await self.apps.get(asked.app)
-        if app is None:
-            return DeadLink("app_configuration", asked)
+        if app is None or not app.enabled:
+            return DeadLink(APP_UNAVAILABLE, asked)
         found = await self.find(asked.account)
         holder = found.account.value if found else None
         state = Secret(f"{asked.id}.{base64.urlsafe_b64encode(self.entropy(32)).rstrip(b'=').decode()}")
@@ -53,7 +56,7 @@ class BeginSignIn:
         except EntraFailed as failed:
             return DeadLink(failed.failure.code, asked)
         await self.registrations.add_attempt(
-            SignInAttempt(fingerprint(state), asked.id, fingerprint(cookie), self.clock(), flow)
+            SignInAttempt(fingerprint(state), asked.id, fingerprint(cookie), self.clock(), flow, app=app.id)
         )
         log.info("sign-in begun", extra={"registration": asked.id})
         return Secret(url)

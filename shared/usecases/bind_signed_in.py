@@ -15,7 +15,7 @@ from shared.usecases import use_case
 from shared.usecases.bind_proven import BindProven
 from shared.usecases.carried_grant import Carried, CarriedGrant
 from shared.usecases.keep_checking import KeepChecking
-from shared.usecases.open_link import OpenLink, dead_link
+from shared.usecases.open_link import APP_UNAVAILABLE, OpenLink, dead_link
 from shared.usecases.prove_access import AccessRefused
 from shared.usecases.sign_in_outcome import Completed, Outcome, Refused, Waiting
 
@@ -93,17 +93,18 @@ class BindSignedIn:
         return Waiting(asked, pending.reason, pending.until)
 
     async def _finish(self, offered: Carried, cookie: Secret | None) -> Outcome:
-        signed_in = await self.carried.open(FINISH, offered, cookie)
-        if signed_in is None or cookie is None:
+        opened = await self.carried.open(FINISH, offered, cookie)
+        if opened is None or cookie is None:
             return Refused("sign_in_unknown")
+        signed_in = opened.signed_in
         stored = await self.registrations.get(offered.registration)
         dead = dead_link(stored, self.clock)
         if stored is None or dead:
             return _ended(dead.registration if dead else None, dead.code if dead else "link_unknown", signed_in)
-        asked = stored.value
+        asked = stored.value.through(opened.app)
         app = await self.apps.get(asked.app)
         if app is None:
-            return await self.refuse("app_configuration", asked, cookie)
+            return await self.refuse(APP_UNAVAILABLE, asked, cookie)
         try:
             tokens = await self.entra.refresh(app, signed_in.tokens.refresh_token)
         except EntraFailed as failed:

@@ -23,6 +23,14 @@ class Carried:
     field: str
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A carried grant, and the OAuth app that it came through; pages from before there were several name none."""
+
+    signed_in: SignedIn
+    app: str
+
+
 @use_case
 class CarriedGrant:
     """The grant rides, sealed for the person's browser and one registration, in a form of the page.
@@ -40,13 +48,14 @@ class CarriedGrant:
             "tid": principal.tenant_id,
             "oid": principal.object_id,
             "name": principal.sign_in_name,
+            "app": asked.app,
             "refresh": signed_in.tokens.refresh_token.reveal(),
             "scopes": signed_in.tokens.scopes,
             "until": (self.clock() + LASTS).isoformat(),
         }
         return Carried(asked.id, await self.binding.seal(purpose, asked.id, cookie, Secret(json.dumps(carried))))
 
-    async def open(self, purpose: str, carried: Carried, cookie: Secret | None) -> SignedIn | None:
+    async def open(self, purpose: str, carried: Carried, cookie: Secret | None) -> Opened | None:
         """The grant, its access token already expired; None when it is not this browser's, or too old."""
         opened = await self.binding.unseal(purpose, carried.registration, cookie, carried.field)
         if opened is None:
@@ -55,4 +64,4 @@ class CarriedGrant:
         if now >= datetime.fromisoformat(held["until"]):
             return None
         tokens = TokenSet(Secret(held["refresh"]), Secret(""), now, tuple(held["scopes"]))
-        return SignedIn(Principal(held["tid"], held["oid"], held["name"]), tokens)
+        return Opened(SignedIn(Principal(held["tid"], held["oid"], held["name"]), tokens), held.get("app", ""))

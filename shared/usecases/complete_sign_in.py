@@ -12,7 +12,7 @@ from shared.domain.secret import Secret
 from shared.ports import Clock, Entra, EntraFailed, OAuthApps, Registrations, SignInInvalid, Stored
 from shared.usecases import use_case
 from shared.usecases.bind_signed_in import BindSignedIn
-from shared.usecases.open_link import dead_link
+from shared.usecases.open_link import APP_UNAVAILABLE, dead_link
 from shared.usecases.sign_in_outcome import Outcome, Refused
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class CompleteSignIn:
         dead = dead_link(stored, self.clock)
         if stored is None or dead:
             return Refused(dead.code, dead.registration) if dead else Refused("link_unknown")
-        return await self._once(attempt, stored.value, answer, cookie)
+        return await self._once(attempt, stored.value.through(attempt.value.app), answer, cookie)
 
     async def _once(
         self, attempt: Stored[SignInAttempt], asked: PendingRegistration, answer: Mapping[str, str], cookie: Secret
@@ -57,7 +57,7 @@ class CompleteSignIn:
             return await self.bind.refuse("sign_in_unknown", asked, cookie, note=False)
         app = await self.apps.get(asked.app)
         if app is None:
-            return await self.bind.refuse("app_configuration", asked, cookie)
+            return await self.bind.refuse(APP_UNAVAILABLE, asked, cookie)
         return await self._redeem(app, attempt.value, asked, answer, cookie)
 
     async def _redeem(

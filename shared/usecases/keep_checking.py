@@ -50,9 +50,10 @@ class KeepChecking:
             return Refused("storage_unavailable", keep=offered)
 
     async def _keep(self, offered: Carried, cookie: Secret | None) -> Waiting | Refused:
-        signed_in = await self.carried.open(KEEP, offered, cookie)
-        if signed_in is None:
+        opened = await self.carried.open(KEEP, offered, cookie)
+        if opened is None:
             return Refused("sign_in_unknown")
+        signed_in = opened.signed_in
         stored = await self.registrations.get(offered.registration)
         dead = dead_link(stored, self.clock)
         if stored is None or dead:
@@ -60,7 +61,7 @@ class KeepChecking:
         pending = wait_for_access(
             registration=stored.value.id,
             principal=signed_in.principal,
-            app=stored.value.app,
+            app=stored.value.through(opened.app).app,
             tokens=signed_in.tokens,
             kept=True,
             reason="no_mailbox_access",

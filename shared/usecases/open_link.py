@@ -1,10 +1,12 @@
 """Open a link: what the person sees before they go to Microsoft."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.domain.errors import StaleWrite
 from shared.domain.keys import fingerprint
+from shared.domain.oauth_app import OAuthApp
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.secret import Secret
 from shared.ports import Clock, OAuthApps, Registrations, Stored
@@ -14,15 +16,19 @@ from shared.usecases.browser_binding import BrowserBinding
 log = logging.getLogger(__name__)
 
 CONFIRM = "confirm"
+APP_UNAVAILABLE = "app_unavailable"
 DEAD = {RegistrationStatus.COMPLETED: "link_used", RegistrationStatus.REPLACED: "link_replaced"}
 
 
 @dataclass(frozen=True, slots=True)
 class LinkPage:
-    """The registration to confirm; `cookie` and `confirmation` tie it to this browser."""
+    """The registration to confirm; `cookie` and `confirmation` tie it to this browser.
+
+    `apps` are the OAuth apps to choose from: one, unless the form left it to the person.
+    """
 
     registration: PendingRegistration
-    app_name: str
+    apps: Sequence[OAuthApp]
     cookie: Secret
     confirmation: str
 
@@ -51,14 +57,20 @@ class OpenLink:
         if stored is None or dead:
             return dead or DeadLink("link_unknown")
         await self._note(stored)
-        return await self.page(stored.value, cookie)
+        page = await self.page(stored.value, cookie)
+        return page if page.apps else DeadLink(APP_UNAVAILABLE, stored.value)
 
     async def page(self, registration: PendingRegistration, cookie: Secret | None) -> LinkPage:
         """The confirmation page for this browser."""
         cookie = self.binding.cookie(cookie)
         confirmation = await self.binding.seal(CONFIRM, registration.id, cookie, Secret(CONFIRM))
+        return LinkPage(registration, await self._apps(registration), cookie, confirmation)
+
+    async def _apps(self, registration: PendingRegistration) -> Sequence[OAuthApp]:
+        if not registration.app:
+            return [app for app in await self.apps.all() if app.enabled]
         app = await self.apps.get(registration.app)
-        return LinkPage(registration, app.name if app else registration.app, cookie, confirmation)
+        return [app] if app is not None and app.enabled else []
 
     async def _note(self, stored: Stored[PendingRegistration]) -> None:
         opened = stored.value.opened()

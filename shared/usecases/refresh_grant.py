@@ -37,7 +37,8 @@ NEWS = {
     AccountState.AUTHENTICATION_ERROR: EventName.AUTHENTICATION_ERROR,
     AccountState.CONNECT_ERROR: EventName.CONNECT_ERROR,
 }
-NO_SUCH_APP = Failure(FailureKind.APP_FAULT, "app_configuration")
+# Asked for once a day all the same: an app of the settings may come back.
+NO_SUCH_APP = Failure(FailureKind.BLOCKED, "oauth_app_gone")
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from shared.ports import (
 )
 from shared.usecases import use_case
 from shared.usecases.bind_proven import BindProven
+from shared.usecases.open_link import APP_UNAVAILABLE
 from shared.usecases.outbox import Outbox
 from shared.usecases.prove_access import AccessRefused
 from shared.usecases.settle_link import SettleLink
@@ -84,7 +85,7 @@ class ResumePending:
             raise GiveUp(stored.value.reason)
         app = await self.apps.get(stored.value.app)
         if app is None:
-            raise GiveUp("app_configuration")
+            raise GiveUp(APP_UNAVAILABLE)
         pending = stored.value
         try:
             if pending.access_expires - self.clock() < STILL_GOOD:

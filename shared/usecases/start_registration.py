@@ -74,8 +74,8 @@ class StartRegistration:
         """
         if invitation.account:
             caller.reaches(invitation.account)
-        app = await self.apps.get(invitation.type)
         existing = await self._existing(invitation, faults)
+        app = await self._app(invitation, existing)
         faults = {
             **self._faults(invitation, caller, known_app=app is not None),
             **_contradictions(invitation, existing),
@@ -90,7 +90,7 @@ class StartRegistration:
             id=fingerprint(ticket),
             account=invitation.account or self._account_id(),
             redirect_url=invitation.redirect_url,
-            app=app.id,
+            app=app,
             requested_by=caller.id,
             requester=caller.name,
             created=now,
@@ -115,6 +115,17 @@ class StartRegistration:
         found = await self.find(invitation.account)
         return found.account.value if found else None
 
+    async def _app(self, invitation: Invitation, existing: Account | None) -> str | None:
+        """The OAuth app that is asked for, or the account's, or the only one; empty where the person has to choose."""
+        enabled = [app.id for app in await self.apps.all() if app.enabled]
+        if invitation.type:
+            # One that is new may not have been noticed here yet.
+            app = await self.apps.get(invitation.type)
+            return app.id if app is not None and app.enabled else None
+        if existing is not None and existing.app in enabled:
+            return existing.app
+        return "" if len(enabled) > 1 else next(iter(enabled), None)
+
     async def _supersede(self, registration: PendingRegistration) -> None:
         """Make every earlier link of the account worthless.
 
@@ -134,7 +145,7 @@ class StartRegistration:
         if not invitation.account and caller.binding is not None:
             faults["account"] = '"account" is required of a caller that is bound to certain accounts'
         if not known_app:
-            faults["type"] = '"type" is not the id of an enabled OAuth app'
+            faults["type"] = '"type" must be the id of an enabled OAuth app'
         if invitation.delegated and not invitation.email:
             faults["email"] = '"email" is required when "delegated" is true: it is the shared mailbox'
         if fault := self._redirect_fault(invitation.redirect_url):

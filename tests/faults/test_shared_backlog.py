@@ -62,7 +62,7 @@ async def bind_many(services: Services, tenant: Tenant, count: int) -> list[str]
         started = await services.start_registration(invitation, {}, ADMINISTRATOR)
         asked = await services.registrations.get(started.registration)
         assert asked is not None
-        app = services.apps.app
+        app = services.settings.oauth_app
         tokens = await services.msal.refresh(app, Secret(token))
         bound = await services.bind(asked.value, app, SignedIn(Principal(app.tenant, oids[name], name), tokens))
         return bound.account.id
@@ -107,7 +107,7 @@ async def everyone_is_well(services: Services, accounts: list[str]) -> None:
         assert held.state is AccountState.CONNECTED
         stored = await services.principals.grant(held.principal_id, held.app)
         assert stored is not None
-        await services.msal.refresh(services.apps.app, stored.value.refresh_token)
+        await services.msal.refresh(services.settings.oauth_app, stored.value.refresh_token)
 
 
 async def mended(services: Services) -> int:

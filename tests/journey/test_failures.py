@@ -180,7 +180,7 @@ async def test_a_grant_that_serves_more_accounts_than_a_transaction_takes_fails_
     who, count = person(), 55
     people = tenant.client.get(str(tenant.client.base_url).removesuffix("/")).json()["people"]
     oid = next(row["oid"] for row in people if row["upn"] == who)
-    app = reusing.apps.app
+    app = reusing.settings.oauth_app
     token = Secret(tenant.do("sign-in", person=who)["refreshToken"])
     signed_in = SignedIn(Principal(app.tenant, oid, who), await reusing.msal.refresh(app, token))
 

@@ -101,7 +101,7 @@ class GrantLife(RuleBasedStateMachine):
         )
         stored = await services.registrations.get(started.registration)
         assert stored is not None
-        app = services.apps.app
+        app = services.settings.oauth_app
         person = self._control()["people"]
         oid = next(row["oid"] for row in person if row["upn"] == self.who)
         tokens = await services.msal.refresh(app, token)
@@ -239,7 +239,7 @@ class GrantLife(RuleBasedStateMachine):
     def the_stored_refresh_token_lives_at_microsoft(self) -> None:
         faults = self._control()["faults"]
         if not faults:
-            self.run(self.services.msal.refresh(self.services.apps.app, self._grant().value.refresh_token))
+            self.run(self.services.msal.refresh(self.services.settings.oauth_app, self._grant().value.refresh_token))
 
 
 def test_the_life_of_a_grant_in_any_order(environment: Environment, person: Callable[..., str]) -> None:

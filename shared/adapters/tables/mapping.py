@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from functools import cache
 from types import UnionType
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 
@@ -58,7 +58,7 @@ def shape_of(kind: Any) -> Shape:  # noqa: ANN401 - any of our frozen dataclasse
 @cache
 def _shape(kind: Any) -> Shape:  # noqa: ANN401 - as above
     hints = get_type_hints(kind)
-    sealed = frozenset(name for name, hint in hints.items() if hint is Secret)
+    sealed = frozenset(name for name, hint in hints.items() if Secret in (hint, *get_args(hint)))
     return Shape(frozenset(hints), sealed, frozenset(name for name, hint in hints.items() if not _is_scalar(hint)))
 
 

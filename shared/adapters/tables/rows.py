@@ -1,16 +1,23 @@
-"""Tables of single rows: the directory, the registrations, the API tokens."""
+"""Tables of single rows: the directory, the registrations, the API tokens, the OAuth apps."""
 
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from shared.adapters.tables.mapping import Entity, to_entity
 from shared.adapters.tables.table import Table, Write
 from shared.domain.api_token import ApiToken
-from shared.domain.errors import StaleWrite
+from shared.domain.errors import SealBroken, StaleWrite
 from shared.domain.keys import key
+from shared.domain.registered_app import RegisteredApp
 from shared.domain.registration import SETTLED, NewestLink, PendingRegistration, SignInAttempt
 from shared.ports import Stored
+
+log = logging.getLogger(__name__)
+
+FIRST = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +132,23 @@ class TableApiTokens(TableRows[ApiToken]):
         """Every token."""
         found = self.table.query("PartitionKey ge @from", {"from": ""})
         return [(await self.table.record(ApiToken, entity)).value async for entity in found]
+
+
+class TableOAuthApps(TableRows[RegisteredApp]):
+    """OAuth apps; there are as many as operators make, so that reading all of them is fine."""
+
+    def __init__(self, table: Table) -> None:
+        super().__init__(table, RegisteredApp, "id")
+
+    async def all(self) -> Sequence[RegisteredApp]:
+        """Every app, the oldest first. One whose secrets do not open is left out, lest no app could be used."""
+        found: list[RegisteredApp] = []
+        async for entity in self.table.query("PartitionKey ge @from", {"from": ""}):
+            try:
+                found.append((await self.table.record(RegisteredApp, entity)).value)
+            except SealBroken:
+                log.exception("oauth app does not open", extra={"app": entity["id"]})
+        return sorted(found, key=lambda app: (app.created or FIRST, app.id))
 
 
 def _newest(account: str) -> tuple[str, str]:

@@ -1,0 +1,67 @@
+"""Know the OAuth apps: the one of the settings and those of the table, read together and trusted for half a minute."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from shared.domain.clouds import Cloud
+from shared.domain.memory import Memory
+from shared.domain.oauth_app import OAuthApp
+from shared.domain.registered_app import RegisteredApp
+from shared.ports import Clock, RegisteredApps
+
+# Every instance notices a change within this time; a refresh seldom waits for a read.
+TRUSTED_FOR = timedelta(seconds=30)
+REMEMBERED = 1000
+ALL = "all"
+
+
+@dataclass(slots=True)
+class KnownApps:
+    """`seed` is the app of the settings; a row of the same id stands before it."""
+
+    rows: RegisteredApps
+    seed: RegisteredApp
+    clouds: Mapping[str, Cloud]
+    clock: Clock
+    _known: Memory[Mapping[str, OAuthApp]] = field(default_factory=lambda: Memory(1))
+    _missing: Memory[bool] = field(default_factory=lambda: Memory(REMEMBERED))
+    _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def get(self, app: str) -> OAuthApp | None:
+        """The app, enabled or not. One that is not known here may be new: its absence is read, not assumed."""
+        found = (await self._apps()).get(app)
+        if found is None and not self._missing.recall(app, self.clock()):
+            now = self.clock()
+            self._known = Memory(1)
+            found = (await self._apps()).get(app)
+            if found is None:
+                self._missing.keep(app, value=True, since=now, until=now + TRUSTED_FOR)
+        return found
+
+    async def all(self) -> Sequence[OAuthApp]:
+        """Every app, the first one first."""
+        return list((await self._apps()).values())
+
+    def forget(self) -> None:
+        """Trust nothing of what was read: something was changed here just now."""
+        self._known, self._missing = Memory(1), Memory(REMEMBERED)
+
+    async def _apps(self) -> Mapping[str, OAuthApp]:
+        known = self._known.recall(ALL, self.clock())
+        if known is not None:
+            return known
+        async with self._reading:
+            return self._known.recall(ALL, self.clock()) or await self._read(self.clock())
+
+    async def _read(self, now: datetime) -> Mapping[str, OAuthApp]:
+        """`now` is from before the read, because what was read may have been changed right after.
+
+        What is forgotten meanwhile is not kept.
+        """
+        known = self._known
+        registered = {self.seed.id: self.seed} | {app.id: app for app in await self.rows.all()}
+        apps = {app.id: app.in_use(self.clouds) for app in registered.values()}
+        known.keep(ALL, apps, now, now + TRUSTED_FOR)
+        return apps
