@@ -15,7 +15,16 @@ from shared.ports import Clock
 from shared.services import Services
 from shared.settings import read_settings
 from shared.telemetry import quiet_libraries, write_audit
-from shared.triggers import accounts, authentication_form, oauth_token, operation, sign_in, timers, tokens
+from shared.triggers import (
+    account_changes,
+    accounts,
+    authentication_form,
+    oauth_token,
+    operation,
+    sign_in,
+    timers,
+    tokens,
+)
 from shared.triggers.audit import Audit
 from shared.triggers.browser_pages import BrowserPages
 from shared.triggers.callers import Callers
@@ -59,11 +68,11 @@ def build_app() -> func.FunctionApp:
         accounts.blueprint(
             callers,
             ListAccounts(services.principals),
-            services.find,
-            services.principals,
+            services.read_account,
             services.remove_account,
             services.reconnect_account,
         ),
+        account_changes.blueprint(callers, limits, services.change_account, services.reauthorize_account),
         oauth_token.blueprint(callers, services.hand_out),
         tokens.blueprint(callers, services.api_tokens, services.issue_token, services.revoke_token, services.clock),
         operation.blueprint(callers, services.open_breakers, services.read_statistics, services.clock),

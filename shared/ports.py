@@ -106,8 +106,10 @@ class Principals(Protocol):
     async def forget_pending(self, principal_id: str, registration: str) -> None:
         """Delete a pending account unread; one that is gone is fine."""
 
-    def accounts(self, state: str | None, after: str | None) -> AsyncIterator[tuple[str, Account]]:
-        """Every account in a stable order, each with the cursor that continues behind it."""
+    def accounts(
+        self, state: str | None, after: str | None, *, app: str | None = None, principal_id: str | None = None
+    ) -> AsyncIterator[tuple[str, Account]]:
+        """Every account, or those that fit, in a stable order, each with the cursor that continues behind it."""
 
     def everything(self, after: str | None) -> AsyncIterator[tuple[str, DelegatedGrant | Account]]:
         """Every grant and every account, as `accounts` does."""

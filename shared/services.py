@@ -12,6 +12,7 @@ from shared.usecases.bind_proven import BindProven
 from shared.usecases.bind_signed_in import BindSignedIn
 from shared.usecases.browser_binding import BrowserBinding
 from shared.usecases.carried_grant import CarriedGrant
+from shared.usecases.change_account import ChangeAccount
 from shared.usecases.complete_sign_in import CompleteSignIn
 from shared.usecases.find_account import FindAccount
 from shared.usecases.hand_out import HandOut
@@ -25,8 +26,10 @@ from shared.usecases.open_link import OpenLink
 from shared.usecases.outbox import Outbox
 from shared.usecases.probe_mailboxes import ProbeMailboxes
 from shared.usecases.prove_access import ProveAccess
+from shared.usecases.read_account import ReadAccount
 from shared.usecases.read_statistics import OpenBreakers, ReadStatistics
 from shared.usecases.reap_registration import ReapRegistration
+from shared.usecases.reauthorize_account import ReauthorizeAccount
 from shared.usecases.reconnect_account import ReconnectAccount
 from shared.usecases.refresh_grant import RefreshGrant
 from shared.usecases.remove_account import RemoveAccount
@@ -113,6 +116,18 @@ class Services(Connections):
     @cached_property
     def remove_account(self) -> RemoveAccount:
         return RemoveAccount(self.principals, self.directory, self.find, self.outbox, self.tally, self.entropy)
+
+    @cached_property
+    def read_account(self) -> ReadAccount:
+        return ReadAccount(self.principals, self.apps, self.find)
+
+    @cached_property
+    def change_account(self) -> ChangeAccount:
+        return ChangeAccount(self.principals, self.find, self.tally, self.entropy)
+
+    @cached_property
+    def reauthorize_account(self) -> ReauthorizeAccount:
+        return ReauthorizeAccount(self.find, self.apps, self.start_registration)
 
     @cached_property
     def bind(self) -> BindProven:

@@ -54,19 +54,31 @@ class Account:
             sign_in_name=principal.sign_in_name,
             registration=registration,
             bound=now,
-            state=AccountState.CONNECTED,
-            last_error=None,
-        )
+        ).recovered()
 
     def troubled(self, state: AccountState, code: str, now: datetime) -> "Account":
         """In an error state; the same error keeps the time of its first appearance."""
+        state = self._shown(state)
         if self.state is state and self.last_error is not None and self.last_error.code == code:
             return self
         return replace(self, state=state, last_error=LastError(code, now))
 
     def recovered(self) -> "Account":
         """Connected again."""
-        return replace(self, state=AccountState.CONNECTED, last_error=None)
+        return replace(self, state=self._shown(AccountState.CONNECTED), last_error=None)
+
+    def paused(self) -> "Account":
+        """Nothing is handed out until it is resumed. All else goes on: what goes wrong meanwhile shows as an error."""
+        return replace(self, state=AccountState.PAUSED)
+
+    def resumed(self, grant_state: AccountState) -> "Account":
+        """In the state that it would be in, had it never been paused."""
+        if self.last_error is None:
+            return replace(self, state=AccountState.CONNECTED)
+        return replace(self, state=AccountState.CONNECT_ERROR if self.lost_mailbox else grant_state)
+
+    def _shown(self, state: AccountState) -> AccountState:
+        return AccountState.PAUSED if self.state is AccountState.PAUSED else state
 
     @property
     def lost_mailbox(self) -> bool:

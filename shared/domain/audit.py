@@ -16,6 +16,8 @@ class Action(StrEnum):
     HAND_OUT = "access-token.hand-out"
     LIST_ACCOUNTS = "accounts.list"
     READ_ACCOUNT = "account.read"
+    CHANGE_ACCOUNT = "account.change"
+    REAUTHORIZE_ACCOUNT = "account.reauthorize"
     REMOVE_ACCOUNT = "account.remove"
     RECONNECT_ACCOUNT = "account.reconnect"
     ISSUE_TOKEN = "api-token.issue"  # noqa: S105 - the name of an action

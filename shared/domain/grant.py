@@ -14,7 +14,9 @@ from shared.domain.work import WorkKind
 HOT_FOR = timedelta(hours=24)
 MARK_EVERY = timedelta(hours=1)
 RENEW_AHEAD = timedelta(minutes=15)
-IDLE_EVERY = timedelta(days=7)  # a refresh token dies after 90 idle days (Entra documentation, refresh-tokens)
+IDLE_EVERY = timedelta(days=7)
+# A refresh token dies when nobody used it for so long (Microsoft identity platform, "Refresh tokens": token lifetime).
+IDLE_LIFE = timedelta(days=90)
 SLOW_RETRY = timedelta(days=1)
 BACKOFF = (timedelta(minutes=1), timedelta(minutes=30))
 CONFIRM_AFTER = timedelta(minutes=5)
@@ -34,9 +36,9 @@ class DelegatedGrant:
     """A principal's tokens for one OAuth app, shared by all accounts that the principal authorizes through it.
 
     `due` and `work` say what the agenda owes this grant; an agenda row of another time is left over and means nothing.
-    `bindings` changes whenever an account joins or leaves, so that what was read about the accounts can be trusted for
-    as long as it stays the same. `doubts` counts unconfirmed `invalid_grant` answers. Before `not_before` nobody is to
-    ask Entra for a caller's sake; at `probe_due` the mailboxes are looked at.
+    `bindings` changes whenever an account joins or leaves, is paused or resumed, so that what was read about the
+    accounts can be trusted for as long as it stays the same. `doubts` counts unconfirmed `invalid_grant` answers.
+    Before `not_before` nobody is to ask Entra for a caller's sake; at `probe_due` the mailboxes are looked at.
     """
 
     principal: Principal
@@ -74,6 +76,11 @@ class DelegatedGrant:
     def probe_due_at(self, now: datetime) -> bool:
         """Whether it is time to look whether the mailboxes still open."""
         return self.probe_due is None or now >= self.probe_due
+
+    @property
+    def expires_if_idle(self) -> datetime | None:
+        """When it would die if nobody ever refreshed it again; None when only a sign-in helps already."""
+        return self.refreshed + IDLE_LIFE if self.due is not None else None
 
     def astray_at(self, now: datetime) -> bool:
         """Whether it waits for a time that no plan reaches to: a clock was ahead when it was made."""

@@ -37,10 +37,10 @@ class PendingRegistration:
     """An invitation to bind `account`.
 
     `id` is the SHA-256 of the link's ticket, so that the ticket is not stored. `email` is the mailbox, `expected_email`
-    pins who may sign in. `failure` is the code of the last sign-in that was refused; the link stays open until
-    `expires`. `principal_id` points to the principal's partition once somebody's access is being waited for or proven.
-    `requested_by` is the caller's id, `requester` what people know it by. `app` is empty where the person may choose
-    among several OAuth apps.
+    pins who may sign in, and so does `pinned_to`, a principal's id, whatever becomes of the account. `failure` is the
+    code of the last sign-in that was refused; the link stays open until `expires`. `principal_id` points to the
+    principal's partition once somebody's access is being waited for or proven. `requested_by` is the caller's id,
+    `requester` what people know it by. `app` is empty where the person may choose among several OAuth apps.
     """
 
     id: str
@@ -56,6 +56,7 @@ class PendingRegistration:
     expected_email: str | None = None
     delegated: bool = False
     allow_principal_change: bool = False
+    pinned_to: str | None = None
     stage: RegistrationStatus = RegistrationStatus.PENDING
     principal_id: str | None = None
     outcome: BindOutcome | None = None

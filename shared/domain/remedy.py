@@ -176,6 +176,11 @@ REMEDIES = {
         " Signing in anew never changes that.",
         "Ask whoever sent the link for a new one that fits the account.",
     ),
+    "account_paused": Remedy(
+        "This account is paused",
+        "Whoever runs the account paused it: no access token is handed out until it is resumed.",
+        'Resume it: PUT /v1/account/{account} with {"paused": false}.',
+    ),
     "account_busy": Remedy(
         "Somebody else is binding this account right now",
         "Another sign-in for the same account is just being finished.",

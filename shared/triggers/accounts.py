@@ -5,31 +5,24 @@ from typing import Any
 
 import azure.functions as func
 
-from shared.domain.account import Account, AccountState
+from shared.domain.account import AccountState
 from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
-from shared.domain.errors import NotFound
-from shared.domain.grant import DelegatedGrant
-from shared.domain.remedy import remedy
-from shared.ports import Principals
-from shared.triggers.answers import answer, moment
+from shared.triggers.account_answers import last_error, summary, whole
+from shared.triggers.answers import answer
 from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import Fields, read_object
-from shared.usecases.find_account import FindAccount
 from shared.usecases.list_accounts import AccountQuery, ListAccounts
+from shared.usecases.read_account import ReadAccount
 from shared.usecases.reconnect_account import ReconnectAccount
 from shared.usecases.remove_account import RemoveAccount
 
-STATES = [state.value for state in AccountState]
+# Callers of EmailEngine may ask for its other states too; no account is ever in one of those.
+STATES = [*AccountState, "unset", "connecting", "syncing", "disconnected"]
 
 
 def blueprint(
-    callers: Callers,
-    listing: ListAccounts,
-    find: FindAccount,
-    principals: Principals,
-    remove: RemoveAccount,
-    reconnect: ReconnectAccount,
+    callers: Callers, listing: ListAccounts, read: ReadAccount, remove: RemoveAccount, reconnect: ReconnectAccount
 ) -> func.Blueprint:
     """The account routes."""
     bp = func.Blueprint()
@@ -53,19 +46,19 @@ def blueprint(
     @bp.route("v1/account/{account}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
     @for_callers(callers, Action.READ_ACCOUNT, Scope.ACCOUNTS_READ)
     async def get_account(req: func.HttpRequest, _: Caller) -> func.HttpResponse:
-        found = await find(req.route_params["account"])
-        if found is None:
-            raise NotFound("No such account")
-        account = found.account.value
-        grant = await principals.grant(account.principal_id, account.app)
-        return answer(summary(account) | _grant(account, grant.value if grant else None))
+        return answer(whole(await read(req.route_params["account"])))
 
     @bp.route("v1/account/{account}", methods=["DELETE"], auth_level=func.AuthLevel.ANONYMOUS)
     @for_callers(callers, Action.REMOVE_ACCOUNT, Scope.ACCOUNTS_WRITE)
     async def delete_account(req: func.HttpRequest, _: Caller) -> func.HttpResponse:
+        fields = Fields(req.params)
+        revoke = fields.switch("revoke")
+        fields.refuse_faults()
         account = req.route_params["account"]
-        await remove(account)
-        return answer({"account": account, "deleted": True})
+        left = (await remove(account)).still_served
+        body = {"account": account, "deleted": True, "tokensDeleted": left == 0, "accountsLeft": left}
+        # Entra takes no refresh token back; a person ends their consent, or an administrator all of their sessions.
+        return answer(body | ({"revoked": False} if revoke else {}))
 
     @bp.route("v1/account/{account}/reconnect", methods=["PUT"], auth_level=func.AuthLevel.ANONYMOUS)
     @for_callers(callers, Action.RECONNECT_ACCOUNT, Scope.ACCOUNTS_WRITE)
@@ -90,48 +83,9 @@ def read_query(req: func.HttpRequest) -> AccountQuery:
         state=fields.one_of("state", STATES),
         query=fields.text("query"),
         cursor=fields.text("cursor", longest=2048),
+        app=fields.text("app"),
+        email=fields.address("email"),
+        authorized_by=fields.text("authorizedBy", longest=320),
     )
     fields.refuse_faults()
     return query
-
-
-def summary(account: Account) -> dict[str, Any]:
-    """An account as listings show it."""
-    return {
-        "account": account.id,
-        "name": account.name,
-        "email": account.email,
-        "type": "outlook",
-        "delegated": account.shared,
-        "app": account.app,
-        "state": account.state.value,
-        "user": account.sign_in_name,
-        "created": moment(account.created),
-        "lastError": last_error(account),
-    }
-
-
-def last_error(account: Account) -> dict[str, Any] | None:
-    """Why the account is not connected, and what to do about it."""
-    error = account.last_error
-    if error is None:
-        return None
-    told = remedy(error.code)
-    return {"code": error.code, "description": told.what, "since": moment(error.since), "action": told.action}
-
-
-def _grant(account: Account, grant: DelegatedGrant | None) -> dict[str, Any]:
-    body: dict[str, Any] = {"bound": moment(account.bound)}
-    if grant is not None:
-        auth = {"user": grant.principal.sign_in_name} | ({"delegatedUser": account.email} if account.shared else {})
-        body["oauth2"] = {
-            "provider": account.app,
-            "auth": auth,
-            "scope": list(grant.scopes),
-            "expires": moment(grant.access_expires),
-            "generated": moment(grant.refreshed),
-            "accessToken": "******",
-            "refreshToken": "******",
-        }
-        body |= {"lastRefresh": moment(grant.refreshed), "lastHandOut": moment(grant.handed_out)}
-    return body

@@ -16,7 +16,7 @@ from shared.triggers.audit import about
 from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import Fields, read_object
 from shared.triggers.request_limits import RequestLimits
-from shared.usecases.start_registration import Invitation, StartRegistration
+from shared.usecases.start_registration import Invitation, Started, StartRegistration
 
 
 def blueprint(
@@ -33,9 +33,7 @@ def blueprint(
         about(account=invitation.account)
         started = await start(invitation, faults, caller)
         about(account=started.account, target=started.registration)
-        return answer(
-            {"url": started.url.reveal(), "registration": started.registration, "expires": moment(started.expires)}
-        )
+        return answer(link(started))
 
     @bp.route("v1/authentication/form/{registration}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
     @for_callers(callers, Action.READ_REGISTRATION, Scope.REGISTER, Scope.ACCOUNTS_READ, minds_reach=True)
@@ -70,6 +68,11 @@ def read_invitation(body: Mapping[str, Any]) -> tuple[Invitation, dict[str, str]
     for name in ("subconnections", "path"):
         fields.ignored(name, _is_texts, "a list of strings")
     return invitation, fields.finish()
+
+
+def link(started: Started) -> dict[str, Any]:
+    """The link that a caller passes on; it is told this once."""
+    return {"url": started.url.reveal(), "registration": started.registration, "expires": moment(started.expires)}
 
 
 def describe(registration: PendingRegistration, status: RegistrationStatus) -> dict[str, Any]:

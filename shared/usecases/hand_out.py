@@ -65,6 +65,8 @@ class HandOut:
     async def __call__(self, account_id: str) -> HandedOut:
         """A token for the account. Raises NotFound, NotAuthorized (a person must act) and Unavailable (try later)."""
         account, stored = await self._look_up(account_id)
+        if account.state is AccountState.PAUSED:
+            raise _refusal("account_paused")
         cached = stored.value.good_at(self.clock())
         if not cached:
             stored = await self._renewed(stored)

@@ -1,22 +1,51 @@
 """List accounts, a page at a time."""
 
+import re
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from shared.domain.account import Account
 from shared.domain.caller import Caller
+from shared.domain.keys import normal
+from shared.domain.principal import same_address
 from shared.ports import Principals
 from shared.usecases import use_case
+
+# Behind a cursor a page that hardly anything fits comes back short, rather than look through a million accounts.
+LOOKED_AT = 5000
+PRINCIPAL_ID = re.compile(r"[0-9a-f-]{36}\.[0-9a-f-]{36}")
 
 
 @dataclass(frozen=True, slots=True)
 class AccountQuery:
-    """Which accounts: zero-based `page`, or whatever follows `cursor`. `query` is a part of id, name or address."""
+    """Which accounts: zero-based `page`, or whatever follows `cursor`. `query` is a part of id, name or address.
+
+    `app` and `email` are exact. `authorized_by` is a sign-in name, an object id, or both ids of a principal.
+    """
 
     page: int = 0
     page_size: int = 20
     state: str | None = None
     query: str | None = None
     cursor: str | None = None
+    app: str | None = None
+    email: str | None = None
+    authorized_by: str | None = None
+
+    @property
+    def principal_id(self) -> str | None:
+        """The principal whose partition holds all that fits, if the query names one."""
+        name = normal(self.authorized_by or "")
+        return name if PRINCIPAL_ID.fullmatch(name) else None
+
+    def fits(self, account: Account) -> bool:
+        """Whether the account is one of those, as far as storage cannot tell."""
+        part = (self.query or "").casefold()
+        return (
+            any(part in text.casefold() for text in (account.id, account.name, account.email))
+            and (self.email is None or same_address(self.email, account.email))
+            and (self.authorized_by is None or _authorizes(self.authorized_by, account))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,27 +66,42 @@ class ListAccounts:
     async def __call__(self, query: AccountQuery, caller: Caller) -> AccountPage:
         """One page of what the caller reaches. Others show in no total and in no cursor.
 
-        With a cursor it costs one page; without, as much as counting all accounts does.
+        Without a cursor it costs as much as counting all accounts does. With one it looks at LOOKED_AT accounts at
+        most, so that a page may be short, or even empty, although its own cursor leads on.
         """
-        skip = 0 if query.cursor else query.page * query.page_size
+        return await (self._behind if query.cursor else self._counted)(query, caller)
+
+    async def _counted(self, query: AccountQuery, caller: Caller) -> AccountPage:
         page: list[Account] = []
-        total, cursor, more = 0, None, False
-        async for position, account in self.principals.accounts(query.state, query.cursor):
-            if not caller.may_reach(account.id) or not _matches(account, query.query):
+        total, cursor = 0, None
+        begin, end = query.page * query.page_size, (query.page + 1) * query.page_size
+        async for position, account in self._found(query):
+            if not caller.may_reach(account.id) or not query.fits(account):
                 continue
-            total += 1
-            if total <= skip:
-                continue
-            if len(page) < query.page_size:
+            if begin <= total < end:
                 page.append(account)
                 cursor = position
+            total += 1
+        return AccountPage(tuple(page), total, cursor if total > end else None)
+
+    async def _behind(self, query: AccountQuery, caller: Caller) -> AccountPage:
+        page: list[Account] = []
+        cursor, looked = query.cursor, 0
+        async for position, account in self._found(query):
+            if not caller.may_reach(account.id):
                 continue
-            more = True
-            if query.cursor:
-                break
-        return AccountPage(tuple(page), None if query.cursor else total, cursor if more else None)
+            fits = query.fits(account)
+            if looked == LOOKED_AT or (fits and len(page) == query.page_size):
+                return AccountPage(tuple(page), None, cursor)
+            if fits:
+                page.append(account)
+            cursor, looked = position, looked + 1
+        return AccountPage(tuple(page), None, None)
+
+    def _found(self, query: AccountQuery) -> AsyncIterator[tuple[str, Account]]:
+        return self.principals.accounts(query.state, query.cursor, app=query.app, principal_id=query.principal_id)
 
 
-def _matches(account: Account, part: str | None) -> bool:
-    wanted = (part or "").casefold()
-    return any(wanted in text.casefold() for text in (account.id, account.name, account.email))
+def _authorizes(wanted: str, account: Account) -> bool:
+    object_id = account.principal_id.partition(".")[2]
+    return same_address(wanted, account.sign_in_name) or normal(wanted) in {object_id, account.principal_id}

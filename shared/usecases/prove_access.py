@@ -59,6 +59,8 @@ def check_principal(
     An account that exists stays the kind that it is. It keeps its principal, and one principal authorizes one account,
     unless the form or the OAuth app says otherwise.
     """
+    if asked.pinned_to is not None and asked.pinned_to != principal.id:
+        raise AccessRefused("wrong_principal")
     if holder is not None and holder.principal_id != principal.id:
         if holder.registration == asked.id:
             raise AccessRefused("link_used")

@@ -120,7 +120,7 @@ class RefreshGrant:
             if account is not stored.value:
                 self.tally.moved(stored.value, account)
                 changes.append(Replace(account, stored.version))
-                changes += await self.outbox.tell(account, [NEWS[account.state]])
+                changes += await self.outbox.tell(account, [NEWS[after.state]])
         return changes
 
     def _log(self, grant: DelegatedGrant, answer: TokenSet | Failure) -> None:

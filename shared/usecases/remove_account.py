@@ -2,7 +2,7 @@
 
 import logging
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from shared.domain.account import Account
 from shared.domain.errors import Conflict, NotFound, StaleWrite
@@ -20,6 +20,13 @@ log = logging.getLogger(__name__)
 TRIES = 8
 
 
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """How many other accounts the grant still serves; without any, its tokens are deleted."""
+
+    still_served: int
+
+
 @use_case
 class RemoveAccount:
     """Truth first, directory second: an entry that leads nowhere is no account, and its id is free."""
@@ -31,18 +38,19 @@ class RemoveAccount:
     tally: Tally
     entropy: Entropy
 
-    async def __call__(self, account: str) -> None:
+    async def __call__(self, account: str) -> Removed:
         """Remove it, or raise NotFound."""
         found = await self.find(account)
         if found is None:
             raise NotFound("No such account")
-        await self.leftover(found.account.value, tell=True)
+        removed = await self.leftover(found.account.value, tell=True)
         with suppress(StaleWrite):  # somebody claims the id anew already, and theirs is the entry now
             await self.directory.remove(found.entry)
             await self._unconfirmed(found)
         log.info("account removed", extra={"principal": found.account.value.principal_id})
+        return removed
 
-    async def leftover(self, account: Account, *, tell: bool = False, as_seen: bool = False) -> None:
+    async def leftover(self, account: Account, *, tell: bool = False, as_seen: bool = False) -> Removed:
         """Remove the account's row from its principal's partition, and the grant with the last one.
 
         `as_seen` leaves a row alone that has changed since.
@@ -50,8 +58,9 @@ class RemoveAccount:
         for _ in range(TRIES):
             partition = await self.principals.partition(account.principal_id)
             changes = self._changes(account, partition, as_seen=as_seen)
+            removed = Removed(len(partition.served_by(account.app)) - len(changes[:1]))
             if not changes:
-                return
+                return removed
             if tell:
                 changes += await self.outbox.tell(account, [EventName.ACCOUNT_DELETED])
             try:
@@ -61,7 +70,7 @@ class RemoveAccount:
             for change in changes:
                 if isinstance(change, Remove) and isinstance(change.record, (Account, DelegatedGrant)):
                     self.tally.moved(change.record, None)
-            return
+            return removed
         raise Conflict("The account is being changed by others; try again")
 
     async def _unconfirmed(self, found: Found) -> None:

@@ -27,7 +27,7 @@ ACCOUNT_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """What a caller asks for; `type` is an OAuth app's id."""
+    """What a caller asks for; `type` is an OAuth app's id, `principal_id` whose sign-in alone will do."""
 
     redirect_url: str | None = None
     account: str | None = None
@@ -37,6 +37,7 @@ class Invitation:
     delegated: bool = False
     type: str | None = None
     allow_principal_change: bool = False
+    principal_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ class StartRegistration:
             expected_email=invitation.expected_email,
             delegated=asked.delegated,
             allow_principal_change=invitation.allow_principal_change,
+            pinned_to=invitation.principal_id,
         )
         await self.agenda.add(Work(WorkKind.REAP, registration.expires + REMEMBERED, registration.id))
         await self.registrations.insert(registration)

@@ -32,12 +32,11 @@ ADDRESS: Part = {
 # A text that could be one of the ids would swallow them: schemathesis draws from the wider of two schemas.
 ACCOUNT: Part = {"anyOf": [{"enum": [OWN, OTHER, OWN.upper()]}, {**SHORT, "minLength": len(OTHER) + 1}]}
 NAMES: Part = {"type": "array", "items": {**SHORT, "minLength": 1}, "minItems": 1, "maxItems": 50}
+BACK: Part = {"anyOf": [{"const": "https://myapp.example/done?x=1#frag"}, {"type": "string", "format": "uri"}]}
 FORM: Part = {
     "type": "object",
     "properties": {
-        "redirectUrl": {
-            "anyOf": [{"const": "https://myapp.example/done?x=1#frag"}, {"type": "string", "format": "uri"}]
-        },
+        "redirectUrl": BACK,
         "account": {"anyOf": [*ACCOUNT["anyOf"], {"type": "null"}]},
         "name": SHORT,
         "email": ADDRESS,
@@ -50,6 +49,20 @@ FORM: Part = {
         "path": TEXT,
     },
     "required": ["redirectUrl"],
+    "additionalProperties": False,
+}
+ACCOUNT_CHANGE: Part = {
+    "type": "object",
+    "properties": {
+        "name": SHORT,
+        "paused": SWITCH,
+        "email": {"const": "support@contoso.example"},
+        "expectedEmail": {"type": "null"},
+        "notifyFrom": TEXT,
+        "path": {"type": "array", "items": TEXT},
+        "logs": {"type": "boolean"},
+        "imap": {"const": False},
+    },
     "additionalProperties": False,
 }
 RESTRICTIONS: Part = {
@@ -145,12 +158,34 @@ PATHS: Mapping[str, Mapping[str, Part]] = {
         "get": operation(
             200,
             400,
-            parameters=queries(page=PAGE, pageSize=SIZE, state={"enum": [*AccountState]}, query=SHORT, cursor=TEXT),
+            parameters=queries(
+                page=PAGE,
+                pageSize=SIZE,
+                state={"enum": [*AccountState]},
+                query=SHORT,
+                cursor=TEXT,
+                app=SHORT,
+                email=ADDRESS,
+                authorizedBy=SHORT,
+            ),
         )
     },
     "/v1/account/{account}": {
         "get": operation(200, 404, parameters=[parameter("path", "account", ACCOUNT)]),
-        "delete": operation(200, 404, parameters=[parameter("path", "account", ACCOUNT)]),
+        "put": operation(200, 400, 404, 413, parameters=[parameter("path", "account", ACCOUNT)], json=ACCOUNT_CHANGE),
+        "delete": operation(200, 400, 404, parameters=[parameter("path", "account", ACCOUNT), *queries(revoke=SWITCH)]),
+    },
+    "/v1/account/{account}/reauthorize": {
+        "post": operation(
+            *(200, 400, 404, 413),
+            parameters=[parameter("path", "account", ACCOUNT)],
+            json={
+                "type": "object",
+                "properties": {"redirectUrl": BACK},
+                "required": ["redirectUrl"],
+                "additionalProperties": False,
+            },
+        )
     },
     "/v1/account/{account}/reconnect": {
         "put": operation(

@@ -164,5 +164,5 @@ def leaves(value: object) -> Iterator[str]:
 
 def changed(before: dict[str, Any], after: dict[str, Any]) -> bool:
     """Whether an account is another one than it was, but for when its grant was last used or renewed."""
-    same = ("account", "email", "user", "created", "bound", "state")
+    same = ("account", "name", "email", "user", "created", "registration", "state")
     return any(before[name] != after.get(name) for name in same)

@@ -18,7 +18,9 @@ ROUTES = [
     ("GET", "/v1/accounts"),
     ("GET", "/v1/account/x"),
     ("DELETE", "/v1/account/x"),
+    ("PUT", "/v1/account/x"),
     ("PUT", "/v1/account/x/reconnect"),
+    ("POST", "/v1/account/x/reauthorize"),
     ("GET", "/v1/account/x/oauth-token"),
 ]
 
@@ -128,6 +130,7 @@ def test_the_spellings_of_the_contract_are_accepted(api: httpx.Client, more: dic
         ({"state"}, "state=foo"),
         ({"cursor"}, "cursor=made-up"),
         ({"page", "state", "bogus"}, "page=1.5&state=x&bogus=1"),
+        ({"email", "app"}, "email=support&app=" + "x" * 257),
     ],
 )
 def test_a_wrong_listing_names_every_wrong_parameter(api: httpx.Client, wrong: set[str], query: str) -> None:
@@ -180,7 +183,7 @@ def test_reconnect_refreshes_and_probes_now(api: httpx.Client, visitor: Visitor,
 
 def test_unknown_accounts_and_registrations_are_not_found(api: httpx.Client) -> None:
     for method, path in ROUTES[1:2] + ROUTES[3:]:
-        answer = api.request(method, path)
+        answer = api.request(method, path, json={} if method in {"PUT", "POST"} else None)
 
         assert (404, "NotFound") == (answer.status_code, answer.json()["code"]), path
 

@@ -45,6 +45,8 @@ ROWS = {
     ),
     "GET v1/accounts": opened_by(Scope.ACCOUNTS_READ, allowed=200, inside=200, outside=200),
     "GET v1/account/{account}": opened_by(Scope.ACCOUNTS_READ, allowed=404, inside=404, outside=403),
+    "PUT v1/account/{account}": opened_by(Scope.ACCOUNTS_WRITE, allowed=404, inside=404, outside=403, body={}),
+    "POST v1/account/{account}/reauthorize": opened_by(Scope.REGISTER, allowed=404, inside=404, outside=403, body={}),
     "DELETE v1/account/{account}": opened_by(Scope.ACCOUNTS_WRITE, allowed=404, inside=404, outside=403),
     "PUT v1/account/{account}/reconnect": opened_by(Scope.ACCOUNTS_WRITE, allowed=404, inside=404, outside=403),
     "GET v1/account/{account}/oauth-token": opened_by(Scope.OAUTH_TOKEN, allowed=404, inside=404, outside=403),

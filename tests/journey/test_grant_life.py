@@ -3,8 +3,9 @@
 The invariants, after every step:
 
 1. A grant that waits for work has the agenda row that it waits for.
-2. An account is `authenticationError` only when Microsoft asked for a person since the last sign-in, `connectError`
-   only when Microsoft blocked the grant or the mailbox did not open, and `connected` otherwise.
+2. A paused account is `paused` and hands out nothing. Any other is `authenticationError` only when Microsoft asked for
+   a person since the last sign-in, `connectError` only when Microsoft blocked the grant or the mailbox did not open,
+   and `connected` otherwise.
 3. While the sign-in lives at Microsoft, the stored refresh token is accepted there.
 4. A token that is handed out is good for five more minutes and opens the mailbox, whatever failed before.
 5. What was removed is gone from every table, and its id can be bound again.
@@ -28,6 +29,7 @@ from shared.domain.principal import Principal
 from shared.domain.secret import Secret
 from shared.domain.work import Work
 from shared.ports import SignedIn
+from shared.usecases.change_account import AccountChange
 from shared.usecases.identify_caller import ADMINISTRATOR
 from shared.usecases.prove_access import AccessRefused
 from shared.usecases.start_registration import Invitation
@@ -64,6 +66,7 @@ class GrantLife(RuleBasedStateMachine):
         self.asked_for = False
         self.blocked = False
         self.seen_lost = False
+        self.paused = False
 
     def teardown(self) -> None:
         if self.bound:
@@ -116,11 +119,14 @@ class GrantLife(RuleBasedStateMachine):
         try:
             token = self.run(self.services.hand_out(self.account))
         except NotAuthorized:
+            if self.paused:
+                return
             assert self.asked_for or self.blocked or not self.alive
             self._note_refusal()
             return
         except Unavailable:
             return
+        assert not self.paused
         assert (token.expires - self.clock()).total_seconds() >= 300
         if self.access:
             assert graph_opens(self.environment, token.access_token.reveal(), MAILBOX)
@@ -172,11 +178,20 @@ class GrantLife(RuleBasedStateMachine):
         after = self.run(self.services.reconnect_account(self.account))
         if self.alive:
             self.asked_for = self.blocked = False
-            assert after.state is (AccountState.CONNECTED if self.access else AccountState.CONNECT_ERROR)
+            assert self.shown(AccountState.CONNECTED if self.access else AccountState.CONNECT_ERROR) is after.state
         else:
             self.asked_for, self.blocked = True, False
-            assert after.state is AccountState.AUTHENTICATION_ERROR
+            assert self.shown(AccountState.AUTHENTICATION_ERROR) is after.state
         self._look()
+
+    @precondition(lambda self: self.bound)
+    @rule(paused=st.booleans())
+    def pause_or_resume(self, *, paused: bool) -> None:
+        self.run(self.services.change_account(self.account, AccountChange(paused=paused), {}))
+        self.paused = paused
+
+    def shown(self, state: AccountState) -> AccountState:
+        return AccountState.PAUSED if self.paused else state
 
     @rule()
     def revoke(self) -> None:
@@ -193,7 +208,7 @@ class GrantLife(RuleBasedStateMachine):
     def remove(self) -> None:
         principal_id = self._account().principal_id
         self.run(self.services.remove_account(self.account))
-        self.bound = False
+        self.bound = self.paused = False
         partition = self.run(self.services.principals.partition(principal_id))
         assert not partition.accounts
         assert not partition.grants
@@ -229,9 +244,10 @@ class GrantLife(RuleBasedStateMachine):
     def states_say_what_happened(self) -> None:
         account, grant = self._account(), self._grant().value
         if grant.last_error is not None:
-            assert (account.state, account.last_error.code) == (grant.state, grant.last_error.code)
-        elif account.state is not AccountState.CONNECTED:
+            assert (account.state, account.last_error.code) == (self.shown(grant.state), grant.last_error.code)
+        elif account.state is not self.shown(AccountState.CONNECTED) or account.last_error is not None:
             assert account.lost_mailbox
+            assert account.state is self.shown(AccountState.CONNECT_ERROR)
         assert (grant.state is AccountState.AUTHENTICATION_ERROR) == (grant.due is None)
 
     @precondition(lambda self: self.bound and self.alive)

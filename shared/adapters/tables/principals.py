@@ -69,11 +69,13 @@ class TablePrincipals:
         """Delete a pending account, also one whose seal is broken; one that is gone is fine."""
         await self.table.drop(key(principal_id), [f"pending~{key(registration)}"])
 
-    async def accounts(self, state: str | None, after: str | None) -> AsyncIterator[tuple[str, Account]]:
-        """Every account in the order of the keys, each with the cursor that continues behind it."""
-        where, parameters = _ACCOUNTS, {}
-        if state is not None:
-            where, parameters = f"{_ACCOUNTS} and state eq @state", {"state": state}
+    async def accounts(
+        self, state: str | None, after: str | None, *, app: str | None = None, principal_id: str | None = None
+    ) -> AsyncIterator[tuple[str, Account]]:
+        """Every account that fits, in the order of the keys, each with the cursor that continues behind it."""
+        wanted = {"state": state, "app": app, "PartitionKey": principal_id and key(principal_id)}
+        parameters = {name: value for name, value in wanted.items() if value is not None}
+        where = " and ".join([_ACCOUNTS, *(f"{name} eq @{name}" for name in parameters)])
         async for entity in self._behind(after, where, parameters):
             stored = await self.table.record(Account, entity)
             yield _cursor(entity), stored.value
@@ -89,8 +91,8 @@ class TablePrincipals:
     def _behind(self, after: str | None, where: str, parameters: dict[str, str]) -> AsyncIterator[Mapping[str, Any]]:
         if after is not None:
             partition, row = read_cursor(after)
-            where += " and PartitionKey ge @partition and ( PartitionKey gt @partition or RowKey gt @row )"
-            parameters = {**parameters, "partition": partition, "row": row}
+            where += " and PartitionKey ge @after and ( PartitionKey gt @after or RowKey gt @row )"
+            parameters = {**parameters, "after": partition, "row": row}
         return self.table.query(where, parameters)
 
 

@@ -1,0 +1,76 @@
+"""PUT /v1/account/{account} and POST /v1/account/{account}/reauthorize: change an account, and repair it."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import azure.functions as func
+
+from shared.domain.audit import Action
+from shared.domain.caller import Caller, Scope
+from shared.triggers.answers import answer
+from shared.triggers.audit import about
+from shared.triggers.authentication_form import link
+from shared.triggers.callers import Callers, for_callers
+from shared.triggers.fields import Fields, read_object
+from shared.triggers.request_limits import RequestLimits
+from shared.usecases.change_account import AccountChange, ChangeAccount
+from shared.usecases.reauthorize_account import ReauthorizeAccount
+
+# What EmailEngine's accounts have and these have not; it is about fetching and sending mail.
+WITHOUT_EFFECT: Mapping[str, tuple[type | tuple[type, ...], Sequence[str]]] = {
+    "a string": (str, ("syncFrom", "notifyFrom", "smtpEhloName", "imapIndexer", "locale", "tz", "proxy")),
+    "a boolean": (bool, ("copy", "logs")),
+    "a string or a list": ((str, list), ("path", "subconnections")),
+}
+
+
+def blueprint(
+    callers: Callers, limits: RequestLimits, change: ChangeAccount, reauthorize: ReauthorizeAccount
+) -> func.Blueprint:
+    """Both routes."""
+    bp = func.Blueprint()
+
+    @bp.route("v1/account/{account}", methods=["PUT"], auth_level=func.AuthLevel.ANONYMOUS)
+    @for_callers(callers, Action.CHANGE_ACCOUNT, Scope.ACCOUNTS_WRITE)
+    async def put_account(req: func.HttpRequest, _: Caller) -> func.HttpResponse:
+        wanted, faults = read_change(read_object(req))
+        account = await change(req.route_params["account"], wanted, faults)
+        return answer({"account": account.id})
+
+    @bp.route("v1/account/{account}/reauthorize", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+    @for_callers(callers, Action.REAUTHORIZE_ACCOUNT, Scope.REGISTER)
+    async def reauthorize_account(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+        limits.form(req, caller.id)
+        fields = Fields(read_object(req))
+        redirect_url = fields.text("redirectUrl", longest=4096)
+        started = await reauthorize(req.route_params["account"], redirect_url, fields.finish(), caller)
+        about(target=started.registration)
+        return answer(link(started))
+
+    return bp
+
+
+def read_change(body: Mapping[str, Any]) -> tuple[AccountChange, dict[str, str]]:
+    """The change, and what was wrong with it."""
+    fields = Fields(body)
+    change = AccountChange(
+        name=fields.text("name"),
+        paused=fields.switch("paused") if "paused" in body else None,
+        email=fields.address("email"),
+        expected_email=None if body.get("expectedEmail") is None else fields.address("expectedEmail"),
+    )
+    fields.take("expectedEmail")
+    for must, (kinds, names) in WITHOUT_EFFECT.items():
+        for name in names:
+            fields.ignored(name, partial(_is_one_of, kinds), must)
+    for name in ("imap", "smtp"):
+        fields.ignored(name, lambda value: value is False, "absent: the account signs in through Microsoft")
+    fields.ignored(
+        "oauth2", lambda _: False, "absent: a grant is proven by a sign-in; ask POST /v1/account/{account}/reauthorize"
+    )
+    return change, fields.finish()
+
+
+def _is_one_of(kinds: type | tuple[type, ...], value: object) -> bool:
+    return isinstance(value, kinds)
