@@ -73,7 +73,7 @@ def build_app() -> func.FunctionApp:
             services.reconnect_account,
         ),
         account_changes.blueprint(callers, limits, services.change_account, services.reauthorize_account),
-        oauth_token.blueprint(callers, services.hand_out),
+        oauth_token.blueprint(callers, services.hand_out, services.answer_challenge, services.apps),
         tokens.blueprint(callers, services.api_tokens, services.issue_token, services.revoke_token, services.clock),
         operation.blueprint(callers, services.open_breakers, services.read_statistics, services.clock),
         timers.blueprint(

@@ -9,6 +9,7 @@ from azure.data.tables.aio import TableClient, TableServiceClient
 
 from shared.adapters.entra import MsalEntra
 from shared.adapters.graph import HttpGraph
+from shared.adapters.imap import ImapProbe
 from shared.adapters.shard_queue import StorageShardQueue
 from shared.adapters.tables.agenda import TableAgenda
 from shared.adapters.tables.buckets import TableBuckets
@@ -18,11 +19,11 @@ from shared.adapters.tables.principals import TablePrincipals
 from shared.adapters.tables.rows import TableApiTokens, TableOAuthApps, TableRegistrations, TableRows
 from shared.adapters.tables.table import Table
 from shared.domain.breaker import Breaker
-from shared.domain.clouds import Cloud, clouds_around
+from shared.domain.clouds import Cloud, Resource, clouds_around
 from shared.domain.handover import Handover
 from shared.domain.limit import LimitSalt
 from shared.domain.statistics import Counters, Sweep, Tick
-from shared.ports import Clock, DirectoryEntry, EntraCallers, Entropy, Jitter, Sealer
+from shared.ports import Clock, DirectoryEntry, EntraCallers, Entropy, Jitter, MailboxProbes, Sealer
 from shared.settings import Settings
 from shared.usecases.guarded_entra import GuardedEntra
 from shared.usecases.known_apps import KnownApps
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from shared.adapters.tables.sealed_rows import TableSealedRows
 
 MSAL_THREADS = 32
+# Each login is some seconds of waiting; Exchange allows eight at once for a mailbox, and there are many mailboxes.
+IMAP_THREADS = 16
 DATA_KEYS = "DataKeys"
 # All that there are: a rotation walks through each of them.
 TABLES = (
@@ -196,6 +199,14 @@ class Connections:
     def graph(self) -> HttpGraph:
         return HttpGraph(self.settings.ca_file)
 
+    @cached_property
+    def imap(self) -> ImapProbe:
+        return ImapProbe(self.settings.ca_file, IMAP_THREADS)
+
+    @cached_property
+    def probes(self) -> MailboxProbes:
+        return {Resource.GRAPH: self.graph, Resource.OUTLOOK: self.imap}
+
     @property
     def redirect_uri(self) -> str:
         """Where Entra sends people back to; it must be registered exactly so."""
@@ -207,5 +218,6 @@ class Connections:
         for key in self.vault_keys:
             await key.close()
         await self.graph.close()
+        self.imap.close()
         await self.shard_queue.close()
         await self.storage.close()

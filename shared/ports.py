@@ -9,6 +9,7 @@ from shared.domain.account import Account
 from shared.domain.api_token import ApiToken
 from shared.domain.audit import AuditRecord
 from shared.domain.caller import Caller
+from shared.domain.clouds import Resource
 from shared.domain.data_key import DataKey
 from shared.domain.event import Event
 from shared.domain.failure import Failure, GraphRefusal
@@ -319,14 +320,18 @@ class Entra(Protocol):
     ) -> tuple[str, Secret]:
         """The URL to send the browser to, and the flow to keep."""
 
-    async def redeem(self, app: OAuthApp, flow: Secret, answer: Mapping[str, str]) -> SignedIn: ...
+    async def redeem(self, app: OAuthApp, flow: Secret, answer: Mapping[str, str]) -> SignedIn:
+        """Who signed in, with tokens for the app's home."""
 
-    async def refresh(self, app: OAuthApp, refresh_token: Secret) -> TokenSet: ...
+    async def refresh(
+        self, app: OAuthApp, refresh_token: Secret, resource: Resource | None = None, claims: str | None = None
+    ) -> TokenSet:
+        """New tokens for one resource, by default the app's home; `claims` answer a claims challenge."""
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """What Graph says of the signed-in person."""
+    """What is known of the signed-in person."""
 
     email: str | None
     addresses: frozenset[str]
@@ -345,13 +350,17 @@ class GraphUnavailable(Exception):
     """Graph did not answer, or asked to come back later."""
 
 
-class Graph(Protocol):
-    """The harmless calls that prove access, in the cloud of the OAuth app. Raises GraphRefused and GraphUnavailable."""
+class MailboxProbe(Protocol):
+    """What proves access, with a token for the resource that it speaks to. Raises GraphRefused and GraphUnavailable."""
 
-    async def me(self, app: OAuthApp, token: Secret) -> Person: ...
+    async def person(self, app: OAuthApp, signed_in: SignedIn) -> Person: ...
 
-    async def probe(self, app: OAuthApp, token: Secret, mailbox: str | None) -> None:
-        """Open the inbox of a mailbox; None means the person's own."""
+    async def open(self, app: OAuthApp, token: Secret, email: str, *, shared: bool) -> None:
+        """Open the inbox of a shared mailbox, or of the person's own; nothing in it changes."""
+
+
+type MailboxProbes = Mapping[Resource, MailboxProbe]
+"""How mailboxes are proven by tokens for each resource."""
 
 
 class OAuthApps(Protocol):

@@ -6,6 +6,7 @@ from functools import cached_property
 from shared.connections import Connections
 from shared.domain.work import Work, WorkKind
 from shared.telemetry import write_audit
+from shared.usecases.answer_challenge import AnswerChallenge
 from shared.usecases.begin_sign_in import BeginSignIn
 from shared.usecases.bind_mailbox import BindMailbox
 from shared.usecases.bind_proven import BindProven
@@ -144,7 +145,7 @@ class Services(Connections):
             self.entropy,
             self.jitter,
         )
-        return BindProven(self.principals, self.find, ProveAccess(self.graph), bind)
+        return BindProven(self.principals, self.find, ProveAccess(self.probes), bind)
 
     @cached_property
     def keep_checking(self) -> KeepChecking:
@@ -180,12 +181,32 @@ class Services(Connections):
     @cached_property
     def probe_mailboxes(self) -> ProbeMailboxes:
         return ProbeMailboxes(
-            self.principals, self.agenda, self.graph, self.apps, self.outbox, self.tally, self.clock, self.jitter
+            self.principals,
+            self.agenda,
+            self.apps,
+            self.probes,
+            self.outbox,
+            self.tally,
+            self.clock,
+            self.jitter,
         )
 
     @cached_property
     def hand_out(self) -> HandOut:
-        return HandOut(self.principals, self.agenda, self.find, self.refresh_grant, self.tally, self.clock, self.jitter)
+        return HandOut(
+            self.principals,
+            self.agenda,
+            self.apps,
+            self.find,
+            self.refresh_grant,
+            self.tally,
+            self.clock,
+            self.jitter,
+        )
+
+    @cached_property
+    def answer_challenge(self) -> AnswerChallenge:
+        return AnswerChallenge(self.hand_out, self.refresh_grant, self.clock)
 
     @cached_property
     def reconnect_account(self) -> ReconnectAccount:

@@ -84,6 +84,7 @@ def app_settings(storage: azurite.Azurite, tenant: parts.Ready, base_url: str, k
         "MAILBIND_REDIRECT_ORIGINS": "",
         "MAILBIND_AUTHORITY_HOST": tenant["url"],
         "MAILBIND_GRAPH_ROOT": tenant["url"],
+        "MAILBIND_IMAP_SERVER": tenant["imapServer"],
         "MAILBIND_CA_FILE": tenant["caFile"],
         "MAILBIND_LINK_HOURS": "24",
         "MAILBIND_AGENDA_SHARDS": "16",

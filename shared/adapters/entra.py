@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared.domain.client_credential import ClientCredential
+from shared.domain.clouds import Resource
 from shared.domain.failure import UNREACHABLE, TokenError, classify
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.principal import Principal, is_guid
@@ -71,8 +72,9 @@ class MsalEntra:
         try:
             result = await self._run(
                 app,
+                # The flow may be for two resources; a code is redeemed for one of them.
                 lambda application: application.acquire_token_by_auth_code_flow(
-                    json.loads(flow.reveal()), dict(answer)
+                    json.loads(flow.reveal()), dict(answer), scopes=list(app.scopes_of(app.home))
                 ),
             )
         except ValueError:
@@ -82,15 +84,23 @@ class MsalEntra:
         principal = self._principal(app, result.get("id_token_claims") or {})
         if "refresh_token" not in result:
             raise SignInInvalid("app_configuration")
-        return SignedIn(principal, self._tokens(result, result["refresh_token"]))
+        return SignedIn(principal, self._tokens(result, result["refresh_token"], app.home))
 
-    async def refresh(self, app: OAuthApp, refresh_token: Secret) -> TokenSet:
-        """New tokens. Entra answers with a newer refresh token, and leaves the older one alive."""
-        held = refresh_token.reveal()
+    async def refresh(
+        self, app: OAuthApp, refresh_token: Secret, resource: Resource | None = None, claims: str | None = None
+    ) -> TokenSet:
+        """New tokens. Entra answers with a newer refresh token, and leaves the older one alive.
+
+        A claims challenge has to get past every cache (Entra: claims challenges). MSAL has none here, and
+        `acquire_token_by_refresh_token` takes claims as a field of the form (msal/oauth2cli/oauth2.py, `data`).
+        """
+        held, wanted = refresh_token.reveal(), resource or app.home
+        more = {"data": {"claims": claims}} if claims else {}
         result = await self._run(
-            app, lambda application: application.acquire_token_by_refresh_token(held, list(app.scopes))
+            app,
+            lambda application: application.acquire_token_by_refresh_token(held, list(app.scopes_of(wanted)), **more),
         )
-        return self._tokens(result, result.get("refresh_token", held))
+        return self._tokens(result, result.get("refresh_token", held), wanted)
 
     def close(self) -> None:
         """End threads and connections."""
@@ -157,12 +167,13 @@ class MsalEntra:
         except ValueError:  # MSAL: the authority's configuration is not to be had
             raise TokenRefused(TokenError(503)) from None
 
-    def _tokens(self, result: Mapping[str, Any], refresh_token: str) -> TokenSet:
+    def _tokens(self, result: Mapping[str, Any], refresh_token: str, resource: Resource) -> TokenSet:
         return TokenSet(
             refresh_token=Secret(refresh_token),
             access_token=Secret(result["access_token"]),
             expires=self.clock() + timedelta(seconds=int(result["expires_in"])),
             scopes=tuple(str(result.get("scope", "")).split()),
+            resource=resource,
         )
 
     def _principal(self, app: OAuthApp, claims: Mapping[str, Any]) -> Principal:

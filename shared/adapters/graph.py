@@ -8,7 +8,7 @@ from urllib.parse import quote
 from shared.domain.failure import GraphRefusal
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.secret import Secret
-from shared.ports import GraphRefused, GraphUnavailable, Person
+from shared.ports import GraphRefused, GraphUnavailable, Person, SignedIn
 
 if TYPE_CHECKING:
     import httpx
@@ -25,15 +25,16 @@ class HttpGraph:
     ca_file: str | None
     _client: "httpx.AsyncClient | None" = None
 
-    async def me(self, app: OAuthApp, token: Secret) -> Person:
+    async def person(self, app: OAuthApp, signed_in: SignedIn) -> Person:
         """Who the token is for (permission User.Read)."""
+        token = signed_in.tokens.access_token
         answer = await self._get(app, "/me?$select=displayName,mail,userPrincipalName", token)
         addresses = frozenset(address for address in (answer.get("mail"), answer.get("userPrincipalName")) if address)
         return Person(answer.get("mail"), addresses, answer.get("displayName"))
 
-    async def probe(self, app: OAuthApp, token: Secret, mailbox: str | None) -> None:
+    async def open(self, app: OAuthApp, token: Secret, email: str, *, shared: bool) -> None:
         """Look at the inbox folder. `mailboxSettings` would be refused on shared mailboxes even with access."""
-        owner = "me" if mailbox is None else f"users/{quote(mailbox, safe='@')}"
+        owner = f"users/{quote(email, safe='@')}" if shared else "me"
         await self._get(app, f"/{owner}/mailFolders/inbox?$select=id", token)
 
     async def close(self) -> None:

@@ -4,16 +4,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.domain.account import AccountState, LastError
+from shared.domain.clouds import Resource
 from shared.domain.failure import Failure
+from shared.domain.held_token import SKEW, FurtherAccess, HeldToken
 from shared.domain.kinds import FailureKind
 from shared.domain.principal import Principal
 from shared.domain.secret import Secret
-from shared.domain.tokens import GOOD_FOR, TokenSet
+from shared.domain.tokens import TokenSet
 from shared.domain.work import WorkKind
 
-HOT_FOR = timedelta(hours=24)
-MARK_EVERY = timedelta(hours=1)
-RENEW_AHEAD = timedelta(minutes=15)
 IDLE_EVERY = timedelta(days=7)
 # A refresh token dies when nobody used it for so long (Microsoft identity platform, "Refresh tokens": token lifetime).
 IDLE_LIFE = timedelta(days=90)
@@ -24,11 +23,11 @@ CONFIRMATIONS = 3
 UNKNOWN_PATIENCE = timedelta(days=2)
 # A plan is written to the agenda before it is written here: due at once, its row would be taken for one left over.
 SOON = timedelta(seconds=15)
-# Clocks of instances differ by less; a grant from further ahead was written by a clock that was wrong.
-SKEW = timedelta(minutes=5)
 # How soon a caller who waits for a token may have Entra asked again after a failure.
 ASK_AGAIN = timedelta(seconds=10)
 ASK_AGAIN_BLOCKED = timedelta(minutes=15)
+# For how long the next sign-in carries what a caller's API challenged it with.
+CHALLENGE_LASTS = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +38,9 @@ class DelegatedGrant:
     `bindings` changes whenever an account joins or leaves, is paused or resumed, so that what was read about the
     accounts can be trusted for as long as it stays the same. `doubts` counts unconfirmed `invalid_grant` answers.
     Before `not_before` nobody is to ask Entra for a caller's sake; at `probe_due` the mailboxes are looked at.
+    `access_token` is for `resource`, which the grant lives by: its mailboxes are probed through it, and only when Entra
+    refuses that, the grant is in trouble. `further_token` is for the other one. `challenged` is when a caller last
+    passed a claims challenge on.
     """
 
     principal: Principal
@@ -60,18 +62,42 @@ class DelegatedGrant:
     claims: str | None = None
     not_before: datetime | None = None
     probe_due: datetime | None = None
+    resource: Resource = Resource.GRAPH
+    further: FurtherAccess | None = None
+    further_token: Secret | None = None
+    challenged: datetime | None = None
 
-    def good_at(self, now: datetime) -> bool:
-        """Whether the access token may still be handed out. When it was got in the future, nobody knows its age."""
-        return self.access_expires - now >= GOOD_FOR and self.refreshed - now < SKEW
+    @property
+    def home(self) -> HeldToken:
+        """The access token for the resource that the grant lives by."""
+        return HeldToken(self.access_token, self.access_expires, self.scopes, self.refreshed, self.handed_out)
 
-    def hot_at(self, now: datetime) -> bool:
-        """Whether somebody took a token within the last day."""
-        return self.handed_out is not None and now - self.handed_out < HOT_FOR
+    def held(self, resource: Resource) -> HeldToken | None:
+        """The access token for a resource, or None."""
+        if resource is self.resource:
+            return self.home
+        held = self.further
+        if held is None or self.further_token is None:
+            return None
+        return HeldToken(self.further_token, held.expires, held.scopes, held.refreshed, held.handed_out)
 
-    def marked_at(self, now: datetime) -> bool:
-        """Whether the last hand-out is noted closely enough, so that a further one need not write."""
-        return self.handed_out is not None and now - self.handed_out < MARK_EVERY
+    def good_at(self, now: datetime, resource: Resource | None = None) -> bool:
+        """Whether there is an access token that may be handed out."""
+        held = self.held(resource or self.resource)
+        return held is not None and held.good_at(now)
+
+    def refused_at(self, now: datetime, resource: Resource) -> str | None:
+        """Why Entra refused this resource a short while ago, or None."""
+        refused = self.further.refused if self.further and resource is not self.resource else None
+        return refused.code if refused and now - refused.since < ASK_AGAIN_BLOCKED else None
+
+    def most_urgent(self, now: datetime) -> Resource:
+        """The resource whose token is to be renewed next. A probe needs the one that the grant lives by."""
+        other = next(each for each in Resource if each is not self.resource)
+        home, further = self.home, self.held(other)
+        if further is None or not further.hot_at(now) or self.probe_due_at(now):
+            return self.resource
+        return other if not home.hot_at(now) or further.expires < home.expires else self.resource
 
     def probe_due_at(self, now: datetime) -> bool:
         """Whether it is time to look whether the mailboxes still open."""
@@ -80,7 +106,21 @@ class DelegatedGrant:
     @property
     def expires_if_idle(self) -> datetime | None:
         """When it would die if nobody ever refreshed it again; None when only a sign-in helps already."""
-        return self.refreshed + IDLE_LIFE if self.due is not None else None
+        return self.last_refreshed + IDLE_LIFE if self.due is not None else None
+
+    @property
+    def last_refreshed(self) -> datetime:
+        """When the refresh token was last used, whatever for."""
+        return max(held.refreshed for held in self._tokens)
+
+    @property
+    def last_handed_out(self) -> datetime | None:
+        """When anybody last took an access token."""
+        return max((held.handed_out for held in self._tokens if held.handed_out is not None), default=None)
+
+    @property
+    def _tokens(self) -> list[HeldToken]:
+        return [held for held in map(self.held, Resource) if held is not None]
 
     def astray_at(self, now: datetime) -> bool:
         """Whether it waits for a time that no plan reaches to: a clock was ahead when it was made."""
@@ -89,26 +129,41 @@ class DelegatedGrant:
     def recalled(self, now: datetime) -> "DelegatedGrant":
         """Brought back from a future that a wrong clock put it in: to be refreshed and probed soon."""
         past = self.handed_out if self.handed_out is not None and self.handed_out <= now else None
-        return replace(self, due=now + SOON, work=WorkKind.KEEPALIVE, handed_out=past, not_before=None, probe_due=None)
+        kept = replace(self, handed_out=past, not_before=None, probe_due=None, further=None, further_token=None)
+        return replace(kept, due=now + SOON, work=WorkKind.KEEPALIVE)
 
     def renewed(self, tokens: TokenSet, now: datetime, jitter: float) -> "DelegatedGrant":
-        """With newer tokens, its failures forgotten, and its next work planned. `jitter` is in [0, 1)."""
-        fresh = replace(
+        """With newer tokens, its failures forgotten, and its next work planned. `jitter` is in [0, 1).
+
+        Claims that a caller passed on stay for a day: the refresh itself did without them.
+        """
+        challenged = self.challenged is not None and now - self.challenged < CHALLENGE_LASTS
+        well = replace(
             self,
             refresh_token=tokens.refresh_token,
-            access_token=tokens.access_token,
-            access_expires=tokens.expires,
-            scopes=tokens.scopes,
-            refreshed=now,
             failures=0,
             doubts=0,
             failing_since=None,
             state=AccountState.CONNECTED,
             last_error=None,
-            claims=None,
+            claims=self.claims if challenged else None,
             not_before=None,
         )
-        return fresh.planned(now, jitter)
+        return _holding(well, tokens, now).planned(now, jitter)
+
+    def living_by(self, resource: Resource, now: datetime) -> "DelegatedGrant":
+        """Living by another resource from now on; its token is still to be got."""
+        if resource is self.resource:
+            return self
+        bare = replace(self, access_token=Secret(""), access_expires=now, scopes=(), further=None, further_token=None)
+        return replace(bare, resource=resource)
+
+    def reauthorized(self, tokens: TokenSet, now: datetime, jitter: float) -> "DelegatedGrant":
+        """After a sign-in: what was challenged is met, and what was refused may be given now."""
+        anew = replace(self.living_by(tokens.resource, now), claims=None, challenged=None)
+        if anew.further is not None and anew.further.refused is not None:
+            anew = replace(anew, further=None)
+        return anew.renewed(tokens, now, jitter)
 
     def planned(self, now: datetime, jitter: float) -> "DelegatedGrant":
         """With its next due time: ahead of the access token's end while hot, once a week while idle, never at once.
@@ -116,10 +171,9 @@ class DelegatedGrant:
         Up to five minutes (hot) or a tenth of the week (idle) of jitter keep grants that were made together from
         falling due together.
         """
-        if self.hot_at(now):
-            life = self.access_expires - self.refreshed
-            ahead = min(RENEW_AHEAD, life / 2) * (1 - jitter / 3)
-            return replace(self, work=WorkKind.REFRESH, due=max(self.access_expires - ahead, now + SOON))
+        hot = [held.renewal(jitter) for held in self._tokens if held.hot_at(now)]
+        if hot:
+            return replace(self, work=WorkKind.REFRESH, due=max(min(hot), now + SOON))
         weekly = self.refreshed + IDLE_EVERY * (1 - jitter / 10)
         return replace(self, work=WorkKind.KEEPALIVE, due=max(min(weekly, self.probe_due or weekly), now + SOON))
 
@@ -128,13 +182,23 @@ class DelegatedGrant:
         pause = SLOW_RETRY if lost else IDLE_EVERY
         return replace(self, probe_due=now + pause * (1 - jitter / 10)).planned(now, jitter)
 
-    def handed_out_at(self, now: datetime, jitter: float) -> "DelegatedGrant":
+    def handed_out_at(self, now: datetime, jitter: float, resource: Resource | None = None) -> "DelegatedGrant":
         """Noted as hot, and so renewed ahead of expiry from now on. One that waits after a failure keeps its place."""
-        marked = replace(self, handed_out=now)
+        if resource in {None, self.resource}:
+            marked = replace(self, handed_out=now)
+        else:
+            marked = replace(self, further=replace(self.further, handed_out=now) if self.further else None)
         if self.due is None or self.failures:
             return marked
         planned = marked.planned(now, jitter)
         return planned if planned.due is not None and planned.due < self.due else marked
+
+    def refused(self, resource: Resource, code: str, now: datetime, jitter: float) -> "DelegatedGrant":
+        """Entra gives no token for a further resource, and it was found that the grant lives."""
+        if resource is self.resource:
+            return self
+        further = FurtherAccess(now, (), now, refused=LastError(code, now))
+        return replace(self, further=further, further_token=None).planned(now, jitter)
 
     def failed(self, failure: Failure, now: datetime, jitter: float) -> "DelegatedGrant":
         """After a failed refresh: the kind decides the state and the next try (DESIGN: five kinds of failure)."""
@@ -193,6 +257,20 @@ class DelegatedGrant:
             state=AccountState.CONNECT_ERROR,
             last_error=_same_or_new(self.last_error, code, now),
         )
+
+
+def _holding(grant: DelegatedGrant, tokens: TokenSet, now: datetime) -> DelegatedGrant:
+    if tokens.resource is not grant.resource:
+        taken = grant.further.handed_out if grant.further else None
+        further = FurtherAccess(tokens.expires, tokens.scopes, now, taken)
+        return replace(grant, further=further, further_token=tokens.access_token)
+    return replace(
+        grant,
+        access_token=tokens.access_token,
+        access_expires=tokens.expires,
+        scopes=tokens.scopes,
+        refreshed=now,
+    )
 
 
 def _same_or_new(last: LastError | None, code: str, now: datetime) -> LastError:

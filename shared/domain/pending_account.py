@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from shared.domain.clouds import Resource
 from shared.domain.principal import Principal
 from shared.domain.secret import Secret
 from shared.domain.tokens import TokenSet
@@ -33,11 +34,12 @@ class PendingAccount:
     since: datetime
     until: datetime
     due: datetime
+    resource: Resource = Resource.GRAPH
 
     @property
     def tokens(self) -> TokenSet:
         """The grant that waits."""
-        return TokenSet(self.refresh_token, self.access_token, self.access_expires, self.scopes)
+        return TokenSet(self.refresh_token, self.access_token, self.access_expires, self.scopes, self.resource)
 
     def after(self, before: "PendingAccount") -> "PendingAccount":
         """In place of earlier waiting: an outage does not cut short what the person asked for."""
@@ -56,6 +58,7 @@ class PendingAccount:
             access_token=tokens.access_token,
             access_expires=tokens.expires,
             scopes=tokens.scopes,
+            resource=tokens.resource,
         )
 
 
@@ -76,4 +79,5 @@ def wait_for_access(
         since=now,
         until=now + (ACCESS_PATIENCE if kept else OUTAGE_PATIENCE),
         due=now + (ACCESS_PAUSE if kept else OUTAGE_PAUSE),
+        resource=tokens.resource,
     )

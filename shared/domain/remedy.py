@@ -23,7 +23,8 @@ REMEDIES = {
     "missing_scope": Remedy(
         "A permission is missing",
         "The sign-in did not include the permission to open shared mailboxes.",
-        "Ask an administrator to add Mail.ReadWrite.Shared to the app and to consent to it, then sign in again.",
+        "Ask an administrator to add Mail.ReadWrite.Shared (or IMAP.AccessAsUser.All, where mailboxes are opened by"
+        " IMAP) to the app and to consent to it, then sign in again.",
     ),
     "principal_in_use": Remedy(
         "This account already authorizes another mailbox",
@@ -54,6 +55,13 @@ REMEDIES = {
         "The sign-in was cancelled",
         "Microsoft reports that the sign-in was cancelled before it was finished.",
         "Try again when you are ready.",
+    ),
+    "claims_challenge": Remedy(
+        "Microsoft asks for more than the last sign-in gave",
+        "An API did not accept the access token: it asks for something that only the person who authorized the mailbox"
+        " can give, such as a second factor.",
+        "Have that person sign in again through a new link: POST /v1/account/{account}/reauthorize makes one. The"
+        " sign-in carries what was asked for.",
     ),
     "needs_consent": Remedy(
         "Consent is needed",

@@ -7,7 +7,7 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 from shared.domain.caller import EntraTrust
-from shared.domain.clouds import CLOUDS, GLOBAL, Cloud, clouds_around
+from shared.domain.clouds import CLOUDS, GLOBAL, Cloud, Server, clouds_around
 from shared.domain.limit import LimitKind
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.registered_app import RegisteredApp
@@ -15,7 +15,7 @@ from shared.domain.secret import Secret
 from shared.settings.callers import read_callers
 from shared.settings.keys import KeySettings, read_keys
 from shared.settings.oauth import read_oauth_app
-from shared.settings.reader import Reader, SettingsError, is_file, is_https, is_origin
+from shared.settings.reader import Reader, SettingsError, is_file, is_https, is_origin, is_server
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -96,7 +96,14 @@ def _cloud(read: Reader) -> Cloud:
         address("MAILBIND_AUTHORITY_HOST", CLOUDS[GLOBAL].authority),
         address("MAILBIND_GRAPH_ROOT", CLOUDS[GLOBAL].graph),
         address("MAILBIND_OUTLOOK_ROOT", CLOUDS[GLOBAL].outlook),
+        _imap_server(read),
     )
+
+
+def _imap_server(read: Reader) -> Server | None:
+    text = read.checked("MAILBIND_IMAP_SERVER", is_server, "a host and a port, such as outlook.office365.com:993", "")
+    host, _, port = text.rpartition(":")
+    return Server(host.strip("[]"), int(port)) if text else None
 
 
 def _limits(read: Reader) -> Mapping[LimitKind, int]:

@@ -78,6 +78,15 @@ def is_https(text: str) -> bool:
     return is_origin(text.rstrip("/")) and text.startswith("https://")
 
 
+def is_server(text: str) -> bool:
+    """Whether it is a host with a port."""
+    try:
+        parts = urlsplit(f"//{text}")
+        return bool(parts.hostname) and bool(parts.port) and parts.netloc == text and parts.username is None
+    except ValueError:  # half an IPv6 address, or a port that is none
+        return False
+
+
 def is_file(text: str) -> bool:
     """Whether there is such a file."""
     try:

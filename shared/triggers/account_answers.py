@@ -55,8 +55,8 @@ def whole(details: AccountDetails) -> dict[str, Any]:
         },
         "registration": account.registration,
         "baseScopes": _base_scopes(app) if app else None,
-        "lastRefresh": moment(grant.refreshed) if grant else None,
-        "lastHandOut": moment(grant.handed_out) if grant else None,
+        "lastRefresh": moment(grant.last_refreshed) if grant else None,
+        "lastHandOut": moment(grant.last_handed_out) if grant else None,
         "expiresIfIdle": moment(grant.expires_if_idle) if grant else None,
         "secretExpires": moment(app.secret_expires) if app else None,
         "oauth2": _oauth2(account, grant) if grant else None,
@@ -79,5 +79,5 @@ def _oauth2(account: Account, grant: DelegatedGrant) -> dict[str, Any]:
         "refreshToken": HIDDEN,
         "expires": moment(grant.access_expires),
         "generated": moment(grant.refreshed),
-        "refreshTokenGenerated": moment(grant.refreshed),
+        "refreshTokenGenerated": moment(grant.last_refreshed),
     }

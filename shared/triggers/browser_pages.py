@@ -65,6 +65,7 @@ class BrowserPages:
             "confirm",
             asked=asked,
             apps=page.apps,
+            scopes={app.id: {scope.rpartition("/")[2] for scope in app.scopes} for app in page.apps},
             caller=host(asked.redirect_url),
             expires=readable(asked.expires),
             confirmation=page.confirmation,

@@ -1,36 +1,130 @@
-"""GET /v1/account/{account}/oauth-token: hand out an access token."""
+"""GET and POST /v1/account/{account}/oauth-token: hand out an access token."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import azure.functions as func
+import msgspec
 
 from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
+from shared.domain.clouds import Cloud, Resource
+from shared.domain.sasl import xoauth2
+from shared.ports import OAuthApps
 from shared.triggers.answers import answer, moment
 from shared.triggers.audit import about
 from shared.triggers.callers import Callers, for_callers
-from shared.usecases.hand_out import HandOut
+from shared.triggers.fields import Fields, read_object
+from shared.usecases.answer_challenge import AnswerChallenge
+from shared.usecases.hand_out import HandedOut, HandOut
+
+ROUTE = "v1/account/{account}/oauth-token"
+LONGEST_CLAIMS = 8192
 
 
-def blueprint(callers: Callers, hand_out: HandOut) -> func.Blueprint:
-    """The route."""
+@dataclass(frozen=True, slots=True)
+class TokenQuery:
+    """What kind of token, whether with SASL responses, and the claims of a challenge, if any."""
+
+    resource: Resource | None
+    sasl: bool
+    claims: str | None = None
+
+
+def blueprint(callers: Callers, hand_out: HandOut, challenge: AnswerChallenge, apps: OAuthApps) -> func.Blueprint:
+    """Both routes."""
     bp = func.Blueprint()
 
-    @bp.route("v1/account/{account}/oauth-token", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+    @bp.route(ROUTE, methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
     @for_callers(callers, Action.HAND_OUT, Scope.OAUTH_TOKEN)
     async def get_oauth_token(req: func.HttpRequest, _: Caller) -> func.HttpResponse:
-        token = await hand_out(req.route_params["account"])
-        about(resource=token.app)
-        return answer(
-            {
-                "account": token.account,
-                "user": token.sign_in_name,
-                "email": token.email,
-                "accessToken": token.access_token.reveal(),
-                "provider": "outlook",
-                "registeredScopes": list(token.scopes),
-                "expires": moment(token.expires),
-                "cached": token.cached,
-                "app": token.app,
-            }
-        )
+        query = read_query(req.params)
+        return await respond(await hand_out(req.route_params["account"], query.resource), query, apps)
+
+    @bp.route(ROUTE, methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+    @for_callers(callers, Action.HAND_OUT, Scope.OAUTH_TOKEN)
+    async def post_oauth_token(req: func.HttpRequest, _: Caller) -> func.HttpResponse:
+        query = read_query(read_object(req), challenged=True)
+        token = await challenge(req.route_params["account"], query.claims or "", query.resource)
+        return await respond(token, query, apps)
 
     return bp
+
+
+def read_query(values: Mapping[str, Any], *, challenged: bool = False) -> TokenQuery:
+    """What is asked for. Raises InvalidInput with every fault; `sasl` alone means Outlook."""
+    fields = Fields(values)
+    named, sasl = fields.one_of("resource", list(Resource)), fields.switch("sasl")
+    claims = _claims(fields) if challenged else None
+    if sasl and named == Resource.GRAPH:
+        fields.fault("sasl", "is for the resource outlook only")
+    fields.refuse_faults()
+    return TokenQuery(Resource(named) if named else Resource.OUTLOOK if sasl else None, sasl, claims)
+
+
+async def respond(token: HandedOut, query: TokenQuery, apps: OAuthApps) -> func.HttpResponse:
+    """The token, and what logs in with it."""
+    about(resource=token.app)
+    body: dict[str, Any] = {
+        "account": token.account,
+        "user": token.sign_in_name,
+        "email": token.email,
+        "accessToken": token.access_token.reveal(),
+        "provider": "outlook",
+        "resource": token.resource,
+        "registeredScopes": list(token.scopes),
+        "expires": moment(token.expires),
+        "cached": token.cached,
+        "app": token.app,
+    }
+    app = await apps.get(token.app) if query.sasl else None
+    if app is not None:
+        body["sasl"] = sasl_responses(token, app.cloud)
+    return answer(body)
+
+
+def sasl_responses(token: HandedOut, cloud: Cloud) -> dict[str, Any]:
+    """By protocol, as far as the scopes go: server, user, and the initial response of XOAUTH2.
+
+    IMAP and POP log in as the mailbox (Exchange: "Authenticate an IMAP, POP or SMTP connection using OAuth", shared
+    mailboxes). SMTP refuses that, and takes the person, who then sends `MAIL FROM` the mailbox.
+    """
+    protocols = {
+        "imap": ("imap.accessasuser.all", cloud.imap, "tls", token.email),
+        "pop": ("pop.accessasuser.all", cloud.pop, "tls", token.email),
+        "smtp": ("smtp.send", cloud.smtp, "starttls", token.sign_in_name),
+    }
+    granted = {scope.rpartition("/")[2].casefold() for scope in token.scopes}
+    return {
+        name: {
+            "host": server.host,
+            "port": server.port,
+            "security": security,
+            "user": user,
+            "xoauth2": base64.b64encode(xoauth2(user, token.access_token).reveal().encode()).decode(),
+        }
+        for name, (scope, server, security, user) in protocols.items()
+        if scope in granted
+    }
+
+
+def _claims(fields: Fields) -> str | None:
+    """The claims as APIs hand them over: JSON, or that in base64 or base64url (Entra: claims challenges)."""
+    text = fields.text("claims", longest=LONGEST_CLAIMS)
+    try:
+        plain = text if text is None or text.startswith("{") else _from_base64(text)
+        claims = msgspec.json.decode(plain) if plain is not None else None
+    except (ValueError, binascii.Error, RecursionError):
+        claims = None
+    if not isinstance(claims, dict) or not claims:
+        fields.fault("claims", "must be a challenge's claims: a JSON object, as it is or in base64")
+        return None
+    return msgspec.json.encode(claims).decode()
+
+
+def _from_base64(text: str) -> str:
+    padded = text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4)
+    return base64.b64decode(padded.translate(str.maketrans("-_", "+/")), validate=True).decode()

@@ -191,7 +191,7 @@ class BindMailbox:
     def _grant(self, proven: Proven, before: Stored[DelegatedGrant] | None) -> DelegatedGrant:
         tokens, now, bindings = proven.signed_in.tokens, self.clock(), self.entropy(8).hex()
         if before is not None:
-            again = before.value.renewed(tokens, now, self.jitter())
+            again = before.value.reauthorized(tokens, now, self.jitter())
             return replace(again, bindings=bindings, principal=proven.signed_in.principal)
         grant = DelegatedGrant(
             principal=proven.signed_in.principal,
@@ -202,6 +202,7 @@ class BindMailbox:
             scopes=tokens.scopes,
             refreshed=now,
             bindings=bindings,
+            resource=tokens.resource,
         )
         return grant.probed(lost=False, now=now, jitter=self.jitter())
 

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from shared.domain.clouds import Resource
 from shared.domain.principal import Principal
 from shared.domain.registration import PendingRegistration
 from shared.domain.secret import Secret
@@ -51,6 +52,7 @@ class CarriedGrant:
             "app": asked.app,
             "refresh": signed_in.tokens.refresh_token.reveal(),
             "scopes": signed_in.tokens.scopes,
+            "resource": signed_in.tokens.resource,
             "until": (self.clock() + LASTS).isoformat(),
         }
         return Carried(asked.id, await self.binding.seal(purpose, asked.id, cookie, Secret(json.dumps(carried))))
@@ -63,5 +65,6 @@ class CarriedGrant:
         held, now = json.loads(opened.reveal()), self.clock()
         if now >= datetime.fromisoformat(held["until"]):
             return None
-        tokens = TokenSet(Secret(held["refresh"]), Secret(""), now, tuple(held["scopes"]))
+        resource = Resource(held.get("resource", Resource.GRAPH))
+        tokens = TokenSet(Secret(held["refresh"]), Secret(""), now, tuple(held["scopes"]), resource)
         return Opened(SignedIn(Principal(held["tid"], held["oid"], held["name"]), tokens), held.get("app", ""))

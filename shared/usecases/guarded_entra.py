@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from shared.domain.breaker import TRIAL_EVERY, Breaker
+from shared.domain.clouds import Resource
 from shared.domain.errors import StaleWrite
 from shared.domain.failure import Failure
 from shared.domain.kinds import FailureKind
@@ -55,13 +56,15 @@ class GuardedEntra:
         await self._learn(app, None)
         return signed_in
 
-    async def refresh(self, app: OAuthApp, refresh_token: Secret) -> TokenSet:
+    async def refresh(
+        self, app: OAuthApp, refresh_token: Secret, resource: Resource | None = None, claims: str | None = None
+    ) -> TokenSet:
         """Refresh, unless the app is known to be refused and this is not the trial call."""
         breaker = await self._breaker(app.id)
         if breaker is not None and not await self._take_trial(breaker):
             raise EntraFailed(Failure(FailureKind.APP_FAULT, breaker.value.code, breaker.value.aadsts))
         try:
-            tokens = await self.inner.refresh(app, refresh_token)
+            tokens = await self.inner.refresh(app, refresh_token, resource, claims)
         except EntraFailed as failed:
             await self._learn(app, failed.failure)
             raise

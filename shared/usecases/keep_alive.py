@@ -8,7 +8,7 @@ from shared.domain.work import Work
 from shared.ports import Clock, Principals
 from shared.usecases import use_case
 from shared.usecases.probe_mailboxes import ProbeMailboxes
-from shared.usecases.refresh_grant import RefreshGrant
+from shared.usecases.refresh_grant import RefreshGrant, Wish
 from shared.usecases.work_agenda import EARLY
 
 # Somebody who has written the agenda's row is about to write the grant's; after this long they are not.
@@ -29,7 +29,7 @@ class KeepAlive:
         stored = await self.principals.grant(work.owner, work.item)
         if stored is None or stored.value.due != work.due:
             return "leftover" if self.clock() - work.due >= GRACE else EARLY
-        refreshed = await self.refresh(stored)
+        refreshed = await self.refresh(stored, Wish(stored.value.most_urgent(self.clock())))
         if refreshed is None:
             return "leftover"
         if refreshed.failure is not None:

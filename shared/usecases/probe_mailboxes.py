@@ -11,10 +11,10 @@ from shared.ports import (
     Agenda,
     Change,
     Clock,
-    Graph,
     GraphRefused,
     GraphUnavailable,
     Jitter,
+    MailboxProbes,
     OAuthApps,
     Principals,
     Replace,
@@ -29,12 +29,12 @@ log = logging.getLogger(__name__)
 
 @use_case
 class ProbeMailboxes:
-    """Needs an access token that is good now."""
+    """Needs a good access token for the resource that the grant lives by."""
 
     principals: Principals
     agenda: Agenda
-    graph: Graph
     apps: OAuthApps
+    probes: MailboxProbes
     outbox: Outbox
     tally: Tally
     clock: Clock
@@ -53,13 +53,14 @@ class ProbeMailboxes:
         await self.principals.commit(grant.principal.id, [Replace(after, stored.version)])
 
     async def one(self, stored: Stored[Account], grant: DelegatedGrant) -> Account:
-        """Probe one account's mailbox; returns the account as it is now. An outage at Graph changes nothing."""
+        """Probe one account's mailbox; returns the account as it is now. An outage changes nothing."""
         account = stored.value
         app = await self.apps.get(grant.app)
         if app is None:
             return account  # deleted just now: the next refresh says so
+        probe = self.probes[grant.resource]
         try:
-            await self.graph.probe(app, grant.access_token, account.email if account.shared else None)
+            await probe.open(app, grant.access_token, account.email, shared=account.shared)
         except GraphRefused as refused:
             after = account.troubled(AccountState.CONNECT_ERROR, refused.refusal.value, self.clock())
             return await self._write(stored, after, EventName.CONNECT_ERROR)

@@ -6,7 +6,7 @@ from shared.domain.account import Account
 from shared.domain.oauth_app import OAuthApp, opens_shared_mailboxes
 from shared.domain.principal import Principal, same_address
 from shared.domain.registration import PendingRegistration
-from shared.ports import Graph, GraphRefused, Partition, Person, SignedIn
+from shared.ports import GraphRefused, MailboxProbes, Partition, Person, SignedIn
 from shared.usecases import use_case
 
 
@@ -29,23 +29,24 @@ class Proof:
 
 @use_case
 class ProveAccess:
-    """Asks Graph; trusts nothing that the browser said."""
+    """Asks Microsoft, by whatever the new token is for; trusts nothing that the browser said."""
 
-    graph: Graph
+    probes: MailboxProbes
 
     async def __call__(
         self, asked: PendingRegistration, app: OAuthApp, signed_in: SignedIn, existing: Account | None
     ) -> Proof:
         """Open the mailbox with the new token. Raises AccessRefused and GraphUnavailable."""
-        token = signed_in.tokens.access_token
+        tokens = signed_in.tokens
+        probe = self.probes[tokens.resource]
         try:
-            person = await self.graph.me(app, token)
+            person = await probe.person(app, signed_in)
             _check_expected(asked, signed_in.principal, person)
             prove = _shared if asked.delegated else _own
             proof = prove(asked, existing, signed_in.principal, person)
-            if proof.shared and not opens_shared_mailboxes(signed_in.tokens.scopes):
+            if proof.shared and not opens_shared_mailboxes(tokens.scopes):
                 raise AccessRefused("missing_scope")
-            await self.graph.probe(app, token, proof.email if proof.shared else None)
+            await probe.open(app, tokens.access_token, proof.email, shared=proof.shared)
         except GraphRefused as refused:
             raise AccessRefused(refused.refusal.value) from None
         return proof

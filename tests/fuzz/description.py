@@ -105,6 +105,7 @@ WISH: Part = {
         wish(expires=EXPIRES),
     ]
 }
+CLAIMS: Part = {"anyOf": [{"const": '{"access_token":{"acrs":{"essential":true,"value":"c1"}}}'}, TEXT]}
 PAGE: Part = {"type": "integer", "minimum": 0, "maximum": 1_048_576}
 SIZE: Part = {"type": "integer", "minimum": 1, "maximum": 1000}
 CONTINUE: Part = {
@@ -195,7 +196,23 @@ PATHS: Mapping[str, Mapping[str, Part]] = {
         )
     },
     "/v1/account/{account}/oauth-token": {
-        "get": operation(200, 404, parameters=[parameter("path", "account", ACCOUNT)])
+        "get": operation(
+            *(200, 400, 404),
+            parameters=[
+                parameter("path", "account", ACCOUNT),
+                *queries(resource={"enum": ["graph", "outlook"]}, sasl=SWITCH),
+            ],
+        ),
+        "post": operation(
+            *(200, 400, 404, 413),
+            parameters=[parameter("path", "account", ACCOUNT)],
+            json={
+                "type": "object",
+                "properties": {"claims": CLAIMS, "resource": {"enum": ["graph", "outlook"]}, "sasl": SWITCH},
+                "required": ["claims"],
+                "additionalProperties": False,
+            },
+        ),
     },
     "/v1/stats": {"get": operation(200)},
     "/v1/token": {"post": operation(200, 400, 413, json=WISH)},

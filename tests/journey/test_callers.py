@@ -50,6 +50,9 @@ ROWS = {
     "DELETE v1/account/{account}": opened_by(Scope.ACCOUNTS_WRITE, allowed=404, inside=404, outside=403),
     "PUT v1/account/{account}/reconnect": opened_by(Scope.ACCOUNTS_WRITE, allowed=404, inside=404, outside=403),
     "GET v1/account/{account}/oauth-token": opened_by(Scope.OAUTH_TOKEN, allowed=404, inside=404, outside=403),
+    "POST v1/account/{account}/oauth-token": opened_by(
+        Scope.OAUTH_TOKEN, allowed=404, inside=404, outside=403, body={"claims": '{"access_token": {}}'}
+    ),
     "GET v1/stats": opened_by(Scope.ACCOUNTS_READ, allowed=200, inside=None, outside=None),
     "POST v1/token": opened_by(allowed=200, inside=None, outside=None, body=WISH),
     "GET v1/tokens": opened_by(allowed=200, inside=None, outside=None),

@@ -64,8 +64,8 @@ def test_a_grant_cools_down_a_day_after_its_last_hand_out() -> None:
 def test_hand_outs_are_marked_once_an_hour() -> None:
     hot = a_grant().handed_out_at(NOON, 0)
 
-    assert hot.marked_at(NOON + timedelta(minutes=59))
-    assert not hot.marked_at(NOON + timedelta(minutes=61))
+    assert hot.home.marked_at(NOON + timedelta(minutes=59))
+    assert not hot.home.marked_at(NOON + timedelta(minutes=61))
 
 
 def test_a_transient_failure_changes_no_state_and_backs_off() -> None:

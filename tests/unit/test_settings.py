@@ -71,6 +71,7 @@ def test_every_missing_setting_is_named_at_once() -> None:
         ("MAILBIND_REDIRECT_ORIGINS", "https://app.example/with/path-value"),
         ("MAILBIND_AUTHORITY_HOST", "http://login-value.example"),
         ("MAILBIND_GRAPH_ROOT", "graph-value.example"),
+        ("MAILBIND_IMAP_SERVER", "imap-value.example"),
         ("MAILBIND_LINK_HOURS", "0"),
         ("MAILBIND_LINK_HOURS", "99999"),
         ("MAILBIND_AGENDA_SHARDS", "many-value"),

@@ -5,6 +5,7 @@ import contextlib
 import json
 import signal
 import socket
+import ssl
 import sys
 import tempfile
 from pathlib import Path
@@ -13,21 +14,25 @@ import uvicorn
 
 from infra.local.tenant.app import build_app
 from infra.local.tenant.certificates import load_authority, load_keys, server_context
+from infra.local.tenant.imap import ImapFront
 from infra.local.tenant.managed_identity import IdentityEndpoint
 from infra.local.tenant.tenant import Tenant
 
 
 class AnnouncingServer(uvicorn.Server):
-    """Prints its ready line as soon as it listens."""
+    """Prints its ready line as soon as it listens; IMAP is served beside it."""
 
-    def __init__(self, config: uvicorn.Config, ready: dict[str, str]) -> None:
+    def __init__(self, config: uvicorn.Config, ready: dict[str, str], tenant: Tenant, context: ssl.SSLContext) -> None:
         super().__init__(config)
         self._ready = ready
+        self._imap = ImapFront(tenant)
+        self._context = context
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to listen, then say so."""
         await super().startup(sockets)
-        print(json.dumps(self._ready), flush=True)
+        imap = await self._imap.serve(self._context)
+        print(json.dumps({**self._ready, "imapServer": imap}), flush=True)
 
 
 def main() -> None:
@@ -70,7 +75,7 @@ def serve(folder: Path, listener: socket.socket, identities: socket.socket) -> N
     ready |= {"identityEndpoint": endpoint.serve(identities), "identityHeader": endpoint.header}
     api = tenant.directory.own_api
     ready |= {"apiUri": api.address, "apiClientId": api.app_id}
-    AnnouncingServer(config, ready).run(sockets=[listener])
+    AnnouncingServer(config, ready, tenant, server_context(authority)).run(sockets=[listener])
 
 
 if __name__ == "__main__":

@@ -13,12 +13,13 @@ from infra.local.tenant.conditions import Fault, OtherClaims
 from infra.local.tenant.control_view import view
 from infra.local.tenant.directory import Mailbox, Person
 from infra.local.tenant.failures import find
+from infra.local.tenant.imap import FAILURES
 from infra.local.tenant.registered import Federation
 from infra.local.tenant.tenant import Tenant
 from infra.local.tenant.token import new_refresh_token
 
 OFFLINE = "openid profile offline_access"
-THROTTLED = {"token": "90055", "graph": "ApplicationThrottled"}
+THROTTLED = {"token": "90055", "graph": "ApplicationThrottled", "imap": "Throttled"}
 
 
 class ControlEndpoint:
@@ -80,7 +81,11 @@ class ControlEndpoint:
 
     def _fail(self, body: bodies.Fail) -> None:
         try:
-            find("graph" if body.endpoint == "graph" else "entra", body.failure)
+            _ = (
+                FAILURES[body.failure]
+                if body.endpoint == "imap"
+                else find("graph" if body.endpoint == "graph" else "entra", body.failure)
+            )
         except KeyError as error:
             raise ValueError(f"failure: the {body.endpoint} endpoint has no failure {body.failure!r}") from error
         if body.endpoint == "authorize" and body.failure.startswith("http-"):

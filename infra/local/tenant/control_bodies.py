@@ -8,7 +8,7 @@ from infra.local.tenant.conditions import Outage
 
 Count = Annotated[int, Meta(ge=1)]
 Milliseconds = Annotated[int, Meta(ge=0)]
-Endpoint = Literal["token", "graph", "authorize"]
+Endpoint = Literal["token", "graph", "authorize", "imap"]
 
 
 class Body(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -43,7 +43,7 @@ class Fail(Body, frozen=True):
 class Throttle(Body, frozen=True):
     """The next `times` calls are answered with 429 and this Retry-After, in seconds."""
 
-    endpoint: Literal["token", "graph"]
+    endpoint: Literal["token", "graph", "imap"]
     times: Count = 1
     retry_after: Annotated[int, Meta(ge=0)] = 10
 
@@ -51,14 +51,14 @@ class Throttle(Body, frozen=True):
 class Latency(Body, frozen=True):
     """Every call of the endpoint takes this much longer, until it is set to 0."""
 
-    endpoint: Literal["token", "graph", "authorize", "all"]
+    endpoint: Literal["token", "graph", "authorize", "imap", "all"]
     milliseconds: Milliseconds
 
 
 class SetOutage(Body, frozen=True):
     """The endpoint is out, until the mode is `none`."""
 
-    endpoint: Literal["token", "graph", "authorize", "vault", "identity", "all"]
+    endpoint: Literal["token", "graph", "authorize", "imap", "vault", "identity", "all"]
     mode: Outage | Literal["none"]
 
 

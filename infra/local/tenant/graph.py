@@ -5,14 +5,13 @@ Shapes are those of graph-docs user-get.md and mailfolder-get.md.
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-import jwt
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from infra.local.tenant.answers import graph_answer
+from infra.local.tenant.bearer import Caller, read_caller
 from infra.local.tenant.directory import Mailbox, Person
 from infra.local.tenant.failures import Refusal
 from infra.local.tenant.tenant import Tenant, stamp
@@ -25,19 +24,6 @@ PROFILE_OF_OTHERS = {"User.ReadBasic.All"}
 OWN_PROFILE = PROFILE_OF_OTHERS | {"User.Read"}
 
 Entity = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Whom the bearer token speaks for, and what it allows."""
-
-    person: Person
-    scopes: frozenset[str]
-
-    def needs(self, any_of: set[str], otherwise: str) -> None:
-        """Refuse unless the token carries one of these permissions."""
-        if not self.scopes & any_of:
-            raise Refusal(otherwise)
 
 
 class GraphEndpoint:
@@ -81,31 +67,8 @@ class GraphEndpoint:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Refusal("InvalidAuthenticationToken", reason="Access token is empty.")
-        claims = self._claims(token)
-        person = self._tenant.directory.people.get(claims["oid"])
-        if person is None:
-            raise Refusal("InvalidAuthenticationToken", reason="The user of the access token was not found.")
-        return Caller(person, frozenset(claims["scp"].split()))
-
-    def _claims(self, token: str) -> Entity:
-        # The tenant's own clock decides about the lifetime, because control can move it.
-        try:
-            claims = jwt.decode(
-                token,
-                self._tenant.keys.signing.public_key(),
-                ["RS256"],
-                options={"verify_aud": False, "verify_exp": False, "verify_nbf": False, "verify_iat": False},
-            )
-        except jwt.InvalidTokenError as error:
-            reason = "IDX14100: JWT is not well formed, or its signature is invalid."
-            raise Refusal("InvalidAuthenticationToken", reason=reason) from error
         graph = self._tenant.directory.resources[0]
-        if claims["aud"] not in (graph.address, graph.app_id, self._tenant.origin):
-            raise Refusal("InvalidAuthenticationToken", reason="Access token validation failure. Invalid audience.")
-        if claims["exp"] <= self._tenant.now():
-            reason = "Lifetime validation failed, the token is expired."
-            raise Refusal("InvalidAuthenticationToken", reason=reason)
-        return dict(claims)
+        return read_caller(self._tenant, token, graph.address, graph.app_id, self._tenant.origin)
 
     def _profile(self, caller: Caller, key: str | None) -> Entity:
         user = self._tenant.directory.mailbox(key) if key else caller.person

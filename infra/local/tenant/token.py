@@ -54,7 +54,7 @@ class TokenEndpoint:
         except Refusal as refusal:
             self._tenant.note("failed", endpoint="token", failure=refusal.key, **about)
             return entra_answer(self._tenant, refusal, request)
-        self._tenant.note(NOTES[kind], **about, scope=body.get("scope", form.get("scope")))
+        self._tenant.note(NOTES[kind], **about, scope=body.get("scope", form.get("scope")), claims=form.get("claims"))
         return JSONResponse(body, headers=HEADERS | {"x-ms-request-id": str(uuid.uuid4())})
 
     def _name(self, grant: Grant | None) -> str | None:

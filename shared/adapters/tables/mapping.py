@@ -63,9 +63,12 @@ def _shape(kind: Any) -> Shape:  # noqa: ANN401 - as above
 
 
 def _is_scalar(hint: Any) -> bool:  # noqa: ANN401 - a type or a union of types
-    kinds = hint.__args__ if isinstance(hint, UnionType) else (hint,)
     # bool is an int, and our enumerations are str
-    return any(isinstance(kind, type) and issubclass(kind, (str, int, datetime, Secret)) for kind in kinds)
+    return any(isinstance(kind, type) and issubclass(kind, (str, int, datetime, Secret)) for kind in _kinds(hint))
+
+
+def _kinds(hint: Any) -> tuple[Any, ...]:  # noqa: ANN401 - as above
+    return hint.__args__ if isinstance(hint, UnionType) else (hint,)
 
 
 def _property(value: Any) -> Any:  # noqa: ANN401 - whatever a field holds

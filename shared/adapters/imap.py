@@ -1,0 +1,71 @@
+"""IMAP: the login that proves access, through imaplib, which blocks and therefore runs in a thread pool of its own."""
+
+import asyncio
+import ssl
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from shared.domain.clouds import Server
+from shared.domain.failure import GraphRefusal
+from shared.domain.oauth_app import OAuthApp
+from shared.domain.sasl import xoauth2
+from shared.domain.secret import Secret
+from shared.ports import GraphRefused, GraphUnavailable, Person, SignedIn
+
+TIMEOUT = 10.0
+# What Exchange answers for a mailbox that it does not let the person into. The first is documented ("Authenticate an
+# IMAP, POP or SMTP connection using OAuth"); the second comes with the first command after a login that was accepted,
+# when there is no permission on the mailbox or IMAP is turned off for it (email-oauth2-proxy issue 275).
+NO_ACCESS = ("authenticate failed", "authenticated but not connected")
+
+
+@dataclass(slots=True)
+class ImapProbe:
+    """Logs in as the mailbox with the person's token, as a mail program would."""
+
+    ca_file: str | None
+    threads: int
+    _pool: ThreadPoolExecutor | None = None
+
+    async def person(self, app: OAuthApp, signed_in: SignedIn) -> Person:  # noqa: ARG002 - the port's signature
+        """Whom the ID token named: a token for Outlook opens no profile."""
+        name = signed_in.principal.sign_in_name
+        return Person(name, frozenset({name}), None)
+
+    async def open(self, app: OAuthApp, token: Secret, email: str, *, shared: bool) -> None:  # noqa: ARG002 - as above
+        """Log in and EXAMINE the inbox, which sets no flags (RFC 9051 section 6.3.3)."""
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="imap")
+        response = xoauth2(email, token)
+        await asyncio.get_running_loop().run_in_executor(self._pool, self._examine, app.cloud.imap, response)
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _examine(self, server: Server, response: Secret) -> None:
+        import imaplib  # noqa: PLC0415 - the hand-out path does without
+
+        # What is sent behind an error's challenge is empty (SASL XOAUTH2, error response).
+        answers = iter([response.reveal().encode()])
+        context = ssl.create_default_context(cafile=self.ca_file)
+        try:
+            with imaplib.IMAP4_SSL(server.host, server.port, ssl_context=context, timeout=TIMEOUT) as client:
+                client.authenticate("XOAUTH2", lambda _: next(answers, b""))
+                status, told = client.select("INBOX", readonly=True)
+                if status != "OK":
+                    raise _refusal(str(told))
+        except imaplib.IMAP4.abort:  # the connection ended: BYE, or nothing at all
+            raise GraphUnavailable from None
+        except imaplib.IMAP4.error as error:
+            raise _refusal(str(error)) from None
+        except (OSError, ValueError):
+            raise GraphUnavailable from None
+
+
+def _refusal(told: str) -> Exception:
+    """Tell a mailbox that does not open from an outage, such as "Request is throttled" or "Server Unavailable. 15"."""
+    if any(words in told.casefold() for words in NO_ACCESS):
+        return GraphRefused(GraphRefusal.NO_ACCESS)
+    return GraphUnavailable()

@@ -1,0 +1,101 @@
+"""IMAP: who logs in as whom, by Python's own client, and what is answered to those who may not."""
+
+import imaplib
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.local.tenant_visitor import ALICE, MALLORY, LocalTenant
+
+SUPPORT, SALES, BOARD = (f"{name}@contoso.example" for name in ("support", "sales", "board"))
+IMAP = "https://outlook.office.com/IMAP.AccessAsUser.All"
+FAILED, NOT_CONNECTED = "AUTHENTICATE failed", "User is authenticated but not connected"
+
+
+@contextmanager
+def connected(tenant: LocalTenant, timeout: float = 5) -> Iterator[imaplib.IMAP4_SSL]:
+    host, _, port = tenant.ready["imapServer"].rpartition(":")
+    context = ssl.create_default_context(cafile=tenant.ready["caFile"])
+    with imaplib.IMAP4_SSL(host, int(port), ssl_context=context, timeout=timeout) as client:
+        yield client
+
+
+def inbox(tenant: LocalTenant, user: str, token: str, timeout: float = 5) -> str:
+    with connected(tenant, timeout) as client:
+        client.authenticate("XOAUTH2", lambda _: f"user={user}\x01auth=Bearer {token}\x01\x01".encode())
+        return str(client.select("INBOX", readonly=True)[0])
+
+
+def test_a_token_opens_every_mailbox_that_its_person_may_open(tenant: LocalTenant) -> None:
+    token = tenant.access_token_of(ALICE, IMAP)
+
+    for address in (SUPPORT, SALES, "sales.team@contoso.example", ALICE):
+        assert "OK" == inbox(tenant, address, token)
+    with pytest.raises(imaplib.IMAP4.error, match=NOT_CONNECTED):
+        inbox(tenant, BOARD, token)
+    with pytest.raises(imaplib.IMAP4.error, match=NOT_CONNECTED):
+        inbox(tenant, SUPPORT, tenant.access_token_of(MALLORY, IMAP))
+    with pytest.raises(imaplib.IMAP4.error, match=FAILED):
+        inbox(tenant, "nobody@contoso.example", token)
+
+
+def test_a_token_of_another_kind_or_time_is_refused(tenant: LocalTenant) -> None:
+    refresh_token, token = tenant.refresh_token_of(ALICE), tenant.access_token_of(ALICE, IMAP)
+    others = {"of Graph": tenant.access_token_of(ALICE), "of nobody": "none"}
+    tenant.control("person", upn=ALICE, consented=["https://outlook.office.com/SMTP.Send"])
+    sends = tenant.refresh(refresh_token, scope="https://outlook.office.com/SMTP.Send").json()
+    others["without the permission"] = sends["access_token"]
+    tenant.control("clock", advanceSeconds=301)
+    tenant.control("revoke", person=ALICE)
+    others["revoked"] = token
+
+    for why, other in others.items():
+        with pytest.raises(imaplib.IMAP4.error, match=FAILED):
+            pytest.fail(f"{why}: {inbox(tenant, ALICE, other)}")
+
+
+def test_whoever_has_not_logged_in_opens_nothing(tenant: LocalTenant) -> None:
+    with connected(tenant) as client:
+        assert "AUTH=XOAUTH2" in client.capabilities
+        assert "OK" == client.noop()[0]
+        assert "OK" == client.xatom("ID", "NIL")[0]
+        with pytest.raises(imaplib.IMAP4.error, match="LOGIN failed"):
+            client.login(ALICE, "password")
+        client.state = "AUTH"  # imaplib would not even try
+        with pytest.raises(imaplib.IMAP4.error, match="Command Error"):
+            client.select("INBOX")
+
+
+def test_folders_are_listed_and_only_the_inbox_opens(tenant: LocalTenant) -> None:
+    token = tenant.access_token_of(ALICE, IMAP)
+    with connected(tenant) as client:
+        client.authenticate("XOAUTH2", lambda _: f"user={SUPPORT}\x01auth=Bearer {token}\x01\x01".encode())
+
+        assert b'(\\HasNoChildren) "/" INBOX' in client.list()[1]
+        assert ("NO", "OK") == (client.select("Elsewhere")[0], client.select("INBOX")[0])
+
+    assert [(SUPPORT, ALICE)] == [(each["mailbox"], each["person"]) for each in tenant.events("imap login")]
+
+
+@pytest.mark.parametrize(
+    ("action", "body", "error"),
+    [
+        ("throttle", {"times": 1}, "Request is throttled"),
+        ("fail", {"failure": "Unavailable"}, "Server Unavailable"),
+        ("outage", {"mode": "503"}, "BYE"),
+        ("outage", {"mode": "html"}, "HTTP"),
+        ("outage", {"mode": "reset"}, None),
+        ("outage", {"mode": "hang"}, "timed out"),
+    ],
+)
+def test_control_spoils_logins(tenant: LocalTenant, action: str, body: dict[str, object], error: str | None) -> None:
+    token = tenant.access_token_of(ALICE, IMAP)
+    tenant.control(action, endpoint="imap", **body)
+
+    with pytest.raises((imaplib.IMAP4.error, OSError), match=error):
+        inbox(tenant, SUPPORT, token, timeout=0.5)
+    if action == "outage":
+        tenant.control("outage", endpoint="imap", mode="none")
+    assert "OK" == inbox(tenant, SUPPORT, token)
