@@ -1,0 +1,1 @@
+"""`python -m shared.cli`: Mailbind for operators, through its HTTP API."""

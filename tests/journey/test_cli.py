@@ -1,0 +1,119 @@
+"""Promises of `python -m shared.cli`: the real command against the running app."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from infra.local.environment import Environment
+from infra.local.parts import ROOT
+from infra.local.visitor import Visitor
+from tests.journey.conftest import Tenant, bind
+
+type NewPerson = Callable[..., str]
+type Run = subprocess.CompletedProcess[str]
+type Cli = Callable[..., Run]
+
+BACK = ("--redirect-url", "https://myapp.example/done")
+
+
+@pytest.fixture
+def cli(environment: Environment) -> Cli:
+    """The command with address and token in its environment; `None` takes a variable away."""
+
+    def run(*arguments: str, stdin: str = "", **changes: str | None) -> Run:
+        told = {"MAILBIND_BASE_URL": environment.base_url, "MAILBIND_TOKEN": environment.secrets.admin_token}
+        variables = {name: value for name, value in {**os.environ, **told, **changes}.items() if value is not None}
+        command = [sys.executable, "-m", "shared.cli", *arguments]
+        return subprocess.run(  # noqa: S603 - our own command
+            command, cwd=ROOT, env=variables, input=stdin, capture_output=True, text=True, check=False
+        )
+
+    return run
+
+
+def told(run: Run) -> Any:
+    assert (0, "") == (run.returncode, run.stderr)
+    return json.loads(run.stdout)
+
+
+def test_an_operator_binds_finds_repairs_and_removes_an_account(
+    cli: Cli, visitor: Visitor, person: NewPerson, tenant: Tenant
+) -> None:
+    who = person()
+    account = f"desk-{who.partition('@')[0]}"
+    asked = cli("link", "--account", account, "--email", "support@contoso.example", "--name", "Help Desk", *BACK)
+    assert 0 == asked.returncode, asked.stderr
+    visitor.follow(asked.stdout.splitlines()[0], who)
+
+    heads, row = cli("list", "--authorized-by", who).stdout.splitlines()
+    assert ["ACCOUNT", "STATE", "MAILBOX", "AUTHORIZED", "BY", "TROUBLE"] == heads.split()
+    assert [account, "connected", "support@contoso.example", who, "-"] == row.split()
+    assert ["authorizedBy.user", who] in [line.split() for line in cli("show", account).stdout.splitlines()]
+    tenant.do("revoke", person=who)
+    ailing = cli("reconnect", account)
+    assert (1, "authenticationError") == (ailing.returncode, ailing.stdout.splitlines()[0])
+    assert "needs_sign_in" in cli("list", "--state", "authenticationError", "--query", account).stdout
+    visitor.follow(told(cli("reauthorize", account, *BACK, "--json"))["url"], who)
+    assert "connected" == told(cli("reconnect", account, "--json"))["state"]
+    assert f"{account} is paused\n" == cli("pause", account).stdout
+    assert "paused" == told(cli("show", account, "--json"))["state"]
+    assert f"{account} is resumed\n" == cli("resume", account).stdout
+
+    assert 2 == cli("delete", account).returncode
+    assert f"{account} is deleted, its tokens with it\n" == cli("delete", account, "--yes").stdout
+    gone = cli("show", account)
+    assert (1, "", "error: No such account (NotFound)\n") == (gone.returncode, gone.stdout, gone.stderr)
+
+
+def test_a_long_list_is_fetched_page_by_page(cli: Cli, api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
+    bind(api, visitor, person(), name="\x9b31mRed")
+
+    everything = told(cli("list", "--json", "--limit", "1000000"))["accounts"]
+    assert api.get("/v1/accounts").json()["total"] == len(everything)
+    assert "\x9b" not in cli("list").stdout
+    assert 1 == len(told(cli("list", "--json", "--limit", "1"))["accounts"])
+
+
+def test_a_token_is_issued_and_used_from_standard_input(cli: Cli) -> None:
+    issued = told(cli("token", "create", "--description", "desk", "--scope", "accounts:read", "--days", "1", "--json"))
+
+    piped = cli("list", "--token-file", "-", "--limit", "1", stdin=f"{issued['token']}\n", MAILBIND_TOKEN=None)
+    refused = cli("delete", "desk", "--yes", MAILBIND_TOKEN=issued["token"])
+
+    assert (0, "") == (piped.returncode, piped.stderr)
+    assert (1, "") == (refused.returncode, refused.stdout)
+    assert "accounts:write" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "says", "arguments", "changes"),
+    [
+        (2, "MAILBIND_TOKEN", ["list"], {"MAILBIND_TOKEN": None}),
+        (2, "MAILBIND_BASE_URL", ["list"], {"MAILBIND_BASE_URL": None}),
+        (2, "https", ["list"], {"MAILBIND_BASE_URL": "http://mailbind.example"}),
+        (2, "no API token", ["list"], {"MAILBIND_TOKEN": "ü"}),
+        (2, "--redirect-url", ["link"], {}),
+        (2, "whole number", ["list", "--limit", "0"], {}),
+        (1, "cannot read", ["list", "--token-file", "nowhere"], {}),
+        (1, "cannot read", ["list", "--ca-file", "nowhere"], {}),
+        (1, "cannot be reached", ["list"], {"MAILBIND_BASE_URL": "http://127.0.0.1:9"}),
+        (1, "is the address right?", ["list"], {"MAILBIND_BASE_URL": "{base}/wrong"}),
+        (1, '"email" is required', ["link", *BACK], {}),
+        (1, '"state" must be one of', ["list", "--state", "odd"], {}),
+        (1, "Bad token", ["list"], {"MAILBIND_TOKEN": "f" * 64}),
+    ],
+)
+def test_what_goes_wrong_is_said_in_words_and_by_the_exit_code(
+    cli: Cli, environment: Environment, code: int, says: str, arguments: list[str], changes: dict[str, str | None]
+) -> None:
+    done = cli(*arguments, **{n: v and v.replace("{base}", environment.base_url) for n, v in changes.items()})
+
+    assert (code, "") == (done.returncode, done.stdout)
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
