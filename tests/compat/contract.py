@@ -1,0 +1,242 @@
+"""EmailEngine's published HTTP contract (v2.79), route by route, as far as it is about authorization.
+
+Facts only, in our own words. What README's table says of each route follows from here.
+"""
+
+import re
+
+from tests.compat.promises import Promise, Route, better, left_out, same
+
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+LINK = re.compile(r"https?://[^/]+/accounts/new\?.+")
+HIDDEN = "******"
+BACK = "https://myapp.example/done?x=1#frag"
+FORM = {"redirectUrl": BACK}
+SHARED = FORM | {"email": "support@contoso.example", "delegated": True}
+LISTED = {
+    "account": str,
+    "name": str,
+    "email": str,
+    "type": "outlook",
+    "app": str,
+    "state": str,
+    "lastError": (None, {"description": str}),
+}
+ENVELOPE = {"statusCode": int, "error": str, "message": str}
+
+
+def wrong(*fields: str) -> dict[str, object]:
+    """The envelope of a request with exactly these wrong fields, in whatever order."""
+    return refused(400, "Bad Request", "Invalid input") | {"fields": frozenset(fields)}
+
+
+def refused(status: int, error: str, message: object = str) -> dict[str, object]:
+    return {"statusCode": status, "error": error, "message": message}
+
+
+NOT_FOUND = Promise("an unknown account is 404", 404, refused(404, "Not Found"), path="/v1/account/nobody-here")
+
+REGISTRATION = (
+    better(
+        "POST /v1/authentication/form",
+        "the mailbox is proven before it is bound, links are opaque and for one browser; an unknown `type` is refused"
+        " instead of ignored, `redirectUrl` has to be of an allowed origin",
+        Promise("only redirectUrl is required; the answer is the link", shape={"url": LINK}, body=FORM),
+        Promise("the documented example", shape={"url": LINK}, body=SHARED | {"account": "compat-1", "name": "Shared"}),
+        Promise("null and empty texts count as absent", body=FORM | {"account": None, "name": "", "email": ""}),
+        Promise("a type of false or nothing", body=FORM | {"type": False}),
+        Promise("booleans spelled Y, N, 1 and 0", body=SHARED | {"delegated": "Y"}),
+        Promise("booleans spelled N", body=FORM | {"delegated": "N"}),
+        Promise("one text where a list may be", body=FORM | {"subconnections": "a", "path": "*"}),
+        Promise("fields about fetching mail are taken", body=FORM | {"notifyFrom": "2026-01-01T00:00:00Z", "path": []}),
+        Promise("expectedEmail", body=SHARED | {"expectedEmail": "alice@contoso.example"}),
+        Promise("without redirectUrl", 400, wrong("redirectUrl"), body={}),
+        Promise(
+            "all faults at once, unknown fields too",
+            400,
+            wrong("redirectUrl", "email", "delegated", "odd"),
+            body={"redirectUrl": "no", "email": "no", "delegated": "maybe", "odd": 1},
+        ),
+        Promise(
+            "what is no JSON", 400, refused(400, "Bad Request", "Invalid request payload JSON format"), raw=b"{nope"
+        ),
+    ),
+    better(
+        "GET /accounts/new",
+        "a page says who asks for what before anybody goes to Microsoft; PKCE, a nonce, a `state` that this browser"
+        " alone can bring back, and the person as `login_hint`, never the shared mailbox",
+        Promise("needs no token", headers={"content-type": re.compile("text/html.*")}, path="{link}", caller="nobody"),
+        Promise("a link that is none is refused with a page", 404, path="/accounts/new?ticket=no", caller="nobody"),
+    ),
+    better(
+        "GET /oauth",
+        "`form_post`, so that no code is in a URL; what went wrong is said in words, can be tried again, and reaches"
+        " `redirectUrl` too. Success goes there with `account` and `state=new` or `existing`, as in EmailEngine",
+        Promise(
+            "an answer that nobody waits for is 400", 400, path="/oauth?error=access_denied&state=x", caller="nobody"
+        ),
+    ),
+)
+ACCOUNTS = (
+    better(
+        "GET /v1/accounts",
+        "also by `app`, `email`, `authorizedBy`, and with a `cursor` for deep lists",
+        Promise(
+            "pages from zero, echoes of query and state",
+            shape={"total": int, "page": 0, "pages": int, "query": False, "state": "*", "accounts": [LISTED]},
+        ),
+        Promise(
+            "a part of id, name or address",
+            shape={
+                "total": 1,
+                "page": 0,
+                "pages": 1,
+                "query": "{account}",
+                "accounts": [LISTED | {"account": "{account}"}],
+            },
+            query="query={account}&page=0&pageSize=1000",
+        ),
+        Promise(
+            "by state", shape={"state": "connected", "accounts": [{"state": "connected"}]}, query="state=connected"
+        ),
+        Promise("states of EmailEngine's own find nothing", shape={"total": 0, "accounts": []}, query="state=syncing"),
+        Promise("an unknown state is refused with those that there are", 400, wrong("state"), query="state=foo"),
+        Promise("a page of more than 1000", 400, wrong("pageSize"), query="pageSize=1001"),
+    ),
+    better(
+        "GET /v1/account/{account}",
+        "also who authorizes it since when, what to do about `lastError`, and when what would end. `type` is `outlook`"
+        " also where a grant serves several accounts; counters and sync times do not exist",
+        Promise(
+            "all of it, secrets hidden",
+            shape=LISTED
+            | {
+                "state": "connected",
+                "baseScopes": "api",
+                "oauth2": {
+                    "provider": str,
+                    "auth": {"user": str, "delegatedUser": "support@contoso.example"},
+                    "scope": [str],
+                    "tokenType": "Bearer",
+                    "accessToken": HIDDEN,
+                    "refreshToken": HIDDEN,
+                    "expires": MOMENT,
+                    "generated": MOMENT,
+                    "refreshTokenGenerated": MOMENT,
+                },
+            },
+        ),
+        Promise("quota may be asked for", query="quota=true"),
+        NOT_FOUND,
+    ),
+    same(
+        "PUT /v1/account/{account}",
+        "`name`, and `paused`; fields about fetching and sending mail are taken without effect. What a sign-in proved"
+        " (`email`, `oauth2`) is not for changing here: `POST …/reauthorize` and the form do that",
+        Promise("the name", shape={"account": "{account}"}, body={"name": "Renamed", "logs": False, "path": None}),
+        Promise("expectedEmail is cleared by null", shape={"account": "{account}"}, body={"expectedEmail": None}),
+        Promise("unknown fields are refused", 400, wrong("odd"), body={"odd": 1}),
+        Promise("an unknown account is 404", 404, refused(404, "Not Found"), path="/v1/account/nobody-here", body={}),
+    ),
+    better(
+        "DELETE /v1/account/{account}",
+        "says whether tokens went with it; deleting one account of a grant leaves the others alone. `revoke` does"
+        " nothing for Microsoft, there as here",
+        Promise("says so", shape={"account": "{spare}", "deleted": True}, path="/v1/account/{spare}?revoke=false"),
+        NOT_FOUND,
+    ),
+    better(
+        "PUT /v1/account/{account}/reconnect",
+        "done when it answers, with what came of it",
+        Promise("asks for it", shape={"reconnect": True}, body={"reconnect": True}),
+        Promise("not", shape={"reconnect": False}, body={"reconnect": False}),
+    ),
+    better(
+        "GET /v1/account/{account}/oauth-token",
+        "on by default, for callers with a scope for it that can be bound to one mailbox; the token is good for five"
+        " minutes at least, `email` is the mailbox. Every account hands out, also where a grant serves several",
+        Promise(
+            "the token, and whose it is",
+            shape={
+                "account": "{account}",
+                "user": "{person}",
+                "accessToken": re.compile(r"\S{20,}"),
+                "provider": "outlook",
+                "registeredScopes": [str],
+                "expires": MOMENT,
+                "cached": bool,
+                "app": "{app}",
+            },
+        ),
+        Promise(
+            "an unknown account is 404", 404, refused(404, "Not Found"), path="/v1/account/nobody-here/oauth-token"
+        ),
+        Promise("not without the right to", 403, refused(403, "Forbidden") | {"requestedScope": str}, caller="reader"),
+    ),
+    left_out("PUT /v1/account/{account}/sync", "there is no mail here that could be synced"),
+    left_out("PUT /v1/account/{account}/flush", "as above"),
+    left_out("GET /v1/account/{account}/server-signatures", "Gmail's"),
+    left_out("POST /v1/verifyAccount", "IMAP passwords; a mailbox is proven by the sign-in itself"),
+    left_out("GET /v1/autoconfig", "IMAP settings"),
+    left_out("GET /v1/logs/{account}", "IMAP sessions; there is an audit log"),
+)
+OPERATION = (
+    better(
+        "GET /v1/tokens",
+        "tokens are for single mailboxes too, for networks and a time; the token itself is shown once",
+        Promise(
+            "a page", shape={"total": int, "page": 0, "pages": int, "tokens": [{"id": str}]}, query="page=0&pageSize=20"
+        ),
+    ),
+    left_out(
+        "POST /v1/tokens, GET and DELETE /v1/tokens/{token}",
+        "`POST /v1/token` and `DELETE /v1/token/{token}`: what a token may do is said in other words, so callers change"
+        " anyway",
+    ),
+    same(
+        "GET /health",
+        "it also names OAuth apps that Microsoft refuses",
+        Promise("needs no token", shape={"success": True}, caller="nobody"),
+    ),
+    left_out("GET /metrics", "`GET /v1/stats`, and Application Insights"),
+    left_out("GET /v1/changes", "events go to webhooks"),
+    left_out("GET /swagger.json", "not there yet"),
+)
+MAIL = (
+    left_out(
+        "messages, mailboxes, search, submit, outbox, templates, blocklists, gateways, exports, delivery tests",
+        "Mailbind fetches and sends no mail: use Graph or IMAP with the token that it hands out",
+    ),
+)
+ERRORS = (
+    same(
+        "every route: errors",
+        "`statusCode`, `error`, `message`, `code`, and `fields` with all faults at once. A token in the URL"
+        " (`?access_token=`) is not taken",
+        Promise(
+            "no token",
+            401,
+            refused(401, "Unauthorized", "Missing authentication"),
+            path="/v1/accounts",
+            caller="nobody",
+            headers={"www-authenticate": "Bearer"},
+        ),
+        Promise(
+            "a bad token",
+            401,
+            refused(401, "Unauthorized", "Bad token"),
+            path="/v1/accounts",
+            caller="stranger",
+            headers={"www-authenticate": re.compile("Bearer.*")},
+        ),
+        Promise("a right that is missing", 403, refused(403, "Forbidden"), path="/v1/tokens", caller="reader"),
+        Promise(
+            "whoever is bound to other accounts",
+            403,
+            refused(403, "Forbidden"),
+            path="/v1/account/{account}",
+            caller="bound",
+        ),
+    ),
+)
+CONTRACT: tuple[Route, ...] = (*REGISTRATION, *ACCOUNTS, *OPERATION, *MAIL, *ERRORS)
