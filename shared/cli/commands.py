@@ -113,5 +113,8 @@ def list_apps(api: Api, _: Namespace) -> Done:
 def verify_app(api: Api, asked: Namespace) -> Done:
     """Walk an OAuth app's configuration; well when every step is."""
     body = api.call("POST", "oauth2", asked.app, "verify", body={"account": asked.account} if asked.account else {})
-    rows = [[step["status"], step["label"], step.get("message"), step.get("hint")] for step in body["steps"]]
-    return Done(body, table(["", "STEP", "FOUND", "WHAT TO DO"], rows), well=body["ok"])
+    lines = []
+    for step in body["steps"]:
+        lines.append(f"{step['status']:4}  {step['label']}: {step['message']}")
+        lines += [f"      {step['hint']}"] if step["hint"] else []
+    return Done(body, "\n".join(map(printable, lines)), well=body["ok"])
