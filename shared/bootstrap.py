@@ -19,6 +19,7 @@ from shared.triggers import (
     account_changes,
     accounts,
     authentication_form,
+    oauth_apps,
     oauth_token,
     operation,
     sign_in,
@@ -75,6 +76,9 @@ def build_app() -> func.FunctionApp:
         account_changes.blueprint(callers, limits, services.change_account, services.reauthorize_account),
         oauth_token.blueprint(callers, services.hand_out, services.answer_challenge, services.apps),
         tokens.blueprint(callers, services.api_tokens, services.issue_token, services.revoke_token, services.clock),
+        oauth_apps.blueprint(
+            callers, services.app_catalogue, services.register_app, services.delete_app, services.verify_app
+        ),
         operation.blueprint(callers, services.open_breakers, services.read_statistics, services.clock),
         timers.blueprint(
             services.run_tick,

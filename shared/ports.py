@@ -312,6 +312,16 @@ class SignInInvalid(Exception):
         self.code = code
 
 
+class EntraSetup(Protocol):
+    """Whether an OAuth app is set up as it should be, by calls that change nothing. Raises EntraFailed."""
+
+    async def discover(self, app: OAuthApp) -> None:
+        """Have the app's authority say where its endpoints are, and that it is the issuer of its tokens."""
+
+    async def authenticate(self, app: OAuthApp) -> None:
+        """Have Entra accept the client's credential, without any person."""
+
+
 class Entra(Protocol):
     """Sign-in and refresh. Raises EntraFailed; `redeem` also SignInInvalid."""
 

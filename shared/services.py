@@ -7,6 +7,7 @@ from shared.connections import Connections
 from shared.domain.work import Work, WorkKind
 from shared.telemetry import write_audit
 from shared.usecases.answer_challenge import AnswerChallenge
+from shared.usecases.app_catalogue import AppCatalogue
 from shared.usecases.begin_sign_in import BeginSignIn
 from shared.usecases.bind_mailbox import BindMailbox
 from shared.usecases.bind_proven import BindProven
@@ -15,6 +16,7 @@ from shared.usecases.browser_binding import BrowserBinding
 from shared.usecases.carried_grant import CarriedGrant
 from shared.usecases.change_account import ChangeAccount
 from shared.usecases.complete_sign_in import CompleteSignIn
+from shared.usecases.delete_app import DeleteApp
 from shared.usecases.find_account import FindAccount
 from shared.usecases.hand_out import HandOut
 from shared.usecases.identify_caller import IdentifyCaller
@@ -33,6 +35,7 @@ from shared.usecases.reap_registration import ReapRegistration
 from shared.usecases.reauthorize_account import ReauthorizeAccount
 from shared.usecases.reconnect_account import ReconnectAccount
 from shared.usecases.refresh_grant import RefreshGrant
+from shared.usecases.register_app import RegisterApp
 from shared.usecases.remove_account import RemoveAccount
 from shared.usecases.resume_pending import ResumePending
 from shared.usecases.revoke_token import RevokeToken
@@ -41,6 +44,7 @@ from shared.usecases.settle_link import SettleLink
 from shared.usecases.start_registration import StartRegistration
 from shared.usecases.sweep import SweepGrants
 from shared.usecases.tally import Tally
+from shared.usecases.verify_app import VerifyApp
 from shared.usecases.work_agenda import Handler, WorkAgenda
 
 WORK_AT_ONCE = 64
@@ -171,6 +175,43 @@ class Services(Connections):
     @cached_property
     def complete_sign_in(self) -> CompleteSignIn:
         return CompleteSignIn(self.registrations, self.apps, self.entra, self.bind_signed_in, self.clock)
+
+    @cached_property
+    def app_catalogue(self) -> AppCatalogue:
+        return AppCatalogue(self.oauth_apps, self.settings.seed, self.breakers, self.principals)
+
+    @cached_property
+    def register_app(self) -> RegisterApp:
+        return RegisterApp(
+            self.oauth_apps,
+            self.settings.seed,
+            self.clouds,
+            self.redirect_uri,
+            self.apps,
+            self.entra,
+            self.clock,
+            self.entropy,
+        )
+
+    @cached_property
+    def delete_app(self) -> DeleteApp:
+        return DeleteApp(self.oauth_apps, self.settings.seed, self.clouds, self.app_catalogue, self.apps, self.entra)
+
+    @cached_property
+    def verify_app(self) -> VerifyApp:
+        return VerifyApp(
+            self.oauth_apps,
+            self.settings.seed,
+            self.clouds,
+            self.redirect_uri,
+            self.msal,
+            self.entra,
+            self.principals,
+            self.find,
+            self.refresh_grant,
+            self.probe_mailboxes,
+            self.clock,
+        )
 
     @cached_property
     def refresh_grant(self) -> RefreshGrant:

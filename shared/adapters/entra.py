@@ -4,13 +4,15 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from shared.domain.client_credential import ClientCredential
 from shared.domain.clouds import Resource
-from shared.domain.failure import UNREACHABLE, TokenError, classify
+from shared.domain.failure import UNREACHABLE, Failure, TokenError, classify
+from shared.domain.kinds import FailureKind
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.principal import Principal, is_guid
 from shared.domain.secret import Secret
@@ -102,6 +104,24 @@ class MsalEntra:
         )
         return self._tokens(result, result.get("refresh_token", held), wanted)
 
+    async def discover(self, app: OAuthApp) -> None:
+        """Read the authority's OpenID configuration (OpenID Connect Discovery section 4); the issuer has to be it."""
+        address = f"{app.cloud.authority}/{app.tenant}/v2.0/.well-known/openid-configuration"
+        found = await self._attempt(lambda: self._connected().read(address))
+        issuers = {_issuer(app, tenant) for tenant in (app.tenant, "{tenantid}")}
+        if found.get("issuer") not in issuers:
+            raise EntraFailed(Failure(FailureKind.APP_FAULT, "app_configuration"))
+
+    async def authenticate(self, app: OAuthApp) -> None:
+        """Ask for a token of the application's own, which is thrown away (Entra: v2-oauth2-client-creds-grant-flow).
+
+        Entra answers with one whether or not the application has permissions; what it refuses is the client. There is
+        none for `organizations`, so any tenant whose people may sign in is asked.
+        """
+        tenant = app.tenant if is_guid(app.tenant) else min(app.tenants)
+        scope = f"{app.cloud.graph}/.default"
+        await self._run(replace(app, tenant=tenant), lambda application: application.acquire_token_for_client([scope]))
+
     def close(self) -> None:
         """End threads and connections."""
         if self._pool is not None:
@@ -113,26 +133,32 @@ class MsalEntra:
 
     async def _run(self, app: OAuthApp, call: Call) -> dict[str, Any]:
         """One call in the pool, with the credential that was accepted last, or else with each in turn."""
+        accepted, failed = self._accepted.get(app.id), EntraFailed(UNREACHABLE)
+        for credential in sorted(app.credentials, key=lambda one: one != accepted):
+            try:
+                result = await self._attempt(partial(self._call, app, credential, call))
+            except EntraFailed as refused:
+                failed = refused
+                if failed.failure.code != "app_credential":
+                    break
+            else:
+                self._accepted[app.id] = credential
+                return result
+        raise failed
+
+    async def _attempt(self, call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         import urllib3.exceptions  # noqa: PLC0415 - the hand-out path does without
 
         from shared.adapters.token_transport import TokenRefused  # noqa: PLC0415 - as above
 
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="msal")
-        accepted, failure = self._accepted.get(app.id), UNREACHABLE
-        for credential in sorted(app.credentials, key=lambda one: one != accepted):
-            try:
-                result = await asyncio.get_running_loop().run_in_executor(self._pool, self._call, app, credential, call)
-            except TokenRefused as refused:
-                failure = classify(refused.answer)
-                if failure.code != "app_credential":
-                    break
-            except (urllib3.exceptions.HTTPError, OSError):
-                break
-            else:
-                self._accepted[app.id] = credential
-                return result
-        raise EntraFailed(failure)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+        except TokenRefused as refused:
+            raise EntraFailed(classify(refused.answer)) from None
+        except (urllib3.exceptions.HTTPError, OSError):
+            raise EntraFailed(UNREACHABLE) from None
 
     def _call(self, app: OAuthApp, credential: ClientCredential, call: Call) -> dict[str, Any]:
         return call(self._application(app, credential))
@@ -151,9 +177,8 @@ class MsalEntra:
         from msal import ConfidentialClientApplication  # noqa: PLC0415 - the hand-out path does without
 
         from shared.adapters.client_authentication import ClientAuthentication  # noqa: PLC0415 - as above
-        from shared.adapters.token_transport import NoCache, TokenRefused, TokenTransport  # noqa: PLC0415 - as above
+        from shared.adapters.token_transport import NoCache, TokenRefused  # noqa: PLC0415 - as above
 
-        self._transport = self._transport or TokenTransport(self.threads, self.ca_file)
         self._authentication = self._authentication or ClientAuthentication()
         try:
             return ConfidentialClientApplication(
@@ -161,11 +186,17 @@ class MsalEntra:
                 client_credential=self._authentication.credential(credential, app.cloud.authority),
                 authority=f"{app.cloud.authority}/{app.tenant}",
                 instance_discovery=False,
-                http_client=self._transport,
+                http_client=self._connected(),
                 token_cache=NoCache(),
             )
         except ValueError:  # MSAL: the authority's configuration is not to be had
             raise TokenRefused(TokenError(503)) from None
+
+    def _connected(self) -> "TokenTransport":
+        from shared.adapters.token_transport import TokenTransport  # noqa: PLC0415 - as above
+
+        self._transport = self._transport or TokenTransport(self.threads, self.ca_file)
+        return self._transport
 
     def _tokens(self, result: Mapping[str, Any], refresh_token: str, resource: Resource) -> TokenSet:
         return TokenSet(

@@ -70,6 +70,13 @@ class TokenTransport:
         """Discovery."""
         return self._send("GET", f"{url}?{urlencode(params)}" if params else url, None, headers)
 
+    def read(self, url: str) -> dict[str, Any]:
+        """A JSON document. Raises TokenRefused for whatever is none."""
+        answer = self.get(url)
+        if answer.status_code != OK or "json" not in answer.headers.get("content-type", ""):
+            raise TokenRefused(token_error(answer))
+        return dict(json.loads(answer.text))
+
     def post(self, url: str, params: Any = None, data: Any = None, headers: Any = None, **_: Any) -> Answer:  # noqa: ANN401 - MSAL's signature
         """The token endpoint. Raises TokenRefused for whatever is not a token."""
         target = f"{url}?{urlencode(params)}" if params else url

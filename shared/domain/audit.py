@@ -23,6 +23,12 @@ class Action(StrEnum):
     ISSUE_TOKEN = "api-token.issue"  # noqa: S105 - the name of an action
     LIST_TOKENS = "api-tokens.list"
     REVOKE_TOKEN = "api-token.revoke"  # noqa: S105 - the name of an action
+    LIST_APPS = "oauth-apps.list"
+    READ_APP = "oauth-app.read"
+    REGISTER_APP = "oauth-app.register"
+    CHANGE_APP = "oauth-app.change"
+    DELETE_APP = "oauth-app.delete"
+    VERIFY_APP = "oauth-app.verify"
     READ_STATISTICS = "statistics.read"
 
 
@@ -42,6 +48,8 @@ LOOKS = frozenset(
         Action.LIST_ACCOUNTS,
         Action.READ_ACCOUNT,
         Action.LIST_TOKENS,
+        Action.LIST_APPS,
+        Action.READ_APP,
         Action.READ_STATISTICS,
     }
 )
@@ -51,8 +59,9 @@ LOOKS = frozenset(
 class AuditRecord:
     """One line of the audit log. No personal data beyond ids.
 
-    `actor` is a caller's id, `person:` with a principal's, or `unknown`. `target` is the registration or API token that
-    it was about, `resource` the OAuth app that a token was handed out of. `correlation` joins records of one request.
+    `actor` is a caller's id, `person:` with a principal's, or `unknown`. `target` is the registration, API token or
+    OAuth app that it was about, `resource` the OAuth app that a token was handed out of. `correlation` joins records of
+    one request.
     """
 
     action: Action

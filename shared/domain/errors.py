@@ -73,6 +73,27 @@ class Conflict(MailbindError):
     code = "Conflict"
 
 
+class AppInUse(Conflict):
+    """An OAuth app that accounts use."""
+
+    code = "OAuthAppInUse"
+
+    def __init__(self, accounts: int) -> None:
+        super().__init__(
+            f"{accounts} accounts use this OAuth app. Delete them or authorize them through another one, or repeat with"
+            " ?force=true: then they stay, and their tokens are renewed no more"
+        )
+
+
+class AppOfSettings(Conflict):
+    """The OAuth app of the settings, which is there as long as they name it."""
+
+    code = "OAuthAppOfSettings"
+
+    def __init__(self) -> None:
+        super().__init__('This OAuth app comes from the settings: change them, or disable it with {"enabled": false}')
+
+
 class TooManyRequests(MailbindError):
     """Over a limit (RFC 6585 section 4); after `retry_after` the next request passes."""
 

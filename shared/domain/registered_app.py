@@ -33,6 +33,13 @@ KEPT_FOR: Mapping[Authentication, tuple[str, ...]] = {
     Authentication.FEDERATED: ("managed_identity",),
 }
 
+CREDENTIAL_FIELDS = {
+    "client_secret": ("clientSecret", Authentication.SECRET),
+    "client_secret_2": ("clientSecret2", Authentication.SECRET),
+    "certificate": ("certificate", Authentication.CERTIFICATE),
+    "managed_identity": ("managedIdentity", Authentication.FEDERATED),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class RegisteredApp:
@@ -114,6 +121,14 @@ class RegisteredApp:
             enabled=self.enabled,
         )
 
+    def strays(self, told: Mapping[str, Any]) -> dict[str, str]:
+        """Credentials of another way of authentication than the app's, by the API's field."""
+        return {
+            field: f'"{field}" is for "authentication": "{way}"'
+            for name, (field, way) in CREDENTIAL_FIELDS.items()
+            if told.get(name) and way is not self.authentication
+        }
+
     def faults(self, clouds: Mapping[str, Cloud], redirect_uri: str) -> dict[str, str]:
         """What does not fit together, by the API's field: to be mended before it is kept."""
         needs = {
@@ -123,7 +138,7 @@ class RegisteredApp:
         }
         faults = {} if self.credentials else dict([needs[self.authentication]])
         cloud = clouds[self.cloud]
-        if not self.allowed_tenants:
+        if self.authority in ANY_TENANT and not self.tenants:
             faults["tenants"] = '"tenants" is required: ids of the tenants whose people may sign in'
         if self.redirect_url not in {None, redirect_uri}:
             faults["redirectUrl"] = f'"redirectUrl" must be {redirect_uri}'

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import azure.functions as func
@@ -12,6 +13,7 @@ from shared.domain.errors import InvalidInput, InvalidJson, TooLarge
 LARGEST_BODY = 64 * 1024
 TRUE = {"y", "true", "1"}
 FALSE = {"n", "false", "0"}
+A_MOMENT = "must be a date and time such as 2027-01-31T00:00:00Z"
 
 
 def read_object(req: func.HttpRequest) -> dict[str, Any]:
@@ -87,6 +89,18 @@ class Fields:
             self.fault(name, f"must be a whole number from {least} to {most}")
             return default
         return int(text)
+
+    def moment(self, name: str) -> datetime | None:
+        """A date, or a date and time, as ISO 8601 writes them; in UTC when it names no zone."""
+        value = self.take(name)
+        if value is None or value == "":
+            return None
+        try:
+            when = datetime.fromisoformat(value)
+            return (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC)
+        except (TypeError, ValueError, OverflowError):
+            self.fault(name, A_MOMENT)
+            return None
 
     def one_of(self, name: str, allowed: list[str]) -> str | None:
         """One of some words, or None."""

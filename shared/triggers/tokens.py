@@ -3,7 +3,7 @@
 import ipaddress
 import math
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import azure.functions as func
@@ -16,7 +16,7 @@ from shared.ports import ApiTokens, Clock
 from shared.triggers.answers import answer, moment
 from shared.triggers.audit import about
 from shared.triggers.callers import Callers, for_callers
-from shared.triggers.fields import Fields, read_object
+from shared.triggers.fields import A_MOMENT, Fields, read_object
 from shared.usecases.issue_token import IssueToken, TokenWish
 from shared.usecases.revoke_token import RevokeToken
 
@@ -130,21 +130,16 @@ def _addresses(fields: Fields) -> tuple[str, ...]:
 
 
 def _expires(fields: Fields, now: datetime) -> datetime | None:
-    written, seconds = fields.take("expires"), fields.number("ttl", 0, 1, LONGEST_LIFE)
+    when, seconds = fields.moment("expires"), fields.number("ttl", 0, 1, LONGEST_LIFE)
     if "ttl" in fields.values:
         if not seconds:
             fields.fault("ttl", f"must be a whole number from 1 to {LONGEST_LIFE}")
         if "expires" in fields.values:
             fields.fault("ttl", 'cannot be given together with "expires"')
         return now + timedelta(seconds=seconds) if seconds else None
-    if "expires" not in fields.values:
-        return None
-    try:
-        when = datetime.fromisoformat(written)
-        return (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC)
-    except (TypeError, ValueError, OverflowError):
-        fields.fault("expires", "must be a date and time such as 2027-01-31T00:00:00Z")
-        return None
+    if "expires" in fields.values and when is None:
+        fields.fault("expires", A_MOMENT)
+    return when
 
 
 def _is_network(text: str) -> bool:

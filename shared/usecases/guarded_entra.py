@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from shared.domain.breaker import TRIAL_EVERY, Breaker
+from shared.domain.breaker import OPENS, TRIAL_EVERY, Breaker
 from shared.domain.clouds import Resource
 from shared.domain.errors import StaleWrite
 from shared.domain.failure import Failure
@@ -18,8 +18,6 @@ from shared.ports import Clock, Entra, EntraFailed, Rows, SignedIn, Stored
 
 log = logging.getLogger(__name__)
 
-# Only what is wrong with the credential is wrong for everybody; a configuration may be wrong for one tenant.
-OPENS = "app_credential"
 TRUSTED_FOR = timedelta(seconds=15)
 
 
@@ -61,7 +59,7 @@ class GuardedEntra:
     ) -> TokenSet:
         """Refresh, unless the app is known to be refused and this is not the trial call."""
         breaker = await self._breaker(app.id)
-        if breaker is not None and not await self._take_trial(breaker):
+        if breaker is not None and breaker.value.is_open and not await self._take_trial(breaker):
             raise EntraFailed(Failure(FailureKind.APP_FAULT, breaker.value.code, breaker.value.aadsts))
         try:
             tokens = await self.inner.refresh(app, refresh_token, resource, claims)
@@ -70,6 +68,21 @@ class GuardedEntra:
             raise
         await self._learn(app, None)
         return tokens
+
+    async def verified(self, app: OAuthApp, failure: Failure | None) -> None:
+        """Learn from a verification, which also remembers what is wrong with the app's configuration."""
+        self._seen.pop(app.id, None)
+        await self._breaker(app.id)
+        if failure is not None and failure.kind is FailureKind.APP_FAULT:
+            await self._open(app, failure)
+        else:
+            await self._learn(app, failure)
+
+    async def forgive(self, app: OAuthApp) -> None:
+        """The app was changed: whatever was wrong with it is to be found out anew."""
+        self._seen.pop(app.id, None)
+        await self._breaker(app.id)
+        await self._close(app)
 
     async def _breaker(self, app: str) -> Stored[Breaker] | None:
         seen, now = self._seen.get(app), self.clock()
@@ -100,8 +113,13 @@ class GuardedEntra:
     async def _open(self, app: OAuthApp, failure: Failure) -> None:
         now = self.clock()
         opened = Breaker(app.id, failure.code, now, now + TRIAL_EVERY, failure.aadsts)
+        seen = self._seen.get(app.id)
+        before = seen.breaker if seen else None
+        if before is not None and before.value.is_open >= opened.is_open:
+            return
         with suppress(StaleWrite):  # open already, and operators were told
-            self._seen[app.id] = Seen(await self.breakers.insert(opened), now)
+            write = self.breakers.insert(opened) if before is None else self.breakers.replace(before, opened)
+            self._seen[app.id] = Seen(await write, now)
             log.error("oauth app fault", extra={"app": app.id, "code": failure.code, "aadsts": failure.aadsts})
 
     async def _close(self, app: OAuthApp) -> None:

@@ -39,7 +39,7 @@ class OpenBreakers:
     async def __call__(self) -> Sequence[Breaker]:
         """One read for each OAuth app."""
         found = await asyncio.gather(*(self.breakers.get(app.id) for app in await self.apps.all()))
-        return [stored.value for stored in found if stored is not None]
+        return [stored.value for stored in found if stored is not None and stored.value.is_open]
 
 
 @use_case

@@ -16,6 +16,8 @@ SECRET = {
     "state",
     "code",
     "confirmation",
+    "clientSecret",
+    "clientSecret2",
     "keep",
     "finish",
     "client_info",
@@ -106,11 +108,45 @@ WISH: Part = {
     ]
 }
 CLAIMS: Part = {"anyOf": [{"const": '{"access_token":{"acrs":{"essential":true,"value":"c1"}}}'}, TEXT]}
+GUID: Part = {"type": "string", "pattern": "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"}
+SCOPES: Part = {"type": "array", "items": {"type": "string", "pattern": "^[A-Z][A-Za-z.]{1,60}$"}, "maxItems": 50}
+DATE: Part = {"anyOf": [EXPIRES, {"type": "null"}]}
+# Registered apps stay disabled, so that there is one to sign in through.
+CHANGE: Part = {
+    "type": "object",
+    "properties": {
+        "name": NAME,
+        "description": {"anyOf": [{"type": "string", "maxLength": 1024}, {"type": "null"}]},
+        "title": {"anyOf": [SHORT, {"type": "null"}]},
+        "enabled": {"enum": [False, "n", "0", 0]},
+        "clientId": GUID,
+        "clientSecret": NAME,
+        "clientSecret2": {"anyOf": [NAME, {"type": "null"}]},
+        "authority": GUID,
+        "tenants": {"type": "array", "items": GUID, "maxItems": 50},
+        "cloud": {"enum": ["global", "gcc-high", "dod", "china"]},
+        "extraScopes": SCOPES,
+        "skipScopes": SCOPES,
+        "credentialReuse": SWITCH,
+        "authentication": {"enum": ["secret", "certificate", "federated"]},
+        "certificate": TEXT,
+        "managedIdentity": GUID,
+        "secretExpires": DATE,
+        "secretExpires2": DATE,
+    },
+    "additionalProperties": False,
+}
+OAUTH_APP: Part = {
+    **CHANGE,
+    "properties": {**CHANGE["properties"], "provider": {"const": "outlook"}, "baseScopes": {"enum": ["api", "imap"]}},
+    "required": ["name", "provider", "clientId", "clientSecret", "authority"],
+}
+APP: Part = {"type": "string", "pattern": "^[a-z]{16}$"}
 PAGE: Part = {"type": "integer", "minimum": 0, "maximum": 1_048_576}
 SIZE: Part = {"type": "integer", "minimum": 1, "maximum": 1000}
 CONTINUE: Part = {
     "type": "object",
-    "properties": dict.fromkeys(("registration", "confirmation", "keep", "finish"), TEXT),
+    "properties": dict.fromkeys(("registration", "confirmation", "app", "keep", "finish"), TEXT),
 }
 CALLBACK_FIELDS = (
     "state",
@@ -215,6 +251,22 @@ PATHS: Mapping[str, Mapping[str, Part]] = {
         ),
     },
     "/v1/stats": {"get": operation(200)},
+    "/v1/oauth2": {
+        "get": operation(200, 400, parameters=queries(page=PAGE, pageSize=SIZE)),
+        "post": operation(200, 400, 413, json=OAUTH_APP),
+    },
+    "/v1/oauth2/{app}": {
+        "get": operation(404, parameters=[parameter("path", "app", APP)]),
+        "put": operation(400, 404, 413, parameters=[parameter("path", "app", APP)], json=CHANGE),
+        "delete": operation(400, 404, parameters=[parameter("path", "app", APP), *queries(force=SWITCH)]),
+    },
+    "/v1/oauth2/{app}/verify": {
+        "post": operation(
+            *(400, 404, 413),
+            parameters=[parameter("path", "app", APP)],
+            json={"type": "object", "properties": {"account": ACCOUNT, "testConnection": SWITCH}},
+        )
+    },
     "/v1/token": {"post": operation(200, 400, 413, json=WISH)},
     "/v1/tokens": {"get": operation(200, 400, parameters=queries(page=PAGE, pageSize=SIZE))},
     "/v1/token/{token}": {

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.core import NOT_SET
 
-from infra.local.environment import Environment
+from infra.local.environment import APP_ID, Environment
 from infra.local.visitor import Visitor
 from shared.bootstrap import build_app
 from shared.domain.caller import Scope
@@ -44,7 +44,7 @@ def accounts(api: httpx.Client, visitor: Visitor, person: Callable[..., str]) ->
     """Both accounts, bound; what the administrator's run deletes is bound again."""
     for account in (OWN, OTHER):
         if api.get(f"/v1/account/{account}").status_code == 404:
-            bind(api, visitor, person(), account=account)
+            bind(api, visitor, person(), account=account, type=APP_ID)
             visitor.cookies.clear()
     return {account: api.get(f"/v1/account/{account}").json() for account in (OWN, OTHER)}
 

@@ -54,6 +54,12 @@ ROWS = {
         Scope.OAUTH_TOKEN, allowed=404, inside=404, outside=403, body={"claims": '{"access_token": {}}'}
     ),
     "GET v1/stats": opened_by(Scope.ACCOUNTS_READ, allowed=200, inside=None, outside=None),
+    "GET v1/oauth2": opened_by(allowed=200, inside=None, outside=None),
+    "POST v1/oauth2": opened_by(allowed=400, inside=None, outside=None, body={}),
+    "GET v1/oauth2/{app}": opened_by(allowed=404, inside=None, outside=None),
+    "PUT v1/oauth2/{app}": opened_by(allowed=404, inside=None, outside=None, body={}),
+    "DELETE v1/oauth2/{app}": opened_by(allowed=404, inside=None, outside=None),
+    "POST v1/oauth2/{app}/verify": opened_by(allowed=404, inside=None, outside=None, body={}),
     "POST v1/token": opened_by(allowed=200, inside=None, outside=None, body=WISH),
     "GET v1/tokens": opened_by(allowed=200, inside=None, outside=None),
     "DELETE v1/token/{token}": opened_by(allowed=404, inside=None, outside=None),
@@ -115,7 +121,9 @@ def test_whoever_may_call_a_route_gets_in_and_nobody_else(
     environment: Environment, api: httpx.Client, kinds: dict[str, Kind], route: str
 ) -> None:
     row, registration = ROWS[route], ask(api, account=INSIDE)["registration"]
-    method, path = route.format(registration=registration, account=INSIDE.lower(), token="f" * 64).split(" ")
+    method, path = route.format(registration=registration, account=INSIDE.lower(), token="f" * 64, app="A" * 16).split(
+        " "
+    )
 
     with httpx.Client(base_url=environment.base_url, timeout=30) as client:
         answers = {
@@ -133,7 +141,7 @@ def test_whoever_may_call_a_route_gets_in_and_nobody_else(
 @pytest.mark.parametrize("route", sorted(ROWS))
 def test_a_refusal_says_what_is_missing(environment: Environment, kinds: dict[str, Kind], route: str) -> None:
     """RFC 6750 section 3: nothing for who shows nothing, invalid_token, or insufficient_scope with the scope."""
-    method, path = route.format(registration="x", account=INSIDE, token="x").split(" ")
+    method, path = route.format(registration="x", account=INSIDE, token="x", app="x").split(" ")
     scope = next(scope for scope in Scope if scope in ROWS[route].scopes)
 
     def challenge(kind: str) -> str:

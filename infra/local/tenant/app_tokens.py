@@ -14,6 +14,8 @@ DEFAULT = "/.default"
 def app_token(tenant: Tenant, client: Client, scope: str) -> dict[str, Any]:
     """The answer of the token endpoint; there is never a refresh token. Raises Refusal."""
     audience = _audience(scope)
+    if audience == tenant.origin:  # where Graph is here
+        audience = tenant.directory.resources[0].address
     resource = tenant.directory.resource(audience)
     if resource is None:
         raise Refusal("500011", resource=audience, tenant=tenant.directory.name)
