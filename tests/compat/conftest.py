@@ -1,26 +1,17 @@
 """The running system, and a world in it that the contract's calls are about."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 import pytest
 
-from infra.local.environment import Environment, local_environment
+from infra.local.environment import Environment
 from infra.local.visitor import Visitor
-from tests.journey.conftest import (  # noqa: F401 - fixtures
-    STILL,
-    api,
-    ask,
-    bind,
-    environment,
-    person,
-    tenant,
-    visitor,
-)
+from tests.compat.contract import WISH
+from tests.journey.conftest import api, ask, bind, environment  # noqa: F401 - fixtures
 
-__all__ = ["Environment", "local_environment"]
 APP = "AAABiCtT7XUAAAAF"
 
 
@@ -52,29 +43,41 @@ class World:
         return httpx.request(method, self.base_url + path, headers=headers, timeout=30, **sent)
 
 
-@pytest.fixture
-def world(environment: Environment, api: httpx.Client, visitor: Visitor, person: Callable[..., str]) -> World:  # noqa: F811 - fixtures
-    """Two bound accounts, an open link, and callers of all kinds."""
+@pytest.fixture(scope="module")
+def world(environment: Environment) -> Iterator[World]:  # noqa: F811 - a fixture
+    """Two bound accounts, another OAuth app, an open link, and callers of all kinds."""
+    ready = environment.tenant.ready
+    admin = {"Authorization": f"Bearer {environment.secrets.admin_token}"}
+    with httpx.Client(base_url=environment.base_url, headers=admin, timeout=30) as client:
+        with Visitor(ready["caFile"]) as browser:
+            account = bind(client, browser, "alice@contoso.example", account="compat-account")
+        with Visitor(ready["caFile"]) as browser:
+            spare = bind(client, browser, "bob@contoso.example")
+        # Tests come in any order: what one deletes, no other may need.
+        wish = {**WISH, "redirectUrl": f"{environment.base_url}/oauth"}
+        yield World(
+            environment.base_url,
+            {
+                "administrator": environment.secrets.admin_token,
+                "nobody": None,
+                "stranger": "0" * 64,
+                "reader": issued(client, scopes=["accounts:read"]),
+                "bound": issued(client, scopes=["accounts:read"], account="another"),
+            },
+            {
+                "base": environment.base_url,
+                "account": account,
+                "spare": spare,
+                "person": "alice@contoso.example",
+                "app": APP,
+                "otherApp": client.post("/v1/oauth2", json=wish).json()["id"],
+                "spareApp": client.post("/v1/oauth2", json=wish).json()["id"],
+                "link": ask(client)["url"].removeprefix(environment.base_url),
+            },
+        )
 
-    def issued(**wish: Any) -> str:
-        answer = api.post("/v1/token", json={"description": "compat", "ttl": 600, **wish})
-        assert answer.is_success, answer.text
-        return str(answer.json()["token"])
 
-    who = person()
-    callers = {
-        "administrator": environment.secrets.admin_token,
-        "nobody": None,
-        "stranger": "0" * 64,
-        "reader": issued(scopes=["accounts:read"]),
-        "bound": issued(scopes=["accounts:read"], account="another"),
-    }
-    account = bind(api, visitor, who, account=f"compat-{who.partition('@')[0]}")
-    visitor.cookies.clear()
-    spare = bind(api, visitor, person())
-    link = ask(api)["url"].removeprefix(environment.base_url)
-    return World(
-        environment.base_url,
-        callers,
-        {"account": account, "spare": spare, "person": who, "app": APP, "link": link},
-    )
+def issued(client: httpx.Client, **wish: Any) -> str:
+    answer = client.post("/v1/token", json={"description": "compat", "ttl": 600, **wish})
+    assert answer.is_success, answer.text
+    return str(answer.json()["token"])

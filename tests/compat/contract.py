@@ -180,6 +180,111 @@ ACCOUNTS = (
     left_out("GET /v1/autoconfig", "IMAP settings"),
     left_out("GET /v1/logs/{account}", "IMAP sessions; there is an audit log"),
 )
+APP = {
+    "id": re.compile(r"[A-Za-z0-9_-]{16}"),
+    "name": str,
+    "provider": "outlook",
+    "enabled": bool,
+    "includeInListing": bool,
+    "clientId": str,
+    "clientSecret": HIDDEN,
+    "authority": str,
+    "cloud": "global",
+    "redirectUrl": re.compile(r"https?://[^/]+/oauth"),
+    "baseScopes": "api",
+    "extraScopes": [str],
+    "created": (MOMENT, None),
+}
+WISH = {
+    "name": "Another app",
+    "description": "made by the contract",
+    "title": "Another",
+    "provider": "outlook",
+    "enabled": False,
+    "clientId": "8e41f7b2-60cd-4f1a-9d35-2a7be90c64d8",
+    "clientSecret": "not-a-real-secret",
+    "authority": "7c3f1e52-5d1b-4a57-9a0e-2f6c7f1d9b10",
+    "cloud": "global",
+    "redirectUrl": "{base}/oauth",
+    "baseScopes": "api",
+    "extraScopes": ["Mail.Read.Shared"],
+    "skipScopes": [],
+}
+APPS = (
+    same(
+        "GET /v1/oauth2",
+        "pages, the newest first; secrets read back as `******`",
+        Promise("a page", shape={"total": int, "page": 0, "pages": int, "apps": [APP]}, query="page=0&pageSize=20"),
+    ),
+    better(
+        "POST /v1/oauth2",
+        "certificates, managed identities and a second secret too; a redirect URI that is not this one is refused."
+        " `provider` is `outlook`; `baseScopes` is `api` when left out, where EmailEngine takes `imap`",
+        Promise("all fields", shape={"id": APP["id"], "created": True}, body=WISH),
+        Promise("what is required", 400, wrong("name", "provider", "clientId", "authority", "clientSecret"), body={}),
+        Promise("unknown fields", 400, wrong("odd"), body=WISH | {"odd": 1}),
+        Promise("another provider", 400, wrong("provider"), body=WISH | {"provider": "gmail"}),
+    ),
+    better(
+        "GET /v1/oauth2/{app}",
+        "`lastError` says what to do",
+        Promise("with a count of its accounts", shape=APP | {"id": "{app}", "accounts": int, "lastError": None}),
+        Promise("an unknown app", 404, refused(404, "Not Found") | {"code": "NotFound"}, path="/v1/oauth2/none"),
+    ),
+    same(
+        "PUT /v1/oauth2/{app}",
+        "the hidden secret, sent back, leaves it as it is",
+        Promise(
+            "some fields",
+            shape={"id": "{otherApp}", "updated": True},
+            path="/v1/oauth2/{otherApp}",
+            body={"name": "Renamed", "clientSecret": HIDDEN},
+        ),
+        Promise(
+            "what cannot be changed",
+            400,
+            wrong("baseScopes"),
+            path="/v1/oauth2/{otherApp}",
+            body={"baseScopes": "imap"},
+        ),
+    ),
+    better(
+        "DELETE /v1/oauth2/{app}",
+        "refused while accounts use the app, unless `?force=true`",
+        Promise(
+            "says how many accounts used it",
+            shape={"id": "{spareApp}", "deleted": True, "accounts": 0},
+            path="/v1/oauth2/{spareApp}",
+        ),
+        Promise("one that is in use", 409, refused(409, "Conflict")),
+        Promise("an unknown app", 404, refused(404, "Not Found"), path="/v1/oauth2/none"),
+    ),
+    better(
+        "POST /v1/oauth2/{app}/verify",
+        "also whether the scopes open shared mailboxes and whether the secret ends soon",
+        Promise(
+            "step by step",
+            shape={
+                "app": "{app}",
+                "provider": "outlook",
+                "authMethod": str,
+                "account": "{account}",
+                "ok": True,
+                "steps": [
+                    {
+                        "id": str,
+                        "label": str,
+                        "status": re.compile("ok|skip"),
+                        "message": str,
+                        "hint": (str, None),
+                    }
+                ],
+            },
+            body={"account": "{account}", "testConnection": True},
+        ),
+        Promise("an unknown app", 404, refused(404, "Not Found"), path="/v1/oauth2/none/verify"),
+    ),
+)
 OPERATION = (
     better(
         "GET /v1/tokens",
@@ -239,4 +344,4 @@ ERRORS = (
         ),
     ),
 )
-CONTRACT: tuple[Route, ...] = (*REGISTRATION, *ACCOUNTS, *OPERATION, *MAIL, *ERRORS)
+CONTRACT: tuple[Route, ...] = (*REGISTRATION, *ACCOUNTS, *APPS, *OPERATION, *MAIL, *ERRORS)

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from infra.local.environment import Environment
+from infra.local.environment import APP_ID, Environment
 from infra.local.parts import ROOT
 from infra.local.visitor import Visitor
 from tests.journey.conftest import Tenant, bind
@@ -89,6 +89,21 @@ def test_a_token_is_issued_and_used_from_standard_input(cli: Cli) -> None:
     assert (0, "") == (piped.returncode, piped.stderr)
     assert (1, "") == (refused.returncode, refused.stdout)
     assert "accounts:write" in refused.stderr
+
+
+def test_an_oauth_app_is_verified_step_by_step(cli: Cli, api: httpx.Client, environment: Environment) -> None:
+    wish = {"name": "Wrong", "provider": "outlook", "clientId": "8e41f7b2-60cd-4f1a-9d35-2a7be90c64d8"}
+    where = {"authority": environment.tenant.ready["tenantId"], "redirectUrl": f"{environment.base_url}/oauth"}
+    wrong = api.post("/v1/oauth2", json={**wish, **where, "clientSecret": "wrong", "enabled": False}).json()["id"]
+
+    sound, faulty, listed = cli("app", "verify", APP_ID), cli("app", "verify", wrong), cli("app", "list")
+    api.delete(f"/v1/oauth2/{wrong}")
+
+    assert (0, "ok") == (sound.returncode, sound.stdout.split()[0])
+    assert (1, "") == (faulty.returncode, faulty.stderr)
+    assert "fail  The app proves itself to Entra" in faulty.stdout
+    assert "\n      The secret is wrong." in faulty.stdout
+    assert [APP_ID, wrong] == sorted(line.split()[0] for line in listed.stdout.splitlines()[1:])
 
 
 @pytest.mark.parametrize(
