@@ -1,7 +1,7 @@
 """OAuth apps: the Entra app registrations that Mailbind signs people in through."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.domain.client_credential import ClientCredential
@@ -35,6 +35,15 @@ class OAuthApp:
         """Its scopes of one resource: a token request may name no other's."""
         prefix = f"{self.cloud.address(resource)}/".casefold()
         return tuple(scope for scope in self.scopes if scope.casefold().startswith(prefix))
+
+    def within(self, granted: Iterable[str]) -> "OAuthApp":
+        """The app as it asks on behalf of a grant: for nothing that was not granted.
+
+        A scope that was added to the app since would stop the grant until its person consents (AADSTS65001).
+        """
+        names = {scope.rpartition("/")[2].casefold() for scope in granted}
+        kept = tuple(scope for scope in self.scopes if scope.rpartition("/")[2].casefold() in names)
+        return replace(self, scopes=kept) if kept else self
 
     @property
     def resources(self) -> tuple[Resource, ...]:

@@ -138,8 +138,11 @@ class RefreshGrant:
     async def _refresh(
         self, app: OAuthApp, grant: DelegatedGrant, resource: Resource, claims: str | None = None
     ) -> TokenSet | Failure:
+        held = grant.held(resource)
         try:
-            return await self.entra.refresh(app, grant.refresh_token, resource, claims)
+            return await self.entra.refresh(
+                app.within(held.scopes) if held else app, grant.refresh_token, resource, claims
+            )
         except EntraFailed as failed:
             return failed.failure
 

@@ -274,6 +274,19 @@ async def test_a_grant_whose_app_is_gone_is_asked_about_once_a_day_and_no_more(
     assert timedelta(hours=23) < grant.value.due - clock()
 
 
+def test_a_scope_that_is_added_to_an_app_waits_for_the_next_sign_in(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, register: Register
+) -> None:
+    app = register(skipScopes=["Mail.Send.Shared"])
+    account = bind(api, visitor, person(), type=app)
+
+    api.put(f"/v1/oauth2/{app}", json={"skipScopes": []})
+
+    assert "ok" == steps(api, app, account=account)["grant"]["status"]
+    token = api.get(f"/v1/account/{account}/oauth-token").json()
+    assert not [scope for scope in token["registeredScopes"] if scope.endswith("Mail.Send.Shared")]
+
+
 def test_a_disabled_app_starts_nothing_and_its_grants_are_renewed(
     api: httpx.Client, visitor: Visitor, other_visitor: Visitor, person: NewPerson, register: Register
 ) -> None:

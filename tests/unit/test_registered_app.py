@@ -1,0 +1,127 @@
+"""Promises of what operators register, and of what it comes down to."""
+
+import base64
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shared.domain.app_check import StepStatus, check_client, check_end, check_redirect, check_scopes
+from shared.domain.client_credential import ClientSecret, FederatedIdentity
+from shared.domain.clouds import CLOUDS
+from shared.domain.failure import TokenError, classify
+from shared.domain.registered_app import Authentication, RegisteredApp, new_app_id
+from shared.domain.secret import Secret
+
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+TENANT, CLIENT = "7d1b2f0a-0000-4000-8000-00000000c0de", "5f0c1d9e-0000-4000-8000-0000000000c1"
+APP = RegisteredApp("AAABiCtT7XUAAAAF", "App", CLIENT, TENANT, client_secret=Secret("one"))
+OURS = "https://mailbind.example/oauth"
+
+
+@pytest.mark.parametrize("cloud", sorted(CLOUDS))
+def test_an_app_signs_in_and_asks_in_its_own_cloud(cloud: str) -> None:
+    app = APP.changed({"cloud": cloud, "base_scopes": ("api", "imap"), "extra_scopes": ("Calendars.Read",)}, NOW)
+
+    used = app.in_use(CLOUDS)
+
+    hosts = CLOUDS[cloud]
+    assert hosts == used.cloud
+    assert {hosts.graph, hosts.outlook} == {scope.rpartition("/")[0] for scope in used.scopes}
+    assert f"{hosts.graph}/Calendars.Read" in used.scopes
+    assert {} == app.faults(CLOUDS, OURS)
+
+
+def test_scopes_of_another_cloud_do_not_fit() -> None:
+    app = APP.changed({"cloud": "gcc-high", "extra_scopes": ("https://graph.microsoft.com/User.Read",)}, NOW)
+
+    assert {"extraScopes"} == set(app.faults(CLOUDS, OURS))
+
+
+def test_an_id_begins_with_the_time_and_fits_a_form() -> None:
+    made = new_app_id(NOW, bytes(4))
+
+    assert int(NOW.timestamp() * 1000) == int.from_bytes(base64.urlsafe_b64decode(made)[:8])
+    assert 16 == len(made)
+    assert made != new_app_id(NOW, b"abcd")
+
+
+def test_an_app_for_every_tenant_has_to_name_some() -> None:
+    anyone = APP.changed({"authority": "organizations"}, NOW)
+
+    assert {"tenants"} == set(anyone.faults(CLOUDS, OURS))
+    assert frozenset({TENANT}) == APP.allowed_tenants
+    assert {} == anyone.changed({"tenants": (TENANT,)}, NOW).faults(CLOUDS, OURS)
+
+
+def test_the_way_of_authentication_decides_what_is_needed_and_kept() -> None:
+    federated = APP.changed({"authentication": Authentication.FEDERATED}, NOW)
+    known = federated.changed({"managed_identity": CLIENT}, NOW)
+
+    assert {"managedIdentity"} == set(federated.faults(CLOUDS, OURS))
+    assert (FederatedIdentity(CLIENT),) == known.credentials
+    assert known.client_secret is None
+    assert {"clientSecret"} == set(known.strays({"client_secret": Secret("x")}))
+    assert {} == known.strays({"client_secret": None})
+
+
+def test_the_end_of_the_secret_that_lasts_longest_counts() -> None:
+    ends = {"secret_expires": NOW, "secret_expires_2": NOW + timedelta(days=9)}
+    app = APP.changed({"client_secret_2": Secret("two"), **ends}, NOW)
+
+    assert NOW + timedelta(days=9) == app.in_use(CLOUDS).secret_expires
+    assert NOW == app.changed({"client_secret_2": None}, NOW).in_use(CLOUDS).secret_expires
+
+
+def test_no_secret_is_printed() -> None:
+    assert "'one'" not in repr(APP)
+
+
+@pytest.mark.parametrize(("days", "status"), [(-1, "fail"), (29, "fail"), (31, "ok"), (None, "skip")])
+def test_a_credential_that_ends_within_a_month_is_told(days: int | None, status: str) -> None:
+    end = None if days is None else NOW + timedelta(days=days)
+
+    step = check_end(APP.changed({"secret_expires": end}, NOW).in_use(CLOUDS), NOW)
+
+    assert status == step.status
+    assert (status == "fail") is (step.hint is not None)
+
+
+def test_a_redirect_of_another_place_is_told() -> None:
+    assert [StepStatus.OK, StepStatus.OK, StepStatus.FAIL] == [
+        check_redirect(url, OURS).status for url in (None, OURS, "https://old.example/oauth")
+    ]
+
+
+def test_an_app_that_asks_for_imap_covers_delegation() -> None:
+    imap = APP.changed({"base_scopes": ("imap",)}, NOW)
+
+    assert StepStatus.OK == check_scopes(imap.in_use(CLOUDS)).status
+    assert (
+        StepStatus.FAIL
+        == check_scopes(imap.changed({"skip_scopes": ("IMAP.AccessAsUser.All",)}, NOW).in_use(CLOUDS)).status
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        (TokenError(401, "invalid_client", numbers=(7000222,)), StepStatus.FAIL),
+        (TokenError(400, "unauthorized_client", numbers=(700016,)), StepStatus.FAIL),
+        (TokenError(503), StepStatus.FAIL),
+        # A policy blocks who has proven to be themselves.
+        (TokenError(400, "invalid_grant", "message_only", (53003,)), StepStatus.OK),
+    ],
+)
+def test_what_is_refused_after_the_client_was_accepted_is_no_fault_of_the_credential(
+    answer: TokenError, status: StepStatus
+) -> None:
+    assert status == check_client([(ClientSecret(Secret("one")), classify(answer))]).status
+
+
+def test_a_grant_asks_for_no_scope_that_was_not_granted() -> None:
+    app = APP.in_use(CLOUDS)
+
+    asked = app.within(["mail.readwrite.shared", "profile"])
+
+    assert ("https://graph.microsoft.com/Mail.ReadWrite.Shared",) == asked.scopes
+    assert app == app.within([])
