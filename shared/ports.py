@@ -160,13 +160,13 @@ type Directory = Rows[DirectoryEntry]
 class Registrations(Rows[PendingRegistration], Protocol):
     """Invitations, and the attempts to follow them.
 
-    `get` answers with the stage `replaced` when the account has a newer invitation.
+    `get` answers with the state `replaced` for mailboxes whose account has a newer invitation.
     """
 
     async def newest(self, account: str) -> NewestLink | None:
         """Which of an account's invitations counts, or None when it never had one."""
 
-    async def make_newest(self, registration: PendingRegistration) -> None:
+    async def make_newest(self, newest: NewestLink) -> None:
         """From here on no earlier invitation of the account counts; of two at once, the one written last stands."""
 
     async def attempt(self, registration: str, attempt: str) -> Stored[SignInAttempt] | None: ...

@@ -15,6 +15,7 @@ from shared.usecases.bind_signed_in import BindSignedIn
 from shared.usecases.browser_binding import BrowserBinding
 from shared.usecases.carried_grant import CarriedGrant
 from shared.usecases.change_account import ChangeAccount
+from shared.usecases.claim_account import ClaimAccount
 from shared.usecases.complete_sign_in import CompleteSignIn
 from shared.usecases.delete_app import DeleteApp
 from shared.usecases.find_account import FindAccount
@@ -34,6 +35,7 @@ from shared.usecases.read_statistics import OpenBreakers, ReadStatistics
 from shared.usecases.reap_registration import ReapRegistration
 from shared.usecases.reauthorize_account import ReauthorizeAccount
 from shared.usecases.reconnect_account import ReconnectAccount
+from shared.usecases.record_results import RecordResults
 from shared.usecases.refresh_grant import RefreshGrant
 from shared.usecases.register_app import RegisterApp
 from shared.usecases.remove_account import RemoveAccount
@@ -46,6 +48,7 @@ from shared.usecases.sweep import SweepGrants
 from shared.usecases.tally import Tally
 from shared.usecases.verify_app import VerifyApp
 from shared.usecases.work_agenda import Handler, WorkAgenda
+from shared.usecases.write_binding import WriteBinding
 
 WORK_AT_ONCE = 64
 SHARDS_AT_ONCE = 2
@@ -136,24 +139,31 @@ class Services(Connections):
 
     @cached_property
     def bind(self) -> BindProven:
-        bind = BindMailbox(
-            self.principals,
-            self.directory,
-            self.registrations,
-            self.agenda,
-            self.outbox,
-            self.find,
-            self.remove_account,
-            self.tally,
-            self.clock,
-            self.entropy,
-            self.jitter,
+        return BindProven(self.principals, self.find, self.prove, self.bind_mailbox)
+
+    @cached_property
+    def prove(self) -> ProveAccess:
+        return ProveAccess(self.probes)
+
+    @cached_property
+    def bind_mailbox(self) -> BindMailbox:
+        write = WriteBinding(
+            self.principals, self.agenda, self.outbox, self.tally, self.clock, self.entropy, self.jitter
         )
-        return BindProven(self.principals, self.find, ProveAccess(self.probes), bind)
+        claim = ClaimAccount(self.directory, self.find, self.remove_account, self.clock)
+        return BindMailbox(
+            self.principals, self.directory, self.registrations, self.find, claim, write, self.remove_account
+        )
+
+    @cached_property
+    def record(self) -> RecordResults:
+        return RecordResults(self.registrations, self.clock)
 
     @cached_property
     def keep_checking(self) -> KeepChecking:
-        return KeepChecking(self.principals, self.registrations, self.agenda, self.carried_grant, self.clock)
+        return KeepChecking(
+            self.principals, self.registrations, self.agenda, self.record, self.carried_grant, self.clock
+        )
 
     @cached_property
     def carried_grant(self) -> CarriedGrant:
@@ -168,6 +178,7 @@ class Services(Connections):
             self.open_link,
             self.bind,
             self.keep_checking,
+            self.record,
             self.carried_grant,
             self.clock,
         )
@@ -264,6 +275,7 @@ class Services(Connections):
             self.entra,
             self.bind,
             self.outbox,
+            self.record,
             SettleLink(self.registrations, self.principals, self.find, self.clock),
             write_audit,
             self.clock,

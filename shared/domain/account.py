@@ -31,7 +31,10 @@ MAILBOX_ERRORS = frozenset({"no_mailbox_access", "missing_scope"})
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A bound account. `email` is the mailbox address; `shared` tells it from the principal's own mailbox."""
+    """A bound account. `email` is the mailbox address; `shared` tells it from the principal's own mailbox.
+
+    `through` is the account whose grant it was bound to without a sign-in, if it was.
+    """
 
     id: str
     name: str
@@ -45,6 +48,7 @@ class Account:
     bound: datetime
     state: AccountState = AccountState.CONNECTED
     last_error: LastError | None = None
+    through: str | None = None
 
     def rebound(self, principal: Principal, registration: str, now: datetime) -> "Account":
         """Authorized anew, by the same principal or by another one who was allowed to take it over."""

@@ -1,5 +1,6 @@
 """Audit records: who did what to which, and what came of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -59,9 +60,10 @@ LOOKS = frozenset(
 class AuditRecord:
     """One line of the audit log. No personal data beyond ids.
 
-    `actor` is a caller's id, `person:` with a principal's, or `unknown`. `target` is the registration, API token or
-    OAuth app that it was about, `resource` the OAuth app that a token was handed out of. `correlation` joins records of
-    one request.
+    `actor` is a caller's id, `person:` with a principal's, or `unknown`. `accounts` are those of a link for several,
+    `results` what became of each: a state, or the code of why it is not bound. `target` is the registration, API token
+    or OAuth app that it was about, `resource` the OAuth app that a token was handed out of. `correlation` joins records
+    of one request.
     """
 
     action: Action
@@ -69,6 +71,8 @@ class AuditRecord:
     correlation: str
     actor: str = "unknown"
     account: str | None = None
+    accounts: tuple[str, ...] | None = None
+    results: Mapping[str, str] | None = None
     target: str | None = None
     resource: str | None = None
     code: str | None = None

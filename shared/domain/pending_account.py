@@ -17,9 +17,10 @@ OUTAGE_PAUSE = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class PendingAccount:
-    """A grant that waits for its first mailbox to open, kept in the principal's partition.
+    """A grant that waits for mailboxes to open, kept in the principal's partition.
 
-    `kept` says that the person asked to keep checking; otherwise only an outage at Microsoft is waited for.
+    `kept` says that the person asked to keep checking; otherwise only an outage at Microsoft is waited for. `accounts`
+    are those of the registration that are waited for; none in rows of before there could be several.
     """
 
     registration: str
@@ -35,6 +36,7 @@ class PendingAccount:
     until: datetime
     due: datetime
     resource: Resource = Resource.GRAPH
+    accounts: tuple[str, ...] = ()
 
     @property
     def tokens(self) -> TokenSet:
@@ -43,7 +45,17 @@ class PendingAccount:
 
     def after(self, before: "PendingAccount") -> "PendingAccount":
         """In place of earlier waiting: an outage does not cut short what the person asked for."""
-        return replace(self, kept=True, until=max(self.until, before.until)) if before.kept else self
+        both = replace(self, accounts=tuple(dict.fromkeys((*before.accounts, *self.accounts))))
+        return replace(both, kept=True, until=max(self.until, before.until)) if before.kept else both
+
+    def waits_for(self, account: str) -> bool:
+        """Whether this account's mailbox is waited for."""
+        return not self.accounts or account in self.accounts
+
+    def without(self, account: str) -> "PendingAccount | None":
+        """Waiting for the others only, or for none any more."""
+        left = tuple(other for other in self.accounts if other != account)
+        return replace(self, accounts=left) if left else None
 
     def looked(self, reason: str, now: datetime) -> "PendingAccount":
         """Probed again, without success; `reason` says why."""
@@ -63,7 +75,15 @@ class PendingAccount:
 
 
 def wait_for_access(
-    *, registration: str, principal: Principal, app: str, tokens: TokenSet, kept: bool, reason: str, now: datetime
+    *,
+    registration: str,
+    accounts: tuple[str, ...],
+    principal: Principal,
+    app: str,
+    tokens: TokenSet,
+    kept: bool,
+    reason: str,
+    now: datetime,
 ) -> PendingAccount:
     """Begin to wait: a day when the person asked for it, an hour when Microsoft did not answer."""
     return PendingAccount(
@@ -80,4 +100,5 @@ def wait_for_access(
         until=now + (ACCESS_PATIENCE if kept else OUTAGE_PATIENCE),
         due=now + (ACCESS_PAUSE if kept else OUTAGE_PAUSE),
         resource=tokens.resource,
+        accounts=accounts,
     )

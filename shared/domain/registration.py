@@ -1,9 +1,11 @@
 """Pending registrations: open invitations to sign in."""
 
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from shared.domain.invited_mailbox import BindRequest, InvitedMailbox, MailboxResult, MailboxState
 from shared.domain.secret import Secret
 
 # How long a registration's outcome can still be asked for once its link is dead.
@@ -22,103 +24,120 @@ class RegistrationStatus(StrEnum):
     REPLACED = "replaced"
 
 
-SETTLED = frozenset({RegistrationStatus.COMPLETED, RegistrationStatus.REPLACED})
-
-
-class BindOutcome(StrEnum):
-    """Whether an account id was there before; the `state` that the caller's page is told."""
-
-    NEW = "new"
-    EXISTING = "existing"
+UNDECIDED = frozenset({RegistrationStatus.PENDING, RegistrationStatus.OPENED, RegistrationStatus.FAILED})
 
 
 @dataclass(frozen=True, slots=True)
 class PendingRegistration:
-    """An invitation to bind `account`.
+    """An invitation to bind `mailboxes`, one or several, through one sign-in.
 
-    `id` is the SHA-256 of the link's ticket, so that the ticket is not stored. `email` is the mailbox, `expected_email`
-    pins who may sign in, and so does `pinned_to`, a principal's id, whatever becomes of the account. `failure` is the
-    code of the last sign-in that was refused; the link stays open until `expires`. `principal_id` points to the
-    principal's partition once somebody's access is being waited for or proven. `requested_by` is the caller's id,
-    `requester` what people know it by. `app` is empty where the person may choose among several OAuth apps.
+    `id` is the SHA-256 of the link's ticket, so that the ticket is not stored. `expected_email` pins who may sign in,
+    and so does `pinned_to`, a principal's id, whatever becomes of the accounts. `failure` is the code of the last
+    sign-in that bound nothing; the link stays open until `expires` or until nothing is left to bind. `requested_by` is
+    the caller's id, `requester` what people know it by. `app` is empty where the person may choose among several OAuth
+    apps.
     """
 
     id: str
-    account: str
+    mailboxes: tuple[InvitedMailbox, ...]
     redirect_url: str
     app: str
     requested_by: str
     created: datetime
     expires: datetime
     requester: str | None = None
-    name: str | None = None
-    email: str | None = None
     expected_email: str | None = None
     delegated: bool = False
     allow_principal_change: bool = False
     pinned_to: str | None = None
     stage: RegistrationStatus = RegistrationStatus.PENDING
-    principal_id: str | None = None
-    outcome: BindOutcome | None = None
     failure: str | None = None
     completed: datetime | None = None
 
+    @property
+    def single(self) -> InvitedMailbox | None:
+        """The mailbox of an invitation to bind one."""
+        return self.mailboxes[0] if len(self.mailboxes) == 1 else None
+
+    @property
+    def open(self) -> tuple[InvitedMailbox, ...]:
+        """What is still to be bound, whether or not it is waited for."""
+        return tuple(mailbox for mailbox in self.mailboxes if not mailbox.settled)
+
+    def request(self, mailbox: InvitedMailbox) -> BindRequest:
+        """To bind one of its mailboxes now."""
+        return BindRequest(
+            by=self.id,
+            account=mailbox.account,
+            email=mailbox.email,
+            name=mailbox.name,
+            delegated=self.delegated,
+            allow_principal_change=self.allow_principal_change,
+            pinned_to=self.pinned_to,
+        )
+
+    def mailbox(self, account: str) -> InvitedMailbox | None:
+        """The mailbox that was asked for under this very account id."""
+        return next((mailbox for mailbox in self.mailboxes if mailbox.account == account), None)
+
     def status(self, now: datetime) -> RegistrationStatus:
-        """The stage, or `expired` when the time for it has run out."""
-        if self.stage not in {*SETTLED, RegistrationStatus.WAITING_FOR_ACCESS} and now >= self.expires:
-            return RegistrationStatus.EXPIRED
-        return self.stage
+        """The stage, or `expired` when the time for it has run out before anything came of it."""
+        return RegistrationStatus.EXPIRED if self.stage in UNDECIDED and now >= self.expires else self.stage
 
     def usable(self, now: datetime) -> bool:
         """Whether the link may still start a sign-in."""
-        return self.stage not in SETTLED and now < self.expires
+        return bool(self.open) and now < self.expires
 
     def through(self, app: str) -> "PendingRegistration":
         """As it is for a sign-in that went through this OAuth app."""
         return replace(self, app=app or self.app)
 
-    def replaced(self) -> "PendingRegistration":
-        """A newer registration for the same account was started: this link is worth nothing any more."""
-        return self if self.stage in SETTLED else replace(self, stage=RegistrationStatus.REPLACED)
-
-    def waits_for(self, principal_id: str) -> bool:
-        """Whether this link waits for that principal's mailbox to open."""
-        return self.stage is RegistrationStatus.WAITING_FOR_ACCESS and self.principal_id == principal_id
+    def replaced(self, accounts: Collection[str]) -> "PendingRegistration":
+        """A newer registration for these accounts was started: for them this link is worth nothing any more."""
+        return self._with(mailbox.replaced() if mailbox.account in accounts else mailbox for mailbox in self.mailboxes)
 
     def opened(self) -> "PendingRegistration":
-        """Somebody looked at the link's page. Waiting goes on meanwhile."""
+        """Somebody looked at the link's page. Waiting goes on meanwhile, and what was bound stays said."""
         if self.stage in {RegistrationStatus.PENDING, RegistrationStatus.FAILED}:
             return replace(self, stage=RegistrationStatus.OPENED)
         return self
 
     def refused(self, code: str) -> "PendingRegistration":
         """A sign-in came to nothing. The link goes on working; whoever waits for access goes on waiting."""
-        if self.stage in SETTLED:
+        if not self.open:
             return self
-        if self.stage is RegistrationStatus.WAITING_FOR_ACCESS:
-            return replace(self, failure=code)
-        return replace(self, stage=RegistrationStatus.FAILED, failure=code, principal_id=None)
+        stage = RegistrationStatus.FAILED if self.stage in UNDECIDED else self.stage
+        return replace(self, stage=stage, failure=code)
 
-    def given_up(self, code: str) -> "PendingRegistration":
-        """Waiting for access has ended without it."""
-        if self.stage in SETTLED:
-            return self
-        return replace(self, stage=RegistrationStatus.FAILED, failure=code, principal_id=None)
-
-    def waiting(self, principal_id: str, code: str) -> "PendingRegistration":
-        """The principal is known and signed in, the mailbox does not open yet."""
-        return replace(self, stage=RegistrationStatus.WAITING_FOR_ACCESS, principal_id=principal_id, failure=code)
-
-    def completed_by(self, principal_id: str, outcome: BindOutcome, now: datetime) -> "PendingRegistration":
-        """Bound. The link is used up."""
-        return replace(
-            self,
-            stage=RegistrationStatus.COMPLETED,
-            principal_id=principal_id,
-            outcome=outcome,
-            failure=None,
-            completed=now,
+    def after(
+        self, principal_id: str, results: Mapping[str, MailboxResult], now: datetime, *, gave_up: bool = False
+    ) -> "PendingRegistration":
+        """What became of mailboxes when a principal had signed in; `gave_up` ends the waiting for that principal."""
+        heard = self._with(
+            mailbox.after(principal_id, results[mailbox.account], gave_up=gave_up)
+            if mailbox.account in results
+            else mailbox
+            for mailbox in self.mailboxes
         )
+        bound = any(result.state.bound for result in results.values())
+        unbound = next((mailbox.failure for mailbox in heard.open if mailbox.failure), self.failure)
+        return replace(
+            heard,
+            failure=None if any(mailbox.state.bound for mailbox in heard.mailboxes) else unbound,
+            completed=now if bound else self.completed,
+        )
+
+    def _with(self, mailboxes: Iterable[InvitedMailbox]) -> "PendingRegistration":
+        """Its stage follows from what became of the mailboxes, once anything has."""
+        now = replace(self, mailboxes=tuple(mailboxes))
+        states = {mailbox.state for mailbox in now.mailboxes}
+        if MailboxState.WAITING_FOR_ACCESS in states:
+            return replace(now, stage=RegistrationStatus.WAITING_FOR_ACCESS)
+        if any(state.bound for state in states):
+            return replace(now, stage=RegistrationStatus.COMPLETED)
+        if states == {MailboxState.REPLACED}:
+            return replace(now, stage=RegistrationStatus.REPLACED)
+        return replace(now, stage=RegistrationStatus.FAILED) if MailboxState.REFUSED in states else now
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """One audit record for each request."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -22,6 +22,12 @@ _request: ContextVar[AuditRecord] = ContextVar("audit record of this request")
 def about(**facts: Any) -> None:  # noqa: ANN401 - the fields of AuditRecord
     """Say more of the request that is being answered: who, which, and what came of it."""
     _request.set(replace(_request.get(), **facts))
+
+
+def about_accounts(accounts: Iterable[str]) -> None:
+    """Which accounts the request is about, one or several."""
+    several = tuple(accounts)
+    about(account=several[0] if len(several) == 1 else None, accounts=several if len(several) > 1 else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,15 +8,19 @@ import azure.functions as func
 from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
 from shared.domain.errors import NotFound
+from shared.domain.invited_mailbox import InvitedMailbox
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.remedy import remedy
 from shared.ports import Clock, Registrations
 from shared.triggers.answers import answer, moment
-from shared.triggers.audit import about
+from shared.triggers.audit import about, about_accounts
 from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import Fields, read_object
 from shared.triggers.request_limits import RequestLimits
-from shared.usecases.start_registration import Invitation, Started, StartRegistration
+from shared.usecases.check_invitation import Invitation
+from shared.usecases.start_registration import Started, StartRegistration
+
+MOST_MAILBOXES = 50
 
 
 def blueprint(
@@ -30,9 +34,10 @@ def blueprint(
     async def start_registration(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
         limits.form(req, caller.id)
         invitation, faults = read_invitation(read_object(req))
-        about(account=invitation.account)
+        about_accounts(mailbox.account for mailbox in invitation.wanted if mailbox.account)
         started = await start(invitation, faults, caller)
-        about(account=started.account, target=started.registration)
+        about_accounts(started.accounts)
+        about(target=started.registration)
         return answer(link(started))
 
     @bp.route("v1/authentication/form/{registration}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
@@ -40,7 +45,7 @@ def blueprint(
     async def get_registration(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
         stored = await registrations.get(req.route_params["registration"])
         # Nobody guesses the id of a registration, so there is nothing to tell apart for who may not see it.
-        if stored is None or not caller.may_reach(stored.value.account):
+        if stored is None or not all(caller.may_reach(mailbox.account) for mailbox in stored.value.mailboxes):
             raise NotFound("No such registration")
         return answer(describe(stored.value, stored.value.status(clock())))
 
@@ -52,16 +57,15 @@ def read_invitation(body: Mapping[str, Any]) -> tuple[Invitation, dict[str, str]
     fields = Fields(body)
     invitation = Invitation(
         redirect_url=fields.text("redirectUrl", longest=4096),
-        account=fields.text("account", nullable=True),
+        account=read_account_id(fields),
         name=fields.text("name"),
         email=fields.address("email"),
         expected_email=fields.address("expectedEmail"),
         delegated=fields.switch("delegated"),
         type=None if body.get("type") is False else fields.text("type"),
         allow_principal_change=fields.switch("allowPrincipalChange"),
+        mailboxes=_mailboxes(fields),
     )
-    if invitation.account and (invitation.account in {".", ".."} or set("/\\") & set(invitation.account)):
-        fields.fault("account", "must not contain slashes, nor be . or ..: no route could name it")
     fields.ignored("type", lambda value: isinstance(value, (str, bool)), "a string or false")
     for name in ("syncFrom", "notifyFrom"):
         fields.ignored(name, lambda value: isinstance(value, str), "a date")
@@ -75,23 +79,61 @@ def link(started: Started) -> dict[str, Any]:
     return {"url": started.url.reveal(), "registration": started.registration, "expires": moment(started.expires)}
 
 
+def read_account_id(fields: Fields) -> str | None:
+    """An account's id, which has to fit into a route; None asks for a new one."""
+    account = fields.text("account", nullable=True)
+    if account and (account in {".", ".."} or set("/\\") & set(account)):
+        fields.fault("account", "must not contain slashes, nor be . or ..: no route could name it")
+    return account
+
+
+def _mailboxes(fields: Fields) -> tuple[InvitedMailbox, ...]:
+    """Several mailboxes in place of one: what the form says of one has no place beside them."""
+    listed = fields.take("mailboxes")
+    if "mailboxes" not in fields.values:
+        return ()
+    for name in ("account", "email", "name"):
+        if fields.values.get(name):
+            fields.fault(name, 'has no place beside "mailboxes": each of them has its own')
+    if fields.values.get("delegated") not in (None, "") and not fields.switch("delegated"):
+        fields.fault("delegated", 'must be true or absent beside "mailboxes": they are shared ones')
+    if not isinstance(listed, list) or not 0 < len(listed) <= MOST_MAILBOXES:
+        fields.fault("mailboxes", f"must be a list of 1 to {MOST_MAILBOXES} mailboxes")
+    mailboxes = []
+    for index, item in enumerate(listed[:MOST_MAILBOXES] if isinstance(listed, list) else ()):
+        inner = fields.part(f"mailboxes[{index}]", item)
+        mailboxes.append(InvitedMailbox(read_account_id(inner) or "", inner.address("email"), inner.text("name")))
+        inner.finish()
+    return tuple(mailboxes)
+
+
 def describe(registration: PendingRegistration, status: RegistrationStatus) -> dict[str, Any]:
     """A registration as callers see it; the link itself is not known any more."""
     body: dict[str, Any] = {
         "registration": registration.id,
         "status": status.value,
-        "account": registration.account,
-        "email": registration.email,
         "delegated": registration.delegated,
         "type": registration.app or None,
         "created": moment(registration.created),
         "expires": moment(registration.expires),
+        "completed": moment(registration.completed),
+        "mailboxes": [_mailbox(mailbox) for mailbox in registration.mailboxes],
     }
-    if registration.outcome is not None:
-        body |= {"state": registration.outcome.value, "completed": moment(registration.completed)}
+    if registration.single is not None:
+        body |= {"account": registration.single.account, "email": registration.single.email}
+        if registration.single.state.bound:
+            body["state"] = registration.single.state.value
     if registration.failure is not None:
         told = remedy(registration.failure)
         body["failure"] = {"code": registration.failure, "description": told.what, "action": told.action}
+    return body
+
+
+def _mailbox(mailbox: InvitedMailbox) -> dict[str, Any]:
+    body: dict[str, Any] = {"account": mailbox.account, "email": mailbox.email, "state": mailbox.state.value}
+    if mailbox.failure is not None:
+        told = remedy(mailbox.failure)
+        body |= {"code": mailbox.failure, "description": told.what, "action": told.action}
     return body
 
 

@@ -6,21 +6,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import wraps
 from typing import Any
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import urlencode
 
 import azure.functions as func
 
 from shared.domain.audit import Action, AuditOutcome
 from shared.domain.errors import MailbindError
+from shared.domain.invited_mailbox import InvitedMailbox, MailboxResult, MailboxState
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.remedy import remedy
 from shared.domain.secret import Secret
 from shared.pages.render import Pages
 from shared.ports import OAuthApps
 from shared.triggers.answers import Handler
-from shared.triggers.audit import CORRELATION, Audit, about
+from shared.triggers.audit import CORRELATION, Audit, about, about_accounts
+from shared.triggers.way_back import back_refused, back_tried, host
 from shared.usecases.open_link import DeadLink, LinkPage
-from shared.usecases.sign_in_outcome import Completed, Outcome, Refused, Waiting
+from shared.usecases.sign_in_outcome import Outcome, Refused, Tried
 
 # The prefix makes browsers insist on Secure, Path=/ and this very host (RFC 6265bis section 4.1.3.2).
 COOKIE = "__Host-mailbind"
@@ -60,7 +62,8 @@ class BrowserPages:
     def confirm(self, page: LinkPage, *, is_new: bool) -> func.HttpResponse:
         """The page before Microsoft's; a browser that is new here gets its cookie."""
         asked = page.registration
-        about(account=asked.account, target=asked.id)
+        about_accounts(mailbox.account for mailbox in asked.mailboxes)
+        about(target=asked.id)
         response = self._page(
             "confirm",
             asked=asked,
@@ -86,25 +89,49 @@ class BrowserPages:
         headers = {"Location": target.reveal(), "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
         return func.HttpResponse(status_code=303, headers=headers)
 
-    def bound(self, outcome: Completed) -> func.HttpResponse:
-        """Success; the browser goes on to the caller's page by itself."""
+    async def tried(self, outcome: Tried) -> func.HttpResponse:
+        """What became of the mailboxes. When all are bound, the browser goes on to the caller's page by itself."""
         asked = outcome.registration
-        _note(outcome, AuditOutcome.DONE)
-        back = with_query(asked.redirect_url, account=asked.account, state=outcome.outcome.value)
-        return self._page("bound", email=outcome.email, back=back, caller=host(asked.redirect_url))
+        one = outcome.results.get(asked.single.account) if asked.single else None
+        if one is not None and one.state is MailboxState.REFUSED:
+            code = one.code or "unknown_failure"
+            refused = Refused(code, asked, again=outcome.again, keep=outcome.keep, principal=outcome.principal)
+            return await self.refused(refused)
+        _note(outcome, _came_to(outcome))
+        values: dict[str, Any] = {
+            "back": back_tried(asked, outcome.results),
+            "caller": host(asked.redirect_url),
+            "until": readable(outcome.until) if outcome.until else None,
+        }
+        if one is None:
+            return self._several(outcome, values)
+        email = one.email or (asked.single.email if asked.single else None)
+        if one.state.bound:
+            return self._page("bound", email=email, **values)
+        return self._page("waiting", status=202, code=one.code, email=email, **values)
 
-    def waiting(self, outcome: Waiting) -> func.HttpResponse:
-        """Signed in; the mailbox is checked again."""
-        asked = outcome.registration
-        _note(outcome, AuditOutcome.WAITING)
+    def _several(self, outcome: Tried, values: dict[str, Any]) -> func.HttpResponse:
+        """Each mailbox under what became of it; what was bound by an earlier sign-in too."""
+        asked, statuses = outcome.registration, {AuditOutcome.DONE: 200, AuditOutcome.WAITING: 202}
+        groups: dict[str, list[InvitedMailbox]] = {}
+        for mailbox in asked.mailboxes:
+            result = outcome.results.get(mailbox.account, MailboxResult(mailbox.state, mailbox.failure))
+            name = "bound" if result.state.bound else result.code or "unknown_failure"
+            waits = result.state is MailboxState.WAITING_FOR_ACCESS
+            groups.setdefault("waiting" if waits else name, []).append(mailbox)
+        bound, waiting = groups.pop("bound", []), groups.pop("waiting", [])
         return self._page(
-            "waiting",
-            status=202,
-            code=outcome.code,
-            email=asked.email,
-            until=readable(outcome.until),
-            back=with_query(asked.redirect_url, account=asked.account, state="waitingForAccess"),
-            caller=host(asked.redirect_url),
+            "results",
+            status=statuses.get(_came_to(outcome), 403),
+            total=len(asked.mailboxes),
+            bound=bound,
+            waiting=waiting,
+            refused=[(code, remedy(code), mailboxes) for code, mailboxes in groups.items()],
+            registration=asked.id,
+            app=asked.app,
+            confirmation=outcome.again.confirmation if outcome.again else None,
+            keep=outcome.keep,
+            **values,
         )
 
     async def refused(self, outcome: Refused) -> func.HttpResponse:
@@ -117,7 +144,7 @@ class BrowserPages:
             status=STATUSES.get(code, 403),
             told=told,
             code=code,
-            email=asked.email if asked else None,
+            email=asked.single.email if asked and asked.single else None,
             registration=asked.id if asked else None,
             app=asked.app if asked else None,
             confirmation=outcome.again.confirmation if outcome.again else None,
@@ -125,7 +152,7 @@ class BrowserPages:
             keep=outcome.keep,
             finish=outcome.finish,
             consent=await self._consent(asked) if code in {"needs_consent", "needs_admin_consent"} else None,
-            back=_back(asked, code, told.what) if asked and code != "link_used" else None,
+            back=back_refused(asked, code, told.what) if asked and code != "link_used" else None,
             caller=host(asked.redirect_url) if asked else None,
         )
 
@@ -166,16 +193,28 @@ class BrowserPages:
         return func.HttpResponse(html, status_code=status, headers=headers, mimetype="text/html", charset="utf-8")
 
 
+def _came_to(outcome: Tried) -> AuditOutcome:
+    states = {result.state for result in outcome.results.values()}
+    if any(state.bound for state in states):
+        return AuditOutcome.DONE
+    return AuditOutcome.WAITING if MailboxState.WAITING_FOR_ACCESS in states else AuditOutcome.REFUSED
+
+
 def _note(outcome: Outcome, what: AuditOutcome) -> None:
     """Who signed in for which registration, and what came of it."""
     asked = outcome.registration
+    about_accounts(mailbox.account for mailbox in asked.mailboxes) if asked else None
     about(
         outcome=what,
         actor=f"person:{outcome.principal}" if outcome.principal else "unknown",
-        account=asked.account if asked else None,
         target=asked.id if asked else None,
-        code=None if isinstance(outcome, Completed) else outcome.code,
     )
+    if isinstance(outcome, Refused):
+        about(code=outcome.code)
+    elif asked and asked.single:
+        about(code=outcome.results[asked.single.account].code)
+    else:
+        about(results={account: result.code or result.state.value for account, result in outcome.results.items()})
 
 
 def read_cookie(req: func.HttpRequest) -> Secret | None:
@@ -187,23 +226,6 @@ def read_cookie(req: func.HttpRequest) -> Secret | None:
     return None
 
 
-def with_query(url: str, **parameters: str) -> str:
-    """A URL with more query parameters; its own query and fragment stay."""
-    parts = urlsplit(url)
-    query = "&".join(filter(None, [parts.query, urlencode(parameters)]))
-    return urlunsplit(parts._replace(query=query))
-
-
-def host(url: str) -> str:
-    """What a person knows a site by."""
-    return urlsplit(url).netloc
-
-
 def readable(moment: datetime) -> str:
     """A moment for a page."""
     return moment.astimezone(UTC).strftime("%-d %B %Y, %H:%M UTC")
-
-
-def _back(asked: PendingRegistration, code: str, description: str) -> str:
-    """Back to the caller with what went wrong (the parameters are those of RFC 6749 section 4.1.2.1)."""
-    return with_query(asked.redirect_url, account=asked.account, error=code, error_description=description)

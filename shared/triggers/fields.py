@@ -34,11 +34,13 @@ def read_object(req: func.HttpRequest) -> dict[str, Any]:
 class Fields:
     """The fields of an object or a query; takes them one by one and remembers what was wrong.
 
-    An empty string counts as absent, as in the contract that this follows.
+    An empty string counts as absent, as in the contract that this follows. `within` is what stands before the names of
+    an object that is part of a larger one, such as `oauth2.`.
     """
 
     values: Mapping[str, Any]
     faults: dict[str, str] = field(default_factory=dict)
+    within: str = ""
     _known: set[str] = field(default_factory=set)
 
     def text(self, name: str, *, longest: int = 256, nullable: bool = False) -> str | None:
@@ -137,13 +139,20 @@ class Fields:
 
     def fault(self, name: str, what: str) -> None:
         """Note what is wrong with a field; the first finding stands."""
-        self.faults.setdefault(name, f'"{name}" {what}')
+        self.faults.setdefault(self.within + name, f'"{self.within}{name}" {what}')
+
+    def part(self, name: str, value: object) -> "Fields":
+        """The fields of an object within this one; their faults are this one's."""
+        inner = Fields(value if isinstance(value, dict) else {}, self.faults, f"{self.within}{name}.")
+        if not isinstance(value, dict):
+            self.fault(name, "must be an object")
+        return inner
 
     def finish(self) -> dict[str, str]:
         """All faults, unknown fields included."""
         for name in self.values:
             if name not in self._known:
-                self.faults.setdefault(name[:64], "this field is not allowed")
+                self.faults.setdefault(self.within + name[:64], "this field is not allowed")
         return self.faults
 
     def refuse_faults(self) -> None:

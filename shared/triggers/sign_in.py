@@ -15,7 +15,7 @@ from shared.usecases.carried_grant import Carried
 from shared.usecases.complete_sign_in import CompleteSignIn
 from shared.usecases.keep_checking import KeepChecking
 from shared.usecases.open_link import DeadLink, OpenLink
-from shared.usecases.sign_in_outcome import Completed, Outcome, Refused, Waiting
+from shared.usecases.sign_in_outcome import Outcome, Tried
 
 LONGEST_TICKET = 256
 # What Entra answers with (Entra: v2-oauth2-auth-code-flow), and RFC 9207's `iss`; anything else is nobody's.
@@ -87,10 +87,4 @@ def _answer(fields: Mapping[str, str]) -> dict[str, str]:
 
 
 async def _show(pages: BrowserPages, outcome: Outcome) -> func.HttpResponse:
-    match outcome:
-        case Completed():
-            return pages.bound(outcome)
-        case Waiting():
-            return pages.waiting(outcome)
-        case Refused():
-            return await pages.refused(outcome)
+    return await (pages.tried(outcome) if isinstance(outcome, Tried) else pages.refused(outcome))

@@ -1,5 +1,6 @@
 """Begin a sign-in: from the confirmed page to Entra."""
 
+import asyncio
 import base64
 import logging
 
@@ -11,7 +12,7 @@ from shared.ports import Clock, Entra, EntraFailed, Entropy, OAuthApps, Principa
 from shared.usecases import use_case
 from shared.usecases.browser_binding import BrowserBinding
 from shared.usecases.find_account import FindAccount
-from shared.usecases.open_link import APP_UNAVAILABLE, CONFIRM, DeadLink, dead_link
+from shared.usecases.open_link import APP_UNAVAILABLE, CONFIRM, DeadLink, dead_link, serves
 
 log = logging.getLogger(__name__)
 
@@ -44,14 +45,14 @@ class BeginSignIn:
 
     async def _begin(self, asked: PendingRegistration, cookie: Secret) -> Secret | DeadLink:
         app = await self.apps.get(asked.app)
-        if app is None or not app.enabled:
+        if app is None or not serves(app, asked):
             return DeadLink(APP_UNAVAILABLE, asked)
-        found = await self.find(asked.account)
-        holder = found.account.value if found else None
+        found = await asyncio.gather(*(self.find(mailbox.account) for mailbox in asked.open))
+        holders = [one.account.value for one in found if one is not None]
         state = Secret(f"{asked.id}.{base64.urlsafe_b64encode(self.entropy(32)).rstrip(b'=').decode()}")
         try:
             url, flow = await self.entra.begin(
-                app, state=state, login_hint=_login_hint(asked, holder), claims=await self._claims(holder)
+                app, state=state, login_hint=_login_hint(asked, holders), claims=await self._claims(holders)
             )
         except EntraFailed as failed:
             return DeadLink(failed.failure.code, asked)
@@ -61,18 +62,20 @@ class BeginSignIn:
         log.info("sign-in begun", extra={"registration": asked.id})
         return Secret(url)
 
-    async def _claims(self, holder: Account | None) -> str | None:
-        """The claims challenge with which Microsoft stopped the account's grant (Entra: claims challenges)."""
-        if holder is None:
-            return None
-        grant = await self.principals.grant(holder.principal_id, holder.app)
-        return grant.value.claims if grant else None
+    async def _claims(self, holders: list[Account]) -> str | None:
+        """The claims challenge with which Microsoft stopped the accounts' grant (Entra: claims challenges)."""
+        for principal_id, app in {(holder.principal_id, holder.app) for holder in holders}:
+            grant = await self.principals.grant(principal_id, app)
+            if grant is not None and grant.value.claims:
+                return grant.value.claims
+        return None
 
 
-def _login_hint(asked: PendingRegistration, holder: Account | None) -> str | None:
+def _login_hint(asked: PendingRegistration, holders: list[Account]) -> str | None:
     """The expected person. Never the shared mailbox: it cannot sign in."""
     if asked.expected_email:
         return asked.expected_email
-    if holder is not None:
-        return None if asked.allow_principal_change else holder.sign_in_name
-    return None if asked.delegated else asked.email
+    if holders:
+        known = {holder.sign_in_name for holder in holders}
+        return known.pop() if len(known) == 1 and not asked.allow_principal_change else None
+    return None if asked.delegated or asked.single is None else asked.single.email

@@ -5,19 +5,21 @@ from contextlib import suppress
 from dataclasses import replace
 
 from shared.domain.errors import StaleWrite, StorageUnavailable
+from shared.domain.invited_mailbox import MailboxResult, MailboxState
 from shared.domain.kinds import FailureKind
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.pending_account import wait_for_access
-from shared.domain.registration import BindOutcome, PendingRegistration, RegistrationStatus
+from shared.domain.registration import PendingRegistration
 from shared.domain.secret import Secret
-from shared.ports import Clock, Entra, EntraFailed, GraphUnavailable, OAuthApps, Registrations, SignedIn
+from shared.ports import Clock, Entra, EntraFailed, OAuthApps, Registrations, SignedIn
 from shared.usecases import use_case
 from shared.usecases.bind_proven import BindProven
 from shared.usecases.carried_grant import Carried, CarriedGrant
-from shared.usecases.keep_checking import KeepChecking
+from shared.usecases.keep_checking import NO_ACCESS, KeepChecking
 from shared.usecases.open_link import APP_UNAVAILABLE, OpenLink, dead_link
 from shared.usecases.prove_access import AccessRefused
-from shared.usecases.sign_in_outcome import Completed, Outcome, Refused, Waiting
+from shared.usecases.record_results import RecordResults
+from shared.usecases.sign_in_outcome import Outcome, Refused, Tried
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +38,7 @@ class BindSignedIn:
     link: OpenLink
     bind: BindProven
     keep: KeepChecking
+    record: RecordResults
     carried: CarriedGrant
     clock: Clock
 
@@ -67,30 +70,43 @@ class BindSignedIn:
 
     async def _bind(self, app: OAuthApp, asked: PendingRegistration, signed_in: SignedIn, cookie: Secret) -> Outcome:
         try:
-            bound = await self.bind(asked, app, signed_in)
+            results = await self.bind(asked, app, signed_in)
         except AccessRefused as refused:
-            keep = await self.keep.offer(asked, signed_in, cookie) if refused.code == "no_mailbox_access" else None
+            keep = await self.keep.offer(asked, signed_in, cookie) if refused.code == NO_ACCESS else None
             return await self.refuse(refused.code, asked, cookie, keep=keep)
-        except GraphUnavailable:
-            return await self._wait_out(app, asked, signed_in, cookie)
-        return Completed(asked, bound.account.email, bound.outcome)
+        away = [account for account, result in results.items() if result.state is MailboxState.WAITING_FOR_ACCESS]
+        tried = {account: result for account, result in results.items() if account not in away}
+        link = await self.record(asked.id, signed_in.principal.id, tried) if tried else None
+        outcome = Tried(link.through(app.id) if link else asked, results)
+        if away:
+            waits = await self._wait_out(app, asked, signed_in, tuple(away))
+            if isinstance(waits, Refused):
+                return waits
+            outcome = waits
+        codes = {result.code for result in tried.values() if result.code}
+        return replace(
+            outcome,
+            results=results,
+            again=await self.link.page(asked, cookie) if codes - FINAL else None,
+            keep=await self.keep.offer(asked, signed_in, cookie) if NO_ACCESS in codes else None,
+        )
 
     async def _wait_out(
-        self, app: OAuthApp, asked: PendingRegistration, signed_in: SignedIn, cookie: Secret
-    ) -> Waiting | Refused:
-        pending = wait_for_access(
-            registration=asked.id,
-            principal=signed_in.principal,
-            app=app.id,
-            tokens=signed_in.tokens,
-            kept=False,
-            reason="graph_unavailable",
-            now=self.clock(),
+        self, app: OAuthApp, asked: PendingRegistration, signed_in: SignedIn, accounts: tuple[str, ...]
+    ) -> Outcome:
+        return await self.keep.wait(
+            asked,
+            wait_for_access(
+                registration=asked.id,
+                accounts=accounts,
+                principal=signed_in.principal,
+                app=app.id,
+                tokens=signed_in.tokens,
+                kept=False,
+                reason="graph_unavailable",
+                now=self.clock(),
+            ),
         )
-        dead = await self.keep.wait(pending)
-        if dead:
-            return await self.refuse(dead.code, asked, cookie, note=False)
-        return Waiting(asked, pending.reason, pending.until)
 
     async def _finish(self, offered: Carried, cookie: Secret | None) -> Outcome:
         opened = await self.carried.open(FINISH, offered, cookie)
@@ -124,7 +140,9 @@ class BindSignedIn:
 
 def _ended(asked: PendingRegistration | None, code: str, signed_in: SignedIn) -> Outcome:
     """The binding was written before its answer was lost: then this is the person who bound, and no stranger."""
-    ours = asked is not None and asked.principal_id == signed_in.principal.id
-    if asked is None or not ours or asked.stage is not RegistrationStatus.COMPLETED:
-        return Refused(code, asked)
-    return Completed(asked, asked.email or signed_in.principal.sign_in_name, asked.outcome or BindOutcome.NEW)
+    ours = {
+        mailbox.account: MailboxResult(mailbox.state, email=mailbox.email)
+        for mailbox in (asked.mailboxes if asked else ())
+        if mailbox.state.bound and mailbox.principal_id == signed_in.principal.id
+    }
+    return Tried(asked, ours) if asked and ours else Refused(code, asked)

@@ -3,6 +3,7 @@
 import logging
 
 from shared.domain.errors import Conflict, StaleWrite, StorageUnavailable
+from shared.domain.invited_mailbox import MailboxResult, MailboxState
 from shared.domain.pending_account import PendingAccount, wait_for_access
 from shared.domain.registration import PendingRegistration
 from shared.domain.secret import Secret
@@ -19,12 +20,14 @@ from shared.ports import (
 )
 from shared.usecases import use_case
 from shared.usecases.carried_grant import Carried, CarriedGrant
-from shared.usecases.open_link import DeadLink, dead_link
-from shared.usecases.sign_in_outcome import Refused, Waiting
+from shared.usecases.open_link import dead_link
+from shared.usecases.record_results import RecordResults
+from shared.usecases.sign_in_outcome import Outcome, Refused, Tried
 
 log = logging.getLogger(__name__)
 
 KEEP = "keep"
+NO_ACCESS = "no_mailbox_access"
 TRIES = 8
 
 
@@ -35,6 +38,7 @@ class KeepChecking:
     principals: Principals
     registrations: Registrations
     agenda: Agenda
+    record: RecordResults
     carried: CarriedGrant
     clock: Clock
 
@@ -42,14 +46,14 @@ class KeepChecking:
         """The form field that carries the grant."""
         return await self.carried.seal(KEEP, asked, signed_in, cookie)
 
-    async def __call__(self, offered: Carried, cookie: Secret | None) -> Waiting | Refused:
+    async def __call__(self, offered: Carried, cookie: Secret | None) -> Outcome:
         """Begin to wait, unless the offer is not this browser's or too old, or the link is dead."""
         try:
             return await self._keep(offered, cookie)
         except StorageUnavailable:
             return Refused("storage_unavailable", keep=offered)
 
-    async def _keep(self, offered: Carried, cookie: Secret | None) -> Waiting | Refused:
+    async def _keep(self, offered: Carried, cookie: Secret | None) -> Outcome:
         opened = await self.carried.open(KEEP, offered, cookie)
         if opened is None:
             return Refused("sign_in_unknown")
@@ -58,21 +62,23 @@ class KeepChecking:
         dead = dead_link(stored, self.clock)
         if stored is None or dead:
             return Refused(dead.code if dead else "link_unknown", dead.registration if dead else None)
-        pending = wait_for_access(
-            registration=stored.value.id,
-            principal=signed_in.principal,
-            app=stored.value.through(opened.app).app,
-            tokens=signed_in.tokens,
-            kept=True,
-            reason="no_mailbox_access",
-            now=self.clock(),
+        asked = stored.value
+        shut = [mailbox.account for mailbox in asked.open if mailbox.failure == NO_ACCESS]
+        return await self.wait(
+            asked,
+            wait_for_access(
+                registration=asked.id,
+                accounts=tuple(shut or [mailbox.account for mailbox in asked.open]),
+                principal=signed_in.principal,
+                app=asked.through(opened.app).app,
+                tokens=signed_in.tokens,
+                kept=True,
+                reason=NO_ACCESS,
+                now=self.clock(),
+            ),
         )
-        dead = await self.wait(pending)
-        if dead:
-            return Refused(dead.code, stored.value, principal=signed_in.principal.id)
-        return Waiting(stored.value, pending.reason, pending.until, signed_in.principal.id)
 
-    async def wait(self, pending: PendingAccount) -> DeadLink | None:
+    async def wait(self, asked: PendingRegistration, pending: PendingAccount) -> Outcome:
         """Write the pending account down: agenda first, then truth, then the link, unless that is dead by now.
 
         After a crash before the link says so, the first probe says it.
@@ -80,19 +86,15 @@ class KeepChecking:
         principal_id, registration = pending.principal.id, pending.registration
         await self.agenda.add(Work(WorkKind.PROBE, pending.due, principal_id, registration))
         await self._write(pending)
-        for _ in range(TRIES):
-            stored = await self.registrations.get(registration)
-            dead = dead_link(stored, self.clock)
-            if stored is None or dead:
-                await self.principals.forget_pending(principal_id, registration)
-                return dead or DeadLink("link_unknown")
-            try:
-                await self.registrations.replace(stored, stored.value.waiting(principal_id, pending.reason))
-            except StaleWrite:
-                continue
-            break
+        dead = dead_link(await self.registrations.get(registration), self.clock)
+        if dead:
+            await self.principals.forget_pending(principal_id, registration)
+            return Refused(dead.code, asked, principal=principal_id)
+        waits = MailboxResult(MailboxState.WAITING_FOR_ACCESS, pending.reason)
+        results = dict.fromkeys(pending.accounts, waits)
+        link = await self.record(registration, principal_id, results)
         log.info("access awaited", extra={"registration": registration, "code": pending.reason})
-        return None
+        return Tried(link.through(pending.app) if link else asked, results, until=pending.until, principal=principal_id)
 
     async def _write(self, pending: PendingAccount) -> None:
         for _ in range(TRIES):

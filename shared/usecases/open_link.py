@@ -17,7 +17,6 @@ log = logging.getLogger(__name__)
 
 CONFIRM = "confirm"
 APP_UNAVAILABLE = "app_unavailable"
-DEAD = {RegistrationStatus.COMPLETED: "link_used", RegistrationStatus.REPLACED: "link_replaced"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +67,9 @@ class OpenLink:
 
     async def _apps(self, registration: PendingRegistration) -> Sequence[OAuthApp]:
         if not registration.app:
-            return [app for app in await self.apps.all() if app.enabled]
+            return [app for app in await self.apps.all() if serves(app, registration)]
         app = await self.apps.get(registration.app)
-        return [app] if app is not None and app.enabled else []
+        return [app] if app is not None and serves(app, registration) else []
 
     async def _note(self, stored: Stored[PendingRegistration]) -> None:
         opened = stored.value.opened()
@@ -83,10 +82,18 @@ class OpenLink:
         log.info("registration opened", extra={"registration": opened.id})
 
 
+def serves(app: OAuthApp, registration: PendingRegistration) -> bool:
+    """Whether people may sign in through the app for this: several mailboxes need one that lets a grant serve them."""
+    return app.enabled and (registration.single is not None or app.credential_reuse)
+
+
 def dead_link(stored: Stored[PendingRegistration] | None, clock: Clock) -> DeadLink | None:
     """Why a link leads nowhere, or None while it works."""
     if stored is None:
         return DeadLink("link_unknown")
     if stored.value.usable(clock()):
         return None
-    return DeadLink(DEAD.get(stored.value.stage, "link_expired"), stored.value)
+    if stored.value.open:
+        return DeadLink("link_expired", stored.value)
+    replaced = stored.value.stage is RegistrationStatus.REPLACED
+    return DeadLink("link_replaced" if replaced else "link_used", stored.value)

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from shared.domain.account import Account
+from shared.domain.invited_mailbox import BindRequest
 from shared.domain.oauth_app import OAuthApp, opens_shared_mailboxes
 from shared.domain.principal import Principal, same_address
-from shared.domain.registration import PendingRegistration
 from shared.ports import GraphRefused, MailboxProbes, Partition, Person, SignedIn
 from shared.usecases import use_case
 
@@ -33,66 +33,68 @@ class ProveAccess:
 
     probes: MailboxProbes
 
+    async def person(self, app: OAuthApp, signed_in: SignedIn, expected_email: str | None) -> Person:
+        """Who has signed in. Raises AccessRefused when that is not whom the link is for, and GraphUnavailable."""
+        try:
+            person = await self.probes[signed_in.tokens.resource].person(app, signed_in)
+        except GraphRefused as refused:
+            raise AccessRefused(refused.refusal.value) from None
+        if expected_email and not _is_theirs(expected_email, signed_in.principal, person):
+            raise AccessRefused("unexpected_person")
+        return person
+
     async def __call__(
-        self, asked: PendingRegistration, app: OAuthApp, signed_in: SignedIn, existing: Account | None
+        self, request: BindRequest, app: OAuthApp, signed_in: SignedIn, person: Person, existing: Account | None
     ) -> Proof:
         """Open the mailbox with the new token. Raises AccessRefused and GraphUnavailable."""
+        prove = _shared if request.delegated else _own
+        proof = prove(request, existing, signed_in.principal, person)
         tokens = signed_in.tokens
-        probe = self.probes[tokens.resource]
+        if proof.shared and not opens_shared_mailboxes(tokens.scopes):
+            raise AccessRefused("missing_scope")
         try:
-            person = await probe.person(app, signed_in)
-            _check_expected(asked, signed_in.principal, person)
-            prove = _shared if asked.delegated else _own
-            proof = prove(asked, existing, signed_in.principal, person)
-            if proof.shared and not opens_shared_mailboxes(tokens.scopes):
-                raise AccessRefused("missing_scope")
-            await probe.open(app, tokens.access_token, proof.email, shared=proof.shared)
+            await self.probes[tokens.resource].open(app, tokens.access_token, proof.email, shared=proof.shared)
         except GraphRefused as refused:
             raise AccessRefused(refused.refusal.value) from None
         return proof
 
 
 def check_principal(
-    asked: PendingRegistration, app: OAuthApp, principal: Principal, holder: Account | None, partition: Partition
+    request: BindRequest, app: OAuthApp, principal: Principal, holder: Account | None, partition: Partition
 ) -> None:
     """Hold the rules of binding that need no mailbox. Raises AccessRefused.
 
     An account that exists stays the kind that it is. It keeps its principal, and one principal authorizes one account,
     unless the form or the OAuth app says otherwise.
     """
-    if asked.pinned_to is not None and asked.pinned_to != principal.id:
+    if request.pinned_to is not None and request.pinned_to != principal.id:
         raise AccessRefused("wrong_principal")
     if holder is not None and holder.principal_id != principal.id:
-        if holder.registration == asked.id:
+        if holder.registration == request.by:
             raise AccessRefused("link_used")
-        if not asked.allow_principal_change:
+        if not request.allow_principal_change:
             raise AccessRefused("wrong_principal")
-    if holder is not None and holder.shared is not asked.delegated:
+    if holder is not None and holder.shared is not request.delegated:
         raise AccessRefused("other_kind")
-    others = [stored for stored in partition.accounts.values() if not same_address(stored.value.id, asked.account)]
+    others = [stored for stored in partition.accounts.values() if not same_address(stored.value.id, request.account)]
     if others and not app.credential_reuse:
         raise AccessRefused("principal_in_use")
-
-
-def _check_expected(asked: PendingRegistration, principal: Principal, person: Person) -> None:
-    if asked.expected_email and not _is_theirs(asked.expected_email, principal, person):
-        raise AccessRefused("unexpected_person")
 
 
 def _is_theirs(address: str, principal: Principal, person: Person) -> bool:
     return any(same_address(address, known) for known in {principal.sign_in_name, *person.addresses})
 
 
-def _shared(asked: PendingRegistration, existing: Account | None, principal: Principal, person: Person) -> Proof:
-    email = asked.email
+def _shared(request: BindRequest, existing: Account | None, principal: Principal, person: Person) -> Proof:
+    email = request.email
     if email is None or _is_theirs(email, principal, person):
         raise AccessRefused("own_mailbox")
     # A shared mailbox never gets the signer's personal name.
-    return Proof(email, asked.name or (existing.name if existing else email), shared=True)
+    return Proof(email, request.name or (existing.name if existing else email), shared=True)
 
 
-def _own(asked: PendingRegistration, existing: Account | None, principal: Principal, person: Person) -> Proof:
-    if asked.email and not _is_theirs(asked.email, principal, person):
+def _own(request: BindRequest, existing: Account | None, principal: Principal, person: Person) -> Proof:
+    if request.email and not _is_theirs(request.email, principal, person):
         raise AccessRefused("email_mismatch")
-    email = asked.email or person.email or principal.sign_in_name
-    return Proof(email, asked.name or (existing.name if existing else person.name or email), shared=False)
+    email = request.email or person.email or principal.sign_in_name
+    return Proof(email, request.name or (existing.name if existing else person.name or email), shared=False)

@@ -2,7 +2,6 @@
 
 import logging
 
-from shared.domain.registration import RegistrationStatus
 from shared.domain.work import Work
 from shared.ports import Principals, Registrations
 from shared.usecases import use_case
@@ -24,7 +23,8 @@ class ReapRegistration:
         a grant that is still kept for it goes too.
         """
         stored = await self.registrations.get(work.owner)
-        if stored is not None and stored.value.principal_id and stored.value.stage is not RegistrationStatus.COMPLETED:
-            await self.principals.forget_pending(stored.value.principal_id, work.owner)
+        for waits in {mailbox.principal_id for mailbox in stored.value.open} if stored else set():
+            if waits is not None:
+                await self.principals.forget_pending(waits, work.owner)
         await self.registrations.forget(work.owner)
         log.info("registration reaped", extra={"registration": work.owner})

@@ -6,8 +6,9 @@ from shared.domain.caller import Caller
 from shared.domain.errors import Conflict, NotFound
 from shared.ports import OAuthApps
 from shared.usecases import use_case
+from shared.usecases.check_invitation import Invitation
 from shared.usecases.find_account import FindAccount
-from shared.usecases.start_registration import Invitation, Started, StartRegistration
+from shared.usecases.start_registration import Started, StartRegistration
 
 
 @use_case

@@ -1,8 +1,10 @@
 """Settle a link: say on it what became of waiting that has ended."""
 
+from collections.abc import Mapping
+
 from shared.domain.account import Account
 from shared.domain.errors import StaleWrite
-from shared.domain.registration import BindOutcome
+from shared.domain.invited_mailbox import InvitedMailbox, MailboxResult, MailboxState
 from shared.ports import Clock, Principals, Registrations
 from shared.usecases import use_case
 from shared.usecases.find_account import FindAccount
@@ -12,11 +14,11 @@ TRIES = 8
 
 @use_case
 class SettleLink:
-    """The pending account goes in one transaction with what became of it, the link says so afterwards.
+    """The pending account changes in one transaction with what became of its mailboxes, the link says so afterwards.
 
     A crash between the two would leave a link that waits for ever, so this is safe to repeat, and is repeated for every
     probe that finds no pending account. A link waits only after its pending account was written, and every new waiting
-    writes the link: so a link that still waits when the pending account is gone is settled by exactly one.
+    writes the link: so what still waits when the pending account knows nothing of it is settled by exactly one.
     """
 
     registrations: Registrations
@@ -24,26 +26,36 @@ class SettleLink:
     find: FindAccount
     clock: Clock
 
-    async def __call__(self, registration: str, principal_id: str, code: str | None = None) -> None:
-        """Nothing happens unless the link waits for this principal; `code` says why there is no account."""
+    async def __call__(self, registration: str, principal_id: str, codes: Mapping[str, str] | None = None) -> None:
+        """Nothing happens unless the link waits for this principal; `codes` say by account why it is not bound."""
         for _ in range(TRIES):
             link = await self.registrations.get(registration)
-            if link is None or not link.value.waits_for(principal_id):
+            waits = [mailbox for mailbox in link.value.mailboxes if mailbox.waits_for(principal_id)] if link else []
+            pending = await self.principals.pending(principal_id, registration) if waits else None
+            results = {
+                mailbox.account: await self._became(registration, principal_id, mailbox, codes or {})
+                for mailbox in waits
+                if pending is None or not pending.value.waits_for(mailbox.account)
+            }
+            if link is None or not results:
                 return
-            if await self.principals.pending(principal_id, registration) is not None:
-                return
-            found = await self.find(link.value.account)
-            bound = found is not None and found.account.value.registration == registration
-            if found is not None and bound and found.account.value.principal_id == principal_id:
-                settled = link.value.completed_by(principal_id, _outcome(found.account.value), self.clock())
-            else:
-                settled = link.value.given_up(code or link.value.failure or "no_mailbox_access")
+            settled = link.value.after(principal_id, results, self.clock(), gave_up=True)
             try:
                 await self.registrations.replace(link, settled)
             except StaleWrite:
                 continue
             return
 
+    async def _became(
+        self, registration: str, principal_id: str, mailbox: InvitedMailbox, codes: Mapping[str, str]
+    ) -> MailboxResult:
+        found = await self.find(mailbox.account)
+        account = found.account.value if found else None
+        if account is not None and account.registration == registration and account.principal_id == principal_id:
+            return MailboxResult(_state(account), email=account.email)
+        code = codes.get(mailbox.account) or mailbox.failure or "no_mailbox_access"
+        return MailboxResult(MailboxState.REFUSED, code)
 
-def _outcome(account: Account) -> BindOutcome:
-    return BindOutcome.NEW if account.created == account.bound else BindOutcome.EXISTING
+
+def _state(account: Account) -> MailboxState:
+    return MailboxState.NEW if account.created == account.bound else MailboxState.EXISTING

@@ -1,36 +1,34 @@
 """What can come of a sign-in, as the person is told it; `principal` is whoever signed in, once that is known."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.domain.registration import BindOutcome, PendingRegistration
+from shared.domain.invited_mailbox import MailboxResult
+from shared.domain.registration import PendingRegistration
 from shared.usecases.carried_grant import Carried
 from shared.usecases.open_link import LinkPage
 
 
 @dataclass(frozen=True, slots=True)
-class Completed:
-    """Bound: the person goes back to the caller's page."""
+class Tried:
+    """The mailboxes were tried: each is bound, refused, or being checked again until `until`.
+
+    `results` are those of this sign-in, by account. `again` starts over in this browser for what is refused; `keep`
+    asks to keep checking what does not open yet, without a second sign-in.
+    """
 
     registration: PendingRegistration
-    email: str
-    outcome: BindOutcome
-    principal: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """Signed in; the mailbox is being checked again until `until`."""
-
-    registration: PendingRegistration
-    code: str
-    until: datetime
+    results: Mapping[str, MailboxResult]
+    again: LinkPage | None = None
+    keep: Carried | None = None
+    until: datetime | None = None
     principal: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Nothing was changed.
+    """It did not come to any mailbox. Nothing was changed.
 
     `again` starts over in this browser while the link works; `keep` asks to keep checking, and `finish` to go on where
     storage failed, both without a second sign-in.
@@ -44,4 +42,4 @@ class Refused:
     principal: str | None = None
 
 
-type Outcome = Completed | Waiting | Refused
+type Outcome = Tried | Refused

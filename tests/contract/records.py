@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from shared.domain.account import Account
 from shared.domain.grant import DelegatedGrant
+from shared.domain.invited_mailbox import InvitedMailbox
 from shared.domain.principal import Principal
 from shared.domain.registration import PendingRegistration
 from shared.domain.secret import Secret
@@ -48,12 +49,11 @@ def account(of: Principal, now: datetime, name: str | None = None) -> Account:
 def registration(now: datetime) -> PendingRegistration:
     return PendingRegistration(
         id=secrets.token_hex(32),
-        account=secrets.token_hex(8),
+        mailboxes=(InvitedMailbox(secrets.token_hex(8), "Support@contoso.example"),),
         redirect_url="https://app.example/done?x=1#top",
         app=APP,
         requested_by="administrator",
         created=now,
         expires=now + timedelta(hours=24),
-        email="Support@contoso.example",
         delegated=True,
     )

@@ -119,6 +119,7 @@ async def test_a_partition_holds_everything_but_events(services: Services) -> No
     who, now = principal(), services.clock()
     waiting = wait_for_access(
         registration=secrets.token_hex(32),
+        accounts=("support",),
         principal=who,
         app=APP,
         tokens=TokenSet(Secret("r"), Secret("a"), now, ()),

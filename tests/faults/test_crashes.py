@@ -7,6 +7,7 @@ from datetime import timedelta
 import httpx
 
 from infra.local.visitor import Visitor
+from shared.domain.invited_mailbox import InvitedMailbox
 from shared.domain.registration import RegistrationStatus
 from shared.ports import Claim, DirectoryEntry
 from shared.services import Services
@@ -74,7 +75,8 @@ async def test_a_crash_after_the_transaction_leaves_a_working_account_and_the_li
     assert link
     unconfirmed = Claim(principal, "AAABiCtT7XUAAAAF", asked["registration"], instance.clock())
     await instance.directory.replace(entry, DirectoryEntry(asked["account"], claim=unconfirmed))
-    reopened = replace(link.value, stage=RegistrationStatus.OPENED, outcome=None, completed=None, principal_id=None)
+    untold = tuple(InvitedMailbox(mailbox.account, mailbox.email) for mailbox in link.value.mailboxes)
+    reopened = replace(link.value, stage=RegistrationStatus.OPENED, completed=None, mailboxes=untold)
     await instance.registrations.replace(link, reopened)
 
     assert 200 == api.get(f"/v1/account/{asked['account']}/oauth-token").status_code

@@ -25,8 +25,8 @@ from shared.domain.secret import Secret
 from shared.domain.work import Work
 from shared.ports import Replace, SignedIn
 from shared.services import Services
+from shared.usecases.check_invitation import Invitation
 from shared.usecases.identify_caller import ADMINISTRATOR
-from shared.usecases.start_registration import Invitation
 from tests.conftest import MovedClock
 from tests.journey.conftest import STILL, Tenant, tick, trust
 
@@ -65,7 +65,7 @@ async def bind_many(services: Services, tenant: Tenant, count: int) -> list[str]
         app = services.settings.oauth_app
         tokens = await services.msal.refresh(app, Secret(token))
         bound = await services.bind(asked.value, app, SignedIn(Principal(app.tenant, oids[name], name), tokens))
-        return bound.account.id
+        return next(iter(bound))
 
     slots = asyncio.Semaphore(8)
 

@@ -12,6 +12,7 @@ import pytest
 from infra.local.visitor import Visitor
 from shared.adapters.tables.agenda import REAP_SHARD
 from shared.domain.errors import StaleWrite
+from shared.domain.invited_mailbox import MailboxState
 from shared.domain.pending_account import PendingAccount
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.work import Work, WorkKind
@@ -43,8 +44,9 @@ async def link_of(instance: Services, asked: dict[str, str]) -> Stored[PendingRe
 
 async def pending_of(instance: Services, asked: dict[str, str]) -> PendingAccount:
     link = await link_of(instance, asked)
-    assert link.value.principal_id is not None
-    stored = await instance.principals.pending(link.value.principal_id, asked["registration"])
+    waits = link.value.mailboxes[0].principal_id
+    assert waits is not None
+    stored = await instance.principals.pending(waits, asked["registration"])
     assert stored is not None
     return stored.value
 
@@ -87,7 +89,8 @@ async def test_a_crash_before_the_link_says_that_it_waits_is_made_good_by_the_fi
 ) -> None:
     asked, _ = waiting
     link = await link_of(instance, asked)
-    unsaid = replace(link.value, stage=RegistrationStatus.FAILED, principal_id=None)
+    refused = replace(link.value.mailboxes[0], state=MailboxState.REFUSED, principal_id=None)
+    unsaid = replace(link.value, stage=RegistrationStatus.FAILED, mailboxes=(refused,))
     await instance.registrations.replace(link, unsaid)
 
     clock.forward(minutes=6)

@@ -35,6 +35,14 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environmen
         yield running
 
 
+@pytest.fixture(scope="session")
+def reusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+    """An environment whose OAuth app lets one grant serve many accounts."""
+    folder = tmp_path_factory.mktemp("reusing")
+    with local_environment(folder, changes={**STILL, "MAILBIND_OAUTH_CREDENTIAL_REUSE": "true"}) as running:
+        yield running
+
+
 @dataclass
 class Tenant:
     """The tenant's control endpoint."""

@@ -1,17 +1,16 @@
 """Promises of the journey: ask, sign in, prove, bind; and each refusal with nothing changed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
-import pytest
 
-from infra.local.environment import Environment, local_environment
+from infra.local.environment import Environment
 from infra.local.visitor import Visitor
 from shared.ports import DirectoryEntry, Insert
 from shared.services import Services
 from tests.contract import records
-from tests.journey.conftest import STILL, Tenant, ask, bind, code_of, graph_opens, principal_id, status
+from tests.journey.conftest import Tenant, ask, bind, code_of, graph_opens, principal_id, status
 
 type NewPerson = Callable[..., str]
 
@@ -166,13 +165,6 @@ def test_one_person_authorizes_one_account(api: httpx.Client, visitor: Visitor, 
     assert "connected" == api.get(f"/v1/account/{first}").json()["state"]
     own = visitor.follow(ask(api, email=None, delegated=None)["url"], who)
     assert "principal_in_use" == code_of(own)
-
-
-@pytest.fixture(scope="module")
-def reusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
-    folder = tmp_path_factory.mktemp("reusing")
-    with local_environment(folder, changes={**STILL, "MAILBIND_OAUTH_CREDENTIAL_REUSE": "true"}) as running:
-        yield running
 
 
 def test_credential_reuse_lets_one_grant_serve_many_accounts(reusing: Environment) -> None:

@@ -467,5 +467,5 @@ async def test_the_carried_grant_remembers_the_app_that_was_chosen(
     assert 202 == waiting.status
     stored = await instance.registrations.get(asked["registration"])
     assert stored is not None
-    partition = await instance.principals.partition(str(stored.value.principal_id))
+    partition = await instance.principals.partition(str(stored.value.mailboxes[0].principal_id))
     assert [app] == [pending.value.app for pending in partition.pending.values()]

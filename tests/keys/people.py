@@ -7,10 +7,10 @@ from urllib.parse import parse_qs, urlsplit
 from infra.local.visitor import Page, Visitor
 from shared.domain.secret import Secret
 from shared.services import Services
+from shared.usecases.check_invitation import Invitation
 from shared.usecases.identify_caller import ADMINISTRATOR
 from shared.usecases.open_link import DeadLink, LinkPage
-from shared.usecases.sign_in_outcome import Completed, Refused, Waiting
-from shared.usecases.start_registration import Invitation
+from shared.usecases.sign_in_outcome import Refused, Tried
 from tests.keys.conftest import Vault
 
 MAILBOX = "support@contoso.example"
@@ -54,7 +54,7 @@ async def begin(services: Services, visitor: Visitor) -> Begun:
     return Begun(str(invitation.account), started.registration, picker, page.cookie, ticket, state)
 
 
-async def finish(services: Services, visitor: Visitor, begun: Begun, who: str) -> Completed | Waiting | Refused:
+async def finish(services: Services, visitor: Visitor, begun: Begun, who: str) -> Tried | Refused:
     """Choose the account, and bring Entra's form back."""
     answer = await asyncio.to_thread(visitor.submit, begun.picker.forms[0], login=who)
     if "login" in answer.forms[0].fields:
@@ -67,5 +67,5 @@ async def sign_in(services: Services, ca_file: str, who: str) -> str:
     with Visitor(ca_file) as visitor:
         begun = await begin(services, visitor)
         done = await finish(services, visitor, begun, who)
-    assert isinstance(done, Completed), done
+    assert isinstance(done, Tried), done
     return begun.account

@@ -15,7 +15,7 @@ from shared.domain.keys import fingerprint
 from shared.domain.secret import Secret
 from shared.services import Services
 from shared.usecases.rotate_keys import RotateKeys
-from shared.usecases.sign_in_outcome import Completed, Refused, Waiting
+from shared.usecases.sign_in_outcome import Tried
 from tests.conftest import MovedClock
 from tests.keys.at_rest import everything
 from tests.keys.conftest import Start, Vault
@@ -245,7 +245,7 @@ async def test_two_rotations_under_load_lose_nothing_and_leave_nothing_unsealed(
         assert {table.name async for table in anew.storage.list_tables()} <= set(TABLES)
         for account in load.accounts:
             assert (await anew.hand_out(account)).access_token.reveal()
-        assert isinstance(await finish(anew, visitor, open_, person(vault)), Completed)
+        assert isinstance(await finish(anew, visitor, open_, person(vault)), Tried)
 
 
 async def test_the_walk_finds_a_secret_in_a_column_that_nobody_told_it_of(start: Start) -> None:
@@ -302,9 +302,9 @@ async def _keep_waiting(services: Services, vault: Vault, ca_file: str) -> None:
     with Visitor(ca_file) as visitor:
         begun = await begin(services, visitor)
         refused = await finish(services, visitor, begun, person(vault, access=False))
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, Tried)
     assert refused.keep is not None
-    assert isinstance(await services.keep_checking(refused.keep, begun.cookie), Waiting)
+    assert isinstance(await services.keep_checking(refused.keep, begun.cookie), Tried)
 
 
 async def _opened(services: Services) -> set[str]:

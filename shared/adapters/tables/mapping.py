@@ -10,6 +10,7 @@ from typing import Any, get_args, get_type_hints
 
 import msgspec
 
+from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.secret import Secret
 
 SCHEMA = 1
@@ -30,6 +31,8 @@ def to_entity(record: Any, partition: str, row: str) -> Entity:  # noqa: ANN401 
 def from_entity[T](kind: type[T], entity: Mapping[str, Any]) -> T:
     """The record of that kind. Properties that it does not know are left out."""
     shape = shape_of(kind)
+    if kind is PendingRegistration and "mailboxes" not in entity:
+        entity = _of_one_mailbox(entity)
     known = {name: value for name, value in entity.items() if name in shape.names}
     for name in shape.compound & known.keys():
         known[name] = msgspec.json.decode(known[name])
@@ -60,6 +63,20 @@ def _shape(kind: Any) -> Shape:  # noqa: ANN401 - as above
     hints = get_type_hints(kind)
     sealed = frozenset(name for name, hint in hints.items() if Secret in (hint, *get_args(hint)))
     return Shape(frozenset(hints), sealed, frozenset(name for name, hint in hints.items() if not _is_scalar(hint)))
+
+
+def _of_one_mailbox(entity: Mapping[str, Any]) -> Entity:
+    """A registration that was written before it could ask for several mailboxes."""
+    stage = entity["stage"]
+    state = {
+        RegistrationStatus.COMPLETED: entity.get("outcome"),
+        RegistrationStatus.FAILED: "refused" if entity.get("failure") else None,
+        RegistrationStatus.WAITING_FOR_ACCESS: stage,
+        RegistrationStatus.REPLACED: stage,
+    }.get(stage)
+    mailbox = {name: entity.get(name) for name in ("account", "email", "name", "principal_id", "failure")}
+    mailboxes = [{**mailbox, "state": state or RegistrationStatus.PENDING}]
+    return {**entity, "mailboxes": msgspec.json.encode(mailboxes).decode()}
 
 
 def _is_scalar(hint: Any) -> bool:  # noqa: ANN401 - a type or a union of types

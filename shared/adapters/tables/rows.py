@@ -1,5 +1,6 @@
 """Tables of single rows: the directory, the registrations, the API tokens, the OAuth apps."""
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,7 +13,7 @@ from shared.domain.api_token import ApiToken
 from shared.domain.errors import SealBroken, StaleWrite
 from shared.domain.keys import key
 from shared.domain.registered_app import RegisteredApp
-from shared.domain.registration import SETTLED, NewestLink, PendingRegistration, SignInAttempt
+from shared.domain.registration import NewestLink, PendingRegistration, SignInAttempt
 from shared.ports import Stored
 
 log = logging.getLogger(__name__)
@@ -63,20 +64,23 @@ class TableRegistrations(TableRows[PendingRegistration]):
     async def get(self, identity: str) -> Stored[PendingRegistration] | None:
         """The invitation as it stands now."""
         stored = await super().get(identity)
-        if stored is None or stored.value.stage in SETTLED:
+        if stored is None or not stored.value.open:
             return stored
-        newest = await self.newest(stored.value.account)
-        outdated = newest is not None and newest.registration != stored.value.id
-        return Stored(stored.value.replaced(), stored.version) if outdated else stored
+        newest = await asyncio.gather(*(self.newest(mailbox.account) for mailbox in stored.value.open))
+        outdated = {
+            mailbox.account
+            for mailbox, link in zip(stored.value.open, newest, strict=True)
+            if link is not None and link.registration != stored.value.id
+        }
+        return Stored(stored.value.replaced(outdated), stored.version) if outdated else stored
 
     async def newest(self, account: str) -> NewestLink | None:
         """The row that decides."""
         stored = await self.table.read(NewestLink, *_newest(account))
         return stored.value if stored else None
 
-    async def make_newest(self, registration: PendingRegistration) -> None:
+    async def make_newest(self, newest: NewestLink) -> None:
         """Unconditional, because whoever is last is right."""
-        newest = NewestLink(registration.account, registration.id)
         await self.table.put([to_entity(newest, *_newest(newest.account))])
 
     async def attempt(self, registration: str, attempt: str) -> Stored[SignInAttempt] | None:
@@ -105,16 +109,16 @@ class TableRegistrations(TableRows[PendingRegistration]):
     async def forget(self, registration: str) -> None:
         """Delete an invitation with all its attempts, whatever has become of them."""
         stored = await super().get(registration)
-        if stored is not None:
-            await self._forget_newest(stored.value)
+        for mailbox in stored.value.mailboxes if stored is not None else ():
+            await self._forget_newest(NewestLink(mailbox.account, registration))
         found = self.table.query("PartitionKey eq @of", {"of": key(registration)}, select=["PartitionKey", "RowKey"])
         async for entity in found:
             await self.table.drop(entity["PartitionKey"], [entity["RowKey"]])
 
-    async def _forget_newest(self, registration: PendingRegistration) -> None:
-        stored = await self.table.read(NewestLink, *_newest(registration.account))
-        if stored is not None and stored.value.registration == registration.id:
-            entity = to_entity(stored.value, *_newest(registration.account))
+    async def _forget_newest(self, link: NewestLink) -> None:
+        stored = await self.table.read(NewestLink, *_newest(link.account))
+        if stored is not None and stored.value.registration == link.registration:
+            entity = to_entity(link, *_newest(link.account))
             with suppress(StaleWrite):  # a newer one was started right now
                 await self.table.write([Write("delete", entity, stored.version)])
 
