@@ -57,7 +57,8 @@ def invitation_faults(
     if app is None and len(invitation.wanted) > 1:
         faults["mailboxes"] = '"mailboxes" needs an enabled OAuth app with credentialReuse: one grant serves them all'
     elif app is None:
-        faults["type"] = '"type" must be the id of an enabled OAuth app'
+        told = '"type" must be the id of an enabled OAuth app'
+        faults["type"] = told if invitation.type else '"type" is missing, and no OAuth app is enabled'
     if fault := _redirect_fault(invitation.redirect_url, origins):
         faults["redirectUrl"] = fault
     return faults | _repetitions(invitation)

@@ -1,5 +1,6 @@
 """Promises of OAuth apps: registered, shown without secrets, changed, verified, deleted, and used beside others."""
 
+import asyncio
 import base64
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -98,6 +99,29 @@ def test_an_app_is_registered_and_shown_without_its_secrets(
         "accounts": 0,
     }
     assert expected == {name: value for name, value in shown.json().items() if name not in {"created", "updated"}}
+
+
+async def test_secrets_are_sealed_and_bound_to_their_row(instance: Services, register: Register) -> None:
+    app, other = register(clientSecret2="another-secret"), register()
+
+    table = instance.storage.get_table_client("OAuthApps")
+    rows = {row["id"]: row async for row in table.list_entities()}
+
+    assert [] == [secret for secret in (SECRET, "another-secret") if secret in str(rows)]
+    moved = {**rows[other], "client_secret": rows[app]["client_secret"]}
+    await table.update_entity(moved)
+    assert [app] == [one.id for one in await instance.oauth_apps.all() if one.id in {app, other}]
+    await table.delete_entity(moved)
+
+
+async def test_two_changes_at_once_are_both_kept(instance: Services, api: httpx.Client, register: Register) -> None:
+    app = register()
+
+    changes: list[dict[str, Any]] = [{"title": "New title"}, {"description": "new words"}, {"credential_reuse": True}]
+    await asyncio.gather(*(instance.register_app.change(app, told, {}) for told in changes))
+
+    shown = api.get(f"/v1/oauth2/{app}").json()
+    assert ("New title", "new words", True) == (shown["title"], shown["description"], shown["credentialReuse"])
 
 
 def test_apps_are_listed_the_newest_first_and_that_of_the_settings_last(api: httpx.Client, register: Register) -> None:
@@ -210,8 +234,9 @@ def test_what_cannot_be_changed_is_said(api: httpx.Client, register: Register, f
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", ""), ("PUT", ""), ("DELETE", ""), ("POST", "/verify")], ids=str)
-def test_an_unknown_app_is_not_found(api: httpx.Client, method: str, path: str) -> None:
-    assert 404 == api.request(method, f"/v1/oauth2/AAAAAAAAAAAAAAAA{path}", json={}).status_code
+def test_an_unknown_app_is_not_found(api: httpx.Client, register: Register, method: str, path: str) -> None:
+    for app in ("AAAAAAAAAAAAAAAA", register().swapcase(), "x" * 500):
+        assert 404 == api.request(method, f"/v1/oauth2/{app}{path}", json={}).status_code
 
 
 def test_a_mailbox_is_bound_through_a_second_app_while_the_first_goes_on(
@@ -399,6 +424,39 @@ def test_one_good_secret_of_two_is_enough_and_the_other_is_named(api: httpx.Clie
 
     assert "ok" == found["status"]
     assert "secret 1" in found["hint"]
+    assert api.get(f"/v1/oauth2/{app}").json()["lastError"] is None
+
+
+async def test_a_breaker_is_the_last_error_of_its_app_until_entra_accepts_it_again(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, register: Register
+) -> None:
+    app = register()
+    account = bind(api, visitor, person(), type=app)
+    tenant.do("fail", endpoint="token", failure="7000222", times=1)
+    api.put(f"/v1/account/{account}/reconnect", json={"reconnect": True})
+
+    told = api.get(f"/v1/oauth2/{app}").json()["lastError"]
+    assert ("app_credential", 7000222) == (told["code"], told["aadsts"])
+    assert app in [one["app"] for one in api.get("/health").json()["oauthApps"]]
+
+    assert "ok" == steps(api, app)["client"]["status"]
+
+    assert api.get(f"/v1/oauth2/{app}").json()["lastError"] is None
+    assert api.get("/health").json()["success"]
+
+
+def test_what_a_verification_finds_wrong_holds_nobody_back(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, register: Register
+) -> None:
+    app = register()
+    account = bind(api, visitor, person(), type=app)
+    tenant.do("fail", endpoint="token", failure="700016", times=1)
+    steps(api, app)
+    assert "app_configuration" == api.get(f"/v1/oauth2/{app}").json()["lastError"]["code"]
+    assert api.get("/health").json()["success"]
+
+    api.put(f"/v1/account/{account}/reconnect", json={"reconnect": True})
+
     assert api.get(f"/v1/oauth2/{app}").json()["lastError"] is None
 
 

@@ -144,6 +144,11 @@ class TableOAuthApps(TableRows[RegisteredApp]):
     def __init__(self, table: Table) -> None:
         super().__init__(table, RegisteredApp, "id")
 
+    async def get(self, identity: str) -> Stored[RegisteredApp] | None:
+        """The app of exactly that id: unlike keys, ids have capitals that count."""
+        stored = await super().get(identity)
+        return stored if stored is not None and stored.value.id == identity else None
+
     async def all(self) -> Sequence[RegisteredApp]:
         """Every app, the oldest first. One whose secrets do not open is left out, lest no app could be used."""
         found: list[RegisteredApp] = []
