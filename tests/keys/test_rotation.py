@@ -12,14 +12,16 @@ from shared.adapters.tables.mapping import seal_identity
 from shared.connections import TABLES
 from shared.domain.errors import KeyUnavailable, SealBroken, StaleWrite
 from shared.domain.keys import fingerprint
+from shared.domain.registered_app import Authentication
 from shared.domain.secret import Secret
 from shared.services import Services
 from shared.usecases.rotate_keys import RotateKeys
 from shared.usecases.sign_in_outcome import Tried
 from tests.conftest import MovedClock
 from tests.keys.at_rest import everything
-from tests.keys.conftest import Start, Vault
+from tests.keys.conftest import IDENTITY, Start, Vault
 from tests.keys.people import begin, finish, person, sign_in
+from tests.keys.test_client_authentication import certificate
 
 pytestmark = pytest.mark.usefixtures("fresh")
 
@@ -318,3 +320,32 @@ async def _opened(services: Services) -> set[str]:
             except SealBroken:
                 pytest.fail(f"{found.table}: {found.name} does not open")
     return opened - {""}
+
+
+async def test_credentials_of_oauth_apps_are_sealed_anew_and_go_on_working(
+    vault: Vault, start: Start, clock: MovedClock
+) -> None:
+    private, public = certificate()
+    vault.do("certificate", pem=public)
+    services, ready = start(), vault.ready
+    told = {"name": "App", "client_id": ready["clientId"], "authority": ready["tenantId"]}
+    secret = {"client_secret": Secret("not-the-secret"), "client_secret_2": Secret(ready["clientSecret"])}
+    ways = (
+        secret,
+        {"authentication": Authentication.CERTIFICATE, "certificate": public, "private_key": Secret(private)},
+        {"authentication": Authentication.FEDERATED, "managed_identity": IDENTITY},
+    )
+    apps = [await services.register_app({**told, **way}, {}) for way in ways]
+    (old,) = await services.data_keys.listed()
+    await services.data_keys.make()
+
+    assert await rotation(services, clock).reseal()
+
+    assert 0 == (await under(services))[old.id]
+    other = start()
+    assert set(apps) == {app.id for app in await other.oauth_apps.all()}
+    for app in apps:
+        verified = await other.verify_app(app, None, open_mailbox=False)
+        assert {"ok"} == {step.status.value for step in verified.steps if step.id in {"authority", "client"}}
+    private_line = private.splitlines()[1]
+    assert [] == [found async for found in everything(other) if private_line in found.value]
