@@ -46,6 +46,7 @@ def _links(add: Callable[..., argparse.ArgumentParser]) -> None:
     link = _command(add, "link", commands.link, "a sign-in link for a mailbox")
     link.add_argument("--account", help="the account's id; made up when absent")
     link.add_argument("--email", help="the mailbox")
+    link.add_argument("--mailbox", action="append", help="one of several shared mailboxes, through one sign-in; repeat")
     link.add_argument("--own", action="store_true", help="it is the person's own mailbox, not a shared one")
     link.add_argument("--name", help="what the account is called")
     link.add_argument("--expected-email", help="who must sign in")

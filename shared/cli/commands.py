@@ -44,7 +44,9 @@ def show(api: Api, asked: Namespace) -> Done:
 
 def link(api: Api, asked: Namespace) -> Done:
     """Start a registration; the mailbox is a shared one unless it is said to be the person's own."""
+    several = [{"email": mailbox} for mailbox in asked.mailbox or ()]
     form = {
+        "mailboxes": several or None,
         "redirectUrl": asked.redirect_url,
         "account": asked.account,
         "email": asked.email,

@@ -71,6 +71,17 @@ def test_an_operator_binds_finds_repairs_and_removes_an_account(
     assert (1, "", "error: No such account (NotFound)\n") == (gone.returncode, gone.stdout, gone.stderr)
 
 
+def test_several_mailboxes_are_asked_for_by_one_link(cli: Cli, reusing: Environment) -> None:
+    where = {"MAILBIND_BASE_URL": reusing.base_url, "MAILBIND_TOKEN": reusing.secrets.admin_token}
+    mailboxes = ("support@contoso.example", "sales@contoso.example")
+
+    asked = told(cli("link", *BACK, "--json", *(word for one in mailboxes for word in ("--mailbox", one)), **where))
+
+    with httpx.Client(headers={"Authorization": f"Bearer {reusing.secrets.admin_token}"}) as client:
+        status = client.get(f"{reusing.base_url}/v1/authentication/form/{asked['registration']}").json()
+    assert mailboxes == tuple(mailbox["email"] for mailbox in status["mailboxes"])
+
+
 def test_a_long_list_is_fetched_page_by_page(cli: Cli, api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
     bind(api, visitor, person(), name="\x9b31mRed")
 
