@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from shared.adapters.tables.sealed_rows import TableSealedRows
 
 MSAL_THREADS = 32
-# Each login is some seconds of waiting; Exchange allows eight at once for a mailbox, and there are many mailboxes.
+# A login waits most of its time; a tick may have many of them to make.
 IMAP_THREADS = 16
 DATA_KEYS = "DataKeys"
 # All that there are: a rotation walks through each of them.

@@ -111,6 +111,7 @@ def addresses(environment: Environment, link: str) -> dict[str, str]:
         "tenantUrl": ready["url"],
         "controlUrl": ready["controlUrl"],
         "caFile": ready["caFile"],
+        "imapServer": ready["imapServer"],
         "tablesUrl": environment.storage.tables_url,
     }
 

@@ -3,11 +3,10 @@
 import asyncio
 import ssl
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 from shared.domain.clouds import Server
 from shared.domain.failure import GraphRefusal
-from shared.domain.oauth_app import OAuthApp
+from shared.domain.oauth_app import OAuthApp, opens_shared_mailboxes
 from shared.domain.sasl import xoauth2
 from shared.domain.secret import Secret
 from shared.ports import GraphRefused, GraphUnavailable, Person, SignedIn
@@ -19,23 +18,25 @@ TIMEOUT = 10.0
 NO_ACCESS = ("authenticate failed", "authenticated but not connected")
 
 
-@dataclass(slots=True)
 class ImapProbe:
     """Logs in as the mailbox with the person's token, as a mail program would."""
 
-    ca_file: str | None
-    threads: int
-    _pool: ThreadPoolExecutor | None = None
+    def __init__(self, ca_file: str | None, threads: int) -> None:
+        self._ca_file = ca_file
+        self._threads = threads
+        self._pool: ThreadPoolExecutor | None = None
 
     async def person(self, app: OAuthApp, signed_in: SignedIn) -> Person:  # noqa: ARG002 - the port's signature
-        """Whom the ID token named: a token for Outlook opens no profile."""
+        """Whom the ID token named: a token for Outlook opens no profile. Without the scope of IMAP nothing opens."""
+        if not opens_shared_mailboxes(signed_in.tokens.scopes):
+            raise GraphRefused(GraphRefusal.MISSING_SCOPE)
         name = signed_in.principal.sign_in_name
         return Person(name, frozenset({name}), None)
 
     async def open(self, app: OAuthApp, token: Secret, email: str, *, shared: bool) -> None:  # noqa: ARG002 - as above
         """Log in and EXAMINE the inbox, which sets no flags (RFC 9051 section 6.3.3)."""
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="imap")
+            self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="imap")
         response = xoauth2(email, token)
         await asyncio.get_running_loop().run_in_executor(self._pool, self._examine, app.cloud.imap, response)
 
@@ -49,7 +50,7 @@ class ImapProbe:
 
         # What is sent behind an error's challenge is empty (SASL XOAUTH2, error response).
         answers = iter([response.reveal().encode()])
-        context = ssl.create_default_context(cafile=self.ca_file)
+        context = ssl.create_default_context(cafile=self._ca_file)
         try:
             with imaplib.IMAP4_SSL(server.host, server.port, ssl_context=context, timeout=TIMEOUT) as client:
                 client.authenticate("XOAUTH2", lambda _: next(answers, b""))

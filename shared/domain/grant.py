@@ -5,9 +5,7 @@ from datetime import datetime, timedelta
 
 from shared.domain.account import AccountState, LastError
 from shared.domain.clouds import Resource
-from shared.domain.failure import Failure
 from shared.domain.held_token import SKEW, FurtherAccess, HeldToken
-from shared.domain.kinds import FailureKind
 from shared.domain.principal import Principal
 from shared.domain.secret import Secret
 from shared.domain.tokens import TokenSet
@@ -16,16 +14,11 @@ from shared.domain.work import WorkKind
 IDLE_EVERY = timedelta(days=7)
 # A refresh token dies when nobody used it for so long (Microsoft identity platform, "Refresh tokens": token lifetime).
 IDLE_LIFE = timedelta(days=90)
-SLOW_RETRY = timedelta(days=1)
-BACKOFF = (timedelta(minutes=1), timedelta(minutes=30))
-CONFIRM_AFTER = timedelta(minutes=5)
-CONFIRMATIONS = 3
-UNKNOWN_PATIENCE = timedelta(days=2)
+LOST_RETRY = timedelta(days=1)
 # A plan is written to the agenda before it is written here: due at once, its row would be taken for one left over.
 SOON = timedelta(seconds=15)
-# How soon a caller who waits for a token may have Entra asked again after a failure.
-ASK_AGAIN = timedelta(seconds=10)
-ASK_AGAIN_BLOCKED = timedelta(minutes=15)
+# How soon Entra is asked again for a resource that it refused.
+REFUSED_FOR = timedelta(minutes=15)
 # For how long the next sign-in carries what a caller's API challenged it with.
 CHALLENGE_LASTS = timedelta(days=1)
 
@@ -89,7 +82,7 @@ class DelegatedGrant:
     def refused_at(self, now: datetime, resource: Resource) -> str | None:
         """Why Entra refused this resource a short while ago, or None."""
         refused = self.further.refused if self.further and resource is not self.resource else None
-        return refused.code if refused and now - refused.since < ASK_AGAIN_BLOCKED else None
+        return refused.code if refused and now - refused.since < REFUSED_FOR else None
 
     def most_urgent(self, now: datetime) -> Resource:
         """The resource whose token is to be renewed next. A probe needs the one that the grant lives by."""
@@ -159,11 +152,9 @@ class DelegatedGrant:
         return replace(bare, resource=resource)
 
     def reauthorized(self, tokens: TokenSet, now: datetime, jitter: float) -> "DelegatedGrant":
-        """After a sign-in: what was challenged is met, and what was refused may be given now."""
+        """After a sign-in: what was challenged is met, what was refused may be given now, what was held may be void."""
         anew = replace(self.living_by(tokens.resource, now), claims=None, challenged=None)
-        if anew.further is not None and anew.further.refused is not None:
-            anew = replace(anew, further=None)
-        return anew.renewed(tokens, now, jitter)
+        return replace(anew, further=None, further_token=None).renewed(tokens, now, jitter)
 
     def planned(self, now: datetime, jitter: float) -> "DelegatedGrant":
         """With its next due time: ahead of the access token's end while hot, once a week while idle, never at once.
@@ -179,7 +170,7 @@ class DelegatedGrant:
 
     def probed(self, *, lost: bool, now: datetime, jitter: float) -> "DelegatedGrant":
         """Its mailboxes were looked at; one that is lost is looked for daily, until it is found again."""
-        pause = SLOW_RETRY if lost else IDLE_EVERY
+        pause = LOST_RETRY if lost else IDLE_EVERY
         return replace(self, probe_due=now + pause * (1 - jitter / 10)).planned(now, jitter)
 
     def handed_out_at(self, now: datetime, jitter: float, resource: Resource | None = None) -> "DelegatedGrant":
@@ -200,64 +191,6 @@ class DelegatedGrant:
         further = FurtherAccess(now, (), now, refused=LastError(code, now))
         return replace(self, further=further, further_token=None).planned(now, jitter)
 
-    def failed(self, failure: Failure, now: datetime, jitter: float) -> "DelegatedGrant":
-        """After a failed refresh: the kind decides the state and the next try (DESIGN: five kinds of failure)."""
-        if not failure.confirmed and self._waits_to_confirm(now):
-            return self
-        if not failure.confirmed and self.doubts + 1 < CONFIRMATIONS:
-            return self._doubted(now, jitter)
-        since = self.failing_since or now
-        noted = replace(
-            self, failures=self.failures + 1, failing_since=since, not_before=now + (failure.retry_after or ASK_AGAIN)
-        )
-        match failure.kind:
-            case FailureKind.NEEDS_SIGN_IN | FailureKind.NEEDS_CONSENT:
-                return noted.stopped(failure, now)
-            case FailureKind.BLOCKED:
-                return noted.blocked(failure.code, now, jitter)
-            case _ if failure.code == "unknown_failure" and now - since > UNKNOWN_PATIENCE:
-                return noted.blocked(failure.code, now, jitter)
-            case FailureKind.APP_FAULT:
-                noted = replace(noted, not_before=None)  # the app's breaker knows when to ask again
-        return replace(noted, due=now + _pause(noted.failures, failure.retry_after, jitter))
-
-    def _waits_to_confirm(self, now: datetime) -> bool:
-        """Whether an earlier doubt is too young: asked out of turn, the same answer confirms nothing."""
-        return bool(self.doubts) and self.not_before is not None and now < self.not_before
-
-    def _doubted(self, now: datetime, jitter: float) -> "DelegatedGrant":
-        """Refused in words that nobody knows; to be asked again when some minutes have passed."""
-        again = now + CONFIRM_AFTER * (1 + self.doubts + jitter)
-        return replace(
-            self,
-            failures=self.failures + 1,
-            failing_since=self.failing_since or now,
-            doubts=self.doubts + 1,
-            due=again,
-            not_before=again,
-        )
-
-    def stopped(self, failure: Failure, now: datetime) -> "DelegatedGrant":
-        """Not refreshed any more, until a person signs in."""
-        return replace(
-            self,
-            due=None,
-            state=AccountState.AUTHENTICATION_ERROR,
-            last_error=_same_or_new(self.last_error, failure.code, now),
-            claims=failure.claims,
-        )
-
-    def blocked(self, code: str, now: datetime, jitter: float) -> "DelegatedGrant":
-        """Refused for reasons that may pass without a sign-in: tried once a day."""
-        return replace(
-            self,
-            due=now + SLOW_RETRY * (1 + jitter / 10),
-            not_before=now + ASK_AGAIN_BLOCKED,
-            work=WorkKind.REFRESH,
-            state=AccountState.CONNECT_ERROR,
-            last_error=_same_or_new(self.last_error, code, now),
-        )
-
 
 def _holding(grant: DelegatedGrant, tokens: TokenSet, now: datetime) -> DelegatedGrant:
     if tokens.resource is not grant.resource:
@@ -271,13 +204,3 @@ def _holding(grant: DelegatedGrant, tokens: TokenSet, now: datetime) -> Delegate
         scopes=tokens.scopes,
         refreshed=now,
     )
-
-
-def _same_or_new(last: LastError | None, code: str, now: datetime) -> LastError:
-    return last if last is not None and last.code == code else LastError(code, now)
-
-
-def _pause(failures: int, retry_after: timedelta | None, jitter: float) -> timedelta:
-    first, longest = BACKOFF
-    pause = min(first * (1 << min(failures - 1, 10)), longest) * (0.5 + jitter / 2)
-    return max(pause, retry_after or timedelta())

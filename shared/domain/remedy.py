@@ -16,7 +16,8 @@ REMEDIES = {
     "no_mailbox_access": Remedy(
         "This mailbox does not open for you yet",
         "You signed in, but Microsoft 365 did not let that account open the mailbox. Either it has no Full Access, or"
-        " the permission was given so recently that Exchange has not noticed yet, which can take an hour.",
+        " the permission was given so recently that Exchange has not noticed yet, which can take an hour. Where"
+        " mailboxes are opened by IMAP, it may also be turned off for this one.",
         "Ask an administrator for Full Access to the mailbox, keep checking if you were just given it, or sign in with"
         " an account that has it.",
     ),

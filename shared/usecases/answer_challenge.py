@@ -3,7 +3,8 @@
 from datetime import timedelta
 
 from shared.domain.clouds import Resource
-from shared.domain.errors import TooManyRequests
+from shared.domain.errors import InvalidInput, TooManyRequests
+from shared.domain.kinds import FailureKind
 from shared.ports import Clock
 from shared.usecases import use_case
 from shared.usecases.hand_out import HandedOut, HandOut, check_askable, handed_out, refusal, settled
@@ -27,7 +28,7 @@ class AnswerChallenge:
     clock: Clock
 
     async def __call__(self, account_id: str, claims: str, resource: Resource | None = None) -> HandedOut:
-        """A token that meets the claims (a JSON object). Raises what HandOut does, and TooManyRequests."""
+        """A token that meets the claims, which are a JSON object. Raises what HandOut does, and TooManyRequests."""
         account, stored = await self.hand_out.look_up(account_id)
         grant, now = stored.value, self.clock()
         resource = resource or grant.resource
@@ -37,6 +38,9 @@ class AnswerChallenge:
         if timedelta() <= since < CHALLENGE_EVERY:
             raise TooManyRequests(CHALLENGE_EVERY - since)
         refreshed = await self.refresh(stored, Wish(resource, claims), hand_out=True)
-        if refreshed and refreshed.failure is None and refreshed.refused and refreshed.refused.kind in PERSONS:
+        refused = refreshed.refused if refreshed and refreshed.failure is None else None
+        if refused is not None and refused.kind in PERSONS:
             raise refusal("claims_challenge")
+        if refused is not None and refused.kind is FailureKind.APP_FAULT:
+            raise InvalidInput({"claims": '"claims" are not such as Microsoft accepts'})
         return handed_out(account, settled(refreshed), resource, cached=False)

@@ -12,6 +12,7 @@ from shared.domain.failure import Failure
 from shared.domain.grant import DelegatedGrant
 from shared.domain.kinds import FailureKind
 from shared.domain.oauth_app import OAuthApp
+from shared.domain.setback import after_failure
 from shared.domain.tokens import TokenSet
 from shared.domain.work import Work
 from shared.ports import (
@@ -43,7 +44,6 @@ NEWS = {
 # Asked for once a day all the same: an app of the settings may come back.
 NO_SUCH_APP = Failure(FailureKind.BLOCKED, "oauth_app_gone")
 PERSONS = {FailureKind.NEEDS_SIGN_IN, FailureKind.NEEDS_CONSENT}
-PASSING = {FailureKind.TRANSIENT, FailureKind.APP_FAULT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class RefreshGrant:
         wanted = wish.resource if wish.resource in app.resources else home
         first = await self._refresh(app, grant, wanted, wish.claims)
         plain = wanted is home and wish.claims is None
-        if plain or isinstance(first, TokenSet) or first.kind in PASSING:
+        if plain or isinstance(first, TokenSet) or _about_all(first):
             return Answer(first, home=home)
         return Answer(await self._refresh(app, grant, home), first, home)
 
@@ -180,6 +180,11 @@ class RefreshGrant:
             log.warning("access token refused", extra=ids | _traced(answer.refused))
 
 
+def _about_all(failure: Failure) -> bool:
+    """Whether it would be the same for whatever is asked for: Entra is unwell, or refuses the app's own credential."""
+    return failure.kind is FailureKind.TRANSIENT or failure.code == "app_credential"
+
+
 def _traced(failure: Failure) -> dict[str, object]:
     return {"kind": failure.kind, "code": failure.code, "aadsts": failure.aadsts, "trace": failure.trace}
 
@@ -201,7 +206,7 @@ def _after(grant: DelegatedGrant, wish: Wish, answer: Answer, now: datetime, jit
             # The sign-in that mends this has to meet the challenge too.
             code = "claims_challenge" if wish.claims else told.code
             told = replace(told, code=code, claims=told.claims or before.claims)
-        return before.failed(told, now, jitter)
+        return after_failure(before, told, now, jitter)
     after = before.renewed(told, now, jitter)
     if refused is not None and wish.claims is None and wish.resource is not None:
         after = after.refused(wish.resource, refused.code, now, jitter)

@@ -5,11 +5,14 @@ import secrets
 from dataclasses import replace
 
 import pytest
+from azure.data.tables import UpdateMode
 
 from shared.adapters.tables.table import Table
 from shared.domain.account import AccountState, LastError
+from shared.domain.clouds import Resource
 from shared.domain.errors import InvalidInput, StaleWrite
 from shared.domain.event import Event, EventName
+from shared.domain.keys import key
 from shared.domain.pending_account import wait_for_access
 from shared.domain.secret import Secret
 from shared.domain.tokens import TokenSet
@@ -27,6 +30,34 @@ async def test_a_grant_comes_back_as_it_was_written(services: Services) -> None:
     stored = await services.principals.grant(who.id, APP)
     assert stored is not None
     assert written == stored.value
+
+
+async def test_a_grant_with_tokens_for_two_resources_comes_back_too_and_both_lie_sealed(services: Services) -> None:
+    who, now = principal(), services.clock()
+    further = TokenSet(Secret("refresh-token"), Secret("mail-token"), now, ("mail",), Resource.OUTLOOK)
+    written = grant(who, now).renewed(further, now, 0).handed_out_at(now, 0, Resource.OUTLOOK)
+
+    await services.principals.commit(who.id, [Insert(written)])
+
+    stored = await services.principals.grant(who.id, APP)
+    assert stored is not None
+    assert written == stored.value
+    row = await services.storage.get_table_client("Principals").get_entity(key(who.id), f"grant~{key(APP)}")
+    assert "mail-token" not in str(row)
+
+
+async def test_a_grant_from_before_there_were_two_resources_is_one_for_graph(services: Services) -> None:
+    who = principal()
+    await services.principals.commit(who.id, [Insert(grant(who, services.clock()))])
+    raw = services.storage.get_table_client("Principals")
+    row = dict(await raw.get_entity(key(who.id), f"grant~{key(APP)}"))
+
+    del row["resource"]
+    await raw.upsert_entity(row, mode=UpdateMode.REPLACE)
+
+    stored = await services.principals.grant(who.id, APP)
+    assert stored is not None
+    assert (Resource.GRAPH, None) == (stored.value.resource, stored.value.held(Resource.OUTLOOK))
 
 
 async def test_what_was_never_written_is_none(services: Services) -> None:

@@ -1,5 +1,6 @@
 """The whole system for journeys: the app on the local host, the tenant, and a caller's view of both."""
 
+import imaplib
 import itertools
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -160,6 +161,19 @@ def graph_opens(environment: Environment, token: str, mailbox: str) -> bool:
         verify=trust(ready["caFile"]),
     )
     return answer.status_code == HTTPStatus.OK
+
+
+def imap_opens(environment: Environment, response: bytes) -> bool:
+    """Whether Python's own IMAP client gets the inbox with this response of XOAUTH2, before its base64."""
+    host, _, port = environment.tenant.ready["imapServer"].rpartition(":")
+    with imaplib.IMAP4_SSL(host, int(port), ssl_context=trust(environment.tenant.ready["caFile"])) as client:
+        client.authenticate("XOAUTH2", lambda _: response)
+        return client.select("INBOX", readonly=True)[0] == "OK"
+
+
+def xoauth2_of(mailbox: str, token: str) -> bytes:
+    """The response that a mail program makes of a token."""
+    return f"user={mailbox}\x01auth=Bearer {token}\x01\x01".encode()
 
 
 async def principal_id(instance: Services, account: str) -> str:

@@ -13,6 +13,7 @@ The invariants, after every step:
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -24,7 +25,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from infra.local.environment import Environment
 from shared.bootstrap import build_services
 from shared.domain.account import AccountState
-from shared.domain.errors import NotAuthorized, NotFound, Unavailable
+from shared.domain.clouds import Resource
+from shared.domain.errors import NotAuthorized, NotFound, TooManyRequests, Unavailable
 from shared.domain.principal import Principal
 from shared.domain.secret import Secret
 from shared.domain.work import Work
@@ -33,11 +35,12 @@ from shared.usecases.change_account import AccountChange
 from shared.usecases.check_invitation import Invitation
 from shared.usecases.identify_caller import ADMINISTRATOR
 from tests.conftest import MovedClock
-from tests.journey.conftest import Tenant, graph_opens, tick, trust
+from tests.journey.conftest import Tenant, graph_opens, imap_opens, tick, trust, xoauth2_of
 
 MAILBOX = "support@contoso.example"
 PASSING = ("http-503", "http-429", "90033", "50196", "700016")
 ASKING = ("50173", "50076", "65001", "700082")
+CLAIMS = '{"access_token":{"acrs":{"essential":true,"value":"c1"}}}'
 BLOCKING = ("53003", "50057")
 # Found after a real run of at least this many examples; each is up to 25 steps.
 EXAMPLES = 12
@@ -53,7 +56,8 @@ class GrantLife(RuleBasedStateMachine):
         super().__init__()
         self.runner = asyncio.Runner()
         self.clock = MovedClock()
-        self.services = build_services(self.environment.settings, self.clock)
+        settings = {**self.environment.settings, "MAILBIND_OAUTH_BASE_SCOPES": "api,imap"}
+        self.services = build_services(settings, self.clock)
         ready = self.environment.tenant.ready
         self.http = httpx.Client(base_url=ready["controlUrl"] + "/", verify=trust(ready["caFile"]), timeout=30)
         self.tenant = Tenant(self.http)
@@ -113,23 +117,43 @@ class GrantLife(RuleBasedStateMachine):
     def hand_out(self) -> None:
         self._hand_out()
 
+    @precondition(lambda self: self.bound)
+    @rule()
+    def hand_out_for_mail(self) -> None:
+        """A token for the other resource of the same grant."""
+        token = self._taken(self.services.hand_out(self.account, Resource.OUTLOOK))
+        # Unlike Graph, IMAP refuses what was issued before a revocation.
+        if token is not None and self.access and self.alive:
+            assert imap_opens(self.environment, xoauth2_of(MAILBOX, token.access_token.reveal()))
+
+    @precondition(lambda self: self.bound)
+    @rule(resource=st.sampled_from(Resource))
+    def challenge(self, resource: Resource) -> None:
+        """A caller's API was not content with the token."""
+        with suppress(TooManyRequests):
+            self._taken(self.services.answer_challenge(self.account, CLAIMS, resource))
+
     def _hand_out(self) -> None:
+        token = self._taken(self.services.hand_out(self.account))
+        if token is not None and self.access:
+            assert graph_opens(self.environment, token.access_token.reveal(), MAILBOX)
+
+    def _taken(self, handing_out: Any) -> Any:
+        """The token, good for five minutes at least; None when there is none, for a reason that is known here."""
         try:
-            token = self.run(self.services.hand_out(self.account))
+            token = self.run(handing_out)
         except NotAuthorized:
-            if self.paused:
-                return
-            assert self.asked_for or self.blocked or not self.alive
-            self._note_refusal()
-            return
+            if not self.paused:
+                assert self.asked_for or self.blocked or not self.alive
+                self._note_refusal()
+            return None
         except Unavailable:
-            return
+            return None
         assert not self.paused
         assert (token.expires - self.clock()).total_seconds() >= 300
-        if self.access:
-            assert graph_opens(self.environment, token.access_token.reveal(), MAILBOX)
         if not token.cached:
             self.asked_for = self.blocked = False
+        return token
 
     def _note_refusal(self) -> None:
         if not self.alive:

@@ -1,10 +1,8 @@
 """Promises of grants for IMAP, POP and SMTP: proven by a login, and handed out beside those for Graph."""
 
 import base64
-import imaplib
 import json
 import socket
-import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -19,7 +17,18 @@ from shared.domain.clouds import Resource
 from shared.domain.errors import NotAuthorized
 from shared.services import Services
 from tests.conftest import MovedClock
-from tests.journey.conftest import Tenant, ask, bind, code_of, graph_opens, principal_id, status, tick
+from tests.journey.conftest import (
+    Tenant,
+    ask,
+    bind,
+    code_of,
+    graph_opens,
+    imap_opens,
+    principal_id,
+    status,
+    tick,
+    xoauth2_of,
+)
 
 type NewPerson = Callable[..., str]
 
@@ -63,15 +72,6 @@ async def both(environment: Environment, clock: MovedClock) -> AsyncIterator[Ser
     await built.close()
 
 
-def log_in(environment: Environment, response: bytes) -> str:
-    """What Python's own IMAP client is answered for the inbox."""
-    host, _, port = environment.tenant.ready["imapServer"].rpartition(":")
-    context = ssl.create_default_context(cafile=environment.tenant.ready["caFile"])
-    with imaplib.IMAP4_SSL(host, int(port), ssl_context=context, timeout=10) as client:
-        client.authenticate("XOAUTH2", lambda _: response)
-        return str(client.select("INBOX", readonly=True)[0])
-
-
 def events_of(tenant: Tenant, what: str, who: str) -> list[dict[str, Any]]:
     return [event for event in tenant.events(what) if event.get("person") == who]
 
@@ -96,7 +96,7 @@ def test_a_shared_mailbox_is_bound_by_logging_in_to_it(
     assert {"IMAP.AccessAsUser.All", "POP.AccessAsUser.All", "SMTP.Send"} <= {
         scope.rpartition("/")[2] for scope in plain["registeredScopes"]
     }
-    assert "OK" == log_in(environment, f"user={SUPPORT}\x01auth=Bearer {plain['accessToken']}\x01\x01".encode())
+    assert imap_opens(environment, xoauth2_of(SUPPORT, plain["accessToken"]))
 
 
 def test_the_answer_carries_a_ready_response_with_the_right_user_for_each_protocol(
@@ -112,9 +112,8 @@ def test_the_answer_carries_a_ready_response_with_the_right_user_for_each_protoc
         "pop": ("outlook.office365.com", 995, "tls", SUPPORT),
         "smtp": ("smtp.office365.com", 587, "starttls", who),
     } == {name: tuple(one[key] for key in ("host", "port", "security", "user")) for name, one in sasl.items()}
-    response = base64.b64decode(sasl["smtp"]["xoauth2"]).decode()
-    assert f"user={who}\x01auth=Bearer {token['accessToken']}\x01\x01" == response
-    assert "OK" == log_in(environment, base64.b64decode(sasl["imap"]["xoauth2"]))
+    assert xoauth2_of(who, token["accessToken"]) == base64.b64decode(sasl["smtp"]["xoauth2"])
+    assert imap_opens(environment, base64.b64decode(sasl["imap"]["xoauth2"]))
 
 
 def test_the_page_says_what_is_granted(mail_api: httpx.Client, api: httpx.Client, visitor: Visitor) -> None:
@@ -218,8 +217,7 @@ async def test_one_grant_gives_tokens_for_both_resources(
 
     graph, outlook = await both.hand_out(account), await both.hand_out(account, Resource.OUTLOOK)
     assert graph_opens(environment, graph.access_token.reveal(), SUPPORT)
-    response = f"user={SUPPORT}\x01auth=Bearer {outlook.access_token.reveal()}\x01\x01".encode()
-    assert "OK" == log_in(environment, response)
+    assert imap_opens(environment, xoauth2_of(SUPPORT, outlook.access_token.reveal()))
     assert (True, False) == (graph.cached, outlook.cached)
     assert (await both.hand_out(account, Resource.OUTLOOK)).cached
     assert not {scope.rpartition("/")[2] for scope in graph.scopes} & {"IMAP.AccessAsUser.All", "SMTP.Send"}
@@ -309,6 +307,19 @@ async def test_claims_of_a_grant_that_is_dead_stop_it_and_go_along_with_the_repa
     assert grant is not None
     assert json.loads(CLAIMS) == json.loads(grant.value.claims or "")
     visitor.follow(ask(api, account=account)["url"], who)
+    assert ("connected", None) == state_of(api, account)
+
+
+def test_claims_that_microsoft_does_not_understand_are_a_wrong_field(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant
+) -> None:
+    who = person()
+    account = bind(api, visitor, who)
+    tenant.do("fail", endpoint="token", failure="9002313", times=1, person=who, grant="refresh_token")
+
+    answer = api.post(f"/v1/account/{account}/oauth-token", json={"claims": CLAIMS})
+
+    assert (400, ["claims"]) == (answer.status_code, [field["key"] for field in answer.json()["fields"]])
     assert ("connected", None) == state_of(api, account)
 
 

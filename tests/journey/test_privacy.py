@@ -63,7 +63,9 @@ async def test_every_secret_column_is_sealed(
         async for row in instance.storage.get_table_client(table).list_entities()
     ]
 
-    sealed = [row[name] for row in rows for name in ("refresh_token", "access_token", "flow") if name in row]
+    sealed = [
+        row[name] for row in rows for name in ("refresh_token", "access_token", "further_token", "flow") if name in row
+    ]
     assert len(sealed) >= 3
     assert all(re.fullmatch(r"v1\.[0-9a-f]+\.[\w=-]+", value) for value in sealed)
 

@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.domain.account import AccountState
+from shared.domain.clouds import Resource
 from shared.domain.failure import Failure
 from shared.domain.grant import DelegatedGrant
 from shared.domain.kinds import FailureKind
 from shared.domain.principal import Principal
 from shared.domain.secret import Secret
+from shared.domain.setback import after_failure
 from shared.domain.tokens import TokenSet
 from shared.domain.work import WorkKind
 
@@ -72,7 +74,7 @@ def test_a_transient_failure_changes_no_state_and_backs_off() -> None:
     failure = Failure(FailureKind.TRANSIENT, "entra_unavailable")
     grant, pauses = a_grant(), []
     for _ in range(8):
-        grant = grant.failed(failure, NOON, 1)
+        grant = after_failure(grant, failure, NOON, 1)
         assert grant.due is not None
         pauses.append(grant.due - NOON)
 
@@ -85,7 +87,7 @@ def test_a_transient_failure_changes_no_state_and_backs_off() -> None:
 def test_retry_after_is_waited_out() -> None:
     failure = Failure(FailureKind.TRANSIENT, "entra_unavailable", retry_after=timedelta(minutes=50))
 
-    grant = a_grant().failed(failure, NOON, 0)
+    grant = after_failure(a_grant(), failure, NOON, 0)
 
     assert NOON + timedelta(minutes=50) == grant.due
     assert NOON + timedelta(minutes=50) == grant.not_before
@@ -93,7 +95,7 @@ def test_retry_after_is_waited_out() -> None:
 
 @pytest.mark.parametrize("kind", [FailureKind.NEEDS_SIGN_IN, FailureKind.NEEDS_CONSENT])
 def test_a_grant_that_needs_a_person_stops_and_keeps_the_claims(kind: FailureKind) -> None:
-    grant = a_grant().failed(Failure(kind, "needs_sign_in", claims="{}"), NOON, 0)
+    grant = after_failure(a_grant(), Failure(kind, "needs_sign_in", claims="{}"), NOON, 0)
 
     assert None is grant.due
     assert AccountState.AUTHENTICATION_ERROR is grant.state
@@ -101,18 +103,18 @@ def test_a_grant_that_needs_a_person_stops_and_keeps_the_claims(kind: FailureKin
 
 
 def test_a_blocked_grant_is_tried_once_a_day() -> None:
-    grant = a_grant().failed(Failure(FailureKind.BLOCKED, "blocked_by_policy"), NOON, 0)
+    grant = after_failure(a_grant(), Failure(FailureKind.BLOCKED, "blocked_by_policy"), NOON, 0)
 
     assert NOON + timedelta(days=1) == grant.due
     assert AccountState.CONNECT_ERROR is grant.state
 
 
 def test_an_unknown_invalid_grant_is_believed_the_third_time() -> None:
-    first = a_grant().failed(DOUBTFUL, NOON, 0)
+    first = after_failure(a_grant(), DOUBTFUL, NOON, 0)
     assert first.due is not None
-    second = first.failed(DOUBTFUL, first.due, 0)
+    second = after_failure(first, DOUBTFUL, first.due, 0)
     assert second.due is not None
-    third = second.failed(DOUBTFUL, second.due, 0)
+    third = after_failure(second, DOUBTFUL, second.due, 0)
 
     assert [AccountState.CONNECTED, AccountState.CONNECTED] == [first.state, second.state]
     assert (NOON + timedelta(minutes=5), NOON + timedelta(minutes=15)) == (first.due, second.due)
@@ -120,10 +122,10 @@ def test_an_unknown_invalid_grant_is_believed_the_third_time() -> None:
 
 
 def test_asked_out_of_turn_the_same_answer_confirms_nothing() -> None:
-    first = a_grant().failed(DOUBTFUL, NOON, 0)
+    first = after_failure(a_grant(), DOUBTFUL, NOON, 0)
     again = first
     for seconds in range(1, 290, 10):
-        again = again.failed(DOUBTFUL, NOON + timedelta(seconds=seconds), 0.5)
+        again = after_failure(again, DOUBTFUL, NOON + timedelta(seconds=seconds), 0.5)
 
     assert first == again
 
@@ -133,7 +135,7 @@ def test_asked_out_of_turn_the_same_answer_confirms_nothing() -> None:
     [(FailureKind.TRANSIENT, timedelta(seconds=10)), (FailureKind.BLOCKED, timedelta(minutes=15))],
 )
 def test_after_a_failure_nobody_has_entra_asked_for_a_callers_sake_at_once(kind: FailureKind, pause: timedelta) -> None:
-    assert NOON + pause == a_grant().failed(Failure(kind, "code"), NOON, 0).not_before
+    assert NOON + pause == after_failure(a_grant(), Failure(kind, "code"), NOON, 0).not_before
 
 
 def test_what_is_planned_is_never_due_at_once() -> None:
@@ -162,7 +164,7 @@ def test_a_grant_that_waits_longer_than_any_plan_is_brought_back() -> None:
 
 
 def test_an_app_fault_blames_no_account() -> None:
-    grant = a_grant().failed(Failure(FailureKind.APP_FAULT, "app_credential"), NOON, 0)
+    grant = after_failure(a_grant(), Failure(FailureKind.APP_FAULT, "app_credential"), NOON, 0)
 
     assert AccountState.CONNECTED is grant.state
     assert grant.due is not None
@@ -170,14 +172,14 @@ def test_an_app_fault_blames_no_account() -> None:
 
 def test_what_nobody_knows_is_an_error_only_after_two_days() -> None:
     unknown = Failure(FailureKind.TRANSIENT, "unknown_failure")
-    first = a_grant().failed(unknown, NOON, 0)
+    first = after_failure(a_grant(), unknown, NOON, 0)
 
-    assert AccountState.CONNECTED is first.failed(unknown, NOON + timedelta(days=2), 0).state
-    assert AccountState.CONNECT_ERROR is first.failed(unknown, NOON + timedelta(days=2, seconds=1), 0).state
+    assert AccountState.CONNECTED is after_failure(first, unknown, NOON + timedelta(days=2), 0).state
+    assert AccountState.CONNECT_ERROR is after_failure(first, unknown, NOON + timedelta(days=2, seconds=1), 0).state
 
 
 def test_new_tokens_end_every_trouble() -> None:
-    troubled = a_grant().failed(Failure(FailureKind.NEEDS_SIGN_IN, "needs_sign_in", claims="{}"), NOON, 0)
+    troubled = after_failure(a_grant(), Failure(FailureKind.NEEDS_SIGN_IN, "needs_sign_in", claims="{}"), NOON, 0)
 
     mended = troubled.renewed(TOKENS, NOON, 0)
 
@@ -190,3 +192,69 @@ def test_a_lost_mailbox_is_looked_for_daily() -> None:
 
     assert NOON + timedelta(days=1) == grant.due
     assert grant.probe_due_at(NOON + timedelta(days=1))
+
+
+def mail_tokens(expires: datetime) -> TokenSet:
+    return TokenSet(Secret("newest"), Secret("mail"), expires, ("mail scope",), Resource.OUTLOOK)
+
+
+def with_mail(grant: DelegatedGrant, *, minutes: int = 60) -> DelegatedGrant:
+    return grant.renewed(mail_tokens(NOON + timedelta(minutes=minutes)), NOON, 0)
+
+
+def test_each_resource_has_a_token_of_its_own_and_all_share_the_refresh_token() -> None:
+    grant = with_mail(a_grant())
+
+    mail = grant.held(Resource.OUTLOOK)
+    assert mail is not None
+    assert (Secret("mail"), ("mail scope",), NOON + timedelta(minutes=60)) == (mail.token, mail.scopes, mail.expires)
+    assert (Secret("access"), ("scope",)) == (grant.home.token, grant.home.scopes)
+    assert Secret("newest") == grant.refresh_token
+    assert None is a_grant().held(Resource.OUTLOOK)
+
+
+def test_only_what_is_taken_is_renewed_ahead() -> None:
+    grant = with_mail(a_grant())
+    assert (WorkKind.KEEPALIVE, Resource.GRAPH) == (grant.work, grant.most_urgent(NOON + timedelta(minutes=50)))
+
+    taken = replace(grant.handed_out_at(NOON, 0, Resource.OUTLOOK), probe_due=NOON + timedelta(days=7))
+    assert NOON + timedelta(minutes=45) == taken.due
+    assert Resource.OUTLOOK is taken.most_urgent(NOON)
+
+    both = taken.handed_out_at(NOON, 0)
+    assert NOON + timedelta(minutes=45) == both.due
+    assert Resource.GRAPH is both.renewed(mail_tokens(NOON + timedelta(minutes=110)), NOON, 0).most_urgent(NOON)
+
+
+def test_a_probe_needs_the_token_that_the_grant_lives_by() -> None:
+    taken = with_mail(a_grant()).handed_out_at(NOON, 0, Resource.OUTLOOK)
+
+    assert Resource.GRAPH is replace(taken, probe_due=NOON).most_urgent(NOON)
+
+
+def test_what_is_refused_for_one_resource_does_not_stop_the_grant() -> None:
+    grant = with_mail(a_grant()).handed_out_at(NOON, 0, Resource.OUTLOOK)
+
+    refused = grant.refused(Resource.OUTLOOK, "needs_consent", NOON, 0)
+
+    assert (AccountState.CONNECTED, None, WorkKind.KEEPALIVE) == (refused.state, refused.last_error, refused.work)
+    assert None is refused.held(Resource.OUTLOOK)
+    assert "needs_consent" == refused.refused_at(NOON + timedelta(minutes=14), Resource.OUTLOOK)
+    assert None is refused.refused_at(NOON + timedelta(minutes=15), Resource.OUTLOOK)
+    assert None is refused.reauthorized(TOKENS, NOON, 0).refused_at(NOON, Resource.OUTLOOK)
+
+
+def test_a_grant_that_lives_by_another_resource_keeps_no_token_of_the_former_one() -> None:
+    moved = with_mail(a_grant()).living_by(Resource.OUTLOOK, NOON)
+
+    assert not moved.good_at(NOON)
+    assert None is moved.held(Resource.GRAPH)
+    assert moved.renewed(mail_tokens(NOON + timedelta(hours=1)), NOON, 0).good_at(NOON)
+
+
+def test_claims_that_a_caller_passed_on_outlive_a_renewal_for_a_day_and_end_with_a_sign_in() -> None:
+    grant = replace(a_grant(), claims="{}", challenged=NOON)
+
+    assert "{}" == grant.renewed(TOKENS, NOON + timedelta(hours=23), 0).claims
+    assert None is grant.renewed(TOKENS, NOON + timedelta(hours=24), 0).claims
+    assert (None, None) == ((anew := grant.reauthorized(TOKENS, NOON, 0)).claims, anew.challenged)

@@ -12,7 +12,7 @@ from infra.local.tenant.tenant import Tenant
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whom the bearer token speaks for, what it allows, and since when it is good, in epoch seconds."""
+    """Whom the bearer token speaks for, what it allows, and since when it is valid, in epoch seconds."""
 
     person: Person
     scopes: frozenset[str]

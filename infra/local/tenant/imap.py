@@ -132,8 +132,9 @@ class ImapFront:
         caller = read_caller(self._tenant, token, *((exchange.address, exchange.app_id) if exchange else ()))
         caller.needs(NEEDED, otherwise="InvalidAuthenticationToken")
         person = caller.person
-        # Exchange takes part in continuous access evaluation (entra-docs concept-continuous-access-evaluation.md).
-        if person.disabled or caller.issued + CLOCK_SKEW <= person.revoked_at:
+        # Exchange takes part in continuous access evaluation (entra-docs concept-continuous-access-evaluation.md). A
+        # token tells the second of its issue, no closer.
+        if person.disabled or caller.issued + CLOCK_SKEW < int(person.revoked_at):
             raise Refusal("InvalidAuthenticationToken")
         return caller
 
