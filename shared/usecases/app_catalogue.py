@@ -47,8 +47,8 @@ class AppCatalogue:
         return await self._view(found, stored=stored is not None, accounts=await self.accounts(found.id))
 
     async def accounts(self, app: str) -> int:
-        """How many accounts use an app. It looks at every account there is, which is why listings do not say it."""
-        return sum([account.app == app async for _, account in self.principals.accounts(None, None)])
+        """How many accounts use an app. Storage looks at every account there is, so listings do not say it."""
+        return sum([1 async for _ in self.principals.accounts(None, None, app=app)])
 
     async def _view(self, app: RegisteredApp, *, stored: bool, accounts: int | None = None) -> AppView:
         fault = await self.breakers.get(app.id)
