@@ -6,6 +6,7 @@ from functools import cached_property
 from shared.connections import Connections
 from shared.domain.work import Work, WorkKind
 from shared.telemetry import write_audit
+from shared.usecases.add_account import AddAccount
 from shared.usecases.answer_challenge import AnswerChallenge
 from shared.usecases.app_catalogue import AppCatalogue
 from shared.usecases.begin_sign_in import BeginSignIn
@@ -154,6 +155,10 @@ class Services(Connections):
         return BindMailbox(
             self.principals, self.directory, self.registrations, self.find, claim, write, self.remove_account
         )
+
+    @cached_property
+    def add_account(self) -> AddAccount:
+        return AddAccount(self.apps, self.hand_out, self.refresh_grant, self.bind, self.clock, self.entropy)
 
     @cached_property
     def record(self) -> RecordResults:

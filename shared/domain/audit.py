@@ -20,6 +20,7 @@ class Action(StrEnum):
     CHANGE_ACCOUNT = "account.change"
     REAUTHORIZE_ACCOUNT = "account.reauthorize"
     REMOVE_ACCOUNT = "account.remove"
+    ADD_ACCOUNT = "account.add"
     RECONNECT_ACCOUNT = "account.reconnect"
     ISSUE_TOKEN = "api-token.issue"  # noqa: S105 - the name of an action
     LIST_TOKENS = "api-tokens.list"

@@ -115,6 +115,15 @@ class NotAuthorized(MailbindError):
         self.code = code
 
 
+class NotBound(MailbindError):
+    """A mailbox that could not be bound, with nothing changed. `code` says why."""
+
+    def __init__(self, code: str, message: str, status: int) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
+
+
 class Unavailable(MailbindError):
     """Somebody we depend on does not answer; nothing was lost, and trying later makes sense."""
 

@@ -70,6 +70,8 @@ def _base_scopes(app: OAuthApp) -> str:
 
 def _oauth2(account: Account, grant: DelegatedGrant) -> dict[str, Any]:
     delegated = {"delegatedUser": account.email} if account.shared else {}
+    if account.through is not None:
+        delegated["delegatedAccount"] = account.through
     return {
         "provider": account.app,
         "auth": {"user": grant.principal.sign_in_name, **delegated},

@@ -61,15 +61,20 @@ def read_change(body: Mapping[str, Any]) -> tuple[AccountChange, dict[str, str]]
         expected_email=None if body.get("expectedEmail") is None else fields.address("expectedEmail"),
     )
     fields.take("expectedEmail")
+    take_without_effect(fields)
+    fields.ignored(
+        "oauth2", lambda _: False, "absent: a grant is proven by a sign-in; ask POST /v1/account/{account}/reauthorize"
+    )
+    return change, fields.finish()
+
+
+def take_without_effect(fields: Fields) -> None:
+    """Take what has no effect here, and refuse credentials."""
     for must, (kinds, names) in WITHOUT_EFFECT.items():
         for name in names:
             fields.ignored(name, partial(_is_one_of, kinds), must)
     for name in ("imap", "smtp"):
         fields.ignored(name, lambda value: value is False, "absent: the account signs in through Microsoft")
-    fields.ignored(
-        "oauth2", lambda _: False, "absent: a grant is proven by a sign-in; ask POST /v1/account/{account}/reauthorize"
-    )
-    return change, fields.finish()
 
 
 def _is_one_of(kinds: type | tuple[type, ...], value: object) -> bool:

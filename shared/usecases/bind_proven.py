@@ -39,12 +39,18 @@ class BindProven:
         Raises AccessRefused when it is not about a mailbox but about who signed in.
         """
         requests = [asked.request(mailbox) for mailbox in (asked.open if mailboxes is None else mailboxes)]
+        return await self.each(requests, app, signed_in, asked.expected_email)
+
+    async def each(
+        self, requests: Collection[BindRequest], app: OAuthApp, signed_in: SignedIn, expected_email: str | None
+    ) -> Mapping[str, MailboxResult]:
+        """The same for what was asked for without a link too."""
         holders, refused = await self._check(requests, app, signed_in)
         left = [request for request in requests if request.account not in refused]
         if not left:
             return refused
         try:
-            person = await self.prove.person(app, signed_in, asked.expected_email)
+            person = await self.prove.person(app, signed_in, expected_email)
         except GraphUnavailable:
             return refused | {request.account: OUTAGE for request in left}
         slots = asyncio.Semaphore(AT_ONCE)

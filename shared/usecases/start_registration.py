@@ -72,7 +72,7 @@ class StartRegistration:
         now = self.clock()
         registration = PendingRegistration(
             id=fingerprint(ticket),
-            mailboxes=tuple(replace(one, account=one.account or self._account_id()) for one in asked.wanted),
+            mailboxes=tuple(replace(one, account=one.account or new_account_id(self.entropy)) for one in asked.wanted),
             redirect_url=invitation.redirect_url,
             app=app,
             requested_by=caller.id,
@@ -132,8 +132,10 @@ class StartRegistration:
                 await self.registrations.replace(outdated, outdated.value)
             log.info("registration replaced", extra={"registration": earlier, "by": registration})
 
-    def _account_id(self) -> str:
-        return "".join(ACCOUNT_ALPHABET[byte % len(ACCOUNT_ALPHABET)] for byte in self.entropy(16))
+
+def new_account_id(entropy: Entropy) -> str:
+    """The id of an account that was asked for without one."""
+    return "".join(ACCOUNT_ALPHABET[byte % len(ACCOUNT_ALPHABET)] for byte in entropy(16))
 
 
 def _completed(invitation: Invitation, existing: Sequence[Account | None]) -> Invitation:

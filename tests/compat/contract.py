@@ -104,6 +104,22 @@ ACCOUNTS = (
         Promise("a page of more than 1000", 400, wrong("pageSize"), query="pageSize=1001"),
     ),
     better(
+        "POST /v1/account",
+        "binds a further mailbox to a grant that is there (`delegatedUser`, `delegatedAccount`): probed at once, and"
+        " the account hands out tokens. Passwords and `authorize` are refused; the form gives a link",
+        Promise(
+            "an account whose grant is borrowed has to be named with its mailbox",
+            400,
+            wrong("oauth2.provider", "oauth2.auth.delegatedAccount"),
+            body={
+                "account": "compat-2",
+                "name": "x",
+                "oauth2": {"provider": "none", "auth": {"delegatedUser": "support@contoso.example"}},
+            },
+        ),
+        Promise("without oauth2", 400, body={"account": "compat-2", "name": "x", "imap": {"host": "x"}}),
+    ),
+    better(
         "GET /v1/account/{account}",
         "also who authorizes it since when, what to do about `lastError`, and when what would end. `type` is `outlook`"
         " also where a grant serves several accounts; counters and sync times do not exist",

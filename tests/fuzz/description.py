@@ -46,6 +46,17 @@ FORM: Part = {
         "delegated": SWITCH,
         "type": {"enum": ["AAABiCtT7XUAAAAF", False, ""]},
         "allowPrincipalChange": SWITCH,
+        "mailboxes": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"account": ACCOUNT, "email": ADDRESS, "name": SHORT},
+                "required": ["email"],
+                "additionalProperties": False,
+            },
+            "minItems": 1,
+            "maxItems": 50,
+        },
         "syncFrom": TEXT,
         "subconnections": {"type": "array", "items": TEXT},
         "path": TEXT,
@@ -65,6 +76,32 @@ ACCOUNT_CHANGE: Part = {
         "logs": {"type": "boolean"},
         "imap": {"const": False},
     },
+    "additionalProperties": False,
+}
+FURTHER: Part = {
+    "type": "object",
+    "properties": {
+        "account": {"anyOf": [*ACCOUNT["anyOf"], {"type": "null"}]},
+        "name": SHORT,
+        "email": ADDRESS,
+        "oauth2": {
+            "type": "object",
+            "properties": {
+                "provider": {"const": "AAABiCtT7XUAAAAF"},
+                "auth": {
+                    "type": "object",
+                    "properties": {"delegatedUser": ADDRESS, "delegatedAccount": ACCOUNT, "user": SHORT},
+                    "required": ["delegatedUser", "delegatedAccount"],
+                    "additionalProperties": False,
+                },
+            },
+            "required": ["provider", "auth"],
+            "additionalProperties": False,
+        },
+        "copy": {"type": "boolean"},
+        "imapIndexer": TEXT,
+    },
+    "required": ["oauth2"],
     "additionalProperties": False,
 }
 RESTRICTIONS: Part = {
@@ -207,6 +244,7 @@ PATHS: Mapping[str, Mapping[str, Part]] = {
             ),
         )
     },
+    "/v1/account": {"post": operation(200, 400, 404, 409, 413, json=FURTHER)},
     "/v1/account/{account}": {
         "get": operation(200, 404, parameters=[parameter("path", "account", ACCOUNT)]),
         "put": operation(200, 400, 404, 413, parameters=[parameter("path", "account", ACCOUNT)], json=ACCOUNT_CHANGE),

@@ -16,14 +16,16 @@ from tests.journey.callers import INSIDE, Kind, kinds_with_api_tokens, kinds_wit
 from tests.journey.conftest import ask
 
 FORM = {"account": INSIDE, "redirectUrl": "https://myapp.example/done"}
+GRANT = {"delegatedUser": "support@contoso.example", "delegatedAccount": INSIDE}
+FURTHER = {"account": INSIDE, "oauth2": {"provider": "AAABiCtT7XUAAAAF", "auth": GRANT}}
 WISH = {"description": "made by a table", "scopes": ["register"], "ttl": 60}
 
 
 @dataclass(frozen=True)
 class Row:
-    """Which scopes open a route, and what it answers then; `outside` is for callers bound to other accounts.
+    """Which scopes open a route, one of them or `all_of` them, and what it answers then.
 
-    None for `inside` and `outside` says that no bound caller gets in.
+    `outside` is for callers bound to other accounts. None for `inside` and `outside` says that no bound caller gets in.
     """
 
     scopes: frozenset[Scope]
@@ -31,12 +33,20 @@ class Row:
     inside: int | None
     outside: int | None
     body: Any = None
+    all_of: bool = False
+
+    def opens_for(self, kind: Kind) -> bool:
+        needed = self.scopes - {Scope.ADMIN}
+        if self.all_of and Scope.ADMIN not in kind.scopes:
+            return needed <= kind.scopes
+        return not self.scopes.isdisjoint(kind.scopes)
 
 
 def opened_by(*scopes: Scope, allowed: int, inside: int | None, outside: int | None, body: Any = None) -> Row:
     return Row(frozenset({*scopes, Scope.ADMIN}), allowed, inside, outside, body)
 
 
+BOTH = frozenset({Scope.REGISTER, Scope.ACCOUNTS_WRITE, Scope.ADMIN})
 # What is asked for is not there, so a caller who is let in learns that it is not found.
 ROWS = {
     "POST v1/authentication/form": opened_by(Scope.REGISTER, allowed=200, inside=200, outside=403, body=FORM),
@@ -44,6 +54,8 @@ ROWS = {
         Scope.REGISTER, Scope.ACCOUNTS_READ, allowed=200, inside=200, outside=404
     ),
     "GET v1/accounts": opened_by(Scope.ACCOUNTS_READ, allowed=200, inside=200, outside=200),
+    # The OAuth app of these tests lets nobody's grant serve several accounts.
+    "POST v1/account": Row(BOTH, allowed=400, inside=400, outside=403, body=FURTHER, all_of=True),
     "GET v1/account/{account}": opened_by(Scope.ACCOUNTS_READ, allowed=404, inside=404, outside=403),
     "PUT v1/account/{account}": opened_by(Scope.ACCOUNTS_WRITE, allowed=404, inside=404, outside=403, body={}),
     "POST v1/account/{account}/reauthorize": opened_by(Scope.REGISTER, allowed=404, inside=404, outside=403, body={}),
@@ -72,7 +84,7 @@ CODES = {401: "Unauthorized", 403: "Forbidden", 404: "NotFound"}
 def expected(row: Row, kind: Kind) -> int:
     if kind.refused is not None:
         return kind.refused
-    if row.scopes.isdisjoint(kind.scopes):
+    if not row.opens_for(kind):
         return 403
     bound = {None: row.allowed, "inside": row.inside, "outside": row.outside}[kind.bound]
     return bound or 403

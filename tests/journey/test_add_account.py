@@ -1,0 +1,168 @@
+"""Promises of POST /v1/account: a further mailbox on a grant that is there, without a sign-in."""
+
+import secrets
+from typing import Any
+
+import httpx
+
+from infra.local.environment import Environment
+from shared.domain.caller import Binding, Scope
+from tests.journey.callers import api_token, bearer
+from tests.journey.conftest import principal_id
+from tests.journey.many import BOARD, SALES, SUPPORT, Many, where_grants_serve_many  # noqa: F401 - a fixture
+
+APP = "AAABiCtT7XUAAAAF"
+
+
+def parent(many: Many, *mailboxes: str) -> str:
+    """An account for support@ of somebody who may open these too."""
+    asked, (account,) = many.ask(SUPPORT)
+    many.visitor.follow(asked["url"], many.person(SUPPORT, *mailboxes))
+    return account
+
+
+def wish(through: str | None, mailbox: str, **changes: Any) -> dict[str, Any]:
+    auth = {"delegatedUser": mailbox, "delegatedAccount": through}
+    return {"account": f"further-{secrets.token_hex(4)}", "oauth2": {"provider": APP, "auth": auth}, **changes}
+
+
+def add(many: Many, body: dict[str, Any], headers: dict[str, str] | None = None) -> httpx.Response:
+    return many.api.post("/v1/account", json=body, headers=headers)
+
+
+def keys(answer: httpx.Response) -> set[str]:
+    assert 400 == answer.status_code, answer.text
+    return {field["key"] for field in answer.json()["fields"]}
+
+
+async def test_a_further_mailbox_is_bound_to_the_grant_that_is_there(many: Many) -> None:
+    account = parent(many, SALES)
+    signed_in = len(many.tenant.events("signed in"))
+    body = wish(account, SALES, name="Sales", email=SALES.upper(), imapIndexer="full", copy=True)
+
+    answer = add(many, body)
+
+    assert (200, {"account": body["account"], "state": "new"}) == (answer.status_code, answer.json())
+    assert signed_in == len(many.tenant.events("signed in"))
+    tokens = [many.token(one).json() for one in (account, body["account"])]
+    assert tokens[0]["accessToken"] == tokens[1]["accessToken"]
+    assert (SALES, tokens[0]["user"]) == (tokens[1]["email"], tokens[1]["user"])
+    told = many.api.get(f"/v1/account/{body['account']}").json()
+    assert ("Sales", account) == (told["name"], told["oauth2"]["auth"]["delegatedAccount"])
+    assert {"account": body["account"], "state": "existing"} == add(many, body).json()
+    assert {1} == {len((await many.instance.principals.partition(await principal_id(many.instance, account))).grants)}
+
+
+def test_an_account_without_an_id_gets_one_and_outlives_the_one_whose_grant_it_uses(many: Many) -> None:
+    account = parent(many, SALES)
+
+    made = add(many, wish(account, SALES, account=None)).json()["account"]
+
+    assert 16 == len(made)
+    assert not many.api.delete(f"/v1/account/{account}").json()["tokensDeleted"]
+    assert 200 == many.token(made).status_code
+    assert add(many, wish(made, SUPPORT)).json()["state"] == "new"
+
+
+def test_a_grant_whose_token_is_short_is_refreshed_first(many: Many) -> None:
+    many.tenant.do("lifetimes", accessTokenSeconds=200)
+    account = parent(many, SALES)
+    many.tenant.do("lifetimes", accessTokenSeconds=4000)
+
+    body = wish(account, SALES)
+
+    assert 200 == add(many, body).status_code
+    assert many.token(body["account"]).json()["cached"]
+
+
+def test_without_access_nothing_is_bound(many: Many) -> None:
+    body = wish(parent(many), BOARD)
+
+    answer = add(many, body)
+
+    assert (403, "no_mailbox_access") == (answer.status_code, answer.json()["code"])
+    assert "Full Access" in answer.json()["message"]
+    assert 404 == many.api.get(f"/v1/account/{body['account']}").status_code
+
+
+def test_an_account_of_somebody_else_is_not_taken_over(many: Many) -> None:
+    mine, theirs = parent(many), parent(many)
+
+    answer = add(many, wish(mine, SUPPORT, account=theirs))
+
+    assert (409, "wrong_principal") == (answer.status_code, answer.json()["code"])
+    assert (409, "own_mailbox") == refusal(add(many, wish(mine, many.token(mine).json()["user"])))
+    assert (403, "unexpected_person") == refusal(add(many, wish(mine, SUPPORT, expectedEmail=BOARD)))
+
+
+def refusal(answer: httpx.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json()["code"]
+
+
+def test_a_grant_that_needs_a_person_opens_nothing(many: Many) -> None:
+    account = parent(many, SALES)
+    many.tenant.do("revoke", person=many.token(account).json()["user"])
+    many.api.put(f"/v1/account/{account}/reconnect", json={"reconnect": True})
+
+    assert (403, "needs_sign_in") == refusal(add(many, wish(account, SALES)))
+    paused = parent(many, SALES)
+    many.api.put(f"/v1/account/{paused}", json={"paused": True})
+    assert (403, "account_paused") == refusal(add(many, wish(paused, SALES)))
+
+
+def test_while_graph_is_away_nothing_is_bound_and_it_may_be_tried_again(many: Many) -> None:
+    body = wish(parent(many, SALES), SALES)
+    many.tenant.do("outage", endpoint="graph", mode="503")
+
+    answer = add(many, body)
+
+    assert (503, "graph_unavailable") == refusal(answer)
+    assert answer.headers["retry-after"]
+    assert 404 == many.api.get(f"/v1/account/{body['account']}").status_code
+    many.tenant.do("outage", endpoint="graph", mode="none")
+    assert 200 == add(many, body).status_code
+
+
+def test_every_fault_is_named_at_once(many: Many) -> None:
+    needed = {"oauth2.provider", "oauth2.auth.delegatedUser", "oauth2.auth.delegatedAccount"}
+    assert needed <= keys(add(many, {"account": "x"}))
+    assert needed <= keys(add(many, {"account": "x", "oauth2": {"auth": {}}}))
+    body = wish("x", "no address", account="a/b", email=SALES, imap={"host": "x"}, bogus=1)
+    body["oauth2"] |= {"authorize": True, "provider": "none", "odd": 1}
+    assert {
+        "account",
+        "email",
+        "imap",
+        "bogus",
+        "oauth2.authorize",
+        "oauth2.provider",
+        "oauth2.odd",
+        "oauth2.auth.delegatedUser",
+    } == keys(add(many, body))
+    assert 404 == add(many, wish("nobody-here", SALES)).status_code
+
+
+def test_an_app_for_one_mailbox_each_refuses_it(environment: Environment) -> None:
+    headers = bearer(environment.secrets.admin_token)
+
+    answer = httpx.post(f"{environment.base_url}/v1/account", json=wish("x", SALES), headers=headers)
+
+    assert {"oauth2.provider"} == keys(answer)
+    assert "credentialReuse" in answer.text
+
+
+async def test_a_caller_that_is_bound_to_accounts_has_to_reach_both(many: Many) -> None:
+    account = parent(many, SALES)
+    both = frozenset({Scope.REGISTER, Scope.ACCOUNTS_WRITE})
+
+    async def of(*accounts: str, scopes: frozenset[Scope] = both) -> dict[str, str]:
+        return bearer(await api_token(many.instance, scopes, binding=Binding.to(accounts)))
+
+    body = wish(account, SALES)
+    assert 403 == add(many, body, await of(body["account"])).status_code
+    assert 403 == add(many, body, await of(account)).status_code
+    assert {"account"} == keys(add(many, {**body, "account": None}, await of(account)))
+    for scope in both:
+        one = await of(account, body["account"], scopes=frozenset({scope}))
+        assert 403 == add(many, body, one).status_code
+    assert 200 == add(many, body, await of(account, body["account"])).status_code
