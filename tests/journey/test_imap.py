@@ -2,17 +2,14 @@
 
 import base64
 import json
-import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
 
-from infra.local import parts
-from infra.local.environment import Environment, start_host
+from infra.local.environment import APP_ID, Environment
 from infra.local.visitor import Visitor
-from shared.bootstrap import build_services
 from shared.domain.clouds import Resource
 from shared.domain.errors import NotAuthorized
 from shared.services import Services
@@ -31,45 +28,47 @@ from tests.journey.conftest import (
 )
 
 type NewPerson = Callable[..., str]
+type Register = Callable[..., str]
 
 SUPPORT = "support@contoso.example"
-# Its own app, so that nothing that happens to its grants is about others'.
-APP = "AAABimapT7XUAAAA"
+IMAP = "https://outlook.office.com/IMAP.AccessAsUser.All"
 CLAIMS = '{"access_token":{"acrs":{"essential":true,"value":"c1"}}}'
 
 
-@pytest.fixture(scope="module")
-def mail_settings(environment: Environment) -> dict[str, str]:
-    return {**environment.settings, "MAILBIND_OAUTH_APP_ID": APP, "MAILBIND_OAUTH_BASE_SCOPES": "imap"}
+@pytest.fixture
+def register(api: httpx.Client, environment: Environment) -> Iterator[Register]:
+    """Registers the tenant's app once more with other base scopes; it goes when the test ends."""
+    ready, ids = environment.tenant.ready, []
 
+    def new(*base: str) -> str:
+        body = {
+            "name": "Mail",
+            "provider": "outlook",
+            "enabled": True,
+            "clientId": ready["clientId"],
+            "clientSecret": ready["clientSecret"],
+            "authority": ready["tenantId"],
+        }
+        answer = api.post("/v1/oauth2", json={**body, "baseScopes": list(base)})
+        assert 200 == answer.status_code, answer.text
+        ids.append(answer.json()["id"])
+        return str(ids[-1])
 
-@pytest.fixture(scope="module")
-def mail_api(
-    environment: Environment, mail_settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[httpx.Client]:
-    """The app with the base scopes `imap`, on the same storage and tenant."""
-    headers = {"Authorization": f"Bearer {environment.secrets.admin_token}"}
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        settings = {**mail_settings, "MAILBIND_BASE_URL": f"http://127.0.0.1:{listening.getsockname()[1]}"}
-        host = start_host(parts.ROOT, listening, settings, tmp_path_factory.mktemp("imap"))
-    base_url = settings["MAILBIND_BASE_URL"]
-    with parts.running(host), httpx.Client(base_url=base_url, headers=headers, timeout=30) as client:
-        yield client
+    yield new
+    for app in ids:
+        api.delete(f"/v1/oauth2/{app}", params={"force": "true"})
 
 
 @pytest.fixture
-async def mail(mail_settings: dict[str, str], clock: MovedClock) -> AsyncIterator[Services]:
-    built = build_services(mail_settings, clock)
-    yield built
-    await built.close()
+def mail(register: Register) -> str:
+    """An app with the base scopes `imap`."""
+    return register("imap")
 
 
-@pytest.fixture
-async def both(environment: Environment, clock: MovedClock) -> AsyncIterator[Services]:
-    """An instance of the app on the shared environment, which has been given both base scopes."""
-    built = build_services({**environment.settings, "MAILBIND_OAUTH_BASE_SCOPES": "api,imap"}, clock)
-    yield built
-    await built.close()
+def give_both(api: httpx.Client, app: str) -> None:
+    """What the app's base scopes lack: these cannot be changed once there are grants."""
+    answer = api.put(f"/v1/oauth2/{app}", json={"extraScopes": ["Mail.ReadWrite.Shared", "User.Read", IMAP]})
+    assert 200 == answer.status_code, answer.text
 
 
 def events_of(tenant: Tenant, what: str, who: str) -> list[dict[str, Any]]:
@@ -82,15 +81,15 @@ def state_of(api: httpx.Client, account: str) -> tuple[str, str | None]:
 
 
 def test_a_shared_mailbox_is_bound_by_logging_in_to_it(
-    mail_api: httpx.Client, visitor: Visitor, person: NewPerson, environment: Environment, tenant: Tenant
+    api: httpx.Client, mail: str, visitor: Visitor, person: NewPerson, environment: Environment, tenant: Tenant
 ) -> None:
     who = person()
-    account = bind(mail_api, visitor, who)
+    account = bind(api, visitor, who, type=mail)
 
     assert [SUPPORT] == [event["mailbox"] for event in events_of(tenant, "imap login", who)]
     assert ["EXAMINE"] == [event["how"] for event in tenant.events("imap opened")]
     assert [] == events_of(tenant, "graph called", who)
-    plain = mail_api.get(f"/v1/account/{account}/oauth-token").json()
+    plain = api.get(f"/v1/account/{account}/oauth-token").json()
     assert ("outlook", who, SUPPORT) == (plain["resource"], plain["user"], plain["email"])
     assert "sasl" not in plain
     assert {"IMAP.AccessAsUser.All", "POP.AccessAsUser.All", "SMTP.Send"} <= {
@@ -100,10 +99,10 @@ def test_a_shared_mailbox_is_bound_by_logging_in_to_it(
 
 
 def test_the_answer_carries_a_ready_response_with_the_right_user_for_each_protocol(
-    mail_api: httpx.Client, visitor: Visitor, person: NewPerson, environment: Environment
+    api: httpx.Client, mail: str, visitor: Visitor, person: NewPerson, environment: Environment
 ) -> None:
     who = person()
-    token = mail_api.get(f"/v1/account/{bind(mail_api, visitor, who)}/oauth-token", params={"sasl": "true"}).json()
+    token = api.get(f"/v1/account/{bind(api, visitor, who, type=mail)}/oauth-token", params={"sasl": "true"}).json()
 
     sasl = token["sasl"]
     host, _, port = environment.tenant.ready["imapServer"].rpartition(":")
@@ -116,141 +115,163 @@ def test_the_answer_carries_a_ready_response_with_the_right_user_for_each_protoc
     assert imap_opens(environment, base64.b64decode(sasl["imap"]["xoauth2"]))
 
 
-def test_the_page_says_what_is_granted(mail_api: httpx.Client, api: httpx.Client, visitor: Visitor) -> None:
-    by_mail, by_graph = (visitor.open(ask(each)["url"]).text for each in (mail_api, api))
+def test_the_page_says_what_is_granted(api: httpx.Client, mail: str, visitor: Visitor) -> None:
+    by_mail, by_graph = (visitor.open(ask(api, type=app)["url"]).text for app in (mail, APP_ID))
 
     assert "IMAP" in by_mail
     assert "IMAP" not in by_graph
 
 
-def test_without_full_access_nothing_is_bound(mail_api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
-    asked = ask(mail_api)
+def test_without_full_access_nothing_is_bound(
+    api: httpx.Client, mail: str, visitor: Visitor, person: NewPerson
+) -> None:
+    asked = ask(api, type=mail)
 
     page = visitor.follow(asked["url"], person(access=False))
 
     assert (403, "no_mailbox_access") == (page.status, code_of(page))
-    assert 404 == mail_api.get(f"/v1/account/{asked['account']}").status_code
+    assert 404 == api.get(f"/v1/account/{asked['account']}").status_code
 
 
 @pytest.mark.parametrize(("action", "body"), [("throttle", {}), ("outage", {"mode": "503"})])
 async def test_an_unwell_server_costs_nobody_a_second_sign_in(
-    mail_api: httpx.Client,
+    api: httpx.Client,
+    mail: str,
     visitor: Visitor,
     person: NewPerson,
     tenant: Tenant,
-    mail: Services,
+    instance: Services,
     clock: MovedClock,
     action: str,
     body: dict[str, Any],
 ) -> None:
-    asked = ask(mail_api)
+    asked = ask(api, type=mail)
     tenant.do(action, endpoint="imap", **body)
 
     assert 202 == visitor.follow(asked["url"], person()).status
     if action == "outage":
         tenant.do("outage", endpoint="imap", mode="none")
     clock.forward(minutes=2)
-    await tick(mail)
+    await tick(instance)
 
-    assert "completed" == status(mail_api, asked)["status"]
-    assert ("connected", None) == state_of(mail_api, asked["account"])
+    assert "completed" == status(api, asked)["status"]
+    assert ("connected", None) == state_of(api, asked["account"])
 
 
 def test_ones_own_mailbox_is_bound_too_and_no_other(
-    mail_api: httpx.Client, visitor: Visitor, other_visitor: Visitor, person: NewPerson, tenant: Tenant
+    api: httpx.Client, mail: str, visitor: Visitor, other_visitor: Visitor, person: NewPerson, tenant: Tenant
 ) -> None:
     who, other = person(), person()
 
-    bind(mail_api, visitor, who, email=None, delegated=False)
-    page = other_visitor.follow(ask(mail_api, email=who, delegated=False)["url"], other)
+    bind(api, visitor, who, email=None, delegated=False, type=mail)
+    page = other_visitor.follow(ask(api, type=mail, email=who, delegated=False)["url"], other)
 
     assert [who] == [event["mailbox"] for event in events_of(tenant, "imap login", who)]
     assert "email_mismatch" == code_of(page)
 
 
 async def test_access_that_is_taken_away_is_noticed_and_so_is_access_given_back(
-    mail_api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, mail: Services, clock: MovedClock
+    api: httpx.Client,
+    mail: str,
+    visitor: Visitor,
+    person: NewPerson,
+    tenant: Tenant,
+    instance: Services,
+    clock: MovedClock,
 ) -> None:
     who = person()
-    account = bind(mail_api, visitor, who)
+    account = bind(api, visitor, who, type=mail)
 
     tenant.do("access", person=who, mailbox=SUPPORT, fullAccess=False)
     clock.forward(days=7, minutes=1)
-    await tick(mail)
-    assert ("connectError", "no_mailbox_access") == state_of(mail_api, account)
+    await tick(instance)
+    assert ("connectError", "no_mailbox_access") == state_of(api, account)
 
     tenant.do("outage", endpoint="imap", mode="503")
     clock.forward(days=1, minutes=1)
-    await tick(mail)
-    assert ("connectError", "no_mailbox_access") == state_of(mail_api, account)
+    await tick(instance)
+    assert ("connectError", "no_mailbox_access") == state_of(api, account)
 
     tenant.do("outage", endpoint="imap", mode="none")
     tenant.do("access", person=who, mailbox=SUPPORT, fullAccess=True)
-    assert "connected" == mail_api.put(f"/v1/account/{account}/reconnect").json()["state"]
+    assert "connected" == api.put(f"/v1/account/{account}/reconnect").json()["state"]
 
 
 def test_what_the_app_does_not_cover_is_a_wrong_field(
-    mail_api: httpx.Client, api: httpx.Client, visitor: Visitor, other_visitor: Visitor, person: NewPerson
+    api: httpx.Client, mail: str, visitor: Visitor, other_visitor: Visitor, person: NewPerson
 ) -> None:
-    by_mail, by_graph = bind(mail_api, visitor, person()), bind(api, other_visitor, person())
+    by_mail, by_graph = bind(api, visitor, person(), type=mail), bind(api, other_visitor, person(), type=APP_ID)
 
-    for client, account, asked, wrong in (
-        (mail_api, by_mail, {"resource": "graph"}, "resource"),
-        (api, by_graph, {"resource": "outlook"}, "resource"),
-        (api, by_graph, {"sasl": "true"}, "resource"),
-        (api, by_graph, {"sasl": "true", "resource": "graph"}, "sasl"),
-        (api, by_graph, {"resource": "calendar"}, "resource"),
+    for account, asked, wrong in (
+        (by_mail, {"resource": "graph"}, "resource"),
+        (by_graph, {"resource": "outlook"}, "resource"),
+        (by_graph, {"sasl": "true"}, "resource"),
+        (by_graph, {"sasl": "true", "resource": "graph"}, "sasl"),
+        (by_graph, {"resource": "calendar"}, "resource"),
     ):
-        answer = client.get(f"/v1/account/{account}/oauth-token", params=asked)
+        answer = api.get(f"/v1/account/{account}/oauth-token", params=asked)
         assert (400, [wrong]) == (answer.status_code, [field["key"] for field in answer.json()["fields"]]), asked
 
 
+@pytest.mark.parametrize("first", [("api", "imap"), ("api",), ("imap",)])
 async def test_one_grant_gives_tokens_for_both_resources(
     api: httpx.Client,
     visitor: Visitor,
     person: NewPerson,
     environment: Environment,
-    both: Services,
+    register: Register,
+    instance: Services,
     clock: MovedClock,
+    first: tuple[str, ...],
 ) -> None:
-    account = bind(api, visitor, person())  # under `api` alone; the app was given `imap` later
+    """Whether the person signed in for both, or the app was given the other one later."""
+    app = register(*first)
+    account = bind(api, visitor, person(), type=app)
+    give_both(api, app)
 
-    graph, outlook = await both.hand_out(account), await both.hand_out(account, Resource.OUTLOOK)
+    graph, outlook = [await instance.hand_out(account, resource) for resource in Resource]
     assert graph_opens(environment, graph.access_token.reveal(), SUPPORT)
     assert imap_opens(environment, xoauth2_of(SUPPORT, outlook.access_token.reveal()))
-    assert (True, False) == (graph.cached, outlook.cached)
-    assert (await both.hand_out(account, Resource.OUTLOOK)).cached
+    assert ("api" in first, "api" not in first) == (graph.cached, outlook.cached)
+    assert [True, True] == [(await instance.hand_out(account, resource)).cached for resource in Resource]
     assert not {scope.rpartition("/")[2] for scope in graph.scopes} & {"IMAP.AccessAsUser.All", "SMTP.Send"}
 
     clock.forward(minutes=66)
     for _ in range(3):
-        await tick(both)
+        await tick(instance)
         clock.forward(seconds=16)
-    renewed = [await both.hand_out(account, resource) for resource in Resource]
+    renewed = [await instance.hand_out(account, resource) for resource in Resource]
     assert [True, True] == [token.cached for token in renewed]
     assert not {graph.access_token, outlook.access_token} & {token.access_token for token in renewed}
     assert graph_opens(environment, renewed[0].access_token.reveal(), SUPPORT)
 
 
 async def test_a_consent_that_lacks_for_one_resource_does_not_stop_the_other(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, both: Services, tenant: Tenant, clock: MovedClock
+    api: httpx.Client,
+    visitor: Visitor,
+    person: NewPerson,
+    register: Register,
+    tenant: Tenant,
+    instance: Services,
+    clock: MovedClock,
 ) -> None:
-    who = person()
-    account = bind(api, visitor, who)
+    who, app = person(), register("api")
+    account = bind(api, visitor, who, type=app)
+    give_both(api, app)
     graph = ("Mail.ReadWrite.Shared", "Mail.Send.Shared", "User.Read")
     tenant.do("person", upn=who, consented=[f"https://graph.microsoft.com/{name}" for name in graph])
 
     for _ in range(2):
         with pytest.raises(NotAuthorized) as refused:
-            await both.hand_out(account, Resource.OUTLOOK)
+            await instance.hand_out(account, Resource.OUTLOOK)
         assert "needs_consent" == refused.value.code
     assert 2 == len(events_of(tenant, "refreshed", who)) + len(events_of(tenant, "failed", who))
     assert ("connected", None) == state_of(api, account)
-    assert (await both.hand_out(account)).cached
+    assert (await instance.hand_out(account)).cached
 
     tenant.do("person", upn=who, consented=True)
     clock.forward(minutes=16)
-    assert not (await both.hand_out(account, Resource.OUTLOOK)).cached
+    assert not (await instance.hand_out(account, Resource.OUTLOOK)).cached
 
 
 def test_claims_of_a_challenge_are_met_past_the_token_that_is_there(
@@ -303,7 +324,7 @@ async def test_claims_of_a_grant_that_is_dead_stop_it_and_go_along_with_the_repa
 
     assert (403, "claims_challenge") == (answer.status_code, answer.json()["code"])
     assert ("authenticationError", "claims_challenge") == state_of(api, account)
-    grant = await instance.principals.grant(await principal_id(instance, account), "AAABiCtT7XUAAAAF")
+    grant = await instance.principals.grant(await principal_id(instance, account), APP_ID)
     assert grant is not None
     assert json.loads(CLAIMS) == json.loads(grant.value.claims or "")
     visitor.follow(ask(api, account=account)["url"], who)
@@ -331,17 +352,23 @@ def test_malformed_claims_are_a_wrong_field(api: httpx.Client, claims: Any) -> N
     assert {"claims", "resource"} == {field["key"] for field in answer.json()["fields"]}
 
 
-async def test_a_resource_that_was_never_asked_for_is_not_renewed(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, both: Services, clock: MovedClock, tenant: Tenant
+async def test_a_resource_that_nobody_asked_for_is_not_renewed(
+    api: httpx.Client,
+    visitor: Visitor,
+    person: NewPerson,
+    register: Register,
+    tenant: Tenant,
+    instance: Services,
+    clock: MovedClock,
 ) -> None:
     who = person()
-    account = bind(api, visitor, who)
-    await both.hand_out(account, Resource.OUTLOOK)
+    account = bind(api, visitor, who, type=register("api", "imap"))
+    await instance.hand_out(account, Resource.OUTLOOK)
     before = len(events_of(tenant, "refreshed", who))
 
     clock.forward(minutes=66)
-    await tick(both)
-    await tick(both)
+    await tick(instance)
+    await tick(instance)
 
     renewed = events_of(tenant, "refreshed", who)[before:]
     assert 1 == len(renewed)
