@@ -12,7 +12,7 @@ from shared.domain.caller import Caller
 from shared.domain.clouds import Resource
 from shared.domain.data_key import DataKey
 from shared.domain.event import Event
-from shared.domain.failure import Failure, GraphRefusal
+from shared.domain.failure import Failure, MailboxRefusal
 from shared.domain.grant import DelegatedGrant
 from shared.domain.limit import Bucket
 from shared.domain.oauth_app import OAuthApp
@@ -348,20 +348,20 @@ class Person:
     name: str | None
 
 
-class GraphRefused(Exception):
-    """Graph answered, and the answer is no."""
+class MailboxRefused(Exception):
+    """Microsoft answered, and the answer is no."""
 
-    def __init__(self, refusal: GraphRefusal) -> None:
+    def __init__(self, refusal: MailboxRefusal) -> None:
         super().__init__(refusal)
         self.refusal = refusal
 
 
-class GraphUnavailable(Exception):
-    """Graph did not answer, or asked to come back later."""
+class MailboxUnavailable(Exception):
+    """Microsoft did not answer, or asked to come back later."""
 
 
 class MailboxProbe(Protocol):
-    """What proves access, with a token for the resource that it speaks to. Raises GraphRefused and GraphUnavailable."""
+    """What proves access, with a token for its resource. Raises MailboxRefused and MailboxUnavailable."""
 
     async def person(self, app: OAuthApp, signed_in: SignedIn) -> Person: ...
 

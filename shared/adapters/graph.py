@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from shared.domain.failure import GraphRefusal
+from shared.domain.failure import MailboxRefusal
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.secret import Secret
-from shared.ports import GraphRefused, GraphUnavailable, Person, SignedIn
+from shared.ports import MailboxRefused, MailboxUnavailable, Person, SignedIn
 
 if TYPE_CHECKING:
     import httpx
@@ -51,7 +51,7 @@ class HttpGraph:
             )
             body = answer.json()
         except (httpx.HTTPError, ValueError):
-            raise GraphUnavailable from None
+            raise MailboxUnavailable from None
         if answer.is_success and isinstance(body, dict):
             return body
         raise _refusal(answer.status_code, body)
@@ -77,7 +77,7 @@ def _refusal(status: int, body: Any) -> Exception:  # noqa: ANN401 - whatever ca
     error = body.get("error") if isinstance(body, dict) else None
     code = error.get("code") if isinstance(error, dict) else None
     if code is None or status in {401, 408, 429} or status >= 500:  # noqa: PLR2004 - HTTP's own numbers
-        return GraphUnavailable()
+        return MailboxUnavailable()
     if code == "Authorization_RequestDenied":
-        return GraphRefused(GraphRefusal.MISSING_SCOPE)
-    return GraphRefused(GraphRefusal.NO_ACCESS)
+        return MailboxRefused(MailboxRefusal.MISSING_SCOPE)
+    return MailboxRefused(MailboxRefusal.NO_ACCESS)

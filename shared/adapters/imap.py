@@ -5,11 +5,11 @@ import ssl
 from concurrent.futures import ThreadPoolExecutor
 
 from shared.domain.clouds import Server
-from shared.domain.failure import GraphRefusal
+from shared.domain.failure import MailboxRefusal
 from shared.domain.oauth_app import OAuthApp, opens_shared_mailboxes
 from shared.domain.sasl import xoauth2
 from shared.domain.secret import Secret
-from shared.ports import GraphRefused, GraphUnavailable, Person, SignedIn
+from shared.ports import MailboxRefused, MailboxUnavailable, Person, SignedIn
 
 TIMEOUT = 10.0
 # What Exchange answers for a mailbox that it does not let the person into. The first is documented ("Authenticate an
@@ -29,7 +29,7 @@ class ImapProbe:
     async def person(self, app: OAuthApp, signed_in: SignedIn) -> Person:  # noqa: ARG002 - the port's signature
         """Whom the ID token named: a token for Outlook opens no profile. Without the scope of IMAP nothing opens."""
         if not opens_shared_mailboxes(signed_in.tokens.scopes):
-            raise GraphRefused(GraphRefusal.MISSING_SCOPE)
+            raise MailboxRefused(MailboxRefusal.MISSING_SCOPE)
         name = signed_in.principal.sign_in_name
         return Person(name, frozenset({name}), None)
 
@@ -58,15 +58,15 @@ class ImapProbe:
                 if status != "OK":
                     raise _refusal(str(told))
         except imaplib.IMAP4.abort:  # the connection ended: BYE, or nothing at all
-            raise GraphUnavailable from None
+            raise MailboxUnavailable from None
         except imaplib.IMAP4.error as error:
             raise _refusal(str(error)) from None
         except (OSError, ValueError):
-            raise GraphUnavailable from None
+            raise MailboxUnavailable from None
 
 
 def _refusal(told: str) -> Exception:
     """Tell a mailbox that does not open from an outage, such as "Request is throttled" or "Server Unavailable. 15"."""
     if any(words in told.casefold() for words in NO_ACCESS):
-        return GraphRefused(GraphRefusal.NO_ACCESS)
-    return GraphUnavailable()
+        return MailboxRefused(MailboxRefusal.NO_ACCESS)
+    return MailboxUnavailable()

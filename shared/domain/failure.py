@@ -12,8 +12,8 @@ from shared.domain.failure_table import ROWS, Row
 from shared.domain.kinds import FailureKind
 
 
-class GraphRefusal(StrEnum):
-    """What Graph's answers to a probe come down to."""
+class MailboxRefusal(StrEnum):
+    """What Microsoft's answers to a probe come down to."""
 
     NO_ACCESS = "no_mailbox_access"
     MISSING_SCOPE = "missing_scope"

@@ -7,7 +7,7 @@ from shared.domain.account import Account
 from shared.domain.invited_mailbox import BindRequest, InvitedMailbox, MailboxResult, MailboxState
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.registration import PendingRegistration
-from shared.ports import GraphUnavailable, Person, Principals, SignedIn
+from shared.ports import MailboxUnavailable, Person, Principals, SignedIn
 from shared.usecases import use_case
 from shared.usecases.bind_mailbox import BindMailbox
 from shared.usecases.find_account import FindAccount
@@ -51,7 +51,7 @@ class BindProven:
             return refused
         try:
             person = await self.prove.person(app, signed_in, expected_email)
-        except GraphUnavailable:
+        except MailboxUnavailable:
             return refused | {request.account: OUTAGE for request in left}
         slots = asyncio.Semaphore(AT_ONCE)
 
@@ -89,7 +89,7 @@ class BindProven:
             return await self.prove(request, app, signed_in, person, holder)
         except AccessRefused as no:
             return MailboxResult(MailboxState.REFUSED, no.code)
-        except GraphUnavailable:
+        except MailboxUnavailable:
             return OUTAGE
 
     async def _bind(self, proven: Proven) -> MailboxResult:

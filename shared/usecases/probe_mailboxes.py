@@ -11,10 +11,10 @@ from shared.ports import (
     Agenda,
     Change,
     Clock,
-    GraphRefused,
-    GraphUnavailable,
     Jitter,
     MailboxProbes,
+    MailboxRefused,
+    MailboxUnavailable,
     OAuthApps,
     Principals,
     Replace,
@@ -61,10 +61,10 @@ class ProbeMailboxes:
         probe = self.probes[grant.resource]
         try:
             await probe.open(app, grant.access_token, account.email, shared=account.shared)
-        except GraphRefused as refused:
+        except MailboxRefused as refused:
             after = account.troubled(AccountState.CONNECT_ERROR, refused.refusal.value, self.clock())
             return await self._write(stored, after, EventName.CONNECT_ERROR)
-        except GraphUnavailable:
+        except MailboxUnavailable:
             return account
         return await self._write(
             stored, account.recovered() if account.lost_mailbox else account, EventName.CONNECT_SUCCESS

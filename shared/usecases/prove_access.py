@@ -6,7 +6,7 @@ from shared.domain.account import Account
 from shared.domain.invited_mailbox import BindRequest
 from shared.domain.oauth_app import OAuthApp, opens_shared_mailboxes
 from shared.domain.principal import Principal, same_address
-from shared.ports import GraphRefused, MailboxProbes, Partition, Person, SignedIn
+from shared.ports import MailboxProbes, MailboxRefused, Partition, Person, SignedIn
 from shared.usecases import use_case
 
 
@@ -34,10 +34,10 @@ class ProveAccess:
     probes: MailboxProbes
 
     async def person(self, app: OAuthApp, signed_in: SignedIn, expected_email: str | None) -> Person:
-        """Who has signed in. Raises AccessRefused when that is not whom the link is for, and GraphUnavailable."""
+        """Who has signed in. Raises AccessRefused when that is not whom the link is for, and MailboxUnavailable."""
         try:
             person = await self.probes[signed_in.tokens.resource].person(app, signed_in)
-        except GraphRefused as refused:
+        except MailboxRefused as refused:
             raise AccessRefused(refused.refusal.value) from None
         if expected_email and not _is_theirs(expected_email, signed_in.principal, person):
             raise AccessRefused("unexpected_person")
@@ -46,7 +46,7 @@ class ProveAccess:
     async def __call__(
         self, request: BindRequest, app: OAuthApp, signed_in: SignedIn, person: Person, existing: Account | None
     ) -> Proof:
-        """Open the mailbox with the new token. Raises AccessRefused and GraphUnavailable."""
+        """Open the mailbox with the new token. Raises AccessRefused and MailboxUnavailable."""
         prove = _shared if request.delegated else _own
         proof = prove(request, existing, signed_in.principal, person)
         tokens = signed_in.tokens
@@ -54,7 +54,7 @@ class ProveAccess:
             raise AccessRefused("missing_scope")
         try:
             await self.probes[tokens.resource].open(app, tokens.access_token, proof.email, shared=proof.shared)
-        except GraphRefused as refused:
+        except MailboxRefused as refused:
             raise AccessRefused(refused.refusal.value) from None
         return proof
 
