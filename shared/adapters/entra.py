@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.domain.client_credential import ClientCredential
 from shared.domain.clouds import Resource
-from shared.domain.failure import UNREACHABLE, Failure, TokenError, classify
+from shared.domain.failure import NO_CREDENTIAL, UNREACHABLE, Failure, TokenError, classify
 from shared.domain.kinds import FailureKind
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.principal import Principal, is_guid
@@ -133,7 +133,7 @@ class MsalEntra:
 
     async def _run(self, app: OAuthApp, call: Call) -> dict[str, Any]:
         """One call in the pool, with the credential that was accepted last, or else with each in turn."""
-        accepted, failed = self._accepted.get(app.id), EntraFailed(UNREACHABLE)
+        accepted, failed = self._accepted.get(app.id), EntraFailed(NO_CREDENTIAL)
         for credential in sorted(app.credentials, key=lambda one: one != accepted):
             try:
                 result = await self._attempt(partial(self._call, app, credential, call))

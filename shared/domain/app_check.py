@@ -84,6 +84,8 @@ def refused(step: str, failure: Failure) -> Step:
 
 def check_client(tried: Sequence[tuple[ClientCredential, Failure | None]]) -> Step:
     """Which credentials Entra accepts. One is enough; a policy that blocks comes after it was accepted."""
+    if not tried:
+        return failed("client", "It has no credential that could be read.", RENEW)
     bad = [(number, failure) for number, (_, failure) in enumerate(tried, 1) if failure and _about_client(failure)]
     if len(bad) == len(tried):
         return refused("client", bad[0][1])

@@ -40,6 +40,7 @@ BY_NUMBER = {number: row for row in ROWS for number in row.aadsts}
 BY_SUBERROR = {suberror: row for row in ROWS for suberror in row.suberrors}
 BY_ERROR = {error: row for row in ROWS for error in row.errors}
 
+NO_CREDENTIAL = Failure(FailureKind.APP_FAULT, "app_credential")
 UNREACHABLE = Failure(FailureKind.TRANSIENT, "entra_unavailable")
 UNKNOWN = Row("unknown_failure", FailureKind.TRANSIENT, source="ours: nothing is destroyed over an answer nobody knows")
 UNPROVEN = Row("needs_sign_in", FailureKind.NEEDS_SIGN_IN, source="ours: a bare invalid_grant is confirmed first")

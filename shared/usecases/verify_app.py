@@ -17,7 +17,7 @@ from shared.domain.app_check import (
 )
 from shared.domain.clouds import Cloud
 from shared.domain.errors import Conflict, NotFound, StaleWrite
-from shared.domain.failure import Failure
+from shared.domain.failure import NO_CREDENTIAL, Failure
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.registered_app import RegisteredApp
 from shared.domain.remedy import remedy
@@ -87,7 +87,7 @@ class VerifyApp:
         """Each credential by itself; the app's breaker learns what one call with all of them would have found."""
         tried = [(one, await self._try(replace(app, credentials=(one,)))) for one in app.credentials]
         faults = [failure for _, failure in tried if failure is not None]
-        await self.entra.verified(app, faults[0] if len(faults) == len(tried) else None)
+        await self.entra.verified(app, next(iter(faults), NO_CREDENTIAL) if len(faults) == len(tried) else None)
         return check_client(tried)
 
     async def _try(self, app: OAuthApp) -> Failure | None:

@@ -101,7 +101,9 @@ def test_an_app_is_registered_and_shown_without_its_secrets(
     assert expected == {name: value for name, value in shown.json().items() if name not in {"created", "updated"}}
 
 
-async def test_secrets_are_sealed_and_bound_to_their_row(instance: Services, register: Register) -> None:
+async def test_secrets_are_sealed_and_bound_to_their_row(
+    api: httpx.Client, instance: Services, register: Register
+) -> None:
     app, other = register(clientSecret2="another-secret"), register()
 
     table = instance.storage.get_table_client("OAuthApps")
@@ -110,8 +112,11 @@ async def test_secrets_are_sealed_and_bound_to_their_row(instance: Services, reg
     assert [] == [secret for secret in (SECRET, "another-secret") if secret in str(rows)]
     moved = {**rows[other], "client_secret": rows[app]["client_secret"]}
     await table.update_entity(moved)
-    assert [app] == [one.id for one in await instance.oauth_apps.all() if one.id in {app, other}]
-    await table.delete_entity(moved)
+    assert [2, 0] == [len(one.credentials) for one in await instance.oauth_apps.all() if one.id in {app, other}]
+    assert "fail" == steps(api, other)["client"]["status"]
+    assert "app_credential" == api.get(f"/v1/oauth2/{other}").json()["lastError"]["code"]
+    assert 200 == api.put(f"/v1/oauth2/{other}", json={"clientSecret": SECRET}).status_code
+    assert "ok" == steps(api, other)["client"]["status"]
 
 
 async def test_two_changes_at_once_are_both_kept(instance: Services, api: httpx.Client, register: Register) -> None:

@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from shared.adapters.tables.mapping import Entity, to_entity
 from shared.adapters.tables.table import Table, Write
@@ -146,18 +147,24 @@ class TableOAuthApps(TableRows[RegisteredApp]):
 
     async def get(self, identity: str) -> Stored[RegisteredApp] | None:
         """The app of exactly that id: unlike keys, ids have capitals that count."""
-        stored = await super().get(identity)
-        return stored if stored is not None and stored.value.id == identity else None
+        async for entity in self.table.query("PartitionKey eq @of", {"of": key(identity)}):
+            stored = await self._opened(entity)
+            return stored if stored.value.id == identity else None
+        return None
 
     async def all(self) -> Sequence[RegisteredApp]:
-        """Every app, the oldest first. One whose secrets do not open is left out, lest no app could be used."""
-        found: list[RegisteredApp] = []
-        async for entity in self.table.query("PartitionKey ge @from", {"from": ""}):
-            try:
-                found.append((await self.table.record(RegisteredApp, entity)).value)
-            except SealBroken:
-                log.exception("oauth app does not open", extra={"app": entity["id"]})
+        """Every app, the oldest first."""
+        entities = self.table.query("PartitionKey ge @from", {"from": ""})
+        found = [(await self._opened(entity)).value async for entity in entities]
         return sorted(found, key=lambda app: (app.created or FIRST, app.id))
+
+    async def _opened(self, entity: Mapping[str, Any]) -> Stored[RegisteredApp]:
+        """Without the credentials that do not open: the others go on, and an operator may give it new ones."""
+        try:
+            return await self.table.record(RegisteredApp, entity)
+        except SealBroken:
+            log.exception("credentials of oauth app do not open", extra={"app": entity["id"]})
+            return self.table.bare(RegisteredApp, entity)
 
 
 def _newest(account: str) -> tuple[str, str]:

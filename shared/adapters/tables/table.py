@@ -63,6 +63,12 @@ class Table:
         metadata: Mapping[str, str] = getattr(entity, "metadata", {})
         return Stored(from_entity(kind, opened), metadata.get("etag", ""))
 
+    def bare[T](self, kind: type[T], entity: Mapping[str, Any]) -> Stored[T]:
+        """The record of an entity without its secrets, for when those do not open."""
+        left = {name: value for name, value in entity.items() if name not in shape_of(kind).sealed}
+        metadata: Mapping[str, str] = getattr(entity, "metadata", {})
+        return Stored(from_entity(kind, left), metadata.get("etag", ""))
+
     async def query(
         self,
         where: str,
