@@ -26,6 +26,8 @@ from shared.triggers import (
     sign_in,
     timers,
     tokens,
+    webhook_settings,
+    webhooks,
 )
 from shared.triggers.audit import Audit
 from shared.triggers.browser_pages import BrowserPages
@@ -82,10 +84,13 @@ def build_app() -> func.FunctionApp:
             callers, services.app_catalogue, services.register_app, services.delete_app, services.verify_app
         ),
         operation.blueprint(callers, services.open_breakers, services.read_statistics, services.clock),
+        webhooks.blueprint(callers, services.subscribe, services.webhook_care, settings.base_url),
+        webhook_settings.blueprint(callers, services.webhooks, services.change_settings, settings.base_url),
         timers.blueprint(
             services.run_tick,
             services.work_agenda,
             services.sweep,
+            services.deliver_events,
             services.limit_requests,
             services.clock,
             reap_shard=REAP_SHARD,

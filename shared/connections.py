@@ -15,18 +15,26 @@ from shared.adapters.tables.agenda import TableAgenda
 from shared.adapters.tables.buckets import TableBuckets
 from shared.adapters.tables.connection import connect
 from shared.adapters.tables.data_keys import TableDataKeys
+from shared.adapters.tables.deliveries import TableDeliveries
+from shared.adapters.tables.outboxes import TableOutboxes
 from shared.adapters.tables.principals import TablePrincipals
 from shared.adapters.tables.rows import TableApiTokens, TableOAuthApps, TableRegistrations, TableRows
 from shared.adapters.tables.table import Table
+from shared.adapters.tables.webhooks import TableWebhooks
+from shared.adapters.webhook_targets import WebhookTargets
 from shared.domain.breaker import Breaker
 from shared.domain.clouds import Cloud, Resource, clouds_around
+from shared.domain.delivery import Lease
+from shared.domain.event import Origin
 from shared.domain.handover import Handover
 from shared.domain.limit import LimitSalt
 from shared.domain.statistics import Counters, Sweep, Tick
+from shared.domain.warning import Warned
 from shared.ports import Clock, DirectoryEntry, EntraCallers, Entropy, Jitter, MailboxProbes, Sealer
 from shared.settings import Settings
 from shared.usecases.guarded_entra import GuardedEntra
 from shared.usecases.known_apps import KnownApps
+from shared.usecases.outbox import Outbox
 
 if TYPE_CHECKING:
     from shared.adapters.key_vault import VaultKey
@@ -49,6 +57,8 @@ TABLES = (
     "Limits",
     "ApiTokens",
     "OAuthApps",
+    "Webhooks",
+    "Deliveries",
     DATA_KEYS,
 )
 
@@ -142,6 +152,35 @@ class Connections:
         return self._rows("Breakers", Breaker, "app")
 
     @cached_property
+    def warned(self) -> TableRows[Warned]:
+        return self._rows("Breakers", Warned, "id")
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        return Outbox(self.agenda, self.clock, self.entropy)
+
+    @cached_property
+    def outboxes(self) -> TableOutboxes:
+        tables = {Origin.PRINCIPAL: "Principals", Origin.REGISTRATION: "Registrations", Origin.OAUTH_APP: "Breakers"}
+        return TableOutboxes({origin: self._table(name) for origin, name in tables.items()})
+
+    @cached_property
+    def webhooks(self) -> TableWebhooks:
+        return TableWebhooks(self._table("Webhooks"))
+
+    @cached_property
+    def deliveries(self) -> TableDeliveries:
+        return TableDeliveries(self._table("Deliveries"))
+
+    @cached_property
+    def leases(self) -> TableRows[Lease]:
+        return self._rows("Agenda", Lease, "name")
+
+    @cached_property
+    def targets(self) -> WebhookTargets:
+        return WebhookTargets(self.settings.ca_file, self.settings.webhooks_loopback)
+
+    @cached_property
     def buckets(self) -> TableBuckets:
         return TableBuckets(self._table("Limits"))
 
@@ -183,7 +222,7 @@ class Connections:
 
     @cached_property
     def entra(self) -> GuardedEntra:
-        return GuardedEntra(self.msal, self.breakers, self.clock)
+        return GuardedEntra(self.msal, self.breakers, self.outbox, self.clock)
 
     @cached_property
     def entra_callers(self) -> EntraCallers | None:
@@ -219,5 +258,6 @@ class Connections:
             await key.close()
         await self.graph.close()
         self.imap.close()
+        await self.targets.close()
         await self.shard_queue.close()
         await self.storage.close()

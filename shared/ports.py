@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from shared.domain.account import Account
@@ -11,7 +11,8 @@ from shared.domain.audit import AuditRecord
 from shared.domain.caller import Caller
 from shared.domain.clouds import Resource
 from shared.domain.data_key import DataKey
-from shared.domain.event import Event
+from shared.domain.delivery import Delivery
+from shared.domain.event import Event, Origin
 from shared.domain.failure import Failure, MailboxRefusal
 from shared.domain.grant import DelegatedGrant
 from shared.domain.limit import Bucket
@@ -22,6 +23,7 @@ from shared.domain.registered_app import RegisteredApp
 from shared.domain.registration import NewestLink, PendingRegistration, SignInAttempt
 from shared.domain.secret import Secret
 from shared.domain.tokens import TokenSet
+from shared.domain.webhook import Webhook
 from shared.domain.work import Work
 
 type Clock = Callable[[], datetime]
@@ -102,8 +104,6 @@ class Principals(Protocol):
     async def commit(self, principal_id: str, changes: Sequence[Change]) -> Sequence[str]:
         """All of at most 100 changes to one partition, or none of them; returns each one's new version."""
 
-    async def forget_event(self, principal_id: str, event: str) -> None: ...
-
     async def forget_pending(self, principal_id: str, registration: str) -> None:
         """Delete a pending account unread; one that is gone is fine."""
 
@@ -137,15 +137,18 @@ class DirectoryEntry:
 
 
 class Rows[T](Protocol):
-    """A table of single rows. Writes raise StaleWrite when the row is there already or has changed."""
+    """A table of single rows. Writes raise StaleWrite when the row is there already or has changed.
+
+    Events about the row are written in the same transaction.
+    """
 
     async def get(self, identity: str) -> Stored[T] | None: ...
 
-    async def insert(self, value: T) -> Stored[T]: ...
+    async def insert(self, value: T, news: Sequence[Event] = ()) -> Stored[T]: ...
 
-    async def replace(self, stored: Stored[T], value: T) -> Stored[T]: ...
+    async def replace(self, stored: Stored[T], value: T, news: Sequence[Event] = ()) -> Stored[T]: ...
 
-    async def remove(self, stored: Stored[T]) -> None: ...
+    async def remove(self, stored: Stored[T], news: Sequence[Event] = ()) -> None: ...
 
 
 class Buckets(Rows[Bucket], Protocol):
@@ -184,6 +187,69 @@ class ApiTokens(Rows[ApiToken], Protocol):
     """API tokens by their ids."""
 
     async def all(self) -> Sequence[ApiToken]: ...
+
+
+class Webhooks(Rows[Webhook], Protocol):
+    """Where events go, by their ids."""
+
+    async def all(self) -> Sequence[Webhook]: ...
+
+
+class Outboxes(Protocol):
+    """Events, wherever they were written with what they tell of."""
+
+    async def read(self, origin: Origin, owner: str, event: str) -> Event | None: ...
+
+    async def forget(self, events: Sequence[Event]) -> None:
+        """Delete events; those that are gone already are fine."""
+
+
+class Deliveries(Protocol):
+    """Events on their way, in one partition for each webhook. Writes raise StaleWrite."""
+
+    async def put(self, deliveries: Sequence[Delivery]) -> None:
+        """Write deliveries to one webhook in their order, whatever was there; should it fail, no later one is there."""
+
+    async def waiting(self, webhook: str, after: str | None, limit: int) -> Sequence[Stored[Delivery]]:
+        """What waits, in the order of the ids, behind one of them."""
+
+    async def parked(self, webhook: str, limit: int) -> Sequence[Stored[Delivery]]:
+        """What is parked, in the order of the ids."""
+
+    async def replace(self, stored: Stored[Delivery], delivery: Delivery) -> None:
+        """Write a delivery over the version that was read, and move it to where it belongs: parked or waiting."""
+
+    async def remove(self, stored: Stored[Delivery]) -> None: ...
+
+    async def forget(self, webhook: str) -> None:
+        """Delete all deliveries to a webhook, also those that are being changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a target answered: an HTTP status, and for how long it asks to be left alone."""
+
+    status: int
+    retry_after: timedelta | None = None
+
+    @property
+    def good(self) -> bool:
+        """Whether it took the delivery: any 2xx, and nothing else."""
+        return 200 <= self.status < 300  # noqa: PLR2004 - HTTP's own numbers
+
+
+class TargetRefused(Exception):
+    """A target was not reached, or may not be; the message says why and holds nothing of its URL."""
+
+
+class Targets(Protocol):
+    """Whoever receives events. Both raise TargetRefused."""
+
+    async def check(self, url: Secret) -> None:
+        """Look where the URL leads, without calling."""
+
+    async def send(self, webhook: Webhook, delivery: Delivery, now: datetime) -> Answer:
+        """Send a delivery, signed for now."""
 
 
 class EntraCallers(Protocol):

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+from shared.adapters.tables.agenda import DELIVERY_SHARD, OUTBOX_SHARD
 from shared.connections import Connections
-from shared.domain.work import Work, WorkKind
+from shared.domain.work import WorkKind
 from shared.telemetry import write_audit
 from shared.usecases.add_account import AddAccount
 from shared.usecases.answer_challenge import AnswerChallenge
@@ -16,9 +17,14 @@ from shared.usecases.bind_signed_in import BindSignedIn
 from shared.usecases.browser_binding import BrowserBinding
 from shared.usecases.carried_grant import CarriedGrant
 from shared.usecases.change_account import ChangeAccount
+from shared.usecases.change_settings import ChangeSettings
 from shared.usecases.claim_account import ClaimAccount
 from shared.usecases.complete_sign_in import CompleteSignIn
 from shared.usecases.delete_app import DeleteApp
+from shared.usecases.deliver_events import DeliverEvents
+from shared.usecases.deliver_to_target import DeliverToTarget
+from shared.usecases.drain_outbox import DrainOutbox
+from shared.usecases.expire_registration import ExpireRegistration
 from shared.usecases.find_account import FindAccount
 from shared.usecases.hand_out import HandOut
 from shared.usecases.identify_caller import IdentifyCaller
@@ -28,7 +34,7 @@ from shared.usecases.keep_checking import KeepChecking
 from shared.usecases.known_tokens import KnownTokens
 from shared.usecases.limit_requests import LimitRequests
 from shared.usecases.open_link import OpenLink
-from shared.usecases.outbox import Outbox
+from shared.usecases.ping_target import PingTarget
 from shared.usecases.probe_mailboxes import ProbeMailboxes
 from shared.usecases.prove_access import ProveAccess
 from shared.usecases.read_account import ReadAccount
@@ -45,9 +51,12 @@ from shared.usecases.revoke_token import RevokeToken
 from shared.usecases.run_tick import RunTick
 from shared.usecases.settle_link import SettleLink
 from shared.usecases.start_registration import StartRegistration
+from shared.usecases.subscribe import Subscribe
 from shared.usecases.sweep import SweepGrants
 from shared.usecases.tally import Tally
 from shared.usecases.verify_app import VerifyApp
+from shared.usecases.warn_ahead import WarnAhead
+from shared.usecases.webhook_care import WebhookCare
 from shared.usecases.work_agenda import Handler, WorkAgenda
 from shared.usecases.write_binding import WriteBinding
 
@@ -58,10 +67,6 @@ SHARDS_AT_ONCE = 2
 @dataclass(frozen=True)
 class Services(Connections):
     """Built bit by bit, as the connections are."""
-
-    @cached_property
-    def outbox(self) -> Outbox:
-        return Outbox(self.agenda, self.clock, self.entropy)
 
     @cached_property
     def known_tokens(self) -> KnownTokens:
@@ -162,7 +167,7 @@ class Services(Connections):
 
     @cached_property
     def record(self) -> RecordResults:
-        return RecordResults(self.registrations, self.clock)
+        return RecordResults(self.registrations, self.outbox, self.clock)
 
     @cached_property
     def keep_checking(self) -> KeepChecking:
@@ -185,6 +190,7 @@ class Services(Connections):
             self.keep_checking,
             self.record,
             self.carried_grant,
+            self.outbox,
             self.clock,
         )
 
@@ -289,8 +295,8 @@ class Services(Connections):
             WorkKind.REFRESH: keep_alive,
             WorkKind.KEEPALIVE: keep_alive,
             WorkKind.PROBE: resume,
-            WorkKind.EVENT: self._forget_event,
             WorkKind.REAP: ReapRegistration(self.registrations, self.principals),
+            WorkKind.EXPIRE: ExpireRegistration(self.registrations, self.outbox, self.clock),
         }
         return WorkAgenda(self.agenda, handlers, self.clock, WORK_AT_ONCE, SHARDS_AT_ONCE)
 
@@ -321,6 +327,7 @@ class Services(Connections):
             self.agenda,
             self.directory,
             self.remove_account,
+            self.warn_ahead,
             self.sweeps,
             self.counters,
             self.clock,
@@ -334,8 +341,39 @@ class Services(Connections):
     def read_statistics(self) -> ReadStatistics:
         return ReadStatistics(self.agenda, self.counters, self.ticks, self.sweeps, self.open_breakers, self.clock)
 
-    async def _forget_event(self, work: Work) -> None:
-        await self.principals.forget_event(work.owner, work.item)
+    @cached_property
+    def deliver_events(self) -> DeliverEvents:
+        drain = DrainOutbox(
+            self.agenda,
+            self.outboxes,
+            self.webhooks,
+            self.deliveries,
+            OUTBOX_SHARD,
+            self.settings.base_url,
+            self.clock,
+        )
+        visit = DeliverToTarget(self.webhooks, self.deliveries, self.targets, self.clock, self.jitter)
+        return DeliverEvents(self.agenda, self.leases, drain, visit, DELIVERY_SHARD, self.clock, self.entropy)
+
+    @cached_property
+    def ping_target(self) -> PingTarget:
+        return PingTarget(self.targets, self.settings.base_url, self.clock, self.entropy)
+
+    @cached_property
+    def subscribe(self) -> Subscribe:
+        return Subscribe(self.webhooks, self.ping_target, self.clock, self.entropy)
+
+    @cached_property
+    def change_settings(self) -> ChangeSettings:
+        return ChangeSettings(self.webhooks, self.ping_target, self.clock, self.entropy)
+
+    @cached_property
+    def webhook_care(self) -> WebhookCare:
+        return WebhookCare(self.webhooks, self.deliveries, self.agenda, self.ping_target, self.clock)
+
+    @cached_property
+    def warn_ahead(self) -> WarnAhead:
+        return WarnAhead(self.principals, self.apps, self.warned, self.outbox, self.clock, self.settings.warn_ahead)
 
     async def close(self) -> None:
         """Write what is still to be counted or noted, then end all connections."""

@@ -89,7 +89,9 @@ def app_settings(storage: azurite.Azurite, tenant: parts.Ready, base_url: str, k
         "MAILBIND_LINK_HOURS": "24",
         "MAILBIND_AGENDA_SHARDS": "16",
         "REFRESH_SCHEDULE": "0 * * * * *",
-        "REAP_SCHEDULE": "0 */15 * * * *",
+        "REAP_SCHEDULE": "0 */5 * * * *",
+        "DELIVER_SCHEDULE": "*/10 * * * * *",
+        "MAILBIND_WEBHOOKS_LOOPBACK": "true",
         "SWEEP_SCHEDULE": "0 30 3 * * *",
     }
 

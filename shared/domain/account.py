@@ -33,7 +33,8 @@ MAILBOX_ERRORS = frozenset({"no_mailbox_access", "missing_scope"})
 class Account:
     """A bound account. `email` is the mailbox address; `shared` tells it from the principal's own mailbox.
 
-    `through` is the account whose grant it was bound to without a sign-in, if it was.
+    `through` is the account whose grant it was bound to without a sign-in, if it was. `told` is when its last event
+    counts as having happened; `warned` is the end of its grant that was warned of.
     """
 
     id: str
@@ -49,6 +50,8 @@ class Account:
     state: AccountState = AccountState.CONNECTED
     last_error: LastError | None = None
     through: str | None = None
+    told: datetime | None = None
+    warned: datetime | None = None
 
     def rebound(self, principal: Principal, registration: str, now: datetime) -> "Account":
         """Authorized anew, by the same principal or by another one who was allowed to take it over."""

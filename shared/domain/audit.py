@@ -32,6 +32,14 @@ class Action(StrEnum):
     DELETE_APP = "oauth-app.delete"
     VERIFY_APP = "oauth-app.verify"
     READ_STATISTICS = "statistics.read"
+    READ_SETTINGS = "settings.read"
+    CHANGE_SETTINGS = "settings.change"
+    CREATE_WEBHOOK = "webhook.create"
+    LIST_WEBHOOKS = "webhooks.list"
+    READ_WEBHOOK = "webhook.read"
+    REMOVE_WEBHOOK = "webhook.remove"
+    PING_WEBHOOK = "webhook.ping"
+    REDELIVER = "webhook.redeliver"
 
 
 class AuditOutcome(StrEnum):
@@ -53,6 +61,9 @@ LOOKS = frozenset(
         Action.LIST_APPS,
         Action.READ_APP,
         Action.READ_STATISTICS,
+        Action.READ_SETTINGS,
+        Action.LIST_WEBHOOKS,
+        Action.READ_WEBHOOK,
     }
 )
 
@@ -62,9 +73,9 @@ class AuditRecord:
     """One line of the audit log. No personal data beyond ids.
 
     `actor` is a caller's id, `person:` with a principal's, or `unknown`. `accounts` are those of a link for several,
-    `results` what became of each: a state, or the code of why it is not bound. `target` is the registration, API token
-    or OAuth app that it was about, `resource` the OAuth app that a token was handed out of. `correlation` joins records
-    of one request.
+    `results` what became of each: a state, or the code of why it is not bound. `target` is the registration, API
+    token, OAuth app or webhook that it was about, `resource` the OAuth app that a token was handed out of.
+    `correlation` joins records of one request.
     """
 
     action: Action

@@ -16,6 +16,7 @@ class Scope(StrEnum):
     ACCOUNTS_READ = "accounts:read"
     ACCOUNTS_WRITE = "accounts:write"
     OAUTH_TOKEN = "oauth-token"  # noqa: S105 - the name of a scope
+    WEBHOOKS = "webhooks"
     ADMIN = "admin"
 
 
@@ -35,6 +36,11 @@ class Binding:
         """Whether the account is one of them, compared as table keys compare."""
         name = normal(account)
         return name in self.accounts or any(name.startswith(prefix) for prefix in self.prefixes)
+
+    def holds(self, other: "Binding") -> bool:
+        """Whether whatever the other one covers is one of these."""
+        begin_so = all(any(one.startswith(mine) for mine in self.prefixes) for one in other.prefixes)
+        return begin_so and all(map(self.covers, other.accounts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,10 @@ class Caller:
     def may_reach(self, account: str) -> bool:
         """Whether the account is one of theirs; it need not exist."""
         return self.binding is None or self.binding.covers(account)
+
+    def may_reach_all_of(self, accounts: Binding | None) -> bool:
+        """Whether all of these accounts are theirs; None stands for every account."""
+        return self.binding is None or (accounts is not None and self.binding.holds(accounts))
 
     def needs(self, *scopes: Scope) -> None:
         """Raise Forbidden when none of these scopes is held (RFC 6750 section 3.1, `insufficient_scope`)."""

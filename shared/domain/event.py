@@ -1,14 +1,19 @@
-"""Things that happened, kept beside what they happened to until they are delivered or too old."""
+"""Things that happened, kept in the partition of what they happened to until they have been fanned out."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
-KEPT = timedelta(days=3)
+from shared.domain.keys import normal
+
+# Two events of one account differ by this much at least, so that their ids sort as they happened.
+STEP = timedelta(milliseconds=1)
 
 
 class EventName(StrEnum):
-    """Names that callers of EmailEngine know, and `connectSuccess` and `registrationFailed`, which it lacks."""
+    """What can happen. The first seven carry the names and meanings that callers of EmailEngine know."""
 
     ACCOUNT_ADDED = "accountAdded"
     ACCOUNT_INITIALIZED = "accountInitialized"
@@ -18,15 +23,54 @@ class EventName(StrEnum):
     CONNECT_ERROR = "connectError"
     CONNECT_SUCCESS = "connectSuccess"
     REGISTRATION_FAILED = "registrationFailed"
+    REGISTRATION_EXPIRED = "registrationExpired"
+    GRANT_EXPIRING = "grantExpiring"
+    OAUTH_APP_ERROR = "oauthAppError"
+    OAUTH_APP_RECOVERED = "oauthAppRecovered"
+    OAUTH_APP_SECRET_EXPIRING = "oauthAppSecretExpiring"  # noqa: S105 - the name of an event
+
+
+class Origin(StrEnum):
+    """Whose partition an event is written in: that of the principal, of the registration or of the OAuth app."""
+
+    PRINCIPAL = "principal"
+    REGISTRATION = "registration"
+    OAUTH_APP = "app"
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One row of the outbox. `id` sorts by time."""
+    """One row of the outbox.
+
+    `id` begins with a time in milliseconds that is later than that of every earlier event of the same account, whatever
+    the clocks say, so ids sort as things happened. `at` is for people to read. `owner` is the origin's id.
+    """
 
     id: str
-    principal_id: str
+    origin: Origin
+    owner: str
     name: EventName
-    account: str
     at: datetime
-    code: str | None = None
+    account: str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def place(self) -> str:
+        """Where it lies, as the agenda knows it."""
+        return f"{self.origin}:{self.owner}"
+
+    @property
+    def lane(self) -> str:
+        """What it is in order with: the other events of its account, or of its OAuth app."""
+        return f"account:{normal(self.account)}" if self.account else self.place
+
+
+def after(last: datetime | None, now: datetime) -> datetime:
+    """When the next event counts as having happened: now, and behind the last one in any case."""
+    return now if last is None else max(now, last + STEP)
+
+
+def origin_of(place: str) -> tuple[Origin, str]:
+    """The origin and owner of a place."""
+    origin, _, owner = place.partition(":")
+    return Origin(origin), owner

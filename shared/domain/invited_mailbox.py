@@ -48,6 +48,11 @@ class InvitedMailbox:
         """Whether its link has done for it what it can."""
         return self.state.bound or self.state is MailboxState.REPLACED
 
+    @property
+    def refused(self) -> bool:
+        """Whether the last sign-in came to nothing for it."""
+        return self.state is MailboxState.REFUSED
+
     def waits_for(self, principal_id: str) -> bool:
         """Whether it is waited that it opens for that principal."""
         return self.state is MailboxState.WAITING_FOR_ACCESS and self.principal_id == principal_id

@@ -10,6 +10,8 @@ from shared.domain.secret import Secret
 
 # How long a registration's outcome can still be asked for once its link is dead.
 REMEMBERED = timedelta(days=7)
+# Whoever came back from Microsoft in the last moment of a link is still being bound.
+TOLD_AFTER = timedelta(minutes=1)
 
 
 class RegistrationStatus(StrEnum):
@@ -108,6 +110,22 @@ class PendingRegistration:
             return self
         stage = RegistrationStatus.FAILED if self.stage in UNDECIDED else self.stage
         return replace(self, stage=stage, failure=code)
+
+    def refusals_since(self, before: "PendingRegistration") -> Mapping[str, str]:
+        """By account, why a sign-in did not bind it; those that were refused for the same reason before are not new."""
+        if self.failure != before.failure or self.stage is not before.stage:
+            whole = (
+                self.failure if self.stage is RegistrationStatus.FAILED and self.mailboxes == before.mailboxes else None
+            )
+            if whole is not None:
+                return {mailbox.account: whole for mailbox in self.open}
+        known = {(mailbox.account, mailbox.failure) for mailbox in before.mailboxes if mailbox.refused}
+        refused = [mailbox for mailbox in self.mailboxes if mailbox.refused]
+        return {one.account: one.failure for one in refused if one.failure and (one.account, one.failure) not in known}
+
+    def expired(self) -> "PendingRegistration":
+        """The time for it has run out, and the caller is told."""
+        return replace(self, stage=RegistrationStatus.EXPIRED)
 
     def after(
         self, principal_id: str, results: Mapping[str, MailboxResult], now: datetime, *, gave_up: bool = False

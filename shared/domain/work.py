@@ -13,14 +13,16 @@ class WorkKind(StrEnum):
     PROBE = "probe"
     REAP = "reap"
     EVENT = "event"
+    EXPIRE = "expire"
+    DELIVER = "deliver"
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
     """One row of the agenda. `owner` is a principal's or registration's id, `item` what of theirs is meant.
 
-    The item is an OAuth app for `refresh` and `keepalive`, a registration for `probe`, an event for `event`, and empty
-    for `reap`.
+    The item is an OAuth app for `refresh` and `keepalive`, a registration for `probe`, and empty for `reap` and
+    `expire`. For `event`, owner is the event's place and item its id; for `deliver`, owner is a webhook.
     """
 
     kind: WorkKind

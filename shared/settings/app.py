@@ -30,6 +30,7 @@ class Settings:
     `tick_rows` is how many rows of one shard the timer works before it hands over. `proxies` is how many proxies of
     ours stand before the platform's own front end, `limits` how many requests a minute are answered. `token_callers`
     says whether API tokens let callers in, `entra_trust` which of Entra's tokens do, None for none.
+    `webhooks_loopback` lets events go to this computer too; `warn_ahead` is how long before an end events tell of it.
     """
 
     tables: Secret
@@ -47,6 +48,8 @@ class Settings:
     proxies: int
     limits: Mapping[LimitKind, int]
     queues: Secret
+    webhooks_loopback: bool
+    warn_ahead: timedelta
     ca_file: str | None
     managed_identity: str | None
 
@@ -80,6 +83,8 @@ def read_settings(values: Mapping[str, str]) -> Settings:
         proxies=read.number("MAILBIND_PROXIES", 0, 8, least=0),
         limits=_limits(read),
         queues=Secret(read.text("AzureWebJobsStorage", "") or read.text("AzureWebJobsStorage__queueServiceUri")),
+        webhooks_loopback=read.switch("MAILBIND_WEBHOOKS_LOOPBACK"),
+        warn_ahead=timedelta(days=read.number("MAILBIND_WARN_DAYS", 14, 60)),
         ca_file=read.checked("MAILBIND_CA_FILE", is_file, "a file", "") or None,
         managed_identity=read.text("AZURE_CLIENT_ID", "") or None,
     )

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -10,6 +10,7 @@ import azure.functions as func
 import msgspec
 
 from shared.domain.errors import Forbidden, InvalidInput, InvalidToken, MailbindError, Unauthorized
+from shared.domain.moment import written
 
 type Handler = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
 
@@ -28,9 +29,7 @@ def answer(body: dict[str, Any], status: int = 200, headers: dict[str, str] | No
 
 def moment(when: datetime | None) -> str | None:
     """A moment as the contract writes it: UTC, milliseconds, Z."""
-    if when is None:
-        return None
-    return when.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return None if when is None else written(when)
 
 
 def problem(error: MailbindError) -> func.HttpResponse:

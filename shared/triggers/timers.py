@@ -6,6 +6,7 @@ import azure.functions as func
 
 from shared.ports import Clock
 from shared.triggers.shard_message import read_shard_message
+from shared.usecases.deliver_events import DeliverEvents
 from shared.usecases.limit_requests import LimitRequests
 from shared.usecases.run_tick import LASTS, RunTick
 from shared.usecases.sweep import SweepGrants
@@ -18,6 +19,7 @@ def blueprint(
     tick: RunTick,
     work: WorkAgenda,
     sweep: SweepGrants,
+    deliver: DeliverEvents,
     limits: LimitRequests,
     clock: Clock,
     *,
@@ -47,6 +49,12 @@ def blueprint(
         worked = await work({reap_shard: None}, Limits(clock() + LASTS))
         log.info("registrations reaped", extra=dict(worked[reap_shard].outcomes))
         await limits.forget()
+
+    # A schedule below a minute is not monitored (Azure Functions, timer trigger: useMonitor); the next run makes up for
+    # one that is missed.
+    @bp.timer_trigger("timer", schedule="%DELIVER_SCHEDULE%", run_on_startup=False, use_monitor=False)
+    async def deliver_events(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding's name
+        await deliver(clock() + LASTS)
 
     @bp.timer_trigger("timer", schedule="%SWEEP_SCHEDULE%", run_on_startup=False, use_monitor=True)
     async def sweep_grants(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding's name

@@ -10,9 +10,10 @@ import azure.functions as func
 
 from shared.domain.api_token import ApiToken
 from shared.domain.audit import Action
-from shared.domain.caller import Binding, Caller, Scope
+from shared.domain.caller import Caller, Scope
 from shared.domain.errors import NotFound
 from shared.ports import ApiTokens, Clock
+from shared.triggers.account_filter import MOST, described, read_filter
 from shared.triggers.answers import answer, moment
 from shared.triggers.audit import about
 from shared.triggers.callers import Callers, for_callers
@@ -21,7 +22,6 @@ from shared.usecases.issue_token import IssueToken, TokenWish
 from shared.usecases.revoke_token import RevokeToken
 
 SCOPES = [scope.value for scope in Scope]
-MOST = 50  # accounts or networks of one token: they are kept in one property of its row
 LONGEST_LIFE = 10 * 365 * 24 * 3600
 
 
@@ -65,13 +65,11 @@ def blueprint(
 
 def describe(token: ApiToken) -> dict[str, Any]:
     """A token as administrators see it; the token itself is not known any more."""
-    binding = token.binding or Binding()
     return {
         "id": token.id,
         "description": token.description,
         "scopes": sorted(token.scopes),
-        "accounts": list(binding.accounts) or None,
-        "accountPrefix": next(iter(binding.prefixes), None),
+        **described(token.binding),
         "restrictions": {"addresses": list(token.addresses)} if token.addresses else None,
         "created": moment(token.created),
         "createdBy": token.created_by,
@@ -95,25 +93,11 @@ def read_wish(body: Mapping[str, Any], now: datetime) -> tuple[TokenWish, dict[s
     wish = TokenWish(
         description=description or "",
         scopes=frozenset(map(Scope, scopes)),
-        binding=_binding(fields),
+        binding=read_filter(fields, "leave it out for a token that reaches all of them"),
         addresses=_addresses(fields),
         expires=_expires(fields, now),
     )
     return wish, fields.finish()
-
-
-def _binding(fields: Fields) -> Binding | None:
-    named = [name for name in ("account", "accounts", "accountPrefix") if name in fields.values]
-    accounts = fields.texts("accounts", _is_account, "account ids", MOST)
-    for name in ("account", "accountPrefix"):
-        if name in fields.values and not fields.text(name):
-            fields.fault(name, "must name accounts; leave it out for a token that reaches all of them")
-    if len(named) > 1:
-        fields.fault(named[1], f'cannot be given together with "{named[0]}"')
-    one, prefix = fields.text("account"), fields.text("accountPrefix")
-    if not named:
-        return None
-    return Binding.to([*accounts, *([one] if one else [])], [prefix] if prefix else [])
 
 
 def _addresses(fields: Fields) -> tuple[str, ...]:
@@ -150,7 +134,3 @@ def _is_network(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _is_account(text: str) -> bool:
-    return 0 < len(text.strip()) <= 256  # noqa: PLR2004 - as long as the form lets ids be

@@ -17,6 +17,7 @@ from shared.usecases.bind_proven import BindProven
 from shared.usecases.carried_grant import Carried, CarriedGrant
 from shared.usecases.keep_checking import NO_ACCESS, KeepChecking
 from shared.usecases.open_link import APP_UNAVAILABLE, OpenLink, dead_link
+from shared.usecases.outbox import Outbox
 from shared.usecases.prove_access import AccessRefused
 from shared.usecases.record_results import RecordResults
 from shared.usecases.sign_in_outcome import Outcome, Refused, Tried
@@ -40,6 +41,7 @@ class BindSignedIn:
     keep: KeepChecking
     record: RecordResults
     carried: CarriedGrant
+    outbox: Outbox
     clock: Clock
 
     async def __call__(self, app: OAuthApp, asked: PendingRegistration, signed_in: SignedIn, cookie: Secret) -> Outcome:
@@ -135,7 +137,8 @@ class BindSignedIn:
         with suppress(StaleWrite, StorageUnavailable):
             stored = await self.registrations.get(asked.id)
             if stored is not None:
-                await self.registrations.replace(stored, stored.value.refused(code))
+                refused = stored.value.refused(code)
+                await self.registrations.replace(stored, refused, await self.outbox.refusals(stored.value, refused))
 
 
 def _ended(asked: PendingRegistration | None, code: str, signed_in: SignedIn) -> Outcome:

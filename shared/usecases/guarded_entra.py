@@ -9,12 +9,15 @@ from datetime import datetime, timedelta
 from shared.domain.breaker import OPENS, TRIAL_EVERY, Breaker
 from shared.domain.clouds import Resource
 from shared.domain.errors import StaleWrite
+from shared.domain.event import Event, EventName, Origin, after
+from shared.domain.event_data import of_breaker
 from shared.domain.failure import Failure
 from shared.domain.kinds import FailureKind
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.secret import Secret
 from shared.domain.tokens import TokenSet
 from shared.ports import Clock, Entra, EntraFailed, Rows, SignedIn, Stored
+from shared.usecases.outbox import Outbox
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +38,7 @@ class GuardedEntra:
 
     inner: Entra
     breakers: Rows[Breaker]
+    outbox: Outbox
     clock: Clock
     _seen: dict[str, Seen] = field(default_factory=dict)
 
@@ -113,12 +117,13 @@ class GuardedEntra:
     async def _open(self, app: OAuthApp, failure: Failure) -> None:
         now = self.clock()
         opened = Breaker(app.id, failure.code, now, now + TRIAL_EVERY, failure.aadsts)
-        seen = self._seen.get(app.id)
-        before = seen.breaker if seen else None
+        before = await self._breaker(app.id)
         if before is not None and before.value.is_open >= opened.is_open:
             return
         with suppress(StaleWrite):  # open already, and operators were told
-            write = self.breakers.insert(opened) if before is None else self.breakers.replace(before, opened)
+            news = await self._news(EventName.OAUTH_APP_ERROR, opened, now)
+            rows = self.breakers
+            write = rows.insert(opened, news) if before is None else rows.replace(before, opened, news)
             self._seen[app.id] = Seen(await write, now)
             log.error("oauth app fault", extra={"app": app.id, "code": failure.code, "aadsts": failure.aadsts})
 
@@ -128,5 +133,15 @@ class GuardedEntra:
             return
         self._seen[app.id] = Seen(None, self.clock())
         with suppress(StaleWrite):  # somebody else closed it
-            await self.breakers.remove(seen.breaker)
+            # Behind the event that it opened, whatever the clock says.
+            at = after(seen.breaker.value.since, self.clock())
+            await self.breakers.remove(
+                seen.breaker, await self._news(EventName.OAUTH_APP_RECOVERED, seen.breaker.value, at)
+            )
             log.warning("oauth app recovered", extra={"app": app.id})
+
+    async def _news(self, name: EventName, breaker: Breaker, at: datetime) -> list[Event]:
+        """Told of breakers that hold calls back; what a verification found was answered to who asked for it."""
+        if not breaker.is_open:
+            return []
+        return [await self.outbox.event(Origin.OAUTH_APP, breaker.app, name, of_breaker(breaker), counts_at=at)]

@@ -9,7 +9,6 @@ from shared.domain.grant import DelegatedGrant
 from shared.domain.work import Work
 from shared.ports import (
     Agenda,
-    Change,
     Clock,
     Jitter,
     MailboxProbes,
@@ -73,9 +72,9 @@ class ProbeMailboxes:
     async def _write(self, stored: Stored[Account], after: Account, news: EventName) -> Account:
         if after == stored.value:
             return after
-        changes: list[Change] = [Replace(after, stored.version), *await self.outbox.tell(after, [news])]
+        after, told = await self.outbox.tell(after, [news])
         try:
-            await self.principals.commit(after.principal_id, changes)
+            await self.principals.commit(after.principal_id, [Replace(after, stored.version), *told])
         except StaleWrite:
             return stored.value  # Somebody else wrote about this account just now; the next probe looks again.
         self.tally.moved(stored.value, after)

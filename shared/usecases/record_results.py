@@ -7,6 +7,7 @@ from shared.domain.invited_mailbox import MailboxResult
 from shared.domain.registration import PendingRegistration
 from shared.ports import Clock, Registrations
 from shared.usecases import use_case
+from shared.usecases.outbox import Outbox
 
 TRIES = 8
 
@@ -16,6 +17,7 @@ class RecordResults:
     """The accounts are the truth; the link only says so, and may say it again."""
 
     registrations: Registrations
+    outbox: Outbox
     clock: Clock
 
     async def __call__(
@@ -28,7 +30,9 @@ class RecordResults:
                 return None
             after = link.value.after(principal_id, results, self.clock(), gave_up=gave_up)
             try:
-                return (await self.registrations.replace(link, after)).value
+                return (
+                    await self.registrations.replace(link, after, await self.outbox.refusals(link.value, after))
+                ).value
             except StaleWrite:
                 link = await self.registrations.get(registration)
         return link.value if link else None

@@ -110,7 +110,7 @@ class RefreshGrant:
             if hand_out and isinstance(answer.grant, TokenSet) and answer.refused is None:
                 after = after.handed_out_at(now, jitter, wish.resource)
             try:
-                written = await self._write(current, after)
+                written = await self._write(current, after, answer if isinstance(answer, Failure) else None)
             except StaleWrite:
                 current = await self.principals.grant(after.principal.id, after.app)
                 continue
@@ -146,11 +146,13 @@ class RefreshGrant:
         except EntraFailed as failed:
             return failed.failure
 
-    async def _write(self, before: Stored[DelegatedGrant], after: DelegatedGrant) -> Stored[DelegatedGrant]:
+    async def _write(
+        self, before: Stored[DelegatedGrant], after: DelegatedGrant, failure: Failure | None
+    ) -> Stored[DelegatedGrant]:
         principal_id = after.principal.id
         if after.due is not None:
             await self.agenda.add(Work(after.work, after.due, principal_id, after.app))
-        changes = await self._accounts(after) if _news(before.value, after) else []
+        changes = await self._accounts(after, failure) if _news(before.value, after) else []
         while len(changes) > 2 * ACCOUNTS_AT_ONCE:
             await self.principals.commit(principal_id, changes[: 2 * ACCOUNTS_AT_ONCE])
             changes = changes[2 * ACCOUNTS_AT_ONCE :]
@@ -158,7 +160,7 @@ class RefreshGrant:
         self.tally.moved(before.value, after)
         return Stored(after, versions[-1])
 
-    async def _accounts(self, after: DelegatedGrant) -> list[Change]:
+    async def _accounts(self, after: DelegatedGrant, failure: Failure | None) -> list[Change]:
         """Each account's new state with its event; those that are in it already are left alone."""
         partition = await self.principals.partition(after.principal.id)
         changes: list[Change] = []
@@ -166,8 +168,8 @@ class RefreshGrant:
             account = _follow(stored.value, after)
             if account is not stored.value:
                 self.tally.moved(stored.value, account)
-                changes.append(Replace(account, stored.version))
-                changes += await self.outbox.tell(account, [NEWS[after.state]])
+                told, news = await self.outbox.tell(account, [NEWS[after.state]], failure)
+                changes += [Replace(told, stored.version), *news]
         return changes
 
     def _log(self, grant: DelegatedGrant, answer: Answer) -> None:

@@ -62,7 +62,9 @@ class RemoveAccount:
             if not changes:
                 return removed
             if tell:
-                changes += await self.outbox.tell(account, [EventName.ACCOUNT_DELETED])
+                # The row goes, and what its last event was goes with it: the event must be in the same transaction.
+                held = partition.accounts[key(account.id)].value
+                changes += (await self.outbox.tell(held, [EventName.ACCOUNT_DELETED]))[1]
             try:
                 await self.principals.commit(account.principal_id, changes)
             except StaleWrite:

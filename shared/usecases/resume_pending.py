@@ -7,7 +7,8 @@ from datetime import timedelta
 
 from shared.domain.audit import Action, AuditOutcome, AuditRecord
 from shared.domain.errors import StaleWrite
-from shared.domain.event import EventName
+from shared.domain.event import EventName, Origin
+from shared.domain.event_data import of_registration
 from shared.domain.invited_mailbox import MailboxResult, MailboxState
 from shared.domain.kinds import FailureKind
 from shared.domain.pending_account import PendingAccount
@@ -20,6 +21,7 @@ from shared.ports import (
     Clock,
     Entra,
     EntraFailed,
+    Insert,
     OAuthApps,
     Principals,
     Registrations,
@@ -86,7 +88,7 @@ class ResumePending:
         looked = await self._look(stored.value, link.value)
         if looked.bound:
             await self.record(work.item, work.owner, looked.bound)
-        await self._write(work, looked)
+        await self._write(work, looked, link.value)
         # A crash came before the link said so, or somebody else who waited too has given up since.
         unsaid = [account for account in looked.waits if not _waits(link.value, account)]
         said = {account: MailboxResult(MailboxState.WAITING_FOR_ACCESS, looked.waits[account]) for account in unsaid}
@@ -121,7 +123,7 @@ class ResumePending:
         bound = {account: result for account, result in results.items() if result.state.bound}
         return Looked(pending, bound, waits, replaced | over)
 
-    async def _write(self, work: Work, looked: Looked) -> None:
+    async def _write(self, work: Work, looked: Looked, asked: PendingRegistration) -> None:
         """Wait on for what still may open, and tell of what does not; the last one takes the grant along.
 
         The person's link stays what it was.
@@ -139,7 +141,8 @@ class ResumePending:
             changes = [Replace(after, stored.version)]
             log.info("access still awaited", extra={"registration": work.item, "code": reason})
         for account, code in looked.over.items():
-            changes.append(await self.outbox.event(work.owner, EventName.REGISTRATION_FAILED, account, code))
+            name, data = EventName.REGISTRATION_FAILED, of_registration(asked, code)
+            changes.append(Insert(await self.outbox.event(Origin.PRINCIPAL, work.owner, name, data, account)))
             log.info("access not given", extra={"registration": work.item, "code": code})
         await self.principals.commit(work.owner, changes)
 

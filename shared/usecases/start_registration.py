@@ -13,7 +13,7 @@ from shared.domain.caller import Caller
 from shared.domain.errors import InvalidInput, StaleWrite
 from shared.domain.invited_mailbox import InvitedMailbox
 from shared.domain.keys import fingerprint
-from shared.domain.registration import REMEMBERED, NewestLink, PendingRegistration
+from shared.domain.registration import REMEMBERED, TOLD_AFTER, NewestLink, PendingRegistration
 from shared.domain.secret import Secret
 from shared.domain.work import Work, WorkKind
 from shared.ports import Agenda, Clock, Entropy, OAuthApps, Registrations
@@ -84,7 +84,10 @@ class StartRegistration:
             allow_principal_change=invitation.allow_principal_change,
             pinned_to=invitation.principal_id,
         )
-        await self.agenda.add(Work(WorkKind.REAP, registration.expires + REMEMBERED, registration.id))
+        await asyncio.gather(
+            self.agenda.add(Work(WorkKind.REAP, registration.expires + REMEMBERED, registration.id)),
+            self.agenda.add(Work(WorkKind.EXPIRE, registration.expires + TOLD_AFTER, registration.id)),
+        )
         await self.registrations.insert(registration)
         await self._supersede(registration.id, [one.account for one in invitation.wanted if one.account])
         log.info("registration started", extra={"registration": registration.id, "by": caller.id})

@@ -15,6 +15,7 @@ from shared.domain.work import Work
 from shared.ports import Agenda, Clock, Directory, DirectoryEntry, Principals, Replace, Rows, Stored
 from shared.usecases import use_case
 from shared.usecases.remove_account import RemoveAccount
+from shared.usecases.warn_ahead import WarnAhead
 
 log = logging.getLogger(__name__)
 
@@ -29,12 +30,14 @@ class SweepGrants:
     agenda: Agenda
     directory: Directory
     remove: RemoveAccount
+    warn: WarnAhead
     sweeps: Rows[Sweep]
     counters: Rows[Counters]
     clock: Clock
 
     async def __call__(self, until: datetime) -> Sweep:
         """Sweep until the end or until the time is up; `cursor` of the result tells which."""
+        await self.warn.of_apps()
         stored = await self.sweeps.get(Sweep(self.clock()).name)
         swept = stored.value if stored and stored.value.cursor else Sweep(self.clock())
         counts, mended, cursor = Counter(swept.counts), swept.mended, swept.cursor
@@ -63,6 +66,7 @@ class SweepGrants:
         return await (self._grant(record) if isinstance(record, DelegatedGrant) else self._account(record))
 
     async def _grant(self, seen: DelegatedGrant) -> int:
+        await self.warn.of_grant(seen)
         if await self._is_planned(seen):
             return 0
         # What was read may be old by now, and its row done.

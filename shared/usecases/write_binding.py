@@ -60,8 +60,9 @@ class WriteBinding:
         if grant.due is not None:
             await self.agenda.add(Work(grant.work, grant.due, account.principal_id, grant.app))
         before = partition.accounts.get(key(account.id))
-        changes: list[Change] = [_put(grant, held), _put(account, before)]
-        changes += await self.outbox.tell(account, _news(before.value if before else None))
+        known = holder or (before.value if before else None)
+        told, news = await self.outbox.tell(account, _news(known, account))
+        changes: list[Change] = [_put(grant, held), _put(told, before), *news]
         changes += [
             _waited(stored, proven.request.account)
             for stored in partition.pending.values()
@@ -130,8 +131,7 @@ class WriteBinding:
         for stored in partition.served_by(account.app):
             known = stored.value
             if known.id != account.id and known.last_error is not None and not known.lost_mailbox:
-                well = known.recovered()
-                news = await self.outbox.tell(well, [EventName.AUTHENTICATION_SUCCESS])
+                well, news = await self.outbox.tell(known.recovered(), [EventName.AUTHENTICATION_SUCCESS])
                 await self.principals.commit(account.principal_id, [Replace(well, stored.version), *news])
                 self.tally.moved(known, well)
 
@@ -146,7 +146,8 @@ def _waited(stored: Stored[PendingAccount], account: str) -> Change:
     return Remove(stored.value, stored.version) if left is None else Replace(left, stored.version)
 
 
-def _news(before: Account | None) -> list[EventName]:
+def _news(before: Account | None, account: Account) -> list[EventName]:
     if before is None:
         return [EventName.ACCOUNT_ADDED, EventName.ACCOUNT_INITIALIZED]
-    return [EventName.AUTHENTICATION_SUCCESS] if before.last_error is not None else []
+    changed = before.last_error is not None or before.principal_id != account.principal_id
+    return [EventName.AUTHENTICATION_SUCCESS] if changed else []

@@ -11,7 +11,7 @@ from shared.adapters.tables.table import Table
 from shared.domain.account import AccountState, LastError
 from shared.domain.clouds import Resource
 from shared.domain.errors import InvalidInput, StaleWrite
-from shared.domain.event import Event, EventName
+from shared.domain.event import Event, EventName, Origin
 from shared.domain.keys import key
 from shared.domain.pending_account import wait_for_access
 from shared.domain.secret import Secret
@@ -159,7 +159,7 @@ async def test_a_partition_holds_everything_but_events(services: Services) -> No
         now=now,
     )
     held = account(who, now)
-    event = Event("0" * 12, who.id, EventName.ACCOUNT_ADDED, held.id, now)
+    event = Event("0" * 12, Origin.PRINCIPAL, who.id, EventName.ACCOUNT_ADDED, now, held.id)
     await services.principals.commit(who.id, [Insert(grant(who, now)), Insert(held), Insert(waiting), Insert(event)])
 
     partition = await services.principals.partition(who.id)
@@ -171,11 +171,13 @@ async def test_a_partition_holds_everything_but_events(services: Services) -> No
 
 async def test_an_event_can_be_forgotten_twice(services: Services) -> None:
     who = principal()
-    event = Event("f" * 12, who.id, EventName.ACCOUNT_ADDED, "a", services.clock())
+    told = EventName.ACCOUNT_ADDED, services.clock(), "a", {"account": "a", "more": [1, None]}
+    event = Event("f" * 12, Origin.PRINCIPAL, who.id, *told)
     await services.principals.commit(who.id, [Insert(event)])
 
-    await services.principals.forget_event(who.id, event.id)
-    await services.principals.forget_event(who.id, event.id)
+    assert event == await services.outboxes.read(event.origin, event.owner, event.id)
+    await services.outboxes.forget([event])
+    await services.outboxes.forget([event])
 
     raw = services.storage.get_table_client("Principals")
     assert [] == [row async for row in raw.query_entities("RowKey eq @row", parameters={"row": f"event~{event.id}"})]

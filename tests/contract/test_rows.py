@@ -101,7 +101,7 @@ async def test_the_agenda_gives_what_is_due_oldest_first_and_nothing_else(servic
 
 async def test_pages_of_the_agenda_continue_behind_the_last_row(services: Services) -> None:
     owner, now = secrets.token_hex(16), services.clock() - timedelta(days=400)
-    works = [Work(WorkKind.EVENT, now, owner, f"{number:04d}") for number in range(130)]
+    works = [Work(WorkKind.PROBE, now, owner, f"{number:04d}") for number in range(130)]
     await asyncio.gather(*(services.agenda.add(work) for work in works))
     (shard,) = [shard for shard in services.agenda.shards if await services.agenda.due(shard, now, None)]
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from shared.domain.account import AccountState
 from shared.domain.caller import Scope
+from shared.domain.event import EventName
 
 type Part = dict[str, Any]
 
@@ -179,6 +180,45 @@ OAUTH_APP: Part = {
     "required": ["name", "provider", "clientId", "clientSecret", "authority"],
 }
 APP: Part = {"type": "string", "pattern": "^[a-z]{16}$"}
+# Nobody listens there, so nothing is told to anybody.
+TARGET: Part = {
+    "enum": ["http://127.0.0.1:9/hook?key=of-a-flow", "https://127.0.0.1:9/", "https://192.0.2.1/", "https://[::]/"]
+}
+SECRET_TEXT: Part = {"anyOf": [{"const": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}, {**SHORT, "minLength": 16}]}
+HOOK: Part = {
+    "type": "object",
+    "properties": {
+        "url": TARGET,
+        "events": {"type": "array", "items": {"enum": ["*", *EventName]}, "minItems": 1, "maxItems": 14},
+        "account": {"enum": [OWN, OTHER]},
+        "secret": SECRET_TEXT,
+        "description": {"type": "string", "maxLength": 1024},
+        "verify": SWITCH,
+    },
+    "required": ["url"],
+    "additionalProperties": False,
+}
+SETTINGS: Part = {
+    "type": "object",
+    "properties": {
+        "webhooks": {"anyOf": [TARGET, {"const": ""}]},
+        "webhooksEnabled": SWITCH,
+        "webhookEvents": {"type": "array", "items": {"enum": ["*", "messageNew", *EventName]}, "maxItems": 64},
+        "webhooksCustomHeaders": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"key": {"type": "string", "pattern": "^[A-Za-z-]{1,128}$"}, "value": SHORT},
+                "required": ["key", "value"],
+                "additionalProperties": False,
+            },
+            "maxItems": 20,
+        },
+        "serviceSecret": SECRET_TEXT,
+        "verify": SWITCH,
+    },
+    "additionalProperties": False,
+}
 PAGE: Part = {"type": "integer", "minimum": 0, "maximum": 1_048_576}
 SIZE: Part = {"type": "integer", "minimum": 1, "maximum": 1000}
 CONTINUE: Part = {
@@ -222,6 +262,7 @@ def public(*statuses: int, parameters: list[Part] | None = None, **body: Part) -
     }
 
 
+WEBHOOK = parameter("path", "webhook", {"anyOf": [{"const": "global"}, {"type": "string", "minLength": 1}]})
 COOKIE = parameter("cookie", "__Host-mailbind", {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"})
 PATHS: Mapping[str, Mapping[str, Part]] = {
     "/v1/authentication/form": {"post": operation(200, 400, 413, json=FORM)},
@@ -305,6 +346,20 @@ PATHS: Mapping[str, Mapping[str, Part]] = {
             json={"type": "object", "properties": {"account": ACCOUNT, "testConnection": SWITCH}},
         )
     },
+    "/v1/settings": {
+        "get": operation(200, 400, parameters=queries(webhooks=SWITCH, webhooksEnabled=SWITCH, serviceUrl=SWITCH)),
+        "post": operation(200, 400, 409, 413, json=SETTINGS),
+    },
+    "/v1/webhooks": {
+        "post": operation(201, 400, 409, 413, json=HOOK),
+        "get": operation(200),
+    },
+    "/v1/webhooks/{webhook}": {
+        "get": operation(200, 404, parameters=[WEBHOOK]),
+        "delete": operation(200, 404, 409, parameters=[WEBHOOK]),
+    },
+    "/v1/webhooks/{webhook}/ping": {"post": operation(200, 404, parameters=[WEBHOOK])},
+    "/v1/webhooks/{webhook}/redeliver": {"post": operation(200, 404, parameters=[WEBHOOK])},
     "/v1/token": {"post": operation(200, 400, 413, json=WISH)},
     "/v1/tokens": {"get": operation(200, 400, parameters=queries(page=PAGE, pageSize=SIZE))},
     "/v1/token/{token}": {

@@ -22,7 +22,7 @@ from shared.usecases.work_agenda import Limits
 from tests.conftest import MovedClock
 
 # The tests say when time passes; the host's own timers would get in between.
-TIMERS = ("refresh_grants", "reap_registrations", "sweep_grants")
+TIMERS = ("refresh_grants", "reap_registrations", "sweep_grants", "deliver_events")
 STILL = {f"AzureWebJobs.{name}.Disabled": "true" for name in TIMERS}
 # All that the tests send comes from one address and one caller.
 LIMITS = ("MAILBIND_FORMS_PER_MINUTE", "MAILBIND_PAGES_PER_MINUTE", "MAILBIND_BAD_TOKENS_PER_MINUTE")

@@ -18,6 +18,7 @@ from tests.journey.conftest import ask
 FORM = {"account": INSIDE, "redirectUrl": "https://myapp.example/done"}
 GRANT = {"delegatedUser": "support@contoso.example", "delegatedAccount": INSIDE}
 FURTHER = {"account": INSIDE, "oauth2": {"provider": "AAABiCtT7XUAAAAF", "auth": GRANT}}
+HOOK = {"url": "http://127.0.0.1:9/hook", "account": INSIDE, "verify": False}
 WISH = {"description": "made by a table", "scopes": ["register"], "ttl": 60}
 
 
@@ -72,6 +73,14 @@ ROWS = {
     "PUT v1/oauth2/{app}": opened_by(allowed=404, inside=None, outside=None, body={}),
     "DELETE v1/oauth2/{app}": opened_by(allowed=404, inside=None, outside=None),
     "POST v1/oauth2/{app}/verify": opened_by(allowed=404, inside=None, outside=None, body={}),
+    "GET v1/settings": opened_by(allowed=200, inside=None, outside=None),
+    "POST v1/settings": opened_by(allowed=200, inside=None, outside=None, body={"webhookEvents": ["*"]}),
+    "POST v1/webhooks": opened_by(Scope.WEBHOOKS, allowed=201, inside=201, outside=403, body=HOOK),
+    "GET v1/webhooks": opened_by(Scope.WEBHOOKS, allowed=200, inside=200, outside=200),
+    "GET v1/webhooks/{webhook}": opened_by(Scope.WEBHOOKS, allowed=404, inside=404, outside=404),
+    "DELETE v1/webhooks/{webhook}": opened_by(Scope.WEBHOOKS, allowed=404, inside=404, outside=404),
+    "POST v1/webhooks/{webhook}/ping": opened_by(Scope.WEBHOOKS, allowed=404, inside=404, outside=404),
+    "POST v1/webhooks/{webhook}/redeliver": opened_by(Scope.WEBHOOKS, allowed=404, inside=404, outside=404),
     "POST v1/token": opened_by(allowed=200, inside=None, outside=None, body=WISH),
     "GET v1/tokens": opened_by(allowed=200, inside=None, outside=None),
     "DELETE v1/token/{token}": opened_by(allowed=404, inside=None, outside=None),
@@ -133,9 +142,8 @@ def test_whoever_may_call_a_route_gets_in_and_nobody_else(
     environment: Environment, api: httpx.Client, kinds: dict[str, Kind], route: str
 ) -> None:
     row, registration = ROWS[route], ask(api, account=INSIDE)["registration"]
-    method, path = route.format(registration=registration, account=INSIDE.lower(), token="f" * 64, app="A" * 16).split(
-        " "
-    )
+    names = {"account": INSIDE.lower(), "token": "f" * 64, "app": "A" * 16, "webhook": "x"}
+    method, path = route.format(registration=registration, **names).split(" ")
 
     with httpx.Client(base_url=environment.base_url, timeout=30) as client:
         answers = {
@@ -153,7 +161,7 @@ def test_whoever_may_call_a_route_gets_in_and_nobody_else(
 @pytest.mark.parametrize("route", sorted(ROWS))
 def test_a_refusal_says_what_is_missing(environment: Environment, kinds: dict[str, Kind], route: str) -> None:
     """RFC 6750 section 3: nothing for who shows nothing, invalid_token, or insufficient_scope with the scope."""
-    method, path = route.format(registration="x", account=INSIDE, token="x", app="x").split(" ")
+    method, path = route.format(registration="x", account=INSIDE, token="x", app="x", webhook="x").split(" ")
     scope = next(scope for scope in Scope if scope in ROWS[route].scopes)
 
     def challenge(kind: str) -> str:

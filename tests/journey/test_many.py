@@ -1,5 +1,6 @@
 """Promises of many mailboxes through one sign-in: what opens is bound, and the rest says why not."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
@@ -22,7 +23,7 @@ def back(page: Page) -> dict[str, list[str]]:
 async def events(instance: Services, *accounts: str) -> list[tuple[str, str, str | None]]:
     rows = [row async for row in instance.storage.get_table_client("Principals").list_entities()]
     told = [row for row in rows if row["RowKey"].startswith("event~") and row["account"] in accounts]
-    return sorted((row["account"], row["name"], row.get("code")) for row in told)
+    return sorted((row["account"], row["name"], json.loads(row["data"]).get("code")) for row in told)
 
 
 async def test_what_opens_is_bound_and_what_does_not_says_why_and_can_be_tried_again(many: Many) -> None:

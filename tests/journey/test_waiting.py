@@ -55,7 +55,7 @@ async def test_after_a_day_without_access_the_grant_is_deleted(
         clock.forward(hours=12, minutes=10)
         await tick(instance)
 
-    assert ("failed", "no_mailbox_access") == (status(api, asked)["status"], status(api, asked)["failure"]["code"])
+    assert ("expired", "no_mailbox_access") == (status(api, asked)["status"], status(api, asked)["failure"]["code"])
     assert [] == [row async for row in raw.list_entities() if who in str(row)]
 
 

@@ -12,13 +12,22 @@ from shared.domain.keys import key
 from shared.domain.work import Work, WorkKind
 
 REAP_SHARD = "reap"
+OUTBOX_SHARD = "outbox"
+DELIVERY_SHARD = "delivery"
+APART = {
+    WorkKind.REAP: REAP_SHARD,
+    WorkKind.EXPIRE: REAP_SHARD,
+    WorkKind.EVENT: OUTBOX_SHARD,
+    WorkKind.DELIVER: DELIVERY_SHARD,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class TableAgenda:
     """Row keys begin with the due time, zero-padded, so that what is due is a range and the oldest comes first.
 
-    Work of one owner stays in one shard. Reaping has a shard of its own, because it has a timer of its own.
+    Work of one owner stays in one shard. Registrations have a shard of their own, because they have a timer of their
+    own; so have the outbox and the deliveries, because slow targets hold up no refreshes.
     """
 
     table: Table
@@ -56,9 +65,7 @@ class TableAgenda:
         await self.table.put([to_entity(work, self._shard(work), _row(work)) for work in works])
 
     def _shard(self, work: Work) -> str:
-        if work.kind is WorkKind.REAP:
-            return REAP_SHARD
-        return f"{zlib.crc32(work.owner.encode()) % self.count:03d}"
+        return APART.get(work.kind) or f"{zlib.crc32(work.owner.encode()) % self.count:03d}"
 
 
 def _row(work: Work) -> str:

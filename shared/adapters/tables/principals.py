@@ -61,10 +61,6 @@ class TablePrincipals:
         """All changes in one transaction, or none."""
         return await self.table.write([_write(key(principal_id), change) for change in changes])
 
-    async def forget_event(self, principal_id: str, event: str) -> None:
-        """Delete an event; one that is gone is fine."""
-        await self.table.drop(key(principal_id), [f"event~{event}"])
-
     async def forget_pending(self, principal_id: str, registration: str) -> None:
         """Delete a pending account, also one whose seal is broken; one that is gone is fine."""
         await self.table.drop(key(principal_id), [f"pending~{key(registration)}"])

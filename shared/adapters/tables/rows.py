@@ -12,6 +12,7 @@ from shared.adapters.tables.mapping import Entity, to_entity
 from shared.adapters.tables.table import Table, Write
 from shared.domain.api_token import ApiToken
 from shared.domain.errors import SealBroken, StaleWrite
+from shared.domain.event import Event
 from shared.domain.keys import key
 from shared.domain.registered_app import RegisteredApp
 from shared.domain.registration import NewestLink, PendingRegistration, SignInAttempt
@@ -34,19 +35,23 @@ class TableRows[T]:
         """The record, or None."""
         return await self.table.read(self.kind, key(identity), "")
 
-    async def insert(self, value: T) -> Stored[T]:
+    async def insert(self, value: T, news: Sequence[Event] = ()) -> Stored[T]:
         """Add a record."""
-        (version,) = await self.table.write([Write("create", self._entity(value))])
-        return Stored(value, version)
+        return Stored(value, await self._write(Write("create", self._entity(value)), news))
 
-    async def replace(self, stored: Stored[T], value: T) -> Stored[T]:
+    async def replace(self, stored: Stored[T], value: T, news: Sequence[Event] = ()) -> Stored[T]:
         """Write a record over the version that was read."""
-        (version,) = await self.table.write([Write("update", self._entity(value), stored.version)])
-        return Stored(value, version)
+        return Stored(value, await self._write(Write("update", self._entity(value), stored.version), news))
 
-    async def remove(self, stored: Stored[T]) -> None:
+    async def remove(self, stored: Stored[T], news: Sequence[Event] = ()) -> None:
         """Delete the version that was read."""
-        await self.table.write([Write("delete", self._entity(stored.value), stored.version)])
+        await self._write(Write("delete", self._entity(stored.value), stored.version), news)
+
+    async def _write(self, change: Write, news: Sequence[Event]) -> str:
+        """The record's new version. Events lie beside the record that they are about."""
+        partition = change.entity["PartitionKey"]
+        told = [Write("create", to_entity(event, partition, f"event~{event.id}")) for event in news]
+        return (await self.table.write([change, *told]))[0]
 
     def _entity(self, value: T) -> Entity:
         return to_entity(value, key(getattr(value, self.field)), "")

@@ -1,0 +1,67 @@
+"""Events on their way to targets."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import batched
+
+from shared.adapters.tables.mapping import to_entity
+from shared.adapters.tables.table import Table, Write
+from shared.domain.delivery import Delivery
+from shared.domain.keys import key
+from shared.ports import Stored
+
+AT_ONCE = 100  # rows of one transaction (Table service: entity group transactions)
+WAITING, PARKED = "waiting~", "parked~"
+
+
+@dataclass(frozen=True, slots=True)
+class TableDeliveries:
+    """One partition for each webhook; row keys say whether a delivery waits or is parked, and sort by event."""
+
+    table: Table
+
+    async def put(self, deliveries: Sequence[Delivery]) -> None:
+        """Batch by batch, so that an earlier one is always there before a later one is."""
+        for batch in batched(deliveries, AT_ONCE, strict=False):
+            await self.table.put([to_entity(one, key(one.webhook), _row(one)) for one in batch])
+
+    async def waiting(self, webhook: str, after: str | None, limit: int) -> Sequence[Stored[Delivery]]:
+        """In one read, which sees one moment of the partition (Table service: snapshot isolation of a query)."""
+        return await self._read(webhook, WAITING, after, limit)
+
+    async def parked(self, webhook: str, limit: int) -> Sequence[Stored[Delivery]]:
+        """The oldest ones."""
+        return await self._read(webhook, PARKED, None, limit)
+
+    async def replace(self, stored: Stored[Delivery], delivery: Delivery) -> None:
+        """In place, or by a transaction that moves it."""
+        partition = key(delivery.webhook)
+        before, now = _row(stored.value), _row(delivery)
+        entity = to_entity(delivery, partition, now)
+        if before == now:
+            await self.table.write([Write("update", entity, stored.version)])
+        else:
+            left = Write("delete", to_entity(stored.value, partition, before), stored.version)
+            await self.table.write([Write("create", entity), left])
+
+    async def remove(self, stored: Stored[Delivery]) -> None:
+        """Delete the version that was read."""
+        entity = to_entity(stored.value, key(stored.value.webhook), _row(stored.value))
+        await self.table.write([Write("delete", entity, stored.version)])
+
+    async def forget(self, webhook: str) -> None:
+        """Delete all that waits or is parked."""
+        where = {"of": key(webhook)}
+        found = [e["RowKey"] async for e in self.table.query("PartitionKey eq @of", where, select=["RowKey"])]
+        for rows in batched(found, AT_ONCE, strict=False):
+            await self.table.drop(key(webhook), rows)
+
+    async def _read(self, webhook: str, kind: str, after: str | None, limit: int) -> Sequence[Stored[Delivery]]:
+        where = "PartitionKey eq @of and RowKey gt @after and RowKey lt @end"
+        bounds = {"of": key(webhook), "after": f"{kind}{after or ''}", "end": f"{kind}~"}
+        found = self.table.query(where, bounds, limit=limit)
+        return [await self.table.record(Delivery, entity) async for entity in found]
+
+
+def _row(delivery: Delivery) -> str:
+    return f"{PARKED if delivery.parked else WAITING}{delivery.id}"

@@ -1,0 +1,90 @@
+"""Webhooks: where events go."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from shared.domain.caller import Binding
+from shared.domain.event import Event
+from shared.domain.keys import fingerprint
+from shared.domain.secret import Secret
+
+GLOBAL = "global"
+EVERY = "*"
+PREFIX = "whsec_"
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """A target. `url` is a secret, because flows and chats keep theirs in it; `place` is what people may see of it.
+
+    `secret` signs: the bytes that `whsec_…` stands for (Standard Webhooks specification), or any other text as it is.
+    `events` are names, or `*`. `headers` are sent too. Without `filter` events of all accounts go there, and those that
+    belong to none. One that is `disabled` gets nothing; `gone` says that it asked for that itself.
+    """
+
+    id: str
+    url: Secret
+    place: str
+    secret: Secret
+    events: tuple[str, ...]
+    created: datetime
+    created_by: str
+    filter: Binding | None = None
+    description: str | None = None
+    headers: Secret = field(default=Secret(""))
+    header_names: tuple[str, ...] = ()
+    enabled: bool = True
+    gone: datetime | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether anything is delivered."""
+        return self.enabled and self.gone is None and bool(self.place)
+
+    def wants(self, event: Event) -> bool:
+        """Whether the event is for this target."""
+        if not self.active or (EVERY not in self.events and event.name not in self.events):
+            return False
+        return self.filter is None or (event.account is not None and self.filter.covers(event.account))
+
+    def gone_at(self, now: datetime) -> "Webhook":
+        """It answered 410: nothing is sent there any more (Standard Webhooks specification, "Operational")."""
+        return replace(self, gone=now)
+
+
+def webhook_id(url: Secret, accounts: Binding | None) -> str:
+    """The id that follows from where events go and of which accounts, so that subscribing twice changes nothing."""
+    filtered = ("=", *sorted(accounts.accounts), "^", *sorted(accounts.prefixes)) if accounts else ()
+    return fingerprint("\n".join((url.reveal(), *filtered)))[:32]
+
+
+def place_of(url: Secret) -> str:
+    """What of a URL may be shown: neither credentials nor the query, where flows keep their keys."""
+    parts = urlsplit(url.reveal())
+    shown = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+    return f"{shown}?******" if parts.query else shown
+
+
+def is_target(url: str) -> bool:
+    """Whether it could be a target's URL; where it leads is looked up later."""
+    try:
+        parts = urlsplit(url)
+        named = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # half an IPv6 address, or a port that is none
+        return False
+    printable = all("!" <= letter <= "~" for letter in url) and "\\" not in url
+    return named and printable and parts.scheme in {"https", "http"}
+
+
+def body_of(event: Event, service_url: str, at: str) -> Mapping[str, object]:
+    """What is sent: EmailEngine's fields, and the event's id, by which a receiver knows repetitions."""
+    return {
+        "serviceUrl": service_url,
+        "account": event.account,
+        "date": at,
+        "event": event.name,
+        "data": event.data,
+        "id": event.id,
+    }

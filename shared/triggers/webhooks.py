@@ -1,0 +1,155 @@
+"""/v1/webhooks: where events go."""
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+import azure.functions as func
+
+from shared.domain.audit import Action
+from shared.domain.caller import Caller, Scope
+from shared.domain.delivery import Delivery
+from shared.domain.event import EventName
+from shared.domain.secret import Secret
+from shared.domain.webhook import EVERY, PREFIX, Webhook, is_target
+from shared.triggers.account_filter import described, read_filter
+from shared.triggers.answers import answer, moment
+from shared.triggers.audit import about
+from shared.triggers.callers import Callers, for_callers
+from shared.triggers.fields import Fields, read_object
+from shared.usecases.subscribe import Subscribe, Subscription
+from shared.usecases.webhook_care import LOOKED_AT, Standing, WebhookCare
+
+NAMES = [EVERY, *(name.value for name in EventName)]
+LONGEST_URL = 2048
+SHORTEST = 16  # characters of a secret in a form of its own
+KEY = range(24, 65)  # bytes of a signing key (Standard Webhooks specification, "Signature scheme")
+
+
+def blueprint(callers: Callers, subscribe: Subscribe, care: WebhookCare, base_url: str) -> func.Blueprint:
+    """The routes. A caller that is bound to accounts has events of these only."""
+    bp = func.Blueprint()
+
+    @bp.route("v1/webhooks", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+    @for_callers(callers, Action.CREATE_WEBHOOK, Scope.WEBHOOKS, minds_reach=True)
+    async def create_webhook(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+        subscribed = await subscribe(*read_subscription(read_object(req)), caller)
+        about(target=subscribed.webhook.id)
+        shown = {"secret": subscribed.secret.reveal()} if subscribed.secret else {}
+        body = {**describe(subscribed.webhook), **shown, "state": "new" if subscribed.new else "existing"}
+        # 201 for one that was there too: Power Automate takes the address to unsubscribe at from no other answer.
+        return answer(body, 201, {"Location": f"{base_url}/v1/webhooks/{subscribed.webhook.id}"})
+
+    @bp.route("v1/webhooks", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+    @for_callers(callers, Action.LIST_WEBHOOKS, Scope.WEBHOOKS, minds_reach=True)
+    async def list_webhooks(_: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+        return answer({"webhooks": [*map(standing, await care.all(caller))]})
+
+    @bp.route("v1/webhooks/{webhook}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+    @for_callers(callers, Action.READ_WEBHOOK, Scope.WEBHOOKS, minds_reach=True)
+    async def get_webhook(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+        found = await care.one(req.route_params["webhook"], caller)
+        return answer({**standing(found), "parkedEvents": [*map(describe_delivery, found.parked)]})
+
+    @bp.route("v1/webhooks/{webhook}", methods=["DELETE"], auth_level=func.AuthLevel.ANONYMOUS)
+    @for_callers(callers, Action.REMOVE_WEBHOOK, Scope.WEBHOOKS, minds_reach=True)
+    async def delete_webhook(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+        webhook = req.route_params["webhook"]
+        await care.remove(webhook, caller)
+        about(target=webhook)
+        return answer({"id": webhook, "deleted": True})
+
+    @bp.route("v1/webhooks/{webhook}/ping", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+    @for_callers(callers, Action.PING_WEBHOOK, Scope.WEBHOOKS, minds_reach=True)
+    async def ping_webhook(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+        webhook = req.route_params["webhook"]
+        wrong = await care.test(webhook, caller)
+        about(target=webhook)
+        return answer({"id": webhook, "success": wrong is None, "error": wrong})
+
+    @bp.route("v1/webhooks/{webhook}/redeliver", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+    @for_callers(callers, Action.REDELIVER, Scope.WEBHOOKS, minds_reach=True)
+    async def redeliver(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+        webhook = req.route_params["webhook"]
+        tried = await care.redeliver(webhook, caller)
+        about(target=webhook)
+        return answer({"id": webhook, "redelivered": tried})
+
+    return bp
+
+
+def read_subscription(body: Mapping[str, Any]) -> tuple[Subscription, dict[str, str]]:
+    """The fields, and what was wrong with them."""
+    fields = Fields(body)
+    url = fields.text("url", longest=LONGEST_URL)
+    if url is None:
+        fields.fault("url", "is required")
+    elif not is_target(url):
+        fields.fault("url", "must be an https URL, with other letters than ASCII escaped")
+    events = fields.texts("events", NAMES.__contains__, f"words of [{', '.join(NAMES)}]", len(NAMES))
+    wish = Subscription(
+        url=Secret(url or ""),
+        events=events or (EVERY,),
+        filter=read_filter(fields, "leave it out for events of every account that you reach"),
+        secret=read_secret(fields, "secret"),
+        description=fields.text("description", longest=1024),
+        verify=fields.switch("verify") or "verify" not in body,
+    )
+    return wish, fields.finish()
+
+
+def describe(webhook: Webhook) -> dict[str, Any]:
+    """A webhook as callers see it: of its URL only what is no secret."""
+    return {
+        "id": webhook.id,
+        "url": webhook.place,
+        "events": list(webhook.events),
+        **described(webhook.filter),
+        "description": webhook.description,
+        "secret": "******",
+        "enabled": webhook.active,
+        "gone": moment(webhook.gone),
+        "created": moment(webhook.created),
+        "createdBy": webhook.created_by,
+    }
+
+
+def standing(found: Standing) -> dict[str, Any]:
+    """The same with what waits and what is parked, both counted up to a hundred."""
+    return {
+        **describe(found.webhook),
+        "waiting": len(found.waiting),
+        "parked": len(found.parked),
+        "capped": LOOKED_AT in {len(found.waiting), len(found.parked)},
+        "lastError": found.last_error,
+    }
+
+
+def describe_delivery(delivery: Delivery) -> dict[str, Any]:
+    """An event that a target would not take."""
+    return {
+        "id": delivery.id,
+        "event": delivery.event,
+        "account": delivery.account,
+        "queued": moment(delivery.queued),
+        "parked": moment(delivery.parked),
+        "attempts": delivery.attempts,
+        "error": delivery.error,
+    }
+
+
+def read_secret(fields: Fields, name: str) -> Secret | None:
+    """A signing secret: `whsec_` and a key in base64, or any other text that is long enough to be none to guess."""
+    text = fields.text(name)
+    if text is not None and not _is_secret(text):
+        fields.fault(name, f"must be {PREFIX} with 24 to 64 bytes in base64, or a text of 16 characters or more")
+    return Secret(text) if text else None
+
+
+def _is_secret(text: str) -> bool:
+    if not text.startswith(PREFIX):
+        return len(text) >= SHORTEST
+    try:
+        return len(base64.b64decode(text.removeprefix(PREFIX), validate=True)) in KEY
+    except ValueError:
+        return False

@@ -1,0 +1,91 @@
+"""Drain the outbox: from each event to one delivery for every target that wants it (see outbox.py)."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+from itertools import batched
+
+from shared.domain.delivery import Delivery
+from shared.domain.event import Event, origin_of
+from shared.domain.moment import written
+from shared.domain.webhook import Webhook, body_of
+from shared.domain.work import Work, WorkKind
+from shared.ports import Agenda, Clock, Deliveries, Outboxes, Webhooks
+from shared.usecases import use_case
+
+log = logging.getLogger(__name__)
+
+# No invocation lasts longer than host.json's functionTimeout: until then its transaction may still come.
+GRACE = timedelta(minutes=15)
+# Rows are due at once and their times only put them in order, so whatever a clock said, they are looked at.
+AHEAD = timedelta(days=36_500)
+PAGE = 1000
+AT_ONCE = 100  # rows that are read together, and of one transaction that removes them
+
+
+@use_case
+class DrainOutbox:
+    """Safe to repeat from any point: deliveries have the ids of their events."""
+
+    agenda: Agenda
+    outboxes: Outboxes
+    webhooks: Webhooks
+    deliveries: Deliveries
+    shard: str
+    service_url: str
+    clock: Clock
+
+    async def __call__(self) -> int:
+        """Fan out what happened first; returns how many events that were. Raises StorageUnavailable.
+
+        Only the first page that holds events is worked: what comes into its range meanwhile has to go before the rest.
+        """
+        last = None
+        while page := await self.agenda.due(self.shard, self.clock() + AHEAD, last, PAGE):
+            drained = await self._page(page)
+            if drained:
+                log.info("outbox drained", extra={"events": drained})
+            if drained or len(page) < PAGE:
+                return drained
+            last = page[-1]
+        return 0
+
+    async def _page(self, page: Sequence[Work]) -> int:
+        found: dict[Work, Event] = {}
+        # One may have been written after it was looked for and before a later one of its account was: what comes before
+        # one that was found is there, and the next look finds it.
+        while more := await self._read_all([work for work in page if work not in found]):
+            found |= more
+        events = list(found.values())
+        done = [work for work in page if work in found or self.clock() - work.due >= GRACE]
+        if events:
+            await self._fan_out(sorted(events, key=lambda event: event.id))
+            await self.outboxes.forget(events)
+        for works in batched(done, AT_ONCE, strict=False):
+            await self.agenda.remove(works)
+        return len(events)
+
+    async def _read_all(self, works: Sequence[Work]) -> dict[Work, Event]:
+        found: dict[Work, Event] = {}
+        for some in batched(works, AT_ONCE, strict=False):
+            read = zip(some, await asyncio.gather(*map(self._read, some)), strict=True)
+            found |= {work: event for work, event in read if event is not None}
+        return found
+
+    async def _read(self, work: Work) -> Event | None:
+        return await self.outboxes.read(*origin_of(work.owner), work.item)
+
+    async def _fan_out(self, events: Sequence[Event]) -> None:
+        """Deliveries first, then the agenda: a crash in between leaves the events, so it is done again."""
+        now = self.clock()
+        for webhook in await self.webhooks.all():
+            wanted = [self._delivery(webhook, event) for event in events if webhook.wants(event)]
+            if wanted:
+                await self.deliveries.put(wanted)
+                await self.agenda.add(Work(WorkKind.DELIVER, now, webhook.id))
+
+    def _delivery(self, webhook: Webhook, event: Event) -> Delivery:
+        body = json.dumps(body_of(event, self.service_url, written(event.at)), ensure_ascii=False)
+        return Delivery(webhook.id, event.id, event.lane, event.name, body, self.clock(), event.account)

@@ -1,0 +1,125 @@
+"""A receiver that can be killed, and an app with storage of its own that may tell it things."""
+
+import json
+import secrets
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.local import parts
+from infra.local.azurite import Azurite
+from shared.bootstrap import build_services
+from shared.domain.caller import Binding, Caller, Scope
+from shared.domain.event import EventName
+from shared.domain.principal import Principal
+from shared.domain.secret import Secret
+from shared.ports import Insert, Replace
+from shared.services import Services
+from shared.usecases.subscribe import Subscription
+from tests.conftest import MovedClock, settings_for
+from tests.contract.records import account, principal
+
+SECRET = "whsec_" + "c2VjcmV0LW9mLXRoZS10ZXN0LXJlY2VpdmVyLTAwMQ=="
+ADMIN = Caller("administrator", "administrator", frozenset({Scope.ADMIN}))
+
+
+@dataclass
+class Receiver:
+    """The receiver as a process of its own, at one port for as long as the test lasts."""
+
+    folder: Path
+    port: int
+    part: parts.Part | None = None
+
+    def start(self) -> None:
+        command = parts.python_part(
+            "tests.events.receiver", "--port", str(self.port), "--took", str(self.took_file), "--secret", SECRET
+        )
+        # It is ended without grace: a target that hangs would take all of it.
+        self.part = parts.start("receiver", command, folder=self.folder, stop_signal=signal.SIGKILL)
+
+    def kill(self) -> None:
+        assert self.part is not None
+        self.part.process.kill()
+        self.part.stop()
+
+    @property
+    def took_file(self) -> Path:
+        return self.folder / "took.jsonl"
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.port}/{path}"
+
+    def took(self, path: str) -> list[dict[str, Any]]:
+        """All that came to a path, in order; a line that a kill cut short was never answered."""
+        lines = self.took_file.read_text().splitlines() if self.took_file.exists() else []
+        records = [json.loads(line) for line in lines if line.endswith("}")]
+        return [record for record in records if record["path"] == f"/{path}"]
+
+
+@pytest.fixture(scope="module")
+def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    running = Receiver(tmp_path_factory.mktemp("receiver"), port)
+    running.start()
+    yield running
+    if running.part is not None:
+        running.part.stop()
+
+
+@pytest.fixture
+async def app(storage: Azurite, clock: MovedClock) -> AsyncIterator[Services]:
+    """Nobody's webhooks are left by the test before."""
+    settings = settings_for(storage.connection_string, MAILBIND_WEBHOOKS_LOOPBACK="true")
+    built = build_services(settings, clock)
+    yield built
+    for webhook in await built.webhooks.all():
+        await built.webhook_care.remove(webhook.id, ADMIN)
+    if (lease := await built.leases.get("delivery")) is not None:
+        await built.leases.remove(lease)
+    await built.close()
+
+
+@dataclass
+class Teller:
+    """Somebody whose accounts have things happen to them, each in a transaction as the app makes them."""
+
+    services: Services
+    who: Principal = field(default_factory=principal)
+    versions: dict[str, tuple[Any, str]] = field(default_factory=dict)
+
+    async def tell(self, name: str, *events: EventName) -> None:
+        """Events of one account, in one transaction; the account comes with its first."""
+        known = self.versions.get(name)
+        before = known[0] if known else account(self.who, self.services.clock(), name)
+        told, news = await self.services.outbox.tell(before, events)
+        change = Replace(told, known[1]) if known else Insert(told)
+        versions = await self.services.principals.commit(self.who.id, [change, *news])
+        self.versions[name] = told, versions[0]
+
+
+@pytest.fixture
+def teller(app: Services) -> Teller:
+    return Teller(app)
+
+
+def named(start: str = "account") -> str:
+    return f"{start}-{secrets.token_hex(4)}"
+
+
+async def subscribe(app: Services, url: str, filtered: Binding | None = None, *, verify: bool = False) -> str:
+    """A webhook for everything."""
+    asked = Subscription(Secret(url), ("*",), filtered, Secret(SECRET), verify=verify)
+    return (await app.subscribe(asked, {}, ADMIN)).webhook.id
+
+
+async def deliver(app: Services) -> bool:
+    """What the timer does, and only what it needs for one go."""
+    return await app.deliver_events(app.clock() + timedelta(minutes=4))

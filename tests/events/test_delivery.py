@@ -1,0 +1,244 @@
+"""Promises of delivering: nothing is lost, everything in order, and nobody waits for anybody else's target."""
+
+import asyncio
+import time
+from collections import defaultdict
+from datetime import timedelta
+
+import pytest
+
+from shared.domain.caller import Binding
+from shared.domain.event import EventName
+from shared.domain.work import Work, WorkKind
+from shared.ports import Insert, Remove
+from shared.services import Services
+from tests.conftest import MovedClock
+from tests.contract.records import account, principal
+from tests.events.conftest import ADMIN, Receiver, Teller, deliver, named, subscribe
+
+ADDED, UP, DOWN = EventName.ACCOUNT_ADDED, EventName.CONNECT_SUCCESS, EventName.CONNECT_ERROR
+
+
+async def test_a_receiver_that_is_killed_and_comes_back_misses_nothing_and_hears_all_in_order(
+    app: Services, teller: Teller, receiver: Receiver, clock: MovedClock
+) -> None:
+    target = await subscribe(app, receiver.url("ok/killed"))
+    tellers = [teller, *(Teller(app) for _ in range(24))]
+    accounts = [named() for _ in tellers]
+
+    async def live(one: Teller, name: str) -> None:
+        await one.tell(name, ADDED, EventName.ACCOUNT_INITIALIZED)
+        for _ in range(3):
+            await one.tell(name, *[DOWN, UP] * 3)
+
+    living = [asyncio.create_task(live(*one)) for one in zip(tellers, accounts, strict=True)]
+    delivering = asyncio.create_task(deliver(app))
+    while len(receiver.took("ok/killed")) < 60:
+        await asyncio.sleep(0.01)
+        if delivering.done():
+            delivering = asyncio.create_task(deliver(app))
+    receiver.kill()
+    await asyncio.gather(*living)
+    await delivering
+    receiver.start()
+    clock.forward(seconds=61)
+    await app.webhook_care.redeliver(target, ADMIN)
+    await deliver(app)
+
+    told = receiver.took("ok/killed")
+    assert 500 == len({record["body"]["id"] for record in told})
+    order = [ADDED, EventName.ACCOUNT_INITIALIZED, *[DOWN, UP] * 9]
+    heard: dict[str, dict[str, str]] = defaultdict(dict)
+    for record in told:  # what was told again has its first place
+        heard[record["body"]["account"]].setdefault(record["body"]["id"], record["body"]["event"])
+    assert dict.fromkeys(accounts, order) == {of: [*events.values()] for of, events in heard.items()}
+    assert all(record["verified"] for record in told if record["status"] == 204)
+
+
+async def test_a_dead_target_a_slow_one_and_one_that_fails_delay_no_other(
+    app: Services, teller: Teller, receiver: Receiver
+) -> None:
+    dead = await subscribe(app, "http://127.0.0.1:9/dead")
+    slow = await subscribe(app, receiver.url("hangs/forever"))
+    await subscribe(app, receiver.url("fails/always"))
+    await subscribe(app, receiver.url("ok/quick"))
+    for _ in range(20):
+        await teller.tell(named(), ADDED)
+    began = time.monotonic()
+    delivering = asyncio.create_task(deliver(app))
+
+    async def heard(count: int) -> float:
+        while len(receiver.took("ok/quick")) < count:  # noqa: ASYNC110 - what it took is another process's file
+            await asyncio.sleep(0.02)
+        return time.monotonic() - began
+
+    assert 8 > await heard(20)
+    # The slow one is still being visited, and the quick one hears of what is new all the same.
+    await teller.tell(named(), ADDED)
+    assert not delivering.done()
+    assert 12 > await heard(21)
+    delivering.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await delivering
+    found = {one.webhook.id: one for one in await app.webhook_care.all(ADMIN)}
+    assert "it could not be reached" == found[dead].last_error
+    assert 20 <= len(found[slow].waiting)
+    # It was given up after a few, not asked about each of twenty accounts.
+    assert 8 + 4 > len(receiver.took("fails/always"))
+
+
+async def test_a_head_that_fails_holds_up_its_own_account_only_and_is_parked_in_the_end(
+    app: Services, teller: Teller, receiver: Receiver, clock: MovedClock
+) -> None:
+    target, sick, well = await subscribe(app, receiver.url("picky/one")), named() + "-sick", named()
+    for _ in range(2):
+        await teller.tell(sick, DOWN, UP)
+        await teller.tell(well, DOWN, UP)
+
+    await deliver(app)
+
+    heard = [(r["body"]["account"], r["body"]["event"]) for r in receiver.took("picky/one")]
+    assert [(well, DOWN), (well, UP)] * 2 == [one for one in heard if one[0] == well]
+    assert [(sick, DOWN)] == [one for one in heard if one[0] == sick]
+    found = await app.webhook_care.one(target, ADMIN)
+    assert (4, 0, "it answered 500") == (len(found.waiting), len(found.parked), found.last_error)
+    pauses = []
+    for _ in range(3):
+        waits = found.waiting[0].not_before
+        assert waits is not None
+        pauses.append((waits - app.clock()).total_seconds())
+        clock.ahead += waits - app.clock()
+        await deliver(app)
+        found = await app.webhook_care.one(target, ADMIN)
+    assert [True] * 3 == [4 <= pauses[0] <= 6, 16 <= pauses[1] <= 24, 64 <= pauses[2] <= 96]
+    clock.forward(days=3)
+    await deliver(app)
+    found = await app.webhook_care.one(target, ADMIN)
+    assert (0, 4, [DOWN, UP] * 2) == (len(found.waiting), len(found.parked), [one.event for one in found.parked])
+
+    # Whoever mended the receiver has it tell again what is parked.
+    assert 4 == await app.webhook_care.redeliver(target, ADMIN)
+    found = await app.webhook_care.one(target, ADMIN)
+    assert (4, 0) == (len(found.waiting), len(found.parked))
+    clock.forward(days=3, seconds=1)
+    await deliver(app)
+    clock.forward(days=31)
+    await app.webhook_care.tidy()
+    assert 0 == len((await app.webhook_care.one(target, ADMIN)).parked)
+
+
+async def test_what_says_410_hears_nothing_more_until_it_subscribes_again(
+    app: Services, teller: Teller, receiver: Receiver
+) -> None:
+    target = await subscribe(app, receiver.url("gone/away"))
+    await teller.tell(named(), ADDED)
+    await deliver(app)
+    await teller.tell(named(), ADDED)
+    await deliver(app)
+
+    found = await app.webhook_care.one(target, ADMIN)
+    assert (1, False, 0) == (len(receiver.took("gone/away")), found.webhook.active, len(found.waiting))
+
+    assert target == await subscribe(app, receiver.url("gone/away"))
+    await teller.tell(named(), ADDED)
+    await deliver(app)
+    assert 2 == len(receiver.took("gone/away"))
+
+
+async def test_a_redirect_is_a_failure_and_a_target_that_asks_for_a_pause_gets_it(
+    app: Services, teller: Teller, receiver: Receiver
+) -> None:
+    away, busy = await subscribe(app, receiver.url("redirects/away")), await subscribe(app, receiver.url("busy/bee"))
+    await teller.tell(named(), ADDED)
+    await deliver(app)
+
+    assert "it answered 307" == (await app.webhook_care.one(away, ADMIN)).last_error
+    assert 1 == len(receiver.took("redirects/away"))
+    assert [] == receiver.took("ok/redirected")
+    (held,) = (await app.webhook_care.one(busy, ADMIN)).waiting
+    assert held.not_before is not None
+    assert 35 < (held.not_before - app.clock()).total_seconds() <= 40
+
+
+async def test_a_target_hears_of_its_own_accounts_only(app: Services, teller: Teller, receiver: Receiver) -> None:
+    mine, other = named("mine"), named("other")
+    await subscribe(app, receiver.url("ok/one"), Binding.to([mine.upper()]))
+    await subscribe(app, receiver.url("ok/some"), Binding.to(prefixes=["MINE-"]))
+    await teller.tell(mine, ADDED)
+    await teller.tell(other, ADDED)
+    await deliver(app)
+
+    assert [mine] == [record["body"]["account"] for record in receiver.took("ok/one")]
+    assert [mine] == [record["body"]["account"] for record in receiver.took("ok/some")]
+
+
+async def test_events_stay_in_order_when_the_account_moves_to_another_person_and_clocks_disagree(
+    app: Services, teller: Teller, receiver: Receiver, clock: MovedClock
+) -> None:
+    await subscribe(app, receiver.url("ok/moved"))
+    moved, others = named(), Teller(app, principal())
+    clock.forward(minutes=3)
+    await teller.tell(moved, ADDED)
+    await teller.tell(moved, DOWN)
+    known, version = teller.versions[moved]
+    clock.forward(minutes=-3)  # the next instance's clock is behind
+    taken, news = await app.outbox.tell(known.rebound(others.who, "r", clock()), [EventName.AUTHENTICATION_SUCCESS])
+    await app.principals.commit(others.who.id, [Insert(taken), *news])
+    await app.principals.commit(teller.who.id, [Remove(known, version)])
+    await deliver(app)
+
+    told = [record["body"] for record in receiver.took("ok/moved")]
+    assert [ADDED, DOWN, EventName.AUTHENTICATION_SUCCESS] == [body["event"] for body in told]
+
+
+async def test_an_agenda_row_whose_event_comes_later_is_kept_and_one_whose_event_never_comes_is_not(
+    app: Services, teller: Teller, receiver: Receiver, clock: MovedClock
+) -> None:
+    await subscribe(app, receiver.url("ok/late"))
+    late, never = named(), named()
+    told, news = await app.outbox.tell(account(teller.who, clock(), late), [ADDED])
+    await app.outbox.tell(account(teller.who, clock(), never), [ADDED])
+    await deliver(app)
+    assert [] == receiver.took("ok/late")
+    assert 2 == len(await app.agenda.due("outbox", clock() + timedelta(days=1), None))
+
+    await app.principals.commit(teller.who.id, [Insert(told), *news])
+    await deliver(app)
+    assert [late] == [record["body"]["account"] for record in receiver.took("ok/late")]
+    clock.forward(minutes=16)
+    await deliver(app)
+    assert 0 == len(await app.agenda.due("outbox", clock() + timedelta(days=1), None))
+
+
+async def test_of_two_instances_one_delivers_and_the_other_takes_over_when_it_died(
+    app: Services, teller: Teller, receiver: Receiver, clock: MovedClock
+) -> None:
+    await subscribe(app, receiver.url("ok/two"))
+    for _ in range(10):
+        await teller.tell(named(), ADDED)
+
+    assert [True, False] == sorted(await asyncio.gather(deliver(app), deliver(app)), reverse=True)
+    assert 10 == len(receiver.took("ok/two"))
+
+    await app.deliver_events._take()  # noqa: SLF001 - what one leaves that dies in the middle
+    await teller.tell(named(), ADDED)
+    assert not await deliver(app)
+    clock.forward(seconds=61)
+    assert await deliver(app)
+    assert 11 == len(receiver.took("ok/two"))
+
+
+async def test_what_was_fanned_out_for_a_webhook_that_is_removed_meanwhile_leaves_no_row(
+    app: Services, teller: Teller, receiver: Receiver
+) -> None:
+    target = await subscribe(app, receiver.url("ok/removed"))
+    stored = await app.webhooks.get(target)
+    assert stored is not None
+    await teller.tell(named(), ADDED)
+    await app.deliver_events.drain()
+    await app.webhooks.remove(stored)
+    await app.agenda.add(Work(WorkKind.DELIVER, app.clock(), target))
+    await deliver(app)
+
+    assert [] == [row async for row in app.storage.get_table_client("Deliveries").list_entities()]
+    assert [] == receiver.took("ok/removed")
