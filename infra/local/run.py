@@ -20,6 +20,8 @@ ACCOUNT = "shared"
 MAILBOX = "support@contoso.example"
 PERSON = "alice@contoso.example"
 PORT_HINT = "Ports come from MAILBIND_PORT, MAILBIND_TENANT_PORT and MAILBIND_AZURITE_PORT; 0 picks a free one."
+# So that everything can be tried: mail by Graph, and by IMAP, POP and SMTP.
+BOTH = {"MAILBIND_OAUTH_BASE_SCOPES": "api,imap"}
 say = partial(print, flush=True)
 
 WELCOME = """
@@ -69,7 +71,7 @@ def run(folder: Path, ports: Ports) -> None:
     kept, run_file = Secrets.kept(folder / "secrets.json"), folder / "run.json"
     with (
         callers_page() as redirect_url,
-        local_environment(folder, kept=kept, ports=ports, data=folder / "azurite") as environment,
+        local_environment(folder, kept=kept, ports=ports, data=folder / "azurite", changes=BOTH) as environment,
     ):
         link = start_registration(environment, redirect_url)["url"]
         try:

@@ -94,7 +94,8 @@ class MsalEntra:
         """New tokens. Entra answers with a newer refresh token, and leaves the older one alive.
 
         A claims challenge has to get past every cache (Entra: claims challenges). MSAL has none here, and
-        `acquire_token_by_refresh_token` takes claims as a field of the form (msal/oauth2cli/oauth2.py, `data`).
+        `acquire_token_by_refresh_token` takes claims as a field of the form (msal/oauth2cli/oauth2.py, `data`). The
+        client capability `cp1` is not declared: it would mean tokens of a day, which nobody could call back.
         """
         held, wanted = refresh_token.reveal(), resource or app.home
         more = {"data": {"claims": claims}} if claims else {}

@@ -1,8 +1,11 @@
 """IMAP: the login that proves access, through imaplib, which blocks and therefore runs in a thread pool of its own."""
 
 import asyncio
+import logging
 import ssl
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from shared.domain.clouds import Server
 from shared.domain.failure import MailboxRefusal
@@ -10,6 +13,11 @@ from shared.domain.oauth_app import OAuthApp, opens_shared_mailboxes
 from shared.domain.sasl import xoauth2
 from shared.domain.secret import Secret
 from shared.ports import MailboxRefused, MailboxUnavailable, Person, SignedIn
+
+if TYPE_CHECKING:
+    import imaplib
+
+log = logging.getLogger(__name__)
 
 TIMEOUT = 10.0
 # What Exchange answers for a mailbox that it does not let the person into. The first is documented ("Authenticate an
@@ -25,6 +33,7 @@ class ImapProbe:
         self._ca_file = ca_file
         self._threads = threads
         self._pool: ThreadPoolExecutor | None = None
+        self._context: ssl.SSLContext | None = None
 
     async def person(self, app: OAuthApp, signed_in: SignedIn) -> Person:  # noqa: ARG002 - the port's signature
         """Whom the ID token named: a token for Outlook opens no profile. Without the scope of IMAP nothing opens."""
@@ -46,27 +55,49 @@ class ImapProbe:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _examine(self, server: Server, response: Secret) -> None:
+        """One login, in the pool's thread."""
         import imaplib  # noqa: PLC0415 - the hand-out path does without
 
-        # What is sent behind an error's challenge is empty (SASL XOAUTH2, error response).
-        answers = iter([response.reveal().encode()])
-        context = ssl.create_default_context(cafile=self._ca_file)
+        # Reading the roots takes longer than a login; who comes second makes one too, and that is fine.
+        self._context = self._context or ssl.create_default_context(cafile=self._ca_file)
         try:
-            with imaplib.IMAP4_SSL(server.host, server.port, ssl_context=context, timeout=TIMEOUT) as client:
-                client.authenticate("XOAUTH2", lambda _: next(answers, b""))
-                status, told = client.select("INBOX", readonly=True)
-                if status != "OK":
-                    raise _refusal(str(told))
-        except imaplib.IMAP4.abort:  # the connection ended: BYE, or nothing at all
-            raise MailboxUnavailable from None
+            client = imaplib.IMAP4_SSL(server.host, server.port, ssl_context=self._context, timeout=TIMEOUT)
+            try:
+                _select(client, response)
+            finally:
+                _leave(client)
+        except imaplib.IMAP4.abort as error:  # the connection ended: BYE, or nothing at all
+            raise _unavailable(error) from None
         except imaplib.IMAP4.error as error:
-            raise _refusal(str(error)) from None
-        except (OSError, ValueError):
-            raise MailboxUnavailable from None
+            raise _refusal(error) from None
+        except (OSError, ValueError) as error:
+            raise _unavailable(error) from None
 
 
-def _refusal(told: str) -> Exception:
+def _leave(client: "imaplib.IMAP4_SSL") -> None:
+    try:
+        client.logout()
+    except (client.error, OSError):  # it has hung up already, and the answer is known
+        with suppress(OSError):
+            client.shutdown()
+
+
+def _select(client: "imaplib.IMAP4_SSL", response: Secret) -> None:
+    # What is sent behind an error's challenge is empty (SASL XOAUTH2, error response).
+    answers = iter([response.reveal().encode()])
+    client.authenticate("XOAUTH2", lambda _: next(answers, b""))
+    status, told = client.select("INBOX", readonly=True)
+    if status != "OK":
+        raise client.error(str(told))
+
+
+def _refusal(error: Exception) -> Exception:
     """Tell a mailbox that does not open from an outage, such as "Request is throttled" or "Server Unavailable. 15"."""
-    if any(words in told.casefold() for words in NO_ACCESS):
+    if any(words in str(error).casefold() for words in NO_ACCESS):
         return MailboxRefused(MailboxRefusal.NO_ACCESS)
+    return _unavailable(error)
+
+
+def _unavailable(error: Exception) -> MailboxUnavailable:
+    log.warning("imap does not answer", extra={"error": type(error).__name__})
     return MailboxUnavailable()

@@ -79,6 +79,18 @@ def test_folders_are_listed_and_only_the_inbox_opens(tenant: LocalTenant) -> Non
     assert [(SUPPORT, ALICE)] == [(each["mailbox"], each["person"]) for each in tenant.events("imap login")]
 
 
+def test_a_mailbox_that_does_not_open_hangs_up_on_those_who_go_on(tenant: LocalTenant) -> None:
+    token = tenant.access_token_of(MALLORY, IMAP)
+    with connected(tenant) as client:
+        client.authenticate("XOAUTH2", lambda _: f"user={SUPPORT}\x01auth=Bearer {token}\x01\x01".encode())
+        for _ in range(2):
+            with pytest.raises(imaplib.IMAP4.error, match=NOT_CONNECTED):
+                client.noop()
+        assert b"* BYE" == client.readline()[:5]
+        client.shutdown()
+        client.state = "LOGOUT"  # there is nobody left to say it to
+
+
 @pytest.mark.parametrize(
     ("action", "body", "error"),
     [

@@ -30,6 +30,7 @@ ANY_TIME = {
     "LOGIN": ["NO LOGIN failed."],
 }
 NOT_CONNECTED = "BAD User is authenticated but not connected."
+HANGS_UP = "* BYE Connection closed. 14"
 COMMAND_ERROR = "BAD Command Error. 12"
 XOAUTH2 = re.compile("user=([^\x01]+)\x01auth=Bearer ([^\x01]+)\x01\x01")
 NEEDED = {"IMAP.AccessAsUser.All"}
@@ -43,11 +44,12 @@ FAILURES = {
 
 @dataclass(slots=True)
 class Session:
-    """Who has logged in as which mailbox; a mailbox that does not open leaves `opens` false."""
+    """Who has logged in as which mailbox; `refused` counts commands to one that does not open."""
 
     caller: Caller | None = None
     mailbox: Mailbox | None = None
     opens: bool = False
+    refused: int = 0
 
 
 class ImapFront:
@@ -86,7 +88,9 @@ class ImapFront:
             command, _, argument = rest.partition(" ")
             lines = await self._do(session, connection, command.upper(), argument)
             await connection.say(*lines[:-1], f"{tag} {lines[-1]}")
-            if command.upper() == "LOGOUT":
+            if session.refused > 1:
+                await connection.say(HANGS_UP)
+            if session.refused > 1 or command.upper() == "LOGOUT":
                 return
 
     async def _do(self, session: Session, connection: "Connection", command: str, argument: str) -> list[str]:
@@ -99,7 +103,10 @@ class ImapFront:
             return ["OK NOOP completed."]
         if session.caller is None or command not in {"NOOP", "LIST", "SELECT", "EXAMINE"}:
             return [COMMAND_ERROR]
-        return self._open(session, command, argument) if session.opens else [NOT_CONNECTED]
+        if session.opens:
+            return self._open(session, command, argument)
+        session.refused += 1
+        return [NOT_CONNECTED]
 
     async def _authenticate(self, session: Session, connection: "Connection", argument: str) -> str:
         mechanism, _, response = argument.partition(" ")
@@ -188,7 +195,7 @@ def _decoded(response: str) -> str:
 async def _spoil(outage: Outage, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     match outage:
         case "503":
-            await Connection(reader, writer).say("* BYE Connection closed. 14")
+            await Connection(reader, writer).say(HANGS_UP)
         case "html":
             await Connection(reader, writer).say("HTTP/1.1 400 Bad Request", "Content-Type: text/html", "")
         case "reset":
