@@ -9,12 +9,11 @@ from datetime import UTC, datetime
 import azure.functions as func
 
 from shared.adapters.shard_queue import QUEUE
-from shared.adapters.tables.agenda import REAP_SHARD
 from shared.pages.render import Pages
 from shared.ports import Clock
 from shared.services import Services
 from shared.settings import read_settings
-from shared.telemetry import quiet_libraries, write_audit
+from shared.telemetry import quiet_libraries, tell_fields, write_audit
 from shared.triggers import (
     account_changes,
     accounts,
@@ -49,6 +48,7 @@ def now() -> datetime:
 def build_app() -> func.FunctionApp:
     """The Functions app, from the environment."""
     quiet_libraries()
+    tell_fields()
     services = build_services(os.environ)
     settings = services.settings
     limits = RequestLimits(services.limit_requests, settings.proxies)
@@ -88,12 +88,10 @@ def build_app() -> func.FunctionApp:
         webhook_settings.blueprint(callers, services.webhooks, services.change_settings, settings.base_url),
         timers.blueprint(
             services.run_tick,
-            services.work_agenda,
             services.sweep,
             services.deliver_events,
-            services.limit_requests,
+            services.tidy,
             services.clock,
-            reap_shard=REAP_SHARD,
             queue=QUEUE,
         ),
     ):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from shared.adapters.tables.agenda import DELIVERY_SHARD, OUTBOX_SHARD
+from shared.adapters.tables.agenda import DELIVERY_SHARD, OUTBOX_SHARD, REAP_SHARD
 from shared.connections import Connections
 from shared.domain.work import WorkKind
 from shared.telemetry import write_audit
@@ -54,6 +54,7 @@ from shared.usecases.start_registration import StartRegistration
 from shared.usecases.subscribe import Subscribe
 from shared.usecases.sweep import SweepGrants
 from shared.usecases.tally import Tally
+from shared.usecases.tidy import Tidy
 from shared.usecases.verify_app import VerifyApp
 from shared.usecases.warn_ahead import WarnAhead
 from shared.usecases.webhook_care import WebhookCare
@@ -336,6 +337,10 @@ class Services(Connections):
     @cached_property
     def open_breakers(self) -> OpenBreakers:
         return OpenBreakers(self.apps, self.breakers)
+
+    @cached_property
+    def tidy(self) -> Tidy:
+        return Tidy(self.work_agenda, self.limit_requests, self.read_statistics, REAP_SHARD, self.clock)
 
     @cached_property
     def read_statistics(self) -> ReadStatistics:

@@ -12,6 +12,29 @@ audit_log = logging.getLogger("shared.audit")
 NOISY = ("azure", "msal", "httpx", "httpcore", "urllib3", "aiohttp")
 
 
+STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
+
+
+class WithFields(logging.Formatter):
+    """The event, and behind it its fields as JSON: `tick done {"refreshed": 3}`."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """Write one record; a traceback follows it."""
+        fields = {name: value for name, value in vars(record).items() if name not in STANDARD}
+        return f"{record.message} {json.dumps(fields, default=str)}" if fields else record.message
+
+
+def tell_fields() -> None:
+    """Put fields into the text of what the platform takes.
+
+    Azure's worker passes on a record's text alone, by a handler of the root logger that has no formatter of its own
+    (azure-functions-python-worker, proxy_worker/dispatcher.py, AsyncLoggingHandler). Hosts with one know fields.
+    """
+    for handler in logging.getLogger().handlers:
+        if handler.formatter is None:
+            handler.setFormatter(WithFields())
+
+
 def quiet_libraries() -> None:
     """Raise the level of libraries whose lines may hold what must not be logged."""
     logging.getLogger("shared").setLevel(logging.INFO)

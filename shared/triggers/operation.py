@@ -34,7 +34,6 @@ def blueprint(
     @for_callers(callers, Action.READ_STATISTICS, Scope.ACCOUNTS_READ)
     async def get_statistics(_: func.HttpRequest, _caller: Caller) -> func.HttpResponse:
         found = await statistics()
-        late = (clock() - found.oldest).total_seconds() if found.oldest else 0
         return answer(
             {
                 "accounts": _under(found, "accounts"),
@@ -42,7 +41,7 @@ def blueprint(
                 "due": found.due,
                 "overdue": found.overdue,
                 "capped": found.capped,
-                "oldestOverdueSeconds": round(late, 3),
+                "oldestOverdueSeconds": found.late(clock()),
                 "lastTick": _tick(found),
                 "swept": moment(found.counters.swept),
                 "mended": found.sweep.mended if found.sweep else 0,

@@ -7,23 +7,20 @@ import azure.functions as func
 from shared.ports import Clock
 from shared.triggers.shard_message import read_shard_message
 from shared.usecases.deliver_events import DeliverEvents
-from shared.usecases.limit_requests import LimitRequests
 from shared.usecases.run_tick import LASTS, RunTick
 from shared.usecases.sweep import SweepGrants
-from shared.usecases.work_agenda import Limits, WorkAgenda
+from shared.usecases.tidy import Tidy
 
 log = logging.getLogger(__name__)
 
 
 def blueprint(
     tick: RunTick,
-    work: WorkAgenda,
     sweep: SweepGrants,
     deliver: DeliverEvents,
-    limits: LimitRequests,
+    tidy: Tidy,
     clock: Clock,
     *,
-    reap_shard: str,
     queue: str,
 ) -> func.Blueprint:
     """The timers, whose schedules are settings, and the queue that shards are handed over by."""
@@ -46,9 +43,7 @@ def blueprint(
 
     @bp.timer_trigger("timer", schedule="%REAP_SCHEDULE%", run_on_startup=False, use_monitor=True)
     async def reap_registrations(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding's name
-        worked = await work({reap_shard: None}, Limits(clock() + LASTS))
-        log.info("registrations reaped", extra=dict(worked[reap_shard].outcomes))
-        await limits.forget()
+        await tidy()
 
     # A schedule below a minute is not monitored (Azure Functions, timer trigger: useMonitor); the next run makes up for
     # one that is missed.

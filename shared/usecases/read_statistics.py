@@ -28,6 +28,20 @@ class Statistics:
     capped: bool
     breakers: Sequence[Breaker]
 
+    def late(self, now: datetime) -> float:
+        """For how many seconds the oldest row that is due has waited."""
+        return round((now - self.oldest).total_seconds(), 3) if self.oldest else 0
+
+    def gauges(self, now: datetime) -> dict[str, float]:
+        """As numbers by name, for those who draw them over time."""
+        return {
+            **self.counters.counts,
+            "due": self.due,
+            "overdue": self.overdue,
+            "oldest_seconds": self.late(now),
+            "open_breakers": len(self.breakers),
+        }
+
 
 @use_case
 class OpenBreakers:
