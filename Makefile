@@ -1,6 +1,8 @@
 PY := .venv/bin/python
 READY := .venv/ready
 NODE_MODULES := infra/local/node_modules/.package-lock.json
+CHECKOV := .local/checkov/ready
+KUSTO := infra/checks/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run demo test check format bench audit clean
@@ -30,11 +32,25 @@ demo: setup      ## Do the whole journey by itself, step by step
 test: setup      ## Run all tests, on real parts
 	@$(PY) -m pytest
 
-check: setup     ## Lint, types, layers
+# checkov needs a hundred packages that clash with ours, so it lives beside them, and only for whoever checks.
+$(CHECKOV): infra/checks/requirements.txt | $(READY)
+	@echo "Fetching checkov ..."
+	@$(PY) -m venv .local/checkov
+	@.local/checkov/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
+	@touch $@
+
+$(KUSTO): infra/checks/package.json infra/checks/package-lock.json | $(READY)
+	@echo "Fetching the parser of queries ..."
+	@cd infra/checks && PATH="$(CURDIR)/.venv/bin:$$PATH" ../../.venv/bin/npm ci --silent --no-audit --no-fund --ignore-scripts
+	@touch $@
+
+check: setup $(CHECKOV) $(KUSTO) ## Lint, types, layers, infrastructure, queries
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 	@.venv/bin/lint-imports
+	@.local/checkov/bin/checkov --config-file infra/checks/checkov.yaml
+	@.venv/bin/node infra/checks/queries.js infra/monitoring/*.kql
 
 format: setup    ## Format the code
 	@$(PY) -m ruff check --fix --quiet .
@@ -50,4 +66,4 @@ audit: setup     ## Known faults of packages, secrets in the history
 	@$(PY) -m pip_audit --disable-pip --no-deps --strict --progress-spinner off -r constraints.txt
 
 clean:           ## Remove what setup and run made
-	rm -rf .venv .local infra/local/node_modules
+	rm -rf .venv .local infra/local/node_modules infra/checks/node_modules

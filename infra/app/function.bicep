@@ -1,0 +1,141 @@
+// The Function app on Flex Consumption, and every setting that it is given.
+param name string
+param location string
+param tags object
+param identityId string
+param identityClientId string
+param blobEndpoint string
+param queueEndpoint string
+param tableEndpoint string
+param packageContainer string
+param wrappingKey string
+param insightsConnectionString string
+param subnetId string
+param instanceMemory int
+param maximumInstances int
+param httpConcurrency int
+param alwaysReady int
+param baseUrl string
+param redirectOrigins string
+@secure()
+param adminTokenSha256 string
+param oauthAppId string
+param oauthAppName string
+param oauthClientId string
+param oauthBaseScopes string
+param credentialReuse bool
+param callerAudience string
+
+resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
+  name: 'plan-${name}'
+  location: location
+  tags: tags
+  kind: 'functionapp'
+  sku: {
+    name: 'FC1'
+    tier: 'FlexConsumption'
+  }
+  properties: {
+    reserved: true
+  }
+}
+
+resource site 'Microsoft.Web/sites@2025-03-01' = {
+  name: name
+  location: location
+  tags: union(tags, { 'azd-service-name': 'api' })
+  kind: 'functionapp,linux'
+  identity: {
+    type: 'UserAssigned'
+    userAssignedIdentities: {
+      '${identityId}': {}
+    }
+  }
+  properties: {
+    serverFarmId: plan.id
+    httpsOnly: true
+    clientAffinityEnabled: false
+    virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
+    functionAppConfig: {
+      deployment: {
+        storage: {
+          type: 'blobContainer'
+          value: '${blobEndpoint}${packageContainer}'
+          authentication: {
+            type: 'UserAssignedIdentity'
+            userAssignedIdentityResourceId: identityId
+          }
+        }
+      }
+      runtime: {
+        name: 'python'
+        version: '3.13'
+      }
+      scaleAndConcurrency: {
+        instanceMemoryMB: instanceMemory
+        maximumInstanceCount: maximumInstances
+        alwaysReady: alwaysReady == 0 ? [] : [
+          {
+            name: 'http'
+            instanceCount: alwaysReady
+          }
+        ]
+        triggers: {
+          http: {
+            perInstanceConcurrency: httpConcurrency
+          }
+        }
+      }
+    }
+    siteConfig: {
+      minTlsVersion: '1.2'
+      scmMinTlsVersion: '1.2'
+      http20Enabled: true
+      ftpsState: 'Disabled'
+    }
+  }
+}
+
+// Deployments authenticate by Entra; there is no password.
+resource passwords 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = [for policy in ['ftp', 'scm']: {
+  parent: site
+  name: policy
+  properties: {
+    allow: false
+  }
+}]
+
+resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
+  parent: site
+  name: 'appsettings'
+  properties: {
+    AzureWebJobsStorage__credential: 'managedidentity'
+    AzureWebJobsStorage__clientId: identityClientId
+    AzureWebJobsStorage__blobServiceUri: blobEndpoint
+    AzureWebJobsStorage__queueServiceUri: queueEndpoint
+    AzureWebJobsStorage__tableServiceUri: tableEndpoint
+    APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnectionString
+    APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
+    AZURE_CLIENT_ID: identityClientId
+    REFRESH_SCHEDULE: '0 * * * * *'
+    REAP_SCHEDULE: '0 */5 * * * *'
+    SWEEP_SCHEDULE: '0 30 3 * * *'
+    DELIVER_SCHEDULE: '*/10 * * * * *'
+    MAILBIND_TABLES: tableEndpoint
+    MAILBIND_BASE_URL: baseUrl
+    MAILBIND_REDIRECT_ORIGINS: redirectOrigins
+    MAILBIND_KEY_VAULT_KEY: wrappingKey
+    MAILBIND_CALLERS: empty(adminTokenSha256) ? 'entra' : 'tokens,entra'
+    MAILBIND_ADMIN_TOKEN_SHA256: adminTokenSha256
+    MAILBIND_CALLER_AUDIENCE: '${callerAudience},${oauthClientId}'
+    MAILBIND_OAUTH_APP_ID: oauthAppId
+    MAILBIND_OAUTH_APP_NAME: oauthAppName
+    MAILBIND_OAUTH_CLIENT_ID: oauthClientId
+    MAILBIND_OAUTH_TENANT: tenant().tenantId
+    MAILBIND_OAUTH_AUTHENTICATION: 'federated'
+    MAILBIND_OAUTH_BASE_SCOPES: oauthBaseScopes
+    MAILBIND_OAUTH_CREDENTIAL_REUSE: string(credentialReuse)
+  }
+}
+
+output name string = site.name

@@ -1,0 +1,113 @@
+// The app registration in Entra: people sign in through it, applications call through it, and the managed identity is its
+// credential, so there is no secret that ends. Whoever deploys this needs Application.ReadWrite.All or OwnedBy in Graph.
+extension microsoftGraphV1
+
+param uniqueName string
+param displayName string
+param redirectUri string
+param principalId string
+param withImap bool
+
+var graph = '00000003-0000-0000-c000-000000000000'
+// Microsoft Graph permissions reference, delegated.
+var graphScopes = {
+  openid: '37f7f235-527c-4136-accd-4a02d197296e'
+  profile: '14dad69e-099b-42c9-810b-d002981feec1'
+  offline_access: '7427e0e9-2fba-42fe-b0c0-848c9e6a8182'
+  'User.Read': 'e1fe6dd8-ba31-4d61-89e7-88639da4683d'
+  'Mail.ReadWrite.Shared': '5df07973-7d5d-46ed-9847-1271055cbd51'
+  'Mail.Send.Shared': 'a367ab51-6b49-43bf-a716-a1fb06d2a174'
+}
+var imapScopes = {
+  'IMAP.AccessAsUser.All': '652390e4-393a-48de-9484-05f9b1212954'
+  'POP.AccessAsUser.All': 'd7b7f2d9-0f45-4ea1-9d42-e50810c06991'
+  'SMTP.Send': '258f6531-6087-4cc4-bb90-092c5fb3ed3f'
+}
+var asked = withImap ? union(graphScopes, imapScopes) : graphScopes
+var access = [for scope in items(asked): {
+  id: scope.value
+  type: 'Scope'
+}]
+
+// What a caller may do: the values are Mailbind's scopes.
+var callerRoles = [
+  {
+    value: 'register'
+    does: 'Ask for sign-in links and follow them'
+  }
+  {
+    value: 'accounts:read'
+    does: 'Read accounts and statistics'
+  }
+  {
+    value: 'accounts:write'
+    does: 'Rename, pause, reconnect and remove accounts'
+  }
+  {
+    value: 'oauth-token'
+    does: 'Be handed access tokens of mailboxes'
+  }
+  {
+    value: 'webhooks'
+    does: 'Subscribe to events'
+  }
+  {
+    value: 'admin'
+    does: 'Do everything'
+  }
+]
+var roles = [for role in callerRoles: {
+  id: guid(uniqueName, role.value)
+  value: role.value
+  displayName: role.value
+  description: role.does
+  isEnabled: true
+  allowedMemberTypes: [
+    'Application'
+  ]
+}]
+
+resource application 'Microsoft.Graph/applications@v1.0' = {
+  uniqueName: uniqueName
+  displayName: displayName
+  signInAudience: 'AzureADMyOrg'
+  identifierUris: [
+    'api://${tenant().tenantId}/${uniqueName}'
+  ]
+  api: {
+    requestedAccessTokenVersion: 2
+  }
+  appRoles: roles
+  web: {
+    redirectUris: [
+      redirectUri
+    ]
+    implicitGrantSettings: {
+      enableAccessTokenIssuance: false
+      enableIdTokenIssuance: false
+    }
+  }
+  requiredResourceAccess: [
+    {
+      resourceAppId: graph
+      resourceAccess: access
+    }
+  ]
+}
+
+// Only those who hold a role get a token for it, people who sign in aside: they need none.
+resource servicePrincipal 'Microsoft.Graph/servicePrincipals@v1.0' = {
+  appId: application.appId
+}
+
+resource credential 'Microsoft.Graph/applications/federatedIdentityCredentials@v1.0' = {
+  name: '${application.uniqueName}/function'
+  description: 'The managed identity of the Function app'
+  issuer: '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
+  subject: principalId
+  audiences: [
+    'api://AzureADTokenExchange'
+  ]
+}
+
+output clientId string = application.appId

@@ -1,0 +1,233 @@
+// Everything that Mailbind needs in Azure: one resource group, one managed identity, and no key or connection string.
+targetScope = 'subscription'
+
+@description('Name of the environment; names of resources are made from it.')
+@minLength(1)
+@maxLength(40)
+param environmentName string
+
+@description('Region; it has to offer Flex Consumption.')
+@metadata({
+  azd: {
+    type: 'location'
+  }
+})
+param location string
+
+@description('Origins that a redirectUrl may have, separated by commas, such as https://myapp.example.')
+@minLength(9)
+param redirectOrigins string
+
+@description('SHA-256 of the first API token, in hexadecimal. Without it, only Entra\'s tokens let callers in.')
+@secure()
+param adminTokenSha256 string = ''
+
+@description('Public address of the app, when it has a domain of its own. The address that Azure gives otherwise.')
+param baseUrl string = ''
+
+@description('Whether to make the app registration in Entra. False where that is not allowed: see infra/scripts/app-registration.sh.')
+param createAppRegistration bool = true
+
+@description('Client id of an app registration that is there, when none is made.')
+param oauthClientId string = ''
+
+@description('What people see in place of the app registration\'s name.')
+param oauthAppName string = 'Mailbind'
+
+@description('What the app may do in mailboxes: Graph, or IMAP, POP and SMTP, or both.')
+@allowed([
+  'api'
+  'imap'
+  'api,imap'
+])
+param oauthBaseScopes string = 'api'
+
+@description('Whether one person\'s grant may serve many accounts.')
+param credentialReuse bool = false
+
+@description('Whether storage and vault are reached through private endpoints only. The app\'s own address stays public.')
+param privateNetworking bool = false
+
+@description('Where alerts go. Without it, they show in the portal only.')
+param alertEmail string = ''
+
+@description('Copies that storage keeps. Zones where the region has them: losing the tables means that everybody signs in again.')
+@allowed([
+  'Standard_LRS'
+  'Standard_ZRS'
+  'Standard_GRS'
+  'Standard_GZRS'
+])
+param storageSku string = 'Standard_ZRS'
+
+@description('Memory of an instance, in MB.')
+@allowed([
+  512
+  2048
+  4096
+])
+param instanceMemory int = 2048
+
+@description('Most instances that the app scales to.')
+@minValue(40)
+@maxValue(1000)
+param maximumInstances int = 40
+
+@description('HTTP requests that one instance works at a time. The platform takes 1 for Python; handlers here wait more than they compute.')
+@minValue(1)
+@maxValue(1000)
+param httpConcurrency int = 32
+
+@description('Instances that are always there for HTTP. They spare callers the cold start, and cost while nothing happens.')
+@minValue(0)
+@maxValue(20)
+param alwaysReady int = 0
+
+@description('Days that logs and audit records are kept.')
+@minValue(30)
+@maxValue(730)
+param retentionDays int = 90
+
+var token = toLower(uniqueString(subscription().id, environmentName, location))
+var tags = { 'azd-env-name': environmentName }
+var functionAppName = 'func-mailbind-${token}'
+var host = empty(baseUrl) ? 'https://${functionAppName}.azurewebsites.net' : baseUrl
+
+resource group 'Microsoft.Resources/resourceGroups@2024-03-01' = {
+  name: 'rg-${environmentName}'
+  location: location
+  tags: tags
+}
+
+module identity 'app/identity.bicep' = {
+  name: 'identity'
+  scope: group
+  params: {
+    name: 'id-mailbind-${token}'
+    location: location
+    tags: tags
+  }
+}
+
+module storage 'app/storage.bicep' = {
+  name: 'storage'
+  scope: group
+  params: {
+    name: 'stmailbind${token}'
+    location: location
+    tags: tags
+    principalId: identity.outputs.principalId
+    sku: storageSku
+    isPrivate: privateNetworking
+  }
+}
+
+module vault 'app/vault.bicep' = {
+  name: 'vault'
+  scope: group
+  params: {
+    name: 'kv-${token}'
+    location: location
+    tags: tags
+    principalId: identity.outputs.principalId
+    isPrivate: privateNetworking
+  }
+}
+
+module monitoring 'app/monitoring.bicep' = {
+  name: 'monitoring'
+  scope: group
+  params: {
+    name: 'mailbind-${token}'
+    location: location
+    tags: tags
+    principalId: identity.outputs.principalId
+    retentionDays: retentionDays
+  }
+}
+
+module network 'app/network.bicep' = if (privateNetworking) {
+  name: 'network'
+  scope: group
+  params: {
+    name: 'mailbind-${token}'
+    location: location
+    tags: tags
+    storageId: storage.outputs.id
+    vaultId: vault.outputs.id
+  }
+}
+
+module registration 'app/registration.bicep' = if (createAppRegistration) {
+  name: 'registration'
+  scope: group
+  params: {
+    uniqueName: 'mailbind-${token}'
+    displayName: oauthAppName
+    redirectUri: '${host}/oauth'
+    principalId: identity.outputs.principalId
+    withImap: contains(oauthBaseScopes, 'imap')
+  }
+}
+
+module function 'app/function.bicep' = {
+  name: 'function'
+  scope: group
+  params: {
+    name: functionAppName
+    location: location
+    tags: tags
+    identityId: identity.outputs.id
+    identityClientId: identity.outputs.clientId
+    blobEndpoint: storage.outputs.blobEndpoint
+    queueEndpoint: storage.outputs.queueEndpoint
+    tableEndpoint: storage.outputs.tableEndpoint
+    packageContainer: storage.outputs.packageContainer
+    wrappingKey: vault.outputs.wrappingKey
+    insightsConnectionString: monitoring.outputs.connectionString
+    subnetId: privateNetworking ? network!.outputs.functionSubnetId : ''
+    instanceMemory: instanceMemory
+    maximumInstances: maximumInstances
+    httpConcurrency: httpConcurrency
+    alwaysReady: alwaysReady
+    baseUrl: host
+    redirectOrigins: redirectOrigins
+    adminTokenSha256: adminTokenSha256
+    oauthAppId: 'AAAB${take(token, 12)}'
+    oauthAppName: oauthAppName
+    oauthClientId: createAppRegistration ? registration!.outputs.clientId : oauthClientId
+    oauthBaseScopes: oauthBaseScopes
+    credentialReuse: credentialReuse
+    callerAudience: 'api://${tenant().tenantId}/mailbind-${token}'
+  }
+}
+
+module alerts 'monitoring/alerts.bicep' = {
+  name: 'alerts'
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    insightsId: monitoring.outputs.insightsId
+    email: alertEmail
+  }
+}
+
+module workbook 'monitoring/workbook.bicep' = {
+  name: 'workbook'
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    insightsId: monitoring.outputs.insightsId
+  }
+}
+
+output AZURE_RESOURCE_GROUP string = group.name
+output AZURE_FUNCTION_APP string = function.outputs.name
+output MAILBIND_URL string = host
+output MAILBIND_REDIRECT_URI string = '${host}/oauth'
+output MAILBIND_OAUTH_APP_ID string = 'AAAB${take(token, 12)}'
+output MAILBIND_APP_NAME string = 'mailbind-${token}'
+output MAILBIND_CALLER_AUDIENCE string = 'api://${tenant().tenantId}/mailbind-${token}'
+output MAILBIND_IDENTITY_PRINCIPAL_ID string = identity.outputs.principalId

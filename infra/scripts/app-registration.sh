@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Makes the app registration in Entra with the Azure CLI, for deployments with MAILBIND_CREATE_APP_REGISTRATION=false: whoever
+# may register applications runs it, and whoever deploys needs no permission in Graph. It is safe to run again.
+#
+#   infra/scripts/app-registration.sh                     before `azd up`: prints the client id to set
+#   infra/scripts/app-registration.sh URL PRINCIPAL_ID    after it, with its outputs MAILBIND_URL and
+#                                                         MAILBIND_IDENTITY_PRINCIPAL_ID: adds redirect URI and credential
+#
+# NAME is the registration's (mailbind); API_URI the application ID URI for callers: set it to the output
+# MAILBIND_CALLER_AUDIENCE in the second run.
+set -euo pipefail
+name=${NAME:-mailbind} url=${1:-} principal=${2:-}
+graph=00000003-0000-0000-c000-000000000000
+scopes=(
+  37f7f235-527c-4136-accd-4a02d197296e # openid
+  14dad69e-099b-42c9-810b-d002981feec1 # profile
+  7427e0e9-2fba-42fe-b0c0-848c9e6a8182 # offline_access
+  e1fe6dd8-ba31-4d61-89e7-88639da4683d # User.Read
+  5df07973-7d5d-46ed-9847-1271055cbd51 # Mail.ReadWrite.Shared
+  a367ab51-6b49-43bf-a716-a1fb06d2a174 # Mail.Send.Shared
+)
+if [[ ${WITH_IMAP:-} == true ]]; then
+  scopes+=(
+    652390e4-393a-48de-9484-05f9b1212954 # IMAP.AccessAsUser.All
+    d7b7f2d9-0f45-4ea1-9d42-e50810c06991 # POP.AccessAsUser.All
+    258f6531-6087-4cc4-bb90-092c5fb3ed3f # SMTP.Send
+  )
+fi
+access=$(printf '{"id":"%s","type":"Scope"},' "${scopes[@]}")
+roles=$(
+  for value in register accounts:read accounts:write oauth-token webhooks admin; do
+    # The same value has the same id each time, or Entra would take it for another role.
+    id=$(printf '%s' "mailbind $value" | sha256sum | sed -E 's/^(.{8})(.{4}).(.{3}).(.{3})(.{12}).*/\1-\2-4\3-8\4-\5/')
+    printf '{"id":"%s","value":"%s","displayName":"%s","description":"Mailbind: %s","isEnabled":true,"allowedMemberTypes":["Application"]},' \
+      "$id" "$value" "$value" "$value"
+  done
+)
+client=$(az ad app list --display-name "$name" --query "[?displayName=='$name'].appId" --output tsv)
+if [[ $(wc -w <<<"$client") -gt 1 ]]; then
+  echo "Several app registrations are called $name: set NAME to another one." >&2
+  exit 1
+fi
+if [[ -z $client ]]; then
+  client=$(az ad app create --display-name "$name" --sign-in-audience AzureADMyOrg --query appId --output tsv)
+  az ad sp create --id "$client" --output none
+fi
+az ad app update --id "$client" \
+  --set api.requestedAccessTokenVersion=2 \
+  --required-resource-accesses "[{\"resourceAppId\":\"$graph\",\"resourceAccess\":[${access%,}]}]" \
+  --app-roles "[${roles%,}]"
+if [[ -n ${API_URI:-} ]]; then
+  az ad app update --id "$client" --identifier-uris "$API_URI"
+fi
+if [[ -n $url ]]; then
+  az ad app update --id "$client" --web-redirect-uris "$url/oauth"
+fi
+if [[ -n $principal && -z $(az ad app federated-credential list --id "$client" --query "[?subject=='$principal'].id" --output tsv) ]]; then
+  authority=$(az cloud show --query endpoints.activeDirectory --output tsv)
+  tenant=$(az account show --query tenantId --output tsv)
+  az ad app federated-credential create --id "$client" --output none --parameters "{
+    \"name\": \"function-${principal:0:8}\", \"description\": \"The managed identity of the Function app\",
+    \"issuer\": \"${authority%/}/$tenant/v2.0\", \"subject\": \"$principal\", \"audiences\": [\"api://AzureADTokenExchange\"]}"
+fi
+echo "Client id: $client"
+echo "For the deployment: azd env set MAILBIND_CREATE_APP_REGISTRATION false; azd env set MAILBIND_OAUTH_CLIENT_ID $client"

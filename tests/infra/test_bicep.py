@@ -1,0 +1,203 @@
+"""Promises of infra/*.bicep, read with pycep-parser. No registry here has a compiler, so schemas are not checked."""
+
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pycep import BicepParser
+
+from shared.domain.caller import Scope
+from shared.domain.clouds import BASE_SCOPES
+from shared.settings import read_settings
+from tests.unit.test_settings import READ
+
+ROOT = Path(__file__).parents[2]
+INFRA = ROOT / "infra"
+FILES = [INFRA / "main.bicep", *INFRA.glob("app/*.bicep"), *INFRA.glob("monitoring/*.bicep")]
+MAIN = INFRA / "main.bicep"
+GUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+
+# https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
+PUBLISHED_ROLES = {
+    "Storage Blob Data Owner": "b7e6dc6d-f1e8-4753-8033-0f276bb0955b",
+    "Storage Queue Data Contributor": "974c5e8b-45b9-4653-ba55-5f855dd0fb88",
+    "Storage Table Data Contributor": "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3",
+    "Key Vault Crypto Service Encryption User": "e147488a-f6f5-4113-8e2d-b22465e65bf6",
+    "Monitoring Metrics Publisher": "3913510d-42f4-4e42-8a64-420c390055eb",
+}
+# https://learn.microsoft.com/graph/permissions-reference, delegated
+PUBLISHED_SCOPES = {
+    "openid": "37f7f235-527c-4136-accd-4a02d197296e",
+    "profile": "14dad69e-099b-42c9-810b-d002981feec1",
+    "offline_access": "7427e0e9-2fba-42fe-b0c0-848c9e6a8182",
+    "User.Read": "e1fe6dd8-ba31-4d61-89e7-88639da4683d",
+    "Mail.ReadWrite.Shared": "5df07973-7d5d-46ed-9847-1271055cbd51",
+    "Mail.Send.Shared": "a367ab51-6b49-43bf-a716-a1fb06d2a174",
+    "IMAP.AccessAsUser.All": "652390e4-393a-48de-9484-05f9b1212954",
+    "POP.AccessAsUser.All": "d7b7f2d9-0f45-4ea1-9d42-e50810c06991",
+    "SMTP.Send": "258f6531-6087-4cc4-bb90-092c5fb3ed3f",
+}
+# Read by the host and its worker: functions-app-settings, functions-identity-based-connections-tutorial (Azure docs).
+OF_THE_PLATFORM = {
+    "AzureWebJobsStorage__credential",
+    "AzureWebJobsStorage__clientId",
+    "AzureWebJobsStorage__blobServiceUri",
+    "AzureWebJobsStorage__tableServiceUri",
+    "APPLICATIONINSIGHTS_CONNECTION_STRING",
+    "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
+}
+# Left out on purpose: their defaults are what a deployment wants, or they belong to another way of authentication.
+OPTIONAL = {
+    "AzureWebJobsStorage",
+    "MAILBIND_ALLOWED_TENANTS",
+    "MAILBIND_AGENDA_SHARDS",
+    "MAILBIND_AUTHORITY_HOST",
+    "MAILBIND_BAD_TOKENS_PER_MINUTE",
+    "MAILBIND_CALLER_ACCOUNTS",
+    "MAILBIND_CALLER_TENANTS",
+    "MAILBIND_CA_FILE",
+    "MAILBIND_DATA_KEY_DAYS",
+    "MAILBIND_FORMS_PER_MINUTE",
+    "MAILBIND_GRAPH_ROOT",
+    "MAILBIND_IMAP_SERVER",
+    "MAILBIND_KEY_VAULT_KEY_PREVIOUS",
+    "MAILBIND_LINK_HOURS",
+    "MAILBIND_OAUTH_CERTIFICATE",
+    "MAILBIND_OAUTH_CERTIFICATE_FILE",
+    "MAILBIND_OAUTH_CLIENT_SECRET",
+    "MAILBIND_OAUTH_CLIENT_SECRET_2",
+    "MAILBIND_OAUTH_MANAGED_IDENTITY",
+    "MAILBIND_OAUTH_SECRET_EXPIRES",
+    "MAILBIND_OUTLOOK_ROOT",
+    "MAILBIND_PAGES_PER_MINUTE",
+    "MAILBIND_PROXIES",
+    "MAILBIND_SEALING_KEY",
+    "MAILBIND_SEALING_KEY_PREVIOUS",
+    "MAILBIND_TICK_ROWS",
+    "MAILBIND_WARN_DAYS",
+    "MAILBIND_WEBHOOKS_LOOPBACK",
+}
+
+
+@cache
+def parsed(file: Path) -> dict[str, Any]:
+    return dict(BicepParser(add_line_numbers=False).parse(file_path=file))
+
+
+def resource(file: str, name: str) -> dict[str, Any]:
+    return dict(parsed(INFRA / file)["resources"][name]["config"])
+
+
+def app_settings() -> dict[str, Any]:
+    return dict(resource("app/function.bicep", "settings")["properties"])
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_every_file_parses(file: Path) -> None:
+    assert parsed(file)["resources"]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_modules_are_given_what_they_ask_for_and_give_what_is_used(file: Path) -> None:
+    """What a compiler would say first."""
+    text = file.read_text()
+    for name, module in parsed(file).get("modules", {}).items():
+        path = (file.parent / module["detail"]["path"]).resolve()
+        asked = parsed(path)["parameters"]
+        needed = {one for one, how in asked.items() if how.get("default") is None}
+        config = module["config"]  # that of a conditional module is one further in
+        given = set(config.get("config", config)["params"])
+
+        assert needed <= given <= set(asked), name
+        assert set(re.findall(rf"\b{name}!?\.outputs\.(\w+)", text)) <= set(parsed(path).get("outputs", {})), name
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_every_parameter_and_variable_is_used(file: Path) -> None:
+    text = file.read_text()
+
+    for name in [*parsed(file)["parameters"], *parsed(file).get("variables", {})]:
+        assert len(re.findall(rf"\b{name}\b", text)) > 1, name
+
+
+def test_parameters_of_azd_are_those_of_the_template() -> None:
+    given = json.loads((INFRA / "main.parameters.json").read_text())["parameters"]
+    asked = parsed(MAIN)["parameters"]
+
+    assert {name for name, how in asked.items() if how.get("default") is None} <= set(given) <= set(asked)
+
+
+def test_every_setting_that_is_read_is_set_or_optional_and_every_one_that_is_set_is_read() -> None:
+    code = "".join(path.read_text() for path in (ROOT / "shared").rglob("*.py"))
+    read = READ | {"AzureWebJobsStorage", "AzureWebJobsStorage__queueServiceUri", "AZURE_CLIENT_ID"}
+    read |= set(re.findall(r'schedule="%(\w+)%"', code))
+
+    assert read == (set(app_settings()) - OF_THE_PLATFORM) | OPTIONAL
+    assert not set(app_settings()) & OPTIONAL
+
+
+def test_the_app_starts_with_these_settings() -> None:
+    made = {
+        "MAILBIND_TABLES": "https://stmailbind.table.core.windows.net/",
+        "AzureWebJobsStorage__queueServiceUri": "https://stmailbind.queue.core.windows.net/",
+        "MAILBIND_BASE_URL": "https://func-mailbind.azurewebsites.net",
+        "MAILBIND_REDIRECT_ORIGINS": "https://myapp.example",
+        "MAILBIND_KEY_VAULT_KEY": "https://kv-mailbind.vault.azure.net/keys/mailbind",
+        "MAILBIND_CALLER_AUDIENCE": "api://7d1b2f0a-0000-4000-8000-00000000c0de/mailbind-x,5f0c1d9e-0000-4000-8000-0000000000c1",
+        "MAILBIND_OAUTH_APP_ID": "AAAB" + "x" * 12,
+        "MAILBIND_OAUTH_CLIENT_ID": "5f0c1d9e-0000-4000-8000-0000000000c1",
+        "MAILBIND_OAUTH_TENANT": "7d1b2f0a-0000-4000-8000-00000000c0de",
+        "MAILBIND_OAUTH_CREDENTIAL_REUSE": "False",
+        "MAILBIND_OAUTH_BASE_SCOPES": "api,imap",
+        "AZURE_CLIENT_ID": "1de27171-0000-4000-8000-0000000000a1",
+    }
+    as_written = {name: value for name, value in app_settings().items() if name not in made and isinstance(value, str)}
+
+    entra = read_settings({**as_written, **made, "MAILBIND_CALLERS": "entra", "MAILBIND_ADMIN_TOKEN_SHA256": ""})
+    both = {"MAILBIND_CALLERS": "tokens,entra", "MAILBIND_ADMIN_TOKEN_SHA256": "0" * 64}
+    assert not entra.token_callers
+    assert read_settings({**as_written, **made, **both}).token_callers
+
+
+def test_role_and_scope_ids_are_the_published_ones() -> None:
+    text = {file: file.read_text() for file in FILES}
+    written = dict(re.findall(rf"^ +'?([\w. ]+?)'?: '({GUID})'$", "".join(text.values()), re.MULTILINE))
+
+    assert {**PUBLISHED_ROLES, **PUBLISHED_SCOPES} == written
+    assert {scope for scopes in BASE_SCOPES.values() for scope in scopes} <= set(PUBLISHED_SCOPES)
+
+
+def test_the_script_asks_for_the_same_scopes_and_roles_as_the_template() -> None:
+    script = (INFRA / "scripts/app-registration.sh").read_text()
+
+    assert PUBLISHED_SCOPES == {name: guid for guid, name in re.findall(rf"({GUID}) # (\S+)", script)}
+    assert set(Scope) == set(re.findall(r"for value in (.*); do", script)[0].split())
+
+
+def test_callers_can_be_given_each_scope_as_a_role() -> None:
+    roles = parsed(INFRA / "app/registration.bicep")["variables"]["callerRoles"]["value"]
+
+    assert set(Scope) == {role["value"] for role in roles}
+
+
+def test_no_key_and_no_connection_string_opens_anything() -> None:
+    account = resource("app/storage.bicep", "account")["properties"]
+    vault = resource("app/vault.bicep", "vault")["properties"]
+    everything = "".join(file.read_text() for file in FILES)
+
+    assert {False} == {account["allowSharedKeyAccess"], account["allowBlobPublicAccess"]}
+    assert {True} == {vault["enableRbacAuthorization"], vault["enablePurgeProtection"], vault["enableSoftDelete"]}
+    assert resource("app/monitoring.bicep", "insights")["properties"]["DisableLocalAuth"] is True
+    assert not re.findall(r"listKeys|listSecrets|AccountKey|SharedAccess|clientSecret", everything)
+
+
+def test_the_function_app_is_flex_consumption_on_python_313_with_a_concurrency_of_its_own() -> None:
+    flex = resource("app/function.bicep", "site")["properties"]["functionAppConfig"]
+
+    assert "FC1" == resource("app/function.bicep", "plan")["sku"]["name"]
+    assert {"name": "python", "version": (ROOT / ".python-version").read_text().strip()} == flex["runtime"]
+    assert "httpConcurrency" == flex["scaleAndConcurrency"]["triggers"]["http"]["perInstanceConcurrency"]
+    assert 16 <= parsed(MAIN)["parameters"]["httpConcurrency"]["default"]
