@@ -110,12 +110,13 @@ class RefreshGrant:
             if hand_out and isinstance(answer.grant, TokenSet) and answer.refused is None:
                 after = after.handed_out_at(now, jitter, wish.resource)
             try:
-                written = await self._write(current, after, answer if isinstance(answer, Failure) else None)
+                failure = answer.grant if isinstance(answer.grant, Failure) else None
+                written = await self._write(current, after, failure)
             except StaleWrite:
                 current = await self.principals.grant(after.principal.id, after.app)
                 continue
             self._log(after, answer)
-            return Refreshed(written, answer.grant if isinstance(answer.grant, Failure) else None, answer.refused)
+            return Refreshed(written, failure, answer.refused)
         raise StaleWrite
 
     async def _ask(self, grant: DelegatedGrant, wish: Wish) -> Answer:

@@ -1,18 +1,22 @@
 """Promises of delivering: nothing is lost, everything in order, and nobody waits for anybody else's target."""
 
 import asyncio
+import os
+import sys
 import time
 from collections import defaultdict
 from datetime import timedelta
 
 import pytest
 
+from infra.local import parts
+from infra.local.azurite import Azurite
 from shared.domain.caller import Binding
 from shared.domain.event import EventName
 from shared.domain.work import Work, WorkKind
 from shared.ports import Insert, Remove
 from shared.services import Services
-from tests.conftest import MovedClock
+from tests.conftest import MovedClock, settings_for
 from tests.contract.records import account, principal
 from tests.events.conftest import ADMIN, Receiver, Teller, deliver, named, subscribe
 
@@ -226,6 +230,39 @@ async def test_of_two_instances_one_delivers_and_the_other_takes_over_when_it_di
     clock.forward(seconds=61)
     assert await deliver(app)
     assert 11 == len(receiver.took("ok/two"))
+
+
+@pytest.mark.parametrize("lines", [1, 25])
+async def test_an_app_that_is_killed_anywhere_has_told_of_what_it_did_and_of_nothing_else(
+    app: Services, storage: Azurite, receiver: Receiver, clock: MovedClock, lines: int
+) -> None:
+    await subscribe(app, receiver.url(f"ok/dying{lines}"))
+    env = os.environ | settings_for(storage.connection_string, MAILBIND_WEBHOOKS_LOOPBACK="true")
+    command = [sys.executable, "-m", "tests.events.dying"]
+    before = await _dying(app)
+    dying = await asyncio.create_subprocess_exec(*command, env=env, cwd=parts.ROOT, stdout=asyncio.subprocess.PIPE)
+    assert dying.stdout is not None
+    for _ in range(lines):
+        assert await dying.stdout.readline()
+    dying.kill()
+    await dying.communicate()
+    clock.forward(seconds=61)  # its lease runs out
+    await deliver(app)
+    clock.forward(minutes=15)  # and so does the time in which its last transactions might have come
+    await deliver(app)
+
+    bound = await _dying(app) - before
+    told = [(record["body"]["account"], record["body"]["event"]) for record in receiver.took(f"ok/dying{lines}")]
+    assert lines <= len(bound)
+    assert {(name, event) for name in bound for event in (ADDED, EventName.ACCOUNT_INITIALIZED)} == set(told)
+    rows = [row async for row in app.storage.get_table_client("Principals").list_entities()]
+    assert [] == [row for row in rows if row["RowKey"].startswith("event~")]
+    assert [] == await app.agenda.due("outbox", clock() + timedelta(days=1), None)
+    assert [] == [row async for row in app.storage.get_table_client("Deliveries").list_entities()]
+
+
+async def _dying(app: Services) -> set[str]:
+    return {one.id async for _, one in app.principals.accounts(None, None) if one.id.startswith("dying")}
 
 
 async def test_what_was_fanned_out_for_a_webhook_that_is_removed_meanwhile_leaves_no_row(

@@ -20,6 +20,7 @@ from shared.domain.statistics import Tick
 from shared.services import Services
 from shared.usecases.work_agenda import Limits
 from tests.conftest import MovedClock
+from tests.events.conftest import receiver  # noqa: F401 - a fixture
 
 # The tests say when time passes; the host's own timers would get in between.
 TIMERS = ("refresh_grants", "reap_registrations", "sweep_grants", "deliver_events")

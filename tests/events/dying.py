@@ -1,0 +1,33 @@
+"""An app to which things happen, ever again, and which tells of them meanwhile: to be killed."""
+
+import asyncio
+import os
+import sys
+from datetime import timedelta
+
+from shared.bootstrap import build_services
+from shared.domain.event import EventName
+from tests.events.conftest import Teller, named
+
+
+async def live() -> None:
+    """Until it is killed; one line for each transaction that was committed."""
+    services = build_services(os.environ)
+
+    async def happen() -> None:
+        while True:
+            teller = Teller(services)
+            name = named("dying")
+            await teller.tell(name, EventName.ACCOUNT_ADDED, EventName.ACCOUNT_INITIALIZED)
+            sys.stdout.write(name + "\n")
+            sys.stdout.flush()
+
+    async def deliver() -> None:
+        while True:
+            await services.deliver_events(services.clock() + timedelta(minutes=1))
+
+    await asyncio.gather(*(happen() for _ in range(4)), deliver())
+
+
+if __name__ == "__main__":
+    asyncio.run(live())

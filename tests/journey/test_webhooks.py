@@ -1,0 +1,305 @@
+"""Promises of the routes by which callers say where events go, and of every event there is."""
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from standardwebhooks import Webhook
+
+from infra.local.environment import Environment
+from infra.local.visitor import Visitor
+from shared.domain.event import EventName
+from shared.ports import Replace
+from shared.services import Services
+from tests.conftest import MovedClock
+from tests.events.conftest import SECRET, Receiver
+from tests.journey.conftest import Tenant, ask, bind, tick
+from tests.journey.test_keeping_alive import grant_of
+
+type NewPerson = Callable[..., str]
+MASK = "******"
+
+
+def subscribe(api: httpx.Client, url: str, **more: Any) -> dict[str, Any]:
+    answer = api.post("/v1/webhooks", json={"url": url, "secret": SECRET, **more})
+    assert 201 == answer.status_code, answer.text
+    return dict(answer.json())
+
+
+def refused(answer: httpx.Response) -> dict[str, str]:
+    assert 400 == answer.status_code, answer.text
+    return {field["key"]: field["message"] for field in answer.json()["fields"]}
+
+
+async def deliver(instance: Services) -> None:
+    assert await instance.deliver_events(instance.clock() + timedelta(minutes=4))
+
+
+@pytest.fixture(autouse=True)
+def clean(api: httpx.Client) -> None:
+    """Whatever other tests have subscribed to or left to be told is none of these tests' business."""
+    for webhook in api.get("/v1/webhooks").json()["webhooks"]:
+        api.delete(f"/v1/webhooks/{webhook['id']}")
+
+
+def test_a_webhook_is_made_after_a_signed_ping_and_shows_no_secret_again(
+    api: httpx.Client, environment: Environment, receiver: Receiver
+) -> None:
+    url = receiver.url("ok/made")
+    answer = api.post("/v1/webhooks", json={"url": f"{url}?sig=of-a-flow", "description": "orders"})
+
+    made = answer.json()
+    assert 201 == answer.status_code
+    assert f"{environment.base_url}/v1/webhooks/{made['id']}" == answer.headers["location"]
+    assert ("new", ["*"], f"{url}?{MASK}") == (made["state"], made["events"], made["url"])
+    (ping,) = receiver.took("ok/made")
+    assert ("ping", None, environment.base_url) == tuple(
+        ping["body"][name] for name in ("event", "account", "serviceUrl")
+    )
+    assert ("sig=of-a-flow", "application/json") == (ping["query"], ping["headers"]["content-type"])
+    assert Webhook(made["secret"]).verify(ping["text"], ping["headers"])
+    digest = hmac.new(made["secret"].encode(), ping["text"].encode(), hashlib.sha256).digest()
+    headers = {name: value for name, value in ping["headers"].items() if name.startswith(("x-ee-", "user"))}
+    assert {
+        "user-agent": "mailbind",
+        "x-ee-wh-id": f"{made['id']}.{ping['body']['id']}",
+        "x-ee-wh-attempts-made": "1",
+        "x-ee-wh-queued-time": "0s",
+        "x-ee-wh-event-id": ping["body"]["id"],
+        "x-ee-wh-signature": base64.urlsafe_b64encode(digest).rstrip(b"=").decode(),
+    } == headers
+    for path in ("/v1/webhooks", f"/v1/webhooks/{made['id']}"):
+        shown = api.get(path).text
+        assert MASK in shown
+        assert not [word for word in (made["secret"], "of-a-flow") if word in shown]
+    assert {"id": made["id"], "success": True, "error": None} == api.post(f"/v1/webhooks/{made['id']}/ping").json()
+    assert {"id": made["id"], "deleted": True} == api.delete(f"/v1/webhooks/{made['id']}").json()
+    assert 404 == api.get(f"/v1/webhooks/{made['id']}").status_code
+
+
+def test_subscribing_again_is_the_same_webhook_with_the_events_asked_for_last(
+    api: httpx.Client, receiver: Receiver
+) -> None:
+    url = receiver.url("ok/again")
+    first = api.post("/v1/webhooks", json={"url": url, "account": "one"}).json()
+    again = api.post("/v1/webhooks", json={"url": url, "accounts": ["ONE"], "events": ["accountAdded"]})
+    other = api.post("/v1/webhooks", json={"url": url, "account": "two"}).json()
+
+    assert (201, first["id"], "existing") == (again.status_code, again.json()["id"], again.json()["state"])
+    assert "secret" in first
+    assert MASK == again.json()["secret"]
+    assert ["accountAdded"] == again.json()["events"]
+    assert first["id"] != other["id"]
+
+
+def test_a_target_that_takes_no_ping_is_refused_in_words_and_nothing_is_stored(
+    api: httpx.Client, receiver: Receiver
+) -> None:
+    said = {
+        receiver.url("fails/now"): "it answered 500",
+        receiver.url("redirects/now"): "it answered 307",
+        "http://127.0.0.1:9/nobody": "it could not be reached",
+        "https://10.0.0.1/inside": "its address is not a public one",
+        "https://169.254.169.254/metadata": "its address is not a public one",
+        "http://93.184.215.14/plain": "its address is not a public one",
+        "https://no-such-name.invalid/": "its name is not known",
+    }
+
+    for url, words in said.items():
+        fault = refused(api.post("/v1/webhooks", json={"url": url}))["url"]
+        assert words in fault
+        assert url not in fault
+    assert [] == api.get("/v1/webhooks").json()["webhooks"]
+    # What may not be called is refused without calling, too.
+    assert "url" in refused(api.post("/v1/webhooks", json={"url": "https://10.0.0.1/inside", "verify": False}))
+    assert 201 == api.post("/v1/webhooks", json={"url": receiver.url("fails/now"), "verify": False}).status_code
+
+
+def test_every_wrong_field_is_named_at_once(api: httpx.Client) -> None:
+    wrong = {
+        "url": "ftp://x.example/",
+        "events": ["accountAdded", "nothing"],
+        "account": "",
+        "secret": "whsec_short",
+        "description": "x" * 1025,
+        "verify": "maybe",
+        "odd": 1,
+    }
+
+    assert set(wrong) == set(refused(api.post("/v1/webhooks", json=wrong)))
+    assert {"url"} == set(refused(api.post("/v1/webhooks", json={})))
+    for url in (
+        "https://",
+        "https://x .example",
+        "https://x.example:0/",
+        "https://ä.example/",
+        "https://x\\y.example/",
+    ):
+        assert {"url"} == set(refused(api.post("/v1/webhooks", json={"url": url})))
+
+
+def test_a_caller_that_is_bound_to_accounts_has_events_of_these_and_sees_no_others_webhooks(
+    api: httpx.Client, environment: Environment, receiver: Receiver
+) -> None:
+    wish = {"description": "a flow", "scopes": ["webhooks"], "accountPrefix": "flow-", "ttl": 60}
+    token = api.post("/v1/token", json=wish).json()["token"]
+    everything = subscribe(api, receiver.url("ok/all"))
+    with httpx.Client(base_url=environment.base_url, headers={"Authorization": f"Bearer {token}"}) as flow:
+        own = subscribe(flow, receiver.url("ok/flow"))
+        narrow = subscribe(flow, receiver.url("ok/flow"), accountPrefix="FLOW-a")
+
+        assert "flow-" == own["accountPrefix"]
+        assert {own["id"], narrow["id"]} == {one["id"] for one in flow.get("/v1/webhooks").json()["webhooks"]}
+        for more in ({"account": "other"}, {"accounts": ["flow-1", "other"]}, {"accountPrefix": "flow"}):
+            answer = flow.post("/v1/webhooks", json={"url": receiver.url("ok/flow"), **more})
+            assert 403 == answer.status_code
+        for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/ping"), ("POST", "/redeliver")):
+            assert 404 == flow.request(method, f"/v1/webhooks/{everything['id']}{path}").status_code
+
+
+def test_the_global_target_is_set_as_in_emailengine(
+    api: httpx.Client, environment: Environment, receiver: Receiver
+) -> None:
+    assert "" == api.get("/v1/settings").json()["webhooks"]
+    assert "webhooks" in refused(api.post("/v1/settings", json={"webhooks": receiver.url("fails/global")}))
+    wish = {
+        "webhooks": receiver.url("ok/global"),
+        "webhooksEnabled": True,
+        "webhookEvents": ["messageNew", "accountAdded"],
+        "webhooksCustomHeaders": [{"key": "X-Key", "value": "of-the-receiver"}],
+        "serviceSecret": SECRET,
+    }
+    answer = api.post("/v1/settings", json=wish)
+
+    assert (200, {"updated": [*wish]}) == (answer.status_code, answer.json())
+    assert {
+        "serviceUrl": environment.base_url,
+        "webhooks": receiver.url("ok/global"),
+        "webhooksEnabled": True,
+        "webhookEvents": ["messageNew", "accountAdded"],
+        "webhooksCustomHeaders": [{"key": "x-key", "value": MASK}],
+        "serviceSecret": MASK,
+    } == api.get("/v1/settings").json()
+    assert {"webhooksEnabled": True} == api.get("/v1/settings?webhooksEnabled=true&webhooks=false").json()
+    (ping,) = receiver.took("ok/global")
+    assert (True, "of-the-receiver") == (ping["verified"], ping["headers"]["x-key"])
+    assert "global" in [one["id"] for one in api.get("/v1/webhooks").json()["webhooks"]]
+    api.post("/v1/settings", json={"webhooks": ""})
+    assert ("", False) == tuple(api.get("/v1/settings").json()[name] for name in ("webhooks", "webhooksEnabled"))
+    wrong = {
+        "serviceUrl": "https://x.example",
+        "webhooks": "no",
+        "webhooksEnabled": "maybe",
+        "webhookEvents": ["nothing"],
+        "webhooksCustomHeaders": [{"key": "Host", "value": "x"}],
+        "serviceSecret": "short",
+        "odd": 1,
+    }
+    assert set(wrong) == set(refused(api.post("/v1/settings", json=wrong)))
+
+
+async def test_each_event_is_told_once_with_what_its_reader_needs(
+    api: httpx.Client,
+    visitor: Visitor,
+    other_visitor: Visitor,
+    person: NewPerson,
+    tenant: Tenant,
+    instance: Services,
+    clock: MovedClock,
+    receiver: Receiver,
+) -> None:
+    await deliver(instance)  # what other tests have left goes to nobody
+    subscribe(api, receiver.url("ok/story"), verify=False)
+    who = person()
+    account = bind(api, visitor, who)
+    # The person's sign-in is revoked, and they sign in again.
+    await instance.hand_out(account)
+    tenant.do("revoke", person=who)
+    clock.forward(minutes=66)
+    await tick(instance)
+    visitor.cookies.clear()
+    bind(api, visitor, who, account=account)
+    # Access is taken away and given back.
+    tenant.do("access", person=who, mailbox="support@contoso.example", fullAccess=False)
+    await instance.reconnect_account(account)
+    tenant.do("access", person=who, mailbox="support@contoso.example", fullAccess=True)
+    await instance.reconnect_account(account)
+    # Microsoft refuses the app for a while.
+    tenant.do("fail", endpoint="token", failure="7000222")
+    for minutes in (0, 2):
+        clock.forward(minutes=minutes)
+        await instance.reconnect_account(account)
+    # Somebody without access tries a link, which then expires.
+    tried = ask(api)
+    other_visitor.follow(tried["url"], person(access=False))
+    clock.forward(hours=25)
+    await tick(instance)
+    await come_to_an_end(instance, account)
+    api.delete(f"/v1/account/{account}")
+    await deliver(instance)
+
+    told = [record["body"] for record in receiver.took("ok/story")]
+    data = {body["event"]: body["data"] for body in told if body["account"] in {account, tried["account"], None}}
+    assert {*EventName} == {*data}
+    assert [
+        "accountAdded",
+        "accountInitialized",
+        "authenticationError",
+        "authenticationSuccess",
+        "connectError",
+        "connectSuccess",
+        "grantExpiring",
+        "accountDeleted",
+    ] == [body["event"] for body in told if body["account"] == account]
+    assert ["registrationFailed", "registrationExpired"] == [
+        body["event"] for body in told if body["account"] == tried["account"]
+    ]
+    assert ["oauthAppError", "oauthAppRecovered", "oauthAppSecretExpiring"] == sorted(
+        body["event"] for body in told if body["account"] is None
+    )
+    assert not [word for word in ("eyJ", "whsec_", "ticket") if word in str(told)]
+    check_data(data, account, who)
+    assert tried["registration"] == data["registrationFailed"]["registration"]
+    assert tried["registration"] == data["registrationExpired"]["registration"]
+    assert instance.settings.seed.id == data["oauthAppError"]["app"] == data["oauthAppRecovered"]["app"]
+
+
+async def come_to_an_end(instance: Services, account: str) -> None:
+    """Nobody could renew the grant for long, and the secret of some app ends soon; the sweep sees it, twice."""
+    stored = await grant_of(instance, account)
+    old = replace(stored.value, refreshed=instance.clock() - timedelta(days=80))
+    await instance.principals.commit(old.principal.id, [Replace(old, stored.version)])
+    ending = replace(
+        instance.settings.seed, id="B" * 16, enabled=False, secret_expires=instance.clock() + timedelta(days=3)
+    )
+    kept = await instance.oauth_apps.insert(ending)
+    instance.apps.forget()
+    for _ in range(2):
+        await instance.sweep(instance.clock() + timedelta(minutes=4))
+    await instance.oauth_apps.remove(kept)
+
+
+def check_data(data: dict[str, Any], account: str, who: str) -> None:
+    assert {"account": account} == data["accountAdded"] == data["accountDeleted"]
+    assert {"initialized": True} == data["accountInitialized"]
+    assert {"user": who} == data["authenticationSuccess"]
+    error = data["authenticationError"]
+    assert {"user": who, "serverResponseCode": "OauthRenewError", "code": "needs_sign_in", "kind": "needsSignIn"} == {
+        name: error[name] for name in ("user", "serverResponseCode", "code", "kind")
+    }
+    assert isinstance(error["aadsts"], int)
+    assert {"response", "action"} <= {*error}
+    assert ("ApiRequestError", "no_mailbox_access", "no_mailbox_access", "app_credential") == (
+        data["connectError"]["serverResponseCode"],
+        data["connectError"]["code"],
+        data["registrationFailed"]["code"],
+        data["oauthAppError"]["code"],
+    )
+    assert "B" * 16 == data["oauthAppSecretExpiring"]["app"]
+    assert {"user", "app", "expires", "action"} <= {*data["grantExpiring"]}
