@@ -329,6 +329,7 @@ class Services(Connections):
             self.directory,
             self.remove_account,
             self.warn_ahead,
+            self.webhook_care,
             self.sweeps,
             self.counters,
             self.clock,
@@ -344,7 +345,9 @@ class Services(Connections):
 
     @cached_property
     def read_statistics(self) -> ReadStatistics:
-        return ReadStatistics(self.agenda, self.counters, self.ticks, self.sweeps, self.open_breakers, self.clock)
+        return ReadStatistics(
+            self.agenda, self.counters, self.ticks, self.sweeps, self.open_breakers, self.webhook_care, self.clock
+        )
 
     @cached_property
     def deliver_events(self) -> DeliverEvents:
@@ -374,7 +377,7 @@ class Services(Connections):
 
     @cached_property
     def webhook_care(self) -> WebhookCare:
-        return WebhookCare(self.webhooks, self.deliveries, self.agenda, self.ping_target, self.clock)
+        return WebhookCare(self.webhooks, self.deliveries, self.agenda, self.ping_target, OUTBOX_SHARD, self.clock)
 
     @cached_property
     def warn_ahead(self) -> WarnAhead:

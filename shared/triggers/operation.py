@@ -46,6 +46,11 @@ def blueprint(
                 "swept": moment(found.counters.swept),
                 "mended": found.sweep.mended if found.sweep else 0,
                 "breakers": [describe(one) for one in found.breakers],
+                "events": {
+                    "toFanOut": found.events.to_fan_out,
+                    "waiting": found.events.waiting,
+                    "parked": found.events.parked,
+                },
             }
         )
 

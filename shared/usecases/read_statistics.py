@@ -9,6 +9,7 @@ from shared.domain.breaker import Breaker
 from shared.domain.statistics import Counters, Sweep, Tick
 from shared.ports import Agenda, Clock, OAuthApps, Rows
 from shared.usecases import use_case
+from shared.usecases.webhook_care import Underway, WebhookCare
 
 # Two ticks: what is older than that should have been worked.
 OVERDUE = timedelta(minutes=2)
@@ -27,6 +28,7 @@ class Statistics:
     oldest: datetime | None
     capped: bool
     breakers: Sequence[Breaker]
+    events: Underway
 
     def late(self, now: datetime) -> float:
         """For how many seconds the oldest row that is due has waited."""
@@ -40,6 +42,9 @@ class Statistics:
             "overdue": self.overdue,
             "oldest_seconds": self.late(now),
             "open_breakers": len(self.breakers),
+            "events_to_fan_out": self.events.to_fan_out,
+            "events_waiting": self.events.waiting,
+            "events_parked": self.events.parked,
         }
 
 
@@ -58,13 +63,14 @@ class OpenBreakers:
 
 @use_case
 class ReadStatistics:
-    """Costs a few reads for each shard, however many accounts there are."""
+    """Costs a few reads for each shard and each webhook, however many accounts there are."""
 
     agenda: Agenda
     counters: Rows[Counters]
     ticks: Rows[Tick]
     sweeps: Rows[Sweep]
     open_breakers: OpenBreakers
+    webhooks: WebhookCare
     clock: Clock
 
     async def __call__(self) -> Statistics:
@@ -83,4 +89,5 @@ class ReadStatistics:
             oldest=min((work.due for work in works), default=None),
             capped=any(len(head) == LOOKED_AT for head in heads),
             breakers=await self.open_breakers(),
+            events=await self.webhooks.underway(),
         )

@@ -16,6 +16,7 @@ from shared.ports import Agenda, Clock, Directory, DirectoryEntry, Principals, R
 from shared.usecases import use_case
 from shared.usecases.remove_account import RemoveAccount
 from shared.usecases.warn_ahead import WarnAhead
+from shared.usecases.webhook_care import WebhookCare
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ class SweepGrants:
     directory: Directory
     remove: RemoveAccount
     warn: WarnAhead
+    webhooks: WebhookCare
     sweeps: Rows[Sweep]
     counters: Rows[Counters]
     clock: Clock
@@ -38,6 +40,7 @@ class SweepGrants:
     async def __call__(self, until: datetime) -> Sweep:
         """Sweep until the end or until the time is up; `cursor` of the result tells which."""
         await self.warn.of_apps()
+        await self.webhooks.tidy()
         stored = await self.sweeps.get(Sweep(self.clock()).name)
         swept = stored.value if stored and stored.value.cursor else Sweep(self.clock())
         counts, mended, cursor = Counter(swept.counts), swept.mended, swept.cursor

@@ -38,6 +38,15 @@ class Standing:
         return found[0] if found else None
 
 
+@dataclass(frozen=True, slots=True)
+class Underway:
+    """Events that are not where they belong yet: up to a hundred to fan out, and as many of each webhook's."""
+
+    to_fan_out: int
+    waiting: int
+    parked: int
+
+
 @use_case
 class WebhookCare:
     """A caller that is bound to accounts knows only webhooks that tell of no others."""
@@ -46,6 +55,7 @@ class WebhookCare:
     deliveries: Deliveries
     agenda: Agenda
     ping: PingTarget
+    outbox: str
     clock: Clock
 
     async def all(self, caller: Caller) -> Sequence[Standing]:
@@ -53,6 +63,12 @@ class WebhookCare:
         found = [one for one in await self.webhooks.all() if caller.may_reach_all_of(one.filter)]
         known = sorted(found, key=lambda one: one.created, reverse=True)
         return await asyncio.gather(*map(self._standing, known))
+
+    async def underway(self) -> Underway:
+        """How many events are on their way."""
+        rows = await self.agenda.due(self.outbox, self.clock(), None, LOOKED_AT)
+        found = await asyncio.gather(*map(self._standing, await self.webhooks.all()))
+        return Underway(len(rows), sum(len(one.waiting) for one in found), sum(len(one.parked) for one in found))
 
     async def one(self, webhook: str, caller: Caller) -> Standing:
         """One of them. Raises NotFound."""

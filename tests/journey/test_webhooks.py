@@ -78,6 +78,7 @@ def test_a_webhook_is_made_after_a_signed_ping_and_shows_no_secret_again(
         shown = api.get(path).text
         assert MASK in shown
         assert not [word for word in (made["secret"], "of-a-flow") if word in shown]
+    assert {"toFanOut", "waiting", "parked"} == {*api.get("/v1/stats").json()["events"]}
     assert {"id": made["id"], "success": True, "error": None} == api.post(f"/v1/webhooks/{made['id']}/ping").json()
     assert {"id": made["id"], "deleted": True} == api.delete(f"/v1/webhooks/{made['id']}").json()
     assert 404 == api.get(f"/v1/webhooks/{made['id']}").status_code
