@@ -323,7 +323,7 @@ OPERATION = (
     left_out("GET /metrics", "`GET /v1/stats`, and Application Insights"),
     better(
         "GET /v1/settings",
-        "the settings about webhooks; URLs read back without what is secret in them. Who sets no `webhookEvents` has all",
+        "the settings about webhooks; URLs read back without what is secret in them. `webhookEvents` is all by default",
         Promise(
             "those asked for",
             shape={"webhooksEnabled": bool, "webhooks": str, "webhookEvents": list, "serviceUrl": str},
@@ -334,7 +334,7 @@ OPERATION = (
     better(
         "POST /v1/settings",
         "`webhooks`, `webhooksEnabled`, `webhookEvents`, `webhooksCustomHeaders` and `serviceSecret`; the target is"
-        " tried by a signed ping, and is https at a public address. Events carry their id and reasons, and come in order",
+        " tried by a signed ping, https at a public address. Events carry id and reason, and come in order",
         Promise(
             "says what was changed",
             shape={"updated": ["webhookEvents"]},
