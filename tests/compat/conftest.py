@@ -10,7 +10,7 @@ import pytest
 from infra.local.environment import Environment
 from infra.local.visitor import Visitor
 from tests.compat.contract import WISH
-from tests.journey.conftest import api, ask, bind, environment  # noqa: F401 - fixtures
+from tests.journey.conftest import api, ask, bind, environment, visitor  # noqa: F401 - fixtures
 
 APP = "AAABiCtT7XUAAAAF"
 
@@ -38,12 +38,16 @@ class World:
                 return pattern
 
     def call(self, method: str, path: str, caller: str, **sent: Any) -> httpx.Response:
+        with self.client(caller) as client:
+            return client.request(method, path, **sent)
+
+    def client(self, caller: str) -> httpx.Client:
         token = self.callers[caller]
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return httpx.request(method, self.base_url + path, headers=headers, timeout=30, **sent)
+        return httpx.Client(base_url=self.base_url, headers=headers, timeout=30)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def world(environment: Environment) -> Iterator[World]:  # noqa: F811 - a fixture
     """Two bound accounts, another OAuth app, an open link, and callers of all kinds."""
     ready = environment.tenant.ready

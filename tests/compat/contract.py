@@ -302,6 +302,60 @@ APPS = (
         Promise("an unknown app", 404, refused(404, "Not Found"), path="/v1/oauth2/none/verify"),
     ),
 )
+EVENTS = (
+    same(
+        "GET /v1/settings",
+        "what is about webhooks; secrets and headers read back hidden",
+        Promise(
+            "what is set",
+            shape={
+                "serviceUrl": "{base}",
+                "webhooks": str,
+                "webhooksEnabled": bool,
+                "webhookEvents": [str],
+                "webhooksCustomHeaders": [{"key": str, "value": HIDDEN}],
+                "serviceSecret": (HIDDEN, None),
+            },
+        ),
+        Promise("one of them", shape={"webhooksEnabled": bool}, query="webhooksEnabled=true"),
+    ),
+    better(
+        "POST /v1/settings",
+        "the target is tried at once, and has to be public https. Any number of further ones, each with its own secret,"
+        " events and accounts: `POST /v1/webhooks`. `serviceUrl` is a setting of the app",
+        Promise(
+            "some of them, events about mail too",
+            shape={"updated": [str]},
+            body={"webhooksEnabled": False, "webhookEvents": ["authenticationError", "messageNew"]},
+        ),
+        Promise("unknown ones are refused", 400, wrong("odd", "webhooks"), body={"odd": 1, "webhooks": "no"}),
+    ),
+    better(
+        "webhooks: what is sent",
+        "signed as Standard Webhooks say, beside EmailEngine's headers; in order for each account, for three days, then"
+        " parked and visible. Events have an `id`, say why, and what to do; `connectSuccess`, `registrationFailed`,"
+        " `grantExpiring` and more are new, those about mail do not exist",
+    ),
+    left_out("GET /v1/webhookRoutes", "`GET /v1/webhooks`"),
+)
+# What EmailEngine sends of each event that is not about mail, and with what headers.
+SENT = {
+    "accountAdded": {"account": "{account}"},
+    "accountInitialized": {"initialized": True},
+    "authenticationError": {"serverResponseCode": str},
+    "authenticationSuccess": {"user": "{person}"},
+    "accountDeleted": {"account": "{account}"},
+}
+SENT_BODY = {"serviceUrl": "{base}", "account": "{account}", "date": MOMENT, "event": str, "data": dict}
+SENT_HEADERS = {
+    "content-type": re.compile("application/json.*"),
+    "user-agent": str,
+    "x-ee-wh-id": str,
+    "x-ee-wh-attempts-made": "1",
+    "x-ee-wh-queued-time": re.compile(r"\d+s"),
+    "x-ee-wh-event-id": str,
+    "x-ee-wh-signature": re.compile(r"[A-Za-z0-9_-]{43}"),
+}
 OPERATION = (
     better(
         "GET /v1/tokens",
@@ -383,4 +437,4 @@ ERRORS = (
         ),
     ),
 )
-CONTRACT: tuple[Route, ...] = (*REGISTRATION, *ACCOUNTS, *APPS, *OPERATION, *MAIL, *ERRORS)
+CONTRACT: tuple[Route, ...] = (*REGISTRATION, *ACCOUNTS, *APPS, *EVENTS, *OPERATION, *MAIL, *ERRORS)
