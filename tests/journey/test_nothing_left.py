@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -91,7 +92,11 @@ class ComingAndGoing(RuleBasedStateMachine):
     @rule(hours=st.sampled_from([1, 30, 200]))
     def time_passes(self, hours: int) -> None:
         self.clock.forward(hours=hours)
-        self.runner.run(tick(self.services))
+        self.runner.run(self.timers())
+
+    async def timers(self) -> None:
+        await tick(self.services)
+        await self.services.deliver_events(self.clock() + timedelta(minutes=1))
 
     @invariant()
     def the_app_says_what_the_model_says(self) -> None:
@@ -111,7 +116,7 @@ class ComingAndGoing(RuleBasedStateMachine):
                 self.api.delete(f"/v1/account/{self.accounts[number]}")
             self.clock.forward(**ALL_OVER)
             for _ in range(3):
-                self.runner.run(tick(self.services))
+                self.runner.run(self.timers())
             rows = self.runner.run(self.rows())
         finally:
             self.runner.run(self.services.close())
