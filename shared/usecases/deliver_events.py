@@ -48,7 +48,9 @@ class DeliverEvents:
     entropy: Entropy
 
     async def __call__(self, until: datetime) -> bool:
-        """Whether this instance was the one. Raises StorageUnavailable, and the next run goes on."""
+        """Deliver what there is; False when another instance is at it. Raises StorageUnavailable."""
+        if not await self.drain.anything() and not await self.agenda.due(self.shard, self.clock(), None, 1):
+            return True
         lease = await self._take()
         if lease is None:
             return False

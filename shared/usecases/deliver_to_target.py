@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from shared.domain.delivery import Delivery
+from shared.domain.delivery import LONGEST, Delivery
 from shared.domain.errors import StaleWrite
 from shared.domain.webhook import Webhook
 from shared.ports import Answer, Clock, Deliveries, Jitter, Stored, TargetRefused, Targets, Webhooks
@@ -20,13 +20,20 @@ PAGE = 500
 # So many failures in a row are the target's, not a lane's: it is left alone for a while.
 GIVEN_UP = 8
 PAUSE = timedelta(minutes=1)
-LASTS = timedelta(minutes=1)
+# A run that ends waits for its visits, so they are short.
+LASTS = timedelta(seconds=20)
+# Clocks of instances differ by less; what is from further ahead was written by a clock that was wrong.
+SKEW = timedelta(minutes=5)
 GONE = 410
 
 
 @dataclass(slots=True)
 class Visit:
-    """What came of a target so far. `blocked` is when the head of each lane that failed may be tried again."""
+    """What came of a target so far.
+
+    `blocked` is when the head of each lane that failed may be tried again, `later` when something came that this visit
+    leaves to the next one, and `cut` says that lanes were left for want of time or of hope.
+    """
 
     webhook: Webhook
     began: datetime
@@ -38,6 +45,7 @@ class Visit:
     in_a_row: int = 0
     gone: bool = False
     cut: bool = False
+    later: datetime | None = None
 
     @property
     def given_up(self) -> bool:
@@ -46,11 +54,9 @@ class Visit:
 
     def next(self, now: datetime) -> datetime | None:
         """When to come again, or None when nothing is left."""
-        times = list(self.blocked.values())
         if self.given_up:
-            times = [now + PAUSE]
-        elif self.cut:
-            times.append(now)
+            return now + PAUSE
+        times = [*self.blocked.values(), *([self.later] if self.later else []), *([now] if self.cut else [])]
         return min(times, default=None)
 
 
@@ -96,13 +102,13 @@ class DeliverToTarget:
         async with visit.slots:
             for stored in lane:
                 due, now = stored.value.not_before, self.clock()
-                if due is not None and now < due:
+                if due is not None and now < due <= now + LONGEST * 2:
                     visit.blocked[stored.value.lane] = due
                     return
-                if now >= visit.until:
+                if now >= visit.until or visit.given_up or visit.gone:
                     visit.cut = True
                     return
-                if visit.given_up or visit.gone or not await self._one(visit, stored):
+                if not await self._one(visit, stored):
                     return
 
     async def _one(self, visit: Visit, stored: Stored[Delivery]) -> bool:
@@ -153,6 +159,8 @@ def _lanes(found: Sequence[Stored[Delivery]], visit: Visit) -> list[list[Stored[
     """
     lanes: dict[str, list[Stored[Delivery]]] = {}
     for stored in found:
-        if stored.value.queued <= visit.began and stored.value.lane not in visit.blocked:
+        if visit.began < stored.value.queued <= visit.began + SKEW:
+            visit.later = visit.later or stored.value.queued
+        elif stored.value.lane not in visit.blocked:
             lanes.setdefault(stored.value.lane, []).append(stored)
     return list(lanes.values())

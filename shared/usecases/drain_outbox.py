@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import batched
 
 from shared.domain.delivery import Delivery
@@ -36,6 +36,10 @@ class DrainOutbox:
     shard: str
     service_url: str
     clock: Clock
+
+    async def anything(self) -> bool:
+        """Whether something has happened, or is about to."""
+        return bool(await self.agenda.due(self.shard, self.clock() + AHEAD, None, 1))
 
     async def __call__(self) -> int:
         """Fan out what happened first; returns how many events that were. Raises StorageUnavailable.
@@ -81,11 +85,11 @@ class DrainOutbox:
         """Deliveries first, then the agenda: a crash in between leaves the events, so it is done again."""
         now = self.clock()
         for webhook in await self.webhooks.all():
-            wanted = [self._delivery(webhook, event) for event in events if webhook.wants(event)]
+            wanted = [self._delivery(webhook, event, now) for event in events if webhook.wants(event)]
             if wanted:
                 await self.deliveries.put(wanted)
                 await self.agenda.add(Work(WorkKind.DELIVER, now, webhook.id))
 
-    def _delivery(self, webhook: Webhook, event: Event) -> Delivery:
+    def _delivery(self, webhook: Webhook, event: Event, now: datetime) -> Delivery:
         body = json.dumps(body_of(event, self.service_url, written(event.at)), ensure_ascii=False)
-        return Delivery(webhook.id, event.id, event.lane, event.name, body, self.clock(), event.account)
+        return Delivery(webhook.id, event.id, event.lane, event.name, body, now, event.account)

@@ -111,8 +111,13 @@ class WebhookCare:
         return tried
 
     async def tidy(self) -> None:
-        """Forget what has been parked for a month."""
+        """Forget what has been parked for a month, and have every target visited for which something waits.
+
+        A visit may be planned for a time that only a wrong clock knew.
+        """
         for webhook in await self.webhooks.all():
+            if await self.deliveries.waiting(webhook.id, None, 1):
+                await self.agenda.add(Work(WorkKind.DELIVER, self.clock(), webhook.id))
             while old := [one for one in await self.deliveries.parked(webhook.id, LOOKED_AT) if self._is_old(one)]:
                 await asyncio.gather(*map(self._forget, old))
                 log.warning("parked deliveries forgotten", extra={"webhook": webhook.id, "count": len(old)})

@@ -279,3 +279,27 @@ async def test_what_was_fanned_out_for_a_webhook_that_is_removed_meanwhile_leave
 
     assert [] == [row async for row in app.storage.get_table_client("Deliveries").list_entities()]
     assert [] == receiver.took("ok/removed")
+
+
+@pytest.mark.parametrize("days", [30, 400])
+async def test_a_clock_that_jumps_ahead_and_back_loses_no_event_and_keeps_no_order_waiting(
+    app: Services, teller: Teller, receiver: Receiver, clock: MovedClock, days: int
+) -> None:
+    """The sweep has a look at whatever waits."""
+    name, path = named(), f"picky/jump{days}"
+    target = await subscribe(app, receiver.url(path))
+    clock.forward(days=days)
+    await teller.tell(name, ADDED)
+    await app.deliver_events.drain()
+    await teller.tell(name + "-sick", ADDED)
+    await deliver(app)
+    await teller.tell(name, DOWN)
+    clock.forward(days=-days)
+    await teller.tell(name, UP)
+    await deliver(app)
+    await app.webhook_care.tidy()
+    await deliver(app)
+
+    assert [ADDED, DOWN, UP] == [r["body"]["event"] for r in receiver.took(path) if r["body"]["account"] == name]
+    (sick,) = (await app.webhook_care.one(target, ADMIN)).waiting
+    assert 2 == sick.attempts
