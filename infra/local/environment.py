@@ -5,8 +5,9 @@ import hashlib
 import json
 import secrets
 import socket
+import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -102,12 +103,18 @@ def start_tenant(folder: Path, *, state: Path, port: int = 0) -> parts.Part:
     return parts.start("tenant", command, folder=folder)
 
 
-def start_host(app: Path, listening: socket.socket, settings: Mapping[str, str], folder: Path) -> parts.Part:
+def start_host(
+    app: Path,
+    listening: socket.socket,
+    settings: Mapping[str, str],
+    folder: Path,
+    python: Sequence[str] = (sys.executable,),
+) -> parts.Part:
     """Start the Functions host with an app and its settings behind a socket that listens already.
 
     So the address is known before the app starts, which has to be told it.
     """
-    command = parts.python_part("infra.local.host", "--app", str(app), "--fd", str(listening.fileno()))
+    command = parts.python_part("infra.local.host", "--app", str(app), "--fd", str(listening.fileno()), python=python)
     return parts.start("host", command, folder=folder, settings=settings, inherit=[listening.fileno()])
 
 
@@ -119,10 +126,13 @@ def local_environment(
     ports: Ports | None = None,
     data: Path | None = None,
     changes: Mapping[str, str] | None = None,
+    app: Path = parts.ROOT,
+    python: Sequence[str] = (sys.executable,),
 ) -> Iterator[Environment]:
     """Run everything until the end of the block; output and the tenant's files go to `folder`.
 
     Without `kept` the secrets are new, without `data` storage is in memory, and `changes` are settings that differ.
+    `python` runs the host with the app in the folder `app`.
     Raises parts.PartError, and OSError when a port is taken.
     """
     ports, kept = ports or Ports(), kept or Secrets.fresh()
@@ -133,6 +143,6 @@ def local_environment(
         stack.callback(storage.stop)
         tenant = stack.enter_context(parts.running(start_tenant(folder, state=folder / "tenant", port=ports.tenant)))
         settings = app_settings(storage, tenant.ready, base_url, kept) | dict(changes or {})
-        host = stack.enter_context(parts.running(start_host(parts.ROOT, listening, settings, folder)))
+        host = stack.enter_context(parts.running(start_host(app, listening, settings, folder, python)))
         listening.close()
         yield Environment(storage, tenant, host, settings, kept, base_url)

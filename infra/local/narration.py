@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import MappingProxyType
 
-FIELD = r'(\w+)=("(?:[^"\\]|\\.)*"|\S+)'
+FIELD = r'([\w.]+)=("(?:[^"\\]|\\.)*"|\S+)'
 LINE = re.compile(rf"\S+ (?P<level>[A-Z]+) \S+ (?P<event>.*?)(?P<fields>(?: {FIELD})*)")
 STORY = MappingProxyType(
     {

@@ -32,9 +32,9 @@ def first_line(output: str) -> Ready | None:
     return json.loads(line) if newline else None
 
 
-def python_part(module: str, *arguments: str) -> list[str]:
-    """Command that runs one of our own modules as a part."""
-    return [sys.executable, "-m", __name__, module, *arguments]
+def python_part(module: str, *arguments: str, python: Sequence[str] = (sys.executable,)) -> list[str]:
+    """Command that runs one of our own modules as a part, by this Python or another one."""
+    return [*python, "-m", __name__, module, *arguments]
 
 
 @dataclass(frozen=True)

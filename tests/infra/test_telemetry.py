@@ -3,9 +3,18 @@
 import io
 import json
 import logging
+import re
 import sys
+from pathlib import Path
 
+from infra.local.narration import FIELD, LINE
+from shared.domain.audit import Action
+from shared.domain.kinds import FailureKind
 from shared.telemetry import WithFields, tell_fields
+from shared.usecases.work_agenda import FAILED
+
+QUERIES = sorted((Path(__file__).parents[2] / "infra/monitoring").glob("*.kql"))
+OPTIONAL = {"code"}  # a record has one when something was refused
 
 
 def test_fields_follow_the_event_as_json_and_a_traceback_follows_them() -> None:
@@ -40,3 +49,36 @@ def test_only_handlers_without_a_formatter_are_given_one() -> None:
     assert ['shard not worked {"shard": "07"}\n', "shard not worked\n"] == [
         one.stream.getvalue() for one in (bare, own)
     ]
+
+
+def test_every_query_asks_for_what_a_journey_logs(log: Path) -> None:
+    """A query for fields that nobody writes would be an alert that never comes."""
+    told: dict[str, set[str]] = {}
+    for line in map(LINE.fullmatch, log.read_text().splitlines()):
+        if line and line["event"].startswith("audit "):
+            told.setdefault("audit", set()).update(json.loads(line["event"].removeprefix("audit ")))
+        elif line:
+            told.setdefault(line["event"], set()).update(name for name, _ in re.findall(FIELD, line["fields"]))
+    told["delivery parked"] = told["delivery failed"]  # the same line, three days later
+
+    for file in QUERIES:
+        query = file.read_text()
+        events = re.findall(r'message startswith "([\w ]+) \{"', query)
+        asked = set(re.findall(r'fields\["([\w.]+)"\]|record\.(\w+)', query))
+        found = set().union(*(told.get(event, set()) for event in events))
+        assert {one or other for one, other in asked} <= found | OPTIONAL, file.name
+        assert not events or found, file.name
+
+
+def test_outcomes_and_counters_that_queries_name_are_those_of_the_app(log: Path) -> None:
+    named = {
+        name
+        for file in QUERIES
+        for names in re.findall(r"outcome in \((.*?)\)", file.read_text())
+        for name in names.split(", ")
+    }
+    actions = {name for file in QUERIES for name in re.findall(r'"([a-z-]+\.[a-z-]+)"', file.read_text())}
+
+    assert {json.loads(name) for name in named} <= {*FailureKind, FAILED, "refreshed"}
+    assert actions <= set(Action)
+    assert " state accounts.connected=1 " in log.read_text()

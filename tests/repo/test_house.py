@@ -1,11 +1,11 @@
 """Promises of the repository itself: what is deployed, what is committed, what the README says."""
 
-import fnmatch
 import json
 import re
 import subprocess
 from pathlib import Path
 
+from infra.local.package import left_out
 from shared.connections import TABLES
 
 ROOT = Path(__file__).parents[2]
@@ -24,13 +24,8 @@ def committed() -> list[str]:
     return [name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
 
 
-def ignored_by_deployment(name: str) -> bool:
-    patterns = [line for line in (ROOT / ".funcignore").read_text().splitlines() if line and not line.startswith("#")]
-    return any(fnmatch.fnmatch(part, pattern) for part in Path(name).parts for pattern in patterns)
-
-
 def test_a_deployment_holds_the_app_and_nothing_else() -> None:
-    deployed = [name for name in committed() if not ignored_by_deployment(name)]
+    deployed = [name for name in committed() if not left_out(name)]
 
     assert {"function_app.py", "host.json", "requirements.txt", "constraints.txt"} <= set(deployed)
     others = [name for name in deployed if "/" in name and not name.startswith("shared/")]
@@ -46,7 +41,7 @@ def test_a_deployment_holds_the_app_and_nothing_else() -> None:
         "infra/local/run.py",
         "tests/conftest.py",
     ):
-        assert ignored_by_deployment(local)
+        assert left_out(local)
 
 
 def test_no_committed_file_names_a_registry_or_a_place_on_a_machine() -> None:

@@ -1,0 +1,60 @@
+"""The deployment package, and a journey of the app that is run from it."""
+
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from infra.local.demo import Demo
+from infra.local.environment import Environment, local_environment
+from infra.local.package import Package, build
+from tests.journey.conftest import STILL, TIMERS
+
+
+@pytest.fixture(scope="session")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    return build(tmp_path_factory.mktemp("package"), tmp_path_factory.mktemp("beside"))
+
+
+@pytest.fixture(scope="session")
+def deployed(package: Package, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+    """The local parts around the app in the package, on a Python that knows the package only."""
+    changes = {**STILL, "PYTHONPATH": package.path, "MAILBIND_WEBHOOKS_LOOPBACK": "true"}
+    folder = tmp_path_factory.mktemp("deployed")
+    with local_environment(folder, changes=changes, app=package.folder, python=package.python) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def journey(deployed: Environment) -> dict[str, Any]:
+    """What was handed out at the end of a journey on which something of everything happened."""
+    ready = deployed.tenant.ready
+    trust = ssl.create_default_context(cafile=ready["caFile"])
+    token = {"Authorization": f"Bearer {deployed.secrets.admin_token}"}
+    with (
+        httpx.Client(base_url=deployed.base_url, headers=token, timeout=30, trust_env=False) as api,
+        httpx.Client(base_url=ready["url"], verify=trust, timeout=30, trust_env=False) as tenant,
+    ):
+        # Nobody listens there, so that its deliveries fail.
+        nowhere = {"url": "http://127.0.0.1:9/", "events": ["*"], "verify": False}
+        api.post("/v1/webhooks", json=nowhere).raise_for_status()
+        demo = Demo(deployed, api, tenant)
+        started = demo.ask()
+        demo.sign_in(started["url"])
+        demo.see_completed(started["registration"])
+        handed_out = demo.hand_out()
+        demo.read_mailbox(handed_out)
+        key = {"x-functions-key": deployed.host.ready["keys"]["master"]}
+        for timer in TIMERS:
+            api.post(f"/admin/functions/{timer}", json={}, headers=key).raise_for_status()
+    return handed_out
+
+
+@pytest.fixture(scope="session")
+def log(deployed: Environment, journey: dict[str, Any]) -> Path:
+    """The host's log of that journey."""
+    assert journey
+    return deployed.host.log
