@@ -63,7 +63,9 @@ class DelegatedGrant:
     @property
     def home(self) -> HeldToken:
         """The access token for the resource that the grant lives by."""
-        return HeldToken(self.access_token, self.access_expires, self.scopes, self.refreshed, self.handed_out)
+        return HeldToken(
+            self.resource, self.access_token, self.access_expires, self.scopes, self.refreshed, self.handed_out
+        )
 
     def held(self, resource: Resource) -> HeldToken | None:
         """The access token for a resource, or None."""
@@ -72,7 +74,7 @@ class DelegatedGrant:
         held = self.further
         if held is None or self.further_token is None:
             return None
-        return HeldToken(self.further_token, held.expires, held.scopes, held.refreshed, held.handed_out)
+        return HeldToken(resource, self.further_token, held.expires, held.scopes, held.refreshed, held.handed_out)
 
     def good_at(self, now: datetime, resource: Resource | None = None) -> bool:
         """Whether there is an access token that may be handed out."""
@@ -130,7 +132,6 @@ class DelegatedGrant:
 
         Claims that a caller passed on stay for a day: the refresh itself did without them.
         """
-        challenged = self.challenged is not None and now - self.challenged < CHALLENGE_LASTS
         well = replace(
             self,
             refresh_token=tokens.refresh_token,
@@ -139,10 +140,17 @@ class DelegatedGrant:
             failing_since=None,
             state=AccountState.CONNECTED,
             last_error=None,
-            claims=self.claims if challenged else None,
+            claims=self.claims if self._challenged_at(now) else None,
             not_before=None,
         )
         return _holding(well, tokens, now).planned(now, jitter)
+
+    def claims_at(self, now: datetime) -> str | None:
+        """What the next sign-in carries: the claims that Microsoft stopped it with, or for a day those of a caller."""
+        return self.claims if self.due is None or self._challenged_at(now) else None
+
+    def _challenged_at(self, now: datetime) -> bool:
+        return self.challenged is not None and now - self.challenged < CHALLENGE_LASTS
 
     def living_by(self, resource: Resource, now: datetime) -> "DelegatedGrant":
         """Living by another resource from now on; its token is still to be got."""

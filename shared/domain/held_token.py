@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.domain.account import LastError
+from shared.domain.clouds import Resource
 from shared.domain.secret import Secret
 from shared.domain.tokens import GOOD_FOR
 
@@ -16,8 +17,9 @@ SKEW = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class HeldToken:
-    """An access token, when it was got, and when somebody last took it."""
+    """An access token for a resource, when it was got, and when somebody last took it."""
 
+    resource: Resource
     token: Secret
     expires: datetime
     scopes: tuple[str, ...]

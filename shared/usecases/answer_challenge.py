@@ -43,4 +43,5 @@ class AnswerChallenge:
             raise refusal("claims_challenge")
         if refused is not None and refused.kind is FailureKind.APP_FAULT:
             raise InvalidInput({"claims": '"claims" are not such as Microsoft accepts'})
-        return handed_out(account, settled(refreshed), resource, cached=False)
+        grant = settled(refreshed)
+        return handed_out(account, grant, grant.held(resource), cached=False)

@@ -63,11 +63,11 @@ class BeginSignIn:
         return Secret(url)
 
     async def _claims(self, holders: list[Account]) -> str | None:
-        """The claims challenge with which Microsoft stopped the accounts' grant (Entra: claims challenges)."""
+        """The claims of a challenge that the sign-in has to meet (Entra: claims challenges)."""
         for principal_id, app in {(holder.principal_id, holder.app) for holder in holders}:
             grant = await self.principals.grant(principal_id, app)
-            if grant is not None and grant.value.claims:
-                return grant.value.claims
+            if grant is not None and (claims := grant.value.claims_at(self.clock())):
+                return claims
         return None
 
 

@@ -10,6 +10,7 @@ from shared.domain.account import Account, AccountState
 from shared.domain.clouds import Resource
 from shared.domain.errors import InvalidInput, NotAuthorized, NotFound, StaleWrite, Unavailable
 from shared.domain.grant import DelegatedGrant
+from shared.domain.held_token import HeldToken
 from shared.domain.keys import key
 from shared.domain.kinds import FailureKind
 from shared.domain.remedy import remedy
@@ -74,10 +75,11 @@ class HandOut:
         resource = resource or stored.value.resource
         held, now = stored.value.held(resource), self.clock()
         if held is None or not held.good_at(now):
-            return handed_out(account, await self._renewed(stored, resource), resource, cached=False)
+            grant = await self._renewed(stored, resource)
+            return handed_out(account, grant, grant.held(resource), cached=False)
         if not held.marked_at(now):
             await self._mark(stored, resource)
-        return handed_out(account, stored.value, resource, cached=True)
+        return handed_out(account, stored.value, held, cached=True)
 
     async def check_covered(self, grant: DelegatedGrant, resource: Resource) -> None:
         """Raise InvalidInput for a resource that the OAuth app asks nothing of."""
@@ -176,14 +178,13 @@ def settled(refreshed: Refreshed | None) -> DelegatedGrant:
     raise refusal(grant.last_error.code if grant.last_error else failure.code)
 
 
-def handed_out(account: Account, grant: DelegatedGrant, resource: Resource, *, cached: bool) -> HandedOut:
-    """The answer with the grant's token for the resource. Raises Unavailable when others took it away meanwhile."""
-    held = grant.held(resource)
+def handed_out(account: Account, grant: DelegatedGrant, held: HeldToken | None, *, cached: bool) -> HandedOut:
+    """The answer with one of the grant's tokens. Raises Unavailable when others took it away meanwhile."""
     if held is None:
         raise _unavailable("entra_unavailable", None)
     return HandedOut(
         account=account.id,
-        resource=resource,
+        resource=held.resource,
         sign_in_name=grant.principal.sign_in_name,
         email=account.email,
         access_token=held.token,

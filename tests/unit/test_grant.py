@@ -257,4 +257,5 @@ def test_claims_that_a_caller_passed_on_outlive_a_renewal_for_a_day_and_end_with
 
     assert "{}" == grant.renewed(TOKENS, NOON + timedelta(hours=23), 0).claims
     assert None is grant.renewed(TOKENS, NOON + timedelta(hours=24), 0).claims
+    assert ("{}", None) == tuple(grant.claims_at(NOON + timedelta(hours=hours)) for hours in (23, 24))
     assert (None, None) == ((anew := grant.reauthorized(TOKENS, NOON, 0)).claims, anew.challenged)
