@@ -69,12 +69,14 @@ def read_change(body: Mapping[str, Any]) -> tuple[AccountChange, dict[str, str]]
 
 
 def take_without_effect(fields: Fields) -> None:
-    """Take what has no effect here, and refuse credentials."""
+    """Take what has no effect here, and refuse what would be missed: credentials, and a target for events."""
     for must, (kinds, names) in WITHOUT_EFFECT.items():
         for name in names:
             fields.ignored(name, partial(_is_one_of, kinds), must)
     for name in ("imap", "smtp"):
         fields.ignored(name, lambda value: value is False, "absent: the account signs in through Microsoft")
+    for name in ("webhooks", "webhooksCustomHeaders"):
+        fields.ignored(name, lambda value: value == [], 'absent: ask POST /v1/webhooks with its "account"')
 
 
 def _is_one_of(kinds: type | tuple[type, ...], value: object) -> bool:

@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
-from infra.local.environment import Environment
+from infra.local.environment import Environment, local_environment
 from infra.local.visitor import Visitor
 from tests.compat.contract import WISH
-from tests.journey.conftest import api, ask, bind, environment, visitor  # noqa: F401 - fixtures
+from tests.journey.conftest import STILL, api, ask, bind, visitor  # noqa: F401 - fixtures
 
 APP = "AAABiCtT7XUAAAAF"
 
@@ -48,7 +48,15 @@ class World:
 
 
 @pytest.fixture(scope="session")
-def world(environment: Environment) -> Iterator[World]:  # noqa: F811 - a fixture
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+    """Grants serve many accounts, as in EmailEngine."""
+    changes = {**STILL, "MAILBIND_OAUTH_CREDENTIAL_REUSE": "true"}
+    with local_environment(tmp_path_factory.mktemp("compat"), changes=changes) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def world(environment: Environment) -> Iterator[World]:
     """Two bound accounts, another OAuth app, an open link, and callers of all kinds."""
     ready = environment.tenant.ready
     admin = {"Authorization": f"Bearer {environment.secrets.admin_token}"}

@@ -35,8 +35,6 @@ def refused(status: int, error: str, message: object = str) -> dict[str, object]
     return {"statusCode": status, "error": error, "message": message}
 
 
-NOT_FOUND = Promise("an unknown account is 404", 404, refused(404, "Not Found"), path="/v1/account/nobody-here")
-
 REGISTRATION = (
     better(
         "POST /v1/authentication/form",
@@ -66,15 +64,20 @@ REGISTRATION = (
         "GET /accounts/new",
         "a page says who asks for what before anybody goes to Microsoft; PKCE, a nonce, a `state` that this browser"
         " alone can bring back, and the person as `login_hint`, never the shared mailbox",
-        Promise("needs no token", headers={"content-type": re.compile("text/html.*")}, path="{link}", caller="nobody"),
-        Promise("a link that is none is refused with a page", 404, path="/accounts/new?ticket=no", caller="nobody"),
+        Promise(
+            "needs no token", headers={"content-type": re.compile("text/html.*")}, call="GET {link}", caller="nobody"
+        ),
+        Promise("a link that is none is refused with a page", 404, call="GET /accounts/new?ticket=no", caller="nobody"),
     ),
     better(
         "GET /oauth",
         "`form_post`, so that no code is in a URL; what went wrong is said in words, can be tried again, and reaches"
         " `redirectUrl` too. Success goes there with `account` and `state=new` or `existing`, as in EmailEngine",
         Promise(
-            "an answer that nobody waits for is 400", 400, path="/oauth?error=access_denied&state=x", caller="nobody"
+            "an answer that nobody waits for is 400",
+            400,
+            call="GET /oauth?error=access_denied&state=x",
+            caller="nobody",
         ),
     ),
 )
@@ -108,6 +111,22 @@ ACCOUNTS = (
         "POST /v1/account",
         "binds a further mailbox to a grant that is there (`delegatedUser`, `delegatedAccount`): probed at once, and"
         " the account hands out tokens. Passwords and `authorize` are refused; the form gives a link",
+        Promise(
+            "one more mailbox of whoever authorizes another account",
+            shape={"account": "compat-further", "state": "new"},
+            body={
+                "account": "compat-further",
+                "name": "Sales",
+                "email": "sales@contoso.example",
+                "oauth2": {
+                    "provider": "{app}",
+                    "auth": {"delegatedUser": "sales@contoso.example", "delegatedAccount": "{account}"},
+                },
+            },
+        ),
+        Promise(
+            "which hands out tokens", shape={"user": "{person}"}, call="GET /v1/account/compat-further/oauth-token"
+        ),
         Promise(
             "an account whose grant is borrowed has to be named with its mailbox",
             400,
@@ -144,23 +163,28 @@ ACCOUNTS = (
             },
         ),
         Promise("quota may be asked for", query="quota=true"),
-        NOT_FOUND,
+        Promise("an unknown account is 404", 404, refused(404, "Not Found"), call="GET /v1/account/nobody-here"),
     ),
     same(
         "PUT /v1/account/{account}",
         "`name`, and `paused`; fields about fetching and sending mail are taken without effect. What a sign-in proved"
-        " (`email`, `oauth2`) is not for changing here: `POST …/reauthorize` and the form do that",
+        " (`email`, `oauth2`) is not for changing here: `POST …/reauthorize` and the form do that. Its own `webhooks`"
+        " is a `POST /v1/webhooks` with `account`",
         Promise("the name", shape={"account": "{account}"}, body={"name": "Renamed", "logs": False, "path": None}),
         Promise("expectedEmail is cleared by null", shape={"account": "{account}"}, body={"expectedEmail": None}),
         Promise("unknown fields are refused", 400, wrong("odd"), body={"odd": 1}),
-        Promise("an unknown account is 404", 404, refused(404, "Not Found"), path="/v1/account/nobody-here", body={}),
+        Promise(
+            "an unknown account is 404", 404, refused(404, "Not Found"), call="PUT /v1/account/nobody-here", body={}
+        ),
     ),
     better(
         "DELETE /v1/account/{account}",
         "says whether tokens went with it; deleting one account of a grant leaves the others alone. `revoke` does"
         " nothing for Microsoft, there as here",
-        Promise("says so", shape={"account": "{spare}", "deleted": True}, path="/v1/account/{spare}?revoke=false"),
-        NOT_FOUND,
+        Promise(
+            "says so", shape={"account": "{spare}", "deleted": True}, call="DELETE /v1/account/{spare}?revoke=false"
+        ),
+        Promise("an unknown account is 404", 404, refused(404, "Not Found"), call="DELETE /v1/account/nobody-here"),
     ),
     better(
         "PUT /v1/account/{account}/reconnect",
@@ -186,7 +210,7 @@ ACCOUNTS = (
             },
         ),
         Promise(
-            "an unknown account is 404", 404, refused(404, "Not Found"), path="/v1/account/nobody-here/oauth-token"
+            "an unknown account is 404", 404, refused(404, "Not Found"), call="GET /v1/account/nobody-here/oauth-token"
         ),
         Promise("not without the right to", 403, refused(403, "Forbidden") | {"requestedScope": str}, caller="reader"),
     ),
@@ -246,7 +270,7 @@ APPS = (
         "GET /v1/oauth2/{app}",
         "`lastError` says what to do",
         Promise("with a count of its accounts", shape=APP | {"id": "{app}", "accounts": int, "lastError": None}),
-        Promise("an unknown app", 404, refused(404, "Not Found") | {"code": "NotFound"}, path="/v1/oauth2/none"),
+        Promise("an unknown app", 404, refused(404, "Not Found") | {"code": "NotFound"}, call="GET /v1/oauth2/none"),
     ),
     same(
         "PUT /v1/oauth2/{app}",
@@ -254,14 +278,14 @@ APPS = (
         Promise(
             "some fields",
             shape={"id": "{otherApp}", "updated": True},
-            path="/v1/oauth2/{otherApp}",
+            call="PUT /v1/oauth2/{otherApp}",
             body={"name": "Renamed", "clientSecret": HIDDEN},
         ),
         Promise(
             "what cannot be changed",
             400,
             wrong("baseScopes"),
-            path="/v1/oauth2/{otherApp}",
+            call="PUT /v1/oauth2/{otherApp}",
             body={"baseScopes": "imap"},
         ),
     ),
@@ -271,10 +295,10 @@ APPS = (
         Promise(
             "says how many accounts used it",
             shape={"id": "{spareApp}", "deleted": True, "accounts": 0},
-            path="/v1/oauth2/{spareApp}",
+            call="DELETE /v1/oauth2/{spareApp}",
         ),
         Promise("one that is in use", 409, refused(409, "Conflict")),
-        Promise("an unknown app", 404, refused(404, "Not Found"), path="/v1/oauth2/none"),
+        Promise("an unknown app", 404, refused(404, "Not Found"), call="DELETE /v1/oauth2/none"),
     ),
     better(
         "POST /v1/oauth2/{app}/verify",
@@ -299,7 +323,7 @@ APPS = (
             },
             body={"account": "{account}", "testConnection": True},
         ),
-        Promise("an unknown app", 404, refused(404, "Not Found"), path="/v1/oauth2/none/verify"),
+        Promise("an unknown app", 404, refused(404, "Not Found"), call="POST /v1/oauth2/none/verify"),
     ),
 )
 EVENTS = (
@@ -415,7 +439,7 @@ ERRORS = (
             "no token",
             401,
             refused(401, "Unauthorized", "Missing authentication"),
-            path="/v1/accounts",
+            call="GET /v1/accounts",
             caller="nobody",
             headers={"www-authenticate": "Bearer"},
         ),
@@ -423,16 +447,16 @@ ERRORS = (
             "a bad token",
             401,
             refused(401, "Unauthorized", "Bad token"),
-            path="/v1/accounts",
+            call="GET /v1/accounts",
             caller="stranger",
             headers={"www-authenticate": re.compile("Bearer.*")},
         ),
-        Promise("a right that is missing", 403, refused(403, "Forbidden"), path="/v1/tokens", caller="reader"),
+        Promise("a right that is missing", 403, refused(403, "Forbidden"), call="GET /v1/tokens", caller="reader"),
         Promise(
             "whoever is bound to other accounts",
             403,
             refused(403, "Forbidden"),
-            path="/v1/account/{account}",
+            call="GET /v1/account/{account}",
             caller="bound",
         ),
     ),

@@ -24,7 +24,8 @@ class Verdict(StrEnum):
 class Promise:
     """One thing that EmailEngine's contract says of a route, and that has to hold here.
 
-    `{account}` and the like stand for what the world of the tests holds. `caller` is who calls.
+    `{account}` and the like stand for what the world of the tests holds. `call` is another method and path than
+    the route's. `caller` is who calls.
     """
 
     says: str
@@ -32,7 +33,7 @@ class Promise:
     shape: Shape = object
     body: Any = None
     query: str = ""
-    path: str = ""
+    call: str = ""
     caller: str = "administrator"
     headers: Mapping[str, Shape] | None = None
     raw: bytes | None = None

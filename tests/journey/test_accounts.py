@@ -128,6 +128,7 @@ def test_renaming_lasts_and_what_was_proven_is_not_for_renaming(
     assert {"account": account} == api.put(path, json=everything | without_effect).json()
     assert {"account": account} == api.put(path, json={"expectedEmail": who.upper()}).json()
     wrong = {"name": 5, "email": "sales@contoso.example", "expectedEmail": "other@contoso.example", "oauth2": {"x": 1}}
+    wrong |= {"webhooks": "https://myapp.example/events"}
     refused = api.put(path, json=wrong | {"imap": {"auth": {}}, "logs": "loud", "paused": "maybe", "bogus": 1})
 
     assert {*wrong, "imap", "logs", "paused", "bogus"} == {field["key"] for field in refused.json()["fields"]}

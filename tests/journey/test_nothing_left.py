@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from infra.local.environment import Environment
+from infra.local.environment import APP_ID, Environment
 from infra.local.visitor import Visitor
 from shared.bootstrap import build_services
 from shared.domain.keys import key
@@ -79,6 +79,19 @@ class ComingAndGoing(RuleBasedStateMachine):
         self.follow(self.people[person], mailboxes=several, allowPrincipalChange=change)
         for account, mailbox in pairs:
             self.bound(account, self.people[person], mailbox, change=change)
+
+    @rule(account=which, mailbox=which)
+    def add(self, account: int, mailbox: int) -> None:
+        """A further account through the grant of the other one, without a sign-in."""
+        name, other = self.accounts[account], self.accounts[1 - account]
+        auth = {"delegatedUser": MAILBOXES[mailbox], "delegatedAccount": other}
+        wish = {"account": name, "name": name, "oauth2": {"provider": APP_ID, "auth": auth}}
+        answer = self.api.post("/v1/account", json=wish)
+        if other in self.holders and self.holders.get(name, self.holders[other])[0] == self.holders[other][0]:
+            assert 200 == answer.status_code, answer.text
+            self.holders[name] = (self.holders[other][0], MAILBOXES[mailbox])
+        else:
+            assert answer.status_code in {400, 403, 404, 409}, answer.text
 
     @rule(account=which)
     def remove(self, account: int) -> None:
