@@ -84,7 +84,7 @@ def build_app() -> func.FunctionApp:
             callers, services.app_catalogue, services.register_app, services.delete_app, services.verify_app
         ),
         operation.blueprint(callers, services.open_breakers, services.read_statistics, services.clock),
-        webhooks.blueprint(callers, services.subscribe, services.webhook_care, settings.base_url),
+        webhooks.blueprint(callers, limits, services.subscribe, services.webhook_care, settings.base_url),
         webhook_settings.blueprint(callers, services.webhooks, services.change_settings, settings.base_url),
         timers.blueprint(
             services.run_tick,

@@ -20,7 +20,7 @@ class RequestLimits:
     proxies: int
 
     def form(self, req: func.HttpRequest, caller: str) -> None:
-        """A caller asks for a link."""
+        """A caller asks for a link, or has somebody else's server called."""
         self.limit(LimitKind.FORM_BY_CALLER, caller)
         self._by_address(LimitKind.FORM_BY_ADDRESS, req)
 

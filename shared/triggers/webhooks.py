@@ -17,6 +17,7 @@ from shared.triggers.answers import answer, moment
 from shared.triggers.audit import about
 from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import Fields, read_object
+from shared.triggers.request_limits import RequestLimits
 from shared.usecases.subscribe import Subscribe, Subscription
 from shared.usecases.webhook_care import LOOKED_AT, Standing, WebhookCare
 
@@ -26,13 +27,16 @@ SHORTEST = 16  # characters of a secret in a form of its own
 KEY = range(24, 65)  # bytes of a signing key (Standard Webhooks specification, "Signature scheme")
 
 
-def blueprint(callers: Callers, subscribe: Subscribe, care: WebhookCare, base_url: str) -> func.Blueprint:
+def blueprint(
+    callers: Callers, limits: RequestLimits, subscribe: Subscribe, care: WebhookCare, base_url: str
+) -> func.Blueprint:
     """The routes. A caller that is bound to accounts has events of these only."""
     bp = func.Blueprint()
 
     @bp.route("v1/webhooks", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
     @for_callers(callers, Action.CREATE_WEBHOOK, Scope.WEBHOOKS, minds_reach=True)
     async def create_webhook(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+        limits.form(req, caller.id)
         subscribed = await subscribe(*read_subscription(read_object(req)), caller)
         about(target=subscribed.webhook.id)
         shown = {"secret": subscribed.secret.reveal()} if subscribed.secret else {}
@@ -62,6 +66,7 @@ def blueprint(callers: Callers, subscribe: Subscribe, care: WebhookCare, base_ur
     @bp.route("v1/webhooks/{webhook}/ping", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
     @for_callers(callers, Action.PING_WEBHOOK, Scope.WEBHOOKS, minds_reach=True)
     async def ping_webhook(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+        limits.form(req, caller.id)
         webhook = req.route_params["webhook"]
         wrong = await care.test(webhook, caller)
         about(target=webhook)
