@@ -22,7 +22,6 @@ LISTED = {
     "state": str,
     "lastError": (None, {"description": str}),
 }
-ODD_SETTINGS = {"webhooks": "no url", "webhooksEnabled": "maybe"}
 ENVELOPE = {"statusCode": int, "error": str, "message": str}
 
 
@@ -399,28 +398,6 @@ OPERATION = (
         Promise("needs no token", shape={"success": True}, caller="nobody"),
     ),
     left_out("GET /metrics", "`GET /v1/stats`, and Application Insights"),
-    better(
-        "GET /v1/settings",
-        "the settings about webhooks; URLs read back without what is secret in them. `webhookEvents` is all by default",
-        Promise(
-            "those asked for",
-            shape={"webhooksEnabled": bool, "webhooks": str, "webhookEvents": list, "serviceUrl": str},
-            query="webhooks=true&webhooksEnabled=true&webhookEvents=true&serviceUrl=true",
-        ),
-        Promise("for administrators", 403, refused(403, "Forbidden"), caller="reader"),
-    ),
-    better(
-        "POST /v1/settings",
-        "`webhooks`, `webhooksEnabled`, `webhookEvents`, `webhooksCustomHeaders` and `serviceSecret`; the target is"
-        " tried by a signed ping, https at a public address. Events carry id and reason, and come in order",
-        Promise(
-            "says what was changed",
-            shape={"updated": ["webhookEvents"]},
-            body={"webhookEvents": ["messageNew", "accountAdded"]},
-        ),
-        Promise("all faults at once", 400, wrong("webhooks", "webhooksEnabled"), body=ODD_SETTINGS),
-    ),
-    left_out("GET /v1/webhookRoutes", "`/v1/webhooks`, where callers add and remove them themselves"),
     left_out("GET /v1/changes", "events go to webhooks"),
     left_out("GET /swagger.json", "not there yet"),
 )
