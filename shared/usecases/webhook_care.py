@@ -7,10 +7,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
-from shared.domain.caller import Caller
+from shared.domain.caller import Caller, Scope
 from shared.domain.delivery import PARKED_FOR, Delivery
 from shared.domain.errors import Conflict, NotFound, StaleWrite
-from shared.domain.webhook import Webhook
+from shared.domain.webhook import GLOBAL, Webhook
 from shared.domain.work import Work, WorkKind
 from shared.ports import Agenda, Clock, Deliveries, Stored, Webhooks
 from shared.usecases import use_case
@@ -49,7 +49,7 @@ class Underway:
 
 @use_case
 class WebhookCare:
-    """A caller that is bound to accounts knows only webhooks that tell of no others."""
+    """A caller that is bound to accounts knows only webhooks that tell of no others; the global one is settings'."""
 
     webhooks: Webhooks
     deliveries: Deliveries
@@ -60,7 +60,7 @@ class WebhookCare:
 
     async def all(self, caller: Caller) -> Sequence[Standing]:
         """Every webhook that the caller may know, the newest first. Costs two reads for each."""
-        found = [one for one in await self.webhooks.all() if caller.may_reach_all_of(one.filter)]
+        found = [one for one in await self.webhooks.all() if _may_know(caller, one)]
         known = sorted(found, key=lambda one: one.created, reverse=True)
         return await asyncio.gather(*map(self._standing, known))
 
@@ -77,7 +77,7 @@ class WebhookCare:
     async def stored(self, webhook: str, caller: Caller) -> Stored[Webhook]:
         """One of them as it is stored. Raises NotFound."""
         stored = await self.webhooks.get(webhook)
-        if stored is None or not caller.may_reach_all_of(stored.value.filter):
+        if stored is None or not _may_know(caller, stored.value):
             raise NotFound("No such webhook")
         return stored
 
@@ -144,3 +144,7 @@ class WebhookCare:
 
     def _is_old(self, stored: Stored[Delivery]) -> bool:
         return stored.value.parked is not None and self.clock() - stored.value.parked >= PARKED_FOR
+
+
+def _may_know(caller: Caller, webhook: Webhook) -> bool:
+    return caller.may_reach_all_of(webhook.filter) and (webhook.id != GLOBAL or caller.may(Scope.ADMIN))

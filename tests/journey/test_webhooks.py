@@ -191,6 +191,10 @@ def test_the_global_target_is_set_as_in_emailengine(
     (ping,) = receiver.took("ok/global")
     assert (True, "of-the-receiver") == (ping["verified"], ping["headers"]["x-key"])
     assert "global" in [one["id"] for one in api.get("/v1/webhooks").json()["webhooks"]]
+    token = api.post("/v1/token", json={"description": "other", "scopes": ["webhooks"], "ttl": 60}).json()["token"]
+    with httpx.Client(base_url=environment.base_url, headers={"Authorization": f"Bearer {token}"}) as other:
+        assert "global" not in other.get("/v1/webhooks").text
+        assert 404 == other.delete("/v1/webhooks/global").status_code
     api.post("/v1/settings", json={"webhooks": ""})
     assert ("", False) == tuple(api.get("/v1/settings").json()[name] for name in ("webhooks", "webhooksEnabled"))
     wrong = {
