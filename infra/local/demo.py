@@ -1,6 +1,8 @@
 """`make demo`: does the whole journey by itself on free ports and in memory, and tells each step."""
 
+import base64
 import re
+import secrets
 import ssl
 import sys
 import tempfile
@@ -11,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from infra.local.callers_events import CallersEvents, callers_events
 from infra.local.environment import Environment, local_environment
 from infra.local.parts import PartError
 from infra.local.run import ACCOUNT, MAILBOX, PERSON, start_registration
@@ -21,6 +24,7 @@ CALLER = "https://myapp.example/account/settings.php"
 TOKEN_SECONDS = 12
 LONG_TOKEN_SECONDS = 3600
 EVERY_TWO_SECONDS = "*/2 * * * * *"
+SOON = {"REFRESH_SCHEDULE": EVERY_TWO_SECONDS, "DELIVER_SCHEDULE": EVERY_TWO_SECONDS}
 PATIENCE_SECONDS = 30
 
 
@@ -35,6 +39,20 @@ class Demo:
     environment: Environment
     api: httpx.Client
     tenant: httpx.Client
+
+    def subscribe(self, events: CallersEvents) -> None:
+        """Have events sent to the caller, which takes a signed ping first."""
+        answer = self.api.post("/v1/webhooks", json={"url": events.url, "secret": events.secret})
+        expect(answer.is_success, f"POST /v1/webhooks answered {answer.status_code}: {answer.text[:300]}")
+        say("A caller subscribed to events.", f"{events.url} took a signed {events.took[0]['event']}")
+
+    def hear(self, events: CallersEvents) -> None:
+        """Wait until the caller was told that the mailbox is bound."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while "accountInitialized" not in (told := [event["event"] for event in events.took]):
+            expect(time.monotonic() < deadline, f"no event within {PATIENCE_SECONDS} s but {told}")
+            time.sleep(0.1)
+        say("The caller was told by signed events.", ", ".join(told[1:]))
 
     def ask(self) -> dict[str, str]:
         """Start a registration, as a caller."""
@@ -97,7 +115,7 @@ def main() -> None:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mailbind-demo-") as folder:
         try:
-            with local_environment(Path(folder), changes={"REFRESH_SCHEDULE": EVERY_TWO_SECONDS}) as environment:
+            with local_environment(Path(folder), changes=SOON) as environment:
                 say("Azurite, a Microsoft 365 tenant and Mailbind run on this computer.", environment.base_url)
                 play(environment)
         except (DemoError, PartError, OSError, LookupError, httpx.HTTPError) as error:
@@ -113,12 +131,15 @@ def play(environment: Environment) -> None:
     with (
         httpx.Client(base_url=environment.base_url, headers=token, timeout=30, trust_env=False) as api,
         httpx.Client(base_url=ready["url"], verify=trust, timeout=30, trust_env=False) as tenant,
+        callers_events("whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()) as events,
     ):
         demo = Demo(environment, api, tenant)
         demo.live(TOKEN_SECONDS)
+        demo.subscribe(events)
         started = demo.ask()
         demo.sign_in(started["url"])
         demo.see_completed(started["registration"])
+        demo.hear(events)
         demo.read_mailbox(demo.hand_out())
         demo.live(LONG_TOKEN_SECONDS)
         demo.wait_for_timer()

@@ -136,6 +136,7 @@ def test_the_demo_does_the_whole_journey_by_itself() -> None:
 
     assert (0, "") == (demo.returncode, demo.stderr)
     assert "The timer refreshed the grant" in demo.stdout
+    assert "accountAdded, accountInitialized" in demo.stdout
 
 
 @pytest.mark.parametrize(
