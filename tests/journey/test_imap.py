@@ -65,9 +65,9 @@ def mail(register: Register) -> str:
     return register("imap")
 
 
-def give_both(api: httpx.Client, app: str) -> None:
-    """What the app's base scopes lack: these cannot be changed once there are grants."""
-    answer = api.put(f"/v1/oauth2/{app}", json={"extraScopes": ["Mail.ReadWrite.Shared", "User.Read", IMAP]})
+def give_both(api: httpx.Client, app: str, *more: str) -> None:
+    """What the app's base scopes lack, which stay what they are."""
+    answer = api.put(f"/v1/oauth2/{app}", json={"extraScopes": ["Mail.ReadWrite.Shared", "User.Read", IMAP, *more]})
     assert 200 == answer.status_code, answer.text
 
 
@@ -115,11 +115,13 @@ def test_the_answer_carries_a_ready_response_with_the_right_user_for_each_protoc
     assert imap_opens(environment, base64.b64decode(sasl["imap"]["xoauth2"]))
 
 
-def test_the_page_says_what_is_granted(api: httpx.Client, mail: str, visitor: Visitor) -> None:
-    by_mail, by_graph = (visitor.open(ask(api, type=app)["url"]).text for app in (mail, APP_ID))
+def test_the_page_says_what_is_granted(api: httpx.Client, mail: str, visitor: Visitor, register: Register) -> None:
+    give_both(api, both := register("api"), "Calendars.Read.Shared")
+    told = [visitor.open(ask(api, type=app)["url"]).text for app in (mail, APP_ID, both)]
 
-    assert "IMAP" in by_mail
-    assert "IMAP" not in by_graph
+    assert [True, False, True] == ["IMAP" in one for one in told]
+    assert [False, True, True] == ["mailboxes that are shared with you" in one for one in told]
+    assert [False, False, True] == ["What Microsoft calls Calendars.Read.Shared." in one for one in told]
 
 
 def test_without_full_access_nothing_is_bound(
