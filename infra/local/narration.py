@@ -23,6 +23,7 @@ STORY = MappingProxyType(
         "access not given": "Checked for long enough; given up ({code}).",
         "grant refreshed": "The grant was refreshed.",
         "grant not refreshed": "The grant could not be refreshed: {code}.",
+        "access token refused": "Microsoft gives no such token ({code}); the grant lives on.",
         "account removed": "The account was removed.",
     }
 )
