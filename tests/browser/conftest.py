@@ -16,8 +16,10 @@ from tests.journey.conftest import (  # noqa: F401 - fixtures
     environment,
     instance,
     person,
+    reusing,
     tenant,
 )
+from tests.journey.many import where_grants_serve_many  # noqa: F401 - a fixture
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Without these, Chromium looks for Google's hosts at every start.
