@@ -157,14 +157,25 @@ class Services(Connections):
         write = WriteBinding(
             self.principals, self.agenda, self.outbox, self.tally, self.clock, self.entropy, self.jitter
         )
-        claim = ClaimAccount(self.directory, self.find, self.remove_account, self.clock)
         return BindMailbox(
-            self.principals, self.directory, self.registrations, self.find, claim, write, self.remove_account
+            self.principals,
+            self.directory,
+            self.registrations,
+            self.find,
+            self.claim_account,
+            write,
+            self.remove_account,
         )
 
     @cached_property
+    def claim_account(self) -> ClaimAccount:
+        return ClaimAccount(self.directory, self.find, self.remove_account, self.clock)
+
+    @cached_property
     def add_account(self) -> AddAccount:
-        return AddAccount(self.apps, self.hand_out, self.refresh_grant, self.bind, self.clock, self.entropy)
+        return AddAccount(
+            self.apps, self.hand_out, self.refresh_grant, self.bind, self.agenda, self.clock, self.entropy
+        )
 
     @cached_property
     def record(self) -> RecordResults:
@@ -296,7 +307,7 @@ class Services(Connections):
             WorkKind.REFRESH: keep_alive,
             WorkKind.KEEPALIVE: keep_alive,
             WorkKind.PROBE: resume,
-            WorkKind.REAP: ReapRegistration(self.registrations, self.principals),
+            WorkKind.REAP: ReapRegistration(self.registrations, self.principals, self.claim_account),
             WorkKind.EXPIRE: ExpireRegistration(self.registrations, self.outbox, self.clock),
         }
         return WorkAgenda(self.agenda, handlers, self.clock, WORK_AT_ONCE, SHARDS_AT_ONCE)

@@ -21,8 +21,9 @@ class WorkKind(StrEnum):
 class Work:
     """One row of the agenda. `owner` is a principal's or registration's id, `item` what of theirs is meant.
 
-    The item is an OAuth app for `refresh` and `keepalive`, a registration for `probe`, and empty for `reap` and
-    `expire`. For `event`, owner is the event's place and item its id; for `deliver`, owner is a webhook.
+    The item is an OAuth app for `refresh` and `keepalive`, a registration for `probe`, the account of a request that no
+    registration stands for, or empty, for `reap`, and empty for `expire`. For `event`, owner is the event's place and
+    item its id; for `deliver`, owner is a webhook.
     """
 
     kind: WorkKind

@@ -10,9 +10,11 @@ from shared.domain.invited_mailbox import BindRequest, MailboxResult, MailboxSta
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.remedy import remedy
 from shared.domain.tokens import TokenSet
-from shared.ports import Clock, Entropy, OAuthApps, SignedIn, Stored
+from shared.domain.work import Work, WorkKind
+from shared.ports import Agenda, Clock, Entropy, OAuthApps, SignedIn, Stored
 from shared.usecases import use_case
 from shared.usecases.bind_proven import BindProven
+from shared.usecases.claim_account import CLAIM_FOR
 from shared.usecases.hand_out import HandOut, check_askable, settled
 from shared.usecases.prove_access import AccessRefused
 from shared.usecases.refresh_grant import RefreshGrant
@@ -50,6 +52,7 @@ class AddAccount:
     hand_out: HandOut
     refresh: RefreshGrant
     bind: BindProven
+    agenda: Agenda
     clock: Clock
     entropy: Entropy
 
@@ -76,7 +79,10 @@ class AddAccount:
             delegated=True,
             through=held.id,
         )
-        result = await self._bind(request, app, await self._fresh(stored), wanted.expected_email)
+        grant = await self._fresh(stored)
+        # Should this process die right after it claimed the id, nobody else would give it back.
+        await self.agenda.add(Work(WorkKind.REAP, self.clock() + 2 * CLAIM_FOR, request.by, request.account))
+        result = await self._bind(request, app, grant, wanted.expected_email)
         if result.state.bound:
             return Added(request.account, result.state)
         raise _refusal(result)

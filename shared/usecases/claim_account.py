@@ -51,6 +51,16 @@ class ClaimAccount:
         with suppress(StaleWrite):  # somebody else claims the id by now
             await self.directory.remove(entry)
 
+    async def lapse(self, account: str, by: str) -> None:
+        """Forget a claim that ran out before anything was bound: its process died, and nobody took the id over."""
+        entry = await self.directory.get(account)
+        claim = entry and entry.value.claim
+        if not entry or not claim or claim.registration != by or self.clock() < claim.until:
+            return
+        if await self.find.behind(entry) is None:
+            with suppress(StaleWrite):  # somebody claims the id by now
+                await self.directory.remove(entry)
+
     async def confirm(self, claimed: Stored[DirectoryEntry], account: Account, before: Partition) -> None:
         """The account is there. Raises StaleWrite when the id went to somebody else, with nothing left behind."""
         try:

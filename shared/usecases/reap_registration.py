@@ -5,16 +5,18 @@ import logging
 from shared.domain.work import Work
 from shared.ports import Principals, Registrations
 from shared.usecases import use_case
+from shared.usecases.claim_account import ClaimAccount
 
 log = logging.getLogger(__name__)
 
 
 @use_case
 class ReapRegistration:
-    """Works the agenda's `reap` rows."""
+    """Works the agenda's `reap` rows. One that names an account is for a request that no registration stands for."""
 
     registrations: Registrations
     principals: Principals
+    claim: ClaimAccount
 
     async def __call__(self, work: Work) -> None:
         """Delete the invitation with its sign-in attempts.
@@ -22,7 +24,12 @@ class ReapRegistration:
         Waiting lasts a day and begins before the link expires, so a week later it is over whatever the link says, and
         a grant that is still kept for it goes too.
         """
+        if work.item:
+            await self.claim.lapse(work.item, work.owner)
+            return
         stored = await self.registrations.get(work.owner)
+        for mailbox in stored.value.mailboxes if stored else ():
+            await self.claim.lapse(mailbox.account, work.owner)
         for waits in {mailbox.principal_id for mailbox in stored.value.open} if stored else set():
             if waits is not None:
                 await self.principals.forget_pending(waits, work.owner)

@@ -6,6 +6,7 @@ from tests.journey.conftest import (  # noqa: F401 - fixtures
     instance,
     other_visitor,
     person,
+    reusing,
     tenant,
     visitor,
 )

@@ -6,17 +6,23 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 WRITING = {b"POST", b"PUT", b"PATCH"}
+CHANGING = WRITING | {b"DELETE", b"MERGE"}
 METHODS = WRITING | {b"GET", b"DELETE", b"MERGE"}
 
 
 @dataclass
 class LossyProxy:
-    """Forwards bytes. While `losing` counts down, an answer is swallowed and its connection closed."""
+    """Forwards bytes. While `losing` counts down, an answer is swallowed and its connection closed.
+
+    When `writes_left` have been written, nothing is answered any more: whoever waits can be killed as it is.
+    """
 
     upstream_port: int
     losing: int = 0
     lost: list[bytes] = field(default_factory=list)
     refusing: bool = False
+    writes_left: int | None = None
+    over: asyncio.Event = field(default_factory=asyncio.Event)
     requests: int = 0
     connections: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -33,7 +39,11 @@ class LossyProxy:
         asked: list[bytes] = []
         up = asyncio.create_task(self._forward(reader, up_writer, asked))
         try:
+            answered = 0
             while answer := await up_reader.read(65536):
+                if self.writes_left is not None and len(asked) > answered:
+                    answered = len(asked)
+                    await self._count(asked[-1])
                 if self.losing and asked and asked[-1].split(b" ", 1)[0] in WRITING:
                     self.losing -= 1
                     self.lost.append(asked[-1])
@@ -44,6 +54,15 @@ class LossyProxy:
             up.cancel()
             writer.close()
             up_writer.close()
+
+    async def _count(self, request: bytes) -> None:
+        if self.over.is_set():
+            await asyncio.Event().wait()
+        if self.writes_left is not None and request.split(b" ", 1)[0] in CHANGING:
+            self.writes_left -= 1
+            if self.writes_left == 0:
+                self.over.set()
+                await asyncio.Event().wait()
 
     async def _forward(self, reader: asyncio.StreamReader, up_writer: asyncio.StreamWriter, asked: list[bytes]) -> None:
         while request := await reader.read(65536):

@@ -1,0 +1,94 @@
+"""Orphans: rows that nothing leads to, or that lead nowhere.
+
+Once all that is due has been done and no link is open any more,
+
+- an account is led to by its directory entry and served by a grant beside it,
+- a grant serves an account, and the agenda holds the row that it waits for,
+- nobody is waited for, and every event was told,
+- a directory entry leads to an account,
+- no registration, sign-in attempt or newest link is left,
+- every row of the agenda is about something that is there, and none is overdue: a grant that was planned anew leaves
+  its earlier row behind until that is due.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from shared.domain.keys import key
+from shared.services import Services
+from tests.conftest import MovedClock
+
+LIMIT = timedelta(minutes=4)
+
+
+async def drained(services: Services, clock: MovedClock) -> None:
+    """Do what is due until links, events and plans of now are over, as the timers would."""
+    for days in (0.1, 4, 8, 8):
+        clock.forward(days=days)
+        await services.run_tick()
+        await services.tidy()
+        await services.sweep(services.clock() + LIMIT)
+    clock.forward(hours=1)
+    await services.run_tick()
+    await services.deliver_events(services.clock() + LIMIT)
+
+
+async def rows(services: Services, table: str) -> list[dict[str, Any]]:
+    found = [dict(row) async for row in services.storage.get_table_client(table).list_entities()]
+    return [row for row in found if row.get("RowKey") is not None]
+
+
+async def orphans(services: Services) -> list[str]:
+    """What each of them is."""
+    principals = {(row["PartitionKey"], row["RowKey"]): row for row in await rows(services, "Principals")}
+    entries = {row["PartitionKey"]: row for row in await rows(services, "Accounts")}
+    agenda = [row for row in await rows(services, "Agenda") if "kind" in row]
+    found = [_of_principal(where, row, principals, entries, agenda) for where, row in principals.items()]
+    found += [_entry(row, principals) for row in entries.values()]
+    found += [f"registration {row['PartitionKey']}/{row['RowKey']}" for row in await rows(services, "Registrations")]
+    found += [_work(row, principals, services.clock()) for row in agenda]
+    return [what for what in found if what is not None]
+
+
+def _of_principal(
+    where: tuple[str, str],
+    row: dict[str, Any],
+    principals: dict[tuple[str, str], dict[str, Any]],
+    entries: dict[str, dict[str, Any]],
+    agenda: list[dict[str, Any]],
+) -> str | None:
+    partition, (kind, _, name) = where[0], where[1].partition("~")
+    match kind:
+        case "account":
+            entry = entries.get(name, {})
+            fine = entry.get("principal_id") == row["principal_id"] and _grant(row) in principals
+        case "grant":
+            served = [one for (of, key_), one in principals.items() if of == partition and key_.startswith("account~")]
+            fine = any(one["app"] == row["app"] for one in served)
+            fine = fine and ("due" not in row or any(_waits(row, work) for work in agenda))
+        case _:
+            fine = False
+    return None if fine else f"{kind} {name} of {partition}"
+
+
+def _grant(account: dict[str, Any]) -> tuple[str, str]:
+    return account["PartitionKey"], f"grant~{key(account['app'])}"
+
+
+def _waits(grant: dict[str, Any], work: dict[str, Any]) -> bool:
+    return (work["due"], work["item"]) == (grant["due"], grant["app"])
+
+
+def _entry(row: dict[str, Any], principals: dict[tuple[str, str], dict[str, Any]]) -> str | None:
+    leads = (key(row.get("principal_id", "")), f"account~{row['PartitionKey']}") in principals
+    return None if leads else f"directory entry {row['account']}"
+
+
+def _work(row: dict[str, Any], principals: dict[tuple[str, str], dict[str, Any]], now: datetime) -> str | None:
+    owner = key(row["owner"])
+    match row["kind"]:
+        case "refresh" | "keepalive":
+            fine = (owner, f"grant~{key(row['item'])}") in principals and row["due"] > now.isoformat()
+        case _:
+            fine = False
+    return None if fine else f"work {row['kind']} of {row['owner']}: {row['item']}, due {row['due']}"

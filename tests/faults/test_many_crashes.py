@@ -1,0 +1,175 @@
+"""A process that dies after any one of its writes leaves nothing behind that the next try trips over."""
+
+import asyncio
+import os
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import pytest
+
+from infra.local.azurite import Azurite
+from infra.local.environment import Environment
+from shared.bootstrap import build_services
+from shared.connections import Connections
+from shared.domain.invited_mailbox import InvitedMailbox, MailboxState
+from shared.domain.oauth_app import OAuthApp
+from shared.domain.principal import Principal
+from shared.domain.registration import PendingRegistration
+from shared.domain.secret import Secret
+from shared.ports import SignedIn
+from shared.services import Services
+from shared.usecases.add_account import FurtherAccount
+from shared.usecases.check_invitation import Invitation
+from shared.usecases.identify_caller import ADMINISTRATOR
+from tests.conftest import MovedClock
+from tests.faults.lossy_proxy import lossy_proxy
+from tests.faults.orphans import drained, orphans, rows
+from tests.journey.many import BOARD, SALES, SUPPORT, Many, where_grants_serve_many  # noqa: F401 - a fixture
+
+COOKIE = Secret("a-browser")
+STEP = 1 if os.environ.get("MAILBIND_EVERY_WRITE") else 4
+type Doing = Callable[[Services], Awaitable[object]]
+
+
+@dataclass
+class Alone:
+    """Storage of its own, a process that lives, and people of the tenant who have signed in."""
+
+    settings: Mapping[str, str]
+    port: int
+    many: Many
+    clock: MovedClock
+    services: Services
+
+    async def killed(self, writes: int, doing: Doing) -> bool:
+        """Do it in a process that is killed after so many writes; False when it was over before."""
+        async with lossy_proxy(self.port) as (proxy, port):
+            tables = self.settings["MAILBIND_TABLES"].replace(f":{self.port}/", f":{port}/")
+            services = build_services({**self.settings, "MAILBIND_TABLES": tables}, self.clock)
+            proxy.writes_left, others = writes, asyncio.all_tasks()
+            work = asyncio.ensure_future(doing(services))
+            over = asyncio.create_task(proxy.over.wait())
+            await asyncio.wait({work, over}, return_when=asyncio.FIRST_COMPLETED)
+            died = not work.done()
+            for task in asyncio.all_tasks() - others - {asyncio.current_task()} - proxy.connections:
+                task.cancel()
+            with suppress(asyncio.CancelledError):
+                await work
+            await Connections.close(services)
+            return died
+
+    async def person(self, *mailboxes: str) -> tuple[SignedIn, OAuthApp]:
+        name, app = self.many.person(*mailboxes), self.services.settings.oauth_app
+        people = self.many.tenant.client.get(str(self.many.tenant.client.base_url).removesuffix("/")).json()["people"]
+        oid = next(row["oid"] for row in people if row["upn"] == name)
+        token = Secret(self.many.tenant.do("sign-in", person=name)["refreshToken"])
+        return SignedIn(Principal(app.tenant, oid, name), await self.services.msal.refresh(app, token)), app
+
+    async def link(self, *mailboxes: str) -> tuple[PendingRegistration, list[str]]:
+        asked = tuple(InvitedMailbox(f"{box.partition('@')[0]}-{secrets.token_hex(4)}", box) for box in mailboxes)
+        invitation = Invitation("https://myapp.example/", mailboxes=asked)
+        started = await self.services.start_registration(invitation, {}, ADMINISTRATOR)
+        stored = await self.services.registrations.get(started.registration)
+        assert stored is not None
+        return stored.value, [mailbox.account for mailbox in asked]
+
+    async def states(self, asked: PendingRegistration) -> list[MailboxState]:
+        stored = await self.services.registrations.get(asked.id)
+        assert stored is not None
+        return [mailbox.state for mailbox in stored.value.mailboxes]
+
+    async def hand_out_and_remove(self, *accounts: str) -> None:
+        for account in accounts:
+            await self.services.hand_out(account)
+            await self.services.remove_account(account)
+
+    async def left(self) -> list[str]:
+        """What nobody needs any more once everything that was due is done, and accounts that are still there."""
+        await drained(self.services, self.clock)
+        accounts = [row["account"] for row in await rows(self.services, "Accounts")]
+        return [*await orphans(self.services), *accounts]
+
+
+@pytest.fixture
+async def alone(storage: Azurite, reusing: Environment, many: Many) -> AsyncIterator[Alone]:
+    settings, clock = {**reusing.settings, "MAILBIND_TABLES": storage.connection_string}, MovedClock()
+    services = build_services(settings, clock)
+    yield Alone(settings, urlsplit(storage.tables_url).port or 0, many, clock, services)
+    await services.close()
+
+
+async def after_each_write(alone: Alone, doing: Callable[[int], Awaitable[bool]]) -> int:
+    """Once for each write that there is, or every fourth; returns how many, and in the end nothing is left over."""
+    writes = 1
+    while await doing(writes):
+        writes += STEP
+    assert [] == await alone.left()
+    return writes - 1
+
+
+async def test_at_the_callback_a_second_try_ends_as_the_first_would_have(alone: Alone) -> None:
+    signed_in, app = await alone.person(SUPPORT, SALES)
+
+    async def killed(writes: int) -> bool:
+        asked, (support, _, sales) = await alone.link(SUPPORT, BOARD, SALES)
+        died = await alone.killed(writes, lambda services: services.bind_signed_in(app, asked, signed_in, COOKIE))
+        await alone.services.bind_signed_in(app, asked, signed_in, COOKIE)
+        assert [MailboxState.NEW, MailboxState.REFUSED, MailboxState.NEW] == await alone.states(asked)
+        await alone.hand_out_and_remove(support, sales)
+        return died
+
+    assert await after_each_write(alone, killed) > 10
+
+
+async def test_at_the_callback_nobody_has_to_try_again(alone: Alone) -> None:
+    signed_in, app = await alone.person(SUPPORT, SALES)
+
+    async def killed(writes: int) -> bool:
+        asked, accounts = await alone.link(SUPPORT, SALES)
+        died = await alone.killed(writes, lambda services: services.bind_signed_in(app, asked, signed_in, COOKIE))
+        bound = [account for account in accounts if await alone.services.find(account)]
+        await alone.hand_out_and_remove(*bound)
+        return died
+
+    assert await after_each_write(alone, killed) > 10
+
+
+async def test_on_the_agenda_the_next_tick_goes_on(alone: Alone) -> None:
+    signed_in, app = await alone.person(SUPPORT)
+
+    async def killed(writes: int) -> bool:
+        asked, accounts = await alone.link(SUPPORT, BOARD, SALES)
+        alone.many.tenant.do("outage", endpoint="graph", mode="503")
+        await alone.services.bind_signed_in(app, asked, signed_in, COOKIE)
+        alone.many.tenant.do("outage", endpoint="graph", mode="none")
+        alone.clock.forward(minutes=2)
+        died = await alone.killed(writes, lambda services: services.run_tick())
+        alone.clock.forward(minutes=2)
+        await alone.services.run_tick()
+        assert [MailboxState.NEW, MailboxState.REFUSED, MailboxState.REFUSED] == await alone.states(asked)
+        await alone.hand_out_and_remove(accounts[0])
+        return died
+
+    assert await after_each_write(alone, killed) > 5
+
+
+async def test_a_further_mailbox_is_bound_by_asking_again_or_not_at_all(alone: Alone) -> None:
+    signed_in, app = await alone.person(SUPPORT, SALES)
+    asked, (support,) = await alone.link(SUPPORT)
+    await alone.services.bind_signed_in(app, asked, signed_in, COOKIE)
+
+    async def killed(writes: int) -> bool:
+        further = FurtherAccount(f"further-{writes}", None, SALES, provider=app.id, through=support)
+        died = await alone.killed(writes, lambda services: services.add_account(further, {}, ADMINISTRATOR))
+        if writes % 2:
+            await alone.services.add_account(further, {}, ADMINISTRATOR)
+        if await alone.services.find(f"further-{writes}"):
+            await alone.hand_out_and_remove(f"further-{writes}")
+        if not died:
+            await alone.services.remove_account(support)
+        return died
+
+    assert await after_each_write(alone, killed) > 5
