@@ -7,49 +7,49 @@ var pictures = [
   {
     title: 'Accounts by state'
     query: loadTextContent('accounts.kql')
-    as: 'linechart'
+    chart: 'linechart'
     width: '50'
   }
   {
     title: 'Refreshes, and failures by kind'
     query: loadTextContent('refreshes.kql')
-    as: 'barchart'
+    chart: 'barchart'
     width: '50'
   }
   {
     title: 'The agenda: due, overdue, and the oldest in seconds'
     query: loadTextContent('agenda.kql')
-    as: 'linechart'
+    chart: 'linechart'
     width: '50'
   }
   {
     title: 'Tokens handed out'
     query: loadTextContent('hand-outs.kql')
-    as: 'barchart'
+    chart: 'barchart'
     width: '50'
   }
   {
     title: 'Registrations'
     query: loadTextContent('sign-ins.kql')
-    as: 'barchart'
+    chart: 'barchart'
     width: '50'
   }
   {
     title: 'Events delivered to webhooks'
     query: loadTextContent('webhooks.kql')
-    as: 'barchart'
+    chart: 'barchart'
     width: '50'
   }
   {
     title: 'How long functions take (ms)'
     query: loadTextContent('latency.kql')
-    as: 'table'
+    chart: 'table'
     width: '100'
   }
   {
     title: 'Who took tokens for which account'
     query: loadTextContent('callers.kql')
-    as: 'table'
+    chart: 'table'
     width: '100'
   }
 ]
@@ -69,11 +69,11 @@ var items = [for picture in pictures: {
     crossComponentResources: [
       insightsId
     ]
-    visualization: picture.as
+    visualization: picture.chart
   }
 }]
 
-var range = {
+var timeRange = {
   type: 9
   name: 'time range'
   content: {
@@ -125,7 +125,7 @@ resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
     sourceId: insightsId
     serializedData: string({
       version: 'Notebook/1.0'
-      items: concat([range], items)
+      items: concat([timeRange], items)
       fallbackResourceIds: [
         insightsId
       ]
