@@ -13,6 +13,7 @@ from infra.local import parts
 from infra.local.azurite import Azurite
 from shared.domain.caller import Binding
 from shared.domain.event import EventName
+from shared.domain.keys import key
 from shared.domain.work import Work, WorkKind
 from shared.ports import Insert, Remove
 from shared.services import Services
@@ -279,6 +280,21 @@ async def test_what_was_fanned_out_for_a_webhook_that_is_removed_meanwhile_leave
 
     assert [] == [row async for row in app.storage.get_table_client("Deliveries").list_entities()]
     assert [] == receiver.took("ok/removed")
+
+
+async def test_a_webhook_whose_secrets_do_not_open_keeps_no_other_from_being_told(
+    app: Services, teller: Teller, receiver: Receiver
+) -> None:
+    broken, well = await subscribe(app, receiver.url("ok/broken")), await subscribe(app, receiver.url("ok/well"))
+    raw = app.storage.get_table_client("Webhooks")
+    theirs, other = await raw.get_entity(key(broken), ""), await raw.get_entity(key(well), "")
+    await raw.upsert_entity({**theirs, "url": other["url"]})
+    await teller.tell(named(), ADDED)
+    await deliver(app)
+
+    assert (0, 1) == (len(receiver.took("ok/broken")), len(receiver.took("ok/well")))
+    assert [well] == [one.webhook.id for one in await app.webhook_care.all(ADMIN)]
+    await raw.delete_entity(key(broken), "")
 
 
 @pytest.mark.parametrize("days", [30, 400])
