@@ -2,11 +2,15 @@
 
 import asyncio
 import secrets
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from azure.data.tables import UpdateMode
 
 from shared.domain.errors import StaleWrite
+from shared.domain.invited_mailbox import InvitedMailbox, MailboxState
+from shared.domain.keys import key
 from shared.domain.registration import SignInAttempt
 from shared.domain.secret import Secret
 from shared.domain.work import Work, WorkKind
@@ -51,6 +55,39 @@ async def test_a_registration_comes_back_as_it_was_written(services: Services) -
 
     assert stored is not None
     assert asked == stored.value
+
+
+@pytest.mark.parametrize(
+    ("stage", "state", "more"),
+    [
+        ("pending", "pending", {}),
+        ("opened", "pending", {}),
+        ("failed", "refused", {"failure": "no_mailbox_access"}),
+        ("waitingForAccess", "waitingForAccess", {"failure": "graph_unavailable", "principal_id": "t.o"}),
+        ("completed", "existing", {"outcome": "existing", "principal_id": "t.o"}),
+        ("replaced", "replaced", {}),
+    ],
+)
+async def test_a_registration_of_before_there_could_be_several_mailboxes_asks_for_one(
+    services: Services, stage: str, state: str, more: dict[str, str]
+) -> None:
+    asked = registration(services.clock())
+    await services.registrations.insert(asked)
+    table = services.storage.get_table_client("Registrations")
+    row = dict(await table.get_entity(key(asked.id), ""))
+    del row["mailboxes"]
+    before = {**row, "account": "shared", "email": "support@contoso.example", "name": "Support", "stage": stage, **more}
+    await table.update_entity(before, mode=UpdateMode.REPLACE)
+
+    stored = await services.registrations.get(asked.id)
+
+    assert stored is not None
+    assert stage == stored.value.stage
+    one = InvitedMailbox("shared", "support@contoso.example", "Support", MailboxState(state))
+    told = replace(one, principal_id=more.get("principal_id"), failure=more.get("failure"))
+    assert (told,) == stored.value.mailboxes
+    again = await services.registrations.replace(stored, stored.value)
+    assert again.value == stored.value
 
 
 async def test_an_attempt_is_used_once_and_then_keeps_no_secret(services: Services) -> None:

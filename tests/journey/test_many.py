@@ -4,14 +4,18 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
+import httpx
+
 from infra.local.environment import Environment
 from infra.local.visitor import Page, Visitor
+from shared.domain.caller import Binding, Scope
 from shared.domain.event import EventName
 from shared.domain.invited_mailbox import InvitedMailbox, MailboxResult, MailboxState
 from shared.domain.registration import PendingRegistration
 from shared.services import Services
 from shared.triggers.way_back import back_tried
 from tests.contract.records import registration
+from tests.journey.callers import api_token, bearer
 from tests.journey.conftest import code_of, principal_id
 from tests.journey.many import BOARD, SALES, SUPPORT, Many, where_grants_serve_many  # noqa: F401 - a fixture
 
@@ -181,6 +185,37 @@ def test_two_tabs_of_one_person_at_once_end_the_same_way(many: Many) -> None:
     assert 200 in ends
     assert "completed" == many.status(asked)["status"]
     assert {who} == {many.token(account).json()["user"] for account in accounts}
+
+
+def test_of_two_people_at_once_each_mailbox_goes_to_one(many: Many) -> None:
+    people = [many.person(SUPPORT, SALES, BOARD) for _ in range(2)]
+    asked, accounts = many.ask(SUPPORT, SALES, BOARD)
+
+    def follow(who: str) -> int:
+        with Visitor(many.instance.settings.ca_file or "") as browser:
+            return browser.follow(asked["url"], who).status
+
+    with ThreadPoolExecutor(2) as pool:
+        ends = list(pool.map(follow, people))
+
+    assert 200 in ends
+    assert ["completed", "new", "new", "new"] == many.states(asked)
+    assert set(people) >= {many.token(account).json()["user"] for account in accounts}
+
+
+async def test_a_caller_that_is_bound_to_accounts_names_and_reaches_each(many: Many) -> None:
+    token = await api_token(many.instance, frozenset({Scope.REGISTER}), binding=Binding.to(prefixes=["mine-"]))
+    mine, theirs, none = ({"account": a, "email": m} for a, m in [("mine-1", SUPPORT), ("other", SALES), ("", BOARD)])
+
+    def ask(*mailboxes: dict[str, str]) -> httpx.Response:
+        form = {"mailboxes": mailboxes, "redirectUrl": "https://myapp.example/"}
+        return many.api.post("/v1/authentication/form", json=form, headers=bearer(token))
+
+    assert 403 == ask(mine, theirs).status_code
+    assert ["mailboxes[1].account"] == [field["key"] for field in ask(mine, none).json()["fields"]]
+    both = many.form(mailboxes=[mine, theirs]).json()["registration"]
+    assert 404 == many.api.get(f"/v1/authentication/form/{both}", headers=bearer(token)).status_code
+    assert 200 == ask(mine, {**none, "account": "mine-2"}).status_code
 
 
 def test_accounts_may_go_in_any_order_and_the_last_takes_the_grant_along(many: Many) -> None:
