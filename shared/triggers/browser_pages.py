@@ -12,7 +12,7 @@ import azure.functions as func
 
 from shared.domain.audit import Action, AuditOutcome
 from shared.domain.errors import MailbindError
-from shared.domain.invited_mailbox import InvitedMailbox, MailboxResult, MailboxState
+from shared.domain.invited_mailbox import MailboxState
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.remedy import remedy
 from shared.domain.secret import Secret
@@ -20,6 +20,7 @@ from shared.pages.render import Pages
 from shared.ports import OAuthApps
 from shared.triggers.answers import Handler
 from shared.triggers.audit import CORRELATION, Audit, about, about_accounts
+from shared.triggers.mailbox_groups import BOUND, WAITING, came_to, grouped
 from shared.triggers.way_back import back_refused, back_tried, host
 from shared.usecases.open_link import DeadLink, LinkPage
 from shared.usecases.sign_in_outcome import Outcome, Refused, Tried
@@ -97,7 +98,7 @@ class BrowserPages:
             code = one.code or "unknown_failure"
             refused = Refused(code, asked, again=outcome.again, keep=outcome.keep, principal=outcome.principal)
             return await self.refused(refused)
-        _note(outcome, _came_to(outcome))
+        _note(outcome, came_to(outcome))
         values: dict[str, Any] = {
             "back": back_tried(asked, outcome.results),
             "caller": host(asked.redirect_url),
@@ -111,21 +112,15 @@ class BrowserPages:
         return self._page("waiting", status=202, code=one.code, email=email, **values)
 
     def _several(self, outcome: Tried, values: dict[str, Any]) -> func.HttpResponse:
-        """Each mailbox under what became of it; what was bound by an earlier sign-in too."""
+        """Each mailbox under what became of it."""
         asked, statuses = outcome.registration, {AuditOutcome.DONE: 200, AuditOutcome.WAITING: 202}
-        groups: dict[str, list[InvitedMailbox]] = {}
-        for mailbox in asked.mailboxes:
-            result = outcome.results.get(mailbox.account, MailboxResult(mailbox.state, mailbox.failure))
-            name = "bound" if result.state.bound else result.code or "unknown_failure"
-            waits = result.state is MailboxState.WAITING_FOR_ACCESS
-            groups.setdefault("waiting" if waits else name, []).append(mailbox)
-        bound, waiting = groups.pop("bound", []), groups.pop("waiting", [])
+        groups = grouped(outcome)
         return self._page(
             "results",
-            status=statuses.get(_came_to(outcome), 403),
+            status=statuses.get(came_to(outcome), 403),
             total=len(asked.mailboxes),
-            bound=bound,
-            waiting=waiting,
+            bound=groups.pop(BOUND, []),
+            waiting=groups.pop(WAITING, []),
             refused=[(code, remedy(code), mailboxes) for code, mailboxes in groups.items()],
             registration=asked.id,
             app=asked.app,
@@ -191,13 +186,6 @@ class BrowserPages:
     def _page(self, template: str, *, status: int = 200, **values: Any) -> func.HttpResponse:  # noqa: ANN401 - whatever a template shows
         html, headers = self.pages.render(template, **values)
         return func.HttpResponse(html, status_code=status, headers=headers, mimetype="text/html", charset="utf-8")
-
-
-def _came_to(outcome: Tried) -> AuditOutcome:
-    states = {result.state for result in outcome.results.values()}
-    if any(state.bound for state in states):
-        return AuditOutcome.DONE
-    return AuditOutcome.WAITING if MailboxState.WAITING_FOR_ACCESS in states else AuditOutcome.REFUSED
 
 
 def _note(outcome: Outcome, what: AuditOutcome) -> None:
