@@ -76,7 +76,7 @@ def build_app() -> func.FunctionApp:
             services.remove_account,
             services.reconnect_account,
         ),
-        further_accounts.blueprint(callers, limits, services.add_account),
+        further_accounts.blueprint(callers, limits, services.add_account, services.start_registration),
         account_changes.blueprint(callers, limits, services.change_account, services.reauthorize_account),
         oauth_token.blueprint(callers, services.hand_out, services.answer_challenge, services.apps),
         tokens.blueprint(callers, services.api_tokens, services.issue_token, services.revoke_token, services.clock),

@@ -109,7 +109,21 @@ ACCOUNTS = (
     better(
         "POST /v1/account",
         "binds a further mailbox to a grant that is there (`delegatedUser`, `delegatedAccount`): probed at once, and"
-        " the account hands out tokens. Passwords and `authorize` are refused; the form gives a link",
+        " the account hands out tokens. With `authorize` it answers with a link. Passwords are refused",
+        Promise(
+            "authorize asks for a link",
+            shape={"redirect": LINK},
+            body={
+                "account": "compat-3",
+                "name": "x",
+                "oauth2": {
+                    "provider": "{app}",
+                    "authorize": True,
+                    "redirectUrl": BACK,
+                    "auth": {"delegatedUser": "support@contoso.example"},
+                },
+            },
+        ),
         Promise(
             "one more mailbox of whoever authorizes another account",
             shape={"account": "compat-further", "state": "new"},

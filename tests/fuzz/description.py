@@ -89,6 +89,8 @@ FURTHER: Part = {
             "type": "object",
             "properties": {
                 "provider": {"const": "AAABiCtT7XUAAAAF"},
+                "authorize": SWITCH,
+                "redirectUrl": {"type": "string", "format": "uri"},
                 "auth": {
                     "type": "object",
                     "properties": {"delegatedUser": ADDRESS, "delegatedAccount": ACCOUNT, "user": SHORT},

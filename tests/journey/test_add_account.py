@@ -128,18 +128,33 @@ def test_every_fault_is_named_at_once(many: Many) -> None:
     assert needed <= keys(add(many, {"account": "x"}))
     assert needed <= keys(add(many, {"account": "x", "oauth2": {"auth": {}}}))
     body = wish("x", "no address", account="a/b", email=SALES, imap={"host": "x"}, bogus=1)
-    body["oauth2"] |= {"authorize": True, "provider": "none", "odd": 1}
+    body["oauth2"] |= {"provider": "none", "odd": 1}
     assert {
         "account",
         "email",
         "imap",
         "bogus",
-        "oauth2.authorize",
         "oauth2.provider",
         "oauth2.odd",
         "oauth2.auth.delegatedUser",
     } == keys(add(many, body))
     assert 404 == add(many, wish("nobody-here", SALES)).status_code
+
+
+def test_with_authorize_it_answers_with_a_link_to_sign_in(many: Many) -> None:
+    oauth2 = {"authorize": True, "provider": APP, "redirectUrl": "https://myapp.example/done"}
+    account = f"asked-{secrets.token_hex(4)}"
+    body = {"account": account, "name": "Sales", "oauth2": {**oauth2, "auth": {"delegatedUser": SALES}}}
+
+    page = many.visitor.follow(add(many, body).json()["redirect"], many.person(SALES))
+
+    assert {"account": account, "state": "new"} == page.back
+    told = many.api.get(f"/v1/account/{account}").json()
+    assert ("Sales", SALES, True) == (told["name"], told["email"], told["delegated"])
+    wrong = {**oauth2, "redirectUrl": "no", "provider": "none", "auth": {"delegatedAccount": account}}
+    answer = add(many, {"oauth2": wrong})
+    assert {"oauth2.redirectUrl", "oauth2.provider", "oauth2.auth.delegatedAccount"} == keys(answer)
+    assert '"oauth2.redirectUrl" must be' in answer.text.replace("\\", "")
 
 
 def test_an_app_for_one_mailbox_each_refuses_it(environment: Environment) -> None:
