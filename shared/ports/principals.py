@@ -1,0 +1,79 @@
+"""The truth: grants, accounts and events of each principal."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from shared.domain.account import Account
+from shared.domain.event import Event
+from shared.domain.grant import DelegatedGrant
+from shared.domain.pending_account import PendingAccount
+from shared.ports.rows import Stored
+
+type Record = DelegatedGrant | Account | PendingAccount | Event
+"""What lives in a principal's partition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """Write a record that must not be there yet."""
+
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """Write a record over the version that was read."""
+
+    record: Record
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Delete a record of the version that was read."""
+
+    record: Record
+    version: str
+
+
+type Change = Insert | Replace | Remove
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """All that belongs to one principal, but for events."""
+
+    grants: Mapping[str, Stored[DelegatedGrant]]
+    accounts: Mapping[str, Stored[Account]]
+    pending: Mapping[str, Stored[PendingAccount]]
+
+    def served_by(self, app: str) -> list[Stored[Account]]:
+        """The accounts that the grant of one OAuth app serves."""
+        return [account for account in self.accounts.values() if account.value.app == app]
+
+
+class Principals(Protocol):
+    """The truth: one partition for each principal. Raises StaleWrite and StorageUnavailable."""
+
+    async def partition(self, principal_id: str) -> Partition: ...
+
+    async def grant(self, principal_id: str, app: str) -> Stored[DelegatedGrant] | None: ...
+
+    async def account(self, principal_id: str, account: str) -> Stored[Account] | None: ...
+
+    async def pending(self, principal_id: str, registration: str) -> Stored[PendingAccount] | None: ...
+
+    async def commit(self, principal_id: str, changes: Sequence[Change]) -> Sequence[str]:
+        """All of at most 100 changes to one partition, or none of them; returns each one's new version."""
+
+    async def forget_pending(self, principal_id: str, registration: str) -> None:
+        """Delete a pending account unread; one that is gone is fine."""
+
+    def accounts(
+        self, state: str | None, after: str | None, *, app: str | None = None, principal_id: str | None = None
+    ) -> AsyncIterator[tuple[str, Account]]:
+        """Every account, or those that fit, in a stable order, each with the cursor that continues behind it."""
+
+    def everything(self, after: str | None) -> AsyncIterator[tuple[str, DelegatedGrant | Account]]:
+        """Every grant and every account, as `accounts` does."""

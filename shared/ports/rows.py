@@ -1,0 +1,109 @@
+"""Tables of single rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from shared.domain.api_token import ApiToken
+from shared.domain.event import Event
+from shared.domain.limit import Bucket
+from shared.domain.oauth_app import OAuthApp
+from shared.domain.registered_app import RegisteredApp
+from shared.domain.registration import NewestLink, PendingRegistration, SignInAttempt
+
+
+@dataclass(frozen=True, slots=True)
+class Stored[T]:
+    """A value as it was read; `version` makes writing it back conditional."""
+
+    value: T
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Somebody is binding the account right now; void at `until`, so that a crash holds nobody up."""
+
+    principal_id: str
+    app: str
+    registration: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryEntry:
+    """Account id → principal; its insert makes an account id unique."""
+
+    account: str
+    principal_id: str | None = None
+    app: str | None = None
+    claim: Claim | None = None
+
+
+class Rows[T](Protocol):
+    """A table of single rows. Writes raise StaleWrite when the row is there already or has changed.
+
+    Events about the row are written in the same transaction.
+    """
+
+    async def get(self, identity: str) -> Stored[T] | None: ...
+
+    async def insert(self, value: T, news: Sequence[Event] = ()) -> Stored[T]: ...
+
+    async def replace(self, stored: Stored[T], value: T, news: Sequence[Event] = ()) -> Stored[T]: ...
+
+    async def remove(self, stored: Stored[T], news: Sequence[Event] = ()) -> None: ...
+
+
+class Buckets(Rows[Bucket], Protocol):
+    """Buckets that all instances share."""
+
+    async def forget_empty(self, now: datetime) -> int: ...
+
+
+type Directory = Rows[DirectoryEntry]
+
+
+class Registrations(Rows[PendingRegistration], Protocol):
+    """Invitations, and the attempts to follow them.
+
+    `get` answers with the state `replaced` for mailboxes whose account has a newer invitation.
+    """
+
+    async def newest(self, account: str) -> NewestLink | None:
+        """Which of an account's invitations counts, or None when it never had one."""
+
+    async def make_newest(self, newest: NewestLink) -> None:
+        """From here on no earlier invitation of the account counts; of two at once, the one written last stands."""
+
+    async def attempt(self, registration: str, attempt: str) -> Stored[SignInAttempt] | None: ...
+
+    async def add_attempt(self, attempt: SignInAttempt) -> None: ...
+
+    async def use_attempt(self, stored: Stored[SignInAttempt]) -> None:
+        """Once only: the second use raises StaleWrite."""
+
+    async def forget(self, registration: str) -> None:
+        """Delete an invitation with all its attempts; that it was the newest is forgotten too."""
+
+
+class ApiTokens(Rows[ApiToken], Protocol):
+    """API tokens by their ids."""
+
+    async def all(self) -> Sequence[ApiToken]: ...
+
+
+class OAuthApps(Protocol):
+    """The OAuth apps that there are, enabled or not."""
+
+    async def get(self, app: str) -> OAuthApp | None: ...
+
+    async def all(self) -> Sequence[OAuthApp]: ...
+
+
+class RegisteredApps(Rows[RegisteredApp], Protocol):
+    """OAuth apps as they are kept; that of the settings only once it was changed."""
+
+    async def all(self) -> Sequence[RegisteredApp]:
+        """Every one, the oldest first."""
