@@ -117,7 +117,7 @@ def test_secrets_are_revealed_only_where_they_are_sealed_sent_compared_or_answer
 
 def test_a_rotation_knows_every_table() -> None:
     """A table that TABLES lacks would keep its secrets under old data keys, and lose them when those are forgotten."""
-    code = (ROOT / "shared/connections.py").read_text()
+    code = (ROOT / "shared/connections/tables.py").read_text()
     used = set(re.findall(r'_(?:table|rows)\("(\w+)"', code))
 
     assert len(used) >= 6

@@ -1,0 +1,52 @@
+"""Events on their way to webhooks."""
+
+from functools import cached_property
+
+from shared.adapters.tables.agenda import DELIVERY_SHARD, OUTBOX_SHARD
+from shared.services.oauth_apps import OAuthAppServices
+from shared.usecases.change_settings import ChangeSettings
+from shared.usecases.deliver_events import DeliverEvents
+from shared.usecases.deliver_to_target import DeliverToTarget
+from shared.usecases.drain_outbox import DrainOutbox
+from shared.usecases.ping_target import PingTarget
+from shared.usecases.subscribe import Subscribe
+from shared.usecases.warn_ahead import WarnAhead
+from shared.usecases.webhook_care import WebhookCare
+
+
+class EventServices(OAuthAppServices):
+    """Built bit by bit, as the connections are."""
+
+    @cached_property
+    def deliver_events(self) -> DeliverEvents:
+        drain = DrainOutbox(
+            self.agenda,
+            self.outboxes,
+            self.webhooks,
+            self.deliveries,
+            OUTBOX_SHARD,
+            self.settings.base_url,
+            self.clock,
+        )
+        visit = DeliverToTarget(self.webhooks, self.deliveries, self.targets, self.clock, self.jitter)
+        return DeliverEvents(self.agenda, self.leases, drain, visit, DELIVERY_SHARD, self.clock, self.entropy)
+
+    @cached_property
+    def ping_target(self) -> PingTarget:
+        return PingTarget(self.targets, self.settings.base_url, self.clock, self.entropy)
+
+    @cached_property
+    def subscribe(self) -> Subscribe:
+        return Subscribe(self.webhooks, self.ping_target, self.clock, self.entropy)
+
+    @cached_property
+    def change_settings(self) -> ChangeSettings:
+        return ChangeSettings(self.webhooks, self.ping_target, self.clock, self.entropy)
+
+    @cached_property
+    def webhook_care(self) -> WebhookCare:
+        return WebhookCare(self.webhooks, self.deliveries, self.agenda, self.ping_target, OUTBOX_SHARD, self.clock)
+
+    @cached_property
+    def warn_ahead(self) -> WarnAhead:
+        return WarnAhead(self.principals, self.apps, self.warned, self.outbox, self.clock, self.settings.warn_ahead)

@@ -1,0 +1,55 @@
+"""OAuth apps, as administrators keep them."""
+
+from functools import cached_property
+
+from shared.services.sign_in import SignInServices
+from shared.usecases.app_catalogue import AppCatalogue
+from shared.usecases.delete_app import DeleteApp
+from shared.usecases.read_statistics import OpenBreakers
+from shared.usecases.register_app import RegisterApp
+from shared.usecases.verify_app import VerifyApp
+
+
+class OAuthAppServices(SignInServices):
+    """Built bit by bit, as the connections are."""
+
+    @cached_property
+    def app_catalogue(self) -> AppCatalogue:
+        return AppCatalogue(self.oauth_apps, self.settings.seed, self.breakers, self.principals)
+
+    @cached_property
+    def register_app(self) -> RegisterApp:
+        return RegisterApp(
+            self.oauth_apps,
+            self.settings.seed,
+            self.clouds,
+            self.redirect_uri,
+            self.apps,
+            self.entra,
+            self.clock,
+            self.entropy,
+        )
+
+    @cached_property
+    def delete_app(self) -> DeleteApp:
+        return DeleteApp(self.oauth_apps, self.settings.seed, self.clouds, self.app_catalogue, self.apps, self.entra)
+
+    @cached_property
+    def verify_app(self) -> VerifyApp:
+        return VerifyApp(
+            self.oauth_apps,
+            self.settings.seed,
+            self.clouds,
+            self.redirect_uri,
+            self.msal,
+            self.entra,
+            self.principals,
+            self.find,
+            self.refresh_grant,
+            self.probe_mailboxes,
+            self.clock,
+        )
+
+    @cached_property
+    def open_breakers(self) -> OpenBreakers:
+        return OpenBreakers(self.apps, self.breakers)

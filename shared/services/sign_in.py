@@ -1,0 +1,131 @@
+"""From a link to bound accounts."""
+
+from functools import cached_property
+
+from shared.services.grants import GrantServices
+from shared.usecases.add_account import AddAccount
+from shared.usecases.begin_sign_in import BeginSignIn
+from shared.usecases.bind_mailbox import BindMailbox
+from shared.usecases.bind_proven import BindProven
+from shared.usecases.bind_signed_in import BindSignedIn
+from shared.usecases.browser_binding import BrowserBinding
+from shared.usecases.carried_grant import CarriedGrant
+from shared.usecases.claim_account import ClaimAccount
+from shared.usecases.complete_sign_in import CompleteSignIn
+from shared.usecases.keep_checking import KeepChecking
+from shared.usecases.open_link import OpenLink
+from shared.usecases.prove_access import ProveAccess
+from shared.usecases.reauthorize_account import ReauthorizeAccount
+from shared.usecases.record_results import RecordResults
+from shared.usecases.start_registration import StartRegistration
+from shared.usecases.write_binding import WriteBinding
+
+
+class SignInServices(GrantServices):
+    """Built bit by bit, as the connections are."""
+
+    @cached_property
+    def binding(self) -> BrowserBinding:
+        return BrowserBinding(self.sealer, self.entropy)
+
+    @cached_property
+    def start_registration(self) -> StartRegistration:
+        settings = self.settings
+        return StartRegistration(
+            self.registrations,
+            self.find,
+            self.agenda,
+            self.apps,
+            settings.base_url,
+            settings.redirect_origins,
+            settings.link_lifetime,
+            self.clock,
+            self.entropy,
+        )
+
+    @cached_property
+    def reauthorize_account(self) -> ReauthorizeAccount:
+        return ReauthorizeAccount(self.find, self.apps, self.start_registration)
+
+    @cached_property
+    def open_link(self) -> OpenLink:
+        return OpenLink(self.registrations, self.apps, self.binding, self.clock)
+
+    @cached_property
+    def begin_sign_in(self) -> BeginSignIn:
+        return BeginSignIn(
+            self.registrations,
+            self.principals,
+            self.find,
+            self.apps,
+            self.entra,
+            self.binding,
+            self.clock,
+            self.entropy,
+        )
+
+    @cached_property
+    def prove(self) -> ProveAccess:
+        return ProveAccess(self.probes)
+
+    @cached_property
+    def claim_account(self) -> ClaimAccount:
+        return ClaimAccount(self.directory, self.find, self.remove_account, self.clock)
+
+    @cached_property
+    def bind_mailbox(self) -> BindMailbox:
+        write = WriteBinding(
+            self.principals, self.agenda, self.outbox, self.tally, self.clock, self.entropy, self.jitter
+        )
+        return BindMailbox(
+            self.principals,
+            self.directory,
+            self.registrations,
+            self.find,
+            self.claim_account,
+            write,
+            self.remove_account,
+        )
+
+    @cached_property
+    def bind(self) -> BindProven:
+        return BindProven(self.principals, self.find, self.prove, self.bind_mailbox)
+
+    @cached_property
+    def add_account(self) -> AddAccount:
+        return AddAccount(
+            self.apps, self.hand_out, self.refresh_grant, self.bind, self.agenda, self.clock, self.entropy
+        )
+
+    @cached_property
+    def record(self) -> RecordResults:
+        return RecordResults(self.registrations, self.outbox, self.clock)
+
+    @cached_property
+    def keep_checking(self) -> KeepChecking:
+        return KeepChecking(
+            self.principals, self.registrations, self.agenda, self.record, self.carried_grant, self.clock
+        )
+
+    @cached_property
+    def carried_grant(self) -> CarriedGrant:
+        return CarriedGrant(self.binding, self.clock)
+
+    @cached_property
+    def bind_signed_in(self) -> BindSignedIn:
+        return BindSignedIn(
+            self.registrations,
+            self.apps,
+            self.entra,
+            self.open_link,
+            self.bind,
+            self.keep_checking,
+            self.record,
+            self.carried_grant,
+            self.outbox,
+            self.clock,
+        )
+
+    @cached_property
+    def complete_sign_in(self) -> CompleteSignIn:
+        return CompleteSignIn(self.registrations, self.apps, self.entra, self.bind_signed_in, self.clock)

@@ -1,0 +1,93 @@
+"""What timers and queues start; the last layer, so this is every use case."""
+
+from functools import cached_property
+
+from shared.adapters.tables.agenda import REAP_SHARD
+from shared.domain.work import WorkKind
+from shared.services.events import EventServices
+from shared.telemetry import write_audit
+from shared.usecases.expire_registration import ExpireRegistration
+from shared.usecases.keep_alive import KeepAlive
+from shared.usecases.read_statistics import ReadStatistics
+from shared.usecases.reap_registration import ReapRegistration
+from shared.usecases.resume_pending import ResumePending
+from shared.usecases.run_tick import RunTick
+from shared.usecases.settle_link import SettleLink
+from shared.usecases.sweep import SweepGrants
+from shared.usecases.tidy import Tidy
+from shared.usecases.work_agenda import Handler, WorkAgenda
+
+WORK_AT_ONCE = 64
+SHARDS_AT_ONCE = 2
+
+
+class Services(EventServices):
+    """Built bit by bit, as the connections are."""
+
+    @cached_property
+    def work_agenda(self) -> WorkAgenda:
+        keep_alive = KeepAlive(self.principals, self.refresh_grant, self.probe_mailboxes, self.clock)
+        resume = ResumePending(
+            self.principals,
+            self.registrations,
+            self.agenda,
+            self.apps,
+            self.entra,
+            self.bind,
+            self.outbox,
+            self.record,
+            SettleLink(self.registrations, self.principals, self.find, self.clock),
+            write_audit,
+            self.clock,
+        )
+        handlers: dict[WorkKind, Handler] = {
+            WorkKind.REFRESH: keep_alive,
+            WorkKind.KEEPALIVE: keep_alive,
+            WorkKind.PROBE: resume,
+            WorkKind.REAP: ReapRegistration(self.registrations, self.principals, self.claim_account),
+            WorkKind.EXPIRE: ExpireRegistration(self.registrations, self.outbox, self.clock),
+        }
+        return WorkAgenda(self.agenda, handlers, self.clock, WORK_AT_ONCE, SHARDS_AT_ONCE)
+
+    @cached_property
+    def run_tick(self) -> RunTick:
+        return RunTick(
+            self.work_agenda,
+            self.handovers,
+            self.shard_queue,
+            self.ticks,
+            self.tally,
+            self.clock,
+            self.settings.tick_rows,
+        )
+
+    @cached_property
+    def sweep(self) -> SweepGrants:
+        return SweepGrants(
+            self.principals,
+            self.agenda,
+            self.directory,
+            self.remove_account,
+            self.warn_ahead,
+            self.webhook_care,
+            self.sweeps,
+            self.counters,
+            self.clock,
+        )
+
+    @cached_property
+    def tidy(self) -> Tidy:
+        return Tidy(self.work_agenda, self.limit_requests, self.read_statistics, REAP_SHARD, self.clock)
+
+    @cached_property
+    def read_statistics(self) -> ReadStatistics:
+        return ReadStatistics(
+            self.agenda, self.counters, self.ticks, self.sweeps, self.open_breakers, self.webhook_care, self.clock
+        )
+
+    async def close(self) -> None:
+        """Write what is still to be counted or noted, then end all connections."""
+        await self.tally.settled()
+        await self.limit_requests.settled()
+        await self.known_tokens.settled()
+        await super().close()
