@@ -1,4 +1,4 @@
-"""`python -m tests.compat` prints README's table of the contract."""
+"""`python -m tests.compat` prints the table of docs/emailengine.md."""
 
 from tests.compat.contract import CONTRACT
 from tests.compat.promises import row

@@ -1,6 +1,6 @@
 """EmailEngine's published HTTP contract (v2.79), route by route, as far as it is about authorization.
 
-Facts only, in our own words. What README's table says of each route follows from here.
+Facts only, in our own words. What the table in docs/emailengine.md says of each route follows from here.
 """
 
 import re

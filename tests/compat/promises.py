@@ -88,6 +88,6 @@ def misfits(shape: Shape, found: Any, where: str = "") -> list[str]:
 
 
 def row(route: Route) -> str:
-    """A route as README's table has it."""
+    """A route as the table in docs/emailengine.md has it."""
     name = f"`{route.route}`" if route.route.split(" ")[0].isupper() and "," not in route.route else route.route
     return f"| {name} | {route.verdict} | {route.why} |"

@@ -259,7 +259,7 @@ def public(*statuses: int, parameters: list[Part] | None = None, **body: Part) -
     content = {types[kind]: {"schema": schema} for kind, schema in body.items()}
     return {
         "parameters": parameters or [],
-        "responses": {str(status): {"description": "see the README"} for status in statuses},
+        "responses": {str(status): {"description": "see docs/api.md"} for status in statuses},
         **({"requestBody": {"content": content, "required": False}} if content else {}),
     }
 

@@ -211,10 +211,10 @@ def test_the_example_names_every_setting_that_the_code_reads() -> None:
     )
     read = set(re.findall(r'"(MAILBIND_\w+|AZURE_CLIENT_ID)"', code)) | set(re.findall(r"%(\w+)%", code))
     example = json.loads((ROOT / "local.settings.json.example").read_text())["Values"]
-    readme = (ROOT / "README.md").read_text()
+    page = (ROOT / "docs/settings.md").read_text()
 
     assert not read - set(example) - {"AZURE_CLIENT_ID"}
-    assert not [name for name in read if name not in readme]
+    assert not [name for name in read if name not in page]
 
 
 def test_the_printed_settings_hold_no_secret() -> None:

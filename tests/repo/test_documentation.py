@@ -1,0 +1,42 @@
+"""Links between the pages of the documentation lead somewhere."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("infra/connector/**/*.md")]
+LINK = re.compile(r"\]\((?!https?://|mailto:)([^)\s#]*)(?:#([^)\s]*))?\)")
+FENCED = re.compile(r"(?ms)^```.*?^```")
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"(?m)^#+ (.*)", FENCED.sub("", page.read_text()))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def lost(page: Path) -> list[str]:
+    """Links of a page to files or headings that are not there."""
+    found = LINK.findall(FENCED.sub("", page.read_text()))
+    targets = [(f"{name}#{anchor}", page.parent / name if name else page, anchor) for name, anchor in found]
+    return [
+        f"{page.relative_to(ROOT)}: {link}"
+        for link, target, anchor in targets
+        if not target.exists() or (anchor and anchor not in anchors(target))
+    ]
+
+
+def test_every_link_leads_to_a_page_and_a_heading_that_exist() -> None:
+    assert len(PAGES) > 10
+    assert [] == [link for page in PAGES for link in lost(page)]
+
+
+def test_the_front_door_leads_to_every_page() -> None:
+    door = (ROOT / "README.md").read_text()
+
+    assert [] == [page.name for page in ROOT.glob("docs/*.md") if f"(docs/{page.name})" not in door]
+
+
+def test_the_front_door_is_read_in_five_minutes() -> None:
+    """About 250 words a minute."""
+    assert len(FENCED.sub("", (ROOT / "README.md").read_text()).split()) <= 1250
