@@ -22,6 +22,7 @@ from shared.triggers import (
     oauth_apps,
     oauth_token,
     operation,
+    reference,
     sign_in,
     timers,
     tokens,
@@ -31,6 +32,7 @@ from shared.triggers import (
 from shared.triggers.audit import Audit
 from shared.triggers.browser_pages import BrowserPages
 from shared.triggers.callers import Callers
+from shared.triggers.reference import Reference
 from shared.triggers.request_limits import RequestLimits
 from shared.usecases.list_accounts import ListAccounts
 
@@ -54,7 +56,8 @@ def build_app() -> func.FunctionApp:
     limits = RequestLimits(services.limit_requests, settings.proxies)
     audit = Audit(write_audit, services.entropy)
     callers = Callers(services.identify_caller, limits, audit, settings.proxies)
-    pages = BrowserPages(Pages(services.entropy), services.apps, audit, services.redirect_uri)
+    rendered = Pages(services.entropy)
+    pages = BrowserPages(rendered, services.apps, audit, services.redirect_uri)
     app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
     for blueprint in (
         authentication_form.blueprint(
@@ -84,6 +87,7 @@ def build_app() -> func.FunctionApp:
             callers, services.app_catalogue, services.register_app, services.delete_app, services.verify_app
         ),
         operation.blueprint(callers, services.open_breakers, services.read_statistics, services.clock),
+        reference.blueprint(Reference(settings.base_url), rendered),
         webhooks.blueprint(callers, limits, services.subscribe, services.webhook_care, settings.base_url),
         webhook_settings.blueprint(callers, services.webhooks, services.change_settings, settings.base_url),
         timers.blueprint(

@@ -86,7 +86,8 @@ class Fields:
         value = self.take(name)
         if value is None or value == "":
             return default
-        text = str(value)
+        # 2.0 is a whole number too (JSON Schema validation section 6.1.1).
+        text = str(int(value) if isinstance(value, float) and value.is_integer() else value)
         if isinstance(value, bool) or not text.isascii() or not text.isdigit() or not least <= int(text[:20]) <= most:
             self.fault(name, f"must be a whole number from {least} to {most}")
             return default

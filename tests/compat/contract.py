@@ -413,7 +413,12 @@ OPERATION = (
     ),
     left_out("GET /metrics", "`GET /v1/stats`, and Application Insights"),
     left_out("GET /v1/changes", "events go to webhooks"),
-    left_out("GET /swagger.json", "not there yet"),
+    better(
+        "GET /swagger.json",
+        "also `GET /openapi.json` (OpenAPI 3.1) and `GET /docs`, a page without scripts; examples everywhere, refusals"
+        " included",
+        Promise("OpenAPI 2.0, without a token", shape={"swagger": "2.0", "paths": dict}, caller="nobody"),
+    ),
 )
 MAIL = (
     left_out(

@@ -20,6 +20,7 @@ from shared.domain.statistics import Tick
 from shared.services import Services
 from shared.usecases.work_agenda import Limits
 from tests.conftest import MovedClock
+from tests.described import as_described
 from tests.events.conftest import receiver  # noqa: F401 - a fixture
 
 # The tests say when time passes; the host's own timers would get in between.
@@ -72,7 +73,8 @@ def tenant(environment: Environment) -> Iterator[Tenant]:
 @pytest.fixture
 def api(environment: Environment) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {environment.secrets.admin_token}"}
-    with httpx.Client(base_url=environment.base_url, headers=headers, timeout=30) as client:
+    hooks = {"response": [as_described]}
+    with httpx.Client(base_url=environment.base_url, headers=headers, timeout=30, event_hooks=hooks) as client:
         yield client
 
 

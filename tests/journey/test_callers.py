@@ -85,8 +85,9 @@ ROWS = {
     "GET v1/tokens": opened_by(allowed=200, inside=None, outside=None),
     "DELETE v1/token/{token}": opened_by(allowed=404, inside=None, outside=None),
 }
-# Health tells nothing but how the app is; the others are for browsers, and know them by ticket, cookie and state.
-PUBLIC = {"GET health", "GET accounts/new", "POST accounts/new", "GET oauth", "POST oauth"}
+DESCRIPTIONS = {"GET openapi.json", "GET swagger.json", "GET docs"}
+# These tell nothing but how the app is; the others are for browsers, and know them by ticket, cookie and state.
+PUBLIC = DESCRIPTIONS | {"GET health", "GET accounts/new", "POST accounts/new", "GET oauth", "POST oauth"}
 CODES = {401: "Unauthorized", 403: "Forbidden", 404: "NotFound"}
 
 

@@ -1,0 +1,120 @@
+"""Both descriptions say what the app does: no more, no less."""
+
+import re
+import subprocess
+import sys
+from typing import Any
+
+import httpx
+import jsonschema_rs
+import openapi_spec_validator
+import pytest
+
+from infra.local.environment import Environment
+from infra.local.parts import ROOT
+from shared.domain.caller import Scope
+from shared.triggers.description.openapi import JSON
+from shared.triggers.description.operations import OPERATIONS
+from shared.triggers.description.swagger import swagger
+from tests.conftest import settings_for
+from tests.described import DOCUMENT
+from tests.fuzz.test_api import routes
+from tests.journey.test_callers import ROWS
+
+OLD = swagger(DOCUMENT)
+EACH = [pytest.param(one, id=one["operationId"]) for methods in DOCUMENT["paths"].values() for one in methods.values()]
+
+
+def test_routes_are_those_of_the_app(environment: Environment) -> None:
+    assert routes(environment) == {f"{each.method} {each.path}" for each in OPERATIONS}
+
+
+def test_scopes_are_those_that_open_each_route() -> None:
+    told = {f"{each.method} {each.path[1:]}": ({*each.scopes}, each.all_of) for each in OPERATIONS if each.scopes}
+
+    held = {route: (row.scopes - {Scope.ADMIN} or {Scope.ADMIN}, row.all_of) for route, row in ROWS.items()}
+    assert held == told
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_both_descriptions_fit_their_specifications() -> None:
+    openapi_spec_validator.validate(DOCUMENT)
+    openapi_spec_validator.validate(OLD)
+
+
+def test_the_app_serves_both_and_they_may_be_cached(environment: Environment) -> None:
+    with httpx.Client(base_url=environment.base_url) as anybody:
+        new, old = anybody.get("/openapi.json"), anybody.get("/swagger.json")
+
+    here = {**DOCUMENT, "servers": [{"url": environment.base_url}]}
+    assert here == new.json()
+    assert swagger(here) == old.json()
+    assert "public, max-age=300" == new.headers["cache-control"] == old.headers["cache-control"]
+
+
+def test_the_older_one_has_one_type_for_each_thing() -> None:
+    """Power Platform takes neither several types nor choices between schemas."""
+    odd = [part for part in parts_of(OLD) if {"anyOf", "oneOf"} & set(part) or isinstance(part.get("type"), list)]
+
+    assert [] == odd
+
+
+@pytest.mark.parametrize("one", EACH)
+def test_an_operation_is_told_in_words_and_by_examples_that_fit(one: dict[str, Any]) -> None:
+    contents = [content for answer in one["responses"].values() for content in answer.get("content", {}).values()]
+    contents += one.get("requestBody", {}).get("content", {}).values()
+
+    assert re.fullmatch(r"[A-Z][A-Za-z]+", one["operationId"])
+    assert one["summary"]
+    assert one["description"].endswith(".")
+    assert all(parameter["description"] and "example" in parameter for parameter in one["parameters"])
+    assert contents
+    for content in contents:
+        schema = {**content["schema"], "components": DOCUMENT["components"]}
+        assert jsonschema_rs.Draft202012Validator(schema).is_valid(content["example"]), content["example"]
+
+
+def test_refusals_look_alike() -> None:
+    refusals = [
+        (path, status)
+        for path, methods in DOCUMENT["paths"].items()
+        for one in methods.values()
+        for status, answer in one["responses"].items()
+        if path.startswith("/v1/") and int(status) >= 400
+        if answer["content"][JSON]["schema"] != {"$ref": "#/components/schemas/Error"}
+    ]
+
+    assert [] == refusals
+
+
+def test_starting_the_app_loads_no_description() -> None:
+    code = "import function_app, sys; print([name for name in sys.modules if 'triggers.description' in name])"
+
+    assert "[]" == printed_by(code)
+
+
+def test_the_reference_page_asks_nobody_else_and_runs_nothing(environment: Environment) -> None:
+    page = httpx.get(f"{environment.base_url}/docs")
+
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert [] == re.findall(r"<(?:script|img|link|iframe)|src=|url\(|@import", page.text)
+    assert {each.name for each in OPERATIONS} <= set(re.findall(r'<h3 id="(\w+)"', page.text))
+    targets = set(re.findall(r'href="#([\w-]+)"', page.text))
+    assert targets <= set(re.findall(r'id="([\w-]+)"', page.text))
+    assert 1 == page.text.count("<h1")
+
+
+def parts_of(node: object) -> list[dict[str, Any]]:
+    """Every object in a document that is a schema or holds some."""
+    if isinstance(node, list):
+        return [part for one in node for part in parts_of(one)]
+    if isinstance(node, dict):
+        return [node, *(part for one in node.values() for part in parts_of(one))]
+    return []
+
+
+def printed_by(code: str) -> str:
+    settings = settings_for("UseDevelopmentStorage=true")
+    return subprocess.run(  # noqa: S603 - ours
+        [sys.executable, "-c", code], check=True, cwd=ROOT, env=settings, capture_output=True, text=True
+    ).stdout.strip()

@@ -1,0 +1,133 @@
+"""What the types declare is what the readers of bodies take and refuse, EmailEngine's loose spellings aside."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import jsonschema_rs
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+
+from shared.domain.errors import InvalidInput
+from shared.triggers import oauth_token
+from shared.triggers.account_changes import read_change
+from shared.triggers.app_fields import read_app
+from shared.triggers.authentication_form import read_invitation
+from shared.triggers.further_accounts import read_account
+from shared.triggers.tokens import read_wish
+from shared.triggers.webhook_settings import OURS
+from shared.triggers.webhook_settings import read_wish as read_settings
+from shared.triggers.webhooks import read_subscription
+from tests.described import DOCUMENT
+
+type Body = dict[str, Any]
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+MANY = settings(max_examples=40, deadline=None, suppress_health_check=[*HealthCheck])
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+for name, texts in {
+    "claims": ['{"access_token": {"a": null}}', "eyJhIjogMX0="],
+    "ip-range": ["203.0.113.0/24", "2001:db8::1"],
+    "signing-secret": [SECRET, "sixteen letters!"],
+    "webhook": ["https://flows.example/hook", "https://flows.example:8443/?sig=1"],
+}.items():
+    schemathesis.openapi.format(name, st.sampled_from(texts))
+SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
+
+
+def claims(body: Body) -> tuple[object, Mapping[str, str]]:
+    try:
+        return oauth_token.read_query(body, challenged=True), {}
+    except InvalidInput as invalid:
+        return None, invalid.fields
+
+
+READERS: Mapping[str, tuple[str, Callable[[Body], tuple[object, Mapping[str, str]]]]] = {
+    "RegistrationForm": ("POST /v1/authentication/form", read_invitation),
+    "NewAccount": ("POST /v1/account", read_account),
+    "AccountChange": ("PUT /v1/account/{account}", read_change),
+    "ClaimsChallenge": ("POST /v1/account/{account}/oauth-token", claims),
+    "TokenWish": ("POST /v1/token", lambda body: read_wish(body, NOW)),
+    "NewApp": ("POST /v1/oauth2", lambda body: read_app(body, new=True)),
+    "AppChange": ("PUT /v1/oauth2/{app}", lambda body: read_app(body, new=False)),
+    "WebhookWish": ("POST /v1/webhooks", read_subscription),
+    "SettingsChange": ("POST /v1/settings", read_settings),
+}
+# Fields that say the same in two ways, or that take more than a type to be right.
+EITHER = (
+    ("account", "accounts", "accountPrefix"),
+    ("ttl", "expires"),
+    ("mailboxes", "account", "email", "name", "delegated"),
+)
+
+
+@pytest.mark.parametrize("shape", READERS)
+def test_whatever_fits_the_type_is_taken(shape: str) -> None:
+    route, read = READERS[shape]
+
+    @MANY
+    @given(body=bodies(route, GenerationMode.POSITIVE))
+    def take(body: Body) -> None:
+        assert {} == read(possible(shape, body))[1]
+
+    take()
+
+
+@pytest.mark.parametrize("shape", READERS)
+def test_whatever_does_not_fit_is_refused(shape: str) -> None:
+    route, read = READERS[shape]
+    schema = {"$ref": f"#/components/schemas/{shape}", "components": DOCUMENT["components"]}
+    fits = jsonschema_rs.Draft202012Validator(schema)
+
+    @MANY
+    @given(body=bodies(route, GenerationMode.NEGATIVE))
+    def refuse(body: Body) -> None:
+        if not read(body)[1]:
+            # Whether the link's way back is there is asked after all else, by whoever makes the link.
+            wrong = [str(error) for error in fits.iter_errors(tidied(body))]
+            assert [] == [one for one in wrong if not one.startswith('"redirectUrl" is a required property')]
+
+    refuse()
+
+
+def bodies(route: str, mode: GenerationMode) -> st.SearchStrategy[Body]:
+    method, path = route.split(" ")
+    cases: st.SearchStrategy[Any] = SCHEMA[path][method].as_strategy(mode)
+    return cases.map(lambda case: case.body).filter(lambda body: isinstance(body, dict))
+
+
+def possible(shape: str, body: Body) -> Body:
+    """The same without contradictions."""
+    body = {name: value for name, value in body.items() if name != "certificate"}
+    for names in EITHER:
+        if names[0] == "mailboxes" and names[0] not in body:
+            continue
+        there = [name for name in names if name in body]
+        body = {name: value for name, value in body.items() if name not in there[1:]}
+    if shape == "NewAccount":
+        source = {**body["oauth2"], "authorize": False}
+        source.setdefault("auth", {})
+        source.pop("redirectUrl", None)
+        body = {**body, "oauth2": source, "email": source["auth"].get("delegatedUser", "")}
+    if "webhooksCustomHeaders" in body:
+        different = {header["key"].lower(): header for header in body["webhooksCustomHeaders"]}
+        kept = [header for name, header in different.items() if not OURS.fullmatch(name)]
+        body = {**body, "webhooksCustomHeaders": kept}
+    if shape == "ClaimsChallenge":
+        body.pop("sasl", None)
+    return body
+
+
+def tidied(value: Any) -> Any:
+    """A body as if it had been spelled as the types have it: texts are trimmed, and what is blank counts as absent."""
+    if isinstance(value, dict):
+        inner = {name: tidied(one) for name, one in value.items()}
+        return {name: one for name, one in inner.items() if one is not None and one not in ("", [])}
+    if isinstance(value, list):
+        return [tidied(one) for one in value]
+    if isinstance(value, str):
+        return value.strip()
+    return value
