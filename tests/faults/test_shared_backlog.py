@@ -20,6 +20,7 @@ from infra.local.environment import Environment, local_environment
 from shared.bootstrap import build_services
 from shared.domain.account import AccountState
 from shared.domain.errors import StaleWrite
+from shared.domain.invited_mailbox import MailboxState
 from shared.domain.principal import Principal
 from shared.domain.secret import Secret
 from shared.domain.work import Work
@@ -65,6 +66,7 @@ async def bind_many(services: Services, tenant: Tenant, count: int) -> list[str]
         app = services.settings.oauth_app
         tokens = await services.msal.refresh(app, Secret(token))
         bound = await services.bind(asked.value, app, SignedIn(Principal(app.tenant, oids[name], name), tokens))
+        assert {MailboxState.NEW} == {result.state for result in bound.values()}, bound
         return next(iter(bound))
 
     slots = asyncio.Semaphore(8)
