@@ -3,6 +3,9 @@
 import re
 from pathlib import Path
 
+from shared.domain.account import AccountState
+from shared.domain.remedy import REMEDIES
+
 ROOT = Path(__file__).parents[2]
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("infra/connector/**/*.md")]
 LINK = re.compile(r"\]\((?!https?://|mailto:)([^)\s#]*)(?:#([^)\s]*))?\)")
@@ -40,3 +43,12 @@ def test_the_front_door_leads_to_every_page() -> None:
 def test_the_front_door_is_read_in_five_minutes() -> None:
     """About 250 words a minute."""
     assert len(FENCED.sub("", (ROOT / "README.md").read_text()).split()) <= 1250
+
+
+def test_operators_read_of_every_state_every_code_and_every_alert() -> None:
+    page = (ROOT / "docs/operations.md").read_text()
+    alerts = re.findall(r"(?m)^ {4}title: '(.+)'", (ROOT / "infra/monitoring/alerts.bicep").read_text())
+
+    assert [] == [word for word in [*AccountState, *REMEDIES] if f"`{word}`" not in page]
+    assert [] == [title for title in alerts if f"| {title} |" not in page]
+    assert alerts
