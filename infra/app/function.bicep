@@ -115,6 +115,9 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     AzureWebJobsStorage__tableServiceUri: tableEndpoint
     APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnectionString
     APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
+    // Log lines go with the trace of their invocation, so no trace may be sampled away: alerts and pictures count lines.
+    OTEL_TRACES_SAMPLER: 'microsoft.fixed_percentage'
+    OTEL_TRACES_SAMPLER_ARG: '1.0'
     AZURE_CLIENT_ID: identityClientId
     REFRESH_SCHEDULE: '0 * * * * *'
     REAP_SCHEDULE: '0 */5 * * * *'

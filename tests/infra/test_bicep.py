@@ -48,6 +48,8 @@ OF_THE_PLATFORM = {
     "AzureWebJobsStorage__tableServiceUri",
     "APPLICATIONINSIGHTS_CONNECTION_STRING",
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
+    "OTEL_TRACES_SAMPLER",
+    "OTEL_TRACES_SAMPLER_ARG",
 }
 # Left out on purpose: their defaults are what a deployment wants, or they belong to another way of authentication.
 OPTIONAL = {
