@@ -5,7 +5,7 @@ CHECKOV := .local/checkov/ready
 KUSTO := infra/checks/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check format bench audit clean
+.PHONY: help setup run demo test check format connector bench audit clean
 
 help:            ## List these targets
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -55,6 +55,10 @@ check: setup $(CHECKOV) $(KUSTO) ## Lint, types, layers, infrastructure, queries
 format: setup    ## Format the code
 	@$(PY) -m ruff check --fix --quiet .
 	@$(PY) -m ruff format .
+
+# The files that Power Platform imports, in .local/connector.
+connector: setup
+	@$(PY) -m infra.connector
 
 bench: setup     ## Measure, as ratios inside one run
 	@$(PY) -m tests.bench

@@ -1,0 +1,1 @@
+"""The Power Platform connector, made of the description of the API."""

@@ -1,0 +1,170 @@
+"""The connector by the rules that Microsoft publishes (Power Platform: certification, coding standards, extensions)."""
+
+import json
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import openapi_spec_validator
+import pytest
+
+from infra.connector.__main__ import build
+from infra.connector.definition import ACTIONS, TRIGGERS, definition
+from tests.described import DOCUMENT
+
+MADE = definition("https://mailbind.example")
+OPERATIONS = {
+    one["operationId"]: one
+    for methods in MADE["paths"].values()
+    for method, one in methods.items()
+    if not method.startswith("x-")
+}
+VISIBILITY = {"important", "advanced", "internal"}
+TITLE = re.compile(r"[A-Z][A-Za-z0-9]*( [A-Z][A-Za-z0-9]*)*")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("connector")
+    build(made, "https://mailbind.example")
+    return made
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_definition_is_openapi_2_and_not_too_large(folder: Path) -> None:
+    file = folder / "apiDefinition.swagger.json"
+
+    openapi_spec_validator.validate(json.loads(file.read_text()))
+    assert file.stat().st_size < 1_000_000
+
+
+def test_it_has_the_actions_the_triggers_and_the_way_to_unsubscribe() -> None:
+    assert {*ACTIONS, *TRIGGERS, "RemoveWebhook"} == set(OPERATIONS)
+    assert "internal" == OPERATIONS["RemoveWebhook"]["x-ms-visibility"]
+
+
+def test_it_is_titled_as_certification_asks() -> None:
+    info = MADE["info"]
+
+    assert not re.search(r"\b(API|Connector|Power|Copilot)\b", info["title"])
+    assert 30 <= len(info["description"]) <= 500
+    assert {"name", "url"} <= set(info["contact"])
+    named = {one["propertyName"] for one in MADE["x-ms-connector-metadata"]}
+    assert {"Website", "Privacy policy", "Categories"} == named
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_an_operation_says_what_it_does_what_it_takes_and_what_comes_back(name: str) -> None:
+    one = OPERATIONS[name]
+
+    assert re.fullmatch(r"[A-Z][A-Za-z]+", name)
+    assert len(one["summary"]) <= 80
+    assert not one["summary"].endswith(".")
+    assert one["description"].endswith(".")
+    assert one["description"] != one["summary"]
+    assert one["x-ms-visibility"] in VISIBILITY
+    for parameter in one["parameters"]:
+        assert parameter["description"]
+        assert TITLE.fullmatch(parameter["x-ms-summary"]), parameter["name"]
+        assert parameter["in"] != "path" or parameter["required"]
+        assert parameter["in"] != "path" or parameter["x-ms-url-encoding"] == "single"
+    successes = [answer for status, answer in one["responses"].items() if status < "300"]
+    assert 1 == len(successes)
+    assert all(answer["description"] and "schema" in answer for answer in one["responses"].values())
+
+
+def test_every_field_has_a_title_in_title_case_a_description_and_a_visibility() -> None:
+    fields = [(name, field) for schema in schemas(MADE) for name, field in schema.get("properties", {}).items()]
+
+    assert len(fields) > 50
+    for name, field in fields:
+        assert TITLE.fullmatch(field["x-ms-summary"]), name
+        assert field["description"], name
+        assert field["x-ms-visibility"] in VISIBILITY
+        assert field["x-ms-visibility"] != "internal" or {"default", "x-ms-notification-url"} & set(field)
+
+
+def test_no_field_is_shown_that_has_no_effect() -> None:
+    assert not re.search("EmailEngine; without effect", json.dumps(MADE))
+
+
+@pytest.mark.parametrize("name", TRIGGERS)
+def test_a_trigger_says_where_it_listens_and_what_it_gets(name: str) -> None:
+    path = TRIGGERS[name][0]
+    one, notified = MADE["paths"][path]["post"], MADE["paths"][path]["x-ms-notification-content"]
+    fields = one["parameters"][0]["schema"]["properties"]
+
+    assert "single" == one["x-ms-trigger"]
+    assert one["x-ms-trigger-hint"]
+    assert ["url"] == [field for field, said in fields.items() if said.get("x-ms-notification-url")]
+    assert "201" in one["responses"]
+    assert "Location" in one["responses"]["201"]["headers"]
+    assert {"description", "schema"} == set(notified)
+    assert set(DOCUMENT["components"]["schemas"]["EventNotification"]["properties"]) == set(
+        MADE["definitions"]["EventNotification"]["properties"]
+    )
+
+
+def test_accounts_are_picked_from_a_list() -> None:
+    pickers = [part["x-ms-dynamic-values"] for part in objects(MADE) if "x-ms-dynamic-values" in part]
+    listed = OPERATIONS["ListAccounts"]["responses"]["200"]["schema"]["$ref"].rpartition("/")[2]
+    shape = MADE["definitions"][listed]["properties"]
+    item = shape["accounts"]["items"]["$ref"].rpartition("/")[2]
+
+    assert 6 == len(pickers)
+    for picker in pickers:
+        assert picker["operationId"] in OPERATIONS
+        assert picker["value-collection"] in shape
+        assert {picker["value-path"], picker["value-title"]} <= set(MADE["definitions"][item]["properties"])
+
+
+def test_nothing_is_said_that_power_platform_does_not_read() -> None:
+    odd = [part for part in objects(MADE) if {"anyOf", "oneOf", "const"} & set(part)]
+
+    assert [] == odd
+    assert {"api_key"} == set(MADE["securityDefinitions"])
+
+
+@pytest.mark.parametrize("file", ["apiProperties.json", "apiProperties.entra.json"])
+def test_properties_have_what_microsoft_asks_for(folder: Path, file: str) -> None:
+    properties = json.loads((folder / file).read_text())["properties"]
+    policy = properties["policyTemplateInstances"][0]["parameters"]
+
+    assert re.fullmatch("#[0-9a-f]{6}", properties["iconBrandColor"])
+    assert properties["iconBrandColor"] not in {"#007ee5", "#ffffff"}
+    assert {"connectionParameters", "capabilities", "publisher", "stackOwner"} <= set(properties)
+    assert [*TRIGGERS] == policy["x-ms-apimTemplate-operationName"]
+    if file == "apiProperties.json":
+        assert {*properties["connectionParameters"]} == {*MADE["securityDefinitions"]}
+        assert "securestring" == properties["connectionParameters"]["api_key"]["type"]
+    else:
+        assert "aad" == properties["connectionParameters"]["token"]["oAuthSettings"]["identityProvider"]
+
+
+def test_the_icon_is_a_square_png_on_the_brand_colour(folder: Path) -> None:
+    png = (folder / "icon.png").read_bytes()
+    width, height = struct.unpack(">II", png[16:24])
+    length = int.from_bytes(png[33:37])
+    pixels = zlib.decompress(png[41 : 41 + length])
+
+    assert 100 <= width == height <= 230
+    assert bytes.fromhex("0b57a4") == pixels[1:4]
+
+
+def objects(node: object) -> Iterator[dict[str, Any]]:
+    if isinstance(node, list):
+        for one in node:
+            yield from objects(one)
+    elif isinstance(node, dict):
+        yield node
+        for one in node.values():
+            yield from objects(one)
+
+
+def schemas(made: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield from made["definitions"].values()
+    for one in OPERATIONS.values():
+        yield from (parameter["schema"] for parameter in one["parameters"] if parameter["in"] == "body")

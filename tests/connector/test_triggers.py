@@ -1,0 +1,121 @@
+"""Both triggers against the running app, with a flow that behaves as Power Automate documents it.
+
+It posts what the definition says, with the values that the definition fixes, at the address that the policy leads to;
+takes the address to unsubscribe at from `Location`; and subscribes again whenever somebody saves the flow
+(Microsoft Learn: "Use a webhook as a trigger for Azure Logic Apps and Power Automate").
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import jsonschema_rs
+import pytest
+
+from infra.connector.__main__ import HERE
+from infra.connector.definition import TRIGGERS, definition
+from infra.local.visitor import Visitor
+from shared.services import Services
+from tests.described import DOCUMENT, STRICT
+from tests.events.conftest import Receiver
+from tests.journey.conftest import Tenant, bind
+
+MADE = definition("https://mailbind.example")
+POLICY = json.loads((HERE / "apiProperties.json").read_text())["properties"]["policyTemplateInstances"][0]["parameters"]
+NOTIFIED = {"$ref": "#/components/schemas/EventNotification", "components": {"schemas": STRICT}}
+
+
+@dataclass
+class Flow:
+    """A flow with one trigger, as the platform runs it."""
+
+    api: httpx.Client
+    trigger: str
+    url: str
+    unsubscribe: str | None = None
+
+    def save(self, **chosen: Any) -> dict[str, Any]:
+        """Subscribe with what the person chose, and with what the connector fixes."""
+        post = MADE["paths"][TRIGGERS[self.trigger][0]]["post"]
+        fields = post["parameters"][0]["schema"]["properties"]
+        fixed = {name: field["default"] for name, field in fields.items() if "default" in field}
+        (callback,) = (name for name, field in fields.items() if field.get("x-ms-notification-url"))
+        assert post["operationId"] in POLICY["x-ms-apimTemplate-operationName"]
+        path = POLICY["x-ms-apimTemplateParameter.newPath"]
+        answer = self.api.post(path, json={callback: self.url, **fixed, **chosen})
+        assert 201 == answer.status_code, answer.text
+        self.unsubscribe = answer.headers["location"]
+        return dict(answer.json())
+
+    def delete(self) -> int:
+        assert self.unsubscribe is not None
+        return self.api.delete(self.unsubscribe).status_code
+
+
+async def deliver(instance: Services) -> None:
+    assert await instance.deliver_events(instance.clock() + timedelta(minutes=4))
+
+
+def told(receiver: Receiver, path: str, account: str) -> list[str]:
+    """The events of an account that the flow was started by, each as the connector describes it."""
+    bodies = [record["body"] for record in receiver.took(path)]
+    validator = jsonschema_rs.Draft202012Validator(NOTIFIED)
+    assert [] == [error.message for body in bodies for error in validator.iter_errors(body)]
+    assert DOCUMENT["webhooks"]["event"]
+    return [body["event"] for body in bodies if body["account"] == account]
+
+
+@pytest.mark.usefixtures("tenant")
+async def test_a_flow_starts_when_a_mailbox_is_bound(
+    api: httpx.Client, visitor: Visitor, person: Callable[..., str], instance: Services, receiver: Receiver
+) -> None:
+    flow = Flow(api, "WhenMailboxBound", receiver.url("ok/flow-bound?sig=of-a-flow"))
+
+    first = flow.save()
+    assert [] == receiver.took("ok/flow-bound")  # a ping would have started it
+    account = bind(api, visitor, person())
+    await deliver(instance)
+    assert ["accountAdded"] == told(receiver, "ok/flow-bound", account)
+
+    again = flow.save()
+    assert (first["id"], "new", "existing") == (again["id"], first["state"], again["state"])
+
+    assert 200 == flow.delete()
+    assert 404 == api.get(f"/v1/webhooks/{first['id']}").status_code
+    visitor.cookies.clear()
+    later = bind(api, visitor, person())
+    await instance.deliver_events(instance.clock() + timedelta(minutes=4))
+    assert [] == told(receiver, "ok/flow-bound", later)
+
+
+async def test_a_flow_starts_when_a_mailbox_needs_attention(
+    api: httpx.Client,
+    visitor: Visitor,
+    person: Callable[..., str],
+    instance: Services,
+    receiver: Receiver,
+    tenant: Tenant,
+) -> None:
+    login = person()
+    account = bind(api, visitor, login)
+    visitor.cookies.clear()
+    other = bind(api, visitor, person())
+    flow = Flow(api, "WhenMailboxNeedsAttention", receiver.url("ok/flow-attention?sig=of-a-flow"))
+    subscribed = flow.save(account=account)
+    assert [account] == subscribed["accounts"]
+
+    tenant.do("access", person=login, mailbox="support@contoso.example", fullAccess=False)
+    assert "connectError" == api.put(f"/v1/account/{account}/reconnect", json={}).json()["state"]
+    await deliver(instance)
+
+    assert ["connectError"] == told(receiver, "ok/flow-attention", account)
+    assert [] == told(receiver, "ok/flow-attention", other)
+
+    edited = Flow(api, flow.trigger, flow.url)
+    edited.save()  # for all accounts now: another subscription, after which the platform ends the first
+    assert 200 == flow.delete()
+    assert 200 == edited.delete()
+    assert [] == [one for one in api.get("/v1/webhooks").json()["webhooks"] if "flow-attention" in one["url"]]
