@@ -96,6 +96,7 @@ def build_app() -> func.FunctionApp:
             services.deliver_events,
             services.tidy,
             services.clock,
+            services.entropy,
             queue=QUEUE,
         ),
     ):

@@ -5,6 +5,7 @@ import logging
 from dataclasses import asdict
 
 from shared.domain.audit import AuditRecord
+from shared.domain.correlation import correlation
 
 audit_log = logging.getLogger("shared.audit")
 
@@ -24,13 +25,22 @@ class WithFields(logging.Formatter):
         return f"{record.message} {json.dumps(fields, default=str)}" if fields else record.message
 
 
+def correlated(record: logging.LogRecord) -> bool:
+    """Give a line of ours the id of what it belongs to; an audit record says it itself."""
+    identity = correlation()
+    if identity is not None and record.name.startswith("shared.") and record.name != audit_log.name:
+        record.correlation = identity
+    return True
+
+
 def tell_fields() -> None:
-    """Put fields into the text of what the platform takes.
+    """Put fields into the text of what the platform takes, and a correlation id among them.
 
     Azure's worker passes on a record's text alone, by a handler of the root logger that has no formatter of its own
     (azure-functions-python-worker, proxy_worker/dispatcher.py, AsyncLoggingHandler). Hosts with one know fields.
     """
     for handler in logging.getLogger().handlers:
+        handler.addFilter(correlated)
         if handler.formatter is None:
             handler.setFormatter(WithFields())
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -155,7 +156,8 @@ class MsalEntra:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="msal")
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+            # A thread of the pool knows nothing of the request that it works for.
+            return await asyncio.get_running_loop().run_in_executor(self._pool, copy_context().run, call)
         except TokenRefused as refused:
             raise EntraFailed(classify(refused.answer)) from None
         except (urllib3.exceptions.HTTPError, OSError):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from shared.domain.correlation import request_id
 from shared.domain.failure import MailboxRefusal
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.secret import Secret
@@ -46,9 +47,8 @@ class HttpGraph:
         import httpx  # noqa: PLC0415 - the hand-out path does without
 
         try:
-            answer = await self._connected().get(
-                f"{app.cloud.graph}/v1.0{path}", headers={"Authorization": f"Bearer {token.reveal()}"}
-            )
+            headers = {"Authorization": f"Bearer {token.reveal()}", **request_id()}
+            answer = await self._connected().get(f"{app.cloud.graph}/v1.0{path}", headers=headers)
             body = answer.json()
         except (httpx.HTTPError, ValueError):
             raise MailboxUnavailable from None

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import msal
 import urllib3
 
+from shared.domain.correlation import request_id
 from shared.domain.failure import TokenError
 
 OK = 200
@@ -81,7 +82,8 @@ class TokenTransport:
         """The token endpoint. Raises TokenRefused for whatever is not a token."""
         target = f"{url}?{urlencode(params)}" if params else url
         form = data if isinstance(data, str) else urlencode(data or {})
-        sent = {**(headers or {}), "Content-Type": "application/x-www-form-urlencoded"}
+        # MSAL makes an id of its own for each call.
+        sent = {**(headers or {}), "Content-Type": "application/x-www-form-urlencoded", **request_id()}
         answer = self._send("POST", target, form, sent)
         if answer.status_code != OK or "json" not in answer.headers.get("content-type", ""):
             raise TokenRefused(token_error(answer))

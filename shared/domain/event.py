@@ -43,7 +43,8 @@ class Event:
     """One row of the outbox.
 
     `id` begins with a time in milliseconds that is later than that of every earlier event of the same account, whatever
-    the clocks say, so ids sort as things happened. `at` is for people to read. `owner` is the origin's id.
+    the clocks say, so ids sort as things happened. `at` is for people to read. `owner` is the origin's id,
+    `correlation` that of the request or timer run that it came of.
     """
 
     id: str
@@ -53,6 +54,7 @@ class Event:
     at: datetime
     account: str | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
+    correlation: str | None = None
 
     @property
     def place(self) -> str:

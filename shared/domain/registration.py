@@ -52,6 +52,7 @@ class PendingRegistration:
     delegated: bool = False
     allow_principal_change: bool = False
     pinned_to: str | None = None
+    correlation: str | None = None
     stage: RegistrationStatus = RegistrationStatus.PENDING
     failure: str | None = None
     completed: datetime | None = None

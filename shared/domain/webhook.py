@@ -79,7 +79,7 @@ def is_target(url: str) -> bool:
 
 
 def body_of(event: Event, service_url: str, at: str) -> Mapping[str, object]:
-    """What is sent: EmailEngine's fields, and the event's id, by which a receiver knows repetitions."""
+    """What is sent: EmailEngine's fields, the event's id, by which receivers know repetitions, and what it came of."""
     return {
         "serviceUrl": service_url,
         "account": event.account,
@@ -87,4 +87,5 @@ def body_of(event: Event, service_url: str, at: str) -> Mapping[str, object]:
         "event": event.name,
         "data": event.data,
         "id": event.id,
+        "correlation": event.correlation,
     }

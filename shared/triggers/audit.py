@@ -10,6 +10,7 @@ from typing import Any
 import azure.functions as func
 
 from shared.domain.audit import Action, AuditOutcome, AuditRecord
+from shared.domain.correlation import correlate, correlation
 from shared.ports import AuditLog, Entropy
 
 CORRELATION = "X-Correlation-Id"
@@ -38,21 +39,23 @@ class Audit:
     entropy: Entropy
 
     @contextmanager
-    def request(self, req: func.HttpRequest, action: Action) -> Iterator[str]:
-        """Record what is done within; yields the correlation id."""
-        correlation = _correlation(req) or self.entropy(16).hex()
-        _request.set(AuditRecord(action, AuditOutcome.DONE, correlation, account=req.route_params.get("account")))
+    def request(self, req: func.HttpRequest, action: Action) -> Iterator[None]:
+        """Record what is done within, under the correlation id that it has in the end: a sign-in has its link's."""
+        identity = _given(req) or self.entropy(16).hex()
+        correlate(identity)
+        _request.set(AuditRecord(action, AuditOutcome.DONE, identity, account=req.route_params.get("account")))
         try:
-            yield correlation
+            yield
         except BaseException:
             about(outcome=AuditOutcome.FAILED)
             raise
         finally:
+            about(correlation=correlation())
             if _request.get().is_kept:
                 self.write(_request.get())
 
 
-def _correlation(req: func.HttpRequest) -> str | None:
+def _given(req: func.HttpRequest) -> str | None:
     """The caller's own id, or the trace that the request belongs to (W3C Trace Context section 3.2)."""
     given: str = req.headers.get(CORRELATION, "")
     trace = TRACE.fullmatch(req.headers.get("traceparent", ""))

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import azure.functions as func
 
 from shared.domain.audit import Action, AuditOutcome
+from shared.domain.correlation import correlation
 from shared.domain.errors import MailbindError
 from shared.domain.invited_mailbox import MailboxState
 from shared.domain.registration import PendingRegistration, RegistrationStatus
@@ -161,14 +162,14 @@ class BrowserPages:
         def decorate(handler: Handler) -> Handler:
             @wraps(handler)
             async def guarding(req: func.HttpRequest) -> func.HttpResponse:
-                with self.audit.request(req, action) as correlation:
+                with self.audit.request(req, action):
                     try:
                         response = await handler(req)
                     except MailbindError as error:
                         response = await self.refused(Refused(error.code or "unknown_failure"))
                         if error.retry_after is not None:
                             response.headers["Retry-After"] = str(math.ceil(error.retry_after.total_seconds()))
-                response.headers[CORRELATION] = correlation
+                response.headers[CORRELATION] = correlation() or ""
                 return response
 
             return guarding

@@ -8,6 +8,7 @@ import azure.functions as func
 
 from shared.domain.audit import Action, AuditOutcome
 from shared.domain.caller import Caller, Scope
+from shared.domain.correlation import correlation
 from shared.domain.errors import MailbindError, Unauthorized
 from shared.domain.secret import Secret
 from shared.triggers.answers import Handler, problem
@@ -49,7 +50,7 @@ def for_callers(
     def decorate(handler: CallerHandler) -> Handler:
         @wraps(handler, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
         async def checked(req: func.HttpRequest) -> func.HttpResponse:
-            with callers.audit.request(req, action) as correlation:
+            with callers.audit.request(req, action):
                 try:
                     caller = await callers.caller(req)
                     about(actor=caller.id)
@@ -60,7 +61,7 @@ def for_callers(
                 except MailbindError as error:
                     about(outcome=AuditOutcome.REFUSED, code=error.code)
                     response = problem(error)
-            response.headers[CORRELATION] = correlation
+            response.headers[CORRELATION] = correlation() or ""
             return response
 
         del checked.__wrapped__  # the worker would look for a binding named `caller`

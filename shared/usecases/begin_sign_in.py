@@ -5,6 +5,7 @@ import base64
 import logging
 
 from shared.domain.account import Account
+from shared.domain.correlation import correlate
 from shared.domain.keys import fingerprint
 from shared.domain.registration import PendingRegistration, SignInAttempt
 from shared.domain.secret import Secret
@@ -41,6 +42,7 @@ class BeginSignIn:
         if stored is None or dead:
             return dead or DeadLink("link_unknown")
         asked = stored.value
+        correlate(asked.correlation)
         return await self._begin(asked if asked.app else asked.through(chosen), cookie)
 
     async def _begin(self, asked: PendingRegistration, cookie: Secret) -> Secret | DeadLink:

@@ -4,6 +4,7 @@ import logging
 from contextlib import suppress
 from dataclasses import replace
 
+from shared.domain.correlation import correlate
 from shared.domain.errors import StaleWrite, StorageUnavailable
 from shared.domain.invited_mailbox import MailboxResult, MailboxState
 from shared.domain.kinds import FailureKind
@@ -120,6 +121,7 @@ class BindSignedIn:
         if stored is None or dead:
             return _ended(dead.registration if dead else None, dead.code if dead else "link_unknown", signed_in)
         asked = stored.value.through(opened.app)
+        correlate(asked.correlation)
         app = await self.apps.get(asked.app)
         if app is None:
             return await self.refuse(APP_UNAVAILABLE, asked, cookie)

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 from datetime import timedelta
 
+from shared.domain.correlation import correlate
 from shared.domain.errors import StaleWrite
 from shared.domain.keys import fingerprint
 from shared.domain.oauth_app import OAuthApp
@@ -44,6 +45,7 @@ class CompleteSignIn:
         dead = dead_link(stored, self.clock)
         if stored is None or dead:
             return Refused(dead.code, dead.registration) if dead else Refused("link_unknown")
+        correlate(stored.value.correlation)
         return await self._once(attempt, stored.value.through(attempt.value.app), answer, cookie)
 
     async def _once(

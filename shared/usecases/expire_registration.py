@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 
+from shared.domain.correlation import correlate
 from shared.domain.errors import StaleWrite
 from shared.domain.event import EventName, Origin
 from shared.domain.event_data import of_registration
@@ -29,6 +30,7 @@ class ExpireRegistration:
             if stored is None or stored.value.stage is RegistrationStatus.EXPIRED:
                 return "settled"
             asked = stored.value
+            correlate(asked.correlation)
             if asked.status(self.clock()) is not RegistrationStatus.EXPIRED:
                 return "settled"
             name = EventName.REGISTRATION_EXPIRED

@@ -2,6 +2,7 @@
 
 import logging
 
+from shared.domain.correlation import correlate
 from shared.domain.errors import Conflict, StaleWrite, StorageUnavailable
 from shared.domain.invited_mailbox import MailboxResult, MailboxState
 from shared.domain.pending_account import PendingAccount, wait_for_access
@@ -63,6 +64,7 @@ class KeepChecking:
         if stored is None or dead:
             return Refused(dead.code if dead else "link_unknown", dead.registration if dead else None)
         asked = stored.value
+        correlate(asked.correlation)
         shut = [mailbox.account for mailbox in asked.open if mailbox.failure == NO_ACCESS]
         return await self.wait(
             asked,

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from shared.domain.correlation import correlate
 from shared.domain.errors import StaleWrite
 from shared.domain.keys import fingerprint
 from shared.domain.oauth_app import OAuthApp
@@ -55,6 +56,7 @@ class OpenLink:
         dead = dead_link(stored, self.clock)
         if stored is None or dead:
             return dead or DeadLink("link_unknown")
+        correlate(stored.value.correlation)
         await self._note(stored)
         page = await self.page(stored.value, cookie)
         return page if page.apps else DeadLink(APP_UNAVAILABLE, stored.value)

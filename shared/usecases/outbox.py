@@ -24,6 +24,7 @@ from datetime import datetime
 from typing import Any
 
 from shared.domain.account import Account
+from shared.domain.correlation import correlation
 from shared.domain.event import Event, EventName, Origin, after
 from shared.domain.event_data import of_account, of_expiring_grant, of_registration
 from shared.domain.failure import Failure
@@ -79,7 +80,7 @@ class Outbox:
         now = self.clock()
         order = counts_at or now
         identity = f"{int(order.timestamp() * 1000):012x}{self.entropy(8).hex()}"
-        event = Event(identity, origin, owner, name, now, account, data)
+        event = Event(identity, origin, owner, name, now, account, data, correlation())
         await self.agenda.add(Work(WorkKind.EVENT, order, event.place, identity))
         return event
 

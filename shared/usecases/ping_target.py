@@ -2,6 +2,7 @@
 
 import json
 
+from shared.domain.correlation import correlation
 from shared.domain.delivery import Delivery
 from shared.domain.errors import InvalidInput
 from shared.domain.moment import written
@@ -32,6 +33,7 @@ class PingTarget:
             "event": PING,
             "data": {"webhook": webhook.id},
             "id": identity,
+            "correlation": correlation(),
         }
         try:
             sent = Delivery(webhook.id, identity, PING, PING, json.dumps(body), now)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from shared.domain.audit import Action, AuditOutcome, AuditRecord
+from shared.domain.correlation import correlate
 from shared.domain.errors import StaleWrite
 from shared.domain.event import EventName, Origin
 from shared.domain.event_data import of_registration
@@ -85,6 +86,7 @@ class ResumePending:
         if link is None:
             await self.principals.commit(work.owner, [Remove(stored.value, stored.version)])
             return
+        correlate(link.value.correlation)
         looked = await self._look(stored.value, link.value)
         if looked.bound:
             await self.record(work.item, work.owner, looked.bound)
@@ -159,7 +161,7 @@ class ResumePending:
             AuditRecord(
                 Action.RESUME_SIGN_IN,
                 AuditOutcome.REFUSED if code else AuditOutcome.DONE,
-                correlation=asked.id,
+                correlation=asked.correlation or asked.id,
                 actor=f"person:{pending.principal.id}",
                 account=account,
                 target=asked.id,

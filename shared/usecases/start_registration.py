@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from shared.domain.account import Account
 from shared.domain.caller import Caller
+from shared.domain.correlation import correlation
 from shared.domain.errors import InvalidInput, StaleWrite
 from shared.domain.invited_mailbox import InvitedMailbox
 from shared.domain.keys import fingerprint
@@ -83,6 +84,7 @@ class StartRegistration:
             delegated=asked.delegated,
             allow_principal_change=invitation.allow_principal_change,
             pinned_to=invitation.principal_id,
+            correlation=correlation(),
         )
         await asyncio.gather(
             self.agenda.add(Work(WorkKind.REAP, registration.expires + REMEMBERED, registration.id)),

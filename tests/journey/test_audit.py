@@ -122,7 +122,8 @@ async def test_a_sign_in_that_waits_is_recorded_again_when_it_ends(
     assert "completed" == status(api, asked)["status"]
     lines = [json.loads(r.getMessage().removeprefix("audit ")) for r in caplog.records if r.name == "shared.audit"]
     (resumed,) = [line for line in lines if line["account"] == asked["account"]]
-    assert ("sign-in.resume", "done", asked["registration"]) == (
+    (started,) = records(action="registration.start", target=asked["registration"])
+    assert ("sign-in.resume", "done", started["correlation"]) == (
         resumed["action"],
         resumed["outcome"],
         resumed["correlation"],

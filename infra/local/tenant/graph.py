@@ -53,7 +53,11 @@ class GraphEndpoint:
         except Refusal as refusal:
             answer = graph_answer(refusal, headers, moment)
         self._tenant.note(
-            "graph called", path=request.url.path, status=answer.status_code, person=person.upn if person else None
+            "graph called",
+            path=request.url.path,
+            status=answer.status_code,
+            person=person.upn if person else None,
+            request_id=request.headers.get("client-request-id"),
         )
         return answer
 

@@ -46,7 +46,11 @@ class TokenEndpoint:
         form = {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
         kind = form.get("grant_type", "")
         grant = unseal_grant(form.get(TEXT_OF.get(kind, ""), ""), self._tenant.keys.seal, kind)
-        about = {"grant": kind or None, "person": self._name(grant)}
+        about = {
+            "grant": kind or None,
+            "person": self._name(grant),
+            "request_id": request.headers.get("client-request-id"),
+        }
         try:
             check_tenant(self._tenant, request.path_params["tenant"])
             self._meet_fault(grant, kind)

@@ -298,3 +298,7 @@ class EventNotification(Answer, kw_only=True):
     event: Annotated[str, Meta(description="What happened.", extra_json_schema={"enum": [*EventName, "ping"]})]
     data: EventData
     id: Annotated[str, Meta(description="The event's id: repetitions carry the same.", examples=["01kc3"])]
+    correlation: Annotated[
+        str | None,
+        Meta(description="Joins it with the request that it came of.", examples=["0af7651916cd43dd8448eb211c80319c"]),
+    ]
