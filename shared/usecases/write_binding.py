@@ -68,9 +68,8 @@ class WriteBinding:
             for stored in partition.pending.values()
             if stored.value.registration == proven.request.by and stored.value.waits_for(proven.request.account)
         ]
-        if before is not None and before.value.app != grant.app and len(partition.served_by(before.value.app)) == 1:
-            left = partition.grants[before.value.app]
-            changes.append(Remove(left.value, left.version))
+        if before is not None and before.value.app != grant.app:
+            changes += self._left(partition, before.value.app)
         await self._recover_siblings(partition, account)
         await self.principals.commit(account.principal_id, changes)
         self.tally.moved(before.value if before else None, account)
@@ -121,6 +120,15 @@ class WriteBinding:
             resource=tokens.resource,
         )
         return grant.probed(lost=False, now=now, jitter=self.jitter())
+
+    def _left(self, partition: Partition, app: str) -> list[Change]:
+        """The grant through the app that the account was with goes with its last account, and is rid of this one."""
+        stored = partition.grants.get(app)
+        if stored is None:
+            return []
+        if len(partition.served_by(app)) == 1:
+            return [Remove(stored.value, stored.version)]
+        return [Replace(replace(stored.value, bindings=self.entropy(8).hex()), stored.version)]
 
     async def _recover_siblings(self, partition: Partition, account: Account) -> None:
         """The new tokens mend whatever else the grant serves.

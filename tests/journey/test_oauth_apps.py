@@ -532,3 +532,22 @@ async def test_the_carried_grant_remembers_the_app_that_was_chosen(
     assert stored is not None
     partition = await instance.principals.partition(str(stored.value.mailboxes[0].principal_id))
     assert [app] == [pending.value.app for pending in partition.pending.values()]
+
+
+def test_an_account_that_moved_to_another_app_hands_out_nothing_once_it_is_paused_or_gone(
+    api: httpx.Client, tenant: Tenant, visitor: Visitor, person: NewPerson, register: Register
+) -> None:
+    apps, who = [register(credentialReuse=True) for _ in range(2)], person()
+    tenant.do("access", person=who, mailbox="sales@contoso.example", fullAccess=True)
+    account = bind(api, visitor, who, type=apps[0])
+    bind(api, visitor, who, type=apps[0], email="sales@contoso.example")
+    route = f"/v1/account/{account}/oauth-token"
+    assert apps[0] == api.get(route).json()["app"]
+
+    bind(api, visitor, who, account=account, type=apps[1])
+
+    assert apps[1] == api.get(route).json()["app"]
+    api.put(f"/v1/account/{account}", json={"paused": True})
+    assert "account_paused" == api.get(route).json()["code"]
+    api.delete(f"/v1/account/{account}")
+    assert 404 == api.get(route).status_code
