@@ -45,7 +45,7 @@ class Services(EventServices):
             WorkKind.KEEPALIVE: keep_alive,
             WorkKind.PROBE: resume,
             WorkKind.REAP: ReapRegistration(self.registrations, self.principals, self.claim_account),
-            WorkKind.EXPIRE: ExpireRegistration(self.registrations, self.outbox, self.clock),
+            WorkKind.EXPIRE: ExpireRegistration(self.registrations, self.find, self.outbox, self.clock),
         }
         return WorkAgenda(self.agenda, handlers, self.clock, WORK_AT_ONCE, SHARDS_AT_ONCE)
 

@@ -52,10 +52,12 @@ class SettleLink:
         found = await self.find(mailbox.account)
         account = found.account.value if found else None
         if account is not None and account.registration == registration and account.principal_id == principal_id:
-            return MailboxResult(_state(account), email=account.email)
+            return as_bound(account)
         code = codes.get(mailbox.account) or mailbox.failure or "no_mailbox_access"
         return MailboxResult(MailboxState.REFUSED, code)
 
 
-def _state(account: Account) -> MailboxState:
-    return MailboxState.NEW if account.created == account.bound else MailboxState.EXISTING
+def as_bound(account: Account) -> MailboxResult:
+    """What the link that bound an account says of it."""
+    state = MailboxState.NEW if account.created == account.bound else MailboxState.EXISTING
+    return MailboxResult(state, email=account.email)

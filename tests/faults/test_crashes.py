@@ -11,7 +11,8 @@ from shared.domain.invited_mailbox import InvitedMailbox
 from shared.domain.registration import RegistrationStatus
 from shared.ports import Claim, DirectoryEntry
 from shared.services import Services
-from tests.journey.conftest import ask, bind, code_of, principal_id, status
+from tests.conftest import MovedClock
+from tests.journey.conftest import ask, bind, code_of, principal_id, status, tick
 
 type NewPerson = Callable[..., str]
 
@@ -92,3 +93,23 @@ async def test_an_entry_that_leads_nowhere_is_no_account_and_its_id_is_free(
 
     assert 404 == api.get(f"/v1/account/{asked['account']}").status_code
     assert "new" == visitor.follow(asked["url"], person()).back["state"]
+
+
+async def test_what_was_bound_before_a_crash_is_not_said_to_have_expired(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, clock: MovedClock
+) -> None:
+    asked = ask(api)
+    visitor.follow(asked["url"], person())
+    link = await instance.registrations.get(asked["registration"])
+    assert link
+    untold = tuple(InvitedMailbox(mailbox.account, mailbox.email) for mailbox in link.value.mailboxes)
+    reopened = replace(link.value, stage=RegistrationStatus.OPENED, completed=None, mailboxes=untold)
+    await instance.registrations.replace(link, reopened)
+
+    clock.forward(hours=25)
+    await tick(instance)
+
+    rows = [row async for row in instance.storage.get_table_client("Registrations").list_entities()]
+    told = [row["name"] for row in rows if row["RowKey"].startswith("event~") and row["account"] == asked["account"]]
+    assert [] == told
+    assert "completed" == status(api, asked)["status"]
