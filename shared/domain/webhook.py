@@ -1,5 +1,6 @@
 """Webhooks: where events go."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -13,6 +14,7 @@ from shared.domain.secret import Secret
 GLOBAL = "global"
 EVERY = "*"
 PREFIX = "whsec_"
+HIDDEN = "******"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,26 +58,26 @@ class Webhook:
 
 def webhook_id(url: Secret, accounts: Binding | None) -> str:
     """The id that follows from where events go and of which accounts, so that subscribing twice changes nothing."""
-    filtered = ("=", *sorted(accounts.accounts), "^", *sorted(accounts.prefixes)) if accounts else ()
-    return fingerprint("\n".join((url.reveal(), *filtered)))[:32]
+    filtered = [sorted(accounts.accounts), sorted(accounts.prefixes)] if accounts else None
+    return fingerprint(json.dumps([url.reveal(), filtered]))[:32]
 
 
 def place_of(url: Secret) -> str:
-    """What of a URL may be shown: neither credentials nor the query, where flows keep their keys."""
+    """What of a URL may be shown: its origin. Flows keep a key in the query, chat channels theirs in the path."""
     parts = urlsplit(url.reveal())
-    shown = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
-    return f"{shown}?******" if parts.query else shown
+    shown = parts._replace(netloc=parts.netloc.rpartition("@")[2], path="", query="", fragment="").geturl()
+    return f"{shown}/{HIDDEN}" if parts.path not in {"", "/"} or parts.query else shown
 
 
 def is_target(url: str) -> bool:
-    """Whether it could be a target's URL; where it leads is looked up later."""
+    """Whether it could be a target's URL, and not what is shown of one; where it leads is looked up later."""
     try:
         parts = urlsplit(url)
         named = bool(parts.hostname) and parts.port != 0
     except ValueError:  # half an IPv6 address, or a port that is none
         return False
     printable = all("!" <= letter <= "~" for letter in url) and "\\" not in url
-    return named and printable and parts.scheme in {"https", "http"}
+    return named and printable and HIDDEN not in url and parts.scheme in {"https", "http"}
 
 
 def body_of(event: Event, service_url: str, at: str) -> Mapping[str, object]:

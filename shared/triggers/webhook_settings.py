@@ -10,7 +10,7 @@ from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
 from shared.domain.event import EventName
 from shared.domain.secret import Secret
-from shared.domain.webhook import EVERY, GLOBAL, Webhook, is_target
+from shared.domain.webhook import EVERY, GLOBAL, HIDDEN, Webhook, is_target
 from shared.ports import Webhooks
 from shared.triggers.answers import answer
 from shared.triggers.callers import Callers, for_callers
@@ -63,8 +63,8 @@ def describe(webhook: Webhook | None, base_url: str) -> dict[str, Any]:
         "webhooks": webhook.place if webhook else "",
         "webhooksEnabled": webhook.active if webhook else False,
         "webhookEvents": list(webhook.events) if webhook else [],
-        "webhooksCustomHeaders": [{"key": name, "value": "******"} for name in webhook.header_names] if webhook else [],
-        "serviceSecret": "******" if webhook else None,
+        "webhooksCustomHeaders": [{"key": name, "value": HIDDEN} for name in webhook.header_names] if webhook else [],
+        "serviceSecret": HIDDEN if webhook else None,
     }
 
 
@@ -73,7 +73,10 @@ def read_wish(body: Mapping[str, Any]) -> tuple[SettingsWish, dict[str, str]]:
     fields = Fields(body)
     url = fields.text("webhooks", longest=LONGEST_URL)
     if url is not None and not is_target(url):
-        fields.fault("webhooks", "must be an https URL, with other letters than ASCII escaped")
+        fields.fault(
+            "webhooks",
+            "must be a whole https URL, with nothing hidden, and other letters than ASCII escaped",
+        )
     wish = SettingsWish(
         url=Secret(url or "") if "webhooks" in body else None,
         enabled=fields.switch("webhooksEnabled") if "webhooksEnabled" in body else None,
@@ -116,4 +119,5 @@ def _is_header(one: object) -> bool:
     key, value = one["key"], one["value"]
     if not isinstance(key, str) or not isinstance(value, str) or OURS.fullmatch(key.lower()):
         return False
-    return HEADER.fullmatch(key) is not None and VALUE.fullmatch(value) is not None
+    # What was shown in place of a value is none.
+    return HEADER.fullmatch(key) is not None and VALUE.fullmatch(value) is not None and value != HIDDEN

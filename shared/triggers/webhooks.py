@@ -11,7 +11,7 @@ from shared.domain.caller import Caller, Scope
 from shared.domain.delivery import Delivery
 from shared.domain.event import EventName
 from shared.domain.secret import Secret
-from shared.domain.webhook import EVERY, PREFIX, Webhook, is_target
+from shared.domain.webhook import EVERY, HIDDEN, PREFIX, Webhook, is_target
 from shared.triggers.account_filter import described, read_filter
 from shared.triggers.answers import answer, moment
 from shared.triggers.audit import about
@@ -90,7 +90,10 @@ def read_subscription(body: Mapping[str, Any]) -> tuple[Subscription, dict[str, 
     if url is None:
         fields.fault("url", "is required")
     elif not is_target(url):
-        fields.fault("url", "must be an https URL, with other letters than ASCII escaped")
+        fields.fault(
+            "url",
+            "must be a whole https URL, with nothing hidden, and other letters than ASCII escaped",
+        )
     events = fields.texts("events", NAMES.__contains__, f"words of [{', '.join(NAMES)}]", len(NAMES))
     wish = Subscription(
         url=Secret(url or ""),
@@ -111,7 +114,7 @@ def describe(webhook: Webhook) -> dict[str, Any]:
         "events": list(webhook.events),
         **described(webhook.filter),
         "description": webhook.description,
-        "secret": "******",
+        "secret": HIDDEN,
         "enabled": webhook.active,
         "gone": moment(webhook.gone),
         "created": moment(webhook.created),
