@@ -40,12 +40,13 @@ class Services(EventServices):
             write_audit,
             self.clock,
         )
+        expire = ExpireRegistration(self.registrations, self.find, self.outbox, self.clock)
         handlers: dict[WorkKind, Handler] = {
             WorkKind.REFRESH: keep_alive,
             WorkKind.KEEPALIVE: keep_alive,
             WorkKind.PROBE: resume,
-            WorkKind.REAP: ReapRegistration(self.registrations, self.principals, self.claim_account),
-            WorkKind.EXPIRE: ExpireRegistration(self.registrations, self.find, self.outbox, self.clock),
+            WorkKind.REAP: ReapRegistration(self.registrations, self.principals, self.claim_account, expire),
+            WorkKind.EXPIRE: expire,
         }
         return WorkAgenda(self.agenda, handlers, self.clock, WORK_AT_ONCE, SHARDS_AT_ONCE)
 

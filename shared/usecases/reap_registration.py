@@ -6,6 +6,7 @@ from shared.domain.work import Work
 from shared.ports import Principals, Registrations
 from shared.usecases import use_case
 from shared.usecases.claim_account import ClaimAccount
+from shared.usecases.expire_registration import ExpireRegistration
 
 log = logging.getLogger(__name__)
 
@@ -17,6 +18,7 @@ class ReapRegistration:
     registrations: Registrations
     principals: Principals
     claim: ClaimAccount
+    expire: ExpireRegistration
 
     async def __call__(self, work: Work) -> None:
         """Delete the invitation with its sign-in attempts.
@@ -27,6 +29,7 @@ class ReapRegistration:
         if work.item:
             await self.claim.lapse(work.item, work.owner)
             return
+        await self.expire(work)  # after a stop of a week, both are due at once
         stored = await self.registrations.get(work.owner)
         for mailbox in stored.value.mailboxes if stored else ():
             await self.claim.lapse(mailbox.account, work.owner)

@@ -113,11 +113,12 @@ class TableRegistrations(TableRows[PendingRegistration]):
         raise StaleWrite
 
     async def forget(self, registration: str) -> None:
-        """Delete an invitation with all its attempts, whatever has become of them."""
+        """Delete an invitation with all its attempts, whatever has become of them. Events are for the outbox."""
         stored = await super().get(registration)
         for mailbox in stored.value.mailboxes if stored is not None else ():
             await self._forget_newest(NewestLink(mailbox.account, registration))
-        found = self.table.query("PartitionKey eq @of", {"of": key(registration)}, select=["PartitionKey", "RowKey"])
+        where = "PartitionKey eq @of and ( RowKey lt 'event~' or RowKey gt 'event~~' )"
+        found = self.table.query(where, {"of": key(registration)}, select=["PartitionKey", "RowKey"])
         async for entity in found:
             await self.table.drop(entity["PartitionKey"], [entity["RowKey"]])
 
