@@ -148,3 +148,15 @@ async def test_pages_of_the_agenda_continue_behind_the_last_row(services: Servic
     assert 100 == len(first)
     assert 130 == len({work.item for work in (*first, *second)})
     await asyncio.gather(*(services.agenda.remove([work]) for work in works))
+
+
+async def test_work_of_a_newer_version_waits_for_it_and_holds_up_nothing(services: Services) -> None:
+    now = services.clock()
+    known = Work(WorkKind.REFRESH, now, "somebody", "an-app")
+    await services.agenda.add(known)
+    (shard,) = [shard for shard in services.agenda.shards if await services.agenda.due(shard, now, None)]
+    table = services.storage.get_table_client("Agenda")
+    (row,) = [dict(row) async for row in table.query_entities(f"PartitionKey eq '{shard}' and kind eq 'refresh'")]
+    await table.create_entity({**row, "RowKey": f"{row['RowKey'][:14]}~archive~x", "kind": "archive"})
+
+    assert [known] == list(await services.agenda.due(shard, now, None))

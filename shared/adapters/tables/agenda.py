@@ -11,6 +11,7 @@ from shared.adapters.tables.table import Table
 from shared.domain.keys import key
 from shared.domain.work import Work, WorkKind
 
+KINDS = frozenset(WorkKind)
 REAP_SHARD = "reap"
 OUTBOX_SHARD = "outbox"
 DELIVERY_SHARD = "delivery"
@@ -56,10 +57,11 @@ class TableAgenda:
         return await self.table.read(Work, self._shard(work), _row(work)) is not None
 
     async def due(self, shard: str, until: datetime, after: Work | datetime | None, limit: int = 100) -> Sequence[Work]:
-        """At most `limit` rows, oldest first."""
+        """At most `limit` rows, oldest first. What only a newer version can do is left to it, after a rollback too."""
         bounds = {"shard": shard, "end": _moment(until + timedelta(milliseconds=1)), "after": _behind(after)}
         where = "PartitionKey eq @shard and RowKey gt @after and RowKey lt @end"
-        return [from_entity(Work, entity) async for entity in self.table.query(where, bounds, limit=limit)]
+        found = self.table.query(where, bounds, limit=limit)
+        return [from_entity(Work, entity) async for entity in found if entity["kind"] in KINDS]
 
     async def _add(self, works: list[Work]) -> None:
         await self.table.put([to_entity(work, self._shard(work), _row(work)) for work in works])
