@@ -14,6 +14,7 @@ from shared.domain.correlation import correlate, correlation
 from shared.ports import AuditLog, Entropy
 
 CORRELATION = "X-Correlation-Id"
+AZURES = "x-ms-client-request-id"  # what Azure's SDKs and Logic Apps send
 READABLE = re.compile(r"[A-Za-z0-9._-]{8,64}")
 TRACE = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -57,7 +58,7 @@ class Audit:
 
 def _given(req: func.HttpRequest) -> str | None:
     """The caller's own id, or the trace that the request belongs to (W3C Trace Context section 3.2)."""
-    given: str = req.headers.get(CORRELATION, "")
+    given: str = req.headers.get(CORRELATION) or req.headers.get(AZURES, "")
     trace = TRACE.fullmatch(req.headers.get("traceparent", ""))
     if READABLE.fullmatch(given):
         return given

@@ -136,6 +136,9 @@ def test_what_callers_call_themselves_cannot_break_a_line(
     for given in ("short", "x" * 65, 'quote"d-and-long', "spaces are not fine"):
         answered = httpx.get(f"{environment.base_url}/v1/accounts", headers={"X-Correlation-Id": given})
         assert re.fullmatch(r"[0-9a-f]{32}", answered.headers["X-Correlation-Id"])
+    identity = "9a1d7c2e-0b64-4f4e-9d52-6a0c4f1e8b77"
+    azures = httpx.get(f"{environment.base_url}/v1/accounts", headers={"x-ms-client-request-id": identity})
+    assert identity == azures.headers["X-Correlation-Id"]
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     httpx.get(f"{environment.base_url}/v1/account/%22%0a%7b%7d", headers={"traceparent": trace})
 
