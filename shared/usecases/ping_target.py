@@ -24,6 +24,8 @@ class PingTarget:
 
     async def __call__(self, webhook: Webhook) -> str | None:
         """What is wrong with the target, or None when it took the ping."""
+        if not webhook.place:
+            return "it has no URL"
         now = self.clock()
         identity = f"ping{self.entropy(12).hex()}"
         body = {

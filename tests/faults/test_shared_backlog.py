@@ -33,7 +33,7 @@ from tests.journey.conftest import STILL, Tenant, tick, trust
 
 MAILBOX = "support@contoso.example"
 GRANTS = int(os.environ.get("MAILBIND_GRANTS", "120"))
-KILLS = int(os.environ.get("MAILBIND_KILLS", "12"))  # each takes a few seconds
+KILLS = int(os.environ.get("MAILBIND_KILLS", "8"))  # each takes a few seconds
 
 
 @pytest.fixture

@@ -205,6 +205,8 @@ def test_the_global_target_is_set_as_in_emailengine(
         assert 404 == other.delete("/v1/webhooks/global").status_code
     api.post("/v1/settings", json={"webhooks": ""})
     assert ("", False) == tuple(api.get("/v1/settings").json()[name] for name in ("webhooks", "webhooksEnabled"))
+    pinged = api.post("/v1/webhooks/global/ping").json()
+    assert {"id": "global", "success": False, "error": "it has no URL"} == pinged
     wrong = {
         "serviceUrl": "https://x.example",
         "webhooks": "no",
