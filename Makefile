@@ -44,13 +44,14 @@ $(KUSTO): infra/checks/package.json infra/checks/package-lock.json | $(READY)
 	@cd infra/checks && PATH="$(CURDIR)/.venv/bin:$$PATH" ../../.venv/bin/npm ci --silent --no-audit --no-fund --ignore-scripts
 	@touch $@
 
-check: setup $(CHECKOV) $(KUSTO) ## Lint, types, layers, infrastructure, queries
+check: setup $(CHECKOV) $(KUSTO) ## Lint, types, layers, infrastructure, queries, descriptions
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 	@.venv/bin/lint-imports
 	@.local/checkov/bin/checkov --config-file infra/checks/checkov.yaml
 	@.venv/bin/node infra/checks/queries.js infra/monitoring/*.kql
+	@$(PY) -m pytest -q tests/repo tests/infra/test_bicep.py tests/connector/test_rules.py tests/description/test_description.py
 
 format: setup    ## Format the code
 	@$(PY) -m ruff check --fix --quiet .
