@@ -285,6 +285,20 @@ async def test_each_event_is_told_once_with_what_its_reader_needs(
     assert instance.settings.seed.id == data["oauthAppError"]["app"] == data["oauthAppRecovered"]["app"]
 
 
+async def test_a_link_that_expired_during_a_long_stop_is_told_of_before_it_is_forgotten(
+    api: httpx.Client, instance: Services, clock: MovedClock, receiver: Receiver
+) -> None:
+    asked = ask(api)
+    subscribe(api, receiver.url("ok/stopped"), account=asked["account"], verify=False)
+    clock.forward(days=9)
+    await tick(instance)
+    assert 404 == api.get(f"/v1/authentication/form/{asked['registration']}").status_code
+    await deliver(instance)
+
+    (told,) = [record["body"] for record in receiver.took("ok/stopped")]
+    assert ("registrationExpired", asked["registration"]) == (told["event"], told["data"]["registration"])
+
+
 async def come_to_an_end(instance: Services, account: str) -> None:
     """Nobody could renew the grant for long, and the secret of some app ends soon; the sweep sees it, twice."""
     stored = await grant_of(instance, account)

@@ -1,0 +1,37 @@
+"""Promises of what a webhook is known by and shown as."""
+
+import pytest
+
+from shared.domain.caller import Binding
+from shared.domain.secret import Secret
+from shared.domain.webhook import place_of, webhook_id
+
+URL = "https://chat.example/hooks"
+
+
+def test_no_two_filters_share_an_id() -> None:
+    filters = [
+        None,
+        Binding(("a",)),
+        Binding((), ("a",)),
+        Binding(("^",), ("a",)),
+        Binding((), ("^", "a")),
+        Binding(("^", "a")),
+    ]
+    ids = {webhook_id(Secret(url), accounts) for url in (URL, f"{URL}\n=") for accounts in filters}
+
+    assert 2 * len(filters) == len(ids)
+
+
+@pytest.mark.parametrize(
+    ("shown", "url"),
+    [
+        ("", ""),
+        ("https://chat.example", "https://chat.example"),
+        ("https://chat.example", "https://user:password@chat.example"),
+        ("https://chat.example:8443/******", "https://chat.example:8443/hooks/T0/B0/key"),
+        ("https://chat.example/******", "https://chat.example/?sig=key"),
+    ],
+)
+def test_only_the_origin_of_a_url_is_shown(shown: str, url: str) -> None:
+    assert shown == place_of(Secret(url))
