@@ -21,21 +21,15 @@ def correlate(identity: str | None) -> None:
         _present.set(identity)
 
 
-def client_request_id() -> str | None:
-    """The same as a GUID, which is what Entra and Graph take for `client-request-id`.
+def request_id() -> dict[str, str]:
+    """The header for a call to Microsoft, which its logs and its errors name: `client-request-id` has to be a GUID.
 
     32 hexadecimal digits are one; any other id stands for a GUID made by name (RFC 9562 section 5.5, URL namespace).
     """
     identity = correlation()
     if identity is None:
-        return None
+        return {}
     try:
-        return str(uuid.UUID(identity))
+        return {"client-request-id": str(uuid.UUID(identity))}
     except ValueError:
-        return str(uuid.uuid5(uuid.NAMESPACE_URL, identity))
-
-
-def request_id() -> dict[str, str]:
-    """The header for a call to Microsoft, which its logs and its errors name."""
-    identity = client_request_id()
-    return {} if identity is None else {"client-request-id": identity}
+        return {"client-request-id": str(uuid.uuid5(uuid.NAMESPACE_URL, identity))}

@@ -2,6 +2,9 @@
 
 from typing import Never
 
+# What answers of the API show in place of a secret.
+HIDDEN = "******"
+
 
 class Secret:
     """A token, code or key. Prints as stars, and refuses to be pickled."""

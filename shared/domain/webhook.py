@@ -9,12 +9,11 @@ from urllib.parse import urlsplit
 from shared.domain.caller import Binding
 from shared.domain.event import Event
 from shared.domain.keys import fingerprint
-from shared.domain.secret import Secret
+from shared.domain.secret import HIDDEN, Secret
 
 GLOBAL = "global"
 EVERY = "*"
 PREFIX = "whsec_"
-HIDDEN = "******"
 
 
 @dataclass(frozen=True, slots=True)

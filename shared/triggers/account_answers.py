@@ -7,10 +7,9 @@ from shared.domain.clouds import Resource
 from shared.domain.grant import DelegatedGrant
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.remedy import remedy
+from shared.domain.secret import HIDDEN
 from shared.triggers.answers import moment
 from shared.usecases.read_account import AccountDetails
-
-HIDDEN = "******"
 
 
 def summary(account: Account) -> dict[str, Any]:

@@ -77,9 +77,10 @@ def blueprint(
 def read_query(req: func.HttpRequest) -> AccountQuery:
     """The listing's query. Raises InvalidInput with every fault."""
     fields = Fields(req.params)
+    page, size = fields.paging()
     query = AccountQuery(
-        page=fields.number("page", 0, 0, 1_048_576),
-        page_size=fields.number("pageSize", 20, 1, 1000),
+        page=page,
+        page_size=size,
         state=fields.one_of("state", STATES),
         query=fields.text("query"),
         cursor=fields.text("cursor", longest=2048),

@@ -8,10 +8,9 @@ from shared.certificates import MUST, read_certificate
 from shared.domain.clouds import BASE_SCOPES, CLOUDS
 from shared.domain.principal import is_guid
 from shared.domain.registered_app import ANY_TENANT, Authentication
-from shared.domain.secret import Secret
+from shared.domain.secret import HIDDEN, Secret
 from shared.triggers.fields import Fields
 
-HIDDEN = "******"
 MOST = 50
 LONGEST_PEM = 16 * 1024
 FIXED = "cannot be changed: register another app"

@@ -105,6 +105,10 @@ class Fields:
             self.fault(name, A_MOMENT)
             return None
 
+    def paging(self) -> tuple[int, int]:
+        """Which page, from zero, and how many to a page."""
+        return self.number("page", 0, 0, 1_048_576), self.number("pageSize", 20, 1, 1000)
+
     def one_of(self, name: str, allowed: list[str]) -> str | None:
         """One of some words, or None."""
         text = self.text(name)

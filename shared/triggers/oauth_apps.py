@@ -11,8 +11,9 @@ from shared.domain.breaker import Breaker
 from shared.domain.caller import Caller, Scope
 from shared.domain.registered_app import CREDENTIAL_FIELDS
 from shared.domain.remedy import remedy
+from shared.domain.secret import HIDDEN
 from shared.triggers.answers import answer, moment
-from shared.triggers.app_fields import HIDDEN, read_app
+from shared.triggers.app_fields import read_app
 from shared.triggers.audit import about
 from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import Fields, read_object
@@ -32,7 +33,7 @@ def blueprint(
     @for_callers(callers, Action.LIST_APPS, Scope.ADMIN)
     async def list_oauth_apps(req: func.HttpRequest, _: Caller) -> func.HttpResponse:
         fields = Fields(req.params)
-        page, size = fields.number("page", 0, 0, 1_048_576), fields.number("pageSize", 20, 1, 1000)
+        page, size = fields.paging()
         fields.refuse_faults()
         total, apps = await catalogue.page(page, size)
         shown = [describe(app, register.redirect_uri) for app in apps]

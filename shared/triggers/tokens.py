@@ -43,7 +43,7 @@ def blueprint(
     @for_callers(callers, Action.LIST_TOKENS, Scope.ADMIN)
     async def list_tokens(req: func.HttpRequest, _: Caller) -> func.HttpResponse:
         fields = Fields(req.params)
-        page, size = fields.number("page", 0, 0, 1_048_576), fields.number("pageSize", 20, 1, 1000)
+        page, size = fields.paging()
         fields.refuse_faults()
         found = sorted(await tokens.all(), key=lambda token: token.created, reverse=True)
         shown = found[page * size : (page + 1) * size]

@@ -9,8 +9,8 @@ import azure.functions as func
 from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
 from shared.domain.event import EventName
-from shared.domain.secret import Secret
-from shared.domain.webhook import EVERY, GLOBAL, HIDDEN, Webhook, is_target
+from shared.domain.secret import HIDDEN, Secret
+from shared.domain.webhook import EVERY, GLOBAL, Webhook, is_target
 from shared.ports import Webhooks
 from shared.triggers.answers import answer
 from shared.triggers.callers import Callers, for_callers

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from shared.domain.account import Account, AccountState
-from shared.domain.errors import Conflict, InvalidInput, NotFound, StaleWrite
+from shared.domain.errors import Conflict, InvalidInput, StaleWrite
 from shared.domain.grant import DelegatedGrant
 from shared.domain.principal import same_address
 from shared.ports import Change, Entropy, Principals, Replace, Stored
@@ -47,9 +47,7 @@ class ChangeAccount:
         Raises NotFound, and Conflict when others go on changing it.
         """
         for _ in range(TRIES):
-            found = await self.find(account)
-            if found is None:
-                raise NotFound("No such account")
+            found = await self.find.known(account)
             if all_faults := {**_proven(change, found.account.value), **faults}:
                 raise InvalidInput(all_faults)
             try:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from shared.domain.account import Account
+from shared.domain.errors import NotFound
 from shared.ports import Directory, DirectoryEntry, Principals, Stored
 from shared.usecases import use_case
 
@@ -26,6 +27,13 @@ class FindAccount:
         """The bound account of that id, or None."""
         entry = await self.directory.get(account)
         return None if entry is None else await self.behind(entry)
+
+    async def known(self, account: str) -> Found:
+        """The same. Raises NotFound."""
+        found = await self(account)
+        if found is None:
+            raise NotFound("No such account")
+        return found
 
     async def behind(self, entry: Stored[DirectoryEntry]) -> Found | None:
         """The account that an entry leads to.

@@ -101,9 +101,7 @@ class HandOut:
             if stored is not None and stored.value.bindings == known.bindings:
                 return known.account, stored
         self._remembered.pop(key(account_id), None)
-        found = await self.find(account_id)
-        if found is None:
-            raise NotFound("No such account")
+        found = await self.find.known(account_id)
         return await self._remember(found.account.value)
 
     async def _remember(self, seen: Account) -> tuple[Account, Stored[DelegatedGrant]]:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from shared.domain.account import Account
-from shared.domain.errors import NotFound
 from shared.domain.grant import DelegatedGrant
 from shared.domain.oauth_app import OAuthApp
 from shared.ports import OAuthApps, Principals
@@ -30,9 +29,7 @@ class ReadAccount:
 
     async def __call__(self, account: str) -> AccountDetails:
         """The account of that id. Raises NotFound."""
-        found = await self.find(account)
-        if found is None:
-            raise NotFound("No such account")
+        found = await self.find.known(account)
         held = found.account.value
         grant = await self.principals.grant(held.principal_id, held.app)
         return AccountDetails(held, grant.value if grant else None, await self.apps.get(held.app))

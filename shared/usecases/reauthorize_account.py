@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from shared.domain.caller import Caller
-from shared.domain.errors import Conflict, NotFound
+from shared.domain.errors import Conflict
 from shared.ports import OAuthApps
 from shared.usecases import use_case
 from shared.usecases.check_invitation import Invitation
@@ -23,9 +23,7 @@ class ReauthorizeAccount:
         self, account: str, redirect_url: str | None, faults: Mapping[str, str], caller: Caller
     ) -> Started:
         """The link. Raises NotFound, InvalidInput, and Conflict when the account's OAuth app is no more."""
-        found = await self.find(account)
-        if found is None:
-            raise NotFound("No such account")
+        found = await self.find.known(account)
         held = found.account.value
         app = await self.apps.get(held.app)
         if app is None or not app.enabled:

@@ -20,9 +20,7 @@ class ReconnectAccount:
 
     async def __call__(self, account: str) -> Account:
         """The account as it is afterwards. Raises NotFound and Conflict."""
-        found = await self.find(account)
-        if found is None:
-            raise NotFound("No such account")
+        found = await self.find.known(account)
         held = found.account.value
         try:
             grant = await self.principals.grant(held.principal_id, held.app)

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from shared.domain.account import Account
-from shared.domain.errors import Conflict, NotFound, StaleWrite
+from shared.domain.errors import Conflict, StaleWrite
 from shared.domain.event import EventName
 from shared.domain.grant import DelegatedGrant
 from shared.domain.keys import key
@@ -40,9 +40,7 @@ class RemoveAccount:
 
     async def __call__(self, account: str) -> Removed:
         """Remove it, or raise NotFound."""
-        found = await self.find(account)
-        if found is None:
-            raise NotFound("No such account")
+        found = await self.find.known(account)
         removed = await self.leftover(found.account.value, tell=True)
         with suppress(StaleWrite):  # somebody claims the id anew already, and theirs is the entry now
             await self.directory.remove(found.entry)
