@@ -8,6 +8,8 @@ from shared.domain.account import Account
 from shared.domain.grant import DelegatedGrant
 from shared.domain.work import WorkKind
 
+type Countable = Account | DelegatedGrant
+
 
 @dataclass(frozen=True, slots=True)
 class Counters:
@@ -38,7 +40,7 @@ class Tick:
     name: str = "tick"
 
 
-def label(record: Account | DelegatedGrant) -> str:
+def label(record: Countable) -> str:
     """The counter that a record is counted under."""
     if isinstance(record, Account):
         return f"accounts.{record.state}"

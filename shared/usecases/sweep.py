@@ -10,7 +10,7 @@ from datetime import datetime
 from shared.domain.account import Account
 from shared.domain.errors import StaleWrite
 from shared.domain.grant import DelegatedGrant
-from shared.domain.statistics import Counters, Sweep, label
+from shared.domain.statistics import Countable, Counters, Sweep, label
 from shared.domain.work import Work
 from shared.ports import Agenda, Clock, Directory, DirectoryEntry, Principals, Replace, Rows, Stored
 from shared.usecases import use_case
@@ -21,6 +21,9 @@ from shared.usecases.webhook_care import WebhookCare
 log = logging.getLogger(__name__)
 
 AT_ONCE = 64
+
+# What there is of a record after mending, and whether it needed it.
+type _Left = tuple[Countable | None, bool]
 
 
 @use_case
@@ -43,85 +46,94 @@ class SweepGrants:
         await self.webhooks.tidy()
         stored = await self.sweeps.get(Sweep(self.clock()).name)
         swept = stored.value if stored and stored.value.cursor else Sweep(self.clock())
-        counts, mended, cursor = Counter(swept.counts), swept.mended, swept.cursor
-        page: list[DelegatedGrant | Account] = []
-        ended = True
-        async for position, record in self.principals.everything(cursor):
+        page: list[Countable] = []
+        async for position, record in self.principals.everything(swept.cursor):
             page.append(record)
             if len(page) == AT_ONCE:
-                mended += sum(await asyncio.gather(*map(self._mend, page)))
-                counts.update(map(label, page))
-                page, cursor = [], position
+                swept, page = await self._through(page, replace(swept, cursor=position)), []
                 if self.clock() >= until:
-                    ended = False
                     break
-        mended += sum(await asyncio.gather(*map(self._mend, page)))
-        counts.update(map(label, page))
-        result = Sweep(swept.began, dict(counts), mended, None if ended else cursor)
+        else:
+            swept = await self._through(page, replace(swept, cursor=None))
         with suppress(StaleWrite):  # another instance's sweep
-            await (self.sweeps.insert(result) if stored is None else self.sweeps.replace(stored, result))
-        if ended:
-            await self._count(result)
-        log.info("sweep done" if ended else "sweep paused", extra={"mended": mended, **counts})
-        return result
+            await (self.sweeps.insert(swept) if stored is None else self.sweeps.replace(stored, swept))
+        if swept.cursor is None:
+            await self._count(swept)
+        log.info("sweep paused" if swept.cursor else "sweep done", extra={"mended": swept.mended, **swept.counts})
+        return swept
 
-    async def _mend(self, record: DelegatedGrant | Account) -> int:
+    async def _through(self, page: list[Countable], swept: Sweep) -> Sweep:
+        """Mend what needs it, and count everything as it is afterwards."""
+        left = await asyncio.gather(*map(self._mend, page))
+        counts = Counter(swept.counts)
+        counts.update(label(record) for record, _ in left if record is not None)
+        return replace(swept, counts=dict(counts), mended=swept.mended + sum(mended for _, mended in left))
+
+    async def _mend(self, record: Countable) -> _Left:
         return await (self._grant(record) if isinstance(record, DelegatedGrant) else self._account(record))
 
-    async def _grant(self, seen: DelegatedGrant) -> int:
+    async def _grant(self, seen: DelegatedGrant) -> _Left:
         await self.warn.of_grant(seen)
         if await self._is_planned(seen):
-            return 0
+            return seen, False
         # What was read may be old by now, and its row done.
         stored = await self.principals.grant(seen.principal.id, seen.app)
         if stored is None or await self._is_planned(stored.value):
-            return 0
-        await self._plan(stored)
+            return (stored.value if stored else None), False
+        planned = await self._plan(stored)
         log.warning("grant was not planned", extra={"principal": seen.principal.id, "app": seen.app})
-        return 1
+        return planned, True
 
     async def _is_planned(self, grant: DelegatedGrant) -> bool:
         if grant.due is None:
             return True
         return not grant.astray_at(self.clock()) and await self.agenda.holds(_work(grant, grant.due))
 
-    async def _plan(self, stored: Stored[DelegatedGrant]) -> None:
+    async def _plan(self, stored: Stored[DelegatedGrant]) -> DelegatedGrant:
         grant, now = stored.value, self.clock()
         if not grant.astray_at(now):
             await self.agenda.add(_work(grant, grant.due or now))
-            return
+            return grant
         back = grant.recalled(now)
         await self.agenda.add(_work(back, back.due or now))
         with suppress(StaleWrite):  # refreshed just now, and so planned anew
             await self.principals.commit(grant.principal.id, [Replace(back, stored.version)])
+        return back
 
-    async def _account(self, account: Account) -> int:
+    async def _account(self, account: Account) -> _Left:
         entry = await self.directory.get(account.id)
-        with suppress(StaleWrite):  # somebody is binding or removing it right now
-            if not await self._mend_entry(entry, account):
-                return 0
-            log.warning("account was mended", extra={"principal": account.principal_id})
-        return 1
+        if self._is_listed(entry, account):
+            return account, False
+        try:
+            left = await self._mend_entry(entry, account)
+        except StaleWrite:  # somebody is binding or removing it right now
+            return account, False
+        log.warning("account was mended", extra={"principal": account.principal_id})
+        return left, True
 
-    async def _mend_entry(self, entry: Stored[DirectoryEntry] | None, account: Account) -> bool:
+    def _is_listed(self, entry: Stored[DirectoryEntry] | None, account: Account) -> bool:
+        """Whether the directory leads to it, or its claim still runs."""
+        if entry is None:
+            return False
+        holder, claim = entry.value.principal_id, entry.value.claim
+        claimed = claim is not None and claim.principal_id == account.principal_id and self.clock() < claim.until
+        return claimed or account.principal_id == holder
+
+    async def _mend_entry(self, entry: Stored[DirectoryEntry] | None, account: Account) -> Account | None:
         """The directory decides whose an id is; a claim that ran out is finished if nobody else holds the id."""
         bound = DirectoryEntry(account.id, account.principal_id, account.app)
         if entry is None:
             await self.directory.insert(bound)
-            return True
-        holder, claim = entry.value.principal_id, entry.value.claim
-        if account.principal_id == holder:
-            return False
-        if claim is not None and claim.principal_id == account.principal_id and self.clock() < claim.until:
-            return False
+            return account
+        holder = entry.value.principal_id
         if holder is None or await self.principals.account(holder, account.id) is None:
             await self.directory.replace(entry, bound)
-        else:
-            # This row lost its id, or never got it, and its process died before the row could go. The claim goes first,
-            # so that whoever takes the account over right now has to begin again.
-            await self.directory.replace(entry, replace(entry.value, claim=None))
-            await self.remove.leftover(account, as_seen=True)
-        return True
+            return account
+        # This row lost its id, or never got it, and its process died before the row could go. The claim goes first,
+        # so that whoever takes the account over right now has to begin again.
+        await self.directory.replace(entry, replace(entry.value, claim=None))
+        await self.remove.leftover(account, as_seen=True)
+        return None
 
     async def _count(self, swept: Sweep) -> None:
         exact = Counters(swept.counts, self.clock())

@@ -5,15 +5,11 @@ import logging
 from collections import Counter
 from dataclasses import dataclass, field
 
-from shared.domain.account import Account
 from shared.domain.errors import MailbindError, StaleWrite
-from shared.domain.grant import DelegatedGrant
-from shared.domain.statistics import Counters, label
+from shared.domain.statistics import Countable, Counters, label
 from shared.ports import Rows
 
 log = logging.getLogger(__name__)
-
-type Countable = Account | DelegatedGrant
 
 TRIES = 10
 

@@ -125,6 +125,10 @@ async def test_a_sweep_whose_time_is_up_goes_on_where_it_was(instance: Services,
         await instance.principals.commit(
             who.id, [Insert(records.grant(who, clock())), Insert(records.account(who, clock()))]
         )
+    ahead = records.principal()
+    hot = replace(records.grant(ahead, clock()), due=clock() + timedelta(days=30), work=WorkKind.REFRESH)
+    await instance.principals.commit(ahead.id, [Insert(hot)])
+
     full = await instance.sweep(clock() + timedelta(minutes=4))
 
     runs = [await instance.sweep(clock())]
