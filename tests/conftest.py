@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from infra.local import azurite as azurite_part
 from infra.local.azurite import Azurite
@@ -16,6 +17,10 @@ from shared.services import Services
 
 API_TOKEN = secrets.token_hex(32)
 TENANT_ID = "7d1b2f0a-0000-4000-8000-00000000c0de"
+
+# How long an example takes is the machine's, and no promise of ours.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @dataclass

@@ -41,7 +41,7 @@ async def test_another_process_opens_it_with_the_same_key_and_not_with_another(s
         await built.close()
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(max_size=200))
 async def test_nothing_that_somebody_makes_up_opens(services: Services, made_up: str) -> None:
     real = await services.sealer.seal("row", Secret("x"))

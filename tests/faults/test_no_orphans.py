@@ -175,7 +175,7 @@ def world(storage: Azurite, reusing: Environment) -> Iterator[tuple[asyncio.Runn
 def test_no_order_of_binding_and_removing_leaves_an_orphan(world: tuple[asyncio.Runner, World]) -> None:
     runner, there = world
 
-    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), database=None)
     @given(steps)
     def any_order(wanted: list[Step]) -> None:
         runner.run(there.take(wanted))

@@ -16,7 +16,7 @@ from tests.journey.conftest import (  # noqa: F401 - fixtures
 )
 
 EXAMPLES = int(os.environ.get("MAILBIND_FUZZ", "10"))
-FUZZED = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[*HealthCheck])
+FUZZED = settings(max_examples=EXAMPLES, suppress_health_check=[*HealthCheck])
 REQUESTS = Counter[str]()  # how many were sent, by what sent them
 
 

@@ -71,7 +71,7 @@ def ask(client: httpx.Client, header: str) -> httpx.Response:
     return client.get("/v1/tokens", headers=[(b"authorization", header.strip().encode("latin-1"))])
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(header=made_up())
 def test_no_made_up_header_gets_in(client: httpx.Client, header: str) -> None:
     answer = ask(client, header)
@@ -79,7 +79,7 @@ def test_no_made_up_header_gets_in(client: httpx.Client, header: str) -> None:
     assert (401, "Unauthorized") == (answer.status_code, answer.json()["code"])
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(change=bent())
 def test_no_good_token_gets_in_when_it_was_changed(
     client: httpx.Client, good: list[str], change: tuple[int, int, str]

@@ -288,7 +288,6 @@ def test_the_life_of_a_grant_in_any_order(environment: Environment, person: Call
         settings=settings(
             max_examples=EXAMPLES,
             stateful_step_count=20,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -153,7 +153,5 @@ def test_accounts_come_and_go_in_any_order_and_leave_nothing(reusing: Environmen
     ComingAndGoing.environment = reusing
     run_state_machine_as_test(
         ComingAndGoing,
-        settings=settings(
-            max_examples=EXAMPLES, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
-        ),
+        settings=settings(max_examples=EXAMPLES, stateful_step_count=12, suppress_health_check=list(HealthCheck)),
     )
