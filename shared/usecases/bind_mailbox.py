@@ -70,8 +70,7 @@ class BindMailbox:
         return Bound(account, state)
 
     async def _check_link(self, request: BindRequest) -> None:
-        link = await self.registrations.get(request.by)
-        mailbox = link.value.mailbox(request.account) if link else None
+        mailbox = await self.registrations.mailbox(request.by, request.account)
         if mailbox is not None and mailbox.state is MailboxState.REPLACED:
             raise AccessRefused("link_replaced")
         if mailbox is None or mailbox.settled:

@@ -11,7 +11,7 @@ from azure.data.tables import UpdateMode
 from shared.domain.errors import StaleWrite
 from shared.domain.invited_mailbox import InvitedMailbox, MailboxState
 from shared.domain.keys import key
-from shared.domain.registration import SignInAttempt
+from shared.domain.registration import NewestLink, SignInAttempt
 from shared.domain.secret import Secret
 from shared.domain.work import Work, WorkKind
 from shared.ports import Claim, DirectoryEntry
@@ -55,6 +55,25 @@ async def test_a_registration_comes_back_as_it_was_written(services: Services) -
 
     assert stored is not None
     assert asked == stored.value
+
+
+async def test_one_mailbox_of_several_is_read_as_the_whole_registration_shows_it(services: Services) -> None:
+    names = [secrets.token_hex(8) for _ in range(3)]
+    mailboxes = tuple(InvitedMailbox(name, f"{name}@contoso.example") for name in names)
+    asked = replace(registration(services.clock()), mailboxes=mailboxes)
+    await services.registrations.insert(asked)
+    await services.registrations.make_newest(NewestLink(names[1], asked.id))
+    await services.registrations.make_newest(NewestLink(names[2], "a-newer-one"))
+
+    stored = await services.registrations.get(asked.id)
+    one_by_one = [await services.registrations.mailbox(asked.id, name) for name in names]
+
+    assert stored is not None
+    assert list(stored.value.mailboxes) == one_by_one
+    assert ["pending", "pending", "replaced"] == [one.state for one in stored.value.mailboxes]
+    assert [None, None] == [
+        await services.registrations.mailbox(*unknown) for unknown in ((asked.id, "another"), ("nothing", names[0]))
+    ]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from shared.adapters.tables.table import Table, Write
 from shared.domain.api_token import ApiToken
 from shared.domain.errors import SealBroken, StaleWrite
 from shared.domain.event import Event
+from shared.domain.invited_mailbox import InvitedMailbox
 from shared.domain.keys import key
 from shared.domain.registered_app import RegisteredApp
 from shared.domain.registration import NewestLink, PendingRegistration, SignInAttempt
@@ -79,6 +80,13 @@ class TableRegistrations(TableRows[PendingRegistration]):
             if link is not None and link.registration != stored.value.id
         }
         return Stored(stored.value.replaced(outdated), stored.version) if outdated else stored
+
+    async def mailbox(self, registration: str, account: str) -> InvitedMailbox | None:
+        """One mailbox of an invitation as it stands now."""
+        stored, newest = await asyncio.gather(super().get(registration), self.newest(account))
+        mailbox = stored.value.mailbox(account) if stored else None
+        outdated = newest is not None and newest.registration != registration
+        return mailbox.replaced() if mailbox and outdated else mailbox
 
     async def newest(self, account: str) -> NewestLink | None:
         """The row that decides."""
