@@ -263,6 +263,23 @@ def test_every_fault_of_a_form_is_named_at_once(many: Many) -> None:
     assert SALES not in answer.text
 
 
+async def test_fifty_mailboxes_that_open_are_bound_by_one_sign_in_to_one_grant(many: Many) -> None:
+    who = many.person()
+    mailboxes = many.tenant.do("mailbox", create=50, person=who)["mailboxes"]
+    asked, accounts = many.ask(*mailboxes)
+
+    page = many.visitor.follow(asked["url"], who)
+
+    assert (200, True) == (page.status, "50 mailboxes connected" in page.text)
+    assert {"accounts": accounts, "state": ["completed"]}.items() <= back(page).items()
+    assert ["completed", *["new"] * 50] == many.states(asked)
+    tokens = [many.token(account).json() for account in accounts]
+    assert mailboxes == [token["email"] for token in tokens]
+    assert 1 == len({token["accessToken"] for token in tokens})
+    partition = await many.instance.principals.partition(await principal_id(many.instance, accounts[0]))
+    assert (1, 50) == (len(partition.grants), len(partition.accounts))
+
+
 def test_there_may_be_fifty_but_neither_more_nor_none_nor_too_long_ones(many: Many) -> None:
     def faults(mailboxes: object) -> list[str]:
         answer = many.form(mailboxes=mailboxes)

@@ -100,6 +100,8 @@ def test_events_can_be_read_on_from_a_number_and_forgotten(tenant: LocalTenant) 
         ("id-token", {"claims": []}, "claims"),
         ("person", {}, "upn"),
         ("person", {"upn": "nobody@contoso.example"}, "upn"),
+        ("mailbox", {"create": 1, "person": "nobody@contoso.example"}, "person"),
+        ("mailbox", {"create": 0, "person": ALICE}, "create"),
         ("sign-in", {"person": ALICE, "clientId": "x"}, "clientId"),
         ("clock", {"advanceSeconds": 0}, "advanceSeconds"),
     ],
@@ -124,6 +126,18 @@ def test_many_people_can_move_in_and_sign_in(tenant: LocalTenant) -> None:
     assert (12, "person0012@contoso.example") == (len(people), people[-1])
     token = tenant.access_token_of(people[-1])
     assert 200 == tenant.graph(f"/users/{SUPPORT}/mailFolders/inbox", token).status_code
+
+
+def test_many_shared_mailboxes_can_be_set_up_for_a_person(tenant: LocalTenant) -> None:
+    tenant.control("mailbox", create=2, person=ALICE)
+    mailboxes = tenant.control("mailbox", create=12, person=MALLORY)["mailboxes"]
+
+    assert (12, "shared0012@contoso.example") == (len(mailboxes), mailboxes[-1])
+    shown = tenant.http.get(f"{tenant.url}/control").json()["mailboxes"]
+    access = {mailbox["address"]: mailbox["fullAccess"] for mailbox in shown}
+    assert [[ALICE, MALLORY], [MALLORY]] == [access[mailboxes[number]] for number in (1, 11)]
+    token = tenant.access_token_of(MALLORY)
+    assert 200 == tenant.graph(f"/users/{mailboxes[-1]}/mailFolders/inbox", token).status_code
 
 
 def test_a_sign_in_can_be_for_another_app(tenant: LocalTenant) -> None:

@@ -44,6 +44,7 @@ class ControlEndpoint:
             ("api", bodies.Api, self._api),
             ("signing-key", bodies.SigningKey, self._signing_key),
             ("person", bodies.Change, self._person),
+            ("mailbox", bodies.SharedMailboxes, self._mailbox),
             ("sign-in", bodies.SignIn, self._sign_in),
             ("certificate", bodies.Certificate, self._certificate),
             ("federate", bodies.Federate, self._federate),
@@ -139,6 +140,9 @@ class ControlEndpoint:
             scopes = body.consented if isinstance(body.consented, list) else every
             self._tenant.directory.set_consents(person, client, scopes)
         return None
+
+    def _mailbox(self, body: bodies.SharedMailboxes) -> dict[str, Any]:
+        return {"mailboxes": self._tenant.directory.share(body.create, self._who(body.person))}
 
     def _sign_in(self, body: bodies.SignIn) -> dict[str, Any]:
         directory = self._tenant.directory

@@ -111,6 +111,13 @@ class Change(Body, frozen=True):
     mailbox: str | None = None
 
 
+class SharedMailboxes(Body, frozen=True):
+    """That many shared mailboxes, with Full Access of the person to each."""
+
+    create: Count
+    person: str
+
+
 class SignIn(Body, frozen=True):
     """A sign-in of the person without a browser."""
 

@@ -190,6 +190,14 @@ class Directory:
                 self.give_access(person, mailbox)
         return names
 
+    def share(self, count: int, person: Person) -> list[str]:
+        """Set shared mailboxes up (shared0001@ …; those that are there stay) and return their addresses."""
+        names = [f"shared{number:04}@{self.domain}" for number in range(1, count + 1)]
+        for name in names:
+            row = {"oid": str(uuid.uuid5(uuid.NAMESPACE_DNS, name)), "upn": name, "address": name, "name": name}
+            self.give_access(person, self.mailbox(name) or self._set_up({**row, "full_access": []}))
+        return names
+
     def _move_in(self, row: dict[str, Any]) -> Person:
         person = Person(oid=row["oid"], upn=row["upn"], address=row["upn"], name=row["name"])
         self.people[person.oid] = person
@@ -198,12 +206,13 @@ class Directory:
             self.consent(person, self.first_client, self.first_client.permissions)
         return person
 
-    def _set_up(self, row: dict[str, Any]) -> None:
+    def _set_up(self, row: dict[str, Any]) -> Mailbox:
         mailbox = Mailbox(oid=row["oid"], upn=row["upn"], address=row["address"], name=row["name"])
         self.shared[mailbox.oid] = mailbox
         self._index(mailbox)
         for upn in row["full_access"]:
             self._full_access.add((self._by_name[upn].oid, mailbox.oid))
+        return mailbox
 
     def _index(self, mailbox: Mailbox) -> None:
         self._by_name.update({key.lower(): mailbox for key in (mailbox.oid, mailbox.upn, mailbox.address)})
