@@ -214,6 +214,22 @@ def test_no_site_property_is_set_that_flex_consumption_refuses() -> None:
     )
 
 
+def test_every_query_is_loaded_by_an_alert_or_the_workbook_and_every_one_that_is_loaded_is_there() -> None:
+    loaded = {
+        file.parent / name for file in FILES for name in re.findall(r"loadTextContent\('(.+?)'\)", file.read_text())
+    }
+
+    assert set(INFRA.glob("monitoring/*.kql")) == loaded
+
+
+def test_the_worker_sends_no_telemetry_of_its_own() -> None:
+    """With either of these the host no longer passes the worker's lines on: alerts and audit would hear nothing."""
+    own = {"PYTHON_ENABLE_OPENTELEMETRY", "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY"}
+
+    assert "OpenTelemetry" == json.loads((ROOT / "host.json").read_text())["telemetryMode"]
+    assert not own & (set(app_settings()) | OF_THE_PLATFORM)
+
+
 def test_each_finding_of_checkov_that_is_left_has_its_reason() -> None:
     skipped = re.findall(r"- CKV.*", (INFRA / "checks/checkov.yaml").read_text())
 
