@@ -41,6 +41,12 @@ var pictures = [
     width: '50'
   }
   {
+    title: 'How long runs of the timer take (ms)'
+    query: loadTextContent('ticks.kql')
+    chart: 'linechart'
+    width: '100'
+  }
+  {
     title: 'How long functions take (ms)'
     query: loadTextContent('latency.kql')
     chart: 'table'

@@ -74,8 +74,8 @@ class AuditRecord:
 
     `actor` is a caller's id, `person:` with a principal's, or `unknown`. `accounts` are those of a link for several,
     `results` what became of each: a state, or the code of why it is not bound. `target` is the registration, API
-    token, OAuth app or webhook that it was about, `resource` the OAuth app that a token was handed out of.
-    `correlation` joins records of one request.
+    token, OAuth app or webhook that it was about, `resource` the OAuth app that a token was handed out of, and `cached`
+    says that Entra was not asked for it. `correlation` joins records of one request.
     """
 
     action: Action
@@ -87,6 +87,7 @@ class AuditRecord:
     results: Mapping[str, str] | None = None
     target: str | None = None
     resource: str | None = None
+    cached: bool | None = None
     code: str | None = None
 
     @property

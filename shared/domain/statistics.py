@@ -39,6 +39,11 @@ class Tick:
     handed_over: tuple[str, ...] = ()
     name: str = "tick"
 
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return (self.ended - self.began).total_seconds()
+
 
 def label(record: Countable) -> str:
     """The counter that a record is counted under."""

@@ -67,7 +67,7 @@ def read_query(values: Mapping[str, Any], *, challenged: bool = False) -> TokenQ
 
 async def respond(token: HandedOut, query: TokenQuery, apps: OAuthApps) -> func.HttpResponse:
     """The token, and what logs in with it."""
-    about(resource=token.app)
+    about(resource=token.app, cached=token.cached)
     body: dict[str, Any] = {
         "account": token.account,
         "user": token.sign_in_name,

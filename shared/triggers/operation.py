@@ -81,7 +81,7 @@ def _tick(found: Statistics) -> dict[str, Any] | None:
         return None
     return {
         "began": moment(tick.began),
-        "seconds": round((tick.ended - tick.began).total_seconds(), 3),
+        "seconds": round(tick.seconds, 3),
         "outcomes": dict(tick.outcomes),
         "handedOver": list(tick.handed_over),
     }

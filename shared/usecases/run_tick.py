@@ -42,7 +42,8 @@ class RunTick:
         tick = Tick(began, self.clock(), _sum(worked), tuple(over))
         await self.tally.settled()
         await self._note(tick)
-        log.info("tick done", extra={**tick.outcomes, "handed_over": len(over)})
+        took = {"milliseconds": round(tick.seconds * 1000)}
+        log.info("tick done", extra={**tick.outcomes, **took, "handed_over": len(over)})
         return tick
 
     async def work_shard(self, shard: str, due_by: datetime) -> None:

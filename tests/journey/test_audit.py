@@ -61,6 +61,23 @@ async def test_a_journey_leaves_one_record_for_each_step(
     assert "orders-flow-17" == token.headers["X-Correlation-Id"]
 
 
+def test_a_hand_out_says_whether_the_token_was_there_already(
+    api: httpx.Client,
+    visitor: Visitor,
+    person: NewPerson,
+    tenant: Tenant,
+    records: Callable[..., list[dict[str, Any]]],
+) -> None:
+    tenant.do("lifetimes", accessTokenSeconds=60)
+    account = bind(api, visitor, person())
+    tenant.do("lifetimes", accessTokenSeconds=4500)
+
+    for _ in range(2):
+        api.get(f"/v1/account/{account}/oauth-token")
+
+    assert [False, True] == [r["cached"] for r in records(action="access-token.hand-out", account=account)]
+
+
 def test_refusals_are_recorded_with_their_code_those_of_looking_too(
     api: httpx.Client,
     visitor: Visitor,
