@@ -6,8 +6,8 @@ import httpx
 from playwright.async_api import Page, expect
 
 from tests.browser.test_journey import sign_in
+from tests.journey.apps import ARCHIVE, GOOD
 from tests.journey.conftest import ask
-from tests.journey.test_oauth_apps import ARCHIVE, GOOD
 
 type NewPerson = Callable[..., str]
 type Shot = Callable[[Page, str], Awaitable[None]]

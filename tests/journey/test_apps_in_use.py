@@ -1,0 +1,214 @@
+"""Promises of OAuth apps that sign people in: beside others, chosen, changed, disabled and deleted."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from infra.local.environment import APP_ID, Environment
+from infra.local.visitor import Visitor
+from shared.bootstrap import build_services
+from shared.domain.errors import NotAuthorized
+from shared.services import Services
+from tests.conftest import MovedClock
+from tests.journey.apps import SECRET, Register, fields_of, registers_apps, steps  # noqa: F401 - a fixture
+from tests.journey.conftest import Tenant, ask, bind, code_of
+
+type NewPerson = Callable[..., str]
+
+
+def test_a_mailbox_is_bound_through_a_second_app_while_the_first_goes_on(
+    api: httpx.Client, visitor: Visitor, other_visitor: Visitor, person: NewPerson, register: Register
+) -> None:
+    first, app = bind(api, other_visitor, person(), type=APP_ID), register()
+    account = bind(api, visitor, person(), type=app)
+
+    token = api.get(f"/v1/account/{account}/oauth-token").json()
+
+    assert app == token["app"]
+    assert app == api.get(f"/v1/account/{account}").json()["app"]
+    assert APP_ID == api.get(f"/v1/account/{first}/oauth-token").json()["app"]
+    assert 1 == api.get(f"/v1/oauth2/{app}").json()["accounts"]
+    assert "connected" == api.put(f"/v1/account/{account}/reconnect", json={"reconnect": True}).json()["state"]
+    # Asked again without a type, the account stays with its app.
+    assert app == api.get(f"/v1/authentication/form/{ask(api, account=account)['registration']}").json()["type"]
+
+
+def test_an_app_that_accounts_use_is_deleted_only_by_force_and_its_accounts_say_so(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, register: Register
+) -> None:
+    app, who = register(), person()
+    account = bind(api, visitor, who, type=app)
+
+    refused = api.delete(f"/v1/oauth2/{app}")
+    forced = api.delete(f"/v1/oauth2/{app}", params={"force": "true"})
+
+    assert (409, "OAuthAppInUse") == (refused.status_code, refused.json()["code"])
+    assert "1 account" in refused.json()["message"]
+    assert {"id": app, "deleted": True, "accounts": 1} == forced.json()
+    assert 200 == api.get(f"/v1/account/{account}/oauth-token").status_code  # what is still good is handed out
+    after = api.put(f"/v1/account/{account}/reconnect", json={"reconnect": True}).json()
+    assert ("connectError", "oauth_app_gone") == (after["state"], after["lastError"]["code"])
+    assert "another OAuth app" in after["lastError"]["action"]
+    assert {"type"} == fields_of(api.post("/v1/authentication/form", json={"redirectUrl": "https://a.b", "type": app}))
+    # It is mended by a link through another app.
+    visitor.follow(ask(api, account=account, type=APP_ID)["url"], who)
+    mended = api.get(f"/v1/account/{account}").json()
+    assert ("connected", APP_ID, None) == (mended["state"], mended["app"], mended["lastError"])
+
+
+async def test_a_grant_whose_app_is_gone_is_asked_about_once_a_day_and_no_more(
+    api: httpx.Client, instance: Services, visitor: Visitor, person: NewPerson, register: Register, clock: MovedClock
+) -> None:
+    app = register()
+    account = bind(api, visitor, person(), type=app)
+    api.delete(f"/v1/oauth2/{app}", params={"force": "true"})
+    clock.forward(hours=2)
+
+    with pytest.raises(NotAuthorized) as refused:
+        await instance.hand_out(account)
+
+    assert "oauth_app_gone" == refused.value.code
+    found = await instance.find(account)
+    assert found is not None
+    grant = await instance.principals.grant(found.account.value.principal_id, app)
+    assert grant is not None
+    assert grant.value.due is not None
+    assert timedelta(hours=23) < grant.value.due - clock()
+
+
+def test_a_scope_that_is_added_to_an_app_waits_for_the_next_sign_in(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, register: Register
+) -> None:
+    app = register(skipScopes=["Mail.Send.Shared"])
+    account = bind(api, visitor, person(), type=app)
+
+    api.put(f"/v1/oauth2/{app}", json={"skipScopes": []})
+
+    assert "ok" == steps(api, app, account=account)["grant"]["status"]
+    token = api.get(f"/v1/account/{account}/oauth-token").json()
+    assert not [scope for scope in token["registeredScopes"] if scope.endswith("Mail.Send.Shared")]
+
+
+def test_a_disabled_app_starts_nothing_and_its_grants_are_renewed(
+    api: httpx.Client, visitor: Visitor, other_visitor: Visitor, person: NewPerson, register: Register
+) -> None:
+    app = register()
+    account, opened = bind(api, visitor, person(), type=app), ask(api, type=app)
+
+    api.put(f"/v1/oauth2/{app}", json={"enabled": False})
+
+    assert {"type"} == fields_of(api.post("/v1/authentication/form", json={"redirectUrl": "https://a.b", "type": app}))
+    assert "app_unavailable" == code_of(other_visitor.open(opened["url"]))
+    assert "connected" == api.put(f"/v1/account/{account}/reconnect", json={"reconnect": True}).json()["state"]
+
+
+async def test_a_changed_secret_takes_effect_here_at_once_and_elsewhere_within_half_a_minute(
+    api: httpx.Client,
+    instance: Services,
+    visitor: Visitor,
+    person: NewPerson,
+    register: Register,
+    clock: MovedClock,
+) -> None:
+    app = register()
+    account = bind(api, visitor, person(), type=app)
+    used = await instance.apps.get(app)
+    assert used is not None
+
+    api.put(f"/v1/oauth2/{app}", json={"clientSecret": "not-the-secret"})
+
+    failed = api.put(f"/v1/account/{account}/reconnect", json={"reconnect": True})
+    assert "connected" == failed.json()["state"]  # nothing is blamed on the account
+    told = api.get(f"/v1/oauth2/{app}").json()["lastError"]
+    assert ("app_credential", 7000215) == (told["code"], told["aadsts"])
+    assert "clientSecret" in told["action"]
+    assert used.credentials == (await instance.apps.get(app) or used).credentials
+    clock.forward(seconds=31)
+    assert used.credentials != (await instance.apps.get(app) or used).credentials
+
+    api.put(f"/v1/oauth2/{app}", json={"clientSecret": SECRET})
+
+    assert api.get(f"/v1/oauth2/{app}").json()["lastError"] is None
+    assert "ok" == steps(api, app, account=account)["grant"]["status"]
+
+
+async def test_clients_of_changed_credentials_do_not_pile_up(
+    environment: Environment, api: httpx.Client, register: Register
+) -> None:
+    app = register()
+    here = build_services(environment.settings)
+    try:
+        for number in range(5):
+            api.put(f"/v1/oauth2/{app}", json={"clientSecret": f"wrong-{number}", "clientSecret2": SECRET})
+            here.apps.forget()
+            used = await here.apps.get(app)
+            assert used is not None
+            await here.msal.authenticate(used)
+            assert 2 >= len(here.msal._applications[app])  # noqa: SLF001 - memory shows nowhere else
+    finally:
+        await here.close()
+
+
+def test_whoever_is_left_to_choose_binds_through_the_app_they_chose(
+    api: httpx.Client, visitor: Visitor, other_visitor: Visitor, person: NewPerson, register: Register
+) -> None:
+    app, asked, who = register(title="Archive mail"), ask(api), person(access=False)
+    page = visitor.open(asked["url"])
+    assert api.get(f"/v1/authentication/form/{asked['registration']}").json()["type"] is None
+
+    form = page.form_with("confirmation")
+    assert [APP_ID, app] == form.buttons
+    assert "Continue with Archive mail" in page.text
+    refused = visitor.sign_in(visitor.submit(form, app=app), who)
+    again = visitor.sign_in(visitor.submit(refused.forms[-1]), person())
+
+    assert "no_mailbox_access" == code_of(refused)
+    assert 200 == again.status, again.text
+    assert app == api.get(f"/v1/account/{asked['account']}").json()["app"]
+    assert 410 == other_visitor.open(asked["url"]).status
+
+
+def test_a_choice_that_is_none_is_refused(api: httpx.Client, visitor: Visitor, register: Register) -> None:
+    app, asked = register(), ask(api)
+    form = visitor.open(asked["url"]).form_with("confirmation")
+    api.put(f"/v1/oauth2/{app}", json={"enabled": False})
+
+    for chosen in ("", "AAAAAAAAAAAAAAAA", app):
+        assert "app_unavailable" == code_of(visitor.submit(form, app=chosen))
+
+
+async def test_the_carried_grant_remembers_the_app_that_was_chosen(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, register: Register
+) -> None:
+    app, asked, who = register(), ask(api), person(access=False)
+    page = visitor.open(asked["url"])
+    refused = visitor.sign_in(visitor.submit(page.form_with("confirmation"), app=app), who)
+
+    waiting = visitor.submit(refused.form_with("keep"))
+
+    assert 202 == waiting.status
+    stored = await instance.registrations.get(asked["registration"])
+    assert stored is not None
+    partition = await instance.principals.partition(str(stored.value.mailboxes[0].principal_id))
+    assert [app] == [pending.value.app for pending in partition.pending.values()]
+
+
+def test_an_account_that_moved_to_another_app_hands_out_nothing_once_it_is_paused_or_gone(
+    api: httpx.Client, tenant: Tenant, visitor: Visitor, person: NewPerson, register: Register
+) -> None:
+    apps, who = [register(credentialReuse=True) for _ in range(2)], person()
+    tenant.do("access", person=who, mailbox="sales@contoso.example", fullAccess=True)
+    account = bind(api, visitor, who, type=apps[0])
+    bind(api, visitor, who, type=apps[0], email="sales@contoso.example")
+    route = f"/v1/account/{account}/oauth-token"
+    assert apps[0] == api.get(route).json()["app"]
+
+    bind(api, visitor, who, account=account, type=apps[1])
+
+    assert apps[1] == api.get(route).json()["app"]
+    api.put(f"/v1/account/{account}", json={"paused": True})
+    assert "account_paused" == api.get(route).json()["code"]
+    api.delete(f"/v1/account/{account}")
+    assert 404 == api.get(route).status_code

@@ -1,0 +1,112 @@
+"""Promises of verified OAuth apps: each step says what to do, and what is wrong is shown until it is mended."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from infra.local.visitor import Visitor
+from tests.conftest import TENANT_ID
+from tests.journey.apps import SECRET, Register, registers_apps, steps  # noqa: F401 - a fixture
+from tests.journey.conftest import Tenant, bind
+
+type NewPerson = Callable[..., str]
+
+
+def test_a_verification_walks_through_everything(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, register: Register
+) -> None:
+    app = register(secretExpires="2040-01-31")
+    account = bind(api, visitor, person(), type=app)
+
+    whole = api.post(f"/v1/oauth2/{app}/verify", json={"account": account}).json()
+    without = steps(api, app, account=account, testConnection=False)
+
+    assert (app, "outlook", "secret", account, True) == tuple(
+        whole[name] for name in ("app", "provider", "authMethod", "account", "ok")
+    )
+    assert dict.fromkeys(("authority", "client", "redirect", "scopes", "secret", "grant", "mailbox"), "ok") == {
+        step["id"]: step["status"] for step in whole["steps"]
+    }
+    assert ("ok", "skip") == (without["grant"]["status"], without["mailbox"]["status"])
+    assert "skip" == steps(api, app)["grant"]["status"]
+    assert "fail" == steps(api, app, account="nobody-of-that-name")["grant"]["status"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "step", "hint"),
+    [
+        ({"authority": "9188040d-6c67-4c5b-b112-36a304b66dad"}, "authority", "no such tenant"),
+        ({"clientId": "9188040d-6c67-4c5b-b112-36a304b66dad"}, "client", "no app of this clientId"),
+        ({"clientSecret": "not-the-secret"}, "client", "value of the client secret"),
+        ({"skipScopes": ["Mail.ReadWrite.Shared"]}, "scopes", "Mail.ReadWrite.Shared"),
+        ({"secretExpires": "2020-01-31"}, "secret", "new one"),
+        ({"secretExpires": (datetime.now(UTC) + timedelta(days=29)).isoformat()}, "secret", "new one"),
+        ({"authentication": "federated", "clientSecret": "", "managedIdentity": TENANT_ID}, "client", "operator"),
+    ],
+)
+def test_each_step_that_fails_says_what_to_do(
+    api: httpx.Client, register: Register, changes: dict[str, Any], step: str, hint: str
+) -> None:
+    app = register(**changes)
+
+    found = steps(api, app)[step]
+
+    assert "fail" == found["status"]
+    assert hint in found["hint"]
+    if step == "client":
+        assert found["hint"] == api.get(f"/v1/oauth2/{app}").json()["lastError"]["action"]
+
+
+def test_one_good_secret_of_two_is_enough_and_the_other_is_named(api: httpx.Client, register: Register) -> None:
+    app = register(clientSecret="not-the-secret", clientSecret2=SECRET)
+
+    found = steps(api, app)["client"]
+
+    assert "ok" == found["status"]
+    assert "secret 1" in found["hint"]
+    assert api.get(f"/v1/oauth2/{app}").json()["lastError"] is None
+
+
+async def test_a_breaker_is_the_last_error_of_its_app_until_entra_accepts_it_again(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, register: Register
+) -> None:
+    app = register()
+    account = bind(api, visitor, person(), type=app)
+    tenant.do("fail", endpoint="token", failure="7000222", times=1)
+    api.put(f"/v1/account/{account}/reconnect", json={"reconnect": True})
+
+    told = api.get(f"/v1/oauth2/{app}").json()["lastError"]
+    assert ("app_credential", 7000222) == (told["code"], told["aadsts"])
+    assert app in [one["app"] for one in api.get("/health").json()["oauthApps"]]
+
+    assert "ok" == steps(api, app)["client"]["status"]
+
+    assert api.get(f"/v1/oauth2/{app}").json()["lastError"] is None
+    assert api.get("/health").json()["success"]
+
+
+def test_what_a_verification_finds_wrong_holds_nobody_back(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, register: Register
+) -> None:
+    app = register()
+    account = bind(api, visitor, person(), type=app)
+    tenant.do("fail", endpoint="token", failure="700016", times=1)
+    steps(api, app)
+    assert "app_configuration" == api.get(f"/v1/oauth2/{app}").json()["lastError"]["code"]
+    assert api.get("/health").json()["success"]
+
+    api.put(f"/v1/account/{account}/reconnect", json={"reconnect": True})
+
+    assert api.get(f"/v1/oauth2/{app}").json()["lastError"] is None
+
+
+def test_an_outage_is_no_fault_of_the_app(api: httpx.Client, tenant: Tenant, register: Register) -> None:
+    app = register()
+    tenant.do("outage", endpoint="token", mode="503")
+
+    assert "fail" == steps(api, app)["client"]["status"]
+
+    assert api.get(f"/v1/oauth2/{app}").json()["lastError"] is None
