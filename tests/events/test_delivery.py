@@ -3,7 +3,6 @@
 import asyncio
 import os
 import sys
-import time
 from collections import defaultdict
 from datetime import timedelta
 
@@ -20,6 +19,7 @@ from shared.services import Services
 from tests.conftest import MovedClock, settings_for
 from tests.contract.records import account, principal
 from tests.events.conftest import ADMIN, Receiver, Teller, deliver, named, subscribe
+from tests.patience import until
 
 ADDED, UP, DOWN = EventName.ACCOUNT_ADDED, EventName.CONNECT_SUCCESS, EventName.CONNECT_ERROR
 
@@ -69,19 +69,14 @@ async def test_a_dead_target_a_slow_one_and_one_that_fails_delay_no_other(
     await subscribe(app, receiver.url("ok/quick"))
     for _ in range(20):
         await teller.tell(named(), ADDED)
-    began = time.monotonic()
     delivering = asyncio.create_task(deliver(app))
 
-    async def heard(count: int) -> float:
-        while len(receiver.took("ok/quick")) < count:  # noqa: ASYNC110 - what it took is another process's file
-            await asyncio.sleep(0.02)
-        return time.monotonic() - began
-
-    assert 8 > await heard(20)
+    await until(lambda: len(receiver.took("ok/quick")) == 20)
     # The slow one is still being visited, and the quick one hears of what is new all the same.
-    await teller.tell(named(), ADDED)
     assert not delivering.done()
-    assert 12 > await heard(21)
+    await teller.tell(named(), ADDED)
+    await until(lambda: len(receiver.took("ok/quick")) == 21)
+    assert not delivering.done()
     delivering.cancel()
     with pytest.raises(asyncio.CancelledError):
         await delivering
@@ -162,7 +157,7 @@ async def test_a_redirect_is_a_failure_and_a_target_that_asks_for_a_pause_gets_i
     assert [] == receiver.took("ok/redirected")
     (held,) = (await app.webhook_care.one(busy, ADMIN)).waiting
     assert held.not_before is not None
-    assert 35 < (held.not_before - app.clock()).total_seconds() <= 40
+    assert 20 < (held.not_before - app.clock()).total_seconds() <= 40
 
 
 async def test_a_target_hears_of_its_own_accounts_only(app: Services, teller: Teller, receiver: Receiver) -> None:

@@ -4,13 +4,11 @@ import asyncio
 import os
 import random
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -30,6 +28,7 @@ from shared.usecases.check_invitation import Invitation
 from shared.usecases.identify_caller import ADMINISTRATOR
 from tests.conftest import MovedClock
 from tests.journey.conftest import STILL, Tenant, tick, trust
+from tests.patience import until
 
 MAILBOX = "support@contoso.example"
 GRANTS = int(os.environ.get("MAILBIND_GRANTS", "120"))
@@ -138,13 +137,6 @@ def run_timer(outside: Environment) -> None:
 def shares(*hosts: parts.Part) -> list[int]:
     """How many handed-over shards each of them has worked."""
     return [len(re.findall(r" shard worked ", host.log.read_text())) for host in hosts]
-
-
-async def until(seen: Callable[[], Any], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not seen():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        await asyncio.sleep(0.1)
 
 
 async def test_two_hosts_share_a_backlog_and_refresh_no_grant_twice(outside: Environment, tmp_path: Path) -> None:

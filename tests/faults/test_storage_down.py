@@ -1,11 +1,9 @@
 """What callers and people are told while storage is down, and that nothing is lost when it returns."""
 
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -15,6 +13,7 @@ from infra.local.environment import Environment, local_environment
 from infra.local.visitor import Visitor
 from tests.journey.conftest import STILL, Tenant, ask, bind, code_of, status, trust
 from tests.journey.test_callback import to_the_callback
+from tests.patience import wait_until
 
 
 def test_while_storage_is_down_everything_says_so_and_afterwards_nothing_is_lost(tmp_path: Path) -> None:
@@ -66,7 +65,7 @@ def test_storage_that_fails_after_the_code_was_redeemed_costs_no_second_sign_in(
         form = to_the_callback(visitor, asked["url"], "alice@contoso.example")
         tenant.do("latency", endpoint="graph", milliseconds=2000)
         coming = pool.submit(visitor.submit, form)
-        wait_for(lambda: tenant.events("code redeemed"))
+        wait_until(lambda: tenant.events("code redeemed"))
         port = urlsplit(environment.storage.tables_url).port or 0
         environment.storage.stop()
 
@@ -116,13 +115,6 @@ def tenant_of(environment: Environment) -> Iterator[Tenant]:
     ready = environment.tenant.ready
     with httpx.Client(base_url=ready["controlUrl"] + "/", verify=trust(ready["caFile"])) as client:
         yield Tenant(client)
-
-
-def wait_for(happened: Any) -> None:
-    deadline = time.monotonic() + 20
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def callers(environment: Environment) -> httpx.Client:

@@ -17,6 +17,7 @@ from shared.usecases.identify_caller import ADMINISTRATOR
 from shared.usecases.list_accounts import AccountQuery, ListAccounts
 from tests.conftest import MovedClock
 from tests.journey.conftest import Tenant, ask, bind, code_of, principal_id
+from tests.patience import until
 
 type NewPerson = Callable[..., str]
 
@@ -169,7 +170,7 @@ async def test_a_paused_account_hands_out_nothing_and_loses_nothing(
     assert (403, "account_paused") == (refused.status_code, refused.json()["code"])
     with pytest.raises(NotAuthorized):  # an instance that had it in mind
         await instance.hand_out(account)
-    assert counted + 1 == await _settled(api, counted + 1)
+    await until(lambda: counted + 1 == paused(api))
     clock.forward(days=6.9)
     principal = await principal_id(instance, account)
     before = await instance.principals.grant(principal, "AAABiCtT7XUAAAAF")
@@ -184,17 +185,11 @@ async def test_a_paused_account_hands_out_nothing_and_loses_nothing(
 
     assert ("connected", None) == state_of(api, account)
     assert 200 == api.get(f"{path}/oauth-token").status_code
-    assert counted == await _settled(api, counted)
+    await until(lambda: counted == paused(api))
 
 
-async def _settled(api: httpx.Client, expected: int) -> int:
-    found = -1
-    for _ in range(50):
-        found = int(api.get("/v1/stats").json()["accounts"].get("paused", 0))
-        if found == expected:
-            break
-        await asyncio.sleep(0.05)
-    return found
+def paused(api: httpx.Client) -> int:
+    return int(api.get("/v1/stats").json()["accounts"].get("paused", 0))
 
 
 def test_what_goes_wrong_while_paused_shows_and_can_be_repaired_meanwhile(

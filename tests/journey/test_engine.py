@@ -20,6 +20,7 @@ from tests.conftest import MovedClock
 from tests.contract import records
 from tests.journey.conftest import Tenant, bind, principal_id, tick
 from tests.journey.test_keeping_alive import grant_of
+from tests.patience import until
 
 type NewPerson = Callable[..., str]
 
@@ -164,11 +165,7 @@ async def test_the_counters_follow_what_happens(
 
 
 async def _until(api: httpx.Client, group: str, name: str, expected: int) -> None:
-    for _ in range(50):
-        if expected == api.get("/v1/stats").json()[group].get(name, 0):
-            return
-        await asyncio.sleep(0.05)
-    assert expected == api.get("/v1/stats").json()[group].get(name, 0)
+    await until(lambda: expected == api.get("/v1/stats").json()[group].get(name, 0))
 
 
 async def test_stats_tell_what_is_late_and_what_the_last_tick_did(

@@ -3,7 +3,7 @@
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -14,9 +14,9 @@ from azure.storage.queue import QueueClient, TextBase64EncodePolicy
 from infra.local import parts
 from infra.local.azurite import Azurite
 from infra.local.host.queues import API_VERSION
+from tests.patience import wait_until
 
 APP = Path(__file__).parent / "sample_queues"
-PATIENCE_SECONDS = 20
 
 
 @contextmanager
@@ -45,13 +45,6 @@ def queue(azurite: Azurite) -> Iterator[QueueClient]:
     client.close()
 
 
-def until(seen: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not seen():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-
-
 def texts(running: list[parts.Part], event: str) -> list[str]:
     return [text for part in running for text in re.findall(rf" {event} text=(\S+)", part.log.read_text())]
 
@@ -64,8 +57,8 @@ def test_a_message_is_delivered_decoded_and_deleted(azurite: Azurite, queue: Que
     with hosts(azurite, tmp_path, queue.queue_name) as running:
         queue.send_message("höflich")
 
-        until(lambda: ["höflich"] == texts(running, "worked"))
-        until(lambda: 0 == left(queue))
+        wait_until(lambda: ["höflich"] == texts(running, "worked"))
+        wait_until(lambda: 0 == left(queue))
 
 
 def test_a_message_that_fails_is_tried_five_times_and_then_moved_aside(
@@ -74,7 +67,7 @@ def test_a_message_that_fails_is_tried_five_times_and_then_moved_aside(
     with hosts(azurite, tmp_path, queue.queue_name) as running:
         queue.send_message("bad-one")
 
-        until(lambda: ["bad-one"] == texts(running, "buried"))
+        wait_until(lambda: ["bad-one"] == texts(running, "buried"))
         assert ["1", "2", "3", "4", "5"] == re.findall(r"tries=(\d)", running[0].log.read_text())
         assert 0 == left(queue)
 
@@ -90,8 +83,8 @@ def test_two_hosts_share_the_messages_and_do_none_twice(azurite: Azurite, queue:
                 queue.send_message(name)
             return all(texts([part], "worked") for part in running)
 
-        until(send_until_both_worked)
-        until(lambda: len(names) <= len(texts(running, "worked")))
+        wait_until(send_until_both_worked)
+        wait_until(lambda: len(names) <= len(texts(running, "worked")))
         time.sleep(0.3)
 
         assert sorted(names) == sorted(texts(running, "worked"))

@@ -14,6 +14,7 @@ import pytest
 from infra.local import parts
 from infra.local.parts import PartError
 from tests.local.sample_host import APP, ONLY_BY_HAND, sample_host, start_sample_host
+from tests.patience import wait_until
 
 EMPTY_APP = "import azure.functions as func\napp = func.FunctionApp()\n"
 ROUTE = "@app.route(route='{route}')\nasync def hello(req: func.HttpRequest) -> str:\n    return 'hello'\n"
@@ -117,10 +118,4 @@ def test_no_host_outlives_a_parent_that_was_killed(tmp_path: Path) -> None:
         parent.send_signal(signal.SIGKILL)
 
     with pytest.raises(httpx.TransportError):
-        ask_until_nobody_answers(runs)
-
-
-def ask_until_nobody_answers(url: str) -> None:
-    for _ in range(100):
-        httpx.get(url)
-        time.sleep(0.05)
+        wait_until(lambda: httpx.get(runs).is_error)

@@ -18,6 +18,7 @@ import pytest
 from infra.local.narration import tell
 from infra.local.parts import ROOT
 from infra.local.visitor import Visitor
+from tests.patience import wait_until
 
 FREE_PORTS = {"MAILBIND_PORT": "0", "MAILBIND_TENANT_PORT": "0", "MAILBIND_AZURITE_PORT": "0"}
 
@@ -56,10 +57,7 @@ def started(folder: Path, process: subprocess.Popen[str]) -> dict[str, Any]:
 
 
 def until_told(folder: Path, sentence: str) -> None:
-    deadline = time.monotonic() + 10
-    while sentence not in (folder / "terminal").read_text():
-        assert time.monotonic() < deadline, (folder / "terminal").read_text()
-        time.sleep(0.05)
+    wait_until(lambda: sentence in (folder / "terminal").read_text())
 
 
 def token_for(run: dict[str, Any]) -> httpx.Response:
