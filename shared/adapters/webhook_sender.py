@@ -26,7 +26,7 @@ from shared.adapters.public_addresses import (
 )
 from shared.domain.delivery import Delivery
 from shared.domain.secret import Secret
-from shared.domain.webhook import PREFIX, Webhook
+from shared.domain.webhook import LOST, PREFIX, Webhook
 from shared.ports import Answer, TargetRefused
 
 CONNECT, IN_ALL = 10.0, 30.0  # seconds
@@ -57,6 +57,8 @@ class WebhookSender:
 
     async def send(self, webhook: Webhook, delivery: Delivery, now: datetime) -> Answer:
         """Post the delivery's body."""
+        if webhook.lost:
+            raise TargetRefused(LOST)
         try:
             async with asyncio.timeout(IN_ALL):
                 return await self._post(webhook, delivery, now)

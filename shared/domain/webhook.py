@@ -14,6 +14,7 @@ from shared.domain.secret import HIDDEN, Secret
 GLOBAL = "global"
 EVERY = "*"
 PREFIX = "whsec_"
+LOST = "its secrets do not open any more: give its URL again, or delete it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +23,16 @@ class Webhook:
 
     `secret` signs: the bytes that `whsec_…` stands for (Standard Webhooks specification), or any other text as it is.
     `events` are names, or `*`. `headers` are sent too. Without `filter` events of all accounts go there, and those that
-    belong to none. One that is `disabled` gets nothing; `gone` says that it asked for that itself.
+    belong to none. One that is not `enabled` gets nothing; `gone` says that it asked for that itself.
     """
 
     id: str
-    url: Secret
     place: str
-    secret: Secret
     events: tuple[str, ...]
     created: datetime
     created_by: str
+    url: Secret = field(default=Secret(""))
+    secret: Secret = field(default=Secret(""))
     filter: Binding | None = None
     description: str | None = None
     headers: Secret = field(default=Secret(""))
@@ -43,6 +44,11 @@ class Webhook:
     def active(self) -> bool:
         """Whether anything is delivered."""
         return self.enabled and self.gone is None and bool(self.place)
+
+    @property
+    def lost(self) -> bool:
+        """Whether its secrets do not open any more; one that was made has a signing secret."""
+        return self.secret == Secret("")
 
     def wants(self, event: Event) -> bool:
         """Whether the event is for this target."""

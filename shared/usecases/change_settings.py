@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from shared.domain.caller import Caller
 from shared.domain.errors import Conflict, InvalidInput, StaleWrite
 from shared.domain.secret import Secret
-from shared.domain.webhook import EVERY, GLOBAL, Webhook, place_of
+from shared.domain.webhook import EVERY, GLOBAL, LOST, Webhook, place_of
 from shared.ports import Clock, Entropy, Webhooks
 from shared.usecases import use_case
 from shared.usecases.ping_target import PingTarget
@@ -47,6 +47,8 @@ class ChangeSettings:
         for number in range(TRIES):
             stored = await self.webhooks.get(GLOBAL)
             before = stored.value if stored else self._first(caller)
+            if before.lost and wish.url is None:
+                raise InvalidInput({"webhooks": f'"webhooks" is needed to change anything: {LOST}'})
             after = self._changed(before, wish)
             if number == 0 and after.active and wish.url is not None:
                 await self.ping.insist(after, "webhooks", verify=wish.verify)
@@ -60,10 +62,12 @@ class ChangeSettings:
 
     def _first(self, caller: Caller) -> Webhook:
         secret, now = new_secret(self.entropy), self.clock()
-        return Webhook(GLOBAL, Secret(""), "", secret, (EVERY,), now, caller.id)
+        return Webhook(GLOBAL, "", (EVERY,), now, caller.id, secret=secret)
 
     def _changed(self, before: Webhook, wish: SettingsWish) -> Webhook:
         after = before
+        if before.lost:
+            after = replace(before, secret=new_secret(self.entropy), headers=Secret(""), header_names=())
         if wish.url is not None:
             after = replace(after, url=wish.url, place=place_of(wish.url), gone=None)
         if wish.headers is not None:
@@ -73,5 +77,5 @@ class ChangeSettings:
             enabled=before.enabled if wish.enabled is None else wish.enabled,
             gone=None if wish.enabled else after.gone,
             events=before.events if wish.events is None else wish.events,
-            secret=wish.secret or before.secret,
+            secret=wish.secret or after.secret,
         )

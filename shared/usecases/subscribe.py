@@ -60,7 +60,8 @@ class Subscribe:
         identity = webhook_id(asked.url, accounts)
         for number in range(TRIES):
             stored = await self.webhooks.get(identity)
-            webhook = self._webhook(asked, identity, accounts, caller, made if stored is None else None, stored)
+            drawn = made if stored is None or stored.value.lost else None
+            webhook = self._webhook(asked, identity, accounts, caller, drawn, stored)
             if number == 0:
                 await self.ping.insist(webhook, "url", verify=asked.verify)
             try:
@@ -68,8 +69,7 @@ class Subscribe:
             except StaleWrite:
                 continue
             log.info("webhook stored", extra={"webhook": identity, "by": caller.id})
-            shown = made if stored is None and asked.secret is None else None
-            return Subscribed(webhook, shown, stored is None)
+            return Subscribed(webhook, drawn if asked.secret is None else None, stored is None)
         raise Conflict("The webhook is being changed by others; try again")
 
     async def _store(self, stored: Stored[Webhook] | None, webhook: Webhook) -> None:
@@ -93,8 +93,9 @@ class Subscribe:
             known = stored.value
             return replace(
                 known,
+                url=asked.url,
                 events=asked.events,
-                secret=asked.secret or known.secret,
+                secret=asked.secret or made or known.secret,
                 description=asked.description or known.description,
                 enabled=True,
                 gone=None,

@@ -10,7 +10,7 @@ from datetime import timedelta
 from shared.domain.caller import Caller, Scope
 from shared.domain.delivery import PARKED_FOR, Delivery
 from shared.domain.errors import Conflict, NotFound, StaleWrite
-from shared.domain.webhook import GLOBAL, Webhook
+from shared.domain.webhook import GLOBAL, LOST, Webhook
 from shared.domain.work import Work, WorkKind
 from shared.ports import Agenda, Clock, Deliveries, Stored, Webhooks
 from shared.usecases import use_case
@@ -33,7 +33,9 @@ class Standing:
 
     @property
     def last_error(self) -> str | None:
-        """Why the head of what waits is still there, or else why the youngest was parked."""
+        """Why nothing can be sent, or the head of what waits is still there, or else why the youngest was parked."""
+        if self.webhook.lost:
+            return LOST
         found = [one.error for one in (*self.waiting, *reversed(self.parked)) if one.error]
         return found[0] if found else None
 

@@ -14,9 +14,11 @@ import pytest
 
 from infra.local import parts
 from infra.local.azurite import Azurite
+from shared.adapters.sealing import data_key_of
 from shared.bootstrap import build_services
 from shared.domain.caller import Binding, Caller, Scope
 from shared.domain.event import EventName
+from shared.domain.keys import key
 from shared.domain.principal import Principal
 from shared.domain.secret import Secret
 from shared.ports import Insert, Replace
@@ -118,6 +120,14 @@ async def subscribe(app: Services, url: str, filtered: Binding | None = None, *,
     """A webhook for everything."""
     asked = Subscription(Secret(url), ("*",), filtered, Secret(SECRET), verify=verify)
     return (await app.subscribe(asked, {}, ADMIN)).webhook.id
+
+
+async def lose_secrets(app: Services, webhook: str) -> None:
+    """What is left of a webhook when the data key that its secrets were sealed under is gone."""
+    table = app.storage.get_table_client("Webhooks")
+    row = await table.get_entity(key(webhook), "")
+    lost = {name: f"v1.{20 * '0'}.AAAA" for name, value in row.items() if data_key_of(value)}
+    await table.upsert_entity({"PartitionKey": row["PartitionKey"], "RowKey": row["RowKey"], **lost})
 
 
 async def deliver(app: Services) -> bool:

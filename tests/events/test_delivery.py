@@ -12,13 +12,12 @@ from infra.local import parts
 from infra.local.azurite import Azurite
 from shared.domain.caller import Binding
 from shared.domain.event import EventName
-from shared.domain.keys import key
 from shared.domain.work import Work, WorkKind
 from shared.ports import Insert, Remove
 from shared.services import Services
 from tests.conftest import MovedClock, settings_for
 from tests.contract.records import account, principal
-from tests.events.conftest import ADMIN, Receiver, Teller, deliver, named, subscribe
+from tests.events.conftest import ADMIN, Receiver, Teller, deliver, lose_secrets, named, subscribe
 from tests.patience import until
 
 ADDED, UP, DOWN = EventName.ACCOUNT_ADDED, EventName.CONNECT_SUCCESS, EventName.CONNECT_ERROR
@@ -277,19 +276,23 @@ async def test_what_was_fanned_out_for_a_webhook_that_is_removed_meanwhile_leave
     assert [] == receiver.took("ok/removed")
 
 
-async def test_a_webhook_whose_secrets_do_not_open_keeps_no_other_from_being_told(
-    app: Services, teller: Teller, receiver: Receiver
+async def test_a_webhook_whose_secrets_do_not_open_keeps_its_events_until_it_subscribes_again_and_no_other_waits(
+    app: Services, teller: Teller, receiver: Receiver, clock: MovedClock
 ) -> None:
-    broken, well = await subscribe(app, receiver.url("ok/broken")), await subscribe(app, receiver.url("ok/well"))
-    raw = app.storage.get_table_client("Webhooks")
-    theirs, other = await raw.get_entity(key(broken), ""), await raw.get_entity(key(well), "")
-    await raw.upsert_entity({**theirs, "url": other["url"]})
+    broken, _ = await subscribe(app, receiver.url("ok/broken")), await subscribe(app, receiver.url("ok/well"))
+    await lose_secrets(app, broken)
     await teller.tell(named(), ADDED)
     await deliver(app)
 
     assert (0, 1) == (len(receiver.took("ok/broken")), len(receiver.took("ok/well")))
-    assert [well] == [one.webhook.id for one in await app.webhook_care.all(ADMIN)]
-    await raw.delete_entity(key(broken), "")
+    (held,) = (await app.webhook_care.one(broken, ADMIN)).waiting
+    assert "its secrets do not open any more" in (held.error or "")
+
+    assert broken == await subscribe(app, receiver.url("ok/broken"))
+    clock.forward(minutes=1)
+    await deliver(app)
+    (told,) = receiver.took("ok/broken")
+    assert told["verified"]
 
 
 @pytest.mark.parametrize("days", [30, 400])

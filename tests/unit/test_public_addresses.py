@@ -19,7 +19,7 @@ from shared.ports import TargetRefused
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 HOOK = Webhook(
-    "w", Secret("https://hook.example/in?sig=key"), "", Secret("whsec_" + "MDEyMzQ1Njc4OWFiY2RlZg=="), (), NOW, "t"
+    "w", "", (), NOW, "t", Secret("https://hook.example/in?sig=key"), Secret("whsec_" + "MDEyMzQ1Njc4OWFiY2RlZg==")
 )
 DELIVERY = Delivery("w", "e1", "lane", "accountAdded", '{"ä": 1}', NOW)
 

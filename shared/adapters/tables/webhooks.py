@@ -1,12 +1,15 @@
 """Webhooks."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from shared.adapters.tables.rows import TableRows
 from shared.adapters.tables.table import Table
 from shared.domain.errors import SealBroken
+from shared.domain.keys import key
 from shared.domain.webhook import Webhook
+from shared.ports import Stored
 
 log = logging.getLogger(__name__)
 
@@ -17,12 +20,21 @@ class TableWebhooks(TableRows[Webhook]):
     def __init__(self, table: Table) -> None:
         super().__init__(table, Webhook, "id")
 
+    async def get(self, identity: str) -> Stored[Webhook] | None:
+        """The webhook, or None."""
+        async for entity in self.table.query("PartitionKey eq @of", {"of": key(identity)}):
+            return await self._opened(entity)
+        return None
+
     async def all(self) -> Sequence[Webhook]:
-        """Every webhook. One whose secrets do not open is left out, lest nobody were told anything."""
-        found: list[Webhook] = []
-        async for entity in self.table.query("PartitionKey ge @from", {"from": ""}):
-            try:
-                found.append((await self.table.record(Webhook, entity)).value)
-            except SealBroken:
-                log.exception("webhook does not open", extra={"webhook": entity["id"]})
-        return found
+        """Every webhook."""
+        entities = self.table.query("PartitionKey ge @from", {"from": ""})
+        return [(await self._opened(entity)).value async for entity in entities]
+
+    async def _opened(self, entity: Mapping[str, Any]) -> Stored[Webhook]:
+        """Without the secrets when these do not open: it can be deleted or subscribed anew, and others hear on."""
+        try:
+            return await self.table.record(Webhook, entity)
+        except SealBroken:
+            log.exception("webhook does not open", extra={"webhook": entity["id"]})
+            return self.table.bare(Webhook, entity)
