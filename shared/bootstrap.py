@@ -74,7 +74,7 @@ def build_app() -> func.FunctionApp:
         ),
         accounts.blueprint(
             callers,
-            ListAccounts(services.principals),
+            ListAccounts(services.principals, services.sealer),
             services.read_account,
             services.remove_account,
             services.reconnect_account,

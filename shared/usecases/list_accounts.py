@@ -2,17 +2,20 @@
 
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.domain.account import Account
 from shared.domain.caller import Caller
+from shared.domain.errors import SealBroken
 from shared.domain.keys import normal
 from shared.domain.principal import same_address
-from shared.ports import Principals
+from shared.domain.secret import Secret
+from shared.ports import Principals, Sealer
 from shared.usecases import use_case
 
 # Behind a cursor a page that hardly anything fits comes back short, rather than look through a million accounts.
 LOOKED_AT = 5000
+CURSOR = "accounts|cursor"
 PRINCIPAL_ID = re.compile(r"[0-9a-f-]{36}\.[0-9a-f-]{36}")
 
 
@@ -62,6 +65,7 @@ class ListAccounts:
     """Reads the truth itself, so that a state shown is a state held."""
 
     principals: Principals
+    sealer: Sealer
 
     async def __call__(self, query: AccountQuery, caller: Caller) -> AccountPage:
         """One page of what the caller reaches. Others show in no total and in no cursor.
@@ -69,7 +73,11 @@ class ListAccounts:
         Without a cursor it costs as much as counting all accounts does. With one it looks at LOOKED_AT accounts at
         most, so that a page may be short, or even empty, although its own cursor leads on.
         """
-        return await (self._behind if query.cursor else self._counted)(query, caller)
+        if query.cursor:
+            page = await self._behind(replace(query, cursor=await self._opened(query.cursor, caller)), caller)
+        else:
+            page = await self._counted(query, caller)
+        return replace(page, cursor=await self._sealed(page.cursor, caller)) if page.cursor else page
 
     async def _counted(self, query: AccountQuery, caller: Caller) -> AccountPage:
         page: list[Account] = []
@@ -88,15 +96,24 @@ class ListAccounts:
         page: list[Account] = []
         cursor, looked = query.cursor, 0
         async for position, account in self._found(query):
-            if not caller.may_reach(account.id):
-                continue
-            fits = query.fits(account)
+            fits = caller.may_reach(account.id) and query.fits(account)
             if looked == LOOKED_AT or (fits and len(page) == query.page_size):
                 return AccountPage(tuple(page), None, cursor)
             if fits:
                 page.append(account)
             cursor, looked = position, looked + 1
         return AccountPage(tuple(page), None, None)
+
+    async def _sealed(self, cursor: str, caller: Caller) -> str:
+        """For a bound caller, because a look may end at an account that is none of theirs."""
+        return cursor if caller.binding is None else await self.sealer.seal(CURSOR, Secret(cursor))
+
+    async def _opened(self, cursor: str, caller: Caller) -> str:
+        """What does not open is one from before they were sealed, or none at all, which reading it says."""
+        try:
+            return cursor if caller.binding is None else (await self.sealer.unseal(CURSOR, cursor)).reveal()
+        except SealBroken:
+            return cursor
 
     def _found(self, query: AccountQuery) -> AsyncIterator[tuple[str, Account]]:
         return self.principals.accounts(query.state, query.cursor, app=query.app, principal_id=query.principal_id)

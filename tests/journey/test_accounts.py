@@ -102,7 +102,7 @@ async def test_behind_a_cursor_a_rare_find_costs_a_bounded_look(
 ) -> None:
     wanted = {bind(api, visitor, person(), name="A Rare Find") for _ in range(2)}
     monkeypatch.setattr(list_accounts, "LOOKED_AT", 3)
-    listing = ListAccounts(instance.principals)
+    listing = ListAccounts(instance.principals, instance.sealer)
     first = await listing(AccountQuery(page_size=1), ADMINISTRATOR)
 
     seen: list[str] = [account.id for account in first.accounts if account.name == "A Rare Find"]

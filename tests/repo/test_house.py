@@ -111,6 +111,7 @@ def test_secrets_are_revealed_only_where_they_are_sealed_sent_compared_or_answer
         "shared/triggers/webhooks.py",
         "shared/usecases/carried_grant.py",
         "shared/usecases/identify_caller.py",
+        "shared/usecases/list_accounts.py",
         "shared/usecases/start_registration.py",
     } == found
 

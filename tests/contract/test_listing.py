@@ -1,0 +1,42 @@
+"""Promises of listing to a caller who reaches some accounts only."""
+
+import base64
+import uuid
+
+import pytest
+
+from shared.domain.caller import Binding, Caller, Scope
+from shared.domain.keys import key
+from shared.domain.principal import Principal
+from shared.ports import Insert
+from shared.services import Services
+from shared.usecases import list_accounts
+from shared.usecases.list_accounts import AccountQuery, ListAccounts
+from tests.contract.records import account
+
+
+async def test_accounts_out_of_reach_cost_a_bounded_look_and_no_cursor_tells_of_them(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    who = Principal(str(uuid.uuid4()), str(uuid.uuid4()), "alice@contoso.example")
+    first, *others, last = sorted((uuid.uuid4().hex for _ in range(12)), key=key)
+    await services.principals.commit(
+        who.id, [Insert(account(who, services.clock(), name)) for name in (first, *others, last)]
+    )
+    bound = Caller("token:t", "t", frozenset({Scope.ACCOUNTS_READ}), Binding.to([first, last]))
+    monkeypatch.setattr(list_accounts, "LOOKED_AT", 3)
+    listing = ListAccounts(services.principals, services.sealer)
+
+    page = await listing(AccountQuery(page_size=1, authorized_by=who.id), bound)
+    pages, cursors = [[one.id for one in page.accounts]], []
+    while page.cursor:
+        cursors.append(page.cursor)
+        page = await listing(AccountQuery(page_size=1, authorized_by=who.id, cursor=page.cursor), bound)
+        pages.append([one.id for one in page.accounts])
+
+    assert [[first], [], [], [], [last]] == pages
+    assert not [name for name in others for cursor in cursors if key(name) in readable(cursor)]
+
+
+def readable(cursor: str) -> str:
+    return base64.urlsafe_b64decode(cursor.rpartition(".")[2]).decode(errors="replace")
