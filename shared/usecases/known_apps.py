@@ -30,15 +30,18 @@ class KnownApps:
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def get(self, app: str) -> OAuthApp | None:
-        """The app, enabled or not. One that is not known here may be new: its absence is read, not assumed."""
-        found = (await self._apps()).get(app)
-        if found is None and not self._missing.recall(app, self.clock()):
-            now = self.clock()
-            self._known = Memory(1)
-            found = (await self._apps()).get(app)
-            if found is None:
-                self._missing.keep(app, value=True, since=now, until=now + TRUSTED_FOR)
-        return found
+        """The app, enabled or not. One that is not known here may be new: its absence is read, not assumed.
+
+        Its own row is, for nobody's made-up id is worth reading all apps.
+        """
+        found, now = (await self._apps()).get(app), self.clock()
+        if found is not None or self._missing.recall(app, now):
+            return found
+        if await self.rows.get(app) is None:
+            self._missing.keep(app, value=True, since=now, until=now + TRUSTED_FOR)
+            return None
+        self._known = Memory(1)
+        return (await self._apps()).get(app)
 
     async def all(self) -> Sequence[OAuthApp]:
         """Every app, the first one first."""

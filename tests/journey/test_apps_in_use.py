@@ -1,7 +1,9 @@
 """Promises of OAuth apps that sign people in: beside others, chosen, changed, disabled and deleted."""
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -132,6 +134,33 @@ async def test_a_changed_secret_takes_effect_here_at_once_and_elsewhere_within_h
 
     assert api.get(f"/v1/oauth2/{app}").json()["lastError"] is None
     assert "ok" == steps(api, app, account=account)["grant"]["status"]
+
+
+async def test_an_unknown_app_costs_one_look_at_its_own_row_and_a_new_one_is_noticed_at_once(
+    instance: Services, register: Register, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, reads = type(instance.oauth_apps), Counter[str]()
+
+    def count(name: str, read: Callable[..., Any]) -> None:
+        def counted(*given: Any) -> Any:
+            reads[name] += 1
+            return read(*given)
+
+        monkeypatch.setattr(rows, name, counted)
+
+    count("get", rows.get)
+    count("all", rows.all)
+    for _ in range(3):
+        for app in ("unknown-1", "unknown-2"):
+            assert None is await instance.apps.get(app)
+    assert {"all": 1, "get": 2} == reads
+    new = register()
+    assert new == getattr(await instance.apps.get(new), "id", None)
+    assert new in [app.id for app in await instance.apps.all()]
+    assert {"all": 2, "get": 3} == reads
+    clock.forward(seconds=31)
+    assert None is await instance.apps.get("unknown-1")
+    assert {"all": 3, "get": 4} == reads
 
 
 async def test_clients_of_changed_credentials_do_not_pile_up(
