@@ -12,6 +12,8 @@ from shared.domain.secret import Secret
 REMEMBERED = timedelta(days=7)
 # Whoever came back from Microsoft in the last moment of a link is still being bound.
 TOLD_AFTER = timedelta(minutes=1)
+# No invocation lasts longer than host.json's functionTimeout, and clocks differ by less than the rest.
+BINDING_LASTS = timedelta(minutes=15)
 
 
 class RegistrationStatus(StrEnum):
@@ -37,7 +39,7 @@ class PendingRegistration:
     and so does `pinned_to`, a principal's id, whatever becomes of the accounts. `failure` is the code of the last
     sign-in that bound nothing; the link stays open until `expires` or until nothing is left to bind. `requested_by` is
     the caller's id, `requester` what people know it by. `app` is empty where the person may choose among several OAuth
-    apps.
+    apps. `being_bound` is when a mailbox last began to be bound near the end.
     """
 
     id: str
@@ -56,6 +58,7 @@ class PendingRegistration:
     stage: RegistrationStatus = RegistrationStatus.PENDING
     failure: str | None = None
     completed: datetime | None = None
+    being_bound: datetime | None = None
 
     @property
     def single(self) -> InvitedMailbox | None:
@@ -124,6 +127,14 @@ class PendingRegistration:
         refused = [mailbox for mailbox in self.mailboxes if mailbox.refused]
         return {one.account: one.failure for one in refused if one.failure and (one.account, one.failure) not in known}
 
+    def ends_within_binding(self, now: datetime) -> bool:
+        """Whether its end may be told while a binding that begins now is still under way."""
+        return self.stage in UNDECIDED and now + BINDING_LASTS >= self.expires
+
+    def held(self, now: datetime) -> bool:
+        """Whether a binding may still be under way, so that its end is not to be told yet."""
+        return self.being_bound is not None and now < self.being_bound + BINDING_LASTS
+
     def expired(self) -> "PendingRegistration":
         """The time for it has run out, and the caller is told."""
         return replace(self, stage=RegistrationStatus.EXPIRED)
@@ -131,14 +142,19 @@ class PendingRegistration:
     def after(
         self, principal_id: str, results: Mapping[str, MailboxResult], now: datetime, *, gave_up: bool = False
     ) -> "PendingRegistration":
-        """What became of mailboxes when a principal had signed in; `gave_up` ends the waiting for that principal."""
+        """What became of mailboxes when a principal had signed in; `gave_up` ends the waiting for that principal.
+
+        Once the caller was told that the link has expired, nothing that came to nothing is news.
+        """
+        bound = any(result.state.bound for result in results.values())
+        if self.stage is RegistrationStatus.EXPIRED and not bound:
+            return self
         heard = self._with(
             mailbox.after(principal_id, results[mailbox.account], gave_up=gave_up)
             if mailbox.account in results
             else mailbox
             for mailbox in self.mailboxes
         )
-        bound = any(result.state.bound for result in results.values())
         unbound = next((mailbox.failure for mailbox in heard.open if mailbox.failure), self.failure)
         return replace(
             heard,
@@ -147,7 +163,7 @@ class PendingRegistration:
         )
 
     def _with(self, mailboxes: Iterable[InvitedMailbox]) -> "PendingRegistration":
-        """Its stage follows from what became of the mailboxes, once anything has."""
+        """Its stage follows from what became of the mailboxes, once anything has; an end that was told stays told."""
         now = replace(self, mailboxes=tuple(mailboxes))
         states = {mailbox.state for mailbox in now.mailboxes}
         if MailboxState.WAITING_FOR_ACCESS in states:
@@ -156,7 +172,8 @@ class PendingRegistration:
             return replace(now, stage=RegistrationStatus.COMPLETED)
         if states == {MailboxState.REPLACED}:
             return replace(now, stage=RegistrationStatus.REPLACED)
-        return replace(now, stage=RegistrationStatus.FAILED) if MailboxState.REFUSED in states else now
+        failed = MailboxState.REFUSED in states and self.stage is not RegistrationStatus.EXPIRED
+        return replace(now, stage=RegistrationStatus.FAILED) if failed else now
 
 
 @dataclass(frozen=True, slots=True)

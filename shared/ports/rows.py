@@ -7,7 +7,6 @@ from typing import Protocol
 
 from shared.domain.api_token import ApiToken
 from shared.domain.event import Event
-from shared.domain.invited_mailbox import InvitedMailbox
 from shared.domain.limit import Bucket
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.registered_app import RegisteredApp
@@ -72,8 +71,8 @@ class Registrations(Rows[PendingRegistration], Protocol):
     `get` answers with the state `replaced` for mailboxes whose account has a newer invitation.
     """
 
-    async def mailbox(self, registration: str, account: str) -> InvitedMailbox | None:
-        """One mailbox of an invitation as `get` shows it, for the cost of two reads however many there are."""
+    async def for_account(self, registration: str, account: str) -> Stored[PendingRegistration] | None:
+        """An invitation that shows this account's mailbox as `get` does, at two reads however many mailboxes it has."""
 
     async def newest(self, account: str) -> NewestLink | None:
         """Which of an account's invitations counts, or None when it never had one."""

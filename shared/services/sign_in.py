@@ -85,6 +85,7 @@ class SignInServices(GrantServices):
             self.claim_account,
             write,
             self.remove_account,
+            self.clock,
         )
 
     @cached_property

@@ -1,12 +1,13 @@
 """Bind a proven mailbox to its principal: claim the id, write the truth, confirm the claim."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.domain.account import Account
 from shared.domain.errors import StaleWrite
 from shared.domain.invited_mailbox import BindRequest, MailboxState
-from shared.ports import Directory, Principals, Registrations
+from shared.domain.registration import RegistrationStatus
+from shared.ports import Clock, Directory, Principals, Registrations
 from shared.usecases import use_case
 from shared.usecases.claim_account import ClaimAccount
 from shared.usecases.find_account import FindAccount
@@ -38,6 +39,7 @@ class BindMailbox:
     claim: ClaimAccount
     write: WriteBinding
     remove: RemoveAccount
+    clock: Clock
 
     async def __call__(self, proven: Proven) -> Bound:
         """Bind, or raise AccessRefused with nothing changed."""
@@ -70,11 +72,18 @@ class BindMailbox:
         return Bound(account, state)
 
     async def _check_link(self, request: BindRequest) -> None:
-        mailbox = await self.registrations.mailbox(request.by, request.account)
+        """Hold its end up where that is near: whoever writes the link first, the other one notices."""
+        link = await self.registrations.for_account(request.by, request.account)
+        now = self.clock()
+        mailbox = link.value.mailbox(request.account) if link else None
         if mailbox is not None and mailbox.state is MailboxState.REPLACED:
             raise AccessRefused("link_replaced")
-        if mailbox is None or mailbox.settled:
+        if link is None or mailbox is None or mailbox.settled:
             raise AccessRefused("link_used")
+        if link.value.stage is RegistrationStatus.EXPIRED:
+            raise AccessRefused("link_expired")
+        if link.value.ends_within_binding(now):
+            await self.registrations.replace(link, replace(link.value, being_bound=now))
 
 
 def _state(request: BindRequest, before: Account | None) -> MailboxState:

@@ -13,6 +13,7 @@ from shared.usecases import use_case
 from shared.usecases.find_account import FindAccount
 from shared.usecases.outbox import Outbox
 from shared.usecases.settle_link import as_bound
+from shared.usecases.work_agenda import EARLY
 
 TRIES = 8
 
@@ -27,13 +28,15 @@ class ExpireRegistration:
     clock: Clock
 
     async def __call__(self, work: Work) -> str:
-        """Note it once, with its event; whatever was bound, replaced, or waits for access, does not expire."""
+        """Note it once, with its event; what was bound or replaced, or waits or is being bound, does not expire."""
         for _ in range(TRIES):
             stored = await self.registrations.get(work.owner)
             if stored is None or stored.value.stage is RegistrationStatus.EXPIRED:
                 return "settled"
             if stored.value.status(self.clock()) is not RegistrationStatus.EXPIRED:
                 return "settled"
+            if stored.value.held(self.clock()):
+                return EARLY
             correlate(stored.value.correlation)
             asked = await self._with_bound(stored.value)
             name = EventName.REGISTRATION_EXPIRED

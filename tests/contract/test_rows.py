@@ -66,14 +66,13 @@ async def test_one_mailbox_of_several_is_read_as_the_whole_registration_shows_it
     await services.registrations.make_newest(NewestLink(names[2], "a-newer-one"))
 
     stored = await services.registrations.get(asked.id)
-    one_by_one = [await services.registrations.mailbox(asked.id, name) for name in names]
+    one_by_one = {name: await services.registrations.for_account(asked.id, name) for name in names}
 
     assert stored is not None
-    assert list(stored.value.mailboxes) == one_by_one
+    assert list(stored.value.mailboxes) == [one and one.value.mailbox(name) for name, one in one_by_one.items()]
+    assert {stored.version} == {one and one.version for one in one_by_one.values()}
     assert ["pending", "pending", "replaced"] == [one.state for one in stored.value.mailboxes]
-    assert [None, None] == [
-        await services.registrations.mailbox(*unknown) for unknown in ((asked.id, "another"), ("nothing", names[0]))
-    ]
+    assert None is await services.registrations.for_account("nothing", names[0])
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from shared.adapters.tables.table import Table, Write
 from shared.domain.api_token import ApiToken
 from shared.domain.errors import SealBroken, StaleWrite
 from shared.domain.event import Event
-from shared.domain.invited_mailbox import InvitedMailbox
 from shared.domain.keys import key
 from shared.domain.registered_app import RegisteredApp
 from shared.domain.registration import NewestLink, PendingRegistration, SignInAttempt
@@ -81,12 +80,11 @@ class TableRegistrations(TableRows[PendingRegistration]):
         }
         return Stored(stored.value.replaced(outdated), stored.version) if outdated else stored
 
-    async def mailbox(self, registration: str, account: str) -> InvitedMailbox | None:
-        """One mailbox of an invitation as it stands now."""
+    async def for_account(self, registration: str, account: str) -> Stored[PendingRegistration] | None:
+        """The invitation, of whose mailboxes this account's is as it stands now."""
         stored, newest = await asyncio.gather(super().get(registration), self.newest(account))
-        mailbox = stored.value.mailbox(account) if stored else None
         outdated = newest is not None and newest.registration != registration
-        return mailbox.replaced() if mailbox and outdated else mailbox
+        return Stored(stored.value.replaced({account}), stored.version) if stored and outdated else stored
 
     async def newest(self, account: str) -> NewestLink | None:
         """The row that decides."""

@@ -1,0 +1,20 @@
+"""Promises of a registration's stage."""
+
+from datetime import UTC, datetime, timedelta
+
+from shared.domain.invited_mailbox import InvitedMailbox, MailboxResult, MailboxState
+from shared.domain.registration import PendingRegistration, RegistrationStatus
+
+NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
+
+
+def test_an_end_that_was_told_stays_told_unless_something_was_bound_after_all() -> None:
+    mailboxes = (InvitedMailbox("one", state=MailboxState.REFUSED, failure="no_mailbox_access"), InvitedMailbox("two"))
+    over = PendingRegistration("r", mailboxes, "https://a.example", "app", "me", NOON, NOON + timedelta(days=1))
+    over = over.expired()
+
+    refused = MailboxResult(MailboxState.REFUSED, "link_expired")
+    assert over == over.after("t.o", {"two": refused}, NOON)
+    assert RegistrationStatus.EXPIRED is over.replaced({"two"}).stage
+    bound = over.after("t.o", {"two": MailboxResult(MailboxState.NEW)}, NOON)
+    assert RegistrationStatus.COMPLETED is bound.stage
