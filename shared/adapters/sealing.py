@@ -4,6 +4,8 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass
+from functools import partial
+from typing import Never
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -12,7 +14,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from shared.adapters.open_data_keys import KEY, OpenDataKeys
 from shared.domain.errors import SealBroken
-from shared.domain.secret import Secret
+from shared.domain.secret import ClosedSecret, Secret
 from shared.ports import Entropy
 
 VERSION = "v1"
@@ -46,20 +48,34 @@ class AesSealer:
 
     async def unseal(self, identity: str, sealed: str) -> Secret:
         """Open what was sealed for this identity, or raise SealBroken."""
+        return Secret((await self.closed(identity, sealed)).reveal())
+
+    async def closed(self, identity: str, sealed: str) -> Secret:
+        """What was sealed for this identity, to be opened when it is revealed; its data key is opened now."""
         version, _, rest = sealed.partition(".")
         key_id, _, body = rest.partition(".")
         if version != VERSION:
-            raise SealBroken("not a sealed value")
-        key = await self.keys.opened(key_id)
+            return ClosedSecret(partial(_refuse, "not a sealed value"))
         try:
-            data = base64.b64decode(body, altchars=b"-_", validate=True)
-            # Base64 has several spellings for the same bytes; only the one that was written is accepted.
-            if base64.urlsafe_b64encode(data).decode() != body:
-                raise SealBroken("a sealed value was changed")
-            opened = _cipher(key, identity).decrypt(data[:NONCE], data[NONCE:], identity.encode())
-        except (InvalidTag, binascii.Error, ValueError):
-            raise SealBroken("a sealed value does not open for this identity") from None
-        return Secret(opened.decode())
+            key = await self.keys.opened(key_id)
+        except SealBroken as broken:
+            return ClosedSecret(partial(_refuse, str(broken)))
+        return ClosedSecret(partial(_open, key, identity, body))
+
+
+def _open(key: bytes, identity: str, body: str) -> str:
+    try:
+        data = base64.b64decode(body, altchars=b"-_", validate=True)
+        # Base64 has several spellings for the same bytes; only the one that was written is accepted.
+        if base64.urlsafe_b64encode(data).decode() != body:
+            raise SealBroken("a sealed value was changed")
+        return _cipher(key, identity).decrypt(data[:NONCE], data[NONCE:], identity.encode()).decode()
+    except (InvalidTag, binascii.Error, ValueError):
+        raise SealBroken("a sealed value does not open for this identity") from None
+
+
+def _refuse(why: str) -> Never:
+    raise SealBroken(why)
 
 
 def _cipher(data_key: bytes, identity: str) -> AESGCM:

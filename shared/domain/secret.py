@@ -1,5 +1,6 @@
 """A value that must not be printed."""
 
+from collections.abc import Callable
 from typing import Never
 
 # What answers of the API show in place of a secret.
@@ -22,10 +23,23 @@ class Secret:
         return "***"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._value == self._value
+        return isinstance(other, Secret) and other.reveal() == self.reveal()
 
     def __hash__(self) -> int:
-        return hash(self._value)
+        return hash(self.reveal())
 
     def __reduce__(self) -> Never:
         raise TypeError("a secret does not leave the process")
+
+
+class ClosedSecret(Secret):
+    """A sealed value that is opened when it is revealed, each time anew; what `opening` raises, `reveal` raises."""
+
+    __slots__ = ("_opening",)
+
+    def __init__(self, opening: Callable[[], str]) -> None:
+        self._opening = opening
+
+    def reveal(self) -> str:
+        """The value, opened now."""
+        return self._opening()

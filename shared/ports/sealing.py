@@ -78,3 +78,6 @@ class Sealer(Protocol):
     async def seal(self, identity: str, secret: Secret) -> str: ...
 
     async def unseal(self, identity: str, sealed: str) -> Secret: ...
+
+    async def closed(self, identity: str, sealed: str) -> Secret:
+        """As `unseal`, but opened when it is revealed; only then it raises SealBroken."""

@@ -76,7 +76,7 @@ async def _figure(
             caller = await services.identify_caller(bearer, None)
             caller.needs(Scope.OAUTH_TOKEN)
             caller.reaches(name)
-        await services.hand_out(name)
+        (await services.hand_out(name)).access_token.reveal()
 
     async def reads() -> None:
         for _ in range(CALLS // at_once):

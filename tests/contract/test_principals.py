@@ -10,7 +10,7 @@ from azure.data.tables import UpdateMode
 from shared.adapters.tables.table import Table
 from shared.domain.account import AccountState, LastError
 from shared.domain.clouds import Resource
-from shared.domain.errors import InvalidInput, StaleWrite
+from shared.domain.errors import InvalidInput, SealBroken, StaleWrite
 from shared.domain.event import Event, EventName, Origin
 from shared.domain.keys import key
 from shared.domain.pending_account import wait_for_access
@@ -77,8 +77,11 @@ async def test_secrets_lie_sealed_and_bound_to_their_row(services: Services) -> 
 
     mine, theirs = [row for row in rows if row["RowKey"].startswith("grant~") and _owner(row) in {who.id, other.id}]
     await raw.upsert_entity({**mine, "refresh_token": theirs["refresh_token"]})
-    with pytest.raises(Exception, match="does not open"):
-        await services.principals.grant(_owner(mine), APP)
+    moved = await services.principals.grant(_owner(mine), APP)
+    assert moved is not None
+    with pytest.raises(SealBroken):
+        moved.value.refresh_token.reveal()
+    assert Secret("access-token") == moved.value.access_token
 
 
 def _owner(row: dict[str, str]) -> str:

@@ -22,6 +22,8 @@ from shared.triggers.tokens import read_wish
 from shared.triggers.webhook_settings import OURS
 from shared.triggers.webhook_settings import read_wish as read_settings
 from shared.triggers.webhooks import read_subscription
+from shared.usecases.check_invitation import invitation_faults
+from shared.usecases.identify_caller import ADMINISTRATOR
 from tests.described import DOCUMENT
 from tests.fuzz.conftest import FUZZED
 
@@ -77,6 +79,14 @@ def test_whatever_fits_the_type_is_taken(shape: str) -> None:
     take()
 
 
+def test_a_mailbox_without_an_address_is_refused_by_the_use_case() -> None:
+    invitation, faults = read_invitation({"redirectUrl": "https://app.example/", "mailboxes": [{}]})
+
+    assert {} == faults
+    told = invitation_faults(invitation, [None], ADMINISTRATOR, "app", frozenset())
+    assert {"mailboxes[0].email": '"mailboxes[0].email" is required: it is the shared mailbox'} == told
+
+
 @pytest.mark.parametrize("shape", READERS)
 def test_whatever_does_not_fit_is_refused(shape: str) -> None:
     route, read = READERS[shape]
@@ -93,7 +103,7 @@ def test_whatever_does_not_fit_is_refused(shape: str) -> None:
 
 
 def is_loose(error: jsonschema_rs.ValidationError) -> bool:
-    """Whether it is one of EmailEngine's spellings, or for the use case to say, as whether there is a way back."""
+    """Whether it is one of EmailEngine's spellings, or for the use case to say: the way back, whose each mailbox is."""
     sent = error.instance
     if error.message.endswith('is not of type "boolean"'):
         return isinstance(sent, (bool, str, int)) and str(sent).strip().lower() in TRUE | FALSE
@@ -103,6 +113,8 @@ def is_loose(error: jsonschema_rs.ValidationError) -> bool:
         return isinstance(sent, str)
     if " is not one of " in error.message:
         return isinstance(sent, str) and f'"{sent.lower()}"' in error.message.partition(" is not one of ")[2]
+    if error.message == '"email" is a required property':
+        return next(iter(error.instance_path), None) == "mailboxes"
     return error.message == '"redirectUrl" is a required property'
 
 

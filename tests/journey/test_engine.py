@@ -12,6 +12,7 @@ from infra.local.visitor import Visitor
 from shared.bootstrap import build_services
 from shared.domain.account import AccountState
 from shared.domain.handover import Handover
+from shared.domain.keys import key
 from shared.domain.work import Work, WorkKind
 from shared.ports import Insert, Replace
 from shared.services import Services
@@ -140,6 +141,28 @@ async def test_a_sweep_whose_time_is_up_goes_on_where_it_was(instance: Services,
     assert full.counts == runs[-1].counts
     assert full.mended >= 200
     assert 0 == runs[-1].mended
+
+
+async def test_a_grant_that_does_not_open_any_more_keeps_no_sweep_from_the_others(
+    instance: Services, clock: MovedClock
+) -> None:
+    broken, well = records.principal(), records.principal()
+    astray = replace(records.grant(broken, clock()), due=clock() + timedelta(days=30))
+    await instance.principals.commit(broken.id, [Insert(astray)])
+    await instance.principals.commit(well.id, [Insert(records.grant(well, clock()))])
+    rows = instance.storage.get_table_client("Principals")
+    row = await rows.get_entity(key(broken.id), f"grant~{key(records.APP)}")
+    await rows.upsert_entity({**row, "refresh_token": f"v1.{'0' * 20}.AAAA"})
+
+    swept = await instance.sweep(clock() + timedelta(minutes=4))
+
+    assert None is swept.cursor
+    assert swept.mended >= 2
+    stored = await instance.principals.grant(well.id, records.APP)
+    assert stored is not None
+    assert stored.value.due is not None
+    assert await instance.agenda.holds(Work(stored.value.work, stored.value.due, well.id, records.APP))
+    await rows.delete_entity(row)
 
 
 async def test_the_counters_follow_what_happens(

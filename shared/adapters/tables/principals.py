@@ -23,7 +23,10 @@ _GRANTS = "RowKey ge 'grant~' and RowKey lt 'grant~~'"
 
 @dataclass(frozen=True, slots=True)
 class TablePrincipals:
-    """Row keys say what a row is: `account~`, `event~`, `grant~`, `pending~`; `~` sorts behind all that a key holds."""
+    """Row keys say what a row is: `account~`, `event~`, `grant~`, `pending~`; `~` sorts behind all that a key holds.
+
+    A grant's tokens stay closed until they are used: most readers need none of them, and a hand-out needs one.
+    """
 
     table: Table
 
@@ -36,7 +39,7 @@ class TablePrincipals:
         async for entity in self.table.query(where, {"of": key(principal_id)}):
             match entity["RowKey"].partition("~"):
                 case "grant", _, _:
-                    grant = await self.table.record(DelegatedGrant, entity)
+                    grant = await self.table.record(DelegatedGrant, entity, closed=True)
                     grants[grant.value.app] = grant
                 case "account", _, account:
                     accounts[account] = await self.table.record(Account, entity)
@@ -47,7 +50,7 @@ class TablePrincipals:
 
     async def grant(self, principal_id: str, app: str) -> Stored[DelegatedGrant] | None:
         """A grant by one point read."""
-        return await self.table.read(DelegatedGrant, key(principal_id), f"grant~{key(app)}")
+        return await self.table.read(DelegatedGrant, key(principal_id), f"grant~{key(app)}", closed=True)
 
     async def account(self, principal_id: str, account: str) -> Stored[Account] | None:
         """An account by one point read."""
@@ -82,7 +85,7 @@ class TablePrincipals:
             if entity["RowKey"].startswith("account~"):
                 yield _cursor(entity), (await self.table.record(Account, entity)).value
             else:
-                yield _cursor(entity), (await self.table.record(DelegatedGrant, entity)).value
+                yield _cursor(entity), (await self.table.record(DelegatedGrant, entity, closed=True)).value
 
     def _behind(self, after: str | None, where: str, parameters: dict[str, str]) -> AsyncIterator[Mapping[str, Any]]:
         if after is not None:

@@ -49,17 +49,18 @@ class Table:
     def _client(self) -> TableClient:
         return self._connect(self._name)
 
-    async def read[T](self, kind: type[T], partition: str, row: str) -> Stored[T] | None:
+    async def read[T](self, kind: type[T], partition: str, row: str, *, closed: bool = False) -> Stored[T] | None:
         """The record of a row, or None."""
         entity = await self._get(partition, row)
-        return None if entity is None else await self.record(kind, entity)
+        return None if entity is None else await self.record(kind, entity, closed=closed)
 
-    async def record[T](self, kind: type[T], entity: Mapping[str, Any]) -> Stored[T]:
-        """The record of an entity, its secrets unsealed."""
+    async def record[T](self, kind: type[T], entity: Mapping[str, Any], *, closed: bool = False) -> Stored[T]:
+        """The record of an entity, its secrets unsealed, or `closed` until somebody needs them."""
         opened = dict(entity)
         if self._sealer is not None:
+            unseal = self._sealer.closed if closed else self._sealer.unseal
             for name in shape_of(kind).sealed & opened.keys():
-                opened[name] = await self._sealer.unseal(seal_identity(self._name, entity, name), opened[name])
+                opened[name] = await unseal(seal_identity(self._name, entity, name), opened[name])
         metadata: Mapping[str, str] = getattr(entity, "metadata", {})
         return Stored(from_entity(kind, opened), metadata.get("etag", ""))
 
