@@ -4,7 +4,7 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Never
 
 from cryptography.exceptions import InvalidTag
@@ -19,6 +19,7 @@ from shared.ports import Entropy
 
 VERSION = "v1"
 NONCE = 12  # bytes, as AES-GCM takes them best (NIST SP 800-38D section 5.2.1.1)
+HOT = 4096  # values that are read again and again: their keys are derived once
 SEALED = re.compile(VERSION + r"\.([0-9a-f]{20})\.[A-Za-z0-9_-]+=*")
 
 
@@ -78,5 +79,6 @@ def _refuse(why: str) -> Never:
     raise SealBroken(why)
 
 
+@lru_cache(HOT)
 def _cipher(data_key: bytes, identity: str) -> AESGCM:
     return AESGCM(HKDF(SHA256(), KEY, salt=None, info=identity.encode()).derive(data_key))
