@@ -34,7 +34,7 @@ from shared.triggers.browser_pages import BrowserPages
 from shared.triggers.callers import Callers
 from shared.triggers.reference import Reference
 from shared.triggers.request_limits import RequestLimits
-from shared.usecases.list_accounts import ListAccounts
+from shared.usecases.grants.list_accounts import ListAccounts
 
 
 def build_services(values: Mapping[str, str], clock: Clock | None = None) -> Services:

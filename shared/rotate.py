@@ -12,7 +12,7 @@ from shared.domain.data_key import FORGOTTEN_AFTER
 from shared.domain.errors import Unavailable
 from shared.settings import SettingsError
 from shared.telemetry import quiet_libraries
-from shared.usecases.rotate_keys import RotateKeys
+from shared.usecases.timers.rotate_keys import RotateKeys
 
 WAITS = f"it was the newest until less than {FORGOTTEN_AFTER.total_seconds() / 60:.0f} minutes ago; try later"
 

@@ -11,8 +11,8 @@ from shared.adapters.webhook_targets import WebhookTargets
 from shared.connections.tables import Tables
 from shared.domain.clouds import Cloud, Resource, clouds_around
 from shared.ports import EntraCallers, MailboxProbes
-from shared.usecases.guarded_entra import GuardedEntra
-from shared.usecases.known_apps import KnownApps
+from shared.usecases.oauth_apps.guarded_entra import GuardedEntra
+from shared.usecases.oauth_apps.known_apps import KnownApps
 
 MSAL_THREADS = 32
 # A login waits most of its time; a tick may have many of them to make.

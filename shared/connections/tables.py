@@ -19,7 +19,7 @@ from shared.domain.limit import LimitSalt
 from shared.domain.statistics import Counters, Sweep, Tick
 from shared.domain.warning import Warned
 from shared.ports import DirectoryEntry
-from shared.usecases.outbox import Outbox
+from shared.usecases.events.outbox import Outbox
 
 
 class Tables(SealedStorage):

@@ -3,11 +3,11 @@
 from functools import cached_property
 
 from shared.connections import Connections
-from shared.usecases.identify_caller import IdentifyCaller
-from shared.usecases.issue_token import IssueToken
-from shared.usecases.known_tokens import KnownTokens
-from shared.usecases.limit_requests import LimitRequests
-from shared.usecases.revoke_token import RevokeToken
+from shared.usecases.callers.identify_caller import IdentifyCaller
+from shared.usecases.callers.issue_token import IssueToken
+from shared.usecases.callers.known_tokens import KnownTokens
+from shared.usecases.callers.limit_requests import LimitRequests
+from shared.usecases.callers.revoke_token import RevokeToken
 
 
 class CallerServices(Connections):

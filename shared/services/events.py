@@ -4,14 +4,14 @@ from functools import cached_property
 
 from shared.adapters.tables.agenda import DELIVERY_SHARD, OUTBOX_SHARD
 from shared.services.oauth_apps import OAuthAppServices
-from shared.usecases.change_settings import ChangeSettings
-from shared.usecases.deliver_events import DeliverEvents
-from shared.usecases.deliver_to_target import DeliverToTarget
-from shared.usecases.drain_outbox import DrainOutbox
-from shared.usecases.ping_target import PingTarget
-from shared.usecases.subscribe import Subscribe
-from shared.usecases.warn_ahead import WarnAhead
-from shared.usecases.webhook_care import WebhookCare
+from shared.usecases.events.change_settings import ChangeSettings
+from shared.usecases.events.deliver_events import DeliverEvents
+from shared.usecases.events.deliver_to_target import DeliverToTarget
+from shared.usecases.events.drain_outbox import DrainOutbox
+from shared.usecases.events.ping_target import PingTarget
+from shared.usecases.events.subscribe import Subscribe
+from shared.usecases.events.warn_ahead import WarnAhead
+from shared.usecases.events.webhook_care import WebhookCare
 
 
 class EventServices(OAuthAppServices):

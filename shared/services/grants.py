@@ -3,16 +3,16 @@
 from functools import cached_property
 
 from shared.services.callers import CallerServices
-from shared.usecases.answer_challenge import AnswerChallenge
-from shared.usecases.change_account import ChangeAccount
-from shared.usecases.find_account import FindAccount
-from shared.usecases.hand_out import HandOut
-from shared.usecases.probe_mailboxes import ProbeMailboxes
-from shared.usecases.read_account import ReadAccount
-from shared.usecases.reconnect_account import ReconnectAccount
-from shared.usecases.refresh_grant import RefreshGrant
-from shared.usecases.remove_account import RemoveAccount
-from shared.usecases.tally import Tally
+from shared.usecases.grants.answer_challenge import AnswerChallenge
+from shared.usecases.grants.change_account import ChangeAccount
+from shared.usecases.grants.find_account import FindAccount
+from shared.usecases.grants.hand_out import HandOut
+from shared.usecases.grants.probe_mailboxes import ProbeMailboxes
+from shared.usecases.grants.read_account import ReadAccount
+from shared.usecases.grants.reconnect_account import ReconnectAccount
+from shared.usecases.grants.refresh_grant import RefreshGrant
+from shared.usecases.grants.remove_account import RemoveAccount
+from shared.usecases.grants.tally import Tally
 
 
 class GrantServices(CallerServices):

@@ -3,11 +3,11 @@
 from functools import cached_property
 
 from shared.services.sign_in import SignInServices
-from shared.usecases.app_catalogue import AppCatalogue
-from shared.usecases.delete_app import DeleteApp
-from shared.usecases.read_statistics import OpenBreakers
-from shared.usecases.register_app import RegisterApp
-from shared.usecases.verify_app import VerifyApp
+from shared.usecases.oauth_apps.app_catalogue import AppCatalogue
+from shared.usecases.oauth_apps.delete_app import DeleteApp
+from shared.usecases.oauth_apps.register_app import RegisterApp
+from shared.usecases.oauth_apps.verify_app import VerifyApp
+from shared.usecases.timers.read_statistics import OpenBreakers
 
 
 class OAuthAppServices(SignInServices):

@@ -3,22 +3,22 @@
 from functools import cached_property
 
 from shared.services.grants import GrantServices
-from shared.usecases.add_account import AddAccount
-from shared.usecases.begin_sign_in import BeginSignIn
-from shared.usecases.bind_mailbox import BindMailbox
-from shared.usecases.bind_proven import BindProven
-from shared.usecases.bind_signed_in import BindSignedIn
-from shared.usecases.browser_binding import BrowserBinding
-from shared.usecases.carried_grant import CarriedGrant
-from shared.usecases.claim_account import ClaimAccount
-from shared.usecases.complete_sign_in import CompleteSignIn
-from shared.usecases.keep_checking import KeepChecking
-from shared.usecases.open_link import OpenLink
-from shared.usecases.prove_access import ProveAccess
-from shared.usecases.reauthorize_account import ReauthorizeAccount
-from shared.usecases.record_results import RecordResults
-from shared.usecases.start_registration import StartRegistration
-from shared.usecases.write_binding import WriteBinding
+from shared.usecases.grants.prove_access import ProveAccess
+from shared.usecases.sign_in.add_account import AddAccount
+from shared.usecases.sign_in.begin_sign_in import BeginSignIn
+from shared.usecases.sign_in.bind_mailbox import BindMailbox
+from shared.usecases.sign_in.bind_proven import BindProven
+from shared.usecases.sign_in.bind_signed_in import BindSignedIn
+from shared.usecases.sign_in.browser_binding import BrowserBinding
+from shared.usecases.sign_in.carried_grant import CarriedGrant
+from shared.usecases.sign_in.claim_account import ClaimAccount
+from shared.usecases.sign_in.complete_sign_in import CompleteSignIn
+from shared.usecases.sign_in.keep_checking import KeepChecking
+from shared.usecases.sign_in.open_link import OpenLink
+from shared.usecases.sign_in.reauthorize_account import ReauthorizeAccount
+from shared.usecases.sign_in.record_results import RecordResults
+from shared.usecases.sign_in.start_registration import StartRegistration
+from shared.usecases.sign_in.write_binding import WriteBinding
 
 
 class SignInServices(GrantServices):

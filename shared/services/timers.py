@@ -6,16 +6,16 @@ from shared.adapters.tables.agenda import REAP_SHARD
 from shared.domain.work import WorkKind
 from shared.services.events import EventServices
 from shared.telemetry import write_audit
-from shared.usecases.expire_registration import ExpireRegistration
-from shared.usecases.keep_alive import KeepAlive
-from shared.usecases.read_statistics import ReadStatistics
-from shared.usecases.reap_registration import ReapRegistration
-from shared.usecases.resume_pending import ResumePending
-from shared.usecases.run_tick import RunTick
-from shared.usecases.settle_link import SettleLink
-from shared.usecases.sweep import SweepGrants
-from shared.usecases.tidy import Tidy
-from shared.usecases.work_agenda import Handler, WorkAgenda
+from shared.usecases.timers.expire_registration import ExpireRegistration
+from shared.usecases.timers.keep_alive import KeepAlive
+from shared.usecases.timers.read_statistics import ReadStatistics
+from shared.usecases.timers.reap_registration import ReapRegistration
+from shared.usecases.timers.resume_pending import ResumePending
+from shared.usecases.timers.run_tick import RunTick
+from shared.usecases.timers.settle_link import SettleLink
+from shared.usecases.timers.sweep import SweepGrants
+from shared.usecases.timers.tidy import Tidy
+from shared.usecases.timers.work_agenda import Handler, WorkAgenda
 
 WORK_AT_ONCE = 64
 SHARDS_AT_ONCE = 2

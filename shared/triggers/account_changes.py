@@ -14,8 +14,8 @@ from shared.triggers.authentication_form import link
 from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import Fields, read_object
 from shared.triggers.request_limits import RequestLimits
-from shared.usecases.change_account import AccountChange, ChangeAccount
-from shared.usecases.reauthorize_account import ReauthorizeAccount
+from shared.usecases.grants.change_account import AccountChange, ChangeAccount
+from shared.usecases.sign_in.reauthorize_account import ReauthorizeAccount
 
 # What EmailEngine's accounts have and these have not; it is about fetching and sending mail.
 WITHOUT_EFFECT: Mapping[str, tuple[type | tuple[type, ...], Sequence[str]]] = {

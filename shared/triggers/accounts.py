@@ -12,10 +12,10 @@ from shared.triggers.account_answers import last_error, summary, whole
 from shared.triggers.answers import answer
 from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import Fields, read_object
-from shared.usecases.list_accounts import AccountQuery, ListAccounts
-from shared.usecases.read_account import ReadAccount
-from shared.usecases.reconnect_account import ReconnectAccount
-from shared.usecases.remove_account import RemoveAccount
+from shared.usecases.grants.list_accounts import AccountQuery, ListAccounts
+from shared.usecases.grants.read_account import ReadAccount
+from shared.usecases.grants.reconnect_account import ReconnectAccount
+from shared.usecases.grants.remove_account import RemoveAccount
 
 # Callers of EmailEngine may ask for its other states too; no account is ever in one of those.
 STATES = [*AccountState, "unset", "connecting", "syncing", "disconnected"]

@@ -17,8 +17,8 @@ from shared.triggers.audit import about, about_accounts
 from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import Fields, read_object
 from shared.triggers.request_limits import RequestLimits
-from shared.usecases.check_invitation import Invitation
-from shared.usecases.start_registration import Started, StartRegistration
+from shared.usecases.sign_in.check_invitation import Invitation
+from shared.usecases.sign_in.start_registration import Started, StartRegistration
 
 MOST_MAILBOXES = 50
 

@@ -23,8 +23,8 @@ from shared.triggers.answers import Handler
 from shared.triggers.audit import CORRELATION, Audit, about, about_accounts
 from shared.triggers.mailbox_groups import BOUND, WAITING, came_to, grouped
 from shared.triggers.way_back import back_refused, back_tried, host
-from shared.usecases.open_link import DeadLink, LinkPage
-from shared.usecases.sign_in_outcome import Outcome, Refused, Tried
+from shared.usecases.sign_in.open_link import DeadLink, LinkPage
+from shared.usecases.sign_in.sign_in_outcome import Outcome, Refused, Tried
 
 # The prefix makes browsers insist on Secure, Path=/ and this very host (RFC 6265bis section 4.1.3.2).
 COOKIE = "__Host-mailbind"

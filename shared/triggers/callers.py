@@ -15,7 +15,7 @@ from shared.triggers.answers import Handler, problem
 from shared.triggers.audit import CORRELATION, Audit, about
 from shared.triggers.client_address import client_address
 from shared.triggers.request_limits import RequestLimits
-from shared.usecases.identify_caller import IdentifyCaller
+from shared.usecases.callers.identify_caller import IdentifyCaller
 
 type CallerHandler = Callable[[func.HttpRequest, Caller], Awaitable[func.HttpResponse]]
 

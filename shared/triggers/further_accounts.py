@@ -16,9 +16,9 @@ from shared.triggers.authentication_form import link, read_account_id
 from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import Fields, read_object
 from shared.triggers.request_limits import RequestLimits
-from shared.usecases.add_account import AddAccount, FurtherAccount
-from shared.usecases.check_invitation import Invitation
-from shared.usecases.start_registration import StartRegistration
+from shared.usecases.sign_in.add_account import AddAccount, FurtherAccount
+from shared.usecases.sign_in.check_invitation import Invitation
+from shared.usecases.sign_in.start_registration import StartRegistration
 
 # What the form calls otherwise than this route does.
 NAMES = {"redirectUrl": "oauth2.redirectUrl", "type": "oauth2.provider"}

@@ -17,10 +17,10 @@ from shared.triggers.app_fields import read_app
 from shared.triggers.audit import about
 from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import Fields, read_object
-from shared.usecases.app_catalogue import AppCatalogue, AppView
-from shared.usecases.delete_app import DeleteApp
-from shared.usecases.register_app import RegisterApp
-from shared.usecases.verify_app import Verified, VerifyApp
+from shared.usecases.oauth_apps.app_catalogue import AppCatalogue, AppView
+from shared.usecases.oauth_apps.delete_app import DeleteApp
+from shared.usecases.oauth_apps.register_app import RegisterApp
+from shared.usecases.oauth_apps.verify_app import Verified, VerifyApp
 
 
 def blueprint(

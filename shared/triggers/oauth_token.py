@@ -18,8 +18,8 @@ from shared.triggers.answers import answer, moment
 from shared.triggers.audit import about
 from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import Fields, read_object
-from shared.usecases.answer_challenge import AnswerChallenge
-from shared.usecases.hand_out import HandedOut, HandOut
+from shared.usecases.grants.answer_challenge import AnswerChallenge
+from shared.usecases.grants.hand_out import HandedOut, HandOut
 
 ROUTE = "v1/account/{account}/oauth-token"
 LONGEST_CLAIMS = 8192

@@ -12,7 +12,7 @@ from shared.domain.remedy import remedy
 from shared.ports import Clock
 from shared.triggers.answers import answer, moment
 from shared.triggers.callers import Callers, for_callers
-from shared.usecases.read_statistics import OpenBreakers, ReadStatistics, Statistics
+from shared.usecases.timers.read_statistics import OpenBreakers, ReadStatistics, Statistics
 
 
 def blueprint(

@@ -9,13 +9,13 @@ from shared.domain.secret import Secret
 from shared.triggers.audit import about
 from shared.triggers.browser_pages import BrowserPages, read_cookie
 from shared.triggers.request_limits import RequestLimits
-from shared.usecases.begin_sign_in import BeginSignIn
-from shared.usecases.bind_signed_in import BindSignedIn
-from shared.usecases.carried_grant import Carried
-from shared.usecases.complete_sign_in import CompleteSignIn
-from shared.usecases.keep_checking import KeepChecking
-from shared.usecases.open_link import DeadLink, OpenLink
-from shared.usecases.sign_in_outcome import Outcome, Tried
+from shared.usecases.sign_in.begin_sign_in import BeginSignIn
+from shared.usecases.sign_in.bind_signed_in import BindSignedIn
+from shared.usecases.sign_in.carried_grant import Carried
+from shared.usecases.sign_in.complete_sign_in import CompleteSignIn
+from shared.usecases.sign_in.keep_checking import KeepChecking
+from shared.usecases.sign_in.open_link import DeadLink, OpenLink
+from shared.usecases.sign_in.sign_in_outcome import Outcome, Tried
 
 LONGEST_TICKET = 256
 # What Entra answers with (Entra: v2-oauth2-auth-code-flow), and RFC 9207's `iss`; anything else is nobody's.

@@ -7,10 +7,10 @@ import azure.functions as func
 from shared.domain.correlation import correlate
 from shared.ports import Clock, Entropy
 from shared.triggers.shard_message import read_shard_message
-from shared.usecases.deliver_events import DeliverEvents
-from shared.usecases.run_tick import LASTS, RunTick
-from shared.usecases.sweep import SweepGrants
-from shared.usecases.tidy import Tidy
+from shared.usecases.events.deliver_events import DeliverEvents
+from shared.usecases.timers.run_tick import LASTS, RunTick
+from shared.usecases.timers.sweep import SweepGrants
+from shared.usecases.timers.tidy import Tidy
 
 log = logging.getLogger(__name__)
 

@@ -18,8 +18,8 @@ from shared.triggers.answers import answer, moment
 from shared.triggers.audit import about
 from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import A_MOMENT, Fields, read_object
-from shared.usecases.issue_token import IssueToken, TokenWish
-from shared.usecases.revoke_token import RevokeToken
+from shared.usecases.callers.issue_token import IssueToken, TokenWish
+from shared.usecases.callers.revoke_token import RevokeToken
 
 SCOPES = [scope.value for scope in Scope]
 LONGEST_LIFE = 10 * 365 * 24 * 3600

@@ -16,7 +16,7 @@ from shared.triggers.answers import answer
 from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import Fields, read_object
 from shared.triggers.webhooks import LONGEST_URL, read_secret
-from shared.usecases.change_settings import ChangeSettings, SettingsWish
+from shared.usecases.events.change_settings import ChangeSettings, SettingsWish
 
 # Names that EmailEngine's callers have in their settings and that nothing here is about; they are taken.
 ABOUT_MAIL = {

@@ -18,8 +18,8 @@ from shared.triggers.audit import about
 from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import Fields, read_object
 from shared.triggers.request_limits import RequestLimits
-from shared.usecases.subscribe import Subscribe, Subscription
-from shared.usecases.webhook_care import LOOKED_AT, Standing, WebhookCare
+from shared.usecases.events.subscribe import Subscribe, Subscription
+from shared.usecases.events.webhook_care import LOOKED_AT, Standing, WebhookCare
 
 NAMES = [EVERY, *(name.value for name in EventName)]
 LONGEST_URL = 2048

@@ -14,8 +14,8 @@ from shared.domain.keys import fingerprint, key
 from shared.domain.secret import Secret
 from shared.ports import DirectoryEntry, Insert
 from shared.services import Services
-from shared.usecases.identify_caller import ADMINISTRATOR
-from shared.usecases.issue_token import TokenWish
+from shared.usecases.callers.identify_caller import ADMINISTRATOR
+from shared.usecases.callers.issue_token import TokenWish
 from tests.bench.figure import Figure, at_least, in_turn
 from tests.contract.records import APP, account, grant, principal
 from tests.local.calling_app import token_by_msal

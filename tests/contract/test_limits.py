@@ -15,7 +15,7 @@ from shared.bootstrap import build_services
 from shared.domain.errors import TooManyRequests
 from shared.domain.limit import LimitKind
 from shared.services import Services
-from shared.usecases.limit_requests import MOST, LimitRequests
+from shared.usecases.callers.limit_requests import MOST, LimitRequests
 from tests.conftest import MovedClock, settings_for
 
 # One every ten seconds, so that what leaks while a test runs does not count.
@@ -137,7 +137,7 @@ async def test_without_storage_nobody_is_locked_out_and_each_instance_holds_the_
     there = azurite.tables_url.rpartition(":")[2].partition("/")[0]
     alone = build_services(settings_for(azurite.connection_string.replace(f":{there}/", f":{nowhere}/"), **SIX), clock)
     try:
-        with caplog.at_level(logging.WARNING, "shared.usecases.limit_requests"):
+        with caplog.at_level(logging.WARNING, "shared.usecases.callers.limit_requests"):
             assert 6 == through(alone.limit_requests, who, 50)
             await alone.limit_requests.settled()
 

@@ -10,8 +10,8 @@ from shared.domain.keys import key
 from shared.domain.principal import Principal
 from shared.ports import Insert
 from shared.services import Services
-from shared.usecases import list_accounts
-from shared.usecases.list_accounts import AccountQuery, ListAccounts
+from shared.usecases.grants import list_accounts
+from shared.usecases.grants.list_accounts import AccountQuery, ListAccounts
 from tests.contract.records import account
 
 

@@ -23,7 +23,7 @@ from shared.domain.principal import Principal
 from shared.domain.secret import Secret
 from shared.ports import Insert, Replace
 from shared.services import Services
-from shared.usecases.subscribe import Subscription
+from shared.usecases.events.subscribe import Subscription
 from tests.conftest import MovedClock, settings_for
 from tests.contract.records import account, principal
 

@@ -21,9 +21,9 @@ from shared.domain.registration import PendingRegistration
 from shared.domain.secret import Secret
 from shared.ports import SignedIn
 from shared.services import Services
-from shared.usecases.add_account import FurtherAccount
-from shared.usecases.check_invitation import Invitation
-from shared.usecases.identify_caller import ADMINISTRATOR
+from shared.usecases.callers.identify_caller import ADMINISTRATOR
+from shared.usecases.sign_in.add_account import FurtherAccount
+from shared.usecases.sign_in.check_invitation import Invitation
 from tests.conftest import MovedClock
 from tests.faults.lossy_proxy import lossy_proxy
 from tests.faults.orphans import drained, orphans, rows

@@ -24,10 +24,10 @@ from shared.domain.principal import Principal
 from shared.domain.secret import Secret
 from shared.ports import SignedIn
 from shared.services import Services
-from shared.usecases.add_account import FurtherAccount
-from shared.usecases.check_invitation import Invitation
-from shared.usecases.identify_caller import ADMINISTRATOR
-from shared.usecases.sign_in_outcome import Tried
+from shared.usecases.callers.identify_caller import ADMINISTRATOR
+from shared.usecases.sign_in.add_account import FurtherAccount
+from shared.usecases.sign_in.check_invitation import Invitation
+from shared.usecases.sign_in.sign_in_outcome import Tried
 from tests.conftest import MovedClock
 from tests.faults.orphans import drained, orphans, rows
 from tests.journey.conftest import Tenant, tick, trust

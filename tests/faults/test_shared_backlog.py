@@ -24,8 +24,8 @@ from shared.domain.secret import Secret
 from shared.domain.work import Work
 from shared.ports import Replace, SignedIn
 from shared.services import Services
-from shared.usecases.check_invitation import Invitation
-from shared.usecases.identify_caller import ADMINISTRATOR
+from shared.usecases.callers.identify_caller import ADMINISTRATOR
+from shared.usecases.sign_in.check_invitation import Invitation
 from tests.conftest import MovedClock
 from tests.journey.conftest import STILL, Tenant, tick, trust
 from tests.patience import until

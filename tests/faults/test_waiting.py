@@ -18,8 +18,8 @@ from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.work import Work, WorkKind
 from shared.ports import Stored
 from shared.services import Services
-from shared.usecases.settle_link import SettleLink
-from shared.usecases.work_agenda import Limits
+from shared.usecases.timers.settle_link import SettleLink
+from shared.usecases.timers.work_agenda import Limits
 from tests.conftest import MovedClock
 from tests.journey.conftest import Tenant, ask, principal_id, status, tick
 from tests.journey.test_waiting import keep_checking

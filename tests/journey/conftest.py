@@ -18,7 +18,7 @@ from shared.adapters.tables.agenda import REAP_SHARD
 from shared.bootstrap import build_services
 from shared.domain.statistics import Tick
 from shared.services import Services
-from shared.usecases.work_agenda import Limits
+from shared.usecases.timers.work_agenda import Limits
 from tests.conftest import MovedClock
 from tests.described import as_described
 from tests.events.conftest import receiver  # noqa: F401 - a fixture

@@ -11,10 +11,10 @@ import pytest
 from infra.local.visitor import Visitor
 from shared.domain.errors import NotAuthorized
 from shared.services import Services
-from shared.usecases import list_accounts
-from shared.usecases.change_account import AccountChange
-from shared.usecases.identify_caller import ADMINISTRATOR
-from shared.usecases.list_accounts import AccountQuery, ListAccounts
+from shared.usecases.callers.identify_caller import ADMINISTRATOR
+from shared.usecases.grants import list_accounts
+from shared.usecases.grants.change_account import AccountChange
+from shared.usecases.grants.list_accounts import AccountQuery, ListAccounts
 from tests.conftest import MovedClock
 from tests.journey.conftest import Tenant, ask, bind, code_of, principal_id
 from tests.patience import until

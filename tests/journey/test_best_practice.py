@@ -16,8 +16,8 @@ from infra.local.visitor import Form, Page, Visitor
 from shared.domain.secret import Secret
 from shared.services import Services
 from shared.triggers.browser_pages import COOKIE
-from shared.usecases.carried_grant import Carried
-from shared.usecases.sign_in_outcome import Refused
+from shared.usecases.sign_in.carried_grant import Carried
+from shared.usecases.sign_in.sign_in_outcome import Refused
 from tests.conftest import MovedClock
 from tests.journey.conftest import Tenant, ask, code_of, status
 from tests.journey.test_callback import to_the_callback

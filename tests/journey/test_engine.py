@@ -16,7 +16,7 @@ from shared.domain.keys import key
 from shared.domain.work import Work, WorkKind
 from shared.ports import Insert, Replace
 from shared.services import Services
-from shared.usecases.work_agenda import Limits
+from shared.usecases.timers.work_agenda import Limits
 from tests.conftest import MovedClock
 from tests.contract import records
 from tests.journey.conftest import Tenant, bind, principal_id, tick

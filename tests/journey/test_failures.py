@@ -19,8 +19,8 @@ from shared.domain.principal import Principal
 from shared.domain.secret import Secret
 from shared.ports import SignedIn
 from shared.services import Services
-from shared.usecases.check_invitation import Invitation
-from shared.usecases.identify_caller import ADMINISTRATOR
+from shared.usecases.callers.identify_caller import ADMINISTRATOR
+from shared.usecases.sign_in.check_invitation import Invitation
 from tests.conftest import MovedClock
 from tests.journey.conftest import Tenant, ask, bind, code_of
 from tests.journey.test_keeping_alive import events_of, grant_of, state_of

@@ -31,9 +31,9 @@ from shared.domain.principal import Principal
 from shared.domain.secret import Secret
 from shared.domain.work import Work
 from shared.ports import SignedIn
-from shared.usecases.change_account import AccountChange
-from shared.usecases.check_invitation import Invitation
-from shared.usecases.identify_caller import ADMINISTRATOR
+from shared.usecases.callers.identify_caller import ADMINISTRATOR
+from shared.usecases.grants.change_account import AccountChange
+from shared.usecases.sign_in.check_invitation import Invitation
 from tests.conftest import MovedClock
 from tests.journey.conftest import Tenant, graph_opens, imap_opens, tick, trust, xoauth2_of
 

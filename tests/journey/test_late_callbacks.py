@@ -16,8 +16,8 @@ from shared.domain.registration import PendingRegistration
 from shared.domain.secret import Secret
 from shared.ports import SignedIn
 from shared.services import Services
-from shared.usecases.sign_in_outcome import Outcome, Tried
-from shared.usecases.write_binding import WriteBinding
+from shared.usecases.sign_in.sign_in_outcome import Outcome, Tried
+from shared.usecases.sign_in.write_binding import WriteBinding
 from tests.conftest import MovedClock
 from tests.events.conftest import Receiver
 from tests.journey.conftest import Tenant, ask, status, tick, trust

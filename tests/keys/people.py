@@ -7,10 +7,10 @@ from urllib.parse import parse_qs, urlsplit
 from infra.local.visitor import Page, Visitor
 from shared.domain.secret import Secret
 from shared.services import Services
-from shared.usecases.check_invitation import Invitation
-from shared.usecases.identify_caller import ADMINISTRATOR
-from shared.usecases.open_link import DeadLink, LinkPage
-from shared.usecases.sign_in_outcome import Refused, Tried
+from shared.usecases.callers.identify_caller import ADMINISTRATOR
+from shared.usecases.sign_in.check_invitation import Invitation
+from shared.usecases.sign_in.open_link import DeadLink, LinkPage
+from shared.usecases.sign_in.sign_in_outcome import Refused, Tried
 from tests.keys.conftest import Vault
 
 MAILBOX = "support@contoso.example"

@@ -15,8 +15,8 @@ from shared.domain.keys import fingerprint
 from shared.domain.registered_app import Authentication
 from shared.domain.secret import Secret
 from shared.services import Services
-from shared.usecases.rotate_keys import RotateKeys
-from shared.usecases.sign_in_outcome import Tried
+from shared.usecases.sign_in.sign_in_outcome import Tried
+from shared.usecases.timers.rotate_keys import RotateKeys
 from tests.conftest import MovedClock
 from tests.keys.at_rest import everything
 from tests.keys.conftest import IDENTITY, Start, Vault

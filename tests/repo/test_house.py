@@ -104,15 +104,16 @@ def test_secrets_are_revealed_only_where_they_are_sealed_sent_compared_or_answer
         "shared/domain/keys.py",
         "shared/domain/webhook.py",
         "shared/domain/sasl.py",
+        "shared/domain/secret.py",
         "shared/triggers/authentication_form.py",
         "shared/triggers/browser_pages.py",
         "shared/triggers/oauth_token.py",
         "shared/triggers/tokens.py",
         "shared/triggers/webhooks.py",
-        "shared/usecases/carried_grant.py",
-        "shared/usecases/identify_caller.py",
-        "shared/usecases/list_accounts.py",
-        "shared/usecases/start_registration.py",
+        "shared/usecases/sign_in/carried_grant.py",
+        "shared/usecases/callers/identify_caller.py",
+        "shared/usecases/grants/list_accounts.py",
+        "shared/usecases/sign_in/start_registration.py",
     } == found
 
 

@@ -1,0 +1,1 @@
+"""Who calls, and what they may: bearer tokens of every kind, and limits."""

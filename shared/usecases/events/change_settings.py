@@ -1,0 +1,81 @@
+"""Change settings: the global target of events, in EmailEngine's words."""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from shared.domain.caller import Caller
+from shared.domain.errors import Conflict, InvalidInput, StaleWrite
+from shared.domain.secret import Secret
+from shared.domain.webhook import EVERY, GLOBAL, LOST, Webhook, place_of
+from shared.ports import Clock, Entropy, Webhooks
+from shared.usecases import use_case
+from shared.usecases.events.ping_target import PingTarget
+from shared.usecases.events.subscribe import new_secret
+
+log = logging.getLogger(__name__)
+
+TRIES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsWish:
+    """What is to be changed; None leaves a setting as it is, and an empty URL takes the target away."""
+
+    url: Secret | None = None
+    enabled: bool | None = None
+    events: tuple[str, ...] | None = None
+    headers: Mapping[str, str] | None = None
+    secret: Secret | None = None
+    verify: bool = True
+
+
+@use_case
+class ChangeSettings:
+    """The global target is a webhook like the others, with an id that everybody knows."""
+
+    webhooks: Webhooks
+    ping: PingTarget
+    clock: Clock
+    entropy: Entropy
+
+    async def __call__(self, wish: SettingsWish, faults: Mapping[str, str], caller: Caller) -> Webhook:
+        """The target as it is now. Raises InvalidInput (`faults`, or a target that takes no ping) and Conflict."""
+        if faults:
+            raise InvalidInput(faults)
+        for number in range(TRIES):
+            stored = await self.webhooks.get(GLOBAL)
+            before = stored.value if stored else self._first(caller)
+            if before.lost and wish.url is None:
+                raise InvalidInput({"webhooks": f'"webhooks" is needed to change anything: {LOST}'})
+            after = self._changed(before, wish)
+            if number == 0 and after.active and wish.url is not None:
+                await self.ping.insist(after, "webhooks", verify=wish.verify)
+            try:
+                await (self.webhooks.insert(after) if stored is None else self.webhooks.replace(stored, after))
+            except StaleWrite:
+                continue
+            log.info("settings changed", extra={"by": caller.id})
+            return after
+        raise Conflict("The settings are being changed by others; try again")
+
+    def _first(self, caller: Caller) -> Webhook:
+        secret, now = new_secret(self.entropy), self.clock()
+        return Webhook(GLOBAL, "", (EVERY,), now, caller.id, secret=secret)
+
+    def _changed(self, before: Webhook, wish: SettingsWish) -> Webhook:
+        after = before
+        if before.lost:
+            after = replace(before, secret=new_secret(self.entropy), headers=Secret(""), header_names=())
+        if wish.url is not None:
+            after = replace(after, url=wish.url, place=place_of(wish.url), gone=None)
+        if wish.headers is not None:
+            after = replace(after, headers=Secret(json.dumps(wish.headers)), header_names=tuple(wish.headers))
+        return replace(
+            after,
+            enabled=before.enabled if wish.enabled is None else wish.enabled,
+            gone=None if wish.enabled else after.gone,
+            events=before.events if wish.events is None else wish.events,
+            secret=wish.secret or after.secret,
+        )

@@ -1,0 +1,118 @@
+"""Subscribe: have events sent to a URL."""
+
+import base64
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from shared.domain.caller import Binding, Caller
+from shared.domain.errors import Conflict, Forbidden, InvalidInput, StaleWrite
+from shared.domain.secret import Secret
+from shared.domain.webhook import PREFIX, Webhook, place_of, webhook_id
+from shared.ports import Clock, Entropy, Stored, Webhooks
+from shared.usecases import use_case
+from shared.usecases.events.ping_target import PingTarget
+
+log = logging.getLogger(__name__)
+
+TRIES = 8
+MOST = 100  # each event is written once for every webhook that wants it
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """What a caller asks for; see Webhook. Without `verify` the target is looked up, but not pinged."""
+
+    url: Secret
+    events: tuple[str, ...]
+    filter: Binding | None = None
+    secret: Secret | None = None
+    description: str | None = None
+    verify: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    """The webhook; `secret` was made for it, and is shown this once. `new` says that it was not there before."""
+
+    webhook: Webhook
+    secret: Secret | None
+    new: bool
+
+
+@use_case
+class Subscribe:
+    """The same URL for the same accounts is the same webhook: asking again changes and revives it."""
+
+    webhooks: Webhooks
+    ping: PingTarget
+    clock: Clock
+    entropy: Entropy
+
+    async def __call__(self, asked: Subscription, faults: Mapping[str, str], caller: Caller) -> Subscribed:
+        """Store the webhook. Raises InvalidInput with `faults` or for a bad target, Forbidden, and Conflict."""
+        if faults:
+            raise InvalidInput(faults)
+        accounts = asked.filter or caller.binding
+        if not caller.may_reach_all_of(accounts):
+            raise Forbidden("The accounts are outside of those that this caller is bound to")
+        made = asked.secret or new_secret(self.entropy)
+        identity = webhook_id(asked.url, accounts)
+        for number in range(TRIES):
+            stored = await self.webhooks.get(identity)
+            drawn = made if stored is None or stored.value.lost else None
+            webhook = self._webhook(asked, identity, accounts, caller, drawn, stored)
+            if number == 0:
+                await self.ping.insist(webhook, "url", verify=asked.verify)
+            try:
+                await self._store(stored, webhook)
+            except StaleWrite:
+                continue
+            log.info("webhook stored", extra={"webhook": identity, "by": caller.id})
+            return Subscribed(webhook, drawn if asked.secret is None else None, stored is None)
+        raise Conflict("The webhook is being changed by others; try again")
+
+    async def _store(self, stored: Stored[Webhook] | None, webhook: Webhook) -> None:
+        if stored is not None:
+            await self.webhooks.replace(stored, webhook)
+            return
+        if len(await self.webhooks.all()) >= MOST:
+            raise Conflict(f"There are {MOST} webhooks, and no more are kept; delete one that is not needed")
+        await self.webhooks.insert(webhook)
+
+    def _webhook(
+        self,
+        asked: Subscription,
+        identity: str,
+        accounts: Binding | None,
+        caller: Caller,
+        made: Secret | None,
+        stored: Stored[Webhook] | None,
+    ) -> Webhook:
+        if stored is not None:
+            known = stored.value
+            return replace(
+                known,
+                url=asked.url,
+                events=asked.events,
+                secret=asked.secret or made or known.secret,
+                description=asked.description or known.description,
+                enabled=True,
+                gone=None,
+            )
+        return Webhook(
+            id=identity,
+            url=asked.url,
+            place=place_of(asked.url),
+            secret=made or new_secret(self.entropy),
+            events=asked.events,
+            created=self.clock(),
+            created_by=caller.id,
+            filter=accounts,
+            description=asked.description,
+        )
+
+
+def new_secret(entropy: Entropy) -> Secret:
+    """A signing secret: 24 random bytes, as the Standard Webhooks specification advises."""
+    return Secret(PREFIX + base64.b64encode(entropy(24)).decode())

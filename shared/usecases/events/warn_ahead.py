@@ -1,0 +1,61 @@
+"""Warn ahead: of grants that would die of idleness, and of OAuth apps whose credential ends. Once for each end."""
+
+import logging
+from contextlib import suppress
+from datetime import timedelta
+
+from shared.domain.errors import StaleWrite
+from shared.domain.event import EventName, Origin
+from shared.domain.event_data import of_expiring_secret
+from shared.domain.grant import DelegatedGrant
+from shared.domain.warning import Warned, secret_of
+from shared.ports import Clock, OAuthApps, Principals, Replace, Rows
+from shared.usecases import use_case
+from shared.usecases.events.outbox import Outbox
+
+log = logging.getLogger(__name__)
+
+
+@use_case
+class WarnAhead:
+    """The sweep comes by every day. What was warned of is written with the event, so nobody is warned twice."""
+
+    principals: Principals
+    apps: OAuthApps
+    warned: Rows[Warned]
+    outbox: Outbox
+    clock: Clock
+    ahead: timedelta
+
+    async def of_grant(self, grant: DelegatedGrant) -> None:
+        """Tell every account of a grant that nothing has renewed for long. One that was stopped has told already."""
+        expires = grant.expires_if_idle
+        if expires is None or self.clock() < expires - self.ahead:
+            return
+        partition = await self.principals.partition(grant.principal.id)
+        held = partition.grants.get(grant.app)
+        if held is None or held.value.refreshed != grant.refreshed:
+            return  # renewed just now
+        for stored in partition.served_by(grant.app):
+            if stored.value.warned == expires:
+                continue
+            told, news = await self.outbox.warn(stored.value, expires)
+            with suppress(StaleWrite):  # somebody writes about this account right now; tomorrow is early enough
+                await self.principals.commit(told.principal_id, [Replace(told, stored.version), *news])
+                log.warning("grant expires", extra={"principal": grant.principal.id, "app": grant.app})
+
+    async def of_apps(self) -> None:
+        """Tell of each OAuth app whose credential ends soon, as far as anybody has said when."""
+        for app in await self.apps.all():
+            expires = app.secret_expires
+            if expires is None or self.clock() < expires - self.ahead:
+                continue
+            known = await self.warned.get(secret_of(app.id))
+            if known is not None and known.value.expires == expires:
+                continue
+            name, data = EventName.OAUTH_APP_SECRET_EXPIRING, of_expiring_secret(app, expires)
+            news = [await self.outbox.event(Origin.OAUTH_APP, secret_of(app.id), name, data)]
+            with suppress(StaleWrite):  # another instance's sweep
+                mark = Warned(secret_of(app.id), expires)
+                await (self.warned.insert(mark, news) if known is None else self.warned.replace(known, mark, news))
+                log.warning("oauth app secret expires", extra={"app": app.id})

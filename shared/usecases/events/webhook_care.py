@@ -1,0 +1,152 @@
+"""Look after webhooks: list them with what waits for them, try again what is parked, remove them."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+
+from shared.domain.caller import Caller, Scope
+from shared.domain.delivery import PARKED_FOR, Delivery
+from shared.domain.errors import Conflict, NotFound, StaleWrite
+from shared.domain.webhook import GLOBAL, LOST, Webhook
+from shared.domain.work import Work, WorkKind
+from shared.ports import Agenda, Clock, Deliveries, Stored, Webhooks
+from shared.usecases import use_case
+from shared.usecases.events.ping_target import PingTarget
+
+log = logging.getLogger(__name__)
+
+LOOKED_AT = 100
+# A fan-out that knew the webhook may write deliveries for a while after it was removed.
+LEFT = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A webhook, and the first hundred of what waits and of what is parked."""
+
+    webhook: Webhook
+    waiting: Sequence[Delivery]
+    parked: Sequence[Delivery]
+
+    @property
+    def last_error(self) -> str | None:
+        """Why nothing can be sent, or the head of what waits is still there, or else why the youngest was parked."""
+        if self.webhook.lost:
+            return LOST
+        found = [one.error for one in (*self.waiting, *reversed(self.parked)) if one.error]
+        return found[0] if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class Underway:
+    """Events that are not where they belong yet: up to a hundred to fan out, and as many of each webhook's."""
+
+    to_fan_out: int
+    waiting: int
+    parked: int
+
+
+@use_case
+class WebhookCare:
+    """A caller that is bound to accounts knows only webhooks that tell of no others; the global one is settings'."""
+
+    webhooks: Webhooks
+    deliveries: Deliveries
+    agenda: Agenda
+    ping: PingTarget
+    outbox: str
+    clock: Clock
+
+    async def all(self, caller: Caller) -> Sequence[Standing]:
+        """Every webhook that the caller may know, the newest first. Costs two reads for each."""
+        found = [one for one in await self.webhooks.all() if _may_know(caller, one)]
+        known = sorted(found, key=lambda one: one.created, reverse=True)
+        return await asyncio.gather(*map(self._standing, known))
+
+    async def underway(self) -> Underway:
+        """How many events are on their way."""
+        rows = await self.agenda.due(self.outbox, self.clock(), None, LOOKED_AT)
+        found = await asyncio.gather(*map(self._standing, await self.webhooks.all()))
+        return Underway(len(rows), sum(len(one.waiting) for one in found), sum(len(one.parked) for one in found))
+
+    async def one(self, webhook: str, caller: Caller) -> Standing:
+        """One of them. Raises NotFound."""
+        return await self._standing((await self.stored(webhook, caller)).value)
+
+    async def stored(self, webhook: str, caller: Caller) -> Stored[Webhook]:
+        """One of them as it is stored. Raises NotFound."""
+        stored = await self.webhooks.get(webhook)
+        if stored is None or not _may_know(caller, stored.value):
+            raise NotFound("No such webhook")
+        return stored
+
+    async def remove(self, webhook: str, caller: Caller) -> None:
+        """Remove it with all that waits. Raises NotFound and Conflict."""
+        stored = await self.stored(webhook, caller)
+        await self.agenda.add(Work(WorkKind.DELIVER, self.clock() + LEFT, stored.value.id))
+        try:
+            await self.webhooks.remove(stored)
+        except StaleWrite:
+            raise Conflict("The webhook is being changed by others; try again") from None
+        await self.deliveries.forget(stored.value.id)
+        log.info("webhook removed", extra={"webhook": stored.value.id, "by": caller.id})
+
+    async def test(self, webhook: str, caller: Caller) -> str | None:
+        """What is wrong with its target, or None when it took a signed ping. Raises NotFound."""
+        return await self.ping((await self.stored(webhook, caller)).value)
+
+    async def redeliver(self, webhook: str, caller: Caller) -> int:
+        """Try again what is parked, and at once what waits for its time; returns how many. Raises NotFound.
+
+        What was parked arrives behind whatever has been delivered meanwhile.
+        """
+        identity = (await self.stored(webhook, caller)).value.id
+        tried = 0
+        while parked := await self.deliveries.parked(identity, LOOKED_AT):
+            tried += await self._again(parked)
+        held = await self.deliveries.waiting(identity, None, LOOKED_AT)
+        tried += await self._again([one for one in held if one.value.not_before])
+        await self.agenda.add(Work(WorkKind.DELIVER, self.clock(), identity))
+        return tried
+
+    async def tidy(self) -> None:
+        """Forget what has been parked for a month, and have every target visited for which something waits.
+
+        A visit may be planned for a time that only a wrong clock knew.
+        """
+        for webhook in await self.webhooks.all():
+            if await self.deliveries.waiting(webhook.id, None, 1):
+                await self.agenda.add(Work(WorkKind.DELIVER, self.clock(), webhook.id))
+            while old := [one for one in await self.deliveries.parked(webhook.id, LOOKED_AT) if self._is_old(one)]:
+                await asyncio.gather(*map(self._forget, old))
+                log.warning("parked deliveries forgotten", extra={"webhook": webhook.id, "count": len(old)})
+
+    async def _forget(self, stored: Stored[Delivery]) -> None:
+        with suppress(StaleWrite):  # tried again right now
+            await self.deliveries.remove(stored)
+
+    async def _again(self, found: Sequence[Stored[Delivery]]) -> int:
+        now = self.clock()
+
+        async def one(stored: Stored[Delivery]) -> None:
+            with suppress(StaleWrite):  # delivered or tried right now
+                await self.deliveries.replace(stored, stored.value.again(now))
+
+        await asyncio.gather(*map(one, found))
+        return len(found)
+
+    async def _standing(self, webhook: Webhook) -> Standing:
+        waiting, parked = await asyncio.gather(
+            self.deliveries.waiting(webhook.id, None, LOOKED_AT), self.deliveries.parked(webhook.id, LOOKED_AT)
+        )
+        return Standing(webhook, [one.value for one in waiting], [one.value for one in parked])
+
+    def _is_old(self, stored: Stored[Delivery]) -> bool:
+        return stored.value.parked is not None and self.clock() - stored.value.parked >= PARKED_FOR
+
+
+def _may_know(caller: Caller, webhook: Webhook) -> bool:
+    return caller.may_reach_all_of(webhook.filter) and (webhook.id != GLOBAL or caller.may(Scope.ADMIN))

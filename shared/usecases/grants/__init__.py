@@ -1,0 +1,1 @@
+"""Accounts and the grants behind them: handing out, refreshing, probing, changing, removing."""

@@ -1,0 +1,47 @@
+"""Answer a claims challenge: an API refused a caller's token, and says what a better one must meet."""
+
+from datetime import timedelta
+
+from shared.domain.clouds import Resource
+from shared.domain.errors import InvalidInput, TooManyRequests
+from shared.domain.kinds import FailureKind
+from shared.ports import Clock
+from shared.usecases import use_case
+from shared.usecases.grants.hand_out import HandedOut, HandOut, check_askable, handed_out, refusal, settled
+from shared.usecases.grants.refresh_grant import PERSONS, RefreshGrant, Wish
+
+# Entra takes a client that keeps asking for a looping one (AADSTS50196) and makes the whole grant wait for an hour.
+CHALLENGE_EVERY = timedelta(seconds=30)
+
+
+@use_case
+class AnswerChallenge:
+    """A refresh with the claims, past the token that is there (Entra: "Claims challenges, claims requests").
+
+    Whoever may take an account's tokens may pass claims on, and may make them up. So claims alone never stop a grant:
+    when Entra asks for a person, it is asked again without them, and other callers go on as long as that succeeds. The
+    claims wait a day for the next sign-in. A grant is asked with claims twice a minute at most, whoever passes them.
+    """
+
+    hand_out: HandOut
+    refresh: RefreshGrant
+    clock: Clock
+
+    async def __call__(self, account_id: str, claims: str, resource: Resource | None = None) -> HandedOut:
+        """A token that meets the claims, which are a JSON object. Raises what HandOut does, and TooManyRequests."""
+        account, stored = await self.hand_out.look_up(account_id)
+        grant, now = stored.value, self.clock()
+        resource = resource or grant.resource
+        await self.hand_out.check_covered(grant, resource)
+        check_askable(grant, now)
+        since = now - grant.challenged if grant.challenged is not None else CHALLENGE_EVERY
+        if timedelta() <= since < CHALLENGE_EVERY:
+            raise TooManyRequests(CHALLENGE_EVERY - since)
+        refreshed = await self.refresh(stored, Wish(resource, claims), hand_out=True)
+        refused = refreshed.refused if refreshed and refreshed.failure is None else None
+        if refused is not None and refused.kind in PERSONS:
+            raise refusal("claims_challenge")
+        if refused is not None and refused.kind is FailureKind.APP_FAULT:
+            raise InvalidInput({"claims": '"claims" are not such as Microsoft accepts'})
+        grant = settled(refreshed)
+        return handed_out(account, grant, grant.held(resource), cached=False)

@@ -1,0 +1,231 @@
+"""Refresh one grant: new tokens, or a failure that is put where it belongs."""
+
+import logging
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from shared.domain.account import Account, AccountState
+from shared.domain.clouds import Resource
+from shared.domain.errors import StaleWrite
+from shared.domain.event import EventName
+from shared.domain.failure import Failure
+from shared.domain.grant import DelegatedGrant
+from shared.domain.kinds import FailureKind
+from shared.domain.oauth_app import OAuthApp
+from shared.domain.setback import after_failure
+from shared.domain.tokens import TokenSet
+from shared.domain.work import Work
+from shared.ports import (
+    Agenda,
+    Change,
+    Clock,
+    Entra,
+    EntraFailed,
+    Jitter,
+    OAuthApps,
+    Principals,
+    Replace,
+    Stored,
+)
+from shared.usecases import use_case
+from shared.usecases.events.outbox import Outbox
+from shared.usecases.grants.tally import Tally
+
+log = logging.getLogger(__name__)
+
+TRIES = 8
+# One transaction takes 100 changes: the grant, and an account with its event for each of so many.
+ACCOUNTS_AT_ONCE = 49
+NEWS = {
+    AccountState.CONNECTED: EventName.AUTHENTICATION_SUCCESS,
+    AccountState.AUTHENTICATION_ERROR: EventName.AUTHENTICATION_ERROR,
+    AccountState.CONNECT_ERROR: EventName.CONNECT_ERROR,
+}
+# Asked for once a day all the same: an app of the settings may come back.
+NO_SUCH_APP = Failure(FailureKind.BLOCKED, "oauth_app_gone")
+PERSONS = {FailureKind.NEEDS_SIGN_IN, FailureKind.NEEDS_CONSENT}
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """The grant as it is stored now, and why it could not be renewed, if it could not.
+
+    `refused` says why there is no token for the resource or with the claims that were asked for, while the grant lives.
+    """
+
+    grant: Stored[DelegatedGrant]
+    failure: Failure | None = None
+    refused: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A token for this resource, by default the one that the grant lives by; one that meets these claims."""
+
+    resource: Resource | None = None
+    claims: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What Entra said of the grant, and of what was wished beyond that, if it refused it."""
+
+    grant: TokenSet | Failure
+    refused: Failure | None = None
+    home: Resource | None = None
+
+
+PLAIN = Wish()
+
+
+@use_case
+class RefreshGrant:
+    """No lock is needed: Entra keeps the older refresh token alive, and the newer token set wins."""
+
+    principals: Principals
+    agenda: Agenda
+    entra: Entra
+    apps: OAuthApps
+    outbox: Outbox
+    tally: Tally
+    clock: Clock
+    jitter: Jitter
+
+    async def __call__(
+        self, stored: Stored[DelegatedGrant], wish: Wish = PLAIN, *, hand_out: bool = False
+    ) -> Refreshed | None:
+        """Ask Entra and write down what came of it; None when the grant was removed meanwhile.
+
+        `hand_out` says that a caller is waiting for the token, which makes it hot.
+        """
+        answer = await self._ask(stored.value, wish)
+        now, jitter = self.clock(), self.jitter()
+        current: Stored[DelegatedGrant] | None = stored
+        for _ in range(TRIES):
+            if current is None:
+                return None
+            if wish.claims is None and _newer(current.value, stored.value, wish.resource):
+                return Refreshed(current)
+            after = _after(current.value, wish, answer, now, jitter)
+            if hand_out and isinstance(answer.grant, TokenSet) and answer.refused is None:
+                after = after.handed_out_at(now, jitter, wish.resource)
+            try:
+                failure = answer.grant if isinstance(answer.grant, Failure) else None
+                written = await self._write(current, after, failure)
+            except StaleWrite:
+                current = await self.principals.grant(after.principal.id, after.app)
+                continue
+            self._log(after, answer)
+            return Refreshed(written, failure, answer.refused)
+        raise StaleWrite
+
+    async def _ask(self, grant: DelegatedGrant, wish: Wish) -> Answer:
+        """Ask for what is wished. When Entra refuses that, ask for what the grant lives by before anybody is blamed.
+
+        Consent and policies are of one resource, and whatever claims a caller passes on are the caller's: neither may
+        stop a grant that Entra goes on renewing.
+        """
+        app = await self.apps.get(grant.app)
+        if app is None:
+            return Answer(NO_SUCH_APP)
+        home = grant.resource if grant.resource in app.resources else app.home
+        wanted = wish.resource if wish.resource in app.resources else home
+        first = await self._refresh(app, grant, wanted, wish.claims)
+        plain = wanted is home and wish.claims is None
+        if plain or isinstance(first, TokenSet) or _about_all(first):
+            return Answer(first, home=home)
+        return Answer(await self._refresh(app, grant, home), first, home)
+
+    async def _refresh(
+        self, app: OAuthApp, grant: DelegatedGrant, resource: Resource, claims: str | None = None
+    ) -> TokenSet | Failure:
+        held = grant.held(resource)
+        try:
+            return await self.entra.refresh(
+                app.within(held.scopes) if held else app, grant.refresh_token, resource, claims
+            )
+        except EntraFailed as failed:
+            return failed.failure
+
+    async def _write(
+        self, before: Stored[DelegatedGrant], after: DelegatedGrant, failure: Failure | None
+    ) -> Stored[DelegatedGrant]:
+        principal_id = after.principal.id
+        if after.due is not None:
+            await self.agenda.add(Work(after.work, after.due, principal_id, after.app))
+        changes = await self._accounts(after, failure) if _news(before.value, after) else []
+        while len(changes) > 2 * ACCOUNTS_AT_ONCE:
+            await self.principals.commit(principal_id, changes[: 2 * ACCOUNTS_AT_ONCE])
+            changes = changes[2 * ACCOUNTS_AT_ONCE :]
+        versions = await self.principals.commit(principal_id, [*changes, Replace(after, before.version)])
+        self.tally.moved(before.value, after)
+        return Stored(after, versions[-1])
+
+    async def _accounts(self, after: DelegatedGrant, failure: Failure | None) -> list[Change]:
+        """Each account's new state with its event; those that are in it already are left alone."""
+        partition = await self.principals.partition(after.principal.id)
+        changes: list[Change] = []
+        for stored in partition.served_by(after.app):
+            account = _follow(stored.value, after)
+            if account is not stored.value:
+                self.tally.moved(stored.value, account)
+                told, news = await self.outbox.tell(account, [NEWS[after.state]], failure)
+                changes += [Replace(told, stored.version), *news]
+        return changes
+
+    def _log(self, grant: DelegatedGrant, answer: Answer) -> None:
+        ids = {"principal": grant.principal.id, "app": grant.app}
+        if isinstance(answer.grant, Failure):
+            log.warning("grant not refreshed", extra=ids | _traced(answer.grant))
+        else:
+            log.info("grant refreshed", extra={**ids, "work": grant.work, "resource": answer.grant.resource})
+        if answer.refused is not None:
+            log.warning("access token refused", extra=ids | _traced(answer.refused))
+
+
+def _about_all(failure: Failure) -> bool:
+    """Whether it would be the same for whatever is asked for: Entra is unwell, or refuses the app's own credential."""
+    return failure.kind is FailureKind.TRANSIENT or failure.code == "app_credential"
+
+
+def _traced(failure: Failure) -> dict[str, object]:
+    return {"kind": failure.kind, "code": failure.code, "aadsts": failure.aadsts, "trace": failure.trace}
+
+
+def _newer(grant: DelegatedGrant, before: DelegatedGrant, resource: Resource | None) -> bool:
+    """Whether somebody else has renewed the very token meanwhile."""
+    held, was = (each.held(resource or each.resource) for each in (grant, before))
+    return held is not None and (was is None or held.refreshed > was.refreshed)
+
+
+def _after(grant: DelegatedGrant, wish: Wish, answer: Answer, now: datetime, jitter: float) -> DelegatedGrant:
+    """What becomes of the grant. An app that no longer covers what it lived by gives it another home."""
+    told, refused = answer.grant, answer.refused
+    before = grant.living_by(answer.home or grant.resource, now)
+    if wish.claims is not None:
+        before = replace(before, challenged=now, claims=_unmet(wish.claims, refused))
+    if isinstance(told, Failure):
+        if before.claims is not None and told.kind in PERSONS:
+            # The sign-in that mends this has to meet the challenge too.
+            code = "claims_challenge" if wish.claims else told.code
+            told = replace(told, code=code, claims=told.claims or before.claims)
+        return after_failure(before, told, now, jitter)
+    after = before.renewed(told, now, jitter)
+    if refused is not None and wish.claims is None and wish.resource is not None:
+        after = after.refused(wish.resource, refused.code, now, jitter)
+    return after
+
+
+def _unmet(claims: str, refused: Failure | None) -> str | None:
+    """The claims that the next sign-in has to carry; where a policy blocks, none would help."""
+    return refused.claims or claims if refused is not None and refused.kind in PERSONS else None
+
+
+def _news(before: DelegatedGrant, after: DelegatedGrant) -> bool:
+    return before.state is not after.state or before.last_error != after.last_error
+
+
+def _follow(account: Account, grant: DelegatedGrant) -> Account:
+    if grant.last_error is not None:
+        return account.troubled(grant.state, grant.last_error.code, grant.last_error.since)
+    return account.recovered() if account.last_error is not None and not account.lost_mailbox else account

@@ -1,0 +1,1 @@
+"""OAuth apps: registering, verifying and deleting them, and a breaker for each."""

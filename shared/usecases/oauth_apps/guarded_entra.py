@@ -1,0 +1,147 @@
+"""Entra behind a breaker for each OAuth app: when the app itself is refused, nobody's grant is asked about."""
+
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from shared.domain.breaker import OPENS, TRIAL_EVERY, Breaker
+from shared.domain.clouds import Resource
+from shared.domain.errors import StaleWrite
+from shared.domain.event import Event, EventName, Origin, after
+from shared.domain.event_data import of_breaker
+from shared.domain.failure import Failure
+from shared.domain.kinds import FailureKind
+from shared.domain.oauth_app import OAuthApp
+from shared.domain.secret import Secret
+from shared.domain.tokens import TokenSet
+from shared.ports import Clock, Entra, EntraFailed, Rows, SignedIn, Stored
+from shared.usecases.events.outbox import Outbox
+
+log = logging.getLogger(__name__)
+
+TRUSTED_FOR = timedelta(seconds=15)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was last read of a breaker, and when."""
+
+    breaker: Stored[Breaker] | None
+    at: datetime
+
+
+@dataclass(slots=True)
+class GuardedEntra:
+    """An Entra in front of another one. While a breaker is open, one trial call a minute finds out how things are."""
+
+    inner: Entra
+    breakers: Rows[Breaker]
+    outbox: Outbox
+    clock: Clock
+    _seen: dict[str, Seen] = field(default_factory=dict)
+
+    async def begin(
+        self, app: OAuthApp, *, state: Secret, login_hint: str | None, claims: str | None
+    ) -> tuple[str, Secret]:
+        """People may always try; the page tells them what is wrong."""
+        return await self.inner.begin(app, state=state, login_hint=login_hint, claims=claims)
+
+    async def redeem(self, app: OAuthApp, flow: Secret, answer: Mapping[str, str]) -> SignedIn:
+        """A sign-in is as good a trial as any."""
+        try:
+            signed_in = await self.inner.redeem(app, flow, answer)
+        except EntraFailed as failed:
+            await self._learn(app, failed.failure)
+            raise
+        await self._learn(app, None)
+        return signed_in
+
+    async def refresh(
+        self, app: OAuthApp, refresh_token: Secret, resource: Resource | None = None, claims: str | None = None
+    ) -> TokenSet:
+        """Refresh, unless the app is known to be refused and this is not the trial call."""
+        breaker = await self._breaker(app.id)
+        if breaker is not None and breaker.value.is_open and not await self._take_trial(breaker):
+            raise EntraFailed(Failure(FailureKind.APP_FAULT, breaker.value.code, breaker.value.aadsts))
+        try:
+            tokens = await self.inner.refresh(app, refresh_token, resource, claims)
+        except EntraFailed as failed:
+            await self._learn(app, failed.failure)
+            raise
+        await self._learn(app, None)
+        return tokens
+
+    async def verified(self, app: OAuthApp, failure: Failure | None) -> None:
+        """Learn from a verification, which also remembers what is wrong with the app's configuration."""
+        self._seen.pop(app.id, None)
+        await self._breaker(app.id)
+        if failure is not None and failure.kind is FailureKind.APP_FAULT:
+            await self._open(app, failure)
+        else:
+            await self._learn(app, failure)
+
+    async def forgive(self, app: OAuthApp) -> None:
+        """The app was changed: whatever was wrong with it is to be found out anew."""
+        self._seen.pop(app.id, None)
+        await self._breaker(app.id)
+        await self._close(app)
+
+    async def _breaker(self, app: str) -> Stored[Breaker] | None:
+        seen, now = self._seen.get(app), self.clock()
+        if seen is None or not timedelta() <= now - seen.at < TRUSTED_FOR:
+            seen = Seen(await self.breakers.get(app), now)
+            self._seen[app] = seen
+        return seen.breaker
+
+    async def _take_trial(self, breaker: Stored[Breaker]) -> bool:
+        now = self.clock()
+        if now < breaker.value.trial:
+            return False
+        try:
+            taken = await self.breakers.replace(breaker, breaker.value.tried(now))
+        except StaleWrite:
+            self._seen.pop(breaker.value.app, None)  # another caller's trial, or it is closed already
+            return False
+        self._seen[breaker.value.app] = Seen(taken, now)
+        return True
+
+    async def _learn(self, app: OAuthApp, failure: Failure | None) -> None:
+        """Open for a refused credential; any answer that got past the credential closes."""
+        if failure is not None and failure.code == OPENS:
+            await self._open(app, failure)
+        elif failure is None or failure.kind not in {FailureKind.TRANSIENT, FailureKind.APP_FAULT}:
+            await self._close(app)
+
+    async def _open(self, app: OAuthApp, failure: Failure) -> None:
+        now = self.clock()
+        opened = Breaker(app.id, failure.code, now, now + TRIAL_EVERY, failure.aadsts)
+        before = await self._breaker(app.id)
+        if before is not None and before.value.is_open >= opened.is_open:
+            return
+        with suppress(StaleWrite):  # open already, and operators were told
+            news = await self._news(EventName.OAUTH_APP_ERROR, opened, now)
+            rows = self.breakers
+            write = rows.insert(opened, news) if before is None else rows.replace(before, opened, news)
+            self._seen[app.id] = Seen(await write, now)
+            log.error("oauth app fault", extra={"app": app.id, "code": failure.code, "aadsts": failure.aadsts})
+
+    async def _close(self, app: OAuthApp) -> None:
+        seen = self._seen.get(app.id)
+        if seen is None or seen.breaker is None:
+            return
+        self._seen[app.id] = Seen(None, self.clock())
+        with suppress(StaleWrite):  # somebody else closed it
+            # Behind the event that it opened, whatever the clock says.
+            at = after(seen.breaker.value.since, self.clock())
+            await self.breakers.remove(
+                seen.breaker, await self._news(EventName.OAUTH_APP_RECOVERED, seen.breaker.value, at)
+            )
+            log.warning("oauth app recovered", extra={"app": app.id})
+
+    async def _news(self, name: EventName, breaker: Breaker, at: datetime) -> list[Event]:
+        """Told of breakers that hold calls back; what a verification found was answered to who asked for it."""
+        if not breaker.is_open:
+            return []
+        return [await self.outbox.event(Origin.OAUTH_APP, breaker.app, name, of_breaker(breaker), counts_at=at)]

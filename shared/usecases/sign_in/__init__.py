@@ -1,0 +1,1 @@
+"""From a link to a bound mailbox: registrations, sign-in, proof of access, binding."""

@@ -1,0 +1,83 @@
+"""Begin a sign-in: from the confirmed page to Entra."""
+
+import asyncio
+import base64
+import logging
+
+from shared.domain.account import Account
+from shared.domain.correlation import correlate
+from shared.domain.keys import fingerprint
+from shared.domain.registration import PendingRegistration, SignInAttempt
+from shared.domain.secret import Secret
+from shared.ports import Clock, Entra, EntraFailed, Entropy, OAuthApps, Principals, Registrations
+from shared.usecases import use_case
+from shared.usecases.grants.find_account import FindAccount
+from shared.usecases.sign_in.browser_binding import BrowserBinding
+from shared.usecases.sign_in.open_link import APP_UNAVAILABLE, CONFIRM, DeadLink, dead_link, serves
+
+log = logging.getLogger(__name__)
+
+
+@use_case
+class BeginSignIn:
+    """Makes a `state` that works once, in this browser."""
+
+    registrations: Registrations
+    principals: Principals
+    find: FindAccount
+    apps: OAuthApps
+    entra: Entra
+    binding: BrowserBinding
+    clock: Clock
+    entropy: Entropy
+
+    async def __call__(
+        self, registration: str, confirmation: str, cookie: Secret | None, chosen: str = ""
+    ) -> Secret | DeadLink:
+        """The URL to send the browser to; `chosen` is the OAuth app where the person may choose."""
+        if cookie is None or not await self.binding.unseal(CONFIRM, registration, cookie, confirmation):
+            return DeadLink("browser_mismatch")
+        stored = await self.registrations.get(registration)
+        dead = dead_link(stored, self.clock)
+        if stored is None or dead:
+            return dead or DeadLink("link_unknown")
+        asked = stored.value
+        correlate(asked.correlation)
+        return await self._begin(asked if asked.app else asked.through(chosen), cookie)
+
+    async def _begin(self, asked: PendingRegistration, cookie: Secret) -> Secret | DeadLink:
+        app = await self.apps.get(asked.app)
+        if app is None or not serves(app, asked):
+            return DeadLink(APP_UNAVAILABLE, asked)
+        found = await asyncio.gather(*(self.find(mailbox.account) for mailbox in asked.open))
+        holders = [one.account.value for one in found if one is not None]
+        state = Secret(f"{asked.id}.{base64.urlsafe_b64encode(self.entropy(32)).rstrip(b'=').decode()}")
+        try:
+            url, flow = await self.entra.begin(
+                app, state=state, login_hint=_login_hint(asked, holders), claims=await self._claims(holders)
+            )
+        except EntraFailed as failed:
+            return DeadLink(failed.failure.code, asked)
+        await self.registrations.add_attempt(
+            SignInAttempt(fingerprint(state), asked.id, fingerprint(cookie), self.clock(), flow, app=app.id)
+        )
+        log.info("sign-in begun", extra={"registration": asked.id})
+        return Secret(url)
+
+    async def _claims(self, holders: list[Account]) -> str | None:
+        """The claims of a challenge that the sign-in has to meet (Entra: claims challenges)."""
+        for principal_id, app in {(holder.principal_id, holder.app) for holder in holders}:
+            grant = await self.principals.grant(principal_id, app)
+            if grant is not None and (claims := grant.value.claims_at(self.clock())):
+                return claims
+        return None
+
+
+def _login_hint(asked: PendingRegistration, holders: list[Account]) -> str | None:
+    """The expected person. Never the shared mailbox: it cannot sign in."""
+    if asked.expected_email:
+        return asked.expected_email
+    if holders:
+        known = {holder.sign_in_name for holder in holders}
+        return known.pop() if len(known) == 1 and not asked.allow_principal_change else None
+    return None if asked.delegated or asked.single is None else asked.single.email

@@ -1,0 +1,92 @@
+"""Bind a proven mailbox to its principal: claim the id, write the truth, confirm the claim."""
+
+import logging
+from dataclasses import dataclass, replace
+
+from shared.domain.account import Account
+from shared.domain.errors import StaleWrite
+from shared.domain.invited_mailbox import BindRequest, MailboxState
+from shared.domain.registration import RegistrationStatus
+from shared.ports import Clock, Directory, Principals, Registrations
+from shared.usecases import use_case
+from shared.usecases.grants.find_account import FindAccount
+from shared.usecases.grants.prove_access import AccessRefused, check_principal
+from shared.usecases.grants.remove_account import RemoveAccount
+from shared.usecases.sign_in.claim_account import ClaimAccount
+from shared.usecases.sign_in.write_binding import Proven, WriteBinding
+
+log = logging.getLogger(__name__)
+
+TRIES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The bound account, and whether its id was there before: `new` or `existing`."""
+
+    account: Account
+    state: MailboxState
+
+
+@use_case
+class BindMailbox:
+    """Every step is safe to repeat, and a claim whose transaction never came is taken over."""
+
+    principals: Principals
+    directory: Directory
+    registrations: Registrations
+    find: FindAccount
+    claim: ClaimAccount
+    write: WriteBinding
+    remove: RemoveAccount
+    clock: Clock
+
+    async def __call__(self, proven: Proven) -> Bound:
+        """Bind, or raise AccessRefused with nothing changed."""
+        for _ in range(TRIES):
+            try:
+                return await self._once(proven)
+            except StaleWrite:
+                continue
+            except AccessRefused:
+                await self.claim.release(proven)
+                raise
+        raise AccessRefused("account_busy")
+
+    async def _once(self, proven: Proven) -> Bound:
+        request, principal = proven.request, proven.signed_in.principal
+        if request.through is None:
+            await self._check_link(request)
+        partition = await self.principals.partition(principal.id)
+        entry = await self.directory.get(request.account)
+        found = await self.find.behind(entry) if entry else None
+        holder = found.account.value if found else None
+        check_principal(request, proven.app, principal, holder, partition)
+        claimed = await self.claim(proven, entry, holder)
+        account = await self.write(proven, partition, holder)
+        await self.claim.confirm(claimed, account, partition)
+        if holder is not None and holder.principal_id != principal.id:
+            await self.remove.leftover(holder)
+        state = _state(request, holder)
+        log.info("mailbox bound", extra={"by": request.by, "principal": principal.id, "state": state})
+        return Bound(account, state)
+
+    async def _check_link(self, request: BindRequest) -> None:
+        """Hold its end up where that is near: whoever writes the link first, the other one notices."""
+        link = await self.registrations.for_account(request.by, request.account)
+        now = self.clock()
+        mailbox = link.value.mailbox(request.account) if link else None
+        if mailbox is not None and mailbox.state is MailboxState.REPLACED:
+            raise AccessRefused("link_replaced")
+        if link is None or mailbox is None or mailbox.settled:
+            raise AccessRefused("link_used")
+        if link.value.stage is RegistrationStatus.EXPIRED:
+            raise AccessRefused("link_expired")
+        if link.value.ends_within_binding(now):
+            await self.registrations.replace(link, replace(link.value, being_bound=now))
+
+
+def _state(request: BindRequest, before: Account | None) -> MailboxState:
+    # After a crash before the link said so, the account of this very link is there; it is still a new one.
+    known = before is not None and (before.registration != request.by or before.created != before.bound)
+    return MailboxState.EXISTING if known else MailboxState.NEW

@@ -1,0 +1,100 @@
+"""Prove, then bind: the one way from a sign-in to bound accounts, at the callback and on the agenda."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+
+from shared.domain.account import Account
+from shared.domain.invited_mailbox import BindRequest, InvitedMailbox, MailboxResult, MailboxState
+from shared.domain.oauth_app import OAuthApp
+from shared.domain.registration import PendingRegistration
+from shared.ports import MailboxUnavailable, Person, Principals, SignedIn
+from shared.usecases import use_case
+from shared.usecases.grants.find_account import FindAccount
+from shared.usecases.grants.prove_access import AccessRefused, Proof, ProveAccess, check_principal
+from shared.usecases.sign_in.bind_mailbox import BindMailbox
+from shared.usecases.sign_in.write_binding import Proven
+
+AT_ONCE = 8
+OUTAGE = MailboxResult(MailboxState.WAITING_FOR_ACCESS, "graph_unavailable")
+
+
+@use_case
+class BindProven:
+    """Nothing is bound before its mailbox opened. Mailboxes are proven side by side, and bound one after the other."""
+
+    principals: Principals
+    find: FindAccount
+    prove: ProveAccess
+    bind: BindMailbox
+
+    async def __call__(
+        self,
+        asked: PendingRegistration,
+        app: OAuthApp,
+        signed_in: SignedIn,
+        mailboxes: Collection[InvitedMailbox] | None = None,
+    ) -> Mapping[str, MailboxResult]:
+        """What became of these mailboxes, or of all that are still open, by account; with Graph away they wait.
+
+        Raises AccessRefused when it is not about a mailbox but about who signed in.
+        """
+        requests = [asked.request(mailbox) for mailbox in (asked.open if mailboxes is None else mailboxes)]
+        return await self.each(requests, app, signed_in, asked.expected_email)
+
+    async def each(
+        self, requests: Collection[BindRequest], app: OAuthApp, signed_in: SignedIn, expected_email: str | None
+    ) -> Mapping[str, MailboxResult]:
+        """The same for what was asked for without a link too."""
+        holders, refused = await self._check(requests, app, signed_in)
+        left = [request for request in requests if request.account not in refused]
+        if not left:
+            return refused
+        try:
+            person = await self.prove.person(app, signed_in, expected_email)
+        except MailboxUnavailable:
+            return refused | {request.account: OUTAGE for request in left}
+        slots = asyncio.Semaphore(AT_ONCE)
+
+        async def proof(request: BindRequest) -> Proof | MailboxResult:
+            async with slots:
+                return await self._proof(request, app, signed_in, person, holders[request.account])
+
+        proofs = await asyncio.gather(*map(proof, left))
+        results = dict(refused)
+        for request, proven in zip(left, proofs, strict=True):
+            results[request.account] = (
+                await self._bind(Proven(request, app, signed_in, proven)) if isinstance(proven, Proof) else proven
+            )
+        return results
+
+    async def _check(
+        self, requests: Collection[BindRequest], app: OAuthApp, signed_in: SignedIn
+    ) -> tuple[dict[str, Account | None], dict[str, MailboxResult]]:
+        """Who holds each account now, and what can be refused for that without asking Graph."""
+        partition = await self.principals.partition(signed_in.principal.id)
+        found = await asyncio.gather(*(self.find(request.account) for request in requests))
+        holders = {r.account: one.account.value if one else None for r, one in zip(requests, found, strict=True)}
+        refused = {}
+        for request in requests:
+            try:
+                check_principal(request, app, signed_in.principal, holders[request.account], partition)
+            except AccessRefused as no:
+                refused[request.account] = MailboxResult(MailboxState.REFUSED, no.code)
+        return holders, refused
+
+    async def _proof(
+        self, request: BindRequest, app: OAuthApp, signed_in: SignedIn, person: Person, holder: Account | None
+    ) -> Proof | MailboxResult:
+        try:
+            return await self.prove(request, app, signed_in, person, holder)
+        except AccessRefused as no:
+            return MailboxResult(MailboxState.REFUSED, no.code)
+        except MailboxUnavailable:
+            return OUTAGE
+
+    async def _bind(self, proven: Proven) -> MailboxResult:
+        try:
+            bound = await self.bind(proven)
+        except AccessRefused as no:
+            return MailboxResult(MailboxState.REFUSED, no.code)
+        return MailboxResult(bound.state, email=bound.account.email)

@@ -1,0 +1,161 @@
+"""Write the truth of a binding: grant, account, events and what is still waited for, in one transaction."""
+
+from dataclasses import dataclass, replace
+
+from shared.domain.account import Account, AccountState
+from shared.domain.event import EventName
+from shared.domain.grant import DelegatedGrant
+from shared.domain.invited_mailbox import BindRequest
+from shared.domain.keys import key
+from shared.domain.oauth_app import OAuthApp
+from shared.domain.pending_account import PendingAccount
+from shared.domain.work import Work
+from shared.ports import (
+    Agenda,
+    Change,
+    Clock,
+    Entropy,
+    Insert,
+    Jitter,
+    Partition,
+    Principals,
+    Record,
+    Remove,
+    Replace,
+    SignedIn,
+    Stored,
+)
+from shared.usecases import use_case
+from shared.usecases.events.outbox import Outbox
+from shared.usecases.grants.prove_access import AccessRefused, Proof
+from shared.usecases.grants.tally import Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """All that binding needs: what was asked for, the app, who signed in, and which mailbox opened."""
+
+    request: BindRequest
+    app: OAuthApp
+    signed_in: SignedIn
+    proof: Proof
+
+
+@use_case
+class WriteBinding:
+    """In the principal's partition."""
+
+    principals: Principals
+    agenda: Agenda
+    outbox: Outbox
+    tally: Tally
+    clock: Clock
+    entropy: Entropy
+    jitter: Jitter
+
+    async def __call__(self, proven: Proven, partition: Partition, holder: Account | None) -> Account:
+        """The account as it is bound now, in place of what `holder` was. Raises StaleWrite and AccessRefused."""
+        held = partition.grants.get(proven.app.id)
+        grant, account = self._grant(proven, held), self._account(proven, holder)
+        if grant.due is not None:
+            await self.agenda.add(Work(grant.work, grant.due, account.principal_id, grant.app))
+        before = partition.accounts.get(key(account.id))
+        known = holder or (before.value if before else None)
+        told, news = await self.outbox.tell(account, _news(known, account))
+        changes: list[Change] = [_put(grant, held), _put(told, before), *news]
+        changes += [
+            _waited(stored, proven.request.account)
+            for stored in partition.pending.values()
+            if stored.value.registration == proven.request.by and stored.value.waits_for(proven.request.account)
+        ]
+        if before is not None and before.value.app != grant.app:
+            changes += self._left(partition, before.value.app)
+        await self._recover_siblings(partition, account)
+        await self.principals.commit(account.principal_id, changes)
+        self.tally.moved(before.value if before else None, account)
+        self.tally.moved(held.value if held else None, grant)
+        return account
+
+    def _account(self, proven: Proven, holder: Account | None) -> Account:
+        request, principal, proof, now = proven.request, proven.signed_in.principal, proven.proof, self.clock()
+        if holder is not None:
+            again = holder.rebound(principal, request.by, now)
+            return replace(again, name=proof.name, email=proof.email, app=proven.app.id, through=request.through)
+        return Account(
+            id=request.account,
+            name=proof.name,
+            email=proof.email,
+            shared=proof.shared,
+            principal_id=principal.id,
+            sign_in_name=principal.sign_in_name,
+            app=proven.app.id,
+            registration=request.by,
+            created=now,
+            bound=now,
+            through=request.through,
+        )
+
+    def _grant(self, proven: Proven, before: Stored[DelegatedGrant] | None) -> DelegatedGrant:
+        """With the tokens of the sign-in, unless they are there already, or it is the grant's own that are used."""
+        tokens, now, bindings = proven.signed_in.tokens, self.clock(), self.entropy(8).hex()
+        if proven.request.through is not None:
+            if before is None or before.value.state is not AccountState.CONNECTED:
+                error = before.value.last_error if before else None
+                raise AccessRefused(error.code if error else "needs_sign_in")
+            return replace(before.value, bindings=bindings)
+        if before is not None:
+            well = before.value.state is AccountState.CONNECTED
+            mine = before.value.refresh_token == tokens.refresh_token
+            again = before.value if mine and well else before.value.reauthorized(tokens, now, self.jitter())
+            return replace(again, bindings=bindings, principal=proven.signed_in.principal)
+        grant = DelegatedGrant(
+            principal=proven.signed_in.principal,
+            app=proven.app.id,
+            refresh_token=tokens.refresh_token,
+            access_token=tokens.access_token,
+            access_expires=tokens.expires,
+            scopes=tokens.scopes,
+            refreshed=now,
+            bindings=bindings,
+            resource=tokens.resource,
+        )
+        return grant.probed(lost=False, now=now, jitter=self.jitter())
+
+    def _left(self, partition: Partition, app: str) -> list[Change]:
+        """The grant through the app that the account was with goes with its last account, and is rid of this one."""
+        stored = partition.grants.get(app)
+        if stored is None:
+            return []
+        if len(partition.served_by(app)) == 1:
+            return [Remove(stored.value, stored.version)]
+        return [Replace(replace(stored.value, bindings=self.entropy(8).hex()), stored.version)]
+
+    async def _recover_siblings(self, partition: Partition, account: Account) -> None:
+        """The new tokens mend whatever else the grant serves.
+
+        Ahead of the grant, because there may be more siblings than a transaction takes: should this process die in
+        between, the person's link still works, and its next try ends the same way.
+        """
+        for stored in partition.served_by(account.app):
+            known = stored.value
+            if known.id != account.id and known.last_error is not None and not known.lost_mailbox:
+                well, news = await self.outbox.tell(known.recovered(), [EventName.AUTHENTICATION_SUCCESS])
+                await self.principals.commit(account.principal_id, [Replace(well, stored.version), *news])
+                self.tally.moved(known, well)
+
+
+def _put(record: Record, before: Stored[DelegatedGrant] | Stored[Account] | None) -> Change:
+    """Insert what is new, replace what was read."""
+    return Insert(record) if before is None else Replace(record, before.version)
+
+
+def _waited(stored: Stored[PendingAccount], account: str) -> Change:
+    left = stored.value.without(account)
+    return Remove(stored.value, stored.version) if left is None else Replace(left, stored.version)
+
+
+def _news(before: Account | None, account: Account) -> list[EventName]:
+    if before is None:
+        return [EventName.ACCOUNT_ADDED, EventName.ACCOUNT_INITIALIZED]
+    changed = before.last_error is not None or before.principal_id != account.principal_id
+    return [EventName.AUTHENTICATION_SUCCESS] if changed else []

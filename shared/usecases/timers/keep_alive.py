@@ -1,0 +1,41 @@
+"""Work the agenda's rows for grants: refresh what is due, and probe its mailboxes from time to time."""
+
+from contextlib import suppress
+from datetime import timedelta
+
+from shared.domain.errors import StaleWrite
+from shared.domain.work import Work
+from shared.ports import Clock, Principals
+from shared.usecases import use_case
+from shared.usecases.grants.probe_mailboxes import ProbeMailboxes
+from shared.usecases.grants.refresh_grant import RefreshGrant, Wish
+from shared.usecases.timers.work_agenda import EARLY
+
+# Somebody who has written the agenda's row is about to write the grant's; after this long they are not.
+GRACE = timedelta(minutes=1)
+
+
+@use_case
+class KeepAlive:
+    """The grant's own row decides: an agenda row of another time is left over from an earlier plan."""
+
+    principals: Principals
+    refresh: RefreshGrant
+    probe: ProbeMailboxes
+    clock: Clock
+
+    async def __call__(self, work: Work) -> str:
+        """Refresh the grant if this is what it waits for. Returns `refreshed`, `leftover`, or the kind of failure."""
+        stored = await self.principals.grant(work.owner, work.item)
+        if stored is None or stored.value.due != work.due:
+            return "leftover" if self.clock() - work.due >= GRACE else EARLY
+        refreshed = await self.refresh(stored, Wish(stored.value.most_urgent(self.clock())))
+        if refreshed is None:
+            return "leftover"
+        if refreshed.failure is not None:
+            return refreshed.failure.kind
+        if refreshed.grant.value.probe_due_at(self.clock()):
+            # Changed meanwhile, it is still due for a probe, and gets one after its next refresh.
+            with suppress(StaleWrite):
+                await self.probe(refreshed.grant)
+        return "refreshed"

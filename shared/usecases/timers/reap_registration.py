@@ -1,0 +1,40 @@
+"""Reap: forget a registration once nobody may ask for it any more."""
+
+import logging
+
+from shared.domain.work import Work
+from shared.ports import Principals, Registrations
+from shared.usecases import use_case
+from shared.usecases.sign_in.claim_account import ClaimAccount
+from shared.usecases.timers.expire_registration import ExpireRegistration
+
+log = logging.getLogger(__name__)
+
+
+@use_case
+class ReapRegistration:
+    """Works the agenda's `reap` rows. One that names an account is for a request that no registration stands for."""
+
+    registrations: Registrations
+    principals: Principals
+    claim: ClaimAccount
+    expire: ExpireRegistration
+
+    async def __call__(self, work: Work) -> None:
+        """Delete the invitation with its sign-in attempts.
+
+        Waiting lasts a day and begins before the link expires, so a week later it is over whatever the link says, and
+        a grant that is still kept for it goes too.
+        """
+        if work.item:
+            await self.claim.lapse(work.item, work.owner)
+            return
+        await self.expire(work)  # after a stop of a week, both are due at once
+        stored = await self.registrations.get(work.owner)
+        for mailbox in stored.value.mailboxes if stored else ():
+            await self.claim.lapse(mailbox.account, work.owner)
+        for waits in {mailbox.principal_id for mailbox in stored.value.open} if stored else set():
+            if waits is not None:
+                await self.principals.forget_pending(waits, work.owner)
+        await self.registrations.forget(work.owner)
+        log.info("registration reaped", extra={"registration": work.owner})

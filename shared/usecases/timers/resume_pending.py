@@ -1,0 +1,186 @@
+"""Resume a pending account: probe again, bind when the mailbox opens, give up when patience ends."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from shared.domain.audit import Action, AuditOutcome, AuditRecord
+from shared.domain.correlation import correlate
+from shared.domain.errors import StaleWrite
+from shared.domain.event import EventName, Origin
+from shared.domain.event_data import of_registration
+from shared.domain.invited_mailbox import MailboxResult, MailboxState
+from shared.domain.kinds import FailureKind
+from shared.domain.pending_account import PendingAccount
+from shared.domain.registration import PendingRegistration
+from shared.domain.work import Work, WorkKind
+from shared.ports import (
+    Agenda,
+    AuditLog,
+    Change,
+    Clock,
+    Entra,
+    EntraFailed,
+    Insert,
+    OAuthApps,
+    Principals,
+    Registrations,
+    Remove,
+    Replace,
+    SignedIn,
+)
+from shared.usecases import use_case
+from shared.usecases.events.outbox import Outbox
+from shared.usecases.grants.prove_access import AccessRefused
+from shared.usecases.sign_in.bind_proven import BindProven
+from shared.usecases.sign_in.keep_checking import NO_ACCESS
+from shared.usecases.sign_in.open_link import APP_UNAVAILABLE
+from shared.usecases.sign_in.record_results import RecordResults
+from shared.usecases.timers.settle_link import SettleLink
+
+log = logging.getLogger(__name__)
+
+STILL_GOOD = timedelta(minutes=1)
+PASSES = {"entra_unavailable", "graph_unavailable", "account_busy"}
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """The grant after a look at its mailboxes, and by account what came of it: a code where it is not bound.
+
+    What is bound left the pending account in the same transaction.
+    """
+
+    pending: PendingAccount
+    bound: Mapping[str, MailboxResult]
+    waits: Mapping[str, str]
+    over: Mapping[str, str]
+
+
+@use_case
+class ResumePending:
+    """Works the agenda's `probe` rows."""
+
+    principals: Principals
+    registrations: Registrations
+    agenda: Agenda
+    apps: OAuthApps
+    entra: Entra
+    bind: BindProven
+    outbox: Outbox
+    record: RecordResults
+    settle: SettleLink
+    audit: AuditLog
+    clock: Clock
+
+    async def __call__(self, work: Work) -> None:
+        """Probe once; a row that the pending account does not wait for means nothing."""
+        stored = await self.principals.pending(work.owner, work.item)
+        if stored is None:
+            await self.settle(work.item, work.owner)
+            return
+        if stored.value.due != work.due:
+            return
+        link = await self.registrations.get(work.item)
+        if link is None:
+            await self.principals.commit(work.owner, [Remove(stored.value, stored.version)])
+            return
+        correlate(link.value.correlation)
+        looked = await self._look(stored.value, link.value)
+        if looked.bound:
+            await self.record(work.item, work.owner, looked.bound)
+        await self._write(work, looked, link.value)
+        # A crash came before the link said so, or somebody else who waited too has given up since.
+        unsaid = [account for account in looked.waits if not _waits(link.value, account)]
+        said = {account: MailboxResult(MailboxState.WAITING_FOR_ACCESS, looked.waits[account]) for account in unsaid}
+        if said:
+            await self.record(work.item, work.owner, said)
+        await self.settle(work.item, work.owner, looked.over)
+        self._audit(looked, link.value)
+
+    async def _look(self, pending: PendingAccount, asked: PendingRegistration) -> Looked:
+        """Somebody else may have bound a mailbox by now, or made a newer link for its account."""
+        mine = [mailbox for mailbox in asked.mailboxes if pending.waits_for(mailbox.account)]
+        replaced = {m.account: "link_replaced" for m in mine if m.state is MailboxState.REPLACED}
+        left = [mailbox for mailbox in mine if not mailbox.settled]
+        if self.clock() >= pending.until:
+            over = {mailbox.account: mailbox.failure or pending.reason for mailbox in left}
+            return Looked(pending, {}, {}, replaced | over)
+        app = await self.apps.get(pending.app)
+        if app is None:
+            return Looked(pending, {}, {}, replaced | {mailbox.account: APP_UNAVAILABLE for mailbox in left})
+        results: Mapping[str, MailboxResult]
+        try:
+            if left and pending.access_expires - self.clock() < STILL_GOOD:
+                pending = pending.refreshed(await self.entra.refresh(app, pending.refresh_token))
+            signed_in = SignedIn(pending.principal, pending.tokens)
+            results = await self.bind(asked, app, signed_in, left) if left else {}
+        except (EntraFailed, AccessRefused) as failed:
+            # The same for all mailboxes.
+            results = {mailbox.account: MailboxResult(MailboxState.REFUSED, _code(failed)) for mailbox in left}
+        codes = {account: result.code for account, result in results.items() if result.code}
+        waits = {account: code for account, code in codes.items() if _patient(pending, code)}
+        over = {account: code for account, code in codes.items() if account not in waits}
+        bound = {account: result for account, result in results.items() if result.state.bound}
+        return Looked(pending, bound, waits, replaced | over)
+
+    async def _write(self, work: Work, looked: Looked, asked: PendingRegistration) -> None:
+        """Wait on for what still may open, and tell of what does not; the last one takes the grant along.
+
+        The person's link stays what it was.
+        """
+        stored = await self.principals.pending(work.owner, work.item)
+        if stored is None:
+            return
+        if stored.value.due != work.due:
+            raise StaleWrite  # the person has just begun to wait anew
+        changes: list[Change] = [Remove(stored.value, stored.version)]
+        if looked.waits:
+            reason = next(iter(looked.waits.values()))
+            after = replace(looked.pending.looked(reason, self.clock()), accounts=tuple(looked.waits))
+            await self.agenda.add(Work(WorkKind.PROBE, after.due, work.owner, work.item))
+            changes = [Replace(after, stored.version)]
+            log.info("access still awaited", extra={"registration": work.item, "code": reason})
+        for account, code in looked.over.items():
+            name, data = EventName.REGISTRATION_FAILED, of_registration(asked, code)
+            changes.append(Insert(await self.outbox.event(Origin.PRINCIPAL, work.owner, name, data, account)))
+            log.info("access not given", extra={"registration": work.item, "code": code})
+        await self.principals.commit(work.owner, changes)
+
+    def _audit(self, looked: Looked, asked: PendingRegistration) -> None:
+        for account in looked.bound:
+            self._record(looked.pending, asked, account)
+        for account, code in looked.over.items():
+            self._record(looked.pending, asked, account, code)
+
+    def _record(
+        self, pending: PendingAccount, asked: PendingRegistration, account: str, code: str | None = None
+    ) -> None:
+        self.audit(
+            AuditRecord(
+                Action.RESUME_SIGN_IN,
+                AuditOutcome.REFUSED if code else AuditOutcome.DONE,
+                correlation=asked.correlation or asked.id,
+                actor=f"person:{pending.principal.id}",
+                account=account,
+                target=asked.id,
+                code=code,
+            )
+        )
+
+
+def _waits(link: PendingRegistration, account: str) -> bool:
+    mailbox = link.mailbox(account)
+    return mailbox is not None and mailbox.state is MailboxState.WAITING_FOR_ACCESS
+
+
+def _code(failed: EntraFailed | AccessRefused) -> str:
+    if isinstance(failed, AccessRefused):
+        return failed.code
+    transient = failed.failure.kind in {FailureKind.TRANSIENT, FailureKind.APP_FAULT}
+    return "entra_unavailable" if transient else failed.failure.code
+
+
+def _patient(pending: PendingAccount, code: str) -> bool:
+    return code in PASSES or (pending.kept and code == NO_ACCESS)

@@ -1,0 +1,146 @@
+"""The sweep: proves every day that every grant has its agenda row and every account its directory row."""
+
+import asyncio
+import logging
+from collections import Counter
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+
+from shared.domain.account import Account
+from shared.domain.errors import SealBroken, StaleWrite
+from shared.domain.grant import DelegatedGrant
+from shared.domain.statistics import Countable, Counters, Sweep, label
+from shared.domain.work import Work
+from shared.ports import Agenda, Clock, Directory, DirectoryEntry, Principals, Replace, Rows, Stored
+from shared.usecases import use_case
+from shared.usecases.events.warn_ahead import WarnAhead
+from shared.usecases.events.webhook_care import WebhookCare
+from shared.usecases.grants.remove_account import RemoveAccount
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 64
+
+# What there is of a record after mending, and whether it needed it.
+type _Left = tuple[Countable | None, bool]
+
+
+@use_case
+class SweepGrants:
+    """Goes through everything in the order of the keys; when its time is up, the next run goes on from there."""
+
+    principals: Principals
+    agenda: Agenda
+    directory: Directory
+    remove: RemoveAccount
+    warn: WarnAhead
+    webhooks: WebhookCare
+    sweeps: Rows[Sweep]
+    counters: Rows[Counters]
+    clock: Clock
+
+    async def __call__(self, until: datetime) -> Sweep:
+        """Sweep until the end or until the time is up; `cursor` of the result tells which."""
+        await self.warn.of_apps()
+        await self.webhooks.tidy()
+        stored = await self.sweeps.get(Sweep(self.clock()).name)
+        swept = stored.value if stored and stored.value.cursor else Sweep(self.clock())
+        page: list[Countable] = []
+        async for position, record in self.principals.everything(swept.cursor):
+            page.append(record)
+            if len(page) == AT_ONCE:
+                swept, page = await self._through(page, replace(swept, cursor=position)), []
+                if self.clock() >= until:
+                    break
+        else:
+            swept = await self._through(page, replace(swept, cursor=None))
+        with suppress(StaleWrite):  # another instance's sweep
+            await (self.sweeps.insert(swept) if stored is None else self.sweeps.replace(stored, swept))
+        if swept.cursor is None:
+            await self._count(swept)
+        log.info("sweep paused" if swept.cursor else "sweep done", extra={"mended": swept.mended, **swept.counts})
+        return swept
+
+    async def _through(self, page: list[Countable], swept: Sweep) -> Sweep:
+        """Mend what needs it, and count everything as it is afterwards."""
+        left = await asyncio.gather(*map(self._mend, page))
+        counts = Counter(swept.counts)
+        counts.update(label(record) for record, _ in left if record is not None)
+        return replace(swept, counts=dict(counts), mended=swept.mended + sum(mended for _, mended in left))
+
+    async def _mend(self, record: Countable) -> _Left:
+        return await (self._grant(record) if isinstance(record, DelegatedGrant) else self._account(record))
+
+    async def _grant(self, seen: DelegatedGrant) -> _Left:
+        await self.warn.of_grant(seen)
+        if await self._is_planned(seen):
+            return seen, False
+        # What was read may be old by now, and its row done.
+        stored = await self.principals.grant(seen.principal.id, seen.app)
+        if stored is None or await self._is_planned(stored.value):
+            return (stored.value if stored else None), False
+        planned = await self._plan(stored)
+        log.warning("grant was not planned", extra={"principal": seen.principal.id, "app": seen.app})
+        return planned, True
+
+    async def _is_planned(self, grant: DelegatedGrant) -> bool:
+        if grant.due is None:
+            return True
+        return not grant.astray_at(self.clock()) and await self.agenda.holds(_work(grant, grant.due))
+
+    async def _plan(self, stored: Stored[DelegatedGrant]) -> DelegatedGrant:
+        grant, now = stored.value, self.clock()
+        if not grant.astray_at(now):
+            await self.agenda.add(_work(grant, grant.due or now))
+            return grant
+        back = grant.recalled(now)
+        await self.agenda.add(_work(back, back.due or now))
+        with suppress(StaleWrite, SealBroken):  # refreshed just now, and so planned anew; or beyond mending
+            await self.principals.commit(grant.principal.id, [Replace(back, stored.version)])
+        return back
+
+    async def _account(self, account: Account) -> _Left:
+        entry = await self.directory.get(account.id)
+        if self._is_listed(entry, account):
+            return account, False
+        try:
+            left = await self._mend_entry(entry, account)
+        except StaleWrite:  # somebody is binding or removing it right now
+            return account, False
+        log.warning("account was mended", extra={"principal": account.principal_id})
+        return left, True
+
+    def _is_listed(self, entry: Stored[DirectoryEntry] | None, account: Account) -> bool:
+        """Whether the directory leads to it, or its claim still runs."""
+        if entry is None:
+            return False
+        holder, claim = entry.value.principal_id, entry.value.claim
+        claimed = claim is not None and claim.principal_id == account.principal_id and self.clock() < claim.until
+        return claimed or account.principal_id == holder
+
+    async def _mend_entry(self, entry: Stored[DirectoryEntry] | None, account: Account) -> Account | None:
+        """The directory decides whose an id is; a claim that ran out is finished if nobody else holds the id."""
+        bound = DirectoryEntry(account.id, account.principal_id, account.app)
+        if entry is None:
+            await self.directory.insert(bound)
+            return account
+        holder = entry.value.principal_id
+        if holder is None or await self.principals.account(holder, account.id) is None:
+            await self.directory.replace(entry, bound)
+            return account
+        # This row lost its id, or never got it, and its process died before the row could go. The claim goes first,
+        # so that whoever takes the account over right now has to begin again.
+        await self.directory.replace(entry, replace(entry.value, claim=None))
+        await self.remove.leftover(account, as_seen=True)
+        return None
+
+    async def _count(self, swept: Sweep) -> None:
+        exact = Counters(swept.counts, self.clock())
+        stored = await self.counters.get(exact.name)
+        with suppress(StaleWrite):  # counted on meanwhile; tomorrow's sweep has another chance
+            await (self.counters.insert(exact) if stored is None else self.counters.replace(stored, exact))
+
+
+def _work(grant: DelegatedGrant, due: datetime) -> Work:
+    return Work(grant.work, due, grant.principal.id, grant.app)
