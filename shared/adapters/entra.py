@@ -10,12 +10,13 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from shared.adapters.id_token import issuer, principal_of
 from shared.domain.client_credential import ClientCredential
 from shared.domain.clouds import Resource
 from shared.domain.failure import NO_CREDENTIAL, UNREACHABLE, Failure, TokenError, classify
 from shared.domain.kinds import FailureKind
 from shared.domain.oauth_app import OAuthApp
-from shared.domain.principal import Principal, is_guid
+from shared.domain.principal import is_guid
 from shared.domain.secret import Secret
 from shared.domain.tokens import TokenSet
 from shared.ports import Clock, EntraFailed, SignedIn, SignInInvalid
@@ -30,8 +31,6 @@ type Registered = tuple[str, str, ClientCredential]
 """A client id, its authority, and how the client authenticates."""
 
 type Call = Callable[["ConfidentialClientApplication"], dict[str, Any]]
-
-CLOCK_SKEW = timedelta(minutes=5)
 
 
 @dataclass(slots=True)
@@ -68,7 +67,7 @@ class MsalEntra:
 
     async def redeem(self, app: OAuthApp, flow: Secret, answer: Mapping[str, str]) -> SignedIn:
         """Redeem the code. Raises EntraFailed when there is none to redeem, SignInInvalid when it proves nothing."""
-        if "iss" in answer and answer["iss"] not in {_issuer(app, tenant) for tenant in app.tenants}:
+        if "iss" in answer and answer["iss"] not in {issuer(app, tenant) for tenant in app.tenants}:
             raise SignInInvalid("id_token_invalid")  # another server's answer (RFC 9207 section 2.4)
         if "error" in answer:
             raise _authorize_error(answer)
@@ -84,7 +83,7 @@ class MsalEntra:
             raise SignInInvalid("sign_in_unknown") from None
         except RuntimeError:  # MSAL: the nonce is another one
             raise SignInInvalid("id_token_invalid") from None
-        principal = self._principal(app, result.get("id_token_claims") or {})
+        principal = principal_of(app, result.get("id_token_claims") or {}, self.clock())
         if "refresh_token" not in result:
             raise SignInInvalid("app_configuration")
         return SignedIn(principal, self._tokens(result, result["refresh_token"], app.home))
@@ -110,7 +109,7 @@ class MsalEntra:
         """Read the authority's OpenID configuration (OpenID Connect Discovery section 4); the issuer has to be it."""
         address = f"{app.cloud.authority}/{app.tenant}/v2.0/.well-known/openid-configuration"
         found = await self._attempt(lambda: self._connected().read(address))
-        issuers = {_issuer(app, tenant) for tenant in (app.tenant, "{tenantid}")}
+        issuers = {issuer(app, tenant) for tenant in (app.tenant, "{tenantid}")}
         if found.get("issuer") not in issuers:
             raise EntraFailed(Failure(FailureKind.APP_FAULT, "app_configuration"))
 
@@ -209,32 +208,6 @@ class MsalEntra:
             scopes=tuple(str(result.get("scope", "")).split()),
             resource=resource,
         )
-
-    def _principal(self, app: OAuthApp, claims: Mapping[str, Any]) -> Principal:
-        """Check the ID token, which MSAL no longer does (OpenID Connect Core section 3.1.3.7, Entra: ID token claims).
-
-        The signature may go unchecked, because the token came straight from the token endpoint over TLS.
-        """
-        tenant, person, now = str(claims.get("tid", "")), str(claims.get("oid", "")), self.clock().timestamp()
-        skew = CLOCK_SKEW.total_seconds()
-        sound = (
-            claims.get("aud") == app.client_id
-            and is_guid(tenant)
-            and is_guid(person)
-            and claims.get("iss") == _issuer(app, tenant)
-            and float(claims.get("exp", 0)) > now - skew
-            and float(claims.get("nbf", 0)) < now + skew
-            and bool(claims.get("preferred_username"))
-        )
-        if not sound:
-            raise SignInInvalid("id_token_invalid")
-        if tenant.lower() not in app.tenants:
-            raise SignInInvalid("tenant_not_allowed")
-        return Principal(tenant.lower(), person.lower(), str(claims["preferred_username"]))
-
-
-def _issuer(app: OAuthApp, tenant: str) -> str:
-    return f"{app.cloud.authority}/{tenant}/v2.0"
 
 
 def _authorize_error(answer: Mapping[str, str]) -> Exception:

@@ -21,13 +21,12 @@ from shared.pages.render import Pages
 from shared.ports import OAuthApps
 from shared.triggers.answers import Handler
 from shared.triggers.audit import CORRELATION, Audit, about, about_accounts
+from shared.triggers.browser_cookie import set_cookie
 from shared.triggers.mailbox_groups import BOUND, WAITING, came_to, grouped
 from shared.triggers.way_back import back_refused, back_tried, host
 from shared.usecases.sign_in.open_link import DeadLink, LinkPage
 from shared.usecases.sign_in.sign_in_outcome import Outcome, Refused, Tried
 
-# The prefix makes browsers insist on Secure, Path=/ and this very host (RFC 6265bis section 4.1.3.2).
-COOKIE = "__Host-mailbind"
 STATUSES = {
     "link_unknown": 404,
     "link_expired": 410,
@@ -77,9 +76,7 @@ class BrowserPages:
             waiting=asked.stage is RegistrationStatus.WAITING_FOR_ACCESS,
         )
         if is_new:
-            # Entra's form_post is a cross-site POST: Lax and Strict cookies do not come along.
-            attributes = "Path=/; Secure; HttpOnly; SameSite=None"
-            response.headers.add("Set-Cookie", f"{COOKIE}={page.cookie.reveal()}; {attributes}")
+            set_cookie(response, page.cookie)
         return response
 
     async def dead(self, link: DeadLink) -> func.HttpResponse:
@@ -204,15 +201,6 @@ def _note(outcome: Outcome, what: AuditOutcome) -> None:
         about(code=outcome.results[asked.single.account].code)
     else:
         about(results={account: result.code or result.state.value for account, result in outcome.results.items()})
-
-
-def read_cookie(req: func.HttpRequest) -> Secret | None:
-    """The browser's cookie, or None."""
-    for pair in req.headers.get("Cookie", "").split(";"):
-        name, _, value = pair.strip().partition("=")
-        if name == COOKIE and value:
-            return Secret(value)
-    return None
 
 
 def readable(moment: datetime) -> str:

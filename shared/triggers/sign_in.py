@@ -7,7 +7,8 @@ import azure.functions as func
 from shared.domain.audit import Action
 from shared.domain.secret import Secret
 from shared.triggers.audit import about
-from shared.triggers.browser_pages import BrowserPages, read_cookie
+from shared.triggers.browser_cookie import read_cookie
+from shared.triggers.browser_pages import BrowserPages
 from shared.triggers.request_limits import RequestLimits
 from shared.usecases.sign_in.begin_sign_in import BeginSignIn
 from shared.usecases.sign_in.bind_signed_in import BindSignedIn

@@ -15,7 +15,7 @@ from infra.local.environment import Environment
 from infra.local.visitor import Form, Page, Visitor
 from shared.domain.secret import Secret
 from shared.services import Services
-from shared.triggers.browser_pages import COOKIE
+from shared.triggers.browser_cookie import COOKIE
 from shared.usecases.sign_in.carried_grant import Carried
 from shared.usecases.sign_in.sign_in_outcome import Refused
 from tests.conftest import MovedClock

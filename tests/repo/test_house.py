@@ -106,6 +106,7 @@ def test_secrets_are_revealed_only_where_they_are_sealed_sent_compared_or_answer
         "shared/domain/sasl.py",
         "shared/domain/secret.py",
         "shared/triggers/authentication_form.py",
+        "shared/triggers/browser_cookie.py",
         "shared/triggers/browser_pages.py",
         "shared/triggers/oauth_token.py",
         "shared/triggers/tokens.py",

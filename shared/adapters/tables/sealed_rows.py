@@ -9,8 +9,8 @@ from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
 from shared.adapters.sealing import data_key_of
+from shared.adapters.tables.answering import answering
 from shared.adapters.tables.mapping import seal_identity
-from shared.adapters.tables.table import answering
 from shared.ports import SealedRow, Sealer
 
 

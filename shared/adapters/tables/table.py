@@ -1,28 +1,21 @@
 """One table: reads, and writes that are conditional, sealed, and know their own work when they meet it again."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from azure.core import MatchConditions
-from azure.core.exceptions import (
-    AzureError,
-    HttpResponseError,
-    ResourceExistsError,
-    ResourceModifiedError,
-    ResourceNotFoundError,
-)
-from azure.data.tables import TableErrorCode, TableTransactionError, UpdateMode
+from azure.core.exceptions import HttpResponseError, ResourceExistsError
+from azure.data.tables import TableErrorCode, UpdateMode
 from azure.data.tables.aio import TableClient
 
+from shared.adapters.tables.answering import answering
 from shared.adapters.tables.mapping import Entity, from_entity, seal_identity, shape_of
 from shared.domain.errors import StaleWrite, StorageUnavailable
 from shared.domain.secret import Secret
 from shared.ports import Entropy, Sealer, Stored
-
-CONFLICTS = {404, 409, 412}
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,22 +186,3 @@ def _operation(change: Write) -> tuple[str, Entity] | tuple[str, Entity, dict[st
     if change.verb == "update":
         condition["mode"] = UpdateMode.REPLACE
     return (change.verb, change.entity, condition)
-
-
-@contextmanager
-def answering(*, reading: bool = False) -> Iterator[None]:
-    """Turn the SDK's errors into ours. What is not there is nothing to a reader, and a stale write to a writer."""
-    try:
-        yield
-    except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError, TableTransactionError) as error:
-        if reading and isinstance(error, ResourceNotFoundError):
-            return
-        if error.status_code in CONFLICTS:
-            raise StaleWrite from None
-        raise StorageUnavailable from error
-    except HttpResponseError as error:
-        if error.status_code is not None and error.status_code < 500 and error.status_code not in {408, 429}:  # noqa: PLR2004 - HTTP's own numbers
-            raise
-        raise StorageUnavailable from error
-    except AzureError as error:
-        raise StorageUnavailable from error

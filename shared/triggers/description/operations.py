@@ -3,7 +3,7 @@
 from functools import partial
 
 from shared.domain.caller import Scope
-from shared.triggers.browser_pages import COOKIE
+from shared.triggers.browser_cookie import COOKIE
 from shared.triggers.description import answers, requests, settings_answers, settings_requests
 from shared.triggers.description.operation import BROWSER, Operation
 from shared.triggers.sign_in import ANSWER_FIELDS

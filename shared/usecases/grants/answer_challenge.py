@@ -5,10 +5,12 @@ from datetime import timedelta
 from shared.domain.clouds import Resource
 from shared.domain.errors import InvalidInput, TooManyRequests
 from shared.domain.kinds import FailureKind
+from shared.domain.renewal import PERSONS, Wish
 from shared.ports import Clock
 from shared.usecases import use_case
-from shared.usecases.grants.hand_out import HandedOut, HandOut, check_askable, handed_out, refusal, settled
-from shared.usecases.grants.refresh_grant import PERSONS, RefreshGrant, Wish
+from shared.usecases.grants.hand_out import HandedOut, HandOut, handed_out
+from shared.usecases.grants.refresh_grant import RefreshGrant
+from shared.usecases.grants.refusals import check_askable, refusal, settled
 
 # Entra takes a client that keeps asking for a looping one (AADSTS50196) and makes the whole grant wait for an hour.
 CHALLENGE_EVERY = timedelta(seconds=30)

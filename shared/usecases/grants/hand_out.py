@@ -4,22 +4,22 @@ import asyncio
 import logging
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from shared.domain.account import Account, AccountState
 from shared.domain.clouds import Resource
-from shared.domain.errors import InvalidInput, NotAuthorized, NotFound, StaleWrite, Unavailable
+from shared.domain.errors import InvalidInput, NotFound, StaleWrite, Unavailable
 from shared.domain.grant import DelegatedGrant
 from shared.domain.held_token import HeldToken
 from shared.domain.keys import key
-from shared.domain.kinds import FailureKind
-from shared.domain.remedy import remedy
+from shared.domain.renewal import Wish
 from shared.domain.secret import Secret
 from shared.domain.work import Work
 from shared.ports import Agenda, Clock, Jitter, OAuthApps, Principals, Replace, Stored
 from shared.usecases import use_case
 from shared.usecases.grants.find_account import FindAccount
-from shared.usecases.grants.refresh_grant import Refreshed, RefreshGrant, Wish
+from shared.usecases.grants.refresh_grant import Refreshed, RefreshGrant
+from shared.usecases.grants.refusals import check_askable, refusal, settled, unavailable
 from shared.usecases.grants.tally import Tally
 
 log = logging.getLogger(__name__)
@@ -152,34 +152,10 @@ class HandOut:
             log.warning("hand-out not marked", extra={"principal": grant.principal.id})
 
 
-def check_askable(grant: DelegatedGrant, now: datetime) -> None:
-    """Raise NotAuthorized when only a person can help, Unavailable when Entra asked for a pause."""
-    if grant.due is None:
-        raise refusal(grant.last_error.code if grant.last_error else "needs_sign_in")
-    if grant.not_before is not None and now < grant.not_before:
-        if grant.state is AccountState.CONNECT_ERROR and grant.last_error is not None:
-            raise refusal(grant.last_error.code)
-        raise _unavailable("entra_unavailable", grant.not_before - now)
-
-
-def settled(refreshed: Refreshed | None) -> DelegatedGrant:
-    """The renewed grant. Raises what its failure means to a caller."""
-    if refreshed is None:
-        raise NotFound("No such account")
-    grant, failure = refreshed.grant.value, refreshed.failure
-    if refreshed.refused is not None and failure is None:
-        raise refusal(refreshed.refused.code)
-    if failure is None:
-        return grant
-    if failure.kind in {FailureKind.TRANSIENT, FailureKind.APP_FAULT} or not failure.confirmed:
-        raise _unavailable(failure.code if failure.confirmed else "entra_unavailable", failure.retry_after)
-    raise refusal(grant.last_error.code if grant.last_error else failure.code)
-
-
 def handed_out(account: Account, grant: DelegatedGrant, held: HeldToken | None, *, cached: bool) -> HandedOut:
     """The answer with one of the grant's tokens. Raises Unavailable when others took it away meanwhile."""
     if held is None:
-        raise _unavailable("entra_unavailable", None)
+        raise unavailable("entra_unavailable", None)
     return HandedOut(
         account=account.id,
         resource=held.resource,
@@ -191,12 +167,3 @@ def handed_out(account: Account, grant: DelegatedGrant, held: HeldToken | None, 
         cached=cached,
         app=grant.app,
     )
-
-
-def refusal(code: str) -> NotAuthorized:
-    """A refusal that says what to do."""
-    return NotAuthorized(code, f"{remedy(code).what} {remedy(code).action}")
-
-
-def _unavailable(code: str, retry_after: timedelta | None) -> Unavailable:
-    return Unavailable(code, f"{remedy(code).what} {remedy(code).action}", retry_after or timedelta(seconds=10))

@@ -1,8 +1,7 @@
 """Refresh one grant: new tokens, or a failure that is put where it belongs."""
 
 import logging
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass
 
 from shared.domain.account import Account, AccountState
 from shared.domain.clouds import Resource
@@ -12,7 +11,7 @@ from shared.domain.failure import Failure
 from shared.domain.grant import DelegatedGrant
 from shared.domain.kinds import FailureKind
 from shared.domain.oauth_app import OAuthApp
-from shared.domain.setback import after_failure
+from shared.domain.renewal import PLAIN, EntraAnswer, Wish, about_all, after_answer, is_newer
 from shared.domain.tokens import TokenSet
 from shared.domain.work import Work
 from shared.ports import (
@@ -43,7 +42,6 @@ NEWS = {
 }
 # Asked for once a day all the same: an app of the settings may come back.
 NO_SUCH_APP = Failure(FailureKind.BLOCKED, "oauth_app_gone")
-PERSONS = {FailureKind.NEEDS_SIGN_IN, FailureKind.NEEDS_CONSENT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,26 +54,6 @@ class Refreshed:
     grant: Stored[DelegatedGrant]
     failure: Failure | None = None
     refused: Failure | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """A token for this resource, by default the one that the grant lives by; one that meets these claims."""
-
-    resource: Resource | None = None
-    claims: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What Entra said of the grant, and of what was wished beyond that, if it refused it."""
-
-    grant: TokenSet | Failure
-    refused: Failure | None = None
-    home: Resource | None = None
-
-
-PLAIN = Wish()
 
 
 @use_case
@@ -104,22 +82,21 @@ class RefreshGrant:
         for _ in range(TRIES):
             if current is None:
                 return None
-            if wish.claims is None and _newer(current.value, stored.value, wish.resource):
+            if wish.claims is None and is_newer(current.value, stored.value, wish.resource):
                 return Refreshed(current)
-            after = _after(current.value, wish, answer, now, jitter)
-            if hand_out and isinstance(answer.grant, TokenSet) and answer.refused is None:
+            after = after_answer(current.value, wish, answer, now, jitter)
+            if hand_out and answer.granted:
                 after = after.handed_out_at(now, jitter, wish.resource)
             try:
-                failure = answer.grant if isinstance(answer.grant, Failure) else None
-                written = await self._write(current, after, failure)
+                written = await self._write(current, after, answer.failure)
             except StaleWrite:
                 current = await self.principals.grant(after.principal.id, after.app)
                 continue
             self._log(after, answer)
-            return Refreshed(written, failure, answer.refused)
+            return Refreshed(written, answer.failure, answer.refused)
         raise StaleWrite
 
-    async def _ask(self, grant: DelegatedGrant, wish: Wish) -> Answer:
+    async def _ask(self, grant: DelegatedGrant, wish: Wish) -> EntraAnswer:
         """Ask for what is wished. When Entra refuses that, ask for what the grant lives by before anybody is blamed.
 
         Consent and policies are of one resource, and whatever claims a caller passes on are the caller's: neither may
@@ -127,14 +104,14 @@ class RefreshGrant:
         """
         app = await self.apps.get(grant.app)
         if app is None:
-            return Answer(NO_SUCH_APP)
+            return EntraAnswer(NO_SUCH_APP)
         home = grant.resource if grant.resource in app.resources else app.home
         wanted = wish.resource if wish.resource in app.resources else home
         first = await self._refresh(app, grant, wanted, wish.claims)
         plain = wanted is home and wish.claims is None
-        if plain or isinstance(first, TokenSet) or _about_all(first):
-            return Answer(first, home=home)
-        return Answer(await self._refresh(app, grant, home), first, home)
+        if plain or isinstance(first, TokenSet) or about_all(first):
+            return EntraAnswer(first, home=home)
+        return EntraAnswer(await self._refresh(app, grant, home), first, home)
 
     async def _refresh(
         self, app: OAuthApp, grant: DelegatedGrant, resource: Resource, claims: str | None = None
@@ -173,7 +150,7 @@ class RefreshGrant:
                 changes += [Replace(told, stored.version), *news]
         return changes
 
-    def _log(self, grant: DelegatedGrant, answer: Answer) -> None:
+    def _log(self, grant: DelegatedGrant, answer: EntraAnswer) -> None:
         ids = {"principal": grant.principal.id, "app": grant.app}
         if isinstance(answer.grant, Failure):
             log.warning("grant not refreshed", extra=ids | _traced(answer.grant))
@@ -183,42 +160,8 @@ class RefreshGrant:
             log.warning("access token refused", extra=ids | _traced(answer.refused))
 
 
-def _about_all(failure: Failure) -> bool:
-    """Whether it would be the same for whatever is asked for: Entra is unwell, or refuses the app's own credential."""
-    return failure.kind is FailureKind.TRANSIENT or failure.code == "app_credential"
-
-
 def _traced(failure: Failure) -> dict[str, object]:
     return {"kind": failure.kind, "code": failure.code, "aadsts": failure.aadsts, "trace": failure.trace}
-
-
-def _newer(grant: DelegatedGrant, before: DelegatedGrant, resource: Resource | None) -> bool:
-    """Whether somebody else has renewed the very token meanwhile."""
-    held, was = (each.held(resource or each.resource) for each in (grant, before))
-    return held is not None and (was is None or held.refreshed > was.refreshed)
-
-
-def _after(grant: DelegatedGrant, wish: Wish, answer: Answer, now: datetime, jitter: float) -> DelegatedGrant:
-    """What becomes of the grant. An app that no longer covers what it lived by gives it another home."""
-    told, refused = answer.grant, answer.refused
-    before = grant.living_by(answer.home or grant.resource, now)
-    if wish.claims is not None:
-        before = replace(before, challenged=now, claims=_unmet(wish.claims, refused))
-    if isinstance(told, Failure):
-        if before.claims is not None and told.kind in PERSONS:
-            # The sign-in that mends this has to meet the challenge too.
-            code = "claims_challenge" if wish.claims else told.code
-            told = replace(told, code=code, claims=told.claims or before.claims)
-        return after_failure(before, told, now, jitter)
-    after = before.renewed(told, now, jitter)
-    if refused is not None and wish.claims is None and wish.resource is not None:
-        after = after.refused(wish.resource, refused.code, now, jitter)
-    return after
-
-
-def _unmet(claims: str, refused: Failure | None) -> str | None:
-    """The claims that the next sign-in has to carry; where a policy blocks, none would help."""
-    return refused.claims or claims if refused is not None and refused.kind in PERSONS else None
 
 
 def _news(before: DelegatedGrant, after: DelegatedGrant) -> bool:

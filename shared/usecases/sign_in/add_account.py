@@ -13,9 +13,10 @@ from shared.domain.tokens import TokenSet
 from shared.domain.work import Work, WorkKind
 from shared.ports import Agenda, Clock, Entropy, OAuthApps, SignedIn, Stored
 from shared.usecases import use_case
-from shared.usecases.grants.hand_out import HandOut, check_askable, settled
+from shared.usecases.grants.hand_out import HandOut
 from shared.usecases.grants.prove_access import AccessRefused
 from shared.usecases.grants.refresh_grant import RefreshGrant
+from shared.usecases.grants.refusals import check_askable, settled
 from shared.usecases.sign_in.bind_proven import BindProven
 from shared.usecases.sign_in.claim_account import CLAIM_FOR
 from shared.usecases.sign_in.start_registration import new_account_id

@@ -4,11 +4,12 @@ from contextlib import suppress
 from datetime import timedelta
 
 from shared.domain.errors import StaleWrite
+from shared.domain.renewal import Wish
 from shared.domain.work import Work
 from shared.ports import Clock, Principals
 from shared.usecases import use_case
 from shared.usecases.grants.probe_mailboxes import ProbeMailboxes
-from shared.usecases.grants.refresh_grant import RefreshGrant, Wish
+from shared.usecases.grants.refresh_grant import RefreshGrant
 from shared.usecases.timers.work_agenda import EARLY
 
 # Somebody who has written the agenda's row is about to write the grant's; after this long they are not.

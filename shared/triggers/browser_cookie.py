@@ -1,0 +1,24 @@
+"""The cookie that ties a sign-in to the browser that began it."""
+
+import azure.functions as func
+
+from shared.domain.secret import Secret
+
+# The prefix makes browsers insist on Secure, Path=/ and this very host (RFC 6265bis section 4.1.3.2).
+COOKIE = "__Host-mailbind"
+# Entra's form_post is a cross-site POST: Lax and Strict cookies do not come along.
+ATTRIBUTES = "Path=/; Secure; HttpOnly; SameSite=None"
+
+
+def set_cookie(response: func.HttpResponse, cookie: Secret) -> None:
+    """Give it to a browser."""
+    response.headers.add("Set-Cookie", f"{COOKIE}={cookie.reveal()}; {ATTRIBUTES}")
+
+
+def read_cookie(req: func.HttpRequest) -> Secret | None:
+    """The browser's cookie, or None."""
+    for pair in req.headers.get("Cookie", "").split(";"):
+        name, _, value = pair.strip().partition("=")
+        if name == COOKIE and value:
+            return Secret(value)
+    return None
