@@ -16,6 +16,13 @@ from typing import Self
 from infra.local import azurite, parts
 
 APP_ID = "AAABiCtT7XUAAAAF"
+# Every timer's; the host reads them, disabled or not.
+SCHEDULES = {
+    "REFRESH_SCHEDULE": "0 * * * * *",
+    "REAP_SCHEDULE": "0 */5 * * * *",
+    "DELIVER_SCHEDULE": "*/10 * * * * *",
+    "SWEEP_SCHEDULE": "0 30 3 * * *",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +96,8 @@ def app_settings(storage: azurite.Azurite, tenant: parts.Ready, base_url: str, k
         "MAILBIND_CA_FILE": tenant["caFile"],
         "MAILBIND_LINK_HOURS": "24",
         "MAILBIND_AGENDA_SHARDS": "16",
-        "REFRESH_SCHEDULE": "0 * * * * *",
-        "REAP_SCHEDULE": "0 */5 * * * *",
-        "DELIVER_SCHEDULE": "*/10 * * * * *",
         "MAILBIND_WEBHOOKS_LOOPBACK": "true",
-        "SWEEP_SCHEDULE": "0 30 3 * * *",
+        **SCHEDULES,
     }
 
 

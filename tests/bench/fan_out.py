@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 import httpx
 
 from infra.local import azurite, parts
+from infra.local.environment import SCHEDULES
 from shared.bootstrap import build_services
 from shared.services import Services
 from tests.bench.figure import Figure, at_least
@@ -19,8 +20,6 @@ from tests.journey.conftest import STILL, trust
 
 GRANTS = 2400
 LATENCY = 400  # milliseconds: on two cores, Microsoft has to be what is waited for, or the hosts wait for each other
-
-SCHEDULES = ("REFRESH_SCHEDULE", "REAP_SCHEDULE", "SWEEP_SCHEDULE")  # the host reads them although all are disabled
 
 
 async def figures() -> list[Figure]:
@@ -33,7 +32,7 @@ async def figures() -> list[Figure]:
             settings = settings_for(
                 storage.connection_string,
                 **STILL,
-                **dict.fromkeys(SCHEDULES, "0 0 0 1 1 *"),
+                **SCHEDULES,
                 MAILBIND_AUTHORITY_HOST=tokens.ready["url"],
                 MAILBIND_CA_FILE=tokens.ready["caFile"],
                 MAILBIND_AGENDA_SHARDS="4",
