@@ -6,6 +6,7 @@ import uuid
 import pytest
 
 from shared.domain.caller import Binding, Caller, Scope
+from shared.domain.errors import InvalidInput
 from shared.domain.keys import key
 from shared.domain.principal import Principal
 from shared.ports import Insert
@@ -36,6 +37,17 @@ async def test_accounts_out_of_reach_cost_a_bounded_look_and_no_cursor_tells_of_
 
     assert [[first], [], [], [], [last]] == pages
     assert not [name for name in others for cursor in cursors if key(name) in readable(cursor)]
+
+
+async def test_a_bound_caller_cannot_choose_where_to_look(services: Services) -> None:
+    bound = Caller("token:t", "t", frozenset({Scope.ACCOUNTS_READ}), Binding.to(["mine"]))
+    made_up = base64.urlsafe_b64encode(b'["a","account~a"]').decode()
+    listing = ListAccounts(services.principals, services.sealer)
+
+    with pytest.raises(InvalidInput) as refused:
+        await listing(AccountQuery(page_size=1, cursor=made_up), bound)
+
+    assert ["cursor"] == list(refused.value.fields)
 
 
 def readable(cursor: str) -> str:

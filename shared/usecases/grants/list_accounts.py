@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from shared.domain.account import Account
 from shared.domain.caller import Caller
-from shared.domain.errors import SealBroken
+from shared.domain.errors import InvalidInput, SealBroken
 from shared.domain.keys import normal
 from shared.domain.principal import same_address
 from shared.domain.secret import Secret
@@ -109,11 +109,11 @@ class ListAccounts:
         return cursor if caller.binding is None else await self.sealer.seal(CURSOR, Secret(cursor))
 
     async def _opened(self, cursor: str, caller: Caller) -> str:
-        """What does not open is one from before they were sealed, or none at all, which reading it says."""
+        """A bound caller's are sealed: with made-up ones they could find out where accounts lie that are not theirs."""
         try:
             return cursor if caller.binding is None else (await self.sealer.unseal(CURSOR, cursor)).reveal()
         except SealBroken:
-            return cursor
+            raise InvalidInput({"cursor": '"cursor" is not one that was handed out here'}) from None
 
     def _found(self, query: AccountQuery) -> AsyncIterator[tuple[str, Account]]:
         return self.principals.accounts(query.state, query.cursor, app=query.app, principal_id=query.principal_id)
