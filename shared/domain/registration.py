@@ -88,7 +88,8 @@ class PendingRegistration:
 
     def status(self, now: datetime) -> RegistrationStatus:
         """The stage, or `expired` when the time for it has run out before anything came of it."""
-        return RegistrationStatus.EXPIRED if self.stage in UNDECIDED and now >= self.expires else self.stage
+        over = self.stage in UNDECIDED and now >= self.expires and not self.held(now)
+        return RegistrationStatus.EXPIRED if over else self.stage
 
     def usable(self, now: datetime) -> bool:
         """Whether the link may still start a sign-in."""
@@ -133,7 +134,8 @@ class PendingRegistration:
 
     def held(self, now: datetime) -> bool:
         """Whether a binding may still be under way, so that its end is not to be told yet."""
-        return self.being_bound is not None and now < self.being_bound + BINDING_LASTS
+        begun = self.being_bound if self.stage in UNDECIDED else None
+        return begun is not None and now < begun + BINDING_LASTS
 
     def expired(self) -> "PendingRegistration":
         """The time for it has run out, and the caller is told."""
@@ -163,7 +165,10 @@ class PendingRegistration:
         )
 
     def _with(self, mailboxes: Iterable[InvitedMailbox]) -> "PendingRegistration":
-        """Its stage follows from what became of the mailboxes, once anything has; an end that was told stays told."""
+        """Its stage follows from what became of the mailboxes, once anything has.
+
+        What is refused after an end that was told is no news.
+        """
         now = replace(self, mailboxes=tuple(mailboxes))
         states = {mailbox.state for mailbox in now.mailboxes}
         if MailboxState.WAITING_FOR_ACCESS in states:

@@ -12,7 +12,7 @@ from infra.local.environment import Environment
 from shared.domain.account import Account
 from shared.domain.errors import StorageUnavailable
 from shared.domain.principal import Principal
-from shared.domain.registration import PendingRegistration
+from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.secret import Secret
 from shared.ports import SignedIn
 from shared.services import Services
@@ -100,6 +100,9 @@ async def test_a_link_whose_end_comes_while_a_mailbox_is_being_bound_has_not_exp
 
     async def slow(*given: Any) -> Account:
         await late.passes(minutes=5)
+        link = await late.instance.registrations.get(late.asked.id)
+        assert link is not None
+        assert RegistrationStatus.EXPIRED is not link.value.status(late.clock())
         return await write(*given)
 
     monkeypatch.setattr(WriteBinding, "__call__", slow)

@@ -33,10 +33,10 @@ class ExpireRegistration:
             stored = await self.registrations.get(work.owner)
             if stored is None or stored.value.stage is RegistrationStatus.EXPIRED:
                 return "settled"
-            if stored.value.status(self.clock()) is not RegistrationStatus.EXPIRED:
-                return "settled"
             if stored.value.held(self.clock()):
                 return EARLY
+            if stored.value.status(self.clock()) is not RegistrationStatus.EXPIRED:
+                return "settled"
             correlate(stored.value.correlation)
             asked = await self._with_bound(stored.value)
             name = EventName.REGISTRATION_EXPIRED
