@@ -56,12 +56,12 @@ class Subscribe:
         accounts = asked.filter or caller.binding
         if not caller.may_reach_all_of(accounts):
             raise Forbidden("The accounts are outside of those that this caller is bound to")
-        made = asked.secret or new_secret(self.entropy)
+        made = new_secret(self.entropy)
         identity = webhook_id(asked.url, accounts)
         for number in range(TRIES):
             stored = await self.webhooks.get(identity)
-            drawn = made if stored is None or stored.value.lost else None
-            webhook = self._webhook(asked, identity, accounts, caller, drawn, stored)
+            secret = asked.secret or (stored.value.secret if stored and not stored.value.lost else made)
+            webhook = self._webhook(asked, identity, accounts, caller, secret, stored)
             if number == 0:
                 await self.ping.insist(webhook, "url", verify=asked.verify)
             try:
@@ -69,7 +69,7 @@ class Subscribe:
             except StaleWrite:
                 continue
             log.info("webhook stored", extra={"webhook": identity, "by": caller.id})
-            return Subscribed(webhook, drawn if asked.secret is None else None, stored is None)
+            return Subscribed(webhook, made if secret is made else None, stored is None)
         raise Conflict("The webhook is being changed by others; try again")
 
     async def _store(self, stored: Stored[Webhook] | None, webhook: Webhook) -> None:
@@ -86,7 +86,7 @@ class Subscribe:
         identity: str,
         accounts: Binding | None,
         caller: Caller,
-        made: Secret | None,
+        secret: Secret,
         stored: Stored[Webhook] | None,
     ) -> Webhook:
         if stored is not None:
@@ -95,7 +95,7 @@ class Subscribe:
                 known,
                 url=asked.url,
                 events=asked.events,
-                secret=asked.secret or made or known.secret,
+                secret=secret,
                 description=asked.description or known.description,
                 enabled=True,
                 gone=None,
@@ -104,7 +104,7 @@ class Subscribe:
             id=identity,
             url=asked.url,
             place=place_of(asked.url),
-            secret=made or new_secret(self.entropy),
+            secret=secret,
             events=asked.events,
             created=self.clock(),
             created_by=caller.id,

@@ -34,11 +34,11 @@ class KnownApps:
 
         Its own row is, for nobody's made-up id is worth reading all apps.
         """
-        found, now = (await self._apps()).get(app), self.clock()
-        if found is not None or self._missing.recall(app, now):
+        found, now, missing = (await self._apps()).get(app), self.clock(), self._missing
+        if found is not None or missing.recall(app, now):
             return found
         if await self.rows.get(app) is None:
-            self._missing.keep(app, value=True, since=now, until=now + TRUSTED_FOR)
+            missing.keep(app, value=True, since=now, until=now + TRUSTED_FOR)
             return None
         self._known = Memory(1)
         return (await self._apps()).get(app)
