@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 
 from infra.local import azurite as azurite_part
 from infra.local.azurite import Azurite
+from shared.adapters.sealing import data_key_of
 from shared.bootstrap import build_services
 from shared.services import Services
 
@@ -64,6 +65,15 @@ def settings_for(tables: str, **more: str) -> dict[str, str]:
         "MAILBIND_OAUTH_TENANT": TENANT_ID,
         **more,
     }
+
+
+async def lose(services: Services, table: str, partition: str, row: str, *names: str) -> None:
+    """Have a row's sealed values, or those named, as they are when the data key that they were sealed under is gone."""
+    rows = services.storage.get_table_client(table)
+    found = await rows.get_entity(partition, row)
+    sealed = names or [name for name, value in found.items() if data_key_of(value)]
+    lost = dict.fromkeys(sealed, f"v1.{20 * 'f'}.AAAA")
+    await rows.upsert_entity({"PartitionKey": found["PartitionKey"], "RowKey": found["RowKey"], **lost})
 
 
 @pytest.fixture

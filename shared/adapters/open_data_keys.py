@@ -10,12 +10,13 @@ from datetime import datetime, timedelta
 
 from shared.domain.data_key import NOTICED_WITHIN, DataKey, next_id, sealing_order
 from shared.domain.errors import KeyUnavailable, SealBroken, StaleWrite
+from shared.domain.memory import Memory
 from shared.ports import Clock, DataKeys, Entropy, KeyWrapping, Stored
 
 log = logging.getLogger(__name__)
 
 KEY = 32  # bytes
-# A vault that does not answer is not asked by every caller who waits for it.
+# A vault that does not answer is not asked by every caller who waits for it, nor storage for a key that is not there.
 ASKED_AGAIN = timedelta(seconds=5)
 
 
@@ -41,6 +42,7 @@ class OpenDataKeys:
     every: timedelta
     _open: dict[str, bytes] = field(default_factory=dict)
     _known: dict[str, DataKey] = field(default_factory=dict)
+    _gone: Memory[bool] = field(default_factory=lambda: Memory(1000))
     _failed: dict[str, tuple[datetime, type[KeyUnavailable]]] = field(default_factory=dict)
     _sealing: Sealing | None = None
     _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -60,10 +62,17 @@ class OpenDataKeys:
             return known
         async with self._looking:
             if key_id not in self._known:
-                await self._list()
-            if key_id not in self._known:
-                raise SealBroken("the data key of a sealed value is gone")
+                await self._find(key_id)
             return await self._unwrapped(self._known[key_id])
+
+    async def _find(self, key_id: str) -> None:
+        now = self.clock()
+        if not self._gone.recall(key_id, now):
+            await self._list()
+            if key_id in self._known:
+                return
+            self._gone.keep(key_id, value=True, since=now, until=now + ASKED_AGAIN)
+        raise SealBroken("the data key of a sealed value is gone")
 
     async def listed(self) -> Sequence[DataKey]:
         """Every data key, the oldest first."""

@@ -56,12 +56,12 @@ class AesSealer:
         version, _, rest = sealed.partition(".")
         key_id, _, body = rest.partition(".")
         if version != VERSION:
-            return ClosedSecret(partial(_refuse, "not a sealed value"))
+            return ClosedSecret(partial(_refuse, "not a sealed value"), identity, sealed)
         try:
             key = await self.keys.opened(key_id)
         except SealBroken as broken:
-            return ClosedSecret(partial(_refuse, str(broken)))
-        return ClosedSecret(partial(_open, key, identity, body))
+            return ClosedSecret(partial(_refuse, str(broken)), identity, sealed)
+        return ClosedSecret(partial(_open, key, identity, body), identity, sealed)
 
 
 def _open(key: bytes, identity: str, body: str) -> str:

@@ -33,12 +33,17 @@ class Secret:
 
 
 class ClosedSecret(Secret):
-    """A sealed value that is opened when it is revealed, each time anew; what `opening` raises, `reveal` raises."""
+    """A sealed value that is opened when it is revealed, each time anew; what `opening` raises, `reveal` raises.
 
-    __slots__ = ("_opening",)
+    `sealed` is how it lies at `place`, so that it can be written back there unopened.
+    """
 
-    def __init__(self, opening: Callable[[], str]) -> None:
+    __slots__ = ("_opening", "place", "sealed")
+
+    def __init__(self, opening: Callable[[], str], place: str, sealed: str) -> None:
         self._opening = opening
+        self.place = place
+        self.sealed = sealed
 
     def reveal(self) -> str:
         """The value, opened now."""

@@ -14,7 +14,6 @@ import pytest
 
 from infra.local import parts
 from infra.local.azurite import Azurite
-from shared.adapters.sealing import data_key_of
 from shared.bootstrap import build_services
 from shared.domain.caller import Binding, Caller, Scope
 from shared.domain.event import EventName
@@ -24,7 +23,7 @@ from shared.domain.secret import Secret
 from shared.ports import Insert, Replace
 from shared.services import Services
 from shared.usecases.events.subscribe import Subscription
-from tests.conftest import MovedClock, settings_for
+from tests.conftest import MovedClock, lose, settings_for
 from tests.contract.records import account, principal
 
 SECRET = "whsec_" + "c2VjcmV0LW9mLXRoZS10ZXN0LXJlY2VpdmVyLTAwMQ=="
@@ -124,10 +123,7 @@ async def subscribe(app: Services, url: str, filtered: Binding | None = None, *,
 
 async def lose_secrets(app: Services, webhook: str) -> None:
     """What is left of a webhook when the data key that its secrets were sealed under is gone."""
-    table = app.storage.get_table_client("Webhooks")
-    row = await table.get_entity(key(webhook), "")
-    lost = {name: f"v1.{20 * '0'}.AAAA" for name, value in row.items() if data_key_of(value)}
-    await table.upsert_entity({"PartitionKey": row["PartitionKey"], "RowKey": row["RowKey"], **lost})
+    await lose(app, "Webhooks", key(webhook), "")
 
 
 async def deliver(app: Services) -> bool:

@@ -14,10 +14,10 @@ from shared.domain.account import AccountState
 from shared.domain.handover import Handover
 from shared.domain.keys import key
 from shared.domain.work import Work, WorkKind
-from shared.ports import Insert, Replace
+from shared.ports import Insert, Remove, Replace
 from shared.services import Services
 from shared.usecases.timers.work_agenda import Limits
-from tests.conftest import MovedClock
+from tests.conftest import MovedClock, lose
 from tests.contract import records
 from tests.journey.conftest import Tenant, bind, principal_id, tick
 from tests.journey.test_keeping_alive import grant_of
@@ -150,19 +150,19 @@ async def test_a_grant_that_does_not_open_any_more_keeps_no_sweep_from_the_other
     astray = replace(records.grant(broken, clock()), due=clock() + timedelta(days=30))
     await instance.principals.commit(broken.id, [Insert(astray)])
     await instance.principals.commit(well.id, [Insert(records.grant(well, clock()))])
-    rows = instance.storage.get_table_client("Principals")
-    row = await rows.get_entity(key(broken.id), f"grant~{key(records.APP)}")
-    await rows.upsert_entity({**row, "refresh_token": f"v1.{'0' * 20}.AAAA"})
+    await lose(instance, "Principals", key(broken.id), f"grant~{key(records.APP)}")
 
     swept = await instance.sweep(clock() + timedelta(minutes=4))
 
     assert None is swept.cursor
     assert swept.mended >= 2
-    stored = await instance.principals.grant(well.id, records.APP)
-    assert stored is not None
-    assert stored.value.due is not None
-    assert await instance.agenda.holds(Work(stored.value.work, stored.value.due, well.id, records.APP))
-    await rows.delete_entity(row)
+    for who in (broken, well):
+        stored = await instance.principals.grant(who.id, records.APP)
+        assert stored is not None
+        assert stored.value.due is not None
+        assert stored.value.due < clock() + timedelta(days=8)
+        assert await instance.agenda.holds(Work(stored.value.work, stored.value.due, who.id, records.APP))
+        await instance.principals.commit(who.id, [Remove(stored.value, stored.version)])
 
 
 async def test_the_counters_follow_what_happens(

@@ -14,7 +14,7 @@ from azure.data.tables.aio import TableClient
 from shared.adapters.tables.answering import answering
 from shared.adapters.tables.mapping import Entity, from_entity, seal_identity, shape_of
 from shared.domain.errors import StaleWrite, StorageUnavailable
-from shared.domain.secret import Secret
+from shared.domain.secret import ClosedSecret, Secret
 from shared.ports import Entropy, Sealer, Stored
 
 
@@ -175,8 +175,15 @@ class Table:
         sealed = {**entity, "attempt": attempt}
         for name, value in entity.items():
             if self._sealer and isinstance(value, Secret):
-                sealed[name] = await self._sealer.seal(seal_identity(self._name, entity, name), value)
+                sealed[name] = await _seal(self._sealer, seal_identity(self._name, entity, name), value)
         return sealed
+
+
+async def _seal(sealer: Sealer, place: str, secret: Secret) -> str:
+    """What was read from this very place and not opened goes back as it was."""
+    if isinstance(secret, ClosedSecret) and secret.place == place:
+        return secret.sealed
+    return await sealer.seal(place, secret)
 
 
 def _operation(change: Write) -> tuple[str, Entity] | tuple[str, Entity, dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Refresh one grant: new tokens, or a failure that is put where it belongs."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.domain.account import Account, AccountState
@@ -56,6 +57,15 @@ class Refreshed:
     refused: Failure | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """An account that follows its grant into another state: a change, and at most one event."""
+
+    before: Account
+    after: Account
+    changes: tuple[Change, ...]
+
+
 @use_case
 class RefreshGrant:
     """No lock is needed: Entra keeps the older refresh token alive, and the newer token set wins."""
@@ -76,6 +86,8 @@ class RefreshGrant:
 
         `hand_out` says that a caller is waiting for the token, which makes it hot.
         """
+        # Opened first: what does not open must not use up a breaker's trial, nor be planned anew.
+        stored.value.refresh_token.reveal()
         answer = await self._ask(stored.value, wish)
         now, jitter = self.clock(), self.jitter()
         current: Stored[DelegatedGrant] | None = stored
@@ -130,25 +142,31 @@ class RefreshGrant:
         principal_id = after.principal.id
         if after.due is not None:
             await self.agenda.add(Work(after.work, after.due, principal_id, after.app))
-        changes = await self._accounts(after, failure) if _news(before.value, after) else []
-        while len(changes) > 2 * ACCOUNTS_AT_ONCE:
-            await self.principals.commit(principal_id, changes[: 2 * ACCOUNTS_AT_ONCE])
-            changes = changes[2 * ACCOUNTS_AT_ONCE :]
-        versions = await self.principals.commit(principal_id, [*changes, Replace(after, before.version)])
+        moved = await self._accounts(after, failure) if _news(before.value, after) else []
+        while len(moved) > ACCOUNTS_AT_ONCE:
+            await self._commit(principal_id, moved[:ACCOUNTS_AT_ONCE])
+            moved = moved[ACCOUNTS_AT_ONCE:]
+        versions = await self._commit(principal_id, moved, Replace(after, before.version))
         self.tally.moved(before.value, after)
         return Stored(after, versions[-1])
 
-    async def _accounts(self, after: DelegatedGrant, failure: Failure | None) -> list[Change]:
+    async def _commit(self, principal_id: str, moved: Sequence[Moved], *more: Change) -> Sequence[str]:
+        changes = [change for account in moved for change in account.changes]
+        versions = await self.principals.commit(principal_id, [*changes, *more])
+        for account in moved:
+            self.tally.moved(account.before, account.after)
+        return versions
+
+    async def _accounts(self, after: DelegatedGrant, failure: Failure | None) -> list[Moved]:
         """Each account's new state with its event; those that are in it already are left alone."""
         partition = await self.principals.partition(after.principal.id)
-        changes: list[Change] = []
+        found = []
         for stored in partition.served_by(after.app):
             account = _follow(stored.value, after)
             if account is not stored.value:
-                self.tally.moved(stored.value, account)
                 told, news = await self.outbox.tell(account, [NEWS[after.state]], failure)
-                changes += [Replace(told, stored.version), *news]
-        return changes
+                found.append(Moved(stored.value, account, (Replace(told, stored.version), *news)))
+        return found
 
     def _log(self, grant: DelegatedGrant, answer: EntraAnswer) -> None:
         ids = {"principal": grant.principal.id, "app": grant.app}

@@ -3,12 +3,14 @@
 from dataclasses import dataclass, replace
 
 from shared.domain.account import Account, AccountState
+from shared.domain.errors import SealBroken
 from shared.domain.event import EventName
 from shared.domain.grant import DelegatedGrant
 from shared.domain.invited_mailbox import BindRequest
 from shared.domain.keys import key
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.pending_account import PendingAccount
+from shared.domain.tokens import TokenSet
 from shared.domain.work import Work
 from shared.ports import (
     Agenda,
@@ -105,7 +107,7 @@ class WriteBinding:
             return replace(before.value, bindings=bindings)
         if before is not None:
             well = before.value.state is AccountState.CONNECTED
-            mine = before.value.refresh_token == tokens.refresh_token
+            mine = _holds(before.value, tokens)
             again = before.value if mine and well else before.value.reauthorized(tokens, now, self.jitter())
             return replace(again, bindings=bindings, principal=proven.signed_in.principal)
         grant = DelegatedGrant(
@@ -142,6 +144,14 @@ class WriteBinding:
                 well, news = await self.outbox.tell(known.recovered(), [EventName.AUTHENTICATION_SUCCESS])
                 await self.principals.commit(account.principal_id, [Replace(well, stored.version), *news])
                 self.tally.moved(known, well)
+
+
+def _holds(grant: DelegatedGrant, tokens: TokenSet) -> bool:
+    """Whether these are its tokens already. Those that do not open any more are mended by a sign-in."""
+    try:
+        return grant.refresh_token == tokens.refresh_token
+    except SealBroken:
+        return False
 
 
 def _put(record: Record, before: Stored[DelegatedGrant] | Stored[Account] | None) -> Change:

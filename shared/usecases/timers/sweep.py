@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from shared.domain.account import Account
-from shared.domain.errors import SealBroken, StaleWrite
+from shared.domain.errors import StaleWrite
 from shared.domain.grant import DelegatedGrant
 from shared.domain.statistics import Countable, Counters, Sweep, label
 from shared.domain.work import Work
@@ -96,7 +96,7 @@ class SweepGrants:
             return grant
         back = grant.recalled(now)
         await self.agenda.add(_work(back, back.due or now))
-        with suppress(StaleWrite, SealBroken):  # refreshed just now, and so planned anew; or beyond mending
+        with suppress(StaleWrite):  # refreshed just now, and so planned anew
             await self.principals.commit(grant.principal.id, [Replace(back, stored.version)])
         return back
 

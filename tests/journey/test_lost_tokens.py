@@ -1,0 +1,72 @@
+"""Promises about grants whose tokens do not open any more: they stop nobody else, and a sign-in mends them."""
+
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from infra.local.visitor import Visitor
+from shared.domain.errors import SealBroken, Unavailable
+from shared.domain.keys import key
+from shared.services import Services
+from tests.conftest import MovedClock, lose
+from tests.contract.records import APP
+from tests.journey.conftest import Tenant, bind, principal_id
+
+type NewPerson = Callable[..., str]
+
+
+async def lose_tokens(instance: Services, account: str, *names: str) -> None:
+    await lose(instance, "Principals", key(await principal_id(instance, account)), f"grant~{key(APP)}", *names)
+
+
+async def test_an_account_whose_tokens_are_lost_can_be_paused_resumed_and_removed(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services
+) -> None:
+    account = bind(api, visitor, person())
+    await lose_tokens(instance, account)
+
+    for paused in (True, False):
+        assert 200 == api.put(f"/v1/account/{account}", json={"paused": paused}).status_code
+    assert "connected" == api.get(f"/v1/account/{account}").json()["state"]
+    assert api.delete(f"/v1/account/{account}").json()["tokensDeleted"]
+    assert 404 == api.get(f"/v1/account/{account}").status_code
+
+
+async def test_a_sign_in_gives_an_account_whose_tokens_are_lost_new_ones(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services
+) -> None:
+    who = person()
+    account = bind(api, visitor, who)
+    await lose_tokens(instance, account)
+
+    bind(api, visitor, who, account=account)
+
+    assert 200 == api.get(f"/v1/account/{account}/oauth-token").status_code
+
+
+async def test_an_access_token_that_opens_is_handed_out_whatever_else_is_lost(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services
+) -> None:
+    account = bind(api, visitor, person())
+    await lose_tokens(instance, account, "refresh_token")
+
+    assert (await instance.hand_out(account)).access_token.reveal()
+    assert 200 == api.get(f"/v1/account/{account}/oauth-token").status_code
+
+
+async def test_lost_tokens_take_no_trial_from_those_who_could_close_a_breaker(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, clock: MovedClock, tenant: Tenant
+) -> None:
+    lost, well = bind(api, visitor, person()), bind(api, visitor, person())
+    await lose_tokens(instance, lost)
+    clock.forward(hours=2)
+    tenant.do("fail", endpoint="token", failure="7000222", times=1, grant="refresh_token")
+    with pytest.raises(Unavailable):
+        await instance.hand_out(well)
+    clock.forward(seconds=61)
+
+    with pytest.raises(SealBroken):
+        await instance.hand_out(lost)
+
+    assert not (await instance.hand_out(well)).cached
