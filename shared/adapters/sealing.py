@@ -60,7 +60,7 @@ class AesSealer:
         try:
             key = await self.keys.opened(key_id)
         except SealBroken as broken:
-            return ClosedSecret(partial(_refuse, str(broken)), identity, sealed)
+            return ClosedSecret(partial(_refuse, broken.why), identity, sealed)
         return ClosedSecret(partial(_open, key, identity, body), identity, sealed)
 
 

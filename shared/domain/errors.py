@@ -167,5 +167,16 @@ class StaleWrite(Exception):
     """The row changed since it was read, or is there already: read again, decide again."""
 
 
-class SealBroken(Exception):
-    """A sealed value does not open here: another record's, another key's, or changed."""
+class SealBroken(MailbindError):
+    """A sealed value does not open here: another record's, another key's, or changed. `why` is for the log."""
+
+    status = 503
+    code = "secrets_lost"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            "What Mailbind keeps sealed of this does not open with the keys that it has. Ask the operator to bring the"
+            " key back. If it is gone, a new sign-in mends the account."
+        )
+        self.why = why
+        self.add_note(why)

@@ -129,6 +129,11 @@ REMEDIES = {
         "Microsoft answered with an error that is not known here.",
         "Try again later; if it stays, the operator finds the error's number in the log.",
     ),
+    "secrets_lost": Remedy(
+        "This service cannot open what it keeps",
+        "What is kept sealed does not open with the keys that this service has.",
+        "Ask the operator to bring the key back. If it is gone, a new sign-in mends the account.",
+    ),
     "storage_unavailable": Remedy(
         "This service cannot reach its storage",
         "Nothing was changed.",

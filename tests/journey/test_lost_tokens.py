@@ -40,6 +40,8 @@ async def test_a_sign_in_gives_an_account_whose_tokens_are_lost_new_ones(
     account = bind(api, visitor, who)
     await lose_tokens(instance, account)
 
+    refused = api.get(f"/v1/account/{account}/oauth-token")
+    assert (503, "secrets_lost") == (refused.status_code, refused.json()["code"])
     bind(api, visitor, who, account=account)
 
     assert 200 == api.get(f"/v1/account/{account}/oauth-token").status_code

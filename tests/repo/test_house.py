@@ -114,6 +114,7 @@ def test_secrets_are_revealed_only_where_they_are_sealed_sent_compared_or_answer
         "shared/usecases/sign_in/carried_grant.py",
         "shared/usecases/callers/identify_caller.py",
         "shared/usecases/grants/list_accounts.py",
+        "shared/usecases/grants/refresh_grant.py",
         "shared/usecases/sign_in/start_registration.py",
     } == found
 

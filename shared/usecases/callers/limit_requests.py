@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from shared.domain.errors import MailbindError, SealBroken, StaleWrite, TooManyRequests
+from shared.domain.errors import MailbindError, StaleWrite, TooManyRequests
 from shared.domain.keys import keyed_fingerprint
 from shared.domain.limit import Bucket, LimitKind, LimitSalt, Rate
 from shared.domain.secret import Secret
@@ -107,7 +107,7 @@ class LimitRequests:
             everybodys = await self._fill(keyed_fingerprint(identity, await self._todays_salt()), drops, rate)
             mine = rate.filled(everybodys, bucket.untold, self.clock())
             bucket.empty_at = max(bucket.empty_at, mine)
-        except (MailbindError, StaleWrite, SealBroken) as error:
+        except (MailbindError, StaleWrite) as error:
             bucket.untold += drops
             self._resting_until = self.clock() + REST
             log.warning("limits not shared", extra={"reason": type(error).__name__})
