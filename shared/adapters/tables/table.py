@@ -13,7 +13,7 @@ from azure.data.tables.aio import TableClient
 
 from shared.adapters.tables.answering import answering
 from shared.adapters.tables.mapping import Entity, from_entity, seal_identity, shape_of
-from shared.domain.errors import StaleWrite, StorageUnavailable
+from shared.domain.errors import SealBroken, StaleWrite, StorageUnavailable
 from shared.domain.secret import ClosedSecret, Secret
 from shared.ports import Entropy, Sealer, Stored
 
@@ -180,10 +180,13 @@ class Table:
 
 
 async def _seal(sealer: Sealer, place: str, secret: Secret) -> str:
-    """What was read from this very place and not opened goes back as it was."""
-    if isinstance(secret, ClosedSecret) and secret.place == place:
-        return secret.sealed
-    return await sealer.seal(place, secret)
+    """Sealed anew, under the newest data key. What does not open goes back as it lay, so that the rest can change."""
+    try:
+        return await sealer.seal(place, secret)
+    except SealBroken:
+        if isinstance(secret, ClosedSecret) and secret.place == place:
+            return secret.sealed
+        raise
 
 
 def _operation(change: Write) -> tuple[str, Entity] | tuple[str, Entity, dict[str, Any]]:
