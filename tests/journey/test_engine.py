@@ -187,6 +187,33 @@ async def test_the_counters_follow_what_happens(
     await _until(api, "accounts", "authenticationError", wanted - 1)
 
 
+async def test_a_grant_that_two_find_stopped_is_counted_once(
+    api: httpx.Client,
+    visitor: Visitor,
+    person: NewPerson,
+    instance: Services,
+    environment: Environment,
+    clock: MovedClock,
+    tenant: Tenant,
+) -> None:
+    who = person()
+    account = bind(api, visitor, who)
+    stored = await grant_of(instance, account)
+    tenant.do("revoke", person=who)
+    tenant.do("latency", endpoint="token", milliseconds=300)
+    other = build_services(environment.settings, clock)
+    before = (await instance.read_statistics()).counters.counts.get("accounts.authenticationError", 0)
+
+    try:
+        await asyncio.gather(*(one.refresh_grant(stored) for one in (instance, other)))
+
+        for one in (instance, other):
+            await one.tally.settled()
+    finally:
+        await other.close()
+    assert before + 1 == (await instance.read_statistics()).counters.counts["accounts.authenticationError"]
+
+
 async def _until(api: httpx.Client, group: str, name: str, expected: int) -> None:
     await until(lambda: expected == api.get("/v1/stats").json()[group].get(name, 0))
 
