@@ -43,7 +43,7 @@ class OpenDataKeys:
     _open: dict[str, bytes] = field(default_factory=dict)
     _known: dict[str, DataKey] = field(default_factory=dict)
     _gone: Memory[bool] = field(default_factory=lambda: Memory(1000))
-    _failed: dict[str, tuple[datetime, type[KeyUnavailable]]] = field(default_factory=dict)
+    _failed: Memory[type[KeyUnavailable]] = field(default_factory=lambda: Memory(1000))
     _sealing: Sealing | None = None
     _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -165,13 +165,13 @@ class OpenDataKeys:
 
     async def _unwrapped(self, data_key: DataKey) -> bytes:
         if data_key.id not in self._open:
-            failed = self._failed.get(data_key.id)
-            if failed is not None and timedelta() <= self.clock() - failed[0] < ASKED_AGAIN:
-                raise failed[1]
+            if failed := self._failed.recall(data_key.id, self.clock()):
+                raise failed
             try:
                 key = await self.wrapping.unwrap(data_key.wrapped_by, base64.b64decode(data_key.wrapped))
             except KeyUnavailable as error:
-                self._failed[data_key.id] = (self.clock(), type(error))
+                now = self.clock()
+                self._failed.keep(data_key.id, type(error), now, now + ASKED_AGAIN)
                 raise
             self._open[data_key.id] = key
         return self._open[data_key.id]

@@ -7,10 +7,11 @@ from shared.adapters.tables.buckets import TableBuckets
 from shared.adapters.tables.deliveries import TableDeliveries
 from shared.adapters.tables.outboxes import TableOutboxes
 from shared.adapters.tables.principals import TablePrincipals
-from shared.adapters.tables.rows import TableApiTokens, TableOAuthApps, TableRegistrations, TableRows
+from shared.adapters.tables.row_secrets import Opening
+from shared.adapters.tables.rows import TableOAuthApps, TableRegistrations, TableRows
 from shared.adapters.tables.table import Table
-from shared.adapters.tables.webhooks import TableWebhooks
 from shared.connections.storage import SealedStorage
+from shared.domain.api_token import ApiToken
 from shared.domain.breaker import Breaker
 from shared.domain.delivery import Lease
 from shared.domain.event import Origin
@@ -18,6 +19,7 @@ from shared.domain.handover import Handover
 from shared.domain.limit import LimitSalt
 from shared.domain.statistics import Counters, Sweep, Tick
 from shared.domain.warning import Warned
+from shared.domain.webhook import Webhook
 from shared.ports import DirectoryEntry
 from shared.usecases.events.outbox import Outbox
 
@@ -38,8 +40,8 @@ class Tables(SealedStorage):
         return TableRegistrations(self._table("Registrations"))
 
     @cached_property
-    def api_tokens(self) -> TableApiTokens:
-        return TableApiTokens(Table("ApiTokens", self._connect, None, self.entropy))  # it holds nothing to seal
+    def api_tokens(self) -> TableRows[ApiToken]:
+        return TableRows(Table("ApiTokens", self._connect, None, self.entropy), ApiToken, "id")  # nothing to seal
 
     @cached_property
     def oauth_apps(self) -> TableOAuthApps:
@@ -71,8 +73,9 @@ class Tables(SealedStorage):
         return TableOutboxes({origin: self._table(name) for origin, name in tables.items()})
 
     @cached_property
-    def webhooks(self) -> TableWebhooks:
-        return TableWebhooks(self._table("Webhooks"))
+    def webhooks(self) -> TableRows[Webhook]:
+        # One whose secrets do not open can be deleted or subscribed anew, and others hear on.
+        return TableRows(self._table("Webhooks"), Webhook, "id", Opening.IF_POSSIBLE)
 
     @cached_property
     def deliveries(self) -> TableDeliveries:

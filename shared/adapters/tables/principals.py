@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from shared.adapters.tables.mapping import to_entity
+from shared.adapters.tables.row_secrets import Opening
 from shared.adapters.tables.table import Table, Write
 from shared.domain.account import Account
 from shared.domain.errors import InvalidInput
@@ -39,7 +40,7 @@ class TablePrincipals:
         async for entity in self.table.query(where, {"of": key(principal_id)}):
             match entity["RowKey"].partition("~"):
                 case "grant", _, _:
-                    grant = await self.table.record(DelegatedGrant, entity, closed=True)
+                    grant = await self.table.record(DelegatedGrant, entity, Opening.WHEN_USED)
                     grants[grant.value.app] = grant
                 case "account", _, account:
                     accounts[account] = await self.table.record(Account, entity)
@@ -50,7 +51,7 @@ class TablePrincipals:
 
     async def grant(self, principal_id: str, app: str) -> Stored[DelegatedGrant] | None:
         """A grant by one point read."""
-        return await self.table.read(DelegatedGrant, key(principal_id), f"grant~{key(app)}", closed=True)
+        return await self.table.read(DelegatedGrant, key(principal_id), f"grant~{key(app)}", Opening.WHEN_USED)
 
     async def account(self, principal_id: str, account: str) -> Stored[Account] | None:
         """An account by one point read."""
@@ -85,7 +86,7 @@ class TablePrincipals:
             if entity["RowKey"].startswith("account~"):
                 yield _cursor(entity), (await self.table.record(Account, entity)).value
             else:
-                yield _cursor(entity), (await self.table.record(DelegatedGrant, entity, closed=True)).value
+                yield _cursor(entity), (await self.table.record(DelegatedGrant, entity, Opening.WHEN_USED)).value
 
     def _behind(self, after: str | None, where: str, parameters: dict[str, str]) -> AsyncIterator[Mapping[str, Any]]:
         if after is not None:

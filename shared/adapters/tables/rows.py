@@ -1,24 +1,20 @@
-"""Tables of single rows: the directory, the registrations, the API tokens, the OAuth apps."""
+"""Tables of single rows: the directory, the registrations, the API tokens, the OAuth apps, the webhooks."""
 
 import asyncio
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from shared.adapters.tables.mapping import Entity, to_entity
+from shared.adapters.tables.row_secrets import Opening
 from shared.adapters.tables.table import Table, Write
-from shared.domain.api_token import ApiToken
-from shared.domain.errors import SealBroken, StaleWrite
+from shared.domain.errors import StaleWrite
 from shared.domain.event import Event
 from shared.domain.keys import key
 from shared.domain.registered_app import RegisteredApp
 from shared.domain.registration import NewestLink, PendingRegistration, SignInAttempt
 from shared.ports import Stored
-
-log = logging.getLogger(__name__)
 
 FIRST = datetime.min.replace(tzinfo=UTC)
 
@@ -30,10 +26,16 @@ class TableRows[T]:
     table: Table
     kind: type[T]
     field: str
+    opening: Opening = Opening.AT_ONCE
 
     async def get(self, identity: str) -> Stored[T] | None:
         """The record, or None."""
-        return await self.table.read(self.kind, key(identity), "")
+        return await self.table.read(self.kind, key(identity), "", self.opening)
+
+    async def all(self) -> Sequence[T]:
+        """Every record, for tables that hold few of them and nothing else."""
+        entities = self.table.query("PartitionKey ge @from", {"from": ""})
+        return [(await self.table.record(self.kind, entity, self.opening)).value async for entity in entities]
 
     async def insert(self, value: T, news: Sequence[Event] = ()) -> Stored[T]:
         """Add a record."""
@@ -139,44 +141,23 @@ class TableRegistrations(TableRows[PendingRegistration]):
         return to_entity(attempt, key(attempt.registration), f"signin~{attempt.id}")
 
 
-class TableApiTokens(TableRows[ApiToken]):
-    """API tokens; there are as many as administrators make, so that reading all of them is fine."""
-
-    def __init__(self, table: Table) -> None:
-        super().__init__(table, ApiToken, "id")
-
-    async def all(self) -> Sequence[ApiToken]:
-        """Every token."""
-        found = self.table.query("PartitionKey ge @from", {"from": ""})
-        return [(await self.table.record(ApiToken, entity)).value async for entity in found]
-
-
 class TableOAuthApps(TableRows[RegisteredApp]):
-    """OAuth apps; there are as many as operators make, so that reading all of them is fine."""
+    """OAuth apps; there are as many as operators make, so that reading all of them is fine.
+
+    One whose credentials do not open is there without them: the others go on, and an operator may give it new ones.
+    """
 
     def __init__(self, table: Table) -> None:
-        super().__init__(table, RegisteredApp, "id")
+        super().__init__(table, RegisteredApp, "id", Opening.IF_POSSIBLE)
 
     async def get(self, identity: str) -> Stored[RegisteredApp] | None:
         """The app of exactly that id: unlike keys, ids have capitals that count."""
-        async for entity in self.table.query("PartitionKey eq @of", {"of": key(identity)}):
-            stored = await self._opened(entity)
-            return stored if stored.value.id == identity else None
-        return None
+        stored = await super().get(identity)
+        return stored if stored and stored.value.id == identity else None
 
     async def all(self) -> Sequence[RegisteredApp]:
         """Every app, the oldest first."""
-        entities = self.table.query("PartitionKey ge @from", {"from": ""})
-        found = [(await self._opened(entity)).value async for entity in entities]
-        return sorted(found, key=lambda app: (app.created or FIRST, app.id))
-
-    async def _opened(self, entity: Mapping[str, Any]) -> Stored[RegisteredApp]:
-        """Without the credentials that do not open: the others go on, and an operator may give it new ones."""
-        try:
-            return await self.table.record(RegisteredApp, entity)
-        except SealBroken:
-            log.exception("credentials of oauth app do not open", extra={"app": entity["id"]})
-            return self.table.bare(RegisteredApp, entity)
+        return sorted(await super().all(), key=lambda app: (app.created or FIRST, app.id))
 
 
 def _newest(account: str) -> tuple[str, str]:

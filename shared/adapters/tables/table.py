@@ -12,9 +12,9 @@ from azure.data.tables import TableErrorCode, UpdateMode
 from azure.data.tables.aio import TableClient
 
 from shared.adapters.tables.answering import answering
-from shared.adapters.tables.mapping import Entity, from_entity, seal_identity, shape_of
-from shared.domain.errors import SealBroken, StaleWrite, StorageUnavailable
-from shared.domain.secret import ClosedSecret, Secret
+from shared.adapters.tables.mapping import Entity, from_entity
+from shared.adapters.tables.row_secrets import Opening, opened, sealed
+from shared.domain.errors import StaleWrite, StorageUnavailable
 from shared.ports import Entropy, Sealer, Stored
 
 
@@ -42,26 +42,20 @@ class Table:
     def _client(self) -> TableClient:
         return self._connect(self._name)
 
-    async def read[T](self, kind: type[T], partition: str, row: str, *, closed: bool = False) -> Stored[T] | None:
+    async def read[T](
+        self, kind: type[T], partition: str, row: str, opening: Opening = Opening.AT_ONCE
+    ) -> Stored[T] | None:
         """The record of a row, or None."""
         entity = await self._get(partition, row)
-        return None if entity is None else await self.record(kind, entity, closed=closed)
+        return None if entity is None else await self.record(kind, entity, opening)
 
-    async def record[T](self, kind: type[T], entity: Mapping[str, Any], *, closed: bool = False) -> Stored[T]:
-        """The record of an entity, its secrets unsealed, or `closed` until somebody needs them."""
-        opened = dict(entity)
-        if self._sealer is not None:
-            unseal = self._sealer.closed if closed else self._sealer.unseal
-            for name in shape_of(kind).sealed & opened.keys():
-                opened[name] = await unseal(seal_identity(self._name, entity, name), opened[name])
+    async def record[T](
+        self, kind: type[T], entity: Mapping[str, Any], opening: Opening = Opening.AT_ONCE
+    ) -> Stored[T]:
+        """The record of an entity. Raises SealBroken for secrets that are opened at once and do not open."""
+        whole = await opened(self._sealer, self._name, kind, entity, opening) if self._sealer else entity
         metadata: Mapping[str, str] = getattr(entity, "metadata", {})
-        return Stored(from_entity(kind, opened), metadata.get("etag", ""))
-
-    def bare[T](self, kind: type[T], entity: Mapping[str, Any]) -> Stored[T]:
-        """The record of an entity without its secrets, for when those do not open."""
-        left = {name: value for name, value in entity.items() if name not in shape_of(kind).sealed}
-        metadata: Mapping[str, str] = getattr(entity, "metadata", {})
-        return Stored(from_entity(kind, left), metadata.get("etag", ""))
+        return Stored(from_entity(kind, whole), metadata.get("etag", ""))
 
     async def query(
         self,
@@ -89,15 +83,15 @@ class Table:
     async def write(self, changes: Sequence[Write]) -> list[str]:
         """All changes (at most 100, one partition) or none; returns the new versions, empty for deletions."""
         attempt = self._entropy(12).hex()
-        sealed = [Write(change.verb, await self._sealed(change.entity, attempt), change.version) for change in changes]
+        ready = [await self._sealed(change, attempt) for change in changes]
         try:
-            return await self._send(sealed)
+            return await self._send(ready)
         except (StaleWrite, StorageUnavailable):
             # When an answer is lost, the SDK repeats the write and meets its own first try, or says that it failed.
-            kept = next((change.entity for change in sealed if change.verb != "delete"), None)
+            kept = next((change.entity for change in ready if change.verb != "delete"), None)
             if kept is None or not await self._is_ours(kept, attempt):
                 raise
-            return [await self._version(change) for change in sealed]
+            return [await self._version(change) for change in ready]
 
     async def put(self, entities: Sequence[Entity]) -> None:
         """Write rows of one partition whatever was there; for rows whose content follows from their key."""
@@ -171,22 +165,12 @@ class Table:
         metadata: Mapping[str, str] = getattr(found, "metadata", {})
         return metadata.get("etag", "")
 
-    async def _sealed(self, entity: Entity, attempt: str) -> Entity:
-        sealed = {**entity, "attempt": attempt}
-        for name, value in entity.items():
-            if self._sealer and isinstance(value, Secret):
-                sealed[name] = await _seal(self._sealer, seal_identity(self._name, entity, name), value)
-        return sealed
-
-
-async def _seal(sealer: Sealer, place: str, secret: Secret) -> str:
-    """Sealed anew, under the newest data key. What does not open goes back as it lay, so that the rest can change."""
-    try:
-        return await sealer.seal(place, secret)
-    except SealBroken:
-        if isinstance(secret, ClosedSecret) and secret.place == place:
-            return secret.sealed
-        raise
+    async def _sealed(self, change: Write, attempt: str) -> Write:
+        if change.verb == "delete":
+            return change
+        entity = {**change.entity, "attempt": attempt}
+        whole = await sealed(self._sealer, self._name, entity) if self._sealer else entity
+        return Write(change.verb, whole, change.version)
 
 
 def _operation(change: Write) -> tuple[str, Entity] | tuple[str, Entity, dict[str, Any]]:

@@ -1,0 +1,51 @@
+"""The secrets of a row: opened when it is read, sealed when it is written."""
+
+import logging
+from collections.abc import Mapping
+from enum import Enum, auto
+from typing import Any
+
+from shared.adapters.tables.mapping import Entity, seal_identity, shape_of
+from shared.domain.errors import SealBroken
+from shared.domain.secret import ClosedSecret, Secret
+from shared.ports import Sealer
+
+log = logging.getLogger(__name__)
+
+
+class Opening(Enum):
+    """When the secrets of a row are opened."""
+
+    AT_ONCE = auto()
+    WHEN_USED = auto()
+    IF_POSSIBLE = auto()
+    """At once; when they do not open, the record is without them, so that it can be shown, mended and deleted."""
+
+
+async def opened(sealer: Sealer, table: str, kind: type, entity: Mapping[str, Any], opening: Opening) -> Entity:
+    """The entity with secrets in place of sealed values. Raises SealBroken for what is opened at once and does not."""
+    unseal = sealer.closed if opening is Opening.WHEN_USED else sealer.unseal
+    names = shape_of(kind).sealed & entity.keys()
+    try:
+        return {**entity, **{name: await unseal(seal_identity(table, entity, name), entity[name]) for name in names}}
+    except SealBroken:
+        if opening is not Opening.IF_POSSIBLE:
+            raise
+        log.exception("secrets do not open", extra={"table": table, "row": entity["PartitionKey"]})
+        return {name: value for name, value in entity.items() if name not in names}
+
+
+async def sealed(sealer: Sealer, table: str, entity: Entity) -> Entity:
+    """The entity with sealed values in place of secrets."""
+    places = {name: seal_identity(table, entity, name) for name, value in entity.items() if isinstance(value, Secret)}
+    return {**entity, **{name: await _seal(sealer, place, entity[name]) for name, place in places.items()}}
+
+
+async def _seal(sealer: Sealer, place: str, secret: Secret) -> str:
+    """Sealed anew, under the newest data key. What does not open goes back as it lay, so that the rest can change."""
+    try:
+        return await sealer.seal(place, secret)
+    except SealBroken:
+        if isinstance(secret, ClosedSecret) and secret.place == place:
+            return secret.sealed
+        raise
