@@ -115,6 +115,14 @@ async def instance(environment: Environment, clock: MovedClock) -> AsyncIterator
     await built.close()
 
 
+@pytest.fixture
+async def other(environment: Environment, clock: MovedClock) -> AsyncIterator[Services]:
+    """One more instance on the same storage, with the same clock."""
+    built = build_services(environment.settings, clock)
+    yield built
+    await built.close()
+
+
 async def tick(instance: Services) -> Tick:
     """What the timers do, on that instance."""
     tick = await instance.run_tick()

@@ -192,8 +192,7 @@ async def test_a_grant_that_two_find_stopped_is_counted_once(
     visitor: Visitor,
     person: NewPerson,
     instance: Services,
-    environment: Environment,
-    clock: MovedClock,
+    other: Services,
     tenant: Tenant,
 ) -> None:
     who = person()
@@ -201,16 +200,12 @@ async def test_a_grant_that_two_find_stopped_is_counted_once(
     stored = await grant_of(instance, account)
     tenant.do("revoke", person=who)
     tenant.do("latency", endpoint="token", milliseconds=300)
-    other = build_services(environment.settings, clock)
     before = (await instance.read_statistics()).counters.counts.get("accounts.authenticationError", 0)
 
-    try:
-        await asyncio.gather(*(one.refresh_grant(stored) for one in (instance, other)))
+    await asyncio.gather(*(one.refresh_grant(stored) for one in (instance, other)))
 
-        for one in (instance, other):
-            await one.tally.settled()
-    finally:
-        await other.close()
+    for one in (instance, other):
+        await one.tally.settled()
     assert before + 1 == (await instance.read_statistics()).counters.counts["accounts.authenticationError"]
 
 

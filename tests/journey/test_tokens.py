@@ -9,7 +9,6 @@ import pytest
 
 from infra.local.environment import Environment
 from infra.local.visitor import Visitor
-from shared.bootstrap import build_services
 from shared.domain.caller import Scope
 from shared.domain.errors import InvalidToken, StorageUnavailable
 from shared.domain.keys import fingerprint
@@ -136,10 +135,9 @@ def test_a_revoked_token_stops_at_once_where_it_was_revoked(api: httpx.Client, b
 
 
 async def test_a_revoked_token_stops_within_half_a_minute_on_every_instance(
-    api: httpx.Client, instance: Services, environment: Environment, clock: MovedClock
+    api: httpx.Client, instance: Services, other: Services, clock: MovedClock
 ) -> None:
     issued = issue(api)
-    other = build_services(environment.settings, clock)
     instances = (instance.identify_caller, other.identify_caller)
     for identify in instances:
         assert f"token:{issued['id']}" == (await identify(Secret(issued["token"]), None)).id
@@ -150,7 +148,6 @@ async def test_a_revoked_token_stops_within_half_a_minute_on_every_instance(
     for identify in instances:
         with pytest.raises(InvalidToken):
             await identify(Secret(issued["token"]), None)
-    await other.close()
 
 
 async def test_a_warm_token_costs_no_read_and_a_wrong_one_costs_one(
