@@ -11,8 +11,16 @@ LONGEST = 400
 
 
 def normal(identity: str) -> str:
-    """What two spellings of the same identity have in common: case does not count, nor do spaces around it."""
+    """What two spellings of the same id have in common: case does not count, nor do spaces around it.
+
+    The only rule by which ids are the same. Addresses have one of their own (`address.normal_address`).
+    """
     return identity.strip().lower()
+
+
+def same_id(one: str, other: str) -> bool:
+    """Whether two spellings name the same account, OAuth app or principal: exactly when they have the same `key`."""
+    return normal(one) == normal(other)
 
 
 def key(identity: str) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.domain.clouds import Resource
+from shared.domain.keys import same_id
 from shared.domain.principal import Principal
 from shared.domain.secret import Secret
 from shared.domain.tokens import TokenSet
@@ -50,11 +51,11 @@ class PendingAccount:
 
     def waits_for(self, account: str) -> bool:
         """Whether this account's mailbox is waited for."""
-        return not self.accounts or account in self.accounts
+        return not self.accounts or any(same_id(account, waiting) for waiting in self.accounts)
 
     def without(self, account: str) -> "PendingAccount | None":
         """Waiting for the others only, or for none any more."""
-        left = tuple(other for other in self.accounts if other != account)
+        left = tuple(other for other in self.accounts if not same_id(other, account))
         return replace(self, accounts=left) if left else None
 
     def looked(self, reason: str, now: datetime) -> "PendingAccount":

@@ -22,11 +22,6 @@ class Principal:
         return f"{self.tenant_id}.{self.object_id}".lower()
 
 
-def same_address(one: str | None, other: str | None) -> bool:
-    """Whether two mailbox addresses or sign-in names mean the same: Exchange compares them without case."""
-    return one is not None and other is not None and one.strip().casefold() == other.strip().casefold()
-
-
 def is_guid(text: str) -> bool:
     """Whether it is an id as Entra writes them."""
     try:

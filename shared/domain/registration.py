@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from shared.domain.invited_mailbox import BindRequest, InvitedMailbox, MailboxResult, MailboxState
+from shared.domain.keys import normal, same_id
 from shared.domain.secret import Secret
 
 # How long a registration's outcome can still be asked for once its link is dead.
@@ -83,8 +84,8 @@ class PendingRegistration:
         )
 
     def mailbox(self, account: str) -> InvitedMailbox | None:
-        """The mailbox that was asked for under this very account id."""
-        return next((mailbox for mailbox in self.mailboxes if mailbox.account == account), None)
+        """The mailbox that was asked for under this account id."""
+        return next((mailbox for mailbox in self.mailboxes if same_id(mailbox.account, account)), None)
 
     def status(self, now: datetime) -> RegistrationStatus:
         """The stage, or `expired` when the time for it has run out before anything came of it."""
@@ -101,7 +102,8 @@ class PendingRegistration:
 
     def replaced(self, accounts: Collection[str]) -> "PendingRegistration":
         """A newer registration for these accounts was started: for them this link is worth nothing any more."""
-        return self._with(mailbox.replaced() if mailbox.account in accounts else mailbox for mailbox in self.mailboxes)
+        newer = set(map(normal, accounts))
+        return self._with(one.replaced() if normal(one.account) in newer else one for one in self.mailboxes)
 
     def opened(self) -> "PendingRegistration":
         """Somebody looked at the link's page. Waiting goes on meanwhile, and what was bound stays said."""

@@ -8,9 +8,10 @@ from shared.domain.account import Account
 from shared.domain.event import Event
 from shared.domain.grant import DelegatedGrant
 from shared.domain.pending_account import PendingAccount
+from shared.domain.principal_bindings import PrincipalBindings
 from shared.ports.rows import Stored
 
-type Record = DelegatedGrant | Account | PendingAccount | Event
+type Record = DelegatedGrant | Account | PendingAccount | Event | PrincipalBindings
 """What lives in a principal's partition."""
 
 
@@ -47,6 +48,7 @@ class Partition:
     grants: Mapping[str, Stored[DelegatedGrant]]
     accounts: Mapping[str, Stored[Account]]
     pending: Mapping[str, Stored[PendingAccount]]
+    bindings: Stored[PrincipalBindings] | None = None
 
     def served_by(self, app: str) -> list[Stored[Account]]:
         """The accounts that the grant of one OAuth app serves."""

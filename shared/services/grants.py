@@ -36,7 +36,9 @@ class GrantServices(CallerServices):
 
     @cached_property
     def remove_account(self) -> RemoveAccount:
-        return RemoveAccount(self.principals, self.directory, self.find, self.outbox, self.tally, self.entropy)
+        return RemoveAccount(
+            self.principals, self.directory, self.find, self.outbox, self.tally, self.clock, self.entropy
+        )
 
     @cached_property
     def refresh_grant(self) -> RefreshGrant:

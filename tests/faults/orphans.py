@@ -3,6 +3,7 @@
 Once all that is due has been done and no link is open any more,
 
 - an account is led to by its directory entry and served by a grant beside it,
+- a row of bindings lies beside an account,
 - a grant serves an account, and the agenda holds the row that it waits for,
 - nobody is waited for, and every event was told,
 - a directory entry leads to an account,
@@ -66,6 +67,8 @@ def _of_principal(
             served = [one for (of, key_), one in principals.items() if of == partition and key_.startswith("account~")]
             fine = any(one["app"] == row["app"] for one in served)
             fine = fine and ("due" not in row or any(_waits(row, work) for work in agenda))
+        case "bindings":
+            fine = any(of == partition and other.startswith("account~") for of, other in principals)
         case _:
             fine = False
     return None if fine else f"{kind} {name} of {partition}"

@@ -16,6 +16,7 @@ from shared.domain.event import Event
 from shared.domain.grant import DelegatedGrant
 from shared.domain.keys import key
 from shared.domain.pending_account import PendingAccount
+from shared.domain.principal_bindings import PrincipalBindings
 from shared.ports import Change, Insert, Partition, Record, Remove, Stored
 
 _ACCOUNTS = "RowKey ge 'account~' and RowKey lt 'account~~'"
@@ -24,7 +25,9 @@ _GRANTS = "RowKey ge 'grant~' and RowKey lt 'grant~~'"
 
 @dataclass(frozen=True, slots=True)
 class TablePrincipals:
-    """Row keys say what a row is: `account~`, `event~`, `grant~`, `pending~`; `~` sorts behind all that a key holds.
+    """Row keys say what a row is: `account~`, `bindings~`, `event~`, `grant~`, `pending~`.
+
+    `~` sorts behind all that a key holds.
 
     A grant's tokens stay closed until they are used: most readers need none of them, and a hand-out needs one.
     """
@@ -36,9 +39,12 @@ class TablePrincipals:
         grants: dict[str, Stored[DelegatedGrant]] = {}
         accounts: dict[str, Stored[Account]] = {}
         pending: dict[str, Stored[PendingAccount]] = {}
+        bindings: Stored[PrincipalBindings] | None = None
         where = "PartitionKey eq @of and (RowKey lt 'event~' or RowKey gt 'event~~')"
         async for entity in self.table.query(where, {"of": key(principal_id)}):
             match entity["RowKey"].partition("~"):
+                case "bindings", _, _:
+                    bindings = await self.table.record(PrincipalBindings, entity)
                 case "grant", _, _:
                     grant = await self.table.record(DelegatedGrant, entity, Opening.WHEN_USED)
                     grants[grant.value.app] = grant
@@ -47,7 +53,7 @@ class TablePrincipals:
                 case "pending", _, _:
                     waiting = await self.table.record(PendingAccount, entity)
                     pending[waiting.value.registration] = waiting
-        return Partition(grants, accounts, pending)
+        return Partition(grants, accounts, pending, bindings)
 
     async def grant(self, principal_id: str, app: str) -> Stored[DelegatedGrant] | None:
         """A grant by one point read."""
@@ -111,6 +117,8 @@ def _row(record: Record) -> str:
             return f"account~{key(record.id)}"
         case PendingAccount():
             return f"pending~{key(record.registration)}"
+        case PrincipalBindings():
+            return "bindings~"
         case Event():
             return f"event~{record.id}"
 

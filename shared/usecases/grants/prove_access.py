@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 from shared.domain.account import Account
+from shared.domain.address import same_address
 from shared.domain.invited_mailbox import BindRequest
+from shared.domain.keys import same_id
 from shared.domain.oauth_app import OAuthApp, opens_shared_mailboxes
-from shared.domain.principal import Principal, same_address
+from shared.domain.principal import Principal
 from shared.ports import MailboxProbes, MailboxRefused, Partition, Person, SignedIn
 from shared.usecases import use_case
 
@@ -76,7 +78,7 @@ def check_principal(
             raise AccessRefused("wrong_principal")
     if holder is not None and holder.shared is not request.delegated:
         raise AccessRefused("other_kind")
-    others = [stored for stored in partition.accounts.values() if not same_address(stored.value.id, request.account)]
+    others = [stored for stored in partition.accounts.values() if not same_id(stored.value.id, request.account)]
     if others and not app.credential_reuse:
         raise AccessRefused("principal_in_use")
 

@@ -9,7 +9,7 @@ from shared.domain.errors import Conflict, StaleWrite
 from shared.domain.event import EventName
 from shared.domain.grant import DelegatedGrant
 from shared.domain.keys import key
-from shared.ports import Change, Directory, Entropy, Partition, Principals, Remove, Replace
+from shared.ports import Change, Clock, Directory, Entropy, Partition, Principals, Remove, Replace
 from shared.usecases import use_case
 from shared.usecases.events.outbox import Outbox
 from shared.usecases.grants.find_account import FindAccount, Found
@@ -36,6 +36,7 @@ class RemoveAccount:
     find: FindAccount
     outbox: Outbox
     tally: Tally
+    clock: Clock
     entropy: Entropy
 
     async def __call__(self, account: str) -> Removed:
@@ -92,4 +93,8 @@ class RemoveAccount:
             last = len(partition.served_by(mine.value.app)) == 1
             left = replace(grant.value, bindings=self.entropy(8).hex())
             changes.append(Remove(grant.value, grant.version) if last else Replace(left, grant.version))
+        if partition.bindings is not None:
+            known, version = partition.bindings.value, partition.bindings.version
+            left_over = replace(known, changed=self.clock())
+            changes.append(Remove(known, version) if len(partition.accounts) == 1 else Replace(left_over, version))
         return changes

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from shared.domain.account import Account
+from shared.domain.address import normal_address, same_address
 from shared.domain.caller import Caller
 from shared.domain.invited_mailbox import InvitedMailbox
 from shared.domain.keys import normal
-from shared.domain.principal import same_address
 
 # A property holds 32 Ki characters of UTF-16 (Understanding the Table service data model), and results are added.
 LONGEST = 20_000
@@ -86,11 +86,11 @@ def _repetitions(invitation: Invitation) -> dict[str, str]:
     faults = {}
     seen: set[tuple[str, str]] = set()
     for index, mailbox in enumerate(invitation.mailboxes):
-        for name, text in (("account", mailbox.account), ("email", mailbox.email or "")):
-            if text and (name, normal(text)) in seen:
+        for name, text in (("account", normal(mailbox.account)), ("email", normal_address(mailbox.email or ""))):
+            if text and (name, text) in seen:
                 key = invitation.key(index, name)
                 faults[key] = f'"{key}" is that of an earlier mailbox'
-            seen.add((name, normal(text)))
+            seen.add((name, text))
     texts = json.dumps([(m.account, m.email, m.name) for m in invitation.mailboxes], ensure_ascii=False)
     if len(texts.encode("utf-16-le")) > 2 * LONGEST:
         faults["mailboxes"] = f'"mailboxes" must hold fewer than {LONGEST} characters in all'

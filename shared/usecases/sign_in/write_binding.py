@@ -7,9 +7,10 @@ from shared.domain.errors import SealBroken
 from shared.domain.event import EventName
 from shared.domain.grant import DelegatedGrant
 from shared.domain.invited_mailbox import BindRequest
-from shared.domain.keys import key
+from shared.domain.keys import key, same_id
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.pending_account import PendingAccount
+from shared.domain.principal_bindings import PrincipalBindings
 from shared.domain.tokens import TokenSet
 from shared.domain.work import Work
 from shared.ports import (
@@ -64,7 +65,8 @@ class WriteBinding:
         before = partition.accounts.get(key(account.id))
         known = holder or (before.value if before else None)
         told, news = await self.outbox.tell(account, _news(known, account))
-        changes: list[Change] = [_put(grant, held), _put(told, before), *news]
+        bindings = PrincipalBindings(account.principal_id, self.clock())
+        changes: list[Change] = [_put(grant, held), _put(told, before), _put(bindings, partition.bindings), *news]
         changes += [
             _waited(stored, proven.request.account)
             for stored in partition.pending.values()
@@ -140,7 +142,7 @@ class WriteBinding:
         """
         for stored in partition.served_by(account.app):
             known = stored.value
-            if known.id != account.id and known.last_error is not None and not known.lost_mailbox:
+            if not same_id(known.id, account.id) and known.last_error is not None and not known.lost_mailbox:
                 well, news = await self.outbox.tell(known.recovered(), [EventName.AUTHENTICATION_SUCCESS])
                 await self.principals.commit(account.principal_id, [Replace(well, stored.version), *news])
                 self.tally.moved(known, well)
@@ -154,7 +156,7 @@ def _holds(grant: DelegatedGrant, tokens: TokenSet) -> bool:
         return False
 
 
-def _put(record: Record, before: Stored[DelegatedGrant] | Stored[Account] | None) -> Change:
+def _put(record: Record, before: Stored[DelegatedGrant] | Stored[Account] | Stored[PrincipalBindings] | None) -> Change:
     """Insert what is new, replace what was read."""
     return Insert(record) if before is None else Replace(record, before.version)
 

@@ -1,0 +1,68 @@
+"""Promises about what is the same: ids by their table key, addresses by a rule of their own."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.domain.address import normal_address, same_address
+from shared.domain.caller import Binding
+from shared.domain.keys import key, normal, same_id
+
+# Letters whose case is no simple matter: folded, lower-cased, expanded or decomposed differently.
+ODD = "ßẞ\u017fsSi\u0130\u0131IK\u212ak\u03a3\u03c3\u03c2éÉe\u0301 \u00a0xX-1"
+ids = st.text() | st.text(st.sampled_from(ODD), max_size=6) | st.text("aÄß", min_size=390, max_size=410)
+
+
+@given(ids, ids)
+def test_ids_are_the_same_exactly_when_their_keys_are(one: str, other: str) -> None:
+    assert same_id(one, other) is (key(one) == key(other))
+
+
+@given(ids)
+def test_another_spelling_of_an_id_has_its_key_and_is_in_the_same_reach(one: str) -> None:
+    for other in (f" {one}\t", normal(one), one.lower()):
+        assert same_id(one, other)
+        assert key(one) == key(other)
+        assert Binding.to([one]).covers(other)
+
+
+def test_letters_that_only_folding_makes_equal_are_two_ids() -> None:
+    assert not same_id("strasse-1", "straẞe-1")
+    assert not same_id("\u017fales", "sales")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Support@Contoso.Example", " support@contoso.example "),
+        ("info@straße.example", "INFO@xn--strae-oqa.example"),
+        ("info@MÜNCHEN.example", "info@xn--mnchen-3ya.example"),
+        ("andr\u00e9@contoso.example", "andre\u0301@contoso.example"),
+    ],
+)
+def test_ways_to_write_an_address_are_one(one: str, other: str) -> None:
+    assert same_address(one, other)
+    assert same_address(other, one)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("info@straße.example", "info@strasse.example"),  # two domains, of two registrants
+        ("strasse@contoso.example", "straße@contoso.example"),
+        ("info@xn--contoso-.example", "info@contoso.example"),  # no A-label: decoding it would say contoso
+        ("info@contoso.example", "info@contoso.example.evil.example"),
+        ("info@contoso.example", None),
+    ],
+)
+def test_addresses_of_different_mailboxes_are_two(one: str, other: str | None) -> None:
+    assert not same_address(one, other)
+    assert not same_address(other, one)
+
+
+@given(st.text(), st.text(st.sampled_from("abß.ü"), max_size=8))
+def test_whatever_an_address_looks_like_it_is_itself_and_its_normal_form(local: str, domain: str) -> None:
+    address = f"{local}@{domain}"
+    assert same_address(address, address)
+    assert normal_address(address) == normal_address(address)
+    assert normal_address(address).isascii() or not address.rpartition("@")[0].isascii()
