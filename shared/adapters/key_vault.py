@@ -1,8 +1,9 @@
 """A key-encryption key in Azure Key Vault. The only file that knows azure-keyvault-keys."""
 
+import asyncio
 import logging
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -21,9 +22,11 @@ REFUSED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}
 PATIENCE: dict[str, Any] = {
     "retry_total": 2,
     "retry_backoff_factor": 0.2,
-    "connection_timeout": 5,
-    "read_timeout": 10,
+    "connection_timeout": 3,
+    "read_timeout": 4,
 }
+# For an operation with all its calls and retries, that for a token of the managed identity among them.
+DEADLINE_SECONDS = 10.0
 
 
 class VaultKey:
@@ -50,27 +53,27 @@ class VaultKey:
 
     async def newest(self) -> str:
         """The identifier of the version that wraps."""
-        with _answering():
+        async with _answering():
             return str((await self._connected().get_key(self._name, self._pinned)).id)
 
     async def wrap(self, data_key: bytes) -> tuple[str, bytes]:
         """Wrap, and let the vault unwrap it once: the SDK wraps with the public key alone, even a disabled one's."""
         from azure.keyvault.keys.crypto import KeyWrapAlgorithm  # noqa: PLC0415 - only a new data key needs it
 
-        wrapped_by = await self.newest()
-        with _answering():
+        async with _answering():
+            wrapped_by = await self.newest()
             version = wrapped_by.rpartition("/")[2]
             crypto = self._connected().get_cryptography_client(self._name, key_version=version)
             wrapped = (await crypto.wrap_key(KeyWrapAlgorithm.rsa_oaep_256, data_key)).encrypted_key
-        if await self.unwrap(wrapped_by, wrapped) != data_key:
-            raise KeyRefused
+            if await self.unwrap(wrapped_by, wrapped) != data_key:
+                raise KeyRefused
         return wrapped_by, wrapped
 
     async def unwrap(self, wrapped_by: str, wrapped: bytes) -> bytes:
         """Let the vault unwrap with the version that wrapped. Raises SealBroken when it did not."""
         from azure.keyvault.keys.crypto import KeyWrapAlgorithm  # noqa: PLC0415 - once for each data key and process
 
-        with _answering():
+        async with _answering():
             version = wrapped_by.rpartition("/")[2]
             crypto = self._connected().get_cryptography_client(self._name, key_version=version)
             return (await crypto.unwrap_key(KeyWrapAlgorithm.rsa_oaep_256, wrapped)).key
@@ -95,17 +98,18 @@ class VaultKey:
         return self._client
 
 
-@contextmanager
-def _answering() -> Iterator[None]:
-    """Turn the SDK's errors into ours (Key Vault: REST API error codes), and say which it was where operators look."""
+@asynccontextmanager
+async def _answering() -> AsyncIterator[None]:
+    """Set the deadline, turn the SDK's errors into ours (Key Vault: REST API error codes), and log which it was."""
     try:
-        yield
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            yield
     except HttpResponseError as error:
         code = error.error.code if error.error else None
         log.warning("key vault refused", extra={"status": error.status_code, "code": code})
         if error.status_code == HTTPStatus.BAD_REQUEST:
             raise SealBroken("the key in the vault did not wrap this data key") from None
         raise (KeyRefused if error.status_code in REFUSED else KeyUnavailable) from None
-    except (AzureError, ValueError) as error:  # ValueError: what answers is not the vault that was named
+    except (AzureError, ValueError, TimeoutError) as error:  # ValueError: what answers is not the vault that was named
         log.warning("key vault unavailable", extra={"error": type(error).__name__})
         raise KeyUnavailable from None

@@ -7,72 +7,71 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from shared.domain.data_key import NOTICED_WITHIN, DataKey, next_id, sealing_order
 from shared.domain.errors import KeyUnavailable, SealBroken, StaleWrite
 from shared.domain.memory import Memory
-from shared.ports import Clock, DataKeys, Entropy, KeyWrapping, Stored
+from shared.domain.shared_calls import SharedCalls
+from shared.ports import Clock, DataKeys, Entropy, Jitter, KeyWrapping, Stored
 
 log = logging.getLogger(__name__)
 
 KEY = 32  # bytes
 # A vault that does not answer is not asked by every caller who waits for it, nor storage for a key that is not there.
 ASKED_AGAIN = timedelta(seconds=5)
+# A data key that is due can wait for its vault: until it is made, the newest one seals.
+SUCCESSOR_RETRY = timedelta(minutes=5)
+# How long sealing waits for a data key that another process made, while one that may still seal is open.
+NEWER_KEY_WAIT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Sealing:
-    """The data key that seals, and when that was looked up."""
+    """The data key that seals, and when the data keys were listed to choose it."""
 
     id: str
-    at: datetime
+    key: bytes = field(repr=False)
+    listed: datetime
 
 
 @dataclass(slots=True)
 class OpenDataKeys:
     """Lists data keys when it must: to seal, at most NOTICED_WITHIN ago; to open, when it meets one that is new to it.
 
-    `every` is for how long a data key seals before the next one is made.
+    `every` is for how long a data key seals before the next one is made. Nobody who can go on waits for the vault: the
+    next data key is made in the background, and callers who need the same closed key share one unwrap.
     """
 
     keys: DataKeys
     wrapping: KeyWrapping
     clock: Clock
     entropy: Entropy
+    jitter: Jitter
     every: timedelta
     _open: dict[str, bytes] = field(default_factory=dict)
     _known: dict[str, DataKey] = field(default_factory=dict)
     _gone: Memory[bool] = field(default_factory=lambda: Memory(1000))
     _failed: Memory[type[KeyUnavailable]] = field(default_factory=lambda: Memory(1000))
     _sealing: Sealing | None = None
-    _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _no_successor_before: datetime | None = None
+    _calls: SharedCalls = field(default_factory=SharedCalls)
 
     async def sealing(self) -> tuple[str, bytes]:
         """The data key to seal with. Raises KeyUnavailable, SealBroken and StorageUnavailable."""
         found = self._recent()
         if found is None:
-            async with self._looking:
-                found = self._recent() or await self._look()
-        return found.id, self._open[found.id]
+            found = await self._calls("look", self._look)
+        return found.id, found.key
 
     async def opened(self, key_id: str) -> bytes:
         """The data key of that id. Raises SealBroken when there is none, and as `sealing` does."""
         known = self._open.get(key_id)
         if known is not None:
             return known
-        async with self._looking:
-            if key_id not in self._known:
-                await self._find(key_id)
-            return await self._unwrapped(self._known[key_id])
-
-    async def _find(self, key_id: str) -> None:
-        now = self.clock()
-        if not self._gone.recall(key_id, now):
-            await self._list()
-            if key_id in self._known:
-                return
-            self._gone.keep(key_id, value=True, since=now, until=now + ASKED_AGAIN)
-        raise SealBroken("the data key of a sealed value is gone")
+        if key_id not in self._known:
+            await self._find(key_id)
+        return await self._unwrapped(self._known[key_id])
 
     async def listed(self) -> Sequence[DataKey]:
         """Every data key, the oldest first."""
@@ -80,11 +79,10 @@ class OpenDataKeys:
 
     async def make(self) -> DataKey:
         """A new data key, which seals from now on."""
-        async with self._looking:
-            stored = await self._list()
-            await self._add(next_id(stored[-1].value if stored else None, self.clock()))
-            await self._look()
-            return list(self._known.values())[-1]
+        stored = await self._list()
+        await self._add(next_id(stored[-1].value if stored else None, self.clock()))
+        await self._look()
+        return list(self._known.values())[-1]
 
     async def rewrap(self) -> tuple[int, int]:
         """Wrap with the present key-encryption key what an earlier one wrapped. Open data keys stay as they are."""
@@ -113,10 +111,30 @@ class OpenDataKeys:
         self._open.pop(data_key.id, None)
         self._known.pop(data_key.id, None)
 
+    async def settled(self) -> None:
+        """Wait for what goes on in the background."""
+        await self._calls.settled()
+
+    async def close(self) -> None:
+        """End what goes on in the background."""
+        await self._calls.close()
+
     def _recent(self) -> Sealing | None:
         found = self._sealing
-        fresh = found is not None and timedelta() <= self.clock() - found.at < NOTICED_WITHIN
+        fresh = found is not None and timedelta() <= self.clock() - found.listed < NOTICED_WITHIN
         return found if fresh else None
+
+    async def _find(self, key_id: str) -> None:
+        now = self.clock()
+        if not self._gone.recall(key_id, now):
+            if "list" in self._calls:  # it may have begun before the key was made
+                await self._calls("list", self._list)
+            if key_id not in self._known:
+                await self._calls("list", self._list)
+            if key_id in self._known:
+                return
+            self._gone.keep(key_id, value=True, since=now, until=now + ASKED_AGAIN)
+        raise SealBroken("the data key of a sealed value is gone")
 
     async def _list(self) -> Sequence[Stored[DataKey]]:
         found = await self.keys.all()
@@ -124,35 +142,54 @@ class OpenDataKeys:
         return found
 
     async def _look(self) -> Sealing:
-        """Find the data key to seal with, made here when it is time for one."""
+        """Find the data key to seal with. When it is time for the next one, that is made in the background."""
         now = self.clock()
         keys = [stored.value for stored in await self._list()]
-        if not keys or now - keys[-1].created >= self.every:
-            await self._succeed(keys)
-            keys = list(self._known.values())
+        if not keys:
+            await self._add(next_id(None, now))
+            keys = [stored.value for stored in await self._list()]
+        elif now - keys[-1].created >= self.every:
+            self._start_successor(keys[-1])
+        chosen = await self._chosen(keys)
+        self._sealing = Sealing(chosen.id, self._open[chosen.id], now)
+        return self._sealing
+
+    async def _chosen(self, keys: Sequence[DataKey]) -> DataKey:
+        """The best data key that is open. Without one, the best that opens, and only then the vault is waited for."""
+        newest, *_ = order = sealing_order(keys, self.clock())
+        if not any(key.id in self._open for key in order):
+            return await self._first_to_open(order)
+        if newest.id not in self._open and not self._failed.recall(newest.id, self.clock()):
+            unwrap = self._calls.start(f"unwrap {newest.id}", partial(self._unwrap, newest))
+            await asyncio.wait({unwrap}, timeout=NEWER_KEY_WAIT_SECONDS)
+        if newest.id not in self._open:
+            log.warning("data key does not open", extra={"data_key": newest.id, "wrapped_by": newest.wrapped_by})
+        return next(key for key in order if key.id in self._open)
+
+    async def _first_to_open(self, order: Sequence[DataKey]) -> DataKey:
         failure: KeyUnavailable | SealBroken | None = None
-        for key in sealing_order(keys, now):
+        for key in order:
             try:
                 await self._unwrapped(key)
             except (KeyUnavailable, SealBroken) as error:
                 failure = failure or error
                 log.warning("data key does not open", extra={"data_key": key.id, "wrapped_by": key.wrapped_by})
             else:
-                self._sealing = Sealing(key.id, now)
-                return self._sealing
+                return key
         raise failure or SealBroken("there is no data key")
 
-    async def _succeed(self, keys: Sequence[DataKey]) -> None:
-        """The next data key by schedule; without a key to wrap it, the newest one goes on."""
-        newest = keys[-1] if keys else None
-        due = newest.created + self.every if newest else self.clock()
+    def _start_successor(self, newest: DataKey) -> None:
+        if self._no_successor_before is None or self.clock() >= self._no_successor_before:
+            self._calls.start("successor", partial(self._make_successor, newest))
+
+    async def _make_successor(self, newest: DataKey) -> None:
+        """The next data key by schedule; until it is there, the newest one goes on."""
         try:
-            await self._add(next_id(newest, due))
-        except KeyUnavailable:
-            if newest is None:
-                raise
-            log.warning("data key not made", extra={"data_key": newest.id})
-        await self._list()
+            await self._add(next_id(newest, newest.created + self.every))
+            await self._look()
+        except Exception as error:  # noqa: BLE001 - nobody waits for this task, so it tells and tries again later
+            self._no_successor_before = self.clock() + SUCCESSOR_RETRY * (1 + self.jitter() / 2)
+            log.warning("data key not made", extra={"data_key": newest.id, "error": type(error).__name__})
 
     async def _add(self, key_id: str) -> None:
         key = self.entropy(KEY)
@@ -164,14 +201,21 @@ class OpenDataKeys:
             log.info("data key made", extra={"data_key": key_id, "wrapped_by": wrapped_by})
 
     async def _unwrapped(self, data_key: DataKey) -> bytes:
-        if data_key.id not in self._open:
-            if failed := self._failed.recall(data_key.id, self.clock()):
-                raise failed
-            try:
-                key = await self.wrapping.unwrap(data_key.wrapped_by, base64.b64decode(data_key.wrapped))
-            except KeyUnavailable as error:
-                now = self.clock()
-                self._failed.keep(data_key.id, type(error), now, now + ASKED_AGAIN)
-                raise
-            self._open[data_key.id] = key
-        return self._open[data_key.id]
+        known = self._open.get(data_key.id)
+        if known is not None:
+            return known
+        if failed := self._failed.recall(data_key.id, self.clock()):
+            raise failed
+        return await self._calls(f"unwrap {data_key.id}", partial(self._unwrap, data_key))
+
+    async def _unwrap(self, data_key: DataKey) -> bytes:
+        try:
+            key = await self.wrapping.unwrap(data_key.wrapped_by, base64.b64decode(data_key.wrapped))
+        except KeyUnavailable as error:
+            now = self.clock()
+            self._failed.keep(data_key.id, type(error), now, now + ASKED_AGAIN)
+            raise
+        self._open[data_key.id] = key
+        if self._sealing is not None and data_key.id > self._sealing.id:  # ids sort by age
+            self._sealing = None
+        return key

@@ -76,6 +76,7 @@ class Connections(Tables):
     async def close(self) -> None:
         """End all connections."""
         self.msal.close()
+        await self.data_keys.close()
         for key in self.vault_keys:
             await key.close()
         await self.graph.close()

@@ -85,7 +85,8 @@ class SealedStorage:
 
         # The table of wrapped keys holds nothing to seal, so its sealer is never asked.
         keys = TableDataKeys(Table(DATA_KEYS, self._connect, None, self.entropy))
-        return OpenDataKeys(keys, self.key_wrapping, self.clock, self.entropy, self.settings.keys.every)
+        every = self.settings.keys.every
+        return OpenDataKeys(keys, self.key_wrapping, self.clock, self.entropy, self.jitter, every)
 
     @cached_property
     def sealer(self) -> Sealer:

@@ -1,0 +1,192 @@
+"""Promises for when the vault does not answer: nobody who can go on waits for it.
+
+"While the vault hangs" is relative: what is promised ends before a call to the vault that was begun earlier.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import pytest
+
+from infra.local.visitor import Visitor
+from shared.adapters import key_vault
+from shared.domain.errors import KeyUnavailable
+from shared.domain.secret import Secret
+from shared.services import Services
+from shared.usecases.sign_in.sign_in_outcome import Tried
+from tests.conftest import MovedClock
+from tests.keys.conftest import Start, Vault
+from tests.keys.people import begin, finish, person, sign_in
+from tests.keys.test_key_vault import in_vault
+
+pytestmark = pytest.mark.usefixtures("fresh")
+
+
+async def while_it_hangs[T](services: Services, act: Callable[[], Awaitable[T]]) -> T:
+    """The result of something that must end before a call to the vault that was begun before it."""
+    hung = asyncio.create_task(services.key_wrapping.newest())
+    await asyncio.sleep(0)
+    try:
+        result = await act()
+        assert not hung.done()
+    finally:
+        hung.cancel()
+        with suppress(asyncio.CancelledError, KeyUnavailable):
+            await hung
+    return result
+
+
+async def test_sealing_goes_on_while_a_data_key_is_due_and_the_vault_hangs(
+    vault: Vault, start: Start, clock: MovedClock
+) -> None:
+    services = in_vault(start, vault.make())
+    before = await services.sealer.seal("row", Secret("x"))
+    vault.do("outage", endpoint="vault", mode="hang")
+    clock.forward(days=91)
+
+    for _ in range(3):
+        sealed = await while_it_hangs(
+            services, lambda: asyncio.gather(*(services.sealer.seal("row", Secret("x")) for _ in range(50)))
+        )
+        assert {before.split(".")[1]} == {text.split(".")[1] for text in sealed}
+        clock.forward(minutes=2)
+
+
+async def test_people_callers_and_ticks_go_on_while_a_data_key_is_due_and_the_vault_hangs(
+    vault: Vault, start: Start, clock: MovedClock
+) -> None:
+    services, ca_file = in_vault(start, vault.make(), MAILBIND_DATA_KEY_DAYS="1"), vault.ready["caFile"]
+    account = await sign_in(services, ca_file, person(vault))
+    clock.forward(hours=23, minutes=30)
+    with Visitor(ca_file) as visitor:
+        begun, who = await begin(services, visitor), person(vault)
+        vault.do("outage", endpoint="vault", mode="hang")
+        clock.forward(minutes=35)
+        vault.do("clock", advanceSeconds=24 * 3600 + 300)
+
+        finished = await while_it_hangs(services, lambda: finish(services, visitor, begun, who))
+        clock.forward(minutes=10)
+        renewed = await while_it_hangs(services, lambda: services.reconnect_account(account))
+        clock.forward(minutes=10)
+        tick = await while_it_hangs(services, services.run_tick)
+        clock.forward(hours=3)
+        handed_out = await while_it_hangs(services, lambda: services.hand_out(account))
+
+    assert isinstance(finished, Tried)
+    assert renewed is not None
+    assert tick.seconds >= 0
+    assert not handed_out.cached
+
+
+async def test_a_data_key_that_is_due_is_made_once_the_vault_answers_again(
+    vault: Vault, start: Start, clock: MovedClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And a vault that is away is asked for it once in some minutes, not by everybody who seals."""
+    services = in_vault(start, vault.make())
+    await services.sealer.seal("row", Secret("x"))
+    vault.do("outage", endpoint="vault", mode="503")
+    clock.forward(days=91)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(4):
+            await services.sealer.seal("row", Secret("x"))
+            await services.data_keys.settled()
+            clock.forward(seconds=61)
+    assert ["data key not made"] == [each.message for each in caplog.records if each.message.startswith("data key")]
+    vault.do("outage", endpoint="vault", mode="none")
+    clock.forward(minutes=10)
+
+    await services.sealer.seal("row", Secret("x"))
+    await services.data_keys.settled()
+
+    newest = (await services.data_keys.listed())[-1]
+    assert 2 == len(await services.data_keys.listed())
+    assert newest.id == (await services.sealer.seal("row", Secret("x"))).split(".")[1]
+
+
+async def test_a_newer_data_key_that_does_not_open_yet_holds_up_nobody(
+    vault: Vault, start: Start, clock: MovedClock
+) -> None:
+    key = vault.make()
+    one, two = in_vault(start, key), in_vault(start, key)
+    before = await two.sealer.seal("row", Secret("x"))
+    newer = await one.data_keys.make()
+    vault.do("outage", endpoint="vault", mode="hang")
+    clock.forward(minutes=2)
+
+    sealed = await while_it_hangs(two, lambda: two.sealer.seal("row", Secret("x")))
+
+    assert before.split(".")[1] == sealed.split(".")[1]
+    vault.do("outage", endpoint="vault", mode="none")
+    await two.data_keys.settled()
+    clock.forward(minutes=2)
+    assert newer.id == (await two.sealer.seal("row", Secret("x"))).split(".")[1]
+
+
+async def test_an_unwrap_that_hangs_holds_up_no_other_data_key(vault: Vault, start: Start) -> None:
+    key = vault.make()
+    in_the_vault = await in_vault(start, key).sealer.seal("row", Secret("old"))
+    await start(MAILBIND_KEY_VAULT_KEY_PREVIOUS=key).data_keys.make()
+    local = await start(MAILBIND_KEY_VAULT_KEY_PREVIOUS=key).sealer.seal("row", Secret("new"))
+    services = start(MAILBIND_KEY_VAULT_KEY_PREVIOUS=key)
+    vault.do("outage", endpoint="vault", mode="hang")
+    waiting = asyncio.create_task(services.sealer.unseal("row", in_the_vault))
+    await asyncio.sleep(0.2)
+
+    assert Secret("new") == await services.sealer.unseal("row", local)
+    assert Secret("x") == await services.sealer.unseal("row", await services.sealer.seal("row", Secret("x")))
+
+    assert not waiting.done()
+    vault.do("outage", endpoint="vault", mode="none")
+    with suppress(KeyUnavailable):
+        await waiting
+
+
+async def test_callers_of_a_closed_data_key_share_an_unwrap_and_one_who_leaves_ends_it_for_nobody(
+    vault: Vault, start: Start
+) -> None:
+    key = vault.make()
+    sealed = await in_vault(start, key).sealer.seal("row", Secret("token"))
+    services, before = in_vault(start, key), len(vault.events("unwrapped"))
+    waiting = [asyncio.create_task(services.sealer.unseal("row", sealed)) for _ in range(40)]
+    await asyncio.sleep(0.01)
+    waiting[0].cancel()
+
+    opened = await asyncio.gather(*waiting[1:])
+
+    assert {Secret("token")} == set(opened)
+    assert before + 1 == len(vault.events("unwrapped"))
+
+
+@pytest.mark.parametrize("endpoint", ["vault", "identity"])
+async def test_the_first_data_key_ever_waits_for_a_vault_that_hangs_until_a_deadline(
+    vault: Vault, start: Start, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key_vault, "DEADLINE_SECONDS", 2.0)
+    services = in_vault(start, vault.make())
+    vault.do("outage", endpoint=endpoint, mode="hang")
+
+    answers = await asyncio.gather(
+        *(services.sealer.seal("row", Secret("x")) for _ in range(10)), return_exceptions=True
+    )
+
+    assert {(503, "key_vault_unavailable")} == {
+        (answer.status, answer.code) for answer in answers if isinstance(answer, KeyUnavailable)
+    }
+    assert 10 == sum(isinstance(answer, KeyUnavailable) for answer in answers)
+
+
+async def test_a_process_ends_while_it_makes_a_data_key(vault: Vault, start: Start, clock: MovedClock) -> None:
+    services = in_vault(start, vault.make())
+    await services.sealer.seal("row", Secret("x"))
+    vault.do("outage", endpoint="vault", mode="hang")
+    clock.forward(days=91)
+    others = asyncio.all_tasks()
+    await services.sealer.seal("row", Secret("x"))
+    making = asyncio.all_tasks() - others
+    assert 1 == len(making)
+
+    await services.close()
+
+    assert all(task.cancelled() for task in making)

@@ -1,0 +1,83 @@
+"""Promises of calls that several callers share."""
+
+import asyncio
+
+import pytest
+
+from shared.domain.shared_calls import SharedCalls
+
+
+class Counted:
+    """A call that lasts until it is let go."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+        self.started = 0
+
+    async def __call__(self) -> int:
+        self.started += 1
+        await self.go.wait()
+        return self.started
+
+    async def fail(self) -> int:
+        await self()
+        raise LookupError
+
+
+async def test_callers_of_one_name_share_a_call_and_later_ones_start_another() -> None:
+    calls, call = SharedCalls(), Counted()
+    waiting = [asyncio.create_task(calls("a", call)) for _ in range(5)]
+    await asyncio.sleep(0)
+    assert "a" in calls
+    call.go.set()
+
+    assert [1] * 5 == await asyncio.gather(*waiting)
+    await calls.settled()
+    assert 2 == await calls("a", call)
+
+
+async def test_a_caller_who_gives_up_ends_the_call_for_nobody() -> None:
+    calls, call = SharedCalls(), Counted()
+    first, second = (asyncio.create_task(calls("a", call)) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.sleep(0)
+    call.go.set()
+
+    assert 1 == await second
+    assert first.cancelled()
+
+
+async def test_names_do_not_wait_for_each_other() -> None:
+    calls, slow, fast = SharedCalls(), Counted(), Counted()
+    waiting = asyncio.create_task(calls("slow", slow))
+    fast.go.set()
+
+    assert 1 == await calls("fast", fast)
+    assert not waiting.done()
+    slow.go.set()
+    assert 1 == await waiting
+
+
+async def test_a_failure_reaches_everybody_who_waits_and_is_not_kept() -> None:
+    calls, call = SharedCalls(), Counted()
+    waiting = [asyncio.create_task(calls("a", call.fail)) for _ in range(3)]
+    await asyncio.sleep(0)
+    call.go.set()
+
+    assert {LookupError} == {type(each) for each in await asyncio.gather(*waiting, return_exceptions=True)}
+    await calls.settled()
+    assert 2 == await calls("a", call)
+
+
+async def test_closing_ends_what_is_in_flight() -> None:
+    calls, call = SharedCalls(), Counted()
+    task = calls.start("a", call)
+    await asyncio.sleep(0)
+
+    await calls.close()
+
+    assert task.cancelled()
+    assert "a" not in calls
+    with pytest.raises(asyncio.CancelledError):
+        await task
