@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import os
 import sys
 from datetime import timedelta
@@ -11,9 +12,10 @@ from shared.bootstrap import build_services
 from shared.domain.data_key import FORGOTTEN_AFTER
 from shared.domain.errors import Unavailable
 from shared.settings import SettingsError
-from shared.telemetry import quiet_libraries
+from shared.telemetry import WithFields, quiet_libraries
 from shared.usecases.timers.rotate_keys import RotateKeys
 
+NEEDED = "{} values need it; rotate first (--resume names those that do not open)"
 WAITS = f"it was the newest until less than {FORGOTTEN_AFTER.total_seconds() / 60:.0f} minutes ago; try later"
 
 
@@ -24,9 +26,10 @@ def main() -> None:
     step.add_argument("--resume", action="store_true", help="go on with the newest data key instead of making one")
     step.add_argument("--rewrap", action="store_true", help="only put data keys under the present key-encryption key")
     step.add_argument("--forget-old", action="store_true", help="delete old data keys that nothing needs any more")
-    quiet_libraries()
+    asked = parser.parse_args()
+    _warn_on_stderr()
     try:
-        done = asyncio.run(rotate(parser.parse_args()))
+        done = asyncio.run(rotate(asked))
     except (SettingsError, Unavailable) as error:
         sys.exit(f"rotate: {error}")
     sys.exit(0 if done else 1)
@@ -41,7 +44,7 @@ async def rotate(asked: argparse.Namespace) -> bool:
         if asked.forget_old:
             kept = await rotation.forget()
             for key, values in kept.items():
-                say(f"kept data key {key}: " + (f"{values} values need it; rotate first" if values else WAITS))
+                say(f"kept data key {key}: " + (NEEDED.format(values) if values else WAITS))
             return not kept
         wrapped = await rotation.rewrap()
         if asked.rewrap:
@@ -51,6 +54,15 @@ async def rotate(asked: argparse.Namespace) -> bool:
         return await rotation.reseal() and wrapped
     finally:
         await services.close()
+
+
+def _warn_on_stderr() -> None:
+    """Warnings with their fields, because those say which value or data key a warning is about."""
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(WithFields())
+    logging.getLogger().addHandler(handler)
+    quiet_libraries()
 
 
 async def _sleep(time: timedelta) -> None:

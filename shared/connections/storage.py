@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from shared.adapters.tables.sealed_rows import TableSealedRows
 
 DATA_KEYS = "DataKeys"
-# All that there are: a rotation walks through each of them.
+# All that there are.
 TABLES = (
     "Principals",
     "Accounts",
@@ -98,4 +98,4 @@ class SealedStorage:
     def sealed_rows(self) -> "TableSealedRows":
         from shared.adapters.tables.sealed_rows import TableSealedRows  # noqa: PLC0415 - only a rotation needs it
 
-        return TableSealedRows([table for table in TABLES if table != DATA_KEYS], self._connect, self.sealer)
+        return TableSealedRows(self._connect, self.sealer)

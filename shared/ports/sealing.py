@@ -52,11 +52,14 @@ class DataKeyRing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SealedRow:
-    """A row of any table that holds sealed values: data key ids by property. `place` is for people to find it by."""
+    """A row of any table that holds sealed values. `place` is for people to find it by.
+
+    `data_keys` are the data keys that its sealed properties name, by property; None for a value that names none.
+    """
 
     place: str
     version: str
-    data_keys: Mapping[str, str]
+    data_keys: Mapping[str, str | None]
     entity: Mapping[str, object]
 
 
@@ -68,8 +71,11 @@ class SealedRows(Protocol):
 
     def walk(self, table: str) -> AsyncIterator[SealedRow]: ...
 
-    async def reseal(self, table: str, row: SealedRow) -> None:
-        """Seal a row's values under the newest data key. Raises StaleWrite when it changed, SealBroken."""
+    async def reseal(self, table: str, row: SealedRow, names: Sequence[str]) -> Sequence[str]:
+        """Seal these properties under the newest data key, and return those that do not decrypt.
+
+        Raises StaleWrite when the row changed.
+        """
 
 
 class Sealer(Protocol):

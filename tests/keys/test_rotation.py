@@ -178,24 +178,6 @@ async def test_a_rotation_that_was_interrupted_goes_on_where_it_was(
     assert any(line.startswith("Principals: ") for line in told)
 
 
-async def test_a_value_that_does_not_open_is_counted_and_stops_nothing(
-    vault: Vault, start: Start, clock: MovedClock
-) -> None:
-    services = start()
-    await sign_in(services, vault.ready["caFile"], person(vault))
-    broken = await services.sealer.seal("another row", Secret("x"))
-    entity = {"PartitionKey": "broken", "RowKey": "", "flow": broken}
-    await services.storage.get_table_client("Registrations").upsert_entity(entity)
-    await services.data_keys.make()
-    told: list[str] = []
-
-    assert not await rotation(services, clock, told).reseal()
-
-    assert told[-1].endswith("do not open 1")
-    assert 1 == (await under(services))[broken.split(".")[1]]
-    await services.storage.get_table_client("Registrations").delete_entity("broken", "")
-
-
 async def test_a_sign_in_that_is_re_sealed_at_the_wrong_moment_is_not_taken_for_a_used_one(
     vault: Vault, start: Start, clock: MovedClock
 ) -> None:

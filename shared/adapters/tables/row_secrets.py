@@ -6,6 +6,7 @@ from enum import Enum, auto
 from typing import Any
 
 from shared.adapters.tables.mapping import Entity, seal_identity, shape_of
+from shared.adapters.tables.sealed_kinds import sealed_names
 from shared.domain.errors import SealBroken
 from shared.domain.secret import ClosedSecret, Secret
 from shared.ports import Sealer
@@ -36,8 +37,11 @@ async def opened(sealer: Sealer, table: str, kind: type, entity: Mapping[str, An
 
 
 async def sealed(sealer: Sealer, table: str, entity: Entity) -> Entity:
-    """The entity with sealed values in place of secrets."""
+    """The entity with sealed values in place of secrets. Raises TypeError for one that a rotation would not find."""
     places = {name: seal_identity(table, entity, name) for name, value in entity.items() if isinstance(value, Secret)}
+    unknown = places.keys() - sealed_names(table, entity["RowKey"])
+    if unknown:
+        raise TypeError(f"SEALED_KINDS lacks {', '.join(sorted(unknown))} of {table}")
     return {**entity, **{name: await _seal(sealer, place, entity[name]) for name, place in places.items()}}
 
 

@@ -1,6 +1,6 @@
-"""Everything that is sealed at rest, found by how it looks, so that no kind of record can be left out."""
+"""Everything that is sealed at rest, for a rotation."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,38 +8,58 @@ from azure.core import MatchConditions
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
-from shared.adapters.sealing import data_key_of
+from shared.adapters.sealing import named_data_key
 from shared.adapters.tables.answering import answering
 from shared.adapters.tables.mapping import seal_identity
+from shared.adapters.tables.sealed_kinds import SEALED_KINDS, sealed_names
+from shared.domain.errors import KeyRefused, SealBroken
+from shared.domain.secret import Secret
 from shared.ports import SealedRow, Sealer
 
 
 @dataclass(frozen=True, slots=True)
 class TableSealedRows:
-    """All tables of the app, entity by entity."""
+    """All tables that hold secrets, entity by entity."""
 
-    tables: Sequence[str]
     connect: Callable[[str], TableClient]
     sealer: Sealer
+
+    @property
+    def tables(self) -> Sequence[str]:
+        """Their names."""
+        return list(SEALED_KINDS)
 
     async def walk(self, table: str) -> AsyncIterator[SealedRow]:
         """Every row of a table that holds sealed values; none when the table was never made."""
         with answering(reading=True):
             async for entity in self.connect(table).list_entities(results_per_page=1000):
-                found = {name: data_key_of(value) for name, value in entity.items()}
-                sealed = {name: data_key for name, data_key in found.items() if data_key is not None}
-                if sealed:
+                names = sealed_names(table, entity["RowKey"]) & entity.keys()
+                if names:
                     place = f"{table}/{entity['PartitionKey']}/{entity['RowKey']}"
-                    yield SealedRow(place, entity.metadata["etag"] or "", sealed, entity)
+                    data_keys = {name: named_data_key(entity[name]) for name in sorted(names)}
+                    yield SealedRow(place, entity.metadata["etag"] or "", data_keys, entity)
 
-    async def reseal(self, table: str, row: SealedRow) -> None:
-        """Seal the row's values anew and merge them into it. Raises StaleWrite when it changed, and SealBroken."""
-        keys = {name: row.entity[name] for name in ("PartitionKey", "RowKey")}
-        anew = {name: await self._resealed(table, row.entity, name) for name in row.data_keys}
-        condition: dict[str, Any] = {"etag": row.version, "match_condition": MatchConditions.IfNotModified}
-        with answering():
-            await self.connect(table).update_entity({**keys, **anew}, mode=UpdateMode.MERGE, **condition)
+    async def reseal(self, table: str, row: SealedRow, names: Sequence[str]) -> Sequence[str]:
+        """Seal these properties under the newest data key and merge them into the row; those that do not decrypt stay.
 
-    async def _resealed(self, table: str, entity: Mapping[str, Any], name: str) -> str:
-        identity = seal_identity(table, entity, name)
-        return await self.sealer.seal(identity, await self.sealer.unseal(identity, entity[name]))
+        Returns the names of the latter. Raises StaleWrite when the row changed.
+        """
+        opened = {name: await self._opened(table, row, name) for name in names}
+        anew = {
+            name: await self.sealer.seal(seal_identity(table, row.entity, name), secret)
+            for name, secret in opened.items()
+            if secret is not None
+        }
+        if anew:
+            keys = {name: row.entity[name] for name in ("PartitionKey", "RowKey")}
+            condition: dict[str, Any] = {"etag": row.version, "match_condition": MatchConditions.IfNotModified}
+            with answering():
+                await self.connect(table).update_entity({**keys, **anew}, mode=UpdateMode.MERGE, **condition)
+        return [name for name in names if name not in anew]
+
+    async def _opened(self, table: str, row: SealedRow, name: str) -> Secret | None:
+        """The secret, or None when it does not decrypt or its data key may not be opened."""
+        try:
+            return await self.sealer.unseal(seal_identity(table, row.entity, name), str(row.entity[name]))
+        except (SealBroken, KeyRefused):
+            return None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from shared.domain.data_key import NOTICED_WITHIN, DataKey, forgettable
-from shared.domain.errors import SealBroken, StaleWrite
+from shared.domain.errors import StaleWrite
 from shared.ports import Clock, DataKeyRing, SealedRow, SealedRows
 from shared.usecases import use_case
 
@@ -28,10 +28,11 @@ type Report = Callable[[str], None]
 class Walked:
     """What a walk through all tables found: values by data key, and what became of those under older ones.
 
-    `changed` were written by somebody else meanwhile, `broken` do not open.
+    `resealed` and `changed` count rows; the latter were written by somebody else meanwhile. `broken` counts values that
+    do not decrypt.
     """
 
-    values: Counter[str] = field(default_factory=Counter)
+    values: Counter[str | None] = field(default_factory=Counter)
     resealed: int = 0
     changed: int = 0
     broken: int = 0
@@ -46,6 +47,7 @@ class RotateKeys:
     clock: Clock
     pause: Pause
     report: Report
+    _named: set[str] = field(default_factory=set)
 
     async def make(self) -> None:
         """A new data key."""
@@ -106,22 +108,25 @@ class RotateKeys:
                 if reseal and set(row.data_keys.values()) != {newest}:
                     page.append(row)
                 if len(page) == AT_ONCE:
-                    await asyncio.gather(*(self._reseal(table, each, walked) for each in page))
+                    await asyncio.gather(*(self._reseal(table, each, newest, walked) for each in page))
                     page = []
-            await asyncio.gather(*(self._reseal(table, each, walked) for each in page))
+            await asyncio.gather(*(self._reseal(table, each, newest, walked) for each in page))
             found = walked.values - before
             if found:
                 self.report(f"{table}: {found.total()} sealed values, {found.total() - found[newest]} under older keys")
         self.report(f"re-sealed {walked.resealed}, changed meanwhile {walked.changed}, do not open {walked.broken}")
         return walked
 
-    async def _reseal(self, table: str, row: SealedRow, walked: Walked) -> None:
+    async def _reseal(self, table: str, row: SealedRow, newest: str, walked: Walked) -> None:
+        names = [name for name, data_key in row.data_keys.items() if data_key != newest]
         try:
-            await self.rows.reseal(table, row)
+            broken = await self.rows.reseal(table, row, names)
         except StaleWrite:  # somebody else wrote it, and sealed it anew as they did
             walked.changed += 1
-        except SealBroken:
-            walked.broken += 1
-            log.warning("sealed value does not open", extra={"place": row.place})
-        else:
-            walked.resealed += 1
+            return
+        walked.resealed += len(broken) < len(names)
+        walked.broken += len(broken)
+        for place in (f"{row.place}/{name}" for name in broken):
+            if place not in self._named:  # once, although a rotation goes through everything several times
+                self._named.add(place)
+                log.warning("sealed value does not open", extra={"place": place})

@@ -1,0 +1,236 @@
+"""Promises of what a rotation takes for sealed: what the kind of a record says, whatever anybody writes."""
+
+import base64
+import importlib
+import logging
+import pkgutil
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+
+import pytest
+from azure.data.tables.aio import TableClient
+
+import shared.domain
+import shared.ports
+from shared.adapters.sealing import data_key_of
+from shared.adapters.tables.mapping import seal_identity, shape_of
+from shared.adapters.tables.sealed_kinds import SEALED_KINDS
+from shared.adapters.tables.table import Table, Write
+from shared.domain.caller import Scope
+from shared.domain.client_credential import ClientCertificate, ClientSecret
+from shared.domain.held_token import HeldToken
+from shared.domain.keys import key
+from shared.domain.limit import Bucket
+from shared.domain.secret import Secret
+from shared.domain.tokens import TokenSet
+from shared.services import Services
+from shared.usecases.callers.identify_caller import ADMINISTRATOR
+from shared.usecases.callers.issue_token import TokenWish
+from shared.usecases.events.subscribe import Subscription
+from shared.usecases.sign_in.check_invitation import Invitation
+from tests.conftest import MovedClock
+from tests.keys.conftest import Start
+from tests.keys.test_rotate_command import Rotate, rotate
+from tests.keys.test_rotation import rotation
+
+__all__ = ["rotate"]  # a fixture
+pytestmark = pytest.mark.usefixtures("fresh")
+
+# These hold secrets in memory, and are never a row.
+TRANSIENT = {TokenSet, HeldToken, ClientSecret, ClientCertificate}
+ROWS = [(table, prefix, kind) for table, kinds in SEALED_KINDS.items() for prefix, kind in kinds.items()]
+
+
+@dataclass(frozen=True)
+class Place:
+    """One property of one row."""
+
+    table: str
+    partition: str
+    row: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.table}/{self.partition}/{self.row}/{self.name}"
+
+    async def write(self, services: Services, value: str) -> None:
+        rows = await self._rows(services)
+        await rows.upsert_entity({"PartitionKey": self.partition, "RowKey": self.row, self.name: value})
+
+    async def seal(self, services: Services, secret: str) -> None:
+        await self.write(services, await services.sealer.seal(self._identity(), Secret(secret)))
+
+    async def read(self, services: Services) -> str:
+        found = await (await self._rows(services)).get_entity(self.partition, self.row)
+        return str(found[self.name])
+
+    async def unseal(self, services: Services) -> str:
+        return (await services.sealer.unseal(self._identity(), await self.read(services))).reveal()
+
+    def _identity(self) -> str:
+        return seal_identity(self.table, {"PartitionKey": self.partition, "RowKey": self.row}, self.name)
+
+    async def _rows(self, services: Services) -> TableClient:
+        await services.storage.create_table_if_not_exists(self.table)
+        return services.storage.get_table_client(self.table)
+
+
+def planted(table: str, prefix: str, name: str) -> Place:
+    return Place(table, key(secrets.token_hex(8)), f"{prefix}~{secrets.token_hex(4)}" if prefix else "", name)
+
+
+def kinds_with_secrets() -> set[type]:
+    """Every dataclass of the domain and the ports with a secret among its fields."""
+    return {
+        kind
+        for package in (shared.domain, shared.ports)
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
+        for kind in vars(importlib.import_module(module.name)).values()
+        if isinstance(kind, type) and is_dataclass(kind) and shape_of(kind).sealed
+    }
+
+
+def test_every_kind_of_record_with_a_secret_is_known_to_a_rotation() -> None:
+    assert kinds_with_secrets() - TRANSIENT == {kind for _, _, kind in ROWS}
+
+
+def test_a_kind_that_shares_row_keys_with_one_that_has_secrets_has_no_property_of_their_name() -> None:
+    salt = SEALED_KINDS["Limits"][""]
+
+    assert not shape_of(salt).sealed & {field.name for field in fields(Bucket)}
+
+
+async def test_a_secret_that_a_rotation_would_not_find_cannot_be_written(start: Start) -> None:
+    services = start()
+    table = Table("Statistics", services.storage.get_table_client, services.sealer, services.entropy)
+
+    with pytest.raises(TypeError, match="SEALED_KINDS lacks token of Statistics"):
+        await table.write([Write("create", {"PartitionKey": "x", "RowKey": "", "token": Secret("x")})])
+
+
+async def test_every_secret_of_every_kind_is_sealed_under_the_newest_data_key(start: Start, clock: MovedClock) -> None:
+    services = start()
+    places = [planted(table, prefix, name) for table, prefix, kind in ROWS for name in shape_of(kind).sealed]
+    for place in places:
+        await place.seal(services, str(place))
+    newest = await services.data_keys.make()
+
+    assert await rotation(services, clock).reseal()
+
+    assert len(places) >= 12
+    assert {newest.id} == {data_key_of(await place.read(services)) for place in places}
+    assert [str(place) for place in places] == [await place.unseal(services) for place in places]
+
+
+async def test_text_that_looks_sealed_is_nobodys_secret(rotate: Rotate, start: Start, clock: MovedClock) -> None:
+    """In everything that a caller may write, in properties of no known name, and in rows of no known kind."""
+    clock.forward(hours=-3)
+    services = start(MAILBIND_WEBHOOKS_LOOPBACK="true", MAILBIND_REDIRECT_ORIGINS="")
+    await services.sealer.seal("row", Secret("x"))
+    (old,) = await services.data_keys.listed()
+    text = f"v1.{old.id}.AAAA"
+    webhook = await callers_text(services, text)
+    strange = [
+        Place("Webhooks", "strange", "", "note"),
+        Place("Principals", "strange", "later~x", "refresh_token"),
+        Place("Registrations", "strange", "", "flow"),
+        Place("Limits", "strange", "other~x", "value"),
+        Place("Accounts", "strange", "", "secret"),
+    ]
+    for place in strange:
+        await place.write(services, text)
+    clock.forward(hours=1)
+    await services.data_keys.make()
+
+    resumed, forgot = rotate("--resume"), rotate("--forget-old")
+
+    assert (0, "") == (resumed.returncode, resumed.stderr)
+    assert "do not open 0" in resumed.stdout
+    assert 0 == forgot.returncode
+    assert f"forgot data key {old.id}" in forgot.stdout
+    assert {text} == {await place.read(services) for place in strange}
+    kept = await start().webhooks.get(webhook)
+    assert kept is not None
+    assert (text, Secret("https://127.0.0.1/hook")) == (kept.value.description, kept.value.url)
+
+
+async def callers_text(services: Services, text: str) -> str:
+    """That text in whatever callers may write; the id of a webhook with it."""
+    target = Subscription(Secret("https://127.0.0.1/hook"), ("*",), description=text, verify=False)
+    subscribed = await services.subscribe(target, {}, ADMINISTRATOR)
+    await services.issue_token(TokenWish(text, frozenset({Scope.REGISTER})), {}, ADMINISTRATOR)
+    told = {
+        "name": text,
+        "client_id": str(services.settings.seed.client_id),
+        "authority": services.settings.seed.authority,
+    }
+    await services.register_app({**told, "client_secret": Secret("a-secret")}, {})
+    invitation = Invitation(
+        redirect_url=f"https://myapp.example/{text}",
+        account=text,
+        name=text,
+        email="support@contoso.example",
+        delegated=True,
+    )
+    await services.start_registration(invitation, {}, ADMINISTRATOR)
+    return subscribed.webhook.id
+
+
+def damaged(data_key: str, moved: str) -> Iterator[tuple[str, str]]:
+    """Sealed properties that do not decrypt, by why."""
+    yield "moved here from another row", moved
+    yield "of a version that is not known here", f"v2.{data_key}.{moved.rpartition('.')[2]}"
+    yield "changed", f"v1.{data_key}.{base64.urlsafe_b64encode(secrets.token_bytes(60)).decode()}"
+    yield "no base64", f"v1.{data_key}.***"
+    yield "under a data key that is gone", f"v1.{20 * 'f'}.AAAA"
+    yield "not sealed at all", "https://hooks.example/x"
+
+
+async def test_a_value_that_does_not_decrypt_is_named_and_spoils_no_other_of_its_row(
+    rotate: Rotate, start: Start, clock: MovedClock
+) -> None:
+    clock.forward(hours=-3)
+    services = start()
+    other = planted("Webhooks", "", "url")
+    await other.seal(services, "secret of another row")
+    (old,) = await services.data_keys.listed()
+    whole, broken = [], []
+    for why, value in damaged(old.id, await other.read(services)):
+        place = planted("Webhooks", "", "url")
+        beside = [Place(place.table, place.partition, place.row, name) for name in ("secret", "headers")]
+        for each in beside:
+            await each.seal(services, why)
+        await place.write(services, value)
+        whole += beside
+        broken.append(place)
+    clock.forward(hours=1)
+    newest = await services.data_keys.make()
+
+    resumed, forgot = rotate("--resume"), rotate("--forget-old")
+
+    assert 1 == resumed.returncode
+    assert f"do not open {len(broken)}" in resumed.stdout
+    assert sorted(f'sealed value does not open {{"place": "{place}"}}' for place in broken) == sorted(
+        resumed.stderr.splitlines()
+    )
+    assert {newest.id} == {data_key_of(await place.read(services)) for place in (*whole, other)}
+    assert all([await place.unseal(services) for place in whole])
+    assert 1 == forgot.returncode
+    assert f"kept data key {old.id}: 4 values need it" in forgot.stdout
+
+
+async def test_the_record_of_what_does_not_decrypt_names_its_place_once(
+    start: Start, clock: MovedClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    services = start()
+    lost, kept = planted("OAuthApps", "", "private_key"), planted("Limits", "", "value")
+    await kept.seal(services, "salt")
+    await lost.write(services, f"v1.{20 * 'f'}.AAAA")
+    await services.data_keys.make()
+
+    with caplog.at_level(logging.WARNING):
+        assert not await rotation(services, clock).reseal()
+
+    told = [record for record in caplog.records if record.message == "sealed value does not open"]
+    assert [str(lost)] == [vars(record)["place"] for record in told]
