@@ -41,6 +41,22 @@ def post(visitor: Visitor, url: str, body: str, kind: str = "application/x-www-f
     return Page(httpx.post(url, content=body.encode(), headers={"Content-Type": kind, "Cookie": cookie}))
 
 
+# RFC 6797: browsers obey it over HTTPS only, so it does no harm on this computer
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/health", 200), ("/accounts/new", 404), ("/v1/accounts", 401), ("/no/such/page", 404)]
+)
+def test_every_answer_tells_browsers_to_come_by_https_and_not_to_guess_types(
+    environment: Environment, path: str, status: int
+) -> None:
+    answer = httpx.get(f"{environment.base_url}{path}", trust_env=False)
+
+    assert status == answer.status_code
+    assert ["max-age=31536000"] == answer.headers.get_list("strict-transport-security")
+    assert ["nosniff"] == answer.headers.get_list("x-content-type-options")
+
+
 # Section 2.1.1: code flow with PKCE, transaction-specific, and its downgrade (section 4.8)
 
 

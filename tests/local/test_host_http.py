@@ -53,6 +53,21 @@ def test_a_method_that_another_route_has_goes_there(client: httpx.Client) -> Non
     assert {"by": "put", "body": "x"} == client.put("/things/special", content="x").json()
 
 
+@pytest.mark.parametrize(
+    ("path", "status"), [("/things/17", 200), ("/nowhere", 404), ("/with-key", 401), ("/fails", 500)]
+)
+def test_custom_headers_are_on_every_response(client: httpx.Client, path: str, status: int) -> None:
+    response = client.get(path)
+
+    assert (status, "host", "host") == (response.status_code, response.headers["x-sample"], response.headers["location"])
+
+
+def test_a_header_of_the_function_wins_over_a_custom_one(client: httpx.Client) -> None:
+    response = client.get("/cookies")
+
+    assert ["https://elsewhere.example/?a=1"] == response.headers.get_list("location")
+
+
 @pytest.mark.parametrize("path", ["/", "/things", "/things/1/2", "/api/things/1", "/pages/1/2"])
 def test_a_path_without_a_route_is_not_found(client: httpx.Client, path: str) -> None:
     assert 404 == client.get(path).status_code

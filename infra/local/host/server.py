@@ -1,7 +1,7 @@
 """The host as an ASGI app: the functions' own routes, and the administrator's calls beside them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,6 +28,7 @@ class Host:
     """A loaded app with its triggers."""
 
     keys: Keys
+    custom_headers: Mapping[str, str]
     http: HttpTriggers
     timers: dict[str, Timer]
     queues: dict[str, Queue]
@@ -38,7 +39,11 @@ class Host:
         request = Request(scope, receive)
         called = RUN_NOW.match(split_path(bytes(scope["raw_path"]).decode("latin-1")))
         answering = self.http.answer(request) if called is None else self._run_now(request, called["name"])
-        await (await answering)(scope, receive, send)
+        response = await answering
+        # The real host adds them to every answer, its own 404s too; a function's own value wins.
+        for name, value in self.custom_headers.items():
+            response.headers.setdefault(name, value)
+        await response(scope, receive, send)
 
     async def _run_now(self, request: Request, name: str) -> Response:
         """Run a function that HTTP does not trigger, a disabled one too.
@@ -75,6 +80,7 @@ async def host(app: Path, clock: Callable[[], datetime]) -> AsyncIterator[Host]:
         async with queues(worker, configuration.queues) as polled, asyncio.TaskGroup() as running:
             found = Host(
                 keys,
+                configuration.custom_headers,
                 http_triggers(worker, keys, configuration.route_prefix),
                 timers(worker, clock),
                 polled,

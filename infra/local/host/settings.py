@@ -36,6 +36,7 @@ class HostJson:
     """The parts of host.json that this host obeys; `time_limit` in seconds, None for none."""
 
     route_prefix: str
+    custom_headers: Mapping[str, str]
     time_limit: float | None
     queues: QueueLimits
 
@@ -55,6 +56,7 @@ def read_host_json(app: Path) -> HostJson:
     limit = document.get("functionTimeout", DEFAULT_LIMIT)
     return HostJson(
         route_prefix=http.get("routePrefix", "api").strip("/"),
+        custom_headers=http.get("customHeaders", {}),
         time_limit=None if limit == NO_LIMIT else _seconds(limit),
         queues=_queues(document.get("extensions", {}).get("queues", {})),
     )
