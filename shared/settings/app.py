@@ -15,10 +15,11 @@ from shared.domain.secret import Secret
 from shared.settings.callers import read_callers
 from shared.settings.keys import KeySettings, read_keys
 from shared.settings.oauth import read_oauth_app
+from shared.settings.public import LOOPBACK, is_public, local_only_faults
 from shared.settings.reader import Reader, SettingsError, is_file, is_https, is_origin, is_server
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
-LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+MAX_LIMIT, MAX_PUBLIC_LIMIT, MAX_PUBLIC_BAD_TOKENS = 1_000_000, 10_000, 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +82,16 @@ def read_settings(values: Mapping[str, str]) -> Settings:
         agenda_shards=read.number("MAILBIND_AGENDA_SHARDS", 16, 256),
         tick_rows=read.number("MAILBIND_TICK_ROWS", 1000, 100_000),
         proxies=read.number("MAILBIND_PROXIES", 0, 8, least=0),
-        limits=_limits(read),
+        limits=_limits(read, public=is_public(base_url)),
         queues=Secret(read.text("AzureWebJobsStorage", "") or read.text("AzureWebJobsStorage__queueServiceUri")),
         webhooks_loopback=read.switch("MAILBIND_WEBHOOKS_LOOPBACK"),
         warn_ahead=timedelta(days=read.number("MAILBIND_WARN_DAYS", 14, 60)),
         ca_file=read.checked("MAILBIND_CA_FILE", is_file, "a file", "") or None,
         managed_identity=read.text("AZURE_CLIENT_ID", "") or None,
     )
+    read.faults += local_only_faults(read, base_url)
     if read.faults:
-        raise SettingsError("settings: " + "; ".join(read.faults))
+        raise SettingsError("settings: " + "; ".join(dict.fromkeys(read.faults)))
     return settings
 
 
@@ -111,15 +113,18 @@ def _imap_server(read: Reader) -> Server | None:
     return Server(host.strip("[]"), int(port)) if text else None
 
 
-def _limits(read: Reader) -> Mapping[LimitKind, int]:
-    forms = read.number("MAILBIND_FORMS_PER_MINUTE", 60, 1_000_000)
-    pages = read.number("MAILBIND_PAGES_PER_MINUTE", 60, 1_000_000)
+def _limits(read: Reader, *, public: bool) -> Mapping[LimitKind, int]:
+    most = MAX_PUBLIC_LIMIT if public else MAX_LIMIT  # tests and benchmarks on this computer go without
+    forms = read.number("MAILBIND_FORMS_PER_MINUTE", 60, most)
+    pages = read.number("MAILBIND_PAGES_PER_MINUTE", 60, most)
     return {
         LimitKind.FORM_BY_CALLER: forms,
         LimitKind.FORM_BY_ADDRESS: forms,
         LimitKind.PAGE: pages,
         LimitKind.CALLBACK: pages,
-        LimitKind.BAD_TOKEN: read.number("MAILBIND_BAD_TOKENS_PER_MINUTE", 20, 1_000_000),
+        LimitKind.BAD_TOKEN: read.number(
+            "MAILBIND_BAD_TOKENS_PER_MINUTE", 20, MAX_PUBLIC_BAD_TOKENS if public else MAX_LIMIT
+        ),
     }
 
 
@@ -127,7 +132,7 @@ def _origins(read: Reader, base_url: str) -> frozenset[str]:
     origins = read.listed("MAILBIND_REDIRECT_ORIGINS")
     if not all(is_origin(origin) for origin in origins):
         read.faults.append("MAILBIND_REDIRECT_ORIGINS must be origins such as https://app.example, separated by commas")
-    if not origins and base_url and urlsplit(base_url).hostname not in LOOPBACK:
+    if not origins and is_public(base_url):
         read.faults.append("MAILBIND_REDIRECT_ORIGINS is missing; it may be empty only on this computer")
     return origins
 

@@ -1,10 +1,15 @@
 """Reads settings one by one, and remembers every fault by name, never by value."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
+
+PLACEHOLDER = re.compile(r"<.+>")
+# A user, which hides the real host from a reader's eye, and what browsers read as the end of a host or leave out.
+UNLIKE_A_HOST = re.compile(r"[@\\\s\x00-\x1f\x7f]")
 
 
 class SettingsError(Exception):
@@ -21,6 +26,9 @@ class Reader:
     def text(self, name: str, default: str | None = None) -> str:
         """A setting's text; without a default it is required."""
         value = self.values.get(name, "").strip()
+        if PLACEHOLDER.fullmatch(value):
+            self.faults.append(f"{name} still has the placeholder of local.settings.json.example; set your own value")
+            return ""
         if not value and default is None:
             self.faults.append(f"{name} is missing")
         return value or default or ""
@@ -67,7 +75,7 @@ def is_origin(text: str) -> bool:
     """Whether it is an http or https address without a path."""
     try:
         parts = urlsplit(text)
-        named = bool(parts.hostname) and parts.port != 0
+        named = bool(parts.hostname) and parts.port != 0 and not UNLIKE_A_HOST.search(parts.netloc)
     except ValueError:  # half an IPv6 address, or a port that is none
         return False
     return named and parts.scheme in {"http", "https"} and text == f"{parts.scheme}://{parts.netloc}"

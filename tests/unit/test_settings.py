@@ -1,5 +1,7 @@
 """Promises of the settings."""
 
+import base64
+import hashlib
 import json
 import re
 from contextlib import suppress
@@ -17,6 +19,15 @@ from tests.keys.test_client_authentication import certificate
 
 ROOT = Path(__file__).parents[2]
 GOOD = settings_for("UseDevelopmentStorage=true")
+PUBLIC = {
+    **GOOD,
+    "MAILBIND_BASE_URL": "https://mailbind.example",
+    "MAILBIND_REDIRECT_ORIGINS": "https://app.example",
+    "MAILBIND_TABLES": "https://stmailbind.table.core.windows.net",
+    "AzureWebJobsStorage": "",
+    "AzureWebJobsStorage__queueServiceUri": "https://stmailbind.queue.core.windows.net",
+    "MAILBIND_SEALING_KEY": base64.b64encode(hashlib.sha256(b"sealing").digest()).decode(),
+}
 READ = {
     name for file in (ROOT / "shared/settings").glob("*.py") for name in re.findall(r"MAILBIND_\w+", file.read_text())
 }
@@ -141,12 +152,110 @@ def test_a_certificate_needs_its_own_private_key(tmp_path: Path) -> None:
 
 
 def test_an_empty_allow_list_of_origins_is_for_this_computer_only() -> None:
-    public = {**GOOD, "MAILBIND_BASE_URL": "https://mailbind.example"}
-
     with pytest.raises(SettingsError, match="MAILBIND_REDIRECT_ORIGINS is missing"):
-        read_settings(public)
-    allowed = read_settings({**public, "MAILBIND_REDIRECT_ORIGINS": "https://App.example, https://b.example:8443"})
+        read_settings({**PUBLIC, "MAILBIND_REDIRECT_ORIGINS": ""})
+    allowed = read_settings({**PUBLIC, "MAILBIND_REDIRECT_ORIGINS": "https://App.example, https://b.example:8443"})
     assert {"https://app.example", "https://b.example:8443"} == allowed.redirect_origins
+
+
+KEY_PREFIX = "https://{}/keys/mailbind"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MAILBIND_WEBHOOKS_LOOPBACK", "true"),
+        ("MAILBIND_REDIRECT_ORIGINS", "https://app.example,http://value.example"),
+        ("MAILBIND_TABLES", "UseDevelopmentStorage=True"),
+        ("MAILBIND_TABLES", "http://value.table.core.windows.net"),
+        ("MAILBIND_TABLES", "https://127.0.0.1:10002/devstoreaccount1"),
+        ("MAILBIND_TABLES", "DefaultEndpointsProtocol=http;AccountName=value;AccountKey=dmFsdWU="),
+        ("MAILBIND_TABLES", "AccountName=devstoreaccount1;AccountKey=dmFsdWU=;EndpointSuffix=core.windows.net"),
+        ("MAILBIND_TABLES", "AccountName=value;AccountKey=dmFsdWU=;TableEndpoint=http://value.example"),
+        ("MAILBIND_TABLES", "AccountName=value;AccountKey=dmFsdWU=;TableEndpoint=https://azurite:10002/value"),
+        ("AzureWebJobsStorage", "UseDevelopmentStorage=true"),
+        ("AzureWebJobsStorage__queueServiceUri", "http://value.queue.core.windows.net"),
+        ("MAILBIND_AUTHORITY_HOST", "https://localhost:7072"),
+        ("MAILBIND_AUTHORITY_HOST", "https://127.0.0.1:7072"),
+        ("MAILBIND_AUTHORITY_HOST", "https://2130706433"),
+        ("MAILBIND_AUTHORITY_HOST", "https://0x7f.1"),
+        ("MAILBIND_AUTHORITY_HOST", "https://LOCALHOST."),
+        ("MAILBIND_GRAPH_ROOT", "https://[::1]:7072"),
+        ("MAILBIND_GRAPH_ROOT", "https://10.0.0.7"),
+        ("MAILBIND_OUTLOOK_ROOT", "https://tenant:7072"),
+        ("MAILBIND_IMAP_SERVER", "127.0.0.1:7993"),
+        ("MAILBIND_IMAP_SERVER", "imap.localhost:7993"),
+        ("MAILBIND_KEY_VAULT_KEY", KEY_PREFIX.format("127.0.0.1:7072")),
+        ("MAILBIND_KEY_VAULT_KEY_PREVIOUS", KEY_PREFIX.format("vault.local")),
+        ("MAILBIND_ADMIN_TOKEN_SHA256", hashlib.sha256(b"").hexdigest()),
+        ("MAILBIND_ADMIN_TOKEN_SHA256", hashlib.sha256(b"0" * 64).hexdigest().upper()),
+        ("MAILBIND_ADMIN_TOKEN_SHA256", "0" * 64),
+        ("MAILBIND_SEALING_KEY", base64.b64encode(bytes(32)).decode()),
+        ("MAILBIND_SEALING_KEY", base64.b64encode(bytes(range(32))).decode()),
+        ("MAILBIND_SEALING_KEY", base64.b64encode(b"value" * 6 + b"va").decode()),
+        ("MAILBIND_FORMS_PER_MINUTE", "1000000"),
+        ("MAILBIND_PAGES_PER_MINUTE", "10001"),
+        ("MAILBIND_BAD_TOKENS_PER_MINUTE", "1001"),
+    ],
+)
+def test_what_is_safe_on_this_computer_only_is_refused_at_a_public_address(name: str, value: str) -> None:
+    local = {name: PUBLIC[name] for name in ("MAILBIND_REDIRECT_ORIGINS", "MAILBIND_TABLES")} | {name: value}
+
+    assert read_settings(PUBLIC)
+    assert read_settings({**GOOD, **local})
+    with pytest.raises(SettingsError) as refused:
+        read_settings({**PUBLIC, name: value})
+
+    assert re.fullmatch(rf"settings: {name} \S[^;]*(; (?!MAILBIND)\S.*)?", str(refused.value))
+    assert "value" not in str(refused.value)
+
+
+@pytest.mark.parametrize("base", ["https://func-mailbind.azurewebsites.net", "https://FUNC-mailbind.azurewebsites.us"])
+def test_a_proxy_is_not_believed_while_links_lead_past_it(base: str) -> None:
+    own = {**PUBLIC, "MAILBIND_BASE_URL": base}
+
+    assert 0 == read_settings(own).proxies
+    with pytest.raises(SettingsError, match=r"MAILBIND_PROXIES must be 0 .* close the app to all but the proxy"):
+        read_settings({**own, "MAILBIND_PROXIES": "1"})
+
+
+@pytest.mark.parametrize("base", ["https://mail.contoso.example", "https://azurewebsites.net.contoso.example"])
+def test_a_proxy_is_believed_at_a_domain_of_ones_own(base: str) -> None:
+    assert 1 == read_settings({**PUBLIC, "MAILBIND_PROXIES": "1", "MAILBIND_BASE_URL": base}).proxies
+
+
+def test_a_public_app_may_have_a_local_key_an_account_key_more_roots_and_a_developers_redirect(tmp_path: Path) -> None:
+    """Each is somebody's choice, and documented."""
+    roots = tmp_path / "roots.pem"
+    roots.touch()
+    chosen = {
+        "MAILBIND_TABLES": "AccountName=st;AccountKey=c3Q=;TableEndpoint=https://st.table.core.windows.net",
+        "MAILBIND_CA_FILE": str(roots),
+        "MAILBIND_REDIRECT_ORIGINS": "https://app.example,http://localhost:3000",
+        "MAILBIND_AUTHORITY_HOST": "https://login.microsoftonline.us",
+        "MAILBIND_GRAPH_ROOT": "https://graph.microsoft.us",
+        "MAILBIND_IMAP_SERVER": "outlook.office365.us:993",
+    }
+
+    assert read_settings({**PUBLIC, **chosen}).keys.local_wraps
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["MAILBIND_ADMIN_TOKEN_SHA256", "MAILBIND_OAUTH_CLIENT_SECRET", "MAILBIND_OAUTH_TENANT", "MAILBIND_SEALING_KEY"],
+)
+def test_a_placeholder_of_the_example_is_no_value(name: str) -> None:
+    example = json.loads((ROOT / "local.settings.json.example").read_text())["Values"]
+
+    with pytest.raises(SettingsError, match=f"{name} still has the placeholder"):
+        read_settings({**GOOD, name: example[name]})
+
+
+@pytest.mark.parametrize("host", ["user@host.example", "user:x@host.example", "a.example\\@b.example", "a b.example"])
+def test_an_address_is_scheme_and_host_and_nothing_that_hides_the_host(host: str) -> None:
+    for name in ("MAILBIND_BASE_URL", "MAILBIND_AUTHORITY_HOST", "MAILBIND_REDIRECT_ORIGINS"):
+        with pytest.raises(SettingsError, match=f"{name} must be"):
+            read_settings({**PUBLIC, name: f"https://{host}"})
 
 
 def test_the_end_of_a_secret_is_a_day_or_a_moment_and_in_utc() -> None:
