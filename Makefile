@@ -5,14 +5,14 @@ CHECKOV := .local/checkov/ready
 KUSTO := infra/checks/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check format connector bench audit clean
+.PHONY: help setup run demo test check format lock connector bench audit clean
 
 help:            ## List these targets
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
 
 setup: $(READY) $(NODE_MODULES) ## Make .venv and fetch Azurite (needs Python 3.13 only)
 
-$(READY): requirements.txt requirements-dev.txt constraints.txt
+$(READY): requirements.txt requirements-dev.txt constraints.txt constraints-dev.txt
 	@echo "Setting up .venv ..."
 	@python3 -m venv .venv
 	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
@@ -33,7 +33,7 @@ test: setup      ## Run all tests, on real parts
 	@$(PY) -m pytest
 
 # checkov needs a hundred packages that clash with ours, so it lives beside them, and only for whoever checks.
-$(CHECKOV): infra/checks/requirements.txt | $(READY)
+$(CHECKOV): infra/checks/constraints.txt | $(READY)
 	@echo "Fetching checkov ..."
 	@$(PY) -m venv .local/checkov
 	@.local/checkov/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
@@ -57,6 +57,14 @@ format: setup    ## Format the code
 	@$(PY) -m ruff check --fix --quiet .
 	@$(PY) -m ruff format .
 
+# Compiles constraints*.txt, with hashes, after a change of requirements. Versions stay as they are where the requirements allow it: delete a file to get newer ones. Not after setup, which would fail
+# while requirements and constraints differ.
+LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-annotate --custom-compile-command "make lock"
+lock:
+	@grep -v '^-r' requirements.txt | $(LOCK) --output-file constraints.txt -
+	@cat requirements.txt requirements-dev.txt | grep -v '^-r' | $(LOCK) --constraints constraints.txt --output-file constraints-dev.txt -
+	@$(LOCK) --no-deps --output-file infra/checks/constraints.txt infra/checks/requirements.txt
+
 # The files that Power Platform imports, in .local/connector.
 connector: setup
 	@$(PY) -m infra.connector
@@ -68,7 +76,7 @@ bench: setup     ## Measure, as ratios inside one run
 # network. Where it cannot be reached, pip-audit fails and names what could not be audited.
 audit: setup     ## Known faults of packages, secrets in the history
 	@$(PY) -m tests.repo.history
-	@$(PY) -m pip_audit --disable-pip --no-deps --strict --progress-spinner off -r constraints.txt
+	@$(PY) -m pip_audit --disable-pip --no-deps --strict --progress-spinner off -r constraints-dev.txt
 
 clean:           ## Remove what setup and run made
 	rm -rf .venv .local infra/local/node_modules infra/checks/node_modules

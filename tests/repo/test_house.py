@@ -3,13 +3,37 @@
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 from infra.local.package import left_out
 from shared.connections import TABLES
 
 ROOT = Path(__file__).parents[2]
 REGISTRIES = re.compile(r"(pypi|npmjs|nuget)\.(org|com)|pythonhosted\.")
+
+# Requirements and what `make lock` compiles them to.
+LOCKED = [
+    ("requirements.txt", "constraints.txt"),
+    ("requirements-dev.txt", "constraints-dev.txt"),
+    ("infra/checks/requirements.txt", "infra/checks/constraints.txt"),
+]
+PIN = re.compile(r"([\w.-]+)==([^\s;]+)( ; [^\\]+)? \\")
+HASH = re.compile(r"    --hash=sha256:[0-9a-f]{64}( \\)?")
+
+
+def normal(name: str) -> str:
+    """A package's name as PEP 503 compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def pins(constraints: str) -> dict[str, tuple[str, frozenset[str]]]:
+    """Version and hashes of each package in a compiled file."""
+    text = (ROOT / constraints).read_text()
+    blocks = re.findall(r"(?m)^([\w.-]+)==([^\s;]+).*((?:\n .*)*)", text)
+    return {normal(name): (version, frozenset(re.findall("[0-9a-f]{64}", hashes))) for name, version, hashes in blocks}
 
 
 def committed() -> list[str]:
@@ -53,19 +77,74 @@ def test_no_committed_file_names_a_registry_or_a_place_on_a_machine() -> None:
 
 
 def test_requirements_are_pinned_and_each_has_its_reason() -> None:
-    lines = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if not line.startswith("-")]
+    lines = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if line[0] not in "-#"]
 
     assert lines
     assert [] == [line for line in lines if not re.fullmatch(r"[\w-]+==[\w.]+ +# .{10,}", line)]
 
 
-def test_constraints_pin_whatever_is_required() -> None:
-    pinned = {
-        line.split("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line
-    }
-    required = re.findall(r"(?m)^([\w-]+)==", (ROOT / "requirements.txt").read_text())
+@pytest.mark.parametrize("constraints", [one for pair in LOCKED for one in pair[1:]])
+def test_every_pin_has_hashes(constraints: str) -> None:
+    text = (ROOT / constraints).read_text()
+    lines = [line for line in text.splitlines() if line[0] != "#"]
 
-    assert [] == [name for name in required if name.lower() not in pinned]
+    assert len(pins(constraints)) == len([line for line in lines if not line.startswith(" ")])
+    assert [] == [name for name, (_version, hashes) in pins(constraints).items() if not hashes]
+    assert [] == [line for line in lines if not PIN.fullmatch(line) and not HASH.fullmatch(line)]
+
+
+@pytest.mark.parametrize(("requirements", "constraints"), LOCKED)
+def test_constraints_have_the_version_that_is_required(requirements: str, constraints: str) -> None:
+    required = re.findall(r"(?m)^([\w.-]+)==([^\s;]+)", (ROOT / requirements).read_text())
+    locked = {name: version for name, (version, _hashes) in pins(constraints).items()}
+
+    assert required
+    assert {} == {name: version for name, version in required if locked.get(normal(name)) != version}
+
+
+def test_the_deployment_and_its_tests_use_the_same_packages() -> None:
+    runtime, development = pins("constraints.txt"), pins("constraints-dev.txt")
+
+    assert {} == {name: pin for name, pin in runtime.items() if development.get(name) != pin}
+
+
+@pytest.mark.parametrize(
+    ("requirements", "included"),
+    [
+        ("requirements.txt", ["constraints.txt"]),
+        ("requirements-dev.txt", ["constraints-dev.txt", "requirements.txt"]),
+    ],
+)
+def test_hashes_come_before_the_requirements_that_they_are_for(requirements: str, included: list[str]) -> None:
+    """Package installers ignore or refuse hashes elsewhere: docs/decisions/pins.md."""
+    lines = [line for line in (ROOT / requirements).read_text().splitlines() if line[0] != "#"]
+
+    assert [f"-r {name}" for name in included] == lines[: len(included)]
+    assert not [line for line in lines[len(included) :] if line.startswith("-")]
+
+
+@pytest.mark.parametrize(
+    "installer", [("pip", "install"), ("uv", "pip", "install", "--no-cache")], ids=lambda it: it[0]
+)
+@pytest.mark.parametrize("name", ["standardwebhooks", "isodate"])
+def test_a_package_that_differs_from_its_hash_is_not_installed(
+    tmp_path: Path, name: str, installer: tuple[str, ...]
+) -> None:
+    """One that is required, and one that others need, by both installers that the platform's build may use."""
+    (block,) = re.findall(rf"(?m)^{name}==.*(?:\n .*)*", (ROOT / "constraints.txt").read_text())
+    (tmp_path / "requirements.txt").write_text(f"-r constraints.txt\n{block.split()[0]}\n")
+
+    def install(constraints: str, folder: str) -> str:
+        (tmp_path / "constraints.txt").write_text(constraints)
+        command = [sys.executable, "-m", *installer, "--no-deps", "--target", folder, "-r", "requirements.txt"]
+        return subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, text=True).stderr  # noqa: S603 - an installer
+
+    refused = install(re.sub("sha256:.{8}", "sha256:00000000", block), "other")
+    install(block, "own")
+
+    assert re.search(r"(?i)hash(es)? (mismatch|from the requirements file)", refused)
+    assert not list(tmp_path.glob(f"other/{name}*"))
+    assert list(tmp_path.glob(f"own/{name}*"))
 
 
 def test_the_lock_of_node_packages_holds_no_addresses() -> None:
