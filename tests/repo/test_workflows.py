@@ -18,12 +18,16 @@ def workflow(name: str) -> dict[Any, Any]:
 
 
 def steps(found: dict[Any, Any]) -> list[dict[str, Any]]:
-    return [step for job in found["jobs"].values() for step in job["steps"]]
+    return [step for job in found["jobs"].values() for step in job.get("steps", ())]
+
+
+def commands(name: str) -> list[str]:
+    return [step["run"] for step in steps(workflow(name)) if "run" in step]
 
 
 @pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)
 def test_every_action_is_pinned_to_a_commit_and_says_which_version_that_is(file: Path) -> None:
-    used = re.findall(r"uses: .*", file.read_text())
+    used = re.findall(r"uses: (?!\./).*", file.read_text())
 
     assert used
     assert [] == [line for line in used if not PINNED.fullmatch(line)]
@@ -36,19 +40,48 @@ def test_a_job_may_read_the_code_and_only_the_deployment_may_ask_for_a_token(fil
     assert {} == found["permissions"]
     for name, job in found["jobs"].items():
         assert {"contents": "read", **({"id-token": "write"} if name == "deploy" else {})} == job["permissions"]
-        assert job["timeout-minutes"] <= 60
+        assert "uses" in job or job["timeout-minutes"] <= 60
     checkouts = [step for step in steps(found) if step.get("uses", "").startswith("actions/checkout@")]
     assert {False} == {step["with"]["persist-credentials"] for step in checkouts}
 
 
 def test_every_push_is_checked_tested_and_compiled() -> None:
     found = workflow("check")
-    run = [step["run"] for step in steps(found) if "run" in step]
+    run = commands("check")
 
     # YAML 1.1 reads the key `on` as true.
-    assert {"push": None, "pull_request": None} == found[True]
+    assert {"push": None, "pull_request": None, "workflow_call": None} == found[True]
     assert {"make check", ".ci/run"} <= set(run)
     assert [line.split()[2] for line in run if line.startswith("az bicep")] == ["install", "build", "lint"]
+
+
+def test_a_deployment_is_of_main_and_waits_for_the_check_of_the_same_commit() -> None:
+    """A called workflow runs on the commit of its caller (GitHub documentation, reusing workflows)."""
+    found = workflow("deploy")
+    check, deploy = found["jobs"]["check"], found["jobs"]["deploy"]
+
+    assert {"workflow_dispatch": None} == found[True]
+    assert "./.github/workflows/check.yml" == check["uses"]
+    assert "check" == deploy["needs"]
+    assert {"github.ref == 'refs/heads/main'"} == {check["if"], deploy["if"]}
+    # Without the caller's name in it, the next push would cancel the check that a deployment waits for.
+    assert "${{ github.workflow }}" in workflow("check")["concurrency"]["group"]
+
+
+def test_tools_that_a_workflow_installs_are_pinned() -> None:
+    (bicep,) = (line for line in commands("check") if line.startswith("az bicep install"))
+    (azd,) = (step for step in steps(workflow("deploy")) if "setup-azd" in step.get("uses", ""))
+    containers = [job["container"] for job in workflow("check")["jobs"].values() if "container" in job]
+
+    assert re.fullmatch(r"az bicep install --version v\d+\.\d+\.\d+", bicep)
+    assert re.fullmatch(r"\d+\.\d+\.\d+", azd["with"]["version"])
+    # Tests run there, with no secret and nothing that is deployed; docs/decisions/pins.md.
+    assert ["python:3.13-bookworm"] == containers
+    assert [] == [one for one in re.findall(r"pip install (.*)", " ".join(commands("check"))) if "-r" not in one]
+
+
+def test_only_the_deployment_sees_a_secret() -> None:
+    assert "secrets." not in (ROOT / ".github/workflows/check.yml").read_text()
 
 
 def test_a_deployment_is_given_every_parameter_of_the_template() -> None:
