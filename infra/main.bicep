@@ -25,11 +25,20 @@ param adminTokenSha256 string = ''
 @description('Public address of the app, when it has a domain of its own. The address that Azure gives otherwise.')
 param baseUrl string = ''
 
-@description('Whether to make the app registration in Entra. False where that is not allowed: see infra/scripts/app-registration.sh.')
+@description('Id of the Front Door profile that stands before the app (X-Azure-FDID). The app is then closed to everything else; baseUrl has to be set.')
+param frontDoorId string = ''
+
+@description('Address ranges of another reverse proxy that stands before the app, separated by commas. As above; one of the two.')
+param proxyAddresses string = ''
+
+@description('Whether to make the app registrations in Entra. False where that is not allowed: see infra/scripts/app-registration.sh.')
 param createAppRegistration bool = true
 
 @description('Client id of an app registration that is there, when none is made.')
 param oauthClientId string = ''
+
+@description('Client id of the API\'s app registration, when none is made.')
+param apiClientId string = ''
 
 @description('What people see in place of the app registration\'s name.')
 param oauthAppName string = 'Mailbind'
@@ -51,7 +60,7 @@ param privateNetworking bool = false
 @description('Where alerts go. Without it, they show in the portal only.')
 param alertEmail string = ''
 
-@description('Copies that storage keeps. Zones where the region has them: losing the tables means that everybody signs in again.')
+@description('Copies that storage keeps. Standard_LRS or Standard_GRS in a region without zones. Losing the tables means that everybody signs in again.')
 @allowed([
   'Standard_LRS'
   'Standard_ZRS'
@@ -91,7 +100,9 @@ param retentionDays int = 90
 var token = toLower(uniqueString(subscription().id, environmentName, location))
 var tags = { 'azd-env-name': environmentName }
 var functionAppName = 'func-mailbind-${token}'
-var host = empty(baseUrl) ? 'https://${functionAppName}.azurewebsites.net' : baseUrl
+var isBehindProxy = !empty(frontDoorId) || !empty(proxyAddresses)
+var callerAudience = 'api://${tenant().tenantId}/mailbind-${token}'
+var host = empty(baseUrl) ? (isBehindProxy ? fail('baseUrl must be the address of the proxy that stands before the app') : 'https://${functionAppName}.azurewebsites.net') : baseUrl
 
 resource group 'Microsoft.Resources/resourceGroups@2024-03-01' = {
   name: 'rg-${environmentName}'
@@ -131,6 +142,7 @@ module vault 'app/vault.bicep' = {
     tags: tags
     principalId: identity.outputs.principalId
     isPrivate: privateNetworking
+    workspaceId: monitoring.outputs.workspaceId
   }
 }
 
@@ -167,6 +179,7 @@ module registration 'app/registration.bicep' = if (createAppRegistration) {
     redirectUri: '${host}/oauth'
     principalId: identity.outputs.principalId
     withImap: contains(oauthBaseScopes, 'imap')
+    audience: callerAudience
   }
 }
 
@@ -191,6 +204,8 @@ module function 'app/function.bicep' = {
     httpConcurrency: httpConcurrency
     alwaysReady: alwaysReady
     baseUrl: host
+    frontDoorId: frontDoorId
+    proxyAddresses: proxyAddresses
     redirectOrigins: redirectOrigins
     adminTokenSha256: adminTokenSha256
     oauthAppId: 'AAAB${take(token, 12)}'
@@ -198,7 +213,8 @@ module function 'app/function.bicep' = {
     oauthClientId: createAppRegistration ? registration!.outputs.clientId : oauthClientId
     oauthBaseScopes: oauthBaseScopes
     credentialReuse: credentialReuse
-    callerAudience: 'api://${tenant().tenantId}/mailbind-${token}'
+    callerAudience: callerAudience
+    apiClientId: createAppRegistration ? registration!.outputs.apiClientId : empty(apiClientId) ? oauthClientId : apiClientId
   }
 }
 
@@ -229,5 +245,5 @@ output MAILBIND_URL string = host
 output MAILBIND_REDIRECT_URI string = '${host}/oauth'
 output MAILBIND_OAUTH_APP_ID string = 'AAAB${take(token, 12)}'
 output MAILBIND_APP_NAME string = 'mailbind-${token}'
-output MAILBIND_CALLER_AUDIENCE string = 'api://${tenant().tenantId}/mailbind-${token}'
+output MAILBIND_CALLER_AUDIENCE string = callerAudience
 output MAILBIND_IDENTITY_PRINCIPAL_ID string = identity.outputs.principalId

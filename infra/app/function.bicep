@@ -16,6 +16,8 @@ param maximumInstances int
 param httpConcurrency int
 param alwaysReady int
 param baseUrl string
+param frontDoorId string
+param proxyAddresses string
 param redirectOrigins string
 @secure()
 param adminTokenSha256 string
@@ -25,6 +27,32 @@ param oauthClientId string
 param oauthBaseScopes string
 param credentialReuse bool
 param callerAudience string
+param apiClientId string
+
+// Only the proxy gets through (Azure App Service access restrictions: service tags, HTTP header filtering). The app believes
+// the address that the proxy appends to X-Forwarded-For, so nobody may come past the proxy.
+var frontDoorRules = empty(frontDoorId) ? [] : [
+  {
+    name: 'front-door'
+    action: 'Allow'
+    priority: 100
+    tag: 'ServiceTag'
+    ipAddress: 'AzureFrontDoor.Backend'
+    headers: {
+      'x-azure-fdid': [
+        frontDoorId
+      ]
+    }
+  }
+]
+var proxyRanges = empty(proxyAddresses) ? [] : split(proxyAddresses, ',')
+var addressRules = [for (range, index) in proxyRanges: {
+  name: 'proxy-${index}'
+  action: 'Allow'
+  priority: 200 + index
+  ipAddress: trim(range)
+}]
+var proxyRules = concat(frontDoorRules, addressRules)
 
 resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
   name: 'plan-${name}'
@@ -91,18 +119,28 @@ resource site 'Microsoft.Web/sites@2025-03-01' = {
       minTlsVersion: '1.2'
       scmMinTlsVersion: '1.2'
       http20Enabled: true
+      ipSecurityRestrictions: proxyRules
+      ipSecurityRestrictionsDefaultAction: empty(proxyRules) ? 'Allow' : 'Deny'
     }
   }
 }
 
 // Deployments authenticate by Entra; there is no password.
-resource passwords 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = [for policy in ['ftp', 'scm']: {
+resource ftpPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
   parent: site
-  name: policy
+  name: 'ftp'
   properties: {
     allow: false
   }
-}]
+}
+
+resource scmPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
+  parent: site
+  name: 'scm'
+  properties: {
+    allow: false
+  }
+}
 
 resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
   parent: site
@@ -126,10 +164,11 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     MAILBIND_TABLES: tableEndpoint
     MAILBIND_BASE_URL: baseUrl
     MAILBIND_REDIRECT_ORIGINS: redirectOrigins
+    MAILBIND_PROXIES: empty(proxyRules) ? '0' : '1'
     MAILBIND_KEY_VAULT_KEY: wrappingKey
     MAILBIND_CALLERS: empty(adminTokenSha256) ? 'entra' : 'tokens,entra'
     MAILBIND_ADMIN_TOKEN_SHA256: adminTokenSha256
-    MAILBIND_CALLER_AUDIENCE: '${callerAudience},${oauthClientId}'
+    MAILBIND_CALLER_AUDIENCE: '${callerAudience},${apiClientId}'
     MAILBIND_OAUTH_APP_ID: oauthAppId
     MAILBIND_OAUTH_APP_NAME: oauthAppName
     MAILBIND_OAUTH_CLIENT_ID: oauthClientId

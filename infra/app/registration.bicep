@@ -1,5 +1,5 @@
-// The app registration in Entra: people sign in through it, applications call through it, and the managed identity is its
-// credential, so there is no secret that ends. Whoever deploys this needs Application.ReadWrite.All or OwnedBy in Graph.
+// Two app registrations in Entra. People sign in through the first, and the managed identity is its credential, so no secret
+// expires. Applications ask for tokens of the second, the API. Deploying this needs Application.ReadWrite.All or OwnedBy in Graph.
 extension microsoftGraphV1
 
 param uniqueName string
@@ -7,6 +7,7 @@ param displayName string
 param redirectUri string
 param principalId string
 param withImap bool
+param audience string
 
 var graph = '00000003-0000-0000-c000-000000000000'
 // Microsoft Graph permissions reference, delegated.
@@ -71,13 +72,6 @@ resource application 'Microsoft.Graph/applications@v1.0' = {
   uniqueName: uniqueName
   displayName: displayName
   signInAudience: 'AzureADMyOrg'
-  identifierUris: [
-    'api://${tenant().tenantId}/${uniqueName}'
-  ]
-  api: {
-    requestedAccessTokenVersion: 2
-  }
-  appRoles: roles
   web: {
     redirectUris: [
       redirectUri
@@ -95,9 +89,28 @@ resource application 'Microsoft.Graph/applications@v1.0' = {
   ]
 }
 
-// Only those who hold a role get a token for it, people who sign in aside: they need none.
+// No assignment is required here: each person who signs in would need one.
 resource servicePrincipal 'Microsoft.Graph/servicePrincipals@v1.0' = {
   appId: application.appId
+}
+
+resource api 'Microsoft.Graph/applications@v1.0' = {
+  uniqueName: '${uniqueName}-api'
+  displayName: '${displayName} API'
+  signInAudience: 'AzureADMyOrg'
+  identifierUris: [
+    audience
+  ]
+  api: {
+    requestedAccessTokenVersion: 2
+  }
+  appRoles: roles
+}
+
+// Entra issues tokens for the API only to applications that hold one of its roles.
+resource apiPrincipal 'Microsoft.Graph/servicePrincipals@v1.0' = {
+  appId: api.appId
+  appRoleAssignmentRequired: true
 }
 
 resource credential 'Microsoft.Graph/applications/federatedIdentityCredentials@v1.0' = {
@@ -111,3 +124,4 @@ resource credential 'Microsoft.Graph/applications/federatedIdentityCredentials@v
 }
 
 output clientId string = application.appId
+output apiClientId string = api.appId

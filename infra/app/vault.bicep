@@ -4,6 +4,7 @@ param location string
 param tags object
 param principalId string
 param isPrivate bool
+param workspaceId string
 
 // Azure built-in roles, security: reads keys' metadata, wraps and unwraps; nothing else.
 var roles = {
@@ -30,6 +31,22 @@ resource vault 'Microsoft.KeyVault/vaults@2024-11-01' = {
       bypass: 'AzureServices'
       defaultAction: isPrivate ? 'Deny' : 'Allow'
     }
+  }
+}
+
+// Without a diagnostic setting a vault logs nothing (Azure Key Vault logging). AuditEvent has each KeyUnwrap with its caller.
+resource log 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  name: 'audit'
+  scope: vault
+  properties: {
+    workspaceId: workspaceId
+    logAnalyticsDestinationType: 'Dedicated'
+    logs: [
+      {
+        category: 'AuditEvent'
+        enabled: true
+      }
+    ]
   }
 }
 

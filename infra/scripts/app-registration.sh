@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Makes the app registration in Entra with the Azure CLI, for deployments with MAILBIND_CREATE_APP_REGISTRATION=false: whoever
-# may register applications runs it, and whoever deploys needs no permission in Graph. It is safe to run again.
+# Makes the two app registrations in Entra with the Azure CLI, for deployments with MAILBIND_CREATE_APP_REGISTRATION=false: a
+# person who may register applications runs it, and the person who deploys needs no permission in Graph. It is safe to run again.
 #
-#   infra/scripts/app-registration.sh                     before `azd up`: prints the client id to set
-#   infra/scripts/app-registration.sh URL PRINCIPAL_ID    after it, with its outputs MAILBIND_URL and
-#                                                         MAILBIND_IDENTITY_PRINCIPAL_ID: adds redirect URI and credential
+#   infra/scripts/app-registration.sh                     before `azd up`: prints the client ids to set
+#   API_URI=MAILBIND_CALLER_AUDIENCE infra/scripts/app-registration.sh MAILBIND_URL MAILBIND_IDENTITY_PRINCIPAL_ID
+#                                                         after it, with its outputs of these names: adds the application ID
+#                                                         URI for callers, the redirect URI and the credential
 #
-# NAME is the registration's (mailbind); API_URI the application ID URI for callers: set it to the output
-# MAILBIND_CALLER_AUDIENCE in the second run.
+# NAME is the name of the registration that people sign in through (mailbind). The API, whose tokens applications call with,
+# is NAME-api.
 set -euo pipefail
 name=${NAME:-mailbind} url=${1:-} principal=${2:-}
 graph=00000003-0000-0000-c000-000000000000
@@ -35,21 +36,28 @@ roles=$(
       "$id" "$value" "$value" "$value"
   done
 )
-client=$(az ad app list --display-name "$name" --query "[?displayName=='$name'].appId" --output tsv)
-if [[ $(wc -w <<<"$client") -gt 1 ]]; then
-  echo "Several app registrations are called $name: set NAME to another one." >&2
-  exit 1
-fi
-if [[ -z $client ]]; then
-  client=$(az ad app create --display-name "$name" --sign-in-audience AzureADMyOrg --query appId --output tsv)
-  az ad sp create --id "$client" --output none
-fi
-az ad app update --id "$client" \
-  --set api.requestedAccessTokenVersion=2 \
-  --required-resource-accesses "[{\"resourceAppId\":\"$graph\",\"resourceAccess\":[${access%,}]}]" \
-  --app-roles "[${roles%,}]"
+registered() { # prints the client id of the registration of this name, which is made if there is none
+  local found
+  found=$(az ad app list --display-name "$1" --query "[?displayName=='$1'].appId" --output tsv)
+  if [[ $(wc -w <<<"$found") -gt 1 ]]; then
+    echo "Several app registrations are called $1: set NAME to another one." >&2
+    exit 1
+  fi
+  if [[ -z $found ]]; then
+    found=$(az ad app create --display-name "$1" --sign-in-audience AzureADMyOrg --query appId --output tsv)
+    az ad sp create --id "$found" --output none
+  fi
+  echo "$found"
+}
+client=$(registered "$name")
+az ad app update --id "$client" --required-resource-accesses "[{\"resourceAppId\":\"$graph\",\"resourceAccess\":[${access%,}]}]"
+api=$(registered "$name-api")
+az ad app update --id "$api" --requested-access-token-version 2 --app-roles "[${roles%,}]"
+# Entra issues tokens for the API only to applications that hold one of its roles (Graph: update servicePrincipal).
+az rest --method patch --output none --headers Content-Type=application/json --body '{"appRoleAssignmentRequired":true}' \
+  --url "$(az cloud show --query endpoints.microsoftGraphResourceId --output tsv | sed 's#/$##')/v1.0/servicePrincipals(appId='$api')"
 if [[ -n ${API_URI:-} ]]; then
-  az ad app update --id "$client" --identifier-uris "$API_URI"
+  az ad app update --id "$api" --identifier-uris "$API_URI"
 fi
 if [[ -n $url ]]; then
   az ad app update --id "$client" --web-redirect-uris "$url/oauth"
@@ -61,5 +69,5 @@ if [[ -n $principal && -z $(az ad app federated-credential list --id "$client" -
     \"name\": \"function-${principal:0:8}\", \"description\": \"The managed identity of the Function app\",
     \"issuer\": \"${authority%/}/$tenant/v2.0\", \"subject\": \"$principal\", \"audiences\": [\"api://AzureADTokenExchange\"]}"
 fi
-echo "Client id: $client"
-echo "For the deployment: azd env set MAILBIND_CREATE_APP_REGISTRATION false; azd env set MAILBIND_OAUTH_CLIENT_ID $client"
+echo "Client id: $client, of the API: $api"
+echo "For the deployment: azd env set MAILBIND_CREATE_APP_REGISTRATION false; azd env set MAILBIND_OAUTH_CLIENT_ID $client; azd env set MAILBIND_API_CLIENT_ID $api"

@@ -75,7 +75,6 @@ OPTIONAL = {
     "MAILBIND_OAUTH_SECRET_EXPIRES",
     "MAILBIND_OUTLOOK_ROOT",
     "MAILBIND_PAGES_PER_MINUTE",
-    "MAILBIND_PROXIES",
     "MAILBIND_SEALING_KEY",
     "MAILBIND_SEALING_KEY_PREVIOUS",
     "MAILBIND_TICK_ROWS",
@@ -159,7 +158,7 @@ def test_the_app_starts_with_these_settings() -> None:
     as_written = {name: value for name, value in app_settings().items() if name not in made and isinstance(value, str)}
 
     entra = read_settings({**as_written, **made, "MAILBIND_CALLERS": "entra", "MAILBIND_ADMIN_TOKEN_SHA256": ""})
-    both = {"MAILBIND_CALLERS": "tokens,entra", "MAILBIND_ADMIN_TOKEN_SHA256": "0" * 64}
+    both = {"MAILBIND_CALLERS": "tokens,entra", "MAILBIND_ADMIN_TOKEN_SHA256": "0123456789abcdef" * 4}
     assert not entra.token_callers
     assert read_settings({**as_written, **made, **both}).token_callers
 

@@ -1,0 +1,180 @@
+"""What docs/threat-model.md, SECURITY.md and docs/deploy.md say about the deployment, held on the templates.
+
+The table "What the deployment promises" in docs/threat-model.md names the test of each claim.
+"""
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.infra.test_bicep import INFRA, MAIN, PUBLISHED_ROLES, ROOT, app_settings, parsed, resource
+
+THREAT_MODEL = ROOT / "docs/threat-model.md"
+
+
+def choice(value: Any) -> tuple[Any, Any, Any]:
+    """Condition, value if true and value if false of a Bicep conditional."""
+    operands = value["operator"]["operands"]
+    return operands["condition"], operands["true_value"], operands["false_value"]
+
+
+def dotted(value: Any) -> str:
+    """`a.b.c` of a Bicep property access."""
+    if isinstance(value, str):
+        return value
+    operands = value["operator"]["operands"]
+    return f"{dotted(operands['operand_1'])}.{dotted(operands['operand_2'])}"
+
+
+def is_empty(condition: Any) -> str:
+    """The name that a condition `empty(name)` asks about."""
+    assert "empty" == condition["function"]["type"]
+    return str(condition["function"]["parameters"]["item_to_test"])
+
+
+def test_every_unwrap_is_in_the_vaults_log() -> None:
+    """Without a diagnostic setting Key Vault logs nothing (Azure documentation: Enable Key Vault logging)."""
+    log = resource("app/vault.bicep", "log")
+
+    assert "Microsoft.Insights/diagnosticSettings" == parsed(INFRA / "app/vault.bicep")["resources"]["log"]["type"]
+    assert ("vault", "workspaceId") == (log["scope"], log["properties"]["workspaceId"])
+    assert [{"category": "AuditEvent", "enabled": True}] == log["properties"]["logs"]
+    given = parsed(MAIN)["modules"]["vault"]["config"]["params"]["workspaceId"]
+    assert "monitoring.outputs.workspaceId" == dotted(given)
+    assert "workspace.id" == dotted(parsed(INFRA / "app/monitoring.bicep")["outputs"]["workspaceId"]["value"])
+
+
+@pytest.mark.parametrize(("file", "name"), [("app/storage.bicep", "account"), ("app/vault.bicep", "vault")])
+def test_private_networking_closes_storage_and_vault_and_only_that_does(file: str, name: str) -> None:
+    properties = resource(file, name)["properties"]
+
+    assert ("isPrivate", "Deny", "Allow") == choice(properties["networkAcls"]["defaultAction"])
+    assert ("isPrivate", "Disabled", "Enabled") == choice(properties["publicNetworkAccess"])
+    module = "storage" if "storage" in file else "vault"
+    assert "privateNetworking" == parsed(MAIN)["modules"][module]["config"]["params"]["isPrivate"]
+    assert False is parsed(MAIN)["parameters"]["privateNetworking"]["default"]
+
+
+def test_every_service_that_is_used_has_a_private_endpoint() -> None:
+    targets = parsed(INFRA / "app/network.bicep")["variables"]["targets"]["value"]
+
+    assert {"blob", "queue", "table", "vault"} == {target["group"] for target in targets}
+
+
+def test_only_the_proxy_reaches_an_app_that_believes_a_proxy() -> None:
+    """App Service documentation: access restrictions, "Filter by HTTP header" and service tags."""
+    site = resource("app/function.bicep", "site")["properties"]["siteConfig"]
+    variables = parsed(INFRA / "app/function.bicep")["variables"]
+
+    assert "proxyRules" == site["ipSecurityRestrictions"]
+    condition, without, with_proxy = choice(site["ipSecurityRestrictionsDefaultAction"])
+    assert ("proxyRules", "Allow", "Deny") == (is_empty(condition), without, with_proxy)
+    condition, without, with_proxy = choice(app_settings()["MAILBIND_PROXIES"])
+    assert ("proxyRules", "0", "1") == (is_empty(condition), without, with_proxy)
+    condition, none, (rule,) = choice(variables["frontDoorRules"]["value"])
+    assert ("frontDoorId", []) == (is_empty(condition), none)
+    assert ("ServiceTag", "AzureFrontDoor.Backend", "Allow") == (rule["tag"], rule["ipAddress"], rule["action"])
+    assert {"'x-azure-fdid'": ["frontDoorId"]} == rule["headers"]
+
+
+def test_an_app_behind_a_proxy_is_not_reached_at_its_own_address() -> None:
+    """The base URL is in every link: people would come past the proxy."""
+    condition, without, _given = choice(parsed(MAIN)["variables"]["host"]["value"])
+    behind, refused, own = choice(without)
+
+    assert ("baseUrl", "isBehindProxy") == (is_empty(condition), behind)
+    assert "fail" == refused["function"]["type"]
+    assert str(own).endswith(".azurewebsites.net")
+
+
+def test_only_applications_that_hold_a_role_get_tokens_and_people_need_no_assignment() -> None:
+    sign_in, api = (resource("app/registration.bicep", name) for name in ("servicePrincipal", "apiPrincipal"))
+    application = resource("app/registration.bicep", "application")
+
+    assert api["appRoleAssignmentRequired"] is True
+    assert ["appId"] == list(sign_in)
+    assert "roles" == resource("app/registration.bicep", "api")["appRoles"]
+    assert not {"appRoles", "identifierUris"} & set(application)
+
+
+def test_the_script_registers_the_same_two_applications(tmp_path: Path) -> None:
+    calls = tmp_path / "calls"
+    (tmp_path / "az").write_text(f'#!/bin/sh\necho "$*" >>{calls}\ncase "$*" in *"app create"*) echo "id-$5";; esac\n')
+    (tmp_path / "az").chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "API_URI": "api://tenant/mailbind"}
+    script = str(INFRA / "scripts/app-registration.sh")
+    subprocess.run([script, "https://app.example", "principal"], check=True, env=environment, capture_output=True)  # noqa: S603 - our own script
+    written = calls.read_text()
+
+    required = r'appRoleAssignmentRequired":true.*servicePrincipals\(appId=\'(.*?)\'\)'
+    assert ["id-mailbind-api"] == re.findall(required, written)
+    assert ["id-mailbind-api"] == re.findall(r"--id (\S+) --requested-access-token-version 2 --app-roles", written)
+    assert ["id-mailbind-api"] == re.findall(r"--id (\S+) --identifier-uris api://tenant/mailbind", written)
+    assert ["id-mailbind"] == re.findall(r"--id (\S+) --web-redirect-uris https://app.example/oauth", written)
+    assert ["id-mailbind"] == re.findall(r"federated-credential create --id (\S+)", written)
+
+
+def test_the_sign_in_app_has_no_secret_and_delegated_permissions_only() -> None:
+    application = resource("app/registration.bicep", "application")
+    access = parsed(INFRA / "app/registration.bicep")["variables"]["access"]["value"]
+
+    assert not {"passwordCredentials", "keyCredentials"} & set(application)
+    assert "Scope" == access["config"]["type"]
+    grants = application["web"]["implicitGrantSettings"]
+    assert {False} == set(grants.values())
+    assert "federated" == app_settings()["MAILBIND_OAUTH_AUTHENTICATION"]
+
+
+def test_the_app_holds_five_roles_each_on_one_resource() -> None:
+    held = {}
+    for file in sorted(INFRA.glob("app/*.bicep")):
+        for one in parsed(file).get("resources", {}).values():
+            if one["type"] == "Microsoft.Authorization/roleAssignments":
+                held[file.stem] = one["config"]["config"]["scope"]
+    roles = set().union(*(parsed(INFRA / f"app/{name}.bicep")["variables"]["roles"]["value"] for name in held))
+
+    assert {"storage": "account", "vault": "vault", "monitoring": "insights"} == held
+    assert set(PUBLISHED_ROLES) == {name.strip("'") for name in roles}
+
+
+def test_connections_are_https_and_deployments_have_no_password() -> None:
+    site = resource("app/function.bicep", "site")["properties"]
+    account = resource("app/storage.bicep", "account")["properties"]
+    passwords = [resource("app/function.bicep", f"{name}Password") for name in ("ftp", "scm")]
+
+    assert site["httpsOnly"]
+    assert {"1.2"} == {site["siteConfig"][name] for name in ("minTlsVersion", "scmMinTlsVersion")}
+    assert (True, "TLS1_2") == (account["supportsHttpsTrafficOnly"], account["minimumTlsVersion"])
+    assert ["ftp", "scm"] == [one["name"] for one in passwords]
+    assert {False} == {one["properties"]["allow"] for one in passwords}
+
+
+def test_browsers_are_told_to_come_by_https() -> None:
+    headers = json.loads((ROOT / "host.json").read_text())["extensions"]["http"]["customHeaders"]
+
+    assert {"Strict-Transport-Security": "max-age=31536000", "X-Content-Type-Options": "nosniff"} == headers
+
+
+def test_no_log_line_is_sampled_away() -> None:
+    sampler = {name: value for name, value in app_settings().items() if name.startswith("OTEL_TRACES_SAMPLER")}
+
+    assert {
+        "OTEL_TRACES_SAMPLER": "microsoft.fixed_percentage",
+        "OTEL_TRACES_SAMPLER_ARG": "1.0",
+    } == sampler
+
+
+def test_every_claim_names_a_test_that_exists() -> None:
+    table = THREAT_MODEL.read_text().partition("## What the deployment promises")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`(test_\w+)`", table))
+    tests = {
+        name for file in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)", file.read_text())
+    }
+
+    assert len(named) > 10
+    assert [] == sorted(named - tests)
