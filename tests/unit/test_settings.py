@@ -210,6 +210,41 @@ def test_what_is_safe_on_this_computer_only_is_refused_at_a_public_address(name:
     assert "value" not in str(refused.value)
 
 
+# Nothing to refuse because the address is public, each with its reason.
+AS_SAFE_IN_PUBLIC = {
+    "MAILBIND_AGENDA_SHARDS": "a size",
+    "MAILBIND_ALLOWED_TENANTS": "tenant ids; needed with organizations",
+    "MAILBIND_CALLERS": "who may call; each kind has its own checks",
+    "MAILBIND_CALLER_ACCOUNTS": "narrows",
+    "MAILBIND_CALLER_AUDIENCE": "names the API; a token also needs an issuer and a role",
+    "MAILBIND_CALLER_TENANTS": "tenant ids",
+    "MAILBIND_DATA_KEY_DAYS": "at most ten years",
+    "MAILBIND_LINK_HOURS": "at most thirty days",
+    "MAILBIND_OAUTH_APP_ID": "a name",
+    "MAILBIND_OAUTH_APP_NAME": "a name",
+    "MAILBIND_OAUTH_BASE_SCOPES": "the operator's choice, shown to the person",
+    "MAILBIND_OAUTH_CERTIFICATE": "Microsoft knows the other half",
+    "MAILBIND_OAUTH_CERTIFICATE_FILE": "as above",
+    "MAILBIND_OAUTH_CLIENT_ID": "an id",
+    "MAILBIND_OAUTH_CLIENT_SECRET": "Microsoft made it",
+    "MAILBIND_OAUTH_CLIENT_SECRET_2": "as above",
+    "MAILBIND_OAUTH_CREDENTIAL_REUSE": "the operator's choice, in the threat model",
+    "MAILBIND_OAUTH_MANAGED_IDENTITY": "an id",
+    "MAILBIND_OAUTH_SECRET_EXPIRES": "a date to warn of",
+    "MAILBIND_OAUTH_TENANT": "a tenant id, or organizations with a list",
+    "MAILBIND_SEALING_KEY_PREVIOUS": "opens what is there, and seals nothing",
+    "MAILBIND_TICK_ROWS": "a size",
+    "MAILBIND_WARN_DAYS": "when to warn",
+}
+
+
+def test_of_every_setting_it_was_decided_what_is_unsafe_at_a_public_address() -> None:
+    page = (ROOT / "docs/settings.md").read_text().partition("## With a public address")[2]
+    told = set(re.findall(r"`(MAILBIND_\w+)`|`(MAILBIND_\w+)=", page))
+
+    assert {one or other for one, other in told} | set(AS_SAFE_IN_PUBLIC) == READ
+
+
 @pytest.mark.parametrize("base", ["https://func-mailbind.azurewebsites.net", "https://FUNC-mailbind.azurewebsites.us"])
 def test_a_proxy_is_not_believed_while_links_lead_past_it(base: str) -> None:
     own = {**PUBLIC, "MAILBIND_BASE_URL": base}
