@@ -1,5 +1,6 @@
 """Callers that show an access token of Entra's: line-of-business apps and managed identities. Knows PyJWT."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -9,6 +10,7 @@ import msgspec
 
 from shared.adapters.signing_keys import SigningKeys
 from shared.domain.caller import Caller, EntraTrust, Scope
+from shared.domain.calling_application import CallingApplication
 from shared.domain.errors import InvalidToken
 from shared.domain.keys import fingerprint
 from shared.domain.memory import Memory
@@ -30,6 +32,7 @@ class Claims(msgspec.Struct, frozen=True):
     tid: str
     oid: str
     sub: str
+    aud: str | list[str]
     exp: float
     nbf: float
     roles: list[str] = []
@@ -42,12 +45,16 @@ class Claims(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class EntraCallerTokens:
-    """Verifies each token once, and remembers it by its SHA-256 for some minutes, no longer than it is good."""
+    """Verifies each token once, and remembers it by its SHA-256 for some minutes, no longer than it is good.
+
+    `note` is told of each token that was verified.
+    """
 
     trust: EntraTrust
     authority_host: str
     ca_file: str | None
     clock: Clock
+    note: Callable[[CallingApplication], None]
     _verified: Memory[Caller] = field(default_factory=lambda: Memory(REMEMBERED))
 
     async def __call__(self, token: Secret) -> Caller:
@@ -58,6 +65,7 @@ class EntraCallerTokens:
             return known
         claims = await self._verify(token.reveal(), now)
         caller = self._caller(claims)
+        self.note(self._application(claims, caller, now))
         until = datetime.fromtimestamp(min(claims.exp, (now + TRUSTED_FOR).timestamp()), UTC)
         self._verified.keep(name, caller, now, until)
         return caller
@@ -107,6 +115,19 @@ class EntraCallerTokens:
         client = (claims.azp or claims.appid or "").lower()
         scopes = frozenset(Scope(role) for role in claims.roles if role in Scope)
         return Caller(f"entra:{client}", claims.app_displayname or client, scopes, self.trust.bindings.get(client))
+
+    def _application(self, claims: Claims, caller: Caller, now: datetime) -> CallingApplication:
+        audiences = [claims.aud] if isinstance(claims.aud, str) else claims.aud
+        return CallingApplication(
+            id=caller.id,
+            name=caller.name,
+            client=(claims.azp or claims.appid or "").lower(),
+            scopes=caller.scopes,
+            issued=datetime.fromtimestamp(claims.nbf, UTC),
+            last_seen=now,
+            tenant=claims.tid,
+            audience=next((one for one in audiences if one in self.trust.audiences), None),
+        )
 
 
 def _check(claims: Claims, issuer: str, now: float) -> None:

@@ -11,6 +11,7 @@ from shared.adapters.webhook_targets import WebhookTargets
 from shared.connections.tables import Tables
 from shared.domain.clouds import Cloud, Resource, clouds_around
 from shared.ports import EntraCallers, MailboxProbes
+from shared.usecases.callers.known_applications import KnownApplications
 from shared.usecases.oauth_apps.guarded_entra import GuardedEntra
 from shared.usecases.oauth_apps.known_apps import KnownApps
 
@@ -54,7 +55,12 @@ class Connections(Tables):
         # Imported here because an app whose callers have API tokens does without.
         from shared.adapters.entra_callers import EntraCallerTokens  # noqa: PLC0415 - see above
 
-        return EntraCallerTokens(trust, settings.cloud.authority, settings.ca_file, self.clock)
+        note = self.known_applications.note
+        return EntraCallerTokens(trust, settings.cloud.authority, settings.ca_file, self.clock, note)
+
+    @cached_property
+    def known_applications(self) -> KnownApplications:
+        return KnownApplications(self.calling_applications, self.clock)
 
     @cached_property
     def graph(self) -> HttpGraph:

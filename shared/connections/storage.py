@@ -32,6 +32,7 @@ TABLES = (
     "Statistics",
     "Limits",
     "ApiTokens",
+    "CallingApplications",
     "OAuthApps",
     "Webhooks",
     "Deliveries",

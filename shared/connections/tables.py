@@ -13,6 +13,7 @@ from shared.adapters.tables.table import Table
 from shared.connections.storage import SealedStorage
 from shared.domain.api_token import ApiToken
 from shared.domain.breaker import Breaker
+from shared.domain.calling_application import CallingApplication
 from shared.domain.delivery import Lease
 from shared.domain.event import Origin
 from shared.domain.handover import Handover
@@ -42,6 +43,11 @@ class Tables(SealedStorage):
     @cached_property
     def api_tokens(self) -> TableRows[ApiToken]:
         return TableRows(Table("ApiTokens", self._connect, None, self.entropy), ApiToken, "id")  # nothing to seal
+
+    @cached_property
+    def calling_applications(self) -> TableRows[CallingApplication]:
+        table = Table("CallingApplications", self._connect, None, self.entropy)  # nothing to seal
+        return TableRows(table, CallingApplication, "id")
 
     @cached_property
     def oauth_apps(self) -> TableOAuthApps:

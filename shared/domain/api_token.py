@@ -41,10 +41,17 @@ class ApiToken:
 
         An address that nobody knows is no place that a restricted token is for.
         """
-        if self.expires is not None and now >= self.expires:
+        caller = self.standing(now)
+        if caller is None:
             raise InvalidToken("The API token has expired. Ask your administrator for a new one")
         if self.addresses and not any(address in network(one) for one in self.addresses if address):
             raise Forbidden("The API token is not for the address that this request comes from")
+        return caller
+
+    def standing(self, now: datetime) -> Caller | None:
+        """The caller behind it, wherever it is; None once it has expired."""
+        if self.expires is not None and now >= self.expires:
+            return None
         return Caller(f"token:{self.id}", self.description, self.scopes, self.binding)
 
     def noted_at(self, now: datetime) -> bool:

@@ -8,6 +8,7 @@ from shared.usecases.callers.issue_token import IssueToken
 from shared.usecases.callers.known_tokens import KnownTokens
 from shared.usecases.callers.limit_requests import LimitRequests
 from shared.usecases.callers.revoke_token import RevokeToken
+from shared.usecases.callers.standing_callers import StandingCallers
 
 
 class CallerServices(Connections):
@@ -23,6 +24,17 @@ class CallerServices(Connections):
         tokens = self.known_tokens if settings.token_callers else None
         admin = settings.admin_token_sha256 if settings.token_callers else None
         return IdentifyCaller(admin, tokens, self.entra_callers, self.clock)
+
+    @cached_property
+    def standing_callers(self) -> StandingCallers:
+        settings = self.settings
+        return StandingCallers(
+            settings.token_callers and bool(settings.admin_token_sha256),
+            self.known_tokens if settings.token_callers else None,
+            settings.entra_trust,
+            self.known_applications,
+            self.clock,
+        )
 
     @cached_property
     def issue_token(self) -> IssueToken:

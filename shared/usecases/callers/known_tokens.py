@@ -23,38 +23,50 @@ class KnownTokens:
 
     rows: ApiTokens
     clock: Clock
-    _known: Memory[ApiToken] = field(default_factory=lambda: Memory(REMEMBERED))
+    _known: Memory[Stored[ApiToken]] = field(default_factory=lambda: Memory(REMEMBERED))
     _unknown: Memory[bool] = field(default_factory=lambda: Memory(REMEMBERED))
+    _noted: Memory[bool] = field(default_factory=lambda: Memory(REMEMBERED))
     _notes: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def get(self, token_id: str) -> ApiToken | None:
-        """The token, or None. Raises StorageUnavailable."""
+        """The token that somebody shows, or None; its use is noted. Raises StorageUnavailable."""
         now = self.clock()
-        if self._unknown.recall(token_id, now):
-            return None
-        return self._known.recall(token_id, now) or await self._read(token_id, now)
+        stored = await self._stored(token_id, now)
+        if stored is not None and not stored.value.noted_at(now) and not self._noted.recall(token_id, now):
+            self._noted.keep(token_id, value=True, since=now, until=now + TRUSTED_FOR)
+            note = asyncio.create_task(self._note(stored, now))
+            self._notes.add(note)
+            note.add_done_callback(self._notes.discard)
+        return stored.value if stored else None
+
+    async def look_up(self, token_id: str) -> ApiToken | None:
+        """The token, or None, without anybody using it. Raises StorageUnavailable."""
+        stored = await self._stored(token_id, self.clock())
+        return stored.value if stored else None
 
     def forget(self, token_id: str) -> None:
         """Stop trusting a token that was revoked here just now."""
         self._known.forget(token_id)
+        self._noted.forget(token_id)
 
     async def settled(self) -> None:
         """Wait for what is being written."""
         await asyncio.gather(*self._notes)
 
-    async def _read(self, token_id: str, now: datetime) -> ApiToken | None:
+    async def _stored(self, token_id: str, now: datetime) -> Stored[ApiToken] | None:
+        if self._unknown.recall(token_id, now):
+            return None
+        return self._known.recall(token_id, now) or await self._read(token_id, now)
+
+    async def _read(self, token_id: str, now: datetime) -> Stored[ApiToken] | None:
         """`now` is from before the read, because what was read may have been revoked right after."""
         stored = await self.rows.get(token_id)
         until = now + TRUSTED_FOR
         if stored is None:
             self._unknown.keep(token_id, value=True, since=now, until=until)
             return None
-        self._known.keep(token_id, stored.value, now, until)
-        if not stored.value.noted_at(now):
-            note = asyncio.create_task(self._note(stored, now))
-            self._notes.add(note)
-            note.add_done_callback(self._notes.discard)
-        return stored.value
+        self._known.keep(token_id, stored, now, until)
+        return stored
 
     async def _note(self, stored: Stored[ApiToken], now: datetime) -> None:
         """Note the use beside the call, which does not wait and does not care whether it could be written."""

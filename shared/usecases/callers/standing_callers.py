@@ -1,0 +1,35 @@
+"""Standing callers: from the id of a caller who made something to what that caller is and may now."""
+
+from shared.domain.caller import Caller, EntraTrust
+from shared.ports import Clock
+from shared.usecases import use_case
+from shared.usecases.callers.identify_caller import ADMINISTRATOR
+from shared.usecases.callers.known_applications import KnownApplications
+from shared.usecases.callers.known_tokens import KnownTokens
+
+
+@use_case
+class StandingCallers:
+    """Answers from memory for up to 30 seconds; a kind of caller that the settings switched off is None here.
+
+    The administrator is a role, not a secret: what it made stands for as long as the settings hold a token for it,
+    also after that token was replaced. Networks that a token is limited to are about calls, so they do not matter here.
+    """
+
+    has_administrator: bool
+    tokens: KnownTokens | None
+    trust: EntraTrust | None
+    applications: KnownApplications
+    clock: Clock
+
+    async def __call__(self, caller_id: str) -> Caller | None:
+        """The caller, or None when it is revoked, expired, or no caller any more. Raises StorageUnavailable."""
+        kind, _, name = caller_id.partition(":")
+        if caller_id == ADMINISTRATOR.id:
+            return ADMINISTRATOR if self.has_administrator else None
+        if kind == "token" and self.tokens is not None:
+            token = await self.tokens.look_up(name)
+            return token.standing(self.clock()) if token is not None else None
+        if kind == "entra" and name and self.trust is not None:
+            return (await self.applications.get(caller_id)).caller(self.trust, self.clock())
+        return None
