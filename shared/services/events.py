@@ -24,11 +24,14 @@ class EventServices(OAuthAppServices):
             self.outboxes,
             self.webhooks,
             self.deliveries,
+            self.standing_callers,
             OUTBOX_SHARD,
             self.settings.base_url,
             self.clock,
         )
-        visit = DeliverToTarget(self.webhooks, self.deliveries, self.targets, self.clock, self.jitter)
+        visit = DeliverToTarget(
+            self.webhooks, self.deliveries, self.targets, self.standing_callers, self.clock, self.jitter
+        )
         return DeliverEvents(self.agenda, self.leases, drain, visit, DELIVERY_SHARD, self.clock, self.entropy)
 
     @cached_property
@@ -45,7 +48,15 @@ class EventServices(OAuthAppServices):
 
     @cached_property
     def webhook_care(self) -> WebhookCare:
-        return WebhookCare(self.webhooks, self.deliveries, self.agenda, self.ping_target, OUTBOX_SHARD, self.clock)
+        return WebhookCare(
+            self.webhooks,
+            self.deliveries,
+            self.agenda,
+            self.ping_target,
+            self.standing_callers,
+            OUTBOX_SHARD,
+            self.clock,
+        )
 
     @cached_property
     def warn_ahead(self) -> WarnAhead:

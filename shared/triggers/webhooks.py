@@ -130,6 +130,7 @@ def standing(found: Standing) -> dict[str, Any]:
         "parked": len(found.parked),
         "capped": LOOKED_AT in {len(found.waiting), len(found.parked)},
         "lastError": found.last_error,
+        "withdrawn": found.withdrawn,
     }
 
 

@@ -49,7 +49,7 @@ class ChangeSettings:
             before = stored.value if stored else self._first(caller)
             if before.lost and wish.url is None:
                 raise InvalidInput({"webhooks": f'"webhooks" is needed to change anything: {LOST}'})
-            after = self._changed(before, wish)
+            after = self._changed(before, wish, caller)
             if number == 0 and after.active and wish.url is not None:
                 await self.ping.insist(after, "webhooks", verify=wish.verify)
             try:
@@ -64,12 +64,13 @@ class ChangeSettings:
         secret, now = new_secret(self.entropy), self.clock()
         return Webhook(GLOBAL, "", (EVERY,), now, caller.id, secret=secret)
 
-    def _changed(self, before: Webhook, wish: SettingsWish) -> Webhook:
+    def _changed(self, before: Webhook, wish: SettingsWish, caller: Caller) -> Webhook:
         after = before
         if before.lost:
             after = replace(before, secret=new_secret(self.entropy), headers=Secret(""), header_names=())
         if wish.url is not None:
-            after = replace(after, url=wish.url, place=place_of(wish.url), gone=None)
+            # Whoever says where events go stands behind it from then on.
+            after = replace(after, url=wish.url, place=place_of(wish.url), gone=None, created_by=caller.id)
         if wish.headers is not None:
             after = replace(after, headers=Secret(json.dumps(wish.headers)), header_names=tuple(wish.headers))
         return replace(

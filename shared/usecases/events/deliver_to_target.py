@@ -7,11 +7,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from shared.domain.authority import may_hear_of
 from shared.domain.delivery import LONGEST, Delivery
 from shared.domain.errors import StaleWrite
 from shared.domain.webhook import Webhook
 from shared.ports import Answer, Clock, Deliveries, Jitter, Stored, TargetRefused, Targets, Webhooks
 from shared.usecases import use_case
+from shared.usecases.callers.standing_callers import StandingCallers
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +69,7 @@ class DeliverToTarget:
     webhooks: Webhooks
     deliveries: Deliveries
     targets: Targets
+    callers: StandingCallers
     clock: Clock
     jitter: Jitter
     _resting: dict[str, datetime] = field(default_factory=dict)
@@ -113,6 +116,11 @@ class DeliverToTarget:
 
     async def _one(self, visit: Visit, stored: Stored[Delivery]) -> bool:
         """Whether the lane may go on."""
+        owner = await self.callers(visit.webhook.created_by)
+        if not may_hear_of(owner, stored.value.account):
+            with suppress(StaleWrite):  # set free meanwhile, and looked at again
+                await self.deliveries.remove(stored)
+            return True
         answer, error = await self._send(visit.webhook, stored.value)
         try:
             if error is not None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import batched
 
+from shared.domain.authority import may_hear_of
 from shared.domain.delivery import Delivery
 from shared.domain.event import Event, origin_of
 from shared.domain.moment import written
@@ -14,6 +15,7 @@ from shared.domain.webhook import Webhook, body_of
 from shared.domain.work import Work, WorkKind
 from shared.ports import Agenda, Clock, Deliveries, Outboxes, Webhooks
 from shared.usecases import use_case
+from shared.usecases.callers.standing_callers import StandingCallers
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +35,7 @@ class DrainOutbox:
     outboxes: Outboxes
     webhooks: Webhooks
     deliveries: Deliveries
+    callers: StandingCallers
     shard: str
     service_url: str
     clock: Clock
@@ -85,7 +88,9 @@ class DrainOutbox:
         """Deliveries first, then the agenda: a crash in between leaves the events, so it is done again."""
         now = self.clock()
         for webhook in await self.webhooks.all():
-            wanted = [self._delivery(webhook, event, now) for event in events if webhook.wants(event)]
+            owner = await self.callers(webhook.created_by)
+            heard = [event for event in events if webhook.wants(event) and may_hear_of(owner, event.account)]
+            wanted = [self._delivery(webhook, event, now) for event in heard]
             if wanted:
                 await self.deliveries.put(wanted)
                 await self.agenda.add(Work(WorkKind.DELIVER, now, webhook.id))

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
+from shared.domain.authority import why_withdrawn
 from shared.domain.caller import Caller, Scope
 from shared.domain.delivery import PARKED_FOR, Delivery
 from shared.domain.errors import Conflict, NotFound, StaleWrite
@@ -14,6 +15,7 @@ from shared.domain.webhook import GLOBAL, LOST, Webhook
 from shared.domain.work import Work, WorkKind
 from shared.ports import Agenda, Clock, Deliveries, Stored, Webhooks
 from shared.usecases import use_case
+from shared.usecases.callers.standing_callers import StandingCallers
 from shared.usecases.events.ping_target import PingTarget
 
 log = logging.getLogger(__name__)
@@ -25,9 +27,13 @@ LEFT = timedelta(minutes=15)
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A webhook, and the first hundred of what waits and of what is parked."""
+    """A webhook, and the first hundred of what waits and of what is parked.
+
+    `withdrawn` says why it gets no events, or not all: its owner may no longer hear of them.
+    """
 
     webhook: Webhook
+    withdrawn: str | None
     waiting: Sequence[Delivery]
     parked: Sequence[Delivery]
 
@@ -57,6 +63,7 @@ class WebhookCare:
     deliveries: Deliveries
     agenda: Agenda
     ping: PingTarget
+    callers: StandingCallers
     outbox: str
     clock: Clock
 
@@ -142,7 +149,8 @@ class WebhookCare:
         waiting, parked = await asyncio.gather(
             self.deliveries.waiting(webhook.id, None, LOOKED_AT), self.deliveries.parked(webhook.id, LOOKED_AT)
         )
-        return Standing(webhook, [one.value for one in waiting], [one.value for one in parked])
+        withdrawn = why_withdrawn(await self.callers(webhook.created_by), webhook.filter)
+        return Standing(webhook, withdrawn, [one.value for one in waiting], [one.value for one in parked])
 
     def _is_old(self, stored: Stored[Delivery]) -> bool:
         return stored.value.parked is not None and self.clock() - stored.value.parked >= PARKED_FOR
