@@ -61,7 +61,12 @@ def build_app() -> func.FunctionApp:
     app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
     for blueprint in (
         authentication_form.blueprint(
-            callers, limits, services.start_registration, services.registrations, services.clock
+            callers,
+            limits,
+            services.start_registration,
+            services.cancel_registration,
+            services.registrations,
+            services.clock,
         ),
         sign_in.blueprint(
             pages,

@@ -9,7 +9,7 @@ from shared.triggers.description.openapi import openapi
 from shared.triggers.description.swagger import DEFINITIONS, Part, swagger
 
 ACTIONS = (
-    *("StartRegistration", "GetRegistration", "ListAccounts", "GetAccount", "GetAccessToken"),
+    *("StartRegistration", "GetRegistration", "EndRegistration", "ListAccounts", "GetAccount", "GetAccessToken"),
     *("ReconnectAccount", "RemoveAccount"),
 )
 # Both subscribe at /v1/webhooks; a path of its own each is what OpenAPI asks for, and a policy leads it there.
@@ -23,8 +23,13 @@ TRIGGERS = {
     "WhenMailboxNeedsAttention": (
         "/v1/webhooks/attention",
         "When a mailbox needs attention",
-        "Starts when a mailbox does not open any more, needs a new sign-in, or is about to.",
-        (EventName.AUTHENTICATION_ERROR, EventName.CONNECT_ERROR, EventName.GRANT_EXPIRING),
+        "Starts when a mailbox does not open any more, needs a new sign-in or is about to, or was replaced by another.",
+        (
+            EventName.AUTHENTICATION_ERROR,
+            EventName.CONNECT_ERROR,
+            EventName.GRANT_EXPIRING,
+            EventName.ACCOUNT_CHANGED,
+        ),
     ),
 }
 WORDS = {"url": "URL", "id": "ID", "ttl": "TTL", "oauth2": "OAuth", "sasl": "SASL", "aadsts": "AADSTS"}

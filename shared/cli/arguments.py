@@ -52,6 +52,7 @@ def _links(add: Callable[..., argparse.ArgumentParser]) -> None:
     link.add_argument("--expected-email", help="who must sign in")
     link.add_argument("--type", help="the OAuth app to sign in through")
     link.add_argument("--allow-principal-change", action="store_true", help="somebody else may take the account over")
+    link.add_argument("--change-mailbox", action="store_true", help="an account that exists may get another mailbox")
     repair = _account(_command(add, "reauthorize", commands.reauthorize, "a link that repairs an account"))
     for one in (link, repair):
         one.add_argument("--redirect-url", required=True, help="where the person goes afterwards")

@@ -55,6 +55,7 @@ def link(api: Api, asked: Namespace) -> Done:
         "type": asked.type,
         "delegated": not asked.own,
         "allowPrincipalChange": asked.allow_principal_change,
+        "changeMailbox": asked.change_mailbox,
     }
     body = api.call("POST", "authentication", "form", body={k: v for k, v in form.items() if v is not None})
     return _link(body)

@@ -10,6 +10,7 @@ class Action(StrEnum):
 
     START_REGISTRATION = "registration.start"
     READ_REGISTRATION = "registration.read"
+    CANCEL_REGISTRATION = "registration.cancel"
     OPEN_LINK = "link.open"
     CONTINUE_SIGN_IN = "sign-in.continue"
     FINISH_SIGN_IN = "sign-in.finish"

@@ -73,6 +73,18 @@ class Conflict(MailbindError):
     code = "Conflict"
 
 
+class MailboxChanged(Conflict):
+    """The account opens another mailbox than the caller expects."""
+
+    code = "mailbox_changed"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The account opens another mailbox than expectedEmail says, and no token was handed out. Read the account:"
+            " GET /v1/account/{account}"
+        )
+
+
 class AppInUse(Conflict):
     """An OAuth app that accounts use."""
 

@@ -22,6 +22,7 @@ class EventName(StrEnum):
     AUTHENTICATION_SUCCESS = "authenticationSuccess"
     CONNECT_ERROR = "connectError"
     CONNECT_SUCCESS = "connectSuccess"
+    ACCOUNT_CHANGED = "accountChanged"
     REGISTRATION_FAILED = "registrationFailed"
     REGISTRATION_EXPIRED = "registrationExpired"
     GRANT_EXPIRING = "grantExpiring"

@@ -16,9 +16,13 @@ from shared.domain.remedy import remedy
 GRANT, CALL = "OauthRenewError", "ApiRequestError"
 
 
-def of_account(name: EventName, account: Account, failure: Failure | None = None) -> dict[str, Any]:
-    """The data of an event about an account; `failure` is what Microsoft answered, where that is known."""
+def of_account(
+    name: EventName, account: Account, failure: Failure | None = None, before: Account | None = None
+) -> dict[str, Any]:
+    """The data of an event about an account; `failure` is what Microsoft answered, `before` the account until now."""
     match name:
+        case EventName.ACCOUNT_CHANGED if before is not None:
+            return {**_who_and_where(account), "previous": _who_and_where(before)}
         case EventName.ACCOUNT_ADDED | EventName.ACCOUNT_DELETED:
             return {"account": account.id}
         case EventName.ACCOUNT_INITIALIZED:
@@ -30,6 +34,10 @@ def of_account(name: EventName, account: Account, failure: Failure | None = None
             return {"user": account.sign_in_name, "email": account.email}
         case _:
             return {"user": account.sign_in_name}
+
+
+def _who_and_where(account: Account) -> dict[str, Any]:
+    return {"user": account.sign_in_name, "email": account.email}
 
 
 def of_expiring_grant(account: Account, expires: datetime) -> dict[str, Any]:

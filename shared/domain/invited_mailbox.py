@@ -13,6 +13,7 @@ class MailboxState(StrEnum):
     EXISTING = "existing"
     REFUSED = "refused"
     REPLACED = "replaced"
+    CANCELLED = "cancelled"
 
     @property
     def bound(self) -> bool:
@@ -33,7 +34,8 @@ class MailboxResult:
 class InvitedMailbox:
     """A mailbox that `account` is to be bound to; without an `email` the signer's own.
 
-    `principal_id` is who bound it or is waited for, `failure` the code of why it is not bound.
+    `principal_id` is who bound it or is waited for, `failure` the code of why it is not bound. `named` says that the
+    caller named the `email`; otherwise it was filled in from the account that exists.
     """
 
     account: str
@@ -42,11 +44,12 @@ class InvitedMailbox:
     state: MailboxState = MailboxState.PENDING
     principal_id: str | None = None
     failure: str | None = None
+    named: bool = True
 
     @property
     def settled(self) -> bool:
         """Whether its link has done for it what it can."""
-        return self.state.bound or self.state is MailboxState.REPLACED
+        return self.state.bound or self.state in {MailboxState.REPLACED, MailboxState.CANCELLED}
 
     @property
     def refused(self) -> bool:
@@ -62,6 +65,12 @@ class InvitedMailbox:
         if self.settled:
             return self
         return replace(self, state=MailboxState.REPLACED, principal_id=None, failure="link_replaced")
+
+    def cancelled(self, code: str) -> "InvitedMailbox":
+        """The link was ended, or its account removed; `code` says which."""
+        if self.settled:
+            return self
+        return replace(self, state=MailboxState.CANCELLED, principal_id=None, failure=code)
 
     def after(self, principal_id: str, result: MailboxResult, *, gave_up: bool) -> "InvitedMailbox":
         """What became of it for a principal. Somebody's refusal ends nobody else's waiting."""
@@ -82,7 +91,7 @@ class BindRequest:
     """A mailbox that is to be bound now, for a person who is signed in.
 
     `by` is the id of the registration that asks for it, or of a request that named `through`: the account whose grant
-    is used.
+    is used. `allow_principal_change` and `change_mailbox` let an account that exists change its person and its mailbox.
     """
 
     by: str
@@ -91,5 +100,10 @@ class BindRequest:
     name: str | None
     delegated: bool
     allow_principal_change: bool = False
+    change_mailbox: bool = False
     pinned_to: str | None = None
     through: str | None = None
+
+    def authorized(self, *, may_change: bool) -> "BindRequest":
+        """What it may do by the authority that its caller has now."""
+        return self if may_change else replace(self, allow_principal_change=False, change_mailbox=False)

@@ -27,6 +27,7 @@ class RegistrationStatus(StrEnum):
     FAILED = "failed"
     EXPIRED = "expired"
     REPLACED = "replaced"
+    CANCELLED = "cancelled"
 
 
 UNDECIDED = frozenset({RegistrationStatus.PENDING, RegistrationStatus.OPENED, RegistrationStatus.FAILED})
@@ -40,7 +41,8 @@ class PendingRegistration:
     and so does `pinned_to`, a principal's id, whatever becomes of the accounts. `failure` is the code of the last
     sign-in that bound nothing; the link stays open until `expires` or until nothing is left to bind. `requested_by` is
     the caller's id, `requester` what people know it by. `app` is empty where the person may choose among several OAuth
-    apps. `being_bound` is when a mailbox last began to be bound near the end.
+    apps. `being_bound` is when a mailbox last began to be bound near the end. `allow_principal_change` and
+    `change_mailbox` are what the form asked for; whether its caller may still have that is decided at the binding.
     """
 
     id: str
@@ -54,6 +56,7 @@ class PendingRegistration:
     expected_email: str | None = None
     delegated: bool = False
     allow_principal_change: bool = False
+    change_mailbox: bool = False
     pinned_to: str | None = None
     correlation: str | None = None
     stage: RegistrationStatus = RegistrationStatus.PENDING
@@ -80,6 +83,7 @@ class PendingRegistration:
             name=mailbox.name,
             delegated=self.delegated,
             allow_principal_change=self.allow_principal_change,
+            change_mailbox=self.change_mailbox,
             pinned_to=self.pinned_to,
         )
 
@@ -104,6 +108,12 @@ class PendingRegistration:
         """A newer registration for these accounts was started: for them this link is worth nothing any more."""
         newer = set(map(normal, accounts))
         return self._with(one.replaced() if normal(one.account) in newer else one for one in self.mailboxes)
+
+    def cancelled(self, accounts: Collection[str], code: str = "link_cancelled") -> "PendingRegistration":
+        """The link was ended for these accounts, or they were removed. What was bound stays bound."""
+        return self._with(
+            mailbox.cancelled(code) if mailbox.account in accounts else mailbox for mailbox in self.mailboxes
+        )
 
     def opened(self) -> "PendingRegistration":
         """Somebody looked at the link's page. Waiting goes on meanwhile, and what was bound stays said."""
@@ -179,16 +189,22 @@ class PendingRegistration:
             return replace(now, stage=RegistrationStatus.COMPLETED)
         if states == {MailboxState.REPLACED}:
             return replace(now, stage=RegistrationStatus.REPLACED)
+        if MailboxState.CANCELLED in states and not now.open:
+            return replace(now, stage=RegistrationStatus.CANCELLED)
         failed = MailboxState.REFUSED in states and self.stage is not RegistrationStatus.EXPIRED
         return replace(now, stage=RegistrationStatus.FAILED) if failed else now
 
 
 @dataclass(frozen=True, slots=True)
 class NewestLink:
-    """Which registration of an account counts: the one that was started last, whoever asked for it."""
+    """Which registration of an account counts: the one that was started last, whoever asked for it.
+
+    `removed` says that the account was removed after that, so that none counts until there is a newer one.
+    """
 
     account: str
     registration: str
+    removed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,6 +184,26 @@ REMEDIES = {
         "Somebody asked for another link for the same account after this one, and only the newest one works.",
         "Use the newest link. If you do not have it, ask whoever sent this one.",
     ),
+    "link_withdrawn": Remedy(
+        "This link has been withdrawn",
+        "The application that asked for this link may no longer have this mailbox connected.",
+        "Ask the application's operator for a new link.",
+    ),
+    "link_cancelled": Remedy(
+        "This link has been cancelled",
+        "The application that asked for this link has ended it.",
+        "Nothing to do. If you still want to connect the mailbox, ask for a new link.",
+    ),
+    "account_removed": Remedy(
+        "This account has been removed",
+        "The account that this link was made for has been removed since, and its links ended with it.",
+        "Nothing to do. If you still want to connect the mailbox, ask for a new link.",
+    ),
+    "other_mailbox": Remedy(
+        "This account opens another mailbox",
+        "The account is bound to another mailbox, and this link may not change that.",
+        "Ask for a link that allows the change. It takes changeMailbox in the form and the scope accounts:write.",
+    ),
     "other_kind": Remedy(
         "This link asks for another kind of mailbox",
         "The account is bound to a shared mailbox and the link asks for a person's own one, or the other way round."

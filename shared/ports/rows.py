@@ -68,7 +68,8 @@ type Directory = Rows[DirectoryEntry]
 class Registrations(Rows[PendingRegistration], Protocol):
     """Invitations, and the attempts to follow them.
 
-    `get` answers with the state `replaced` for mailboxes whose account has a newer invitation.
+    `get` answers with the state `replaced` for mailboxes whose account has a newer invitation, and `cancelled` for
+    those whose account was removed.
     """
 
     async def for_account(self, registration: str, account: str) -> Stored[PendingRegistration] | None:
@@ -79,6 +80,9 @@ class Registrations(Rows[PendingRegistration], Protocol):
 
     async def make_newest(self, newest: NewestLink) -> None:
         """From here on no earlier invitation of the account counts; of two at once, the one written last stands."""
+
+    async def end_links(self, account: str) -> None:
+        """The account was removed: none of its invitations so far counts any more, and each says `account_removed`."""
 
     async def attempt(self, registration: str, attempt: str) -> Stored[SignInAttempt] | None: ...
 

@@ -37,7 +37,14 @@ class GrantServices(CallerServices):
     @cached_property
     def remove_account(self) -> RemoveAccount:
         return RemoveAccount(
-            self.principals, self.directory, self.find, self.outbox, self.tally, self.clock, self.entropy
+            self.principals,
+            self.directory,
+            self.registrations,
+            self.find,
+            self.outbox,
+            self.tally,
+            self.clock,
+            self.entropy,
         )
 
     @cached_property

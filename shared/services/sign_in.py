@@ -10,10 +10,12 @@ from shared.usecases.sign_in.bind_mailbox import BindMailbox
 from shared.usecases.sign_in.bind_proven import BindProven
 from shared.usecases.sign_in.bind_signed_in import BindSignedIn
 from shared.usecases.sign_in.browser_binding import BrowserBinding
+from shared.usecases.sign_in.cancel_registration import CancelRegistration
 from shared.usecases.sign_in.carried_grant import CarriedGrant
 from shared.usecases.sign_in.claim_account import ClaimAccount
 from shared.usecases.sign_in.complete_sign_in import CompleteSignIn
 from shared.usecases.sign_in.keep_checking import KeepChecking
+from shared.usecases.sign_in.live_links import LiveLinks
 from shared.usecases.sign_in.open_link import OpenLink
 from shared.usecases.sign_in.reauthorize_account import ReauthorizeAccount
 from shared.usecases.sign_in.record_results import RecordResults
@@ -48,13 +50,22 @@ class SignInServices(GrantServices):
         return ReauthorizeAccount(self.find, self.apps, self.start_registration)
 
     @cached_property
+    def cancel_registration(self) -> CancelRegistration:
+        return CancelRegistration(self.registrations, self.principals)
+
+    @cached_property
     def open_link(self) -> OpenLink:
-        return OpenLink(self.registrations, self.apps, self.binding, self.clock)
+        return OpenLink(self.registrations, self.live_links, self.find, self.apps, self.binding)
+
+    @cached_property
+    def live_links(self) -> LiveLinks:
+        return LiveLinks(self.registrations, self.standing_callers, self.clock)
 
     @cached_property
     def begin_sign_in(self) -> BeginSignIn:
         return BeginSignIn(
             self.registrations,
+            self.live_links,
             self.principals,
             self.find,
             self.apps,
@@ -81,6 +92,7 @@ class SignInServices(GrantServices):
             self.principals,
             self.directory,
             self.registrations,
+            self.standing_callers,
             self.find,
             self.claim_account,
             write,
@@ -90,7 +102,7 @@ class SignInServices(GrantServices):
 
     @cached_property
     def bind(self) -> BindProven:
-        return BindProven(self.principals, self.find, self.prove, self.bind_mailbox)
+        return BindProven(self.principals, self.standing_callers, self.find, self.prove, self.bind_mailbox)
 
     @cached_property
     def add_account(self) -> AddAccount:
@@ -104,9 +116,7 @@ class SignInServices(GrantServices):
 
     @cached_property
     def keep_checking(self) -> KeepChecking:
-        return KeepChecking(
-            self.principals, self.registrations, self.agenda, self.record, self.carried_grant, self.clock
-        )
+        return KeepChecking(self.principals, self.live_links, self.agenda, self.record, self.carried_grant, self.clock)
 
     @cached_property
     def carried_grant(self) -> CarriedGrant:
@@ -116,6 +126,7 @@ class SignInServices(GrantServices):
     def bind_signed_in(self) -> BindSignedIn:
         return BindSignedIn(
             self.registrations,
+            self.live_links,
             self.apps,
             self.entra,
             self.open_link,
@@ -129,4 +140,6 @@ class SignInServices(GrantServices):
 
     @cached_property
     def complete_sign_in(self) -> CompleteSignIn:
-        return CompleteSignIn(self.registrations, self.apps, self.entra, self.bind_signed_in, self.clock)
+        return CompleteSignIn(
+            self.registrations, self.live_links, self.apps, self.entra, self.bind_signed_in, self.clock
+        )

@@ -37,6 +37,7 @@ class Services(EventServices):
             self.outbox,
             self.record,
             SettleLink(self.registrations, self.principals, self.find, self.clock),
+            self.standing_callers,
             write_audit,
             self.clock,
         )
@@ -91,4 +92,5 @@ class Services(EventServices):
         await self.tally.settled()
         await self.limit_requests.settled()
         await self.known_tokens.settled()
+        await self.known_applications.settled()
         await super().close()

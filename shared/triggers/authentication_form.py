@@ -1,4 +1,4 @@
-"""POST and GET /v1/authentication/form: start a registration, and ask after it."""
+"""/v1/authentication/form: start a registration, ask after it, and end it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ import azure.functions as func
 from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
 from shared.domain.errors import NotFound
-from shared.domain.invited_mailbox import InvitedMailbox
+from shared.domain.invited_mailbox import InvitedMailbox, MailboxState
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.remedy import remedy
 from shared.ports import Clock, Registrations
@@ -17,6 +17,7 @@ from shared.triggers.audit import about, about_accounts
 from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import Fields, read_object
 from shared.triggers.request_limits import RequestLimits
+from shared.usecases.sign_in.cancel_registration import CancelRegistration
 from shared.usecases.sign_in.check_invitation import Invitation
 from shared.usecases.sign_in.start_registration import Started, StartRegistration
 
@@ -24,9 +25,14 @@ MOST_MAILBOXES = 50
 
 
 def blueprint(
-    callers: Callers, limits: RequestLimits, start: StartRegistration, registrations: Registrations, clock: Clock
+    callers: Callers,
+    limits: RequestLimits,
+    start: StartRegistration,
+    cancel: CancelRegistration,
+    registrations: Registrations,
+    clock: Clock,
 ) -> func.Blueprint:
-    """Both routes."""
+    """The three routes."""
     bp = func.Blueprint()
 
     @bp.route("v1/authentication/form", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
@@ -47,7 +53,18 @@ def blueprint(
         # Nobody guesses the id of a registration, so there is nothing to tell apart for who may not see it.
         if stored is None or not all(caller.may_reach(mailbox.account) for mailbox in stored.value.mailboxes):
             raise NotFound("No such registration")
-        return answer(describe(stored.value, stored.value.status(clock())))
+        reads_accounts = caller.may(Scope.ACCOUNTS_READ)
+        return answer(describe(stored.value, stored.value.status(clock()), reads_accounts=reads_accounts))
+
+    @bp.route("v1/authentication/form/{registration}", methods=["DELETE"], auth_level=func.AuthLevel.ANONYMOUS)
+    @for_callers(callers, Action.CANCEL_REGISTRATION, Scope.REGISTER, minds_reach=True)
+    async def delete_registration(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
+        ended = await cancel(req.route_params["registration"], caller)
+        about_accounts(mailbox.account for mailbox in ended.mailboxes)
+        about(target=ended.id)
+        status = ended.status(clock())
+        deleted = status is RegistrationStatus.CANCELLED
+        return answer({"registration": ended.id, "deleted": deleted, "status": status.value})
 
     return bp
 
@@ -64,6 +81,7 @@ def read_invitation(body: Mapping[str, Any]) -> tuple[Invitation, dict[str, str]
         delegated=fields.switch("delegated"),
         type=None if body.get("type") is False else fields.text("type"),
         allow_principal_change=fields.switch("allowPrincipalChange"),
+        change_mailbox=fields.switch("changeMailbox"),
         mailboxes=_mailboxes(fields),
     )
     fields.ignored("type", lambda value: isinstance(value, (str, bool)), "a string or false")
@@ -107,8 +125,11 @@ def _mailboxes(fields: Fields) -> tuple[InvitedMailbox, ...]:
     return tuple(mailboxes)
 
 
-def describe(registration: PendingRegistration, status: RegistrationStatus) -> dict[str, Any]:
-    """A registration as callers see it; the link itself is not known any more."""
+def describe(registration: PendingRegistration, status: RegistrationStatus, *, reads_accounts: bool) -> dict[str, Any]:
+    """A registration as callers see it; the link itself is not known any more.
+
+    Who may not read accounts is told no mailbox of an account that exists but the one that the form named.
+    """
     body: dict[str, Any] = {
         "registration": registration.id,
         "status": status.value,
@@ -117,10 +138,10 @@ def describe(registration: PendingRegistration, status: RegistrationStatus) -> d
         "created": moment(registration.created),
         "expires": moment(registration.expires),
         "completed": moment(registration.completed),
-        "mailboxes": [_mailbox(mailbox) for mailbox in registration.mailboxes],
+        "mailboxes": [_mailbox(mailbox, reads_accounts) for mailbox in registration.mailboxes],
     }
     if registration.single is not None:
-        body |= {"account": registration.single.account, "email": registration.single.email}
+        body |= {"account": registration.single.account, "email": _email(registration.single, reads_accounts)}
         if registration.single.state.bound:
             body["state"] = registration.single.state.value
     if registration.failure is not None:
@@ -129,8 +150,14 @@ def describe(registration: PendingRegistration, status: RegistrationStatus) -> d
     return body
 
 
-def _mailbox(mailbox: InvitedMailbox) -> dict[str, Any]:
-    body: dict[str, Any] = {"account": mailbox.account, "email": mailbox.email, "state": mailbox.state.value}
+def _email(mailbox: InvitedMailbox, reads_accounts: bool) -> str | None:  # noqa: FBT001 - says who asks
+    known = reads_accounts or mailbox.named or mailbox.state is MailboxState.NEW
+    return mailbox.email if known else None
+
+
+def _mailbox(mailbox: InvitedMailbox, reads_accounts: bool) -> dict[str, Any]:  # noqa: FBT001 - as above
+    email, state = _email(mailbox, reads_accounts), mailbox.state.value
+    body: dict[str, Any] = {"account": mailbox.account, "email": email, "state": state}
     if mailbox.failure is not None:
         told = remedy(mailbox.failure)
         body |= {"code": mailbox.failure, "description": told.what, "action": told.action}

@@ -24,7 +24,8 @@ from shared.triggers.audit import CORRELATION, Audit, about, about_accounts
 from shared.triggers.browser_cookie import set_cookie
 from shared.triggers.mailbox_groups import BOUND, WAITING, came_to, grouped
 from shared.triggers.way_back import back_refused, back_tried, host
-from shared.usecases.sign_in.open_link import DeadLink, LinkPage
+from shared.usecases.sign_in.live_links import DeadLink
+from shared.usecases.sign_in.open_link import LinkPage
 from shared.usecases.sign_in.sign_in_outcome import Outcome, Refused, Tried
 
 STATUSES = {
@@ -32,11 +33,15 @@ STATUSES = {
     "link_expired": 410,
     "link_used": 410,
     "link_replaced": 410,
+    "link_withdrawn": 410,
+    "link_cancelled": 410,
+    "account_removed": 410,
     "app_unavailable": 410,
     "browser_mismatch": 400,
     "sign_in_unknown": 400,
     "account_busy": 409,
     "other_kind": 409,
+    "other_mailbox": 409,
     "entra_unavailable": 503,
     "storage_unavailable": 503,
     "TooManyRequests": 429,
@@ -68,6 +73,7 @@ class BrowserPages:
         response = self._page(
             "confirm",
             asked=asked,
+            replaces=page.replaces,
             apps=page.apps,
             scopes={app.id: {scope.rpartition("/")[2] for scope in app.scopes} for app in page.apps},
             caller=host(asked.redirect_url),

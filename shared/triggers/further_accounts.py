@@ -64,6 +64,7 @@ def _further(fields: Fields, oauth2: Fields) -> FurtherAccount:
         expected_email=fields.address("expectedEmail"),
         provider=oauth2.text("provider"),
         through=auth.text("delegatedAccount"),
+        change_mailbox=fields.switch("changeMailbox"),
     )
     auth.ignored("user", lambda value: isinstance(value, str), "a string")
     auth.finish()
@@ -87,6 +88,7 @@ def _invitation(fields: Fields, oauth2: Fields) -> Invitation:
         expected_email=fields.address("expectedEmail"),
         delegated=mailbox is not None,
         type=oauth2.text("provider"),
+        change_mailbox=fields.switch("changeMailbox"),
     )
 
 

@@ -9,9 +9,11 @@ from typing import Any
 import azure.functions as func
 import msgspec
 
+from shared.domain.address import same_address
 from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
 from shared.domain.clouds import Cloud, Resource
+from shared.domain.errors import MailboxChanged
 from shared.domain.sasl import xoauth2
 from shared.ports import OAuthApps
 from shared.triggers.answers import answer, moment
@@ -27,11 +29,15 @@ LONGEST_CLAIMS = 8192
 
 @dataclass(frozen=True, slots=True)
 class TokenQuery:
-    """What kind of token, whether with SASL responses, and the claims of a challenge, if any."""
+    """What kind of token, whether with SASL responses, and the claims of a challenge, if any.
+
+    `expected_email` is the mailbox that the caller believes the account to be.
+    """
 
     resource: Resource | None
     sasl: bool
     claims: str | None = None
+    expected_email: str | None = None
 
 
 def blueprint(callers: Callers, hand_out: HandOut, challenge: AnswerChallenge, apps: OAuthApps) -> func.Blueprint:
@@ -59,14 +65,17 @@ def read_query(values: Mapping[str, Any], *, challenged: bool = False) -> TokenQ
     fields = Fields(values)
     named, sasl = fields.one_of("resource", list(Resource)), fields.switch("sasl")
     claims = _claims(fields) if challenged else None
+    expected_email = fields.address("expectedEmail")
     if sasl and named == Resource.GRAPH:
         fields.fault("sasl", "is for the resource outlook only")
     fields.refuse_faults()
-    return TokenQuery(Resource(named) if named else Resource.OUTLOOK if sasl else None, sasl, claims)
+    return TokenQuery(Resource(named) if named else Resource.OUTLOOK if sasl else None, sasl, claims, expected_email)
 
 
 async def respond(token: HandedOut, query: TokenQuery, apps: OAuthApps) -> func.HttpResponse:
-    """The token, and what logs in with it."""
+    """The token, and what logs in with it. Raises MailboxChanged for a mailbox that the caller does not expect."""
+    if query.expected_email is not None and not same_address(query.expected_email, token.email):
+        raise MailboxChanged
     about(resource=token.app, cached=token.cached)
     body: dict[str, Any] = {
         "account": token.account,

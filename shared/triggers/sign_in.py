@@ -15,7 +15,8 @@ from shared.usecases.sign_in.bind_signed_in import BindSignedIn
 from shared.usecases.sign_in.carried_grant import Carried
 from shared.usecases.sign_in.complete_sign_in import CompleteSignIn
 from shared.usecases.sign_in.keep_checking import KeepChecking
-from shared.usecases.sign_in.open_link import DeadLink, OpenLink
+from shared.usecases.sign_in.live_links import DeadLink
+from shared.usecases.sign_in.open_link import OpenLink
 from shared.usecases.sign_in.sign_in_outcome import Outcome, Tried
 
 LONGEST_TICKET = 256

@@ -11,7 +11,7 @@ from infra.local.visitor import Form, Page, Visitor
 from shared.domain.keys import fingerprint
 from shared.domain.secret import Secret
 from shared.services import Services
-from shared.usecases.sign_in.open_link import DeadLink
+from shared.usecases.sign_in.live_links import DeadLink
 from tests.conftest import MovedClock
 from tests.journey.conftest import Tenant, ask, code_of, status
 

@@ -54,6 +54,7 @@ ROWS = {
     "GET v1/authentication/form/{registration}": opened_by(
         Scope.REGISTER, Scope.ACCOUNTS_READ, allowed=200, inside=200, outside=404
     ),
+    "DELETE v1/authentication/form/{registration}": opened_by(Scope.REGISTER, allowed=200, inside=200, outside=404),
     "GET v1/accounts": opened_by(Scope.ACCOUNTS_READ, allowed=200, inside=200, outside=200),
     # The OAuth app of these tests lets nobody's grant serve several accounts.
     "POST v1/account": Row(BOTH, allowed=400, inside=400, outside=403, body=FURTHER, all_of=True),

@@ -120,8 +120,9 @@ def test_the_page_says_what_is_granted(api: httpx.Client, mail: str, visitor: Vi
     told = [visitor.open(ask(api, type=app)["url"]).text for app in (mail, APP_ID, both)]
 
     assert [True, False, True] == ["IMAP" in one for one in told]
-    assert [False, True, True] == ["mailboxes that are shared with you" in one for one in told]
-    assert [False, False, True] == ["What Microsoft calls Calendars.Read.Shared." in one for one in told]
+    assert [True, True, True] == ["every mailbox that you may open, your own included" in one for one in told]
+    assert [1, 1, 2] == [one.count("your own included") for one in told]
+    assert [False, False, True] == ["do what Microsoft calls Calendars.Read.Shared" in one for one in told]
 
 
 def test_without_full_access_nothing_is_bound(

@@ -233,6 +233,10 @@ async def test_each_event_is_told_once_with_what_its_reader_needs(
     subscribe(api, receiver.url("ok/story"), verify=False)
     who = person()
     account = bind(api, visitor, who)
+    # The account is given another mailbox, and its own again.
+    for mailbox in ("sales@contoso.example", "support@contoso.example"):
+        tenant.do("access", person=who, mailbox=mailbox, fullAccess=True)
+        bind(api, visitor, who, account=account, email=mailbox, changeMailbox=True)
     # The person's sign-in is revoked, and they sign in again.
     await instance.hand_out(account)
     tenant.do("revoke", person=who)
@@ -265,6 +269,8 @@ async def test_each_event_is_told_once_with_what_its_reader_needs(
     assert [
         "accountAdded",
         "accountInitialized",
+        "accountChanged",
+        "accountChanged",
         "authenticationError",
         "authenticationSuccess",
         "connectError",

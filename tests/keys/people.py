@@ -9,7 +9,8 @@ from shared.domain.secret import Secret
 from shared.services import Services
 from shared.usecases.callers.identify_caller import ADMINISTRATOR
 from shared.usecases.sign_in.check_invitation import Invitation
-from shared.usecases.sign_in.open_link import DeadLink, LinkPage
+from shared.usecases.sign_in.live_links import DeadLink
+from shared.usecases.sign_in.open_link import LinkPage
 from shared.usecases.sign_in.sign_in_outcome import Refused, Tried
 from tests.keys.conftest import Vault
 

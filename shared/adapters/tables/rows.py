@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from shared.adapters.tables.mapping import Entity, to_entity
@@ -75,18 +75,12 @@ class TableRegistrations(TableRows[PendingRegistration]):
         if stored is None or not stored.value.open:
             return stored
         newest = await asyncio.gather(*(self.newest(mailbox.account) for mailbox in stored.value.open))
-        outdated = {
-            mailbox.account
-            for mailbox, link in zip(stored.value.open, newest, strict=True)
-            if link is not None and link.registration != stored.value.id
-        }
-        return Stored(stored.value.replaced(outdated), stored.version) if outdated else stored
+        return Stored(_as_it_stands(stored.value, newest), stored.version)
 
     async def for_account(self, registration: str, account: str) -> Stored[PendingRegistration] | None:
         """The invitation, of whose mailboxes this account's is as it stands now."""
         stored, newest = await asyncio.gather(super().get(registration), self.newest(account))
-        outdated = newest is not None and newest.registration != registration
-        return Stored(stored.value.replaced({account}), stored.version) if stored and outdated else stored
+        return Stored(_as_it_stands(stored.value, [newest]), stored.version) if stored else None
 
     async def newest(self, account: str) -> NewestLink | None:
         """The row that decides."""
@@ -96,6 +90,15 @@ class TableRegistrations(TableRows[PendingRegistration]):
     async def make_newest(self, newest: NewestLink) -> None:
         """Unconditional, because whoever is last is right."""
         await self.table.put([to_entity(newest, *_newest(newest.account))])
+
+    async def end_links(self, account: str) -> None:
+        """Conditional, so that a link which is made at the same moment is ended as well or stays the newest."""
+        partition, row = _newest(account)
+        while (stored := await self.table.read(NewestLink, partition, row)) is not None and not stored.value.removed:
+            ended = to_entity(replace(stored.value, removed=True), partition, row)
+            with suppress(StaleWrite):  # a newer link was made just now
+                await self.table.write([Write("update", ended, stored.version)])
+                return
 
     async def attempt(self, registration: str, attempt: str) -> Stored[SignInAttempt] | None:
         """An attempt to follow the invitation, or None."""
@@ -158,6 +161,17 @@ class TableOAuthApps(TableRows[RegisteredApp]):
     async def all(self) -> Sequence[RegisteredApp]:
         """Every app, the oldest first."""
         return sorted(await super().all(), key=lambda app: (app.created or FIRST, app.id))
+
+
+def _as_it_stands(link: PendingRegistration, newest: Sequence[NewestLink | None]) -> PendingRegistration:
+    """An invitation whose open mailboxes know of newer invitations, and of accounts that were removed."""
+    decided = {key(one.account): one for one in newest if one is not None}
+    rows = {mailbox.account: decided.get(key(mailbox.account)) for mailbox in link.open}
+    outdated = {account for account, row in rows.items() if row is not None and row.registration != link.id}
+    removed = {account for account, row in rows.items() if row is not None and row.removed} - outdated
+    if outdated:
+        link = link.replaced(outdated)
+    return link.cancelled(removed, "account_removed") if removed else link
 
 
 def _newest(account: str) -> tuple[str, str]:

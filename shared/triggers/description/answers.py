@@ -95,6 +95,14 @@ class Registration(Answer, kw_only=True):
     failure: Failure | UnsetType = UNSET
 
 
+class EndedRegistration(Answer, kw_only=True):
+    """A registration that was ended. One that had bound its mailbox before stays completed."""
+
+    registration: RegistrationId
+    deleted: Annotated[bool, Meta(description="Whether its link was ended.", examples=[True])]
+    status: RegistrationStatus
+
+
 class LastError(Answer, kw_only=True):
     """Why an account is not connected, and what to do about it."""
 

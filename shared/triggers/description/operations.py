@@ -53,6 +53,15 @@ OPERATIONS: tuple[Operation, ...] = (
         also=(404,),
     ),
     registrations(
+        name="EndRegistration",
+        method="DELETE",
+        path="/v1/authentication/form/{registration}",
+        summary="End a registration",
+        description="Ends a link, and every sign-in through it that has not bound anything yet.",
+        answer=answers.EndedRegistration,
+        also=(404, 409),
+    ),
+    registrations(
         name="ReauthorizeAccount",
         method="POST",
         path=f"{ACCOUNT}/reauthorize",
@@ -139,7 +148,7 @@ OPERATIONS: tuple[Operation, ...] = (
         description="Hands out an access token for the mailbox that is good for five more minutes at least.",
         query=requests.TokenQuery,
         answer=answers.AccessToken,
-        also=(400, 404),
+        also=(400, 404, 409),
     ),
     tokens(
         name="AnswerClaimsChallenge",

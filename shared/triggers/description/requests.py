@@ -45,6 +45,15 @@ Prefix = Annotated[
 ]
 
 
+ChangeMailbox = Annotated[
+    bool,
+    Meta(
+        description="Whether an account that exists may get another mailbox. Takes the scope accounts:write.",
+        examples=[False],
+    ),
+]
+
+
 class InvitedMailbox(Body, kw_only=True):
     """One of several mailboxes that a link is for."""
 
@@ -69,9 +78,16 @@ class RegistrationForm(Body, kw_only=True):
     ) = UNSET
     type: AppId | UnsetType = UNSET
     allow_principal_change: (
-        Annotated[bool, Meta(description="Whether another person may take the account over.", examples=[False])]
+        Annotated[
+            bool,
+            Meta(
+                description="Whether an account that exists may get another person. Takes the scope accounts:write.",
+                examples=[False],
+            ),
+        ]
         | UnsetType
     ) = UNSET
+    change_mailbox: ChangeMailbox | UnsetType = UNSET
     mailboxes: (
         Annotated[
             list[InvitedMailbox],
@@ -139,6 +155,7 @@ class NewAccount(IgnoredOfAccounts, kw_only=True):
     name: Name | UnsetType = UNSET
     email: Email | UnsetType = UNSET
     expected_email: Email | UnsetType = UNSET
+    change_mailbox: ChangeMailbox | UnsetType = UNSET
 
 
 class AccountChange(IgnoredOfAccounts, kw_only=True):
@@ -201,6 +218,10 @@ class TokenQuery(Body, kw_only=True):
     resource: Annotated[Resource, Meta(description="What the token is for.", examples=["graph"])] | UnsetType = UNSET
     sasl: (
         Annotated[bool, Meta(description="Whether to add what logs in to IMAP, POP and SMTP.", examples=[False])]
+        | UnsetType
+    ) = UNSET
+    expected_email: (
+        Annotated[Email, Meta(description="The mailbox that the account should open. Another one is answered by 409.")]
         | UnsetType
     ) = UNSET
 

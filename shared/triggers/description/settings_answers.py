@@ -153,6 +153,16 @@ class StandingWebhook(Webhook, kw_only=True):
     parked: Count
     capped: Annotated[bool, Meta(description="Whether there are more.", examples=[False])]
     last_error: Ban | None
+    withdrawn: (
+        Annotated[
+            str,
+            Meta(
+                description="Why it gets no events, or not all: its owner may no longer hear of them.",
+                examples=["The caller that made it is revoked, expired or gone."],
+            ),
+        ]
+        | None
+    )
 
 
 class ParkedEvent(Answer, kw_only=True):
@@ -268,12 +278,20 @@ class RevokedToken(Answer, kw_only=True):
     deleted: Deleted
 
 
+class PreviousBinding(Answer, kw_only=True):
+    """Who authorized an account until now, and which mailbox it opened."""
+
+    user: Annotated[str, Meta(description="Who authorized it.", examples=["alice@contoso.example"])]
+    email: Annotated[str, Meta(description="The mailbox address.", examples=["support@contoso.example"])]
+
+
 class EventData(Answer, kw_only=True):
     """What an event says; which fields there are depends on the event."""
 
     account: AccountId | UnsetType = UNSET
     user: Annotated[str, Meta(description="Who authorizes it.", examples=["alice@contoso.example"])] | UnsetType = UNSET
     email: Annotated[str, Meta(description="The mailbox address.")] | UnsetType = UNSET
+    previous: PreviousBinding | UnsetType = UNSET
     initialized: Annotated[bool, Meta(description="That it is bound.")] | UnsetType = UNSET
     response: Sentence | UnsetType = UNSET
     code: Code | UnsetType = UNSET

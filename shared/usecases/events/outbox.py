@@ -43,12 +43,16 @@ class Outbox:
     entropy: Entropy
 
     async def tell(
-        self, account: Account, names: Iterable[EventName], failure: Failure | None = None
+        self,
+        account: Account,
+        names: Iterable[EventName],
+        failure: Failure | None = None,
+        before: Account | None = None,
     ) -> tuple[Account, list[Insert]]:
         """One event of each name about an account, and the account that is to be written with them."""
         told, news = account, []
         for name in names:
-            told, event = await self._about(told, name, of_account(name, account, failure))
+            told, event = await self._about(told, name, of_account(name, account, failure, before))
             news.append(event)
         return told, news
 

@@ -66,21 +66,32 @@ def check_principal(
 ) -> None:
     """Hold the rules of binding that need no mailbox. Raises AccessRefused.
 
-    An account that exists stays the kind that it is. It keeps its principal, and one principal authorizes one account,
-    unless the form or the OAuth app says otherwise.
+    An account that exists stays the kind that it is. It keeps its principal and its mailbox, and one principal
+    authorizes one account, unless the form or the OAuth app says otherwise.
     """
     if request.pinned_to is not None and request.pinned_to != principal.id:
         raise AccessRefused("wrong_principal")
     if holder is not None and holder.principal_id != principal.id:
         if holder.registration == request.by:
             raise AccessRefused("link_used")
-        if not request.allow_principal_change:
+        # Another person's own mailbox is another mailbox too: it has to be named.
+        unnamed = not holder.shared and request.email is None
+        if unnamed or not request.allow_principal_change:
             raise AccessRefused("wrong_principal")
     if holder is not None and holder.shared is not request.delegated:
         raise AccessRefused("other_kind")
+    if holder is not None and not request.change_mailbox and _is_moved(request, principal, holder):
+        raise AccessRefused("other_mailbox")
     others = [stored for stored in partition.accounts.values() if not same_id(stored.value.id, request.account)]
     if others and not app.credential_reuse:
         raise AccessRefused("principal_in_use")
+
+
+def _is_moved(request: BindRequest, principal: Principal, holder: Account) -> bool:
+    """Whether the account would open another mailbox; a person's own mailbox is the same under a new address."""
+    if not holder.shared:
+        return holder.principal_id != principal.id
+    return request.email is not None and not same_address(request.email, holder.email)
 
 
 def _is_theirs(address: str, principal: Principal, person: Person) -> bool:

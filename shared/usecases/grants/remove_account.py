@@ -9,7 +9,7 @@ from shared.domain.errors import Conflict, StaleWrite
 from shared.domain.event import EventName
 from shared.domain.grant import DelegatedGrant
 from shared.domain.keys import key
-from shared.ports import Change, Clock, Directory, Entropy, Partition, Principals, Remove, Replace
+from shared.ports import Change, Clock, Directory, Entropy, Partition, Principals, Registrations, Remove, Replace
 from shared.usecases import use_case
 from shared.usecases.events.outbox import Outbox
 from shared.usecases.grants.find_account import FindAccount, Found
@@ -33,6 +33,7 @@ class RemoveAccount:
 
     principals: Principals
     directory: Directory
+    registrations: Registrations
     find: FindAccount
     outbox: Outbox
     tally: Tally
@@ -40,8 +41,9 @@ class RemoveAccount:
     entropy: Entropy
 
     async def __call__(self, account: str) -> Removed:
-        """Remove it, or raise NotFound."""
+        """Remove it and end its open links, or raise NotFound. A link that is made later works."""
         found = await self.find.known(account)
+        await self.registrations.end_links(account)
         removed = await self.leftover(found.account.value, tell=True)
         with suppress(StaleWrite):  # somebody claims the id anew already, and theirs is the entry now
             await self.directory.remove(found.entry)

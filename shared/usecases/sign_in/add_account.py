@@ -22,7 +22,7 @@ from shared.usecases.sign_in.claim_account import CLAIM_FOR
 from shared.usecases.sign_in.start_registration import new_account_id
 
 # What somebody else has to give up first; anything else is about this person and this mailbox.
-TAKEN = {"principal_in_use", "wrong_principal", "other_kind", "account_busy", "own_mailbox"}
+TAKEN = {"principal_in_use", "wrong_principal", "other_kind", "other_mailbox", "account_busy", "own_mailbox"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class FurtherAccount:
     expected_email: str | None = None
     provider: str | None = None
     through: str | None = None
+    change_mailbox: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class AddAccount:
             email=wanted.mailbox,
             name=wanted.name,
             delegated=True,
+            change_mailbox=wanted.change_mailbox,
             through=held.id,
         )
         grant = await self._fresh(stored)

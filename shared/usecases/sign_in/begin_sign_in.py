@@ -13,7 +13,8 @@ from shared.ports import Clock, Entra, EntraFailed, Entropy, OAuthApps, Principa
 from shared.usecases import use_case
 from shared.usecases.grants.find_account import FindAccount
 from shared.usecases.sign_in.browser_binding import BrowserBinding
-from shared.usecases.sign_in.open_link import APP_UNAVAILABLE, CONFIRM, DeadLink, dead_link, serves
+from shared.usecases.sign_in.live_links import DeadLink, LiveLinks
+from shared.usecases.sign_in.open_link import APP_UNAVAILABLE, CONFIRM, serves
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +24,7 @@ class BeginSignIn:
     """Makes a `state` that works once, in this browser."""
 
     registrations: Registrations
+    links: LiveLinks
     principals: Principals
     find: FindAccount
     apps: OAuthApps
@@ -37,10 +39,9 @@ class BeginSignIn:
         """The URL to send the browser to; `chosen` is the OAuth app where the person may choose."""
         if cookie is None or not await self.binding.unseal(CONFIRM, registration, cookie, confirmation):
             return DeadLink("browser_mismatch")
-        stored = await self.registrations.get(registration)
-        dead = dead_link(stored, self.clock)
-        if stored is None or dead:
-            return dead or DeadLink("link_unknown")
+        stored = await self.links(registration)
+        if isinstance(stored, DeadLink):
+            return stored
         asked = stored.value
         correlate(asked.correlation)
         return await self._begin(asked if asked.app else asked.through(chosen), cookie)

@@ -4,15 +4,18 @@ import logging
 from dataclasses import dataclass, replace
 
 from shared.domain.account import Account
+from shared.domain.authority import may_change_accounts, may_register
 from shared.domain.errors import StaleWrite
 from shared.domain.invited_mailbox import BindRequest, MailboxState
 from shared.domain.registration import RegistrationStatus
 from shared.ports import Clock, Directory, Principals, Registrations
 from shared.usecases import use_case
+from shared.usecases.callers.standing_callers import StandingCallers
 from shared.usecases.grants.find_account import FindAccount
 from shared.usecases.grants.prove_access import AccessRefused, check_principal
 from shared.usecases.grants.remove_account import RemoveAccount
 from shared.usecases.sign_in.claim_account import ClaimAccount
+from shared.usecases.sign_in.live_links import WITHDRAWN
 from shared.usecases.sign_in.write_binding import Proven, WriteBinding
 
 log = logging.getLogger(__name__)
@@ -35,6 +38,7 @@ class BindMailbox:
     principals: Principals
     directory: Directory
     registrations: Registrations
+    callers: StandingCallers
     find: FindAccount
     claim: ClaimAccount
     write: WriteBinding
@@ -54,9 +58,9 @@ class BindMailbox:
         raise AccessRefused("account_busy")
 
     async def _once(self, proven: Proven) -> Bound:
+        if proven.request.through is None:
+            proven = replace(proven, request=await self._authorized(proven.request))
         request, principal = proven.request, proven.signed_in.principal
-        if request.through is None:
-            await self._check_link(request)
         partition = await self.principals.partition(principal.id)
         entry = await self.directory.get(request.account)
         found = await self.find.behind(entry) if entry else None
@@ -71,19 +75,26 @@ class BindMailbox:
         log.info("mailbox bound", extra={"by": request.by, "principal": principal.id, "state": state})
         return Bound(account, state)
 
-    async def _check_link(self, request: BindRequest) -> None:
-        """Hold its end up where that is near: whoever writes the link first, the other one notices."""
+    async def _authorized(self, request: BindRequest) -> BindRequest:
+        """The request with the authority that its caller has now. Raises AccessRefused when the link has ended.
+
+        Where the link's end is near it is postponed: whoever writes the link first, the other one notices.
+        """
         link = await self.registrations.for_account(request.by, request.account)
         now = self.clock()
         mailbox = link.value.mailbox(request.account) if link else None
-        if mailbox is not None and mailbox.state is MailboxState.REPLACED:
-            raise AccessRefused("link_replaced")
+        if mailbox is not None and mailbox.state in {MailboxState.REPLACED, MailboxState.CANCELLED}:
+            raise AccessRefused(mailbox.failure or "link_cancelled")
         if link is None or mailbox is None or mailbox.settled:
             raise AccessRefused("link_used")
         if link.value.stage is RegistrationStatus.EXPIRED:
             raise AccessRefused("link_expired")
         if link.value.ends_within_binding(now):
             await self.registrations.replace(link, replace(link.value, being_bound=now))
+        requester = await self.callers(link.value.requested_by)
+        if not may_register(requester, [request.account]):
+            raise AccessRefused(WITHDRAWN)
+        return request.authorized(may_change=may_change_accounts(requester))
 
 
 def _state(request: BindRequest, before: Account | None) -> MailboxState:

@@ -4,14 +4,17 @@ import asyncio
 from collections.abc import Collection, Mapping
 
 from shared.domain.account import Account
+from shared.domain.authority import may_change_accounts, may_register
 from shared.domain.invited_mailbox import BindRequest, InvitedMailbox, MailboxResult, MailboxState
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.registration import PendingRegistration
 from shared.ports import MailboxUnavailable, Person, Principals, SignedIn
 from shared.usecases import use_case
+from shared.usecases.callers.standing_callers import StandingCallers
 from shared.usecases.grants.find_account import FindAccount
 from shared.usecases.grants.prove_access import AccessRefused, Proof, ProveAccess, check_principal
 from shared.usecases.sign_in.bind_mailbox import BindMailbox
+from shared.usecases.sign_in.live_links import WITHDRAWN
 from shared.usecases.sign_in.write_binding import Proven
 
 AT_ONCE = 8
@@ -23,6 +26,7 @@ class BindProven:
     """Nothing is bound before its mailbox opened. Mailboxes are proven side by side, and bound one after the other."""
 
     principals: Principals
+    callers: StandingCallers
     find: FindAccount
     prove: ProveAccess
     bind: BindMailbox
@@ -36,9 +40,14 @@ class BindProven:
     ) -> Mapping[str, MailboxResult]:
         """What became of these mailboxes, or of all that are still open, by account; with Graph away they wait.
 
-        Raises AccessRefused when it is not about a mailbox but about who signed in.
+        Raises AccessRefused when it is not about a mailbox but about who signed in, or who asked for the link.
         """
-        requests = [asked.request(mailbox) for mailbox in (asked.open if mailboxes is None else mailboxes)]
+        wanted = asked.open if mailboxes is None else mailboxes
+        requester = await self.callers(asked.requested_by)
+        if not may_register(requester, (mailbox.account for mailbox in wanted)):
+            raise AccessRefused(WITHDRAWN)
+        may_change = may_change_accounts(requester)
+        requests = [asked.request(mailbox).authorized(may_change=may_change) for mailbox in wanted]
         return await self.each(requests, app, signed_in, asked.expected_email)
 
     async def each(

@@ -19,7 +19,8 @@ from shared.usecases.grants.prove_access import AccessRefused
 from shared.usecases.sign_in.bind_proven import BindProven
 from shared.usecases.sign_in.carried_grant import Carried, CarriedGrant
 from shared.usecases.sign_in.keep_checking import NO_ACCESS, KeepChecking
-from shared.usecases.sign_in.open_link import APP_UNAVAILABLE, OpenLink, dead_link
+from shared.usecases.sign_in.live_links import DeadLink, LiveLinks
+from shared.usecases.sign_in.open_link import APP_UNAVAILABLE, OpenLink
 from shared.usecases.sign_in.record_results import RecordResults
 from shared.usecases.sign_in.sign_in_outcome import Outcome, Refused, Tried
 
@@ -27,7 +28,16 @@ log = logging.getLogger(__name__)
 
 FINISH = "finish"
 # Signing in again through the same link would end the same way.
-FINAL = {"link_used", "link_replaced", "link_expired", "other_kind"}
+FINAL = {
+    "link_used",
+    "link_replaced",
+    "link_expired",
+    "link_withdrawn",
+    "link_cancelled",
+    "account_removed",
+    "other_kind",
+    "other_mailbox",
+}
 
 
 @use_case
@@ -35,6 +45,7 @@ class BindSignedIn:
     """The code cannot be redeemed again, so where storage fails from here on, the page carries the grant."""
 
     registrations: Registrations
+    links: LiveLinks
     apps: OAuthApps
     entra: Entra
     link: OpenLink
@@ -116,10 +127,9 @@ class BindSignedIn:
         if opened is None or cookie is None:
             return Refused("sign_in_unknown")
         signed_in = opened.signed_in
-        stored = await self.registrations.get(offered.registration)
-        dead = dead_link(stored, self.clock)
-        if stored is None or dead:
-            return _ended(dead.registration if dead else None, dead.code if dead else "link_unknown", signed_in)
+        stored = await self.links(offered.registration)
+        if isinstance(stored, DeadLink):
+            return _ended(stored.registration, stored.code, signed_in)
         asked = stored.value.through(opened.app)
         correlate(asked.correlation)
         app = await self.apps.get(asked.app)

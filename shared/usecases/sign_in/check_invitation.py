@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from shared.domain.account import Account
 from shared.domain.address import normal_address, same_address
-from shared.domain.caller import Caller
+from shared.domain.caller import Caller, Scope
 from shared.domain.invited_mailbox import InvitedMailbox
 from shared.domain.keys import normal
 
@@ -19,7 +19,8 @@ LONGEST = 20_000
 class Invitation:
     """What a caller asks for: one mailbox, or several in `mailboxes`; `type` is an OAuth app's id.
 
-    An account that has no id yet is empty in `mailboxes`. `principal_id` is whose sign-in alone will do.
+    An account that has no id yet is empty in `mailboxes`. `principal_id` is whose sign-in alone will do. `named` says
+    that the caller named the `email`, and not the account that exists.
     """
 
     redirect_url: str | None = None
@@ -30,13 +31,16 @@ class Invitation:
     delegated: bool = False
     type: str | None = None
     allow_principal_change: bool = False
+    change_mailbox: bool = False
     principal_id: str | None = None
+    named: bool = True
     mailboxes: tuple[InvitedMailbox, ...] = ()
 
     @property
     def wanted(self) -> tuple[InvitedMailbox, ...]:
         """The mailboxes that are asked for, one or several."""
-        return self.mailboxes or (InvitedMailbox(self.account or "", self.email, self.name),)
+        named = self.named and self.email is not None
+        return self.mailboxes or (InvitedMailbox(self.account or "", self.email, self.name, named=named),)
 
     def key(self, index: int, name: str) -> str:
         """What a field of one of the mailboxes is called in the form."""
@@ -79,6 +83,30 @@ def _mailbox_faults(
         faults[account] = f'"{account}" is there already, as a person\'s own mailbox'
     elif existing is not None and not invitation.mailboxes:
         faults |= _contradictions(invitation, existing)
+    if existing is not None and not faults:
+        faults |= _change_faults(invitation, email, mailbox, existing, caller)
+    return faults
+
+
+def _change_faults(
+    invitation: Invitation, email: str, mailbox: InvitedMailbox, existing: Account, caller: Caller
+) -> dict[str, str]:
+    """An account that exists changes its person or mailbox only for a caller who may write accounts, and says so."""
+    faults = {}
+    if not caller.may(Scope.ACCOUNTS_WRITE):
+        for name, wanted in (
+            ("allowPrincipalChange", invitation.allow_principal_change),
+            ("changeMailbox", invitation.change_mailbox),
+        ):
+            if wanted:
+                faults[name] = f'"{name}" needs the scope {Scope.ACCOUNTS_WRITE}, because the account exists'
+    moved = mailbox.email is not None and not same_address(mailbox.email, existing.email)
+    if not moved or invitation.change_mailbox:
+        return faults
+    if existing.shared:
+        faults[email] = f'"{email}" is not the mailbox of the account: "changeMailbox": true replaces it'
+    elif invitation.allow_principal_change:
+        faults.setdefault("changeMailbox", '"changeMailbox" must be true: it is another person\'s own mailbox')
     return faults
 
 

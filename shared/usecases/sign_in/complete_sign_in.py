@@ -13,7 +13,8 @@ from shared.domain.secret import Secret
 from shared.ports import Clock, Entra, EntraFailed, OAuthApps, Registrations, SignInInvalid, Stored
 from shared.usecases import use_case
 from shared.usecases.sign_in.bind_signed_in import BindSignedIn
-from shared.usecases.sign_in.open_link import APP_UNAVAILABLE, dead_link
+from shared.usecases.sign_in.live_links import DeadLink, LiveLinks
+from shared.usecases.sign_in.open_link import APP_UNAVAILABLE
 from shared.usecases.sign_in.sign_in_outcome import Outcome, Refused
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ class CompleteSignIn:
     """Cookie and state first, then the code, then the rules, then the mailbox; binding comes last."""
 
     registrations: Registrations
+    links: LiveLinks
     apps: OAuthApps
     entra: Entra
     bind: BindSignedIn
@@ -41,10 +43,9 @@ class CompleteSignIn:
             return Refused("sign_in_unknown")
         if cookie is None or attempt.value.browser != fingerprint(cookie):
             return Refused("browser_mismatch")
-        stored = await self.registrations.get(registration)
-        dead = dead_link(stored, self.clock)
-        if stored is None or dead:
-            return Refused(dead.code, dead.registration) if dead else Refused("link_unknown")
+        stored = await self.links(registration)
+        if isinstance(stored, DeadLink):
+            return Refused(stored.code, stored.registration)
         correlate(stored.value.correlation)
         return await self._once(attempt, stored.value.through(attempt.value.app), answer, cookie)
 

@@ -15,13 +15,12 @@ from shared.ports import (
     Clock,
     Insert,
     Principals,
-    Registrations,
     Replace,
     SignedIn,
 )
 from shared.usecases import use_case
 from shared.usecases.sign_in.carried_grant import Carried, CarriedGrant
-from shared.usecases.sign_in.open_link import dead_link
+from shared.usecases.sign_in.live_links import DeadLink, LiveLinks
 from shared.usecases.sign_in.record_results import RecordResults
 from shared.usecases.sign_in.sign_in_outcome import Outcome, Refused, Tried
 
@@ -37,7 +36,7 @@ class KeepChecking:
     """Until the person asks for it, nothing of a refused grant is stored: the page carries it."""
 
     principals: Principals
-    registrations: Registrations
+    links: LiveLinks
     agenda: Agenda
     record: RecordResults
     carried: CarriedGrant
@@ -59,10 +58,9 @@ class KeepChecking:
         if opened is None:
             return Refused("sign_in_unknown")
         signed_in = opened.signed_in
-        stored = await self.registrations.get(offered.registration)
-        dead = dead_link(stored, self.clock)
-        if stored is None or dead:
-            return Refused(dead.code if dead else "link_unknown", dead.registration if dead else None)
+        stored = await self.links(offered.registration)
+        if isinstance(stored, DeadLink):
+            return Refused(stored.code, stored.registration)
         asked = stored.value
         correlate(asked.correlation)
         shut = [mailbox.account for mailbox in asked.open if mailbox.failure == NO_ACCESS]
@@ -88,10 +86,10 @@ class KeepChecking:
         principal_id, registration = pending.principal.id, pending.registration
         await self.agenda.add(Work(WorkKind.PROBE, pending.due, principal_id, registration))
         await self._write(pending)
-        dead = dead_link(await self.registrations.get(registration), self.clock)
-        if dead:
+        stored = await self.links(registration)
+        if isinstance(stored, DeadLink):
             await self.principals.forget_pending(principal_id, registration)
-            return Refused(dead.code, asked, principal=principal_id)
+            return Refused(stored.code, asked, principal=principal_id)
         waits = MailboxResult(MailboxState.WAITING_FOR_ACCESS, pending.reason)
         results = dict.fromkeys(pending.accounts, waits)
         link = await self.record(registration, principal_id, results)

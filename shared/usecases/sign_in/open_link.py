@@ -1,18 +1,22 @@
 """Open a link: what the person sees before they go to Microsoft."""
 
+import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from shared.domain.account import Account
 from shared.domain.correlation import correlate
 from shared.domain.errors import StaleWrite
 from shared.domain.keys import fingerprint
 from shared.domain.oauth_app import OAuthApp
-from shared.domain.registration import PendingRegistration, RegistrationStatus
+from shared.domain.registration import PendingRegistration
 from shared.domain.secret import Secret
-from shared.ports import Clock, OAuthApps, Registrations, Stored
+from shared.ports import OAuthApps, Registrations, Stored
 from shared.usecases import use_case
+from shared.usecases.grants.find_account import FindAccount
 from shared.usecases.sign_in.browser_binding import BrowserBinding
+from shared.usecases.sign_in.live_links import DeadLink, LiveLinks
 
 log = logging.getLogger(__name__)
 
@@ -24,21 +28,15 @@ APP_UNAVAILABLE = "app_unavailable"
 class LinkPage:
     """The registration to confirm; `cookie` and `confirmation` tie it to this browser.
 
-    `apps` are the OAuth apps to choose from: one, unless the form left it to the person.
+    `apps` are the OAuth apps to choose from: one, unless the form left it to the person. `replaces` are the accounts
+    that exist and may get another person or mailbox.
     """
 
     registration: PendingRegistration
     apps: Sequence[OAuthApp]
     cookie: Secret
     confirmation: str
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLink:
-    """A link that leads nowhere any more, and why."""
-
-    code: str
-    registration: PendingRegistration | None = None
+    replaces: Sequence[Account] = ()
 
 
 @use_case
@@ -46,19 +44,19 @@ class OpenLink:
     """Opening a link may happen any number of times before it is completed."""
 
     registrations: Registrations
+    links: LiveLinks
+    find: FindAccount
     apps: OAuthApps
     binding: BrowserBinding
-    clock: Clock
 
     async def __call__(self, ticket: Secret, cookie: Secret | None) -> LinkPage | DeadLink:
         """The page behind a ticket."""
-        stored = await self.registrations.get(fingerprint(ticket))
-        dead = dead_link(stored, self.clock)
-        if stored is None or dead:
-            return dead or DeadLink("link_unknown")
+        stored = await self.links(fingerprint(ticket))
+        if isinstance(stored, DeadLink):
+            return stored
         correlate(stored.value.correlation)
         await self._note(stored)
-        page = await self.page(stored.value, cookie)
+        page = replace(await self.page(stored.value, cookie), replaces=await self._replaces(stored.value))
         return page if page.apps else DeadLink(APP_UNAVAILABLE, stored.value)
 
     async def page(self, registration: PendingRegistration, cookie: Secret | None) -> LinkPage:
@@ -66,6 +64,12 @@ class OpenLink:
         cookie = self.binding.cookie(cookie)
         confirmation = await self.binding.seal(CONFIRM, registration.id, cookie, Secret(CONFIRM))
         return LinkPage(registration, await self._apps(registration), cookie, confirmation)
+
+    async def _replaces(self, registration: PendingRegistration) -> Sequence[Account]:
+        if not registration.allow_principal_change and not registration.change_mailbox:
+            return ()
+        found = await asyncio.gather(*(self.find(mailbox.account) for mailbox in registration.open))
+        return [one.account.value for one in found if one is not None]
 
     async def _apps(self, registration: PendingRegistration) -> Sequence[OAuthApp]:
         if not registration.app:
@@ -87,15 +91,3 @@ class OpenLink:
 def serves(app: OAuthApp, registration: PendingRegistration) -> bool:
     """Whether people may sign in through the app for this: several mailboxes need one that lets a grant serve them."""
     return app.enabled and (registration.single is not None or app.credential_reuse)
-
-
-def dead_link(stored: Stored[PendingRegistration] | None, clock: Clock) -> DeadLink | None:
-    """Why a link leads nowhere, or None while it works."""
-    if stored is None:
-        return DeadLink("link_unknown")
-    if stored.value.usable(clock()):
-        return None
-    if stored.value.open:
-        return DeadLink("link_expired", stored.value)
-    replaced = stored.value.stage is RegistrationStatus.REPLACED
-    return DeadLink("link_replaced" if replaced else "link_used", stored.value)

@@ -38,5 +38,6 @@ class ReauthorizeAccount:
             delegated=held.shared,
             type=held.app,
             principal_id=held.principal_id,
+            named=False,
         )
         return await self.start(invitation, faults, caller)

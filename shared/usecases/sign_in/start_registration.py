@@ -83,6 +83,7 @@ class StartRegistration:
             expected_email=invitation.expected_email,
             delegated=asked.delegated,
             allow_principal_change=invitation.allow_principal_change,
+            change_mailbox=invitation.change_mailbox,
             pinned_to=invitation.principal_id,
             correlation=correlation(),
         )
@@ -150,4 +151,4 @@ def _completed(invitation: Invitation, existing: Sequence[Account | None]) -> In
     one = existing[0]
     if one is None or not one.shared or invitation.delegated:
         return invitation
-    return replace(invitation, email=one.email, delegated=True)
+    return replace(invitation, email=one.email, delegated=True, named=False)

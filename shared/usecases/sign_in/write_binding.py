@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from shared.domain.account import Account, AccountState
+from shared.domain.address import same_address
 from shared.domain.errors import SealBroken
 from shared.domain.event import EventName
 from shared.domain.grant import DelegatedGrant
@@ -64,7 +65,7 @@ class WriteBinding:
             await self.agenda.add(Work(grant.work, grant.due, account.principal_id, grant.app))
         before = partition.accounts.get(key(account.id))
         known = holder or (before.value if before else None)
-        told, news = await self.outbox.tell(account, _news(known, account))
+        told, news = await self.outbox.tell(account, _news(known, account), before=known)
         bindings = PrincipalBindings(account.principal_id, self.clock())
         changes: list[Change] = [_put(grant, held), _put(told, before), _put(bindings, partition.bindings), *news]
         changes += [
@@ -169,5 +170,7 @@ def _waited(stored: Stored[PendingAccount], account: str) -> Change:
 def _news(before: Account | None, account: Account) -> list[EventName]:
     if before is None:
         return [EventName.ACCOUNT_ADDED, EventName.ACCOUNT_INITIALIZED]
-    changed = before.last_error is not None or before.principal_id != account.principal_id
-    return [EventName.AUTHENTICATION_SUCCESS] if changed else []
+    taken_over = before.principal_id != account.principal_id
+    moved = not same_address(before.email, account.email)
+    news = [EventName.ACCOUNT_CHANGED] if taken_over or moved else []
+    return [*news, EventName.AUTHENTICATION_SUCCESS] if taken_over or before.last_error is not None else news

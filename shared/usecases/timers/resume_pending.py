@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from shared.domain.audit import Action, AuditOutcome, AuditRecord
+from shared.domain.authority import may_register
 from shared.domain.correlation import correlate
 from shared.domain.errors import StaleWrite
 from shared.domain.event import EventName, Origin
@@ -31,10 +32,12 @@ from shared.ports import (
     SignedIn,
 )
 from shared.usecases import use_case
+from shared.usecases.callers.standing_callers import StandingCallers
 from shared.usecases.events.outbox import Outbox
 from shared.usecases.grants.prove_access import AccessRefused
 from shared.usecases.sign_in.bind_proven import BindProven
 from shared.usecases.sign_in.keep_checking import NO_ACCESS
+from shared.usecases.sign_in.live_links import WITHDRAWN
 from shared.usecases.sign_in.open_link import APP_UNAVAILABLE
 from shared.usecases.sign_in.record_results import RecordResults
 from shared.usecases.timers.settle_link import SettleLink
@@ -42,6 +45,8 @@ from shared.usecases.timers.settle_link import SettleLink
 log = logging.getLogger(__name__)
 
 STILL_GOOD = timedelta(minutes=1)
+CANCELLED = "link_cancelled"
+ENDED = {MailboxState.REPLACED, MailboxState.CANCELLED}
 PASSES = {"entra_unavailable", "graph_unavailable", "account_busy"}
 
 
@@ -71,6 +76,7 @@ class ResumePending:
     outbox: Outbox
     record: RecordResults
     settle: SettleLink
+    callers: StandingCallers
     audit: AuditLog
     clock: Clock
 
@@ -102,14 +108,16 @@ class ResumePending:
     async def _look(self, pending: PendingAccount, asked: PendingRegistration) -> Looked:
         """Somebody else may have bound a mailbox by now, or made a newer link for its account."""
         mine = [mailbox for mailbox in asked.mailboxes if pending.waits_for(mailbox.account)]
-        replaced = {m.account: "link_replaced" for m in mine if m.state is MailboxState.REPLACED}
+        ended = {m.account: m.failure or CANCELLED for m in mine if m.state in ENDED}
         left = [mailbox for mailbox in mine if not mailbox.settled]
         if self.clock() >= pending.until:
             over = {mailbox.account: mailbox.failure or pending.reason for mailbox in left}
-            return Looked(pending, {}, {}, replaced | over)
+            return Looked(pending, {}, {}, ended | over)
+        if not may_register(await self.callers(asked.requested_by), (mailbox.account for mailbox in left)):
+            return Looked(pending, {}, {}, ended | {mailbox.account: WITHDRAWN for mailbox in left})
         app = await self.apps.get(pending.app)
         if app is None:
-            return Looked(pending, {}, {}, replaced | {mailbox.account: APP_UNAVAILABLE for mailbox in left})
+            return Looked(pending, {}, {}, ended | {mailbox.account: APP_UNAVAILABLE for mailbox in left})
         results: Mapping[str, MailboxResult]
         try:
             if left and pending.access_expires - self.clock() < STILL_GOOD:
@@ -123,7 +131,7 @@ class ResumePending:
         waits = {account: code for account, code in codes.items() if _patient(pending, code)}
         over = {account: code for account, code in codes.items() if account not in waits}
         bound = {account: result for account, result in results.items() if result.state.bound}
-        return Looked(pending, bound, waits, replaced | over)
+        return Looked(pending, bound, waits, ended | over)
 
     async def _write(self, work: Work, looked: Looked, asked: PendingRegistration) -> None:
         """Wait on for what still may open, and tell of what does not; the last one takes the grant along.
@@ -143,6 +151,8 @@ class ResumePending:
             changes = [Replace(after, stored.version)]
             log.info("access still awaited", extra={"registration": work.item, "code": reason})
         for account, code in looked.over.items():
+            if code == CANCELLED:
+                continue  # whoever ended the link knows
             name, data = EventName.REGISTRATION_FAILED, of_registration(asked, code)
             changes.append(Insert(await self.outbox.event(Origin.PRINCIPAL, work.owner, name, data, account)))
             log.info("access not given", extra={"registration": work.item, "code": code})

@@ -1,0 +1,256 @@
+"""Promises about accounts that exist: their person and mailbox change only for those who may, and never silently."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from infra.local.environment import Environment
+from infra.local.visitor import Visitor
+from shared.domain.caller import Scope
+from shared.domain.keys import fingerprint
+from shared.domain.secret import Secret
+from shared.ports import DirectoryEntry, Insert
+from shared.services import Services
+from shared.usecases.sign_in.check_invitation import Invitation
+from tests.contract import records
+from tests.events.conftest import Receiver
+from tests.journey.callers import api_token, bearer
+from tests.journey.conftest import Tenant, ask, bind, code_of, status
+from tests.journey.many import Many, where_grants_serve_many  # noqa: F401 - a fixture
+
+type NewPerson = Callable[..., str]
+
+SUPPORT, SALES = "support@contoso.example", "sales@contoso.example"
+FORM = {"redirectUrl": "https://myapp.example/done"}
+
+
+@contextmanager
+def calling(environment: Environment, token: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=environment.base_url, headers=bearer(token), timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+async def registrar(environment: Environment, instance: Services) -> AsyncIterator[httpx.Client]:
+    """A caller who may register, and nothing else."""
+    with calling(environment, await api_token(instance, frozenset({Scope.REGISTER}))) as client:
+        yield client
+
+
+@pytest.fixture
+async def writer(environment: Environment, instance: Services) -> AsyncIterator[httpx.Client]:
+    """A caller who may register and write accounts."""
+    scopes = frozenset({Scope.REGISTER, Scope.ACCOUNTS_WRITE})
+    with calling(environment, await api_token(instance, scopes)) as client:
+        yield client
+
+
+def refused_fields(client: httpx.Client, **form: Any) -> set[str]:
+    answer = client.post("/v1/authentication/form", json={**FORM, **form})
+    assert 400 == answer.status_code, answer.text
+    return {field["key"] for field in answer.json()["fields"]}
+
+
+def test_a_form_that_may_change_an_account_needs_the_scope_that_changes_accounts(
+    api: httpx.Client, registrar: httpx.Client, writer: httpx.Client, visitor: Visitor, person: NewPerson
+) -> None:
+    shared = {"account": bind(api, visitor, person()), "email": SUPPORT, "delegated": True}
+    moved = {**shared, "email": SALES}
+
+    assert {"allowPrincipalChange"} == refused_fields(registrar, **shared, allowPrincipalChange=True)
+    assert {"changeMailbox"} == refused_fields(registrar, **moved, changeMailbox=True)
+    assert {"email"} == refused_fields(registrar, **moved)
+    assert {"email"} == refused_fields(writer, **moved)
+    both = {"allowPrincipalChange": True, "changeMailbox": True}
+    assert {*both} == refused_fields(registrar, **moved, **both)
+    for client, form in ((registrar, shared), (writer, {**moved, **both}), (registrar, {"account": shared["account"]})):
+        assert 200 == client.post("/v1/authentication/form", json={**FORM, **form}).status_code
+
+
+def test_so_do_several_mailboxes_and_the_link_of_a_further_account(many: Many, reusing: Environment) -> None:
+    who = many.person(SUPPORT, SALES)
+    asked, (support, sales) = many.ask(SUPPORT, SALES)
+    assert "completed" == many.visitor.follow(asked["url"], who).back["state"]
+    token = many.api.post("/v1/token", json={"description": "a test's", "scopes": ["register"]}).json()["token"]
+    swapped = [{"account": support, "email": SALES}, {"account": sales, "email": SUPPORT}]
+    auth = {"delegatedUser": SALES}
+    oauth2 = {"authorize": True, "redirectUrl": FORM["redirectUrl"], "auth": auth}
+
+    with calling(reusing, token) as registrar:
+        assert {"mailboxes[0].email", "mailboxes[1].email"} == refused_fields(registrar, mailboxes=swapped)
+        assert {"changeMailbox"} == refused_fields(registrar, mailboxes=swapped, changeMailbox=True)
+        link = registrar.post("/v1/account", json={"account": support, "oauth2": oauth2})
+
+    assert (400, ["email"]) == (link.status_code, [field["key"] for field in link.json()["fields"]])
+
+
+async def test_a_further_account_keeps_its_mailbox_unless_the_change_is_asked_for(many: Many) -> None:
+    who = many.person(SUPPORT, SALES)
+    asked, (support, sales) = many.ask(SUPPORT, SALES)
+    many.visitor.follow(asked["url"], who)
+    provider = many.api.get(f"/v1/account/{support}").json()["app"]
+    oauth2 = {"provider": provider, "auth": {"delegatedUser": SALES, "delegatedAccount": sales}}
+
+    kept = many.api.post("/v1/account", json={"account": support, "oauth2": oauth2})
+    assert (409, "other_mailbox") == (kept.status_code, kept.json()["code"])
+    assert SUPPORT == many.api.get(f"/v1/account/{support}").json()["email"]
+
+    moved = many.api.post("/v1/account", json={"account": support, "oauth2": oauth2, "changeMailbox": True})
+    assert "existing" == moved.json()["state"]
+    assert SALES == many.api.get(f"/v1/account/{support}").json()["email"]
+
+
+async def test_an_account_that_comes_into_being_after_the_form_keeps_its_person_and_mailbox(
+    api: httpx.Client,
+    registrar: httpx.Client,
+    visitor: Visitor,
+    person: NewPerson,
+    tenant: Tenant,
+    instance: Services,
+) -> None:
+    who = person()
+    tenant.do("access", person=who, mailbox=SALES, fullAccess=True)
+    held = await instance.find(bind(api, visitor, who))
+    assert held is not None
+    changes = {"allowPrincipalChange": True, "changeMailbox": True}
+    for principal_id, wanted, code in (
+        (records.principal().id, SUPPORT, "wrong_principal"),
+        (held.account.value.principal_id, SALES, "other_mailbox"),
+    ):
+        asked = ask(registrar, email=wanted, **changes)
+        there = replace(held.account.value, id=asked["account"], principal_id=principal_id)
+        await instance.principals.commit(principal_id, [Insert(there)])
+        await instance.directory.insert(DirectoryEntry(there.id, principal_id, there.app))
+
+        page = visitor.follow(asked["url"], who)
+
+        assert code == code_of(page)
+        found = await instance.find(there.id)
+        assert found is not None
+        assert there == found.account.value
+
+
+async def test_authority_that_is_lost_between_form_and_sign_in_changes_nothing(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, instance: Services
+) -> None:
+    who, mallory = person(), person()
+    tenant.do("access", person=who, mailbox=SALES, fullAccess=True)
+    account = bind(api, visitor, who)
+    for login, wanted, code in ((mallory, SUPPORT, "wrong_principal"), (who, SALES, "other_mailbox")):
+        token = await api_token(instance, frozenset({Scope.REGISTER, Scope.ACCOUNTS_WRITE}))
+        invitation = Invitation(
+            FORM["redirectUrl"],
+            account,
+            email=wanted,
+            delegated=True,
+            allow_principal_change=True,
+            change_mailbox=True,
+        )
+        caller = await instance.identify_caller(Secret(token), None)
+        link = await instance.start_registration(invitation, {}, caller)
+        stored = await instance.api_tokens.get(fingerprint(token))
+        assert stored is not None
+        # The host has not seen the token yet, so it goes by the row as it is now.
+        await instance.api_tokens.replace(stored, replace(stored.value, scopes=frozenset({Scope.REGISTER})))
+        visitor.cookies.clear()
+
+        page = visitor.follow(link.url.reveal(), login)
+
+        assert code == code_of(page)
+        told = api.get(f"/v1/account/{account}").json()
+        assert (who, SUPPORT) == (told["user"], told["email"])
+
+
+def test_an_own_mailbox_keeps_its_person_when_the_form_names_nobody(
+    api: httpx.Client, visitor: Visitor, other_visitor: Visitor, person: NewPerson
+) -> None:
+    who, other = person(), person()
+    own = bind(api, visitor, who, email=None, delegated=None)
+    both = {"allowPrincipalChange": True, "changeMailbox": True}
+
+    unnamed = other_visitor.follow(ask(api, account=own, email=None, delegated=None, **both)["url"], other)
+
+    assert "wrong_principal" == code_of(unnamed)
+    assert who == api.get(f"/v1/account/{own}").json()["user"]
+    change = {"account": own, "email": other}
+    assert {"changeMailbox"} == refused_fields(api, **change, allowPrincipalChange=True)
+    other_visitor.cookies.clear()
+    named = other_visitor.follow(ask(api, account=own, email=other, delegated=None, **both)["url"], other)
+    assert "existing" == named.back["state"]
+    told = api.get(f"/v1/account/{own}").json()
+    assert (other, other) == (told["user"], told["email"])
+
+
+async def test_a_change_of_mailbox_or_person_is_told_with_old_and_new_and_the_page_says_it_before(
+    api: httpx.Client,
+    writer: httpx.Client,
+    visitor: Visitor,
+    other_visitor: Visitor,
+    person: NewPerson,
+    tenant: Tenant,
+    instance: Services,
+    receiver: Receiver,
+) -> None:
+    who, other = person(), person()
+    tenant.do("access", person=who, mailbox=SALES, fullAccess=True)
+    tenant.do("access", person=other, mailbox=SALES, fullAccess=True)
+    account = bind(api, visitor, who)
+    wish = {"url": receiver.url("ok/changes"), "account": account, "events": ["accountChanged"], "verify": False}
+    assert 201 == api.post("/v1/webhooks", json=wish).status_code
+
+    moved = ask(writer, account=account, email=SALES, changeMailbox=True)
+    page = visitor.open(moved["url"]).text
+    assert f"This replaces {SUPPORT}, opened until now by {who}" in page
+    visitor.follow(moved["url"], who)
+    taken = ask(writer, account=account, email=SALES, allowPrincipalChange=True)
+    page = other_visitor.open(taken["url"]).text
+    assert f"opens {SALES} through the sign-in of {who} until now" in page
+    other_visitor.follow(taken["url"], other)
+    repaired = ask(writer, account=account, email=SALES)
+    assert "until now" not in other_visitor.open(repaired["url"]).text
+    other_visitor.follow(repaired["url"], other)
+    assert await instance.deliver_events(instance.clock() + timedelta(minutes=4))
+
+    assert [
+        {"user": who, "email": SALES, "previous": {"user": who, "email": SUPPORT}},
+        {"user": other, "email": SALES, "previous": {"user": who, "email": SALES}},
+    ] == [record["body"]["data"] for record in receiver.took("ok/changes")]
+
+
+def test_a_reader_who_says_which_mailbox_it_expects_is_not_handed_another(
+    api: httpx.Client, visitor: Visitor, person: NewPerson
+) -> None:
+    route = f"/v1/account/{bind(api, visitor, person())}/oauth-token"
+    claims = {"claims": '{"access_token":{"acrs":{"essential":true,"value":"c1"}}}'}
+
+    expected = api.get(route, params={"expectedEmail": SUPPORT.upper()})
+    other = api.get(route, params={"expectedEmail": SALES})
+    challenged = api.post(route, json={**claims, "expectedEmail": SALES})
+    broken = api.get(route, params={"expectedEmail": "x"})
+
+    assert [200, 409, 409, 400] == [answer.status_code for answer in (expected, other, challenged, broken)]
+    assert ["mailbox_changed"] * 2 == [answer.json()["code"] for answer in (other, challenged)]
+    assert "accessToken" not in other.json()
+
+
+async def test_who_may_only_register_is_not_told_the_mailbox_of_an_account_that_exists(
+    api: httpx.Client, registrar: httpx.Client, visitor: Visitor, person: NewPerson
+) -> None:
+    who = person()
+    account = bind(api, visitor, who)
+    unnamed = ask(registrar, account=account, email=None, delegated=None)
+    repair = registrar.post(f"/v1/account/{account}/reauthorize", json=FORM).json()
+
+    for asked in (unnamed, repair):
+        told, whole = status(registrar, asked), status(api, asked)
+        assert [None, SUPPORT] == [one["email"] for one in (told, whole)]
+        assert [None, SUPPORT] == [one["mailboxes"][0]["email"] for one in (told, whole)]
+    named = ask(registrar, account=account)
+    assert SUPPORT == status(registrar, named)["email"]
+    visitor.follow(named["url"], who)
+    assert ("completed", SUPPORT) == (status(registrar, named)["status"], status(registrar, named)["email"])

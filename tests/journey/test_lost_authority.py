@@ -1,0 +1,330 @@
+"""What a caller made ends when the caller loses scope, reach or life: at every stage, on every instance.
+
+The rows change behind the instances' backs, so each of them goes by what it remembers for half a minute at most.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+
+from infra.local.environment import Environment
+from infra.local.visitor import Page, Visitor
+from shared.domain.api_token import ApiToken
+from shared.domain.caller import Binding, Caller, Scope
+from shared.domain.event import EventName
+from shared.domain.keys import fingerprint
+from shared.domain.secret import Secret
+from shared.services import Services
+from shared.usecases.events.subscribe import Subscription
+from shared.usecases.sign_in.check_invitation import Invitation
+from shared.usecases.sign_in.live_links import DeadLink
+from shared.usecases.sign_in.open_link import LinkPage
+from shared.usecases.sign_in.sign_in_outcome import Outcome, Refused, Tried
+from tests.conftest import MovedClock
+from tests.events.conftest import SECRET, Receiver, Teller
+from tests.journey.callers import api_token, bearer
+from tests.journey.conftest import Tenant, tick
+
+type NewPerson = Callable[..., str]
+
+SCOPES = frozenset({Scope.REGISTER, Scope.ACCOUNTS_WRITE, Scope.WEBHOOKS})
+MAILBOX = "support@contoso.example"
+LOSSES = ("scope", "reach", "revoked", "expired")
+PLACES = ("same", "other")
+
+
+@dataclass
+class Owner:
+    """A caller, the accounts that it may have, and how it loses something."""
+
+    services: Services
+    token: str
+    account: str
+
+    async def caller(self) -> Caller:
+        return await self.services.identify_caller(Secret(self.token), None)
+
+    async def loses(self, what: str) -> None:
+        stored = await self.services.api_tokens.get(fingerprint(self.token))
+        assert stored is not None
+        if what == "revoked":
+            await self.services.api_tokens.remove(stored)
+        else:
+            await self.services.api_tokens.replace(stored, self._less(stored.value, what))
+
+    def _less(self, token: ApiToken, what: str) -> ApiToken:
+        past = self.services.clock() - timedelta(seconds=1)
+        changes: dict[str, dict[str, Any]] = {
+            "scope": {"scopes": frozenset({Scope.OAUTH_TOKEN})},
+            "reach": {"binding": Binding.to(["elsewhere"])},
+            "expired": {"expires": past},
+        }
+        return replace(token, **changes[what])
+
+
+@dataclass
+class Link:
+    """A link, and a person's browser on its way along it."""
+
+    services: Services
+    ticket: Secret
+    registration: str
+    page: LinkPage | None = None
+    picker: Page | None = None
+
+    async def open(self) -> LinkPage | DeadLink:
+        page = await self.services.open_link(self.ticket, None)
+        self.page = page if isinstance(page, LinkPage) else None
+        return page
+
+    async def proceed(self, services: Services, visitor: Visitor) -> Secret | DeadLink:
+        assert self.page is not None
+        url = await services.begin_sign_in(self.registration, self.page.confirmation, self.page.cookie)
+        if isinstance(url, Secret):
+            self.picker = await asyncio.to_thread(visitor.open, url.reveal())
+        return url
+
+    async def come_back(self, services: Services, visitor: Visitor, who: str) -> Outcome:
+        assert self.page is not None
+        assert self.picker is not None
+        answer = await asyncio.to_thread(visitor.submit, self.picker.forms[0], login=who)
+        return await services.complete_sign_in(answer.forms[0].fields, self.page.cookie)
+
+
+@pytest.fixture
+async def owner(instance: Services, other: Services) -> Owner:
+    """Both instances have heard of it already."""
+    account = f"mine-{secrets.token_hex(4)}"
+    made = Owner(instance, await api_token(instance, SCOPES, binding=Binding.to(prefixes=["mine-"])), account)
+    known = await made.caller()
+    assert [known, known] == [await services.standing_callers(known.id) for services in (instance, other)]
+    return made
+
+
+@pytest.fixture
+async def link(owner: Owner) -> Link:
+    wish = Invitation("https://myapp.example/done", owner.account, email=MAILBOX, delegated=True)
+    started = await owner.services.start_registration(wish, {}, await owner.caller())
+    ticket = parse_qs(urlsplit(started.url.reveal()).query)["ticket"][0]
+    return Link(owner.services, Secret(ticket), started.registration)
+
+
+@pytest.fixture
+def at(instance: Services, other: Services) -> Callable[[str], Services]:
+    return {"same": instance, "other": other}.__getitem__
+
+
+type At = Callable[[str], Services]
+every_loss = pytest.mark.parametrize("loss", LOSSES)
+everywhere = pytest.mark.parametrize("place", PLACES)
+
+
+@every_loss
+@everywhere
+async def test_a_link_does_not_open(owner: Owner, link: Link, at: At, clock: MovedClock, loss: str, place: str) -> None:
+    await owner.loses(loss)
+    clock.forward(seconds=31)
+
+    page = await replace(link, services=at(place)).open()
+
+    assert isinstance(page, DeadLink)
+    assert "link_withdrawn" == page.code
+
+
+@every_loss
+@everywhere
+async def test_a_page_that_is_open_leads_nowhere(
+    owner: Owner, link: Link, at: At, visitor: Visitor, clock: MovedClock, loss: str, place: str
+) -> None:
+    await link.open()
+    await owner.loses(loss)
+    clock.forward(seconds=31)
+
+    target = await link.proceed(at(place), visitor)
+
+    assert isinstance(target, DeadLink)
+    assert "link_withdrawn" == target.code
+
+
+@every_loss
+@everywhere
+async def test_a_sign_in_that_comes_back_binds_nothing_and_its_code_is_not_redeemed(
+    owner: Owner,
+    link: Link,
+    at: At,
+    visitor: Visitor,
+    person: NewPerson,
+    tenant: Tenant,
+    clock: MovedClock,
+    loss: str,
+    place: str,
+) -> None:
+    await link.open()
+    await link.proceed(owner.services, visitor)
+    await owner.loses(loss)
+    clock.forward(seconds=31)
+    redeemed = len(tenant.events("code redeemed"))
+
+    outcome = await link.come_back(at(place), visitor, person())
+
+    assert isinstance(outcome, Refused)
+    assert "link_withdrawn" == outcome.code
+    assert redeemed == len(tenant.events("code redeemed"))
+    assert await owner.services.find(owner.account) is None
+
+
+@every_loss
+@everywhere
+@pytest.mark.parametrize("reason", ["no_mailbox_access", "graph_unavailable"])
+async def test_waiting_ends_and_its_grant_goes(
+    owner: Owner,
+    link: Link,
+    at: At,
+    visitor: Visitor,
+    person: NewPerson,
+    tenant: Tenant,
+    clock: MovedClock,
+    loss: str,
+    place: str,
+    reason: str,
+) -> None:
+    who = person(access=False)
+    await wait_for(reason, link, visitor, who, tenant)
+    await owner.loses(loss)
+    tenant.do("outage", endpoint="graph", mode="none")
+    tenant.do("access", person=who, mailbox=MAILBOX, fullAccess=True)
+    clock.forward(minutes=6)
+
+    await tick(at(place))
+
+    assert await owner.services.find(owner.account) is None
+    rows = owner.services.storage.get_table_client("Principals")
+    left = [row async for row in rows.list_entities() if who in str(row)]
+    assert [] == [row["RowKey"] for row in left if not row["RowKey"].startswith("event~")]
+    stored = await owner.services.registrations.get(link.registration)
+    assert stored is not None
+    assert ["link_withdrawn"] == [mailbox.failure for mailbox in stored.value.mailboxes]
+
+
+async def wait_for(reason: str, link: Link, visitor: Visitor, who: str, tenant: Tenant) -> None:
+    """Sign in so far that it is waited for the mailbox."""
+    if reason == "graph_unavailable":
+        tenant.do("outage", endpoint="graph", mode="503")
+    await link.open()
+    await link.proceed(link.services, visitor)
+    outcome = await link.come_back(link.services, visitor, who)
+    if isinstance(outcome, Tried) and outcome.keep is not None:
+        assert link.page is not None
+        outcome = await link.services.keep_checking(outcome.keep, link.page.cookie)
+    assert isinstance(outcome, Tried)
+    assert ["waitingForAccess"] == [result.state for result in outcome.results.values()]
+
+
+@every_loss
+@everywhere
+async def test_a_webhook_hears_of_nothing_that_happens_later(
+    owner: Owner, at: At, receiver: Receiver, clock: MovedClock, loss: str, place: str
+) -> None:
+    path = await subscribe(owner, receiver)
+    teller = Teller(owner.services)
+    await teller.tell(owner.account, EventName.CONNECT_SUCCESS)
+    await deliver(owner.services)
+    assert 1 == len(receiver.took(path))
+    await owner.loses(loss)
+    clock.forward(seconds=31)
+    await teller.tell(owner.account, EventName.CONNECT_SUCCESS)
+
+    await deliver(at(place))
+
+    assert 1 == len(receiver.took(path))
+
+
+@every_loss
+@everywhere
+async def test_what_is_on_its_way_to_a_webhook_does_not_arrive(
+    owner: Owner, at: At, receiver: Receiver, clock: MovedClock, loss: str, place: str
+) -> None:
+    path = await subscribe(owner, receiver)
+    await Teller(owner.services).tell(owner.account, EventName.CONNECT_SUCCESS)
+    assert await owner.services.deliver_events.drain()
+    await owner.loses(loss)
+    clock.forward(seconds=31)
+
+    await deliver(at(place))
+
+    assert [] == receiver.took(path)
+    webhooks = [
+        one.id for one in await owner.services.webhooks.all() if one.created_by == f"token:{fingerprint(owner.token)}"
+    ]
+    assert [[]] == [await owner.services.deliveries.waiting(webhook, None, 10) for webhook in webhooks]
+
+
+@every_loss
+async def test_a_further_account_is_refused(owner: Owner, environment: Environment, loss: str) -> None:
+    await owner.loses(loss)
+    auth = {"delegatedUser": MAILBOX, "delegatedAccount": owner.account}
+    body = {"account": owner.account, "oauth2": {"provider": "AAABiCtT7XUAAAAF", "auth": auth}}
+
+    async with httpx.AsyncClient(base_url=environment.base_url, headers=bearer(owner.token)) as client:
+        answer = await client.post("/v1/account", json=body)
+
+    assert (401 if loss in {"revoked", "expired"} else 403) == answer.status_code
+
+
+@every_loss
+async def test_the_list_says_why_a_webhook_gets_nothing_and_it_can_be_deleted(
+    owner: Owner, api: httpx.Client, receiver: Receiver, instance: Services, loss: str
+) -> None:
+    await subscribe(owner, receiver)
+    mine = f"token:{fingerprint(owner.token)}"
+    await owner.loses(loss)
+
+    (told,) = [one for one in api.get("/v1/webhooks").json()["webhooks"] if one["createdBy"] == mine]
+
+    words = {"scope": "lost the scope", "reach": "no longer reaches", "revoked": "is revoked", "expired": "expired"}
+    assert words[loss] in told["withdrawn"]
+    assert 200 == api.delete(f"/v1/webhooks/{told['id']}").status_code
+    assert await instance.webhooks.get(told["id"]) is None
+
+
+async def test_a_token_that_is_revoked_here_ends_its_links_here_at_once(
+    owner: Owner, link: Link, instance: Services
+) -> None:
+    admin = Caller("administrator", "administrator", frozenset({Scope.ADMIN}))
+    assert isinstance(await link.open(), LinkPage)
+
+    await instance.revoke_token(owner.token, admin)
+
+    assert isinstance(await link.open(), DeadLink)
+
+
+async def test_a_caller_who_keeps_everything_has_its_mailbox_bound(
+    owner: Owner, link: Link, visitor: Visitor, person: NewPerson, clock: MovedClock, other: Services
+) -> None:
+    clock.forward(seconds=31)
+    await link.open()
+    await link.proceed(other, visitor)
+
+    outcome = await link.come_back(other, visitor, person())
+
+    assert isinstance(outcome, Tried)
+    assert await owner.services.find(owner.account) is not None
+
+
+async def subscribe(owner: Owner, receiver: Receiver) -> str:
+    path = f"ok/{owner.account}"
+    accounts = Binding.to([owner.account])
+    asked = Subscription(Secret(receiver.url(path)), ("*",), accounts, Secret(SECRET), verify=False)
+    await owner.services.subscribe(asked, {}, await owner.caller())
+    return path
+
+
+async def deliver(services: Services) -> None:
+    assert await services.deliver_events(services.clock() + timedelta(minutes=4))
