@@ -4,6 +4,7 @@ import re
 from datetime import datetime
 
 from shared.domain.client_credential import ClientCertificate
+from shared.domain.moment import bounded
 from shared.domain.secret import Secret
 
 PRIVATE_KEY = re.compile(r"-----BEGIN (?:RSA )?PRIVATE KEY-----.+?-----END (?:RSA )?PRIVATE KEY-----", re.DOTALL)
@@ -33,6 +34,7 @@ def _end(key: str, certificate: str) -> datetime | None:
             load_pem_x509_certificate(certificate.encode()),
         )
         own = isinstance(private, RSAPrivateKey) and private.public_key() == public.public_key()
+        # One without a defined end says 9999-12-31 (RFC 5280 section 4.1.2.5).
+        return bounded(public.not_valid_after_utc) if own else None
     except (ValueError, TypeError):
         return None
-    return public.not_valid_after_utc if own else None

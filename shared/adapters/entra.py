@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from shared.domain.kinds import FailureKind
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.principal import is_guid
 from shared.domain.secret import Secret
-from shared.domain.tokens import TokenSet
+from shared.domain.tokens import TokenSet, token_life
 from shared.ports import Clock, EntraFailed, SignedIn, SignInInvalid
 
 if TYPE_CHECKING:
@@ -204,7 +203,7 @@ class MsalEntra:
         return TokenSet(
             refresh_token=Secret(refresh_token),
             access_token=Secret(result["access_token"]),
-            expires=self.clock() + timedelta(seconds=int(result["expires_in"])),
+            expires=self.clock() + token_life(result.get("expires_in")),
             scopes=tuple(str(result.get("scope", "")).split()),
             resource=resource,
         )

@@ -59,8 +59,8 @@ class SealedStorage:
     def _table(self, name: str) -> Table:
         return Table(name, self._connect, self.sealer, self.entropy)
 
-    def _rows[T](self, table: str, kind: type[T], field: str) -> TableRows[T]:
-        return TableRows(self._table(table), kind, field)
+    def _rows[T](self, table: str, kind: type[T], field: str, *, disposable: bool = True) -> TableRows[T]:
+        return TableRows(self._table(table), kind, field, disposable=disposable)
 
     @cached_property
     def key_wrapping(self) -> "KeyChoice":

@@ -34,7 +34,7 @@ class Tables(SealedStorage):
 
     @cached_property
     def directory(self) -> TableRows[DirectoryEntry]:
-        return self._rows("Accounts", DirectoryEntry, "account")
+        return self._rows("Accounts", DirectoryEntry, "account", disposable=False)
 
     @cached_property
     def registrations(self) -> TableRegistrations:

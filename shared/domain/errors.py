@@ -85,6 +85,12 @@ class MailboxChanged(Conflict):
         )
 
 
+class LimitReached(Conflict):
+    """There are as many of something as are kept; one has to go before another one comes."""
+
+    code = "LimitReached"
+
+
 class AppInUse(Conflict):
     """An OAuth app that accounts use."""
 
@@ -173,6 +179,17 @@ class KeyRefused(KeyUnavailable):
             "The key vault does not let Mailbind use its key, because the key is disabled or gone, or the app may not"
             " use it. Nothing was lost. Ask the operator to enable the key or to give the app its role.",
         )
+
+
+class RowUnreadable(MailbindError):
+    """A stored row that is none that this code has written: something else wrote it, or it was damaged."""
+
+    status = 503
+    code = "row_unreadable"
+
+    def __init__(self, kind: str) -> None:
+        super().__init__("What Mailbind stores of this cannot be read. Ask the operator to look at the log.")
+        self.add_note(f"it should be of the kind {kind}")
 
 
 class StaleWrite(Exception):

@@ -129,6 +129,11 @@ REMEDIES = {
         "Microsoft answered with an error that is not known here.",
         "Try again later; if it stays, the operator finds the error's number in the log.",
     ),
+    "row_unreadable": Remedy(
+        "Something that is stored cannot be read",
+        "A row in Mailbind's tables is damaged, or something other than Mailbind has written it.",
+        "Ask the operator to look at the log, and to bring the row back from a backup or to delete it.",
+    ),
     "secrets_lost": Remedy(
         "This service cannot open what it keeps",
         "What is kept sealed does not open with the keys that this service has.",

@@ -56,10 +56,14 @@ def label(record: Countable) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """How far a sweep has come. `cursor` is where it goes on; without one it has ended."""
+    """How far a sweep has come. `cursor` is where it goes on; without one it has ended.
+
+    `failed` names the steps of it that failed, or left something out.
+    """
 
     began: datetime
     counts: Mapping[str, int] = field(default_factory=dict)
     mended: int = 0
     cursor: str | None = None
+    failed: tuple[str, ...] = ()
     name: str = "sweep"

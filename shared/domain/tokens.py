@@ -8,6 +8,9 @@ from shared.domain.secret import Secret
 
 # What a hand-out promises: long enough for a caller's own work to end before the token does.
 GOOD_FOR = timedelta(minutes=5)
+# An access token lives for 60 to 90 minutes, and for up to 28 hours with continuous access evaluation (Microsoft
+# identity platform, "Access tokens": token lifetime).
+USUAL_LIFE, LONGEST_LIFE = timedelta(hours=1), timedelta(hours=28)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +25,14 @@ class TokenSet:
     expires: datetime
     scopes: tuple[str, ...]
     resource: Resource = Resource.GRAPH
+
+
+def token_life(expires_in: object) -> timedelta:
+    """How long an access token lives by Entra's `expires_in`, in seconds; within what Microsoft says that it can be.
+
+    Without one, or with one that is no number, the usual life (RFC 6749 section 5.1 only recommends the field).
+    """
+    text = str(expires_in)
+    if not text.isascii() or not text.isdigit():
+        return USUAL_LIFE
+    return min(timedelta(seconds=int(text[:9])), LONGEST_LIFE)

@@ -60,4 +60,4 @@ class EventServices(OAuthAppServices):
 
     @cached_property
     def warn_ahead(self) -> WarnAhead:
-        return WarnAhead(self.principals, self.apps, self.warned, self.outbox, self.clock, self.settings.warn_ahead)
+        return WarnAhead(self.principals, self.warned, self.outbox, self.clock, self.settings.warn_ahead)

@@ -70,6 +70,8 @@ class Services(EventServices):
             self.agenda,
             self.directory,
             self.remove_account,
+            self.apps,
+            self.webhooks,
             self.warn_ahead,
             self.webhook_care,
             self.sweeps,

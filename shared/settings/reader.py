@@ -3,9 +3,11 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from shared.domain.moment import read_moment
 
 PLACEHOLDER = re.compile(r"<.+>")
 # A user, which hides the real host from a reader's eye, and what browsers read as the end of a host or leave out.
@@ -53,10 +55,9 @@ class Reader:
         """A date, or a date and time, as ISO 8601 writes them; in UTC when it names no zone."""
         text = self.text(name, "")
         try:
-            when = datetime.fromisoformat(text) if text else None
-            return when and (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC)
-        except (ValueError, OverflowError):
-            self.faults.append(f"{name} must be a date such as 2027-01-31")
+            return read_moment(text) if text else None
+        except ValueError:
+            self.faults.append(f"{name} must be a date such as 2027-01-31, in the years 2000 to 2099")
             return None
 
     def listed(self, name: str) -> frozenset[str]:

@@ -2,18 +2,19 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import azure.functions as func
 import msgspec
 
 from shared.domain.errors import InvalidInput, InvalidJson, TooLarge
+from shared.domain.moment import read_moment
 
 LARGEST_BODY = 64 * 1024
 TRUE = {"y", "true", "1"}
 FALSE = {"n", "false", "0"}
-A_MOMENT = "must be a date and time such as 2027-01-31T00:00:00Z"
+A_MOMENT = "must be a date and time such as 2027-01-31T00:00:00Z, in the years 2000 to 2099"
 
 
 def read_object(req: func.HttpRequest) -> dict[str, Any]:
@@ -99,9 +100,8 @@ class Fields:
         if value is None or value == "":
             return None
         try:
-            when = datetime.fromisoformat(value)
-            return (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC)
-        except (TypeError, ValueError, OverflowError):
+            return read_moment(value)
+        except (TypeError, ValueError):
             self.fault(name, A_MOMENT)
             return None
 

@@ -45,6 +45,7 @@ def blueprint(
                 "lastTick": _tick(found),
                 "swept": moment(found.counters.swept),
                 "mended": found.sweep.mended if found.sweep else 0,
+                "sweepFailures": list(found.sweep.failed) if found.sweep else [],
                 "breakers": [describe(one) for one in found.breakers],
                 "events": {
                     "toFanOut": found.events.to_fan_out,

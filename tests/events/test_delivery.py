@@ -122,7 +122,7 @@ async def test_a_head_that_fails_holds_up_its_own_account_only_and_is_parked_in_
     clock.forward(days=3, seconds=1)
     await deliver(app)
     clock.forward(days=31)
-    await app.webhook_care.tidy()
+    await app.sweep(app.clock() + timedelta(minutes=4))
     assert 0 == len((await app.webhook_care.one(target, ADMIN)).parked)
 
 
@@ -311,7 +311,7 @@ async def test_a_clock_that_jumps_ahead_and_back_loses_no_event_and_keeps_no_ord
     clock.forward(days=-days)
     await teller.tell(name, UP)
     await deliver(app)
-    await app.webhook_care.tidy()
+    await app.sweep(app.clock() + timedelta(minutes=4))
     await deliver(app)
 
     assert [ADDED, DOWN, UP] == [r["body"]["event"] for r in receiver.took(path) if r["body"]["account"] == name]

@@ -1,13 +1,16 @@
 """The agenda: an index of what is due when, in shards."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from shared.adapters.tables.group_commit import GroupCommit
 from shared.adapters.tables.mapping import from_entity, to_entity
 from shared.adapters.tables.table import Table
+from shared.domain.errors import RowUnreadable
 from shared.domain.keys import key
 from shared.domain.work import Work, WorkKind
 
@@ -57,11 +60,28 @@ class TableAgenda:
         return await self.table.read(Work, self._shard(work), _row(work)) is not None
 
     async def due(self, shard: str, until: datetime, after: Work | datetime | None, limit: int = 100) -> Sequence[Work]:
-        """At most `limit` rows, oldest first. What only a newer version can do is left to it, after a rollback too."""
+        """At most `limit` rows, oldest first, and fewer only when there are no more.
+
+        What only a newer version can do is left to it, after a rollback too; and so is what is unreadable.
+        """
         bounds = {"shard": shard, "end": _moment(until + timedelta(milliseconds=1)), "after": _behind(after)}
         where = "PartitionKey eq @shard and RowKey gt @after and RowKey lt @end"
-        found = self.table.query(where, bounds, limit=limit)
-        return [from_entity(Work, entity) async for entity in found if entity["kind"] in KINDS]
+        found: list[Work] = []
+        async for entity in self.table.query(where, bounds, page=limit):
+            if entity.get("kind") in KINDS and (work := self._work(entity)) is not None:
+                found.append(work)
+                if len(found) == limit:
+                    break
+        return found
+
+    def _work(self, entity: Mapping[str, Any]) -> Work | None:
+        """A row's work; a row that does not lie where its work says could not be removed, and is worked for ever."""
+        with suppress(RowUnreadable):
+            work = from_entity(Work, entity)
+            if _row(work) == entity["RowKey"]:
+                return work
+        self.table.unreadable(entity)
+        return None
 
     async def _add(self, works: list[Work]) -> None:
         await self.table.put([to_entity(work, self._shard(work), _row(work)) for work in works])

@@ -14,7 +14,7 @@ class TableBuckets(TableRows[Bucket]):
     """One row for each bucket; rows live for minutes."""
 
     def __init__(self, table: Table) -> None:
-        super().__init__(table, Bucket, "id")
+        super().__init__(table, Bucket, "id", disposable=True)
 
     async def forget_empty(self, now: datetime) -> int:
         """Delete whatever was empty before now, salts of earlier days too.

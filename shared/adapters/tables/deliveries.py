@@ -59,8 +59,12 @@ class TableDeliveries:
     async def _read(self, webhook: str, kind: str, after: str | None, limit: int) -> Sequence[Stored[Delivery]]:
         where = "PartitionKey eq @of and RowKey gt @after and RowKey lt @end"
         bounds = {"of": key(webhook), "after": f"{kind}{after or ''}", "end": f"{kind}~"}
-        found = self.table.query(where, bounds, limit=limit)
-        return [await self.table.record(Delivery, entity) async for entity in found]
+        found: list[Stored[Delivery]] = []
+        async for _, stored in self.table.records(Delivery, self.table.query(where, bounds, page=limit)):
+            found.append(stored)
+            if len(found) == limit:
+                break
+        return found
 
 
 def _row(delivery: Delivery) -> str:

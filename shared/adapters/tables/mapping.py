@@ -1,7 +1,7 @@
 """Records to entities and back: two pure functions, with a schema number."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum
 from functools import cache
@@ -10,6 +10,8 @@ from typing import Any, get_args, get_type_hints
 
 import msgspec
 
+from shared.domain.errors import RowUnreadable
+from shared.domain.moment import bounded
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.secret import Secret
 
@@ -29,14 +31,23 @@ def to_entity(record: Any, partition: str, row: str) -> Entity:  # noqa: ANN401 
 
 
 def from_entity[T](kind: type[T], entity: Mapping[str, Any]) -> T:
-    """The record of that kind. Properties that it does not know are left out."""
+    """The record of that kind. Properties that it does not know are left out, and moments are `bounded`.
+
+    Raises RowUnreadable.
+    """
     shape = shape_of(kind)
-    if kind is PendingRegistration and "mailboxes" not in entity:
-        entity = _of_one_mailbox(entity)
-    known = {name: value for name, value in entity.items() if name in shape.names}
-    for name in shape.compound & known.keys():
-        known[name] = msgspec.json.decode(known[name])
-    return msgspec.convert(known, kind, dec_hook=lambda _, value: value)
+    try:
+        if kind is PendingRegistration and "mailboxes" not in entity:
+            entity = _of_one_mailbox(entity)
+        known = {name: value for name, value in entity.items() if name in shape.names}
+        for name in shape.compound & known.keys():
+            known[name] = msgspec.json.decode(known[name])
+        record = msgspec.convert(known, kind, dec_hook=lambda _, value: value)
+    except (msgspec.MsgspecError, ValueError, TypeError, KeyError):
+        # Their messages may hold the value.
+        raise RowUnreadable(kind.__name__) from None
+    within_range: T = _within_range(record)
+    return within_range
 
 
 def seal_identity(table: str, entity: Mapping[str, Any], name: str) -> str:
@@ -63,6 +74,17 @@ def _shape(kind: Any) -> Shape:  # noqa: ANN401 - as above
     hints = get_type_hints(kind)
     sealed = frozenset(name for name, hint in hints.items() if Secret in (hint, *get_args(hint)))
     return Shape(frozenset(hints), sealed, frozenset(name for name, hint in hints.items() if not _is_scalar(hint)))
+
+
+def _within_range(record: Any) -> Any:  # noqa: ANN401 - any of our frozen dataclasses
+    """With moments that can be reckoned with, those of records within it too."""
+    changed = {}
+    for field in fields(record):
+        value = getattr(record, field.name)
+        near = bounded(value) if isinstance(value, datetime) else _within_range(value) if is_dataclass(value) else value
+        if near is not value and near != value:
+            changed[field.name] = near
+    return replace(record, **changed) if changed else record
 
 
 def _of_one_mailbox(entity: Mapping[str, Any]) -> Entity:

@@ -11,7 +11,7 @@ from shared.adapters.tables.mapping import to_entity
 from shared.adapters.tables.row_secrets import Opening
 from shared.adapters.tables.table import Table, Write
 from shared.domain.account import Account
-from shared.domain.errors import InvalidInput
+from shared.domain.errors import InvalidInput, RowUnreadable
 from shared.domain.event import Event
 from shared.domain.grant import DelegatedGrant
 from shared.domain.keys import key
@@ -82,17 +82,17 @@ class TablePrincipals:
         wanted = {"state": state, "app": app, "PartitionKey": principal_id and key(principal_id)}
         parameters = {name: value for name, value in wanted.items() if value is not None}
         where = " and ".join([_ACCOUNTS, *(f"{name} eq @{name}" for name in parameters)])
-        async for entity in self._behind(after, where, parameters):
-            stored = await self.table.record(Account, entity)
+        async for entity, stored in self.table.records(Account, self._behind(after, where, parameters)):
             yield _cursor(entity), stored.value
 
     async def everything(self, after: str | None) -> AsyncIterator[tuple[str, DelegatedGrant | Account]]:
-        """Every grant and every account in the order of the keys."""
+        """Every grant and every account that is readable, in the order of the keys."""
         async for entity in self._behind(after, f"( ( {_ACCOUNTS} ) or ( {_GRANTS} ) )", {}):
-            if entity["RowKey"].startswith("account~"):
-                yield _cursor(entity), (await self.table.record(Account, entity)).value
-            else:
-                yield _cursor(entity), (await self.table.record(DelegatedGrant, entity, Opening.WHEN_USED)).value
+            kind: Any = Account if entity["RowKey"].startswith("account~") else DelegatedGrant
+            try:
+                yield _cursor(entity), (await self.table.record(kind, entity, Opening.WHEN_USED)).value
+            except RowUnreadable:
+                self.table.unreadable(entity)
 
     def _behind(self, after: str | None, where: str, parameters: dict[str, str]) -> AsyncIterator[Mapping[str, Any]]:
         if after is not None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from shared.adapters.tables.mapping import Entity, to_entity
 from shared.adapters.tables.row_secrets import Opening
 from shared.adapters.tables.table import Table, Write
-from shared.domain.errors import StaleWrite
+from shared.domain.errors import RowUnreadable, StaleWrite
 from shared.domain.event import Event
 from shared.domain.keys import key
 from shared.domain.registered_app import RegisteredApp
@@ -27,15 +27,23 @@ class TableRows[T]:
     kind: type[T]
     field: str
     opening: Opening = Opening.AT_ONCE
+    disposable: bool = False
 
     async def get(self, identity: str) -> Stored[T] | None:
-        """The record, or None."""
-        return await self.table.read(self.kind, key(identity), "", self.opening)
+        """The record, or None. Raises RowUnreadable; what is `disposable` is deleted instead, and made anew."""
+        try:
+            return await self.table.read(self.kind, key(identity), "", self.opening)
+        except RowUnreadable:
+            if not self.disposable:
+                raise
+            self.table.unreadable({"PartitionKey": key(identity), "RowKey": ""})
+            await self.table.drop(key(identity), [""])
+            return None
 
     async def all(self) -> Sequence[T]:
-        """Every record, for tables that hold few of them and nothing else."""
+        """Every record that is readable, for tables that hold few of them and nothing else."""
         entities = self.table.query("PartitionKey ge @from", {"from": ""})
-        return [(await self.table.record(self.kind, entity, self.opening)).value async for entity in entities]
+        return [stored.value async for _, stored in self.table.records(self.kind, entities, self.opening)]
 
     async def insert(self, value: T, news: Sequence[Event] = ()) -> Stored[T]:
         """Add a record."""

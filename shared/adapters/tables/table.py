@@ -1,5 +1,6 @@
 """One table: reads, and writes that are conditional, sealed, and know their own work when they meet it again."""
 
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,8 +15,10 @@ from azure.data.tables.aio import TableClient
 from shared.adapters.tables.answering import answering
 from shared.adapters.tables.mapping import Entity, from_entity
 from shared.adapters.tables.row_secrets import Opening, opened, sealed
-from shared.domain.errors import StaleWrite, StorageUnavailable
+from shared.domain.errors import RowUnreadable, StaleWrite, StorageUnavailable
 from shared.ports import Entropy, Sealer, Stored
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,33 +55,44 @@ class Table:
     async def record[T](
         self, kind: type[T], entity: Mapping[str, Any], opening: Opening = Opening.AT_ONCE
     ) -> Stored[T]:
-        """The record of an entity. Raises SealBroken for secrets that are opened at once and do not open."""
+        """The record of an entity. Raises RowUnreadable, and SealBroken for secrets that are opened at once."""
         whole = await opened(self._sealer, self._name, kind, entity, opening) if self._sealer else entity
         metadata: Mapping[str, str] = getattr(entity, "metadata", {})
         return Stored(from_entity(kind, whole), metadata.get("etag", ""))
+
+    async def records[T](
+        self, kind: type[T], entities: AsyncIterator[Mapping[str, Any]], opening: Opening = Opening.AT_ONCE
+    ) -> AsyncIterator[tuple[Mapping[str, Any], Stored[T]]]:
+        """Each entity with its record. One that is unreadable is logged and left out."""
+        async for entity in entities:
+            try:
+                yield entity, await self.record(kind, entity, opening)
+            except RowUnreadable:
+                self.unreadable(entity)
+
+    def unreadable(self, entity: Mapping[str, Any]) -> None:
+        """Log a row that is left out."""
+        place = {name: entity[name] for name in ("PartitionKey", "RowKey")}
+        log.error("row unreadable", extra={"table": self._name, **place})
 
     async def query(
         self,
         where: str,
         parameters: Mapping[str, str],
         *,
-        limit: int | None = None,
+        page: int = 1000,
         select: Sequence[str] | None = None,
     ) -> AsyncIterator[Mapping[str, Any]]:
-        """The entities of a filter in the order of their keys, at most `limit`."""
-        found = 0
+        """The entities of a filter in the order of their keys, `page` in one read."""
         with answering(reading=True):
             pages = self._client.query_entities(
                 where,
                 parameters=dict(parameters),
-                results_per_page=limit or 1000,
+                results_per_page=page,
                 select=list(select) if select else None,
             )
             async for entity in pages:
                 yield entity
-                found += 1
-                if found == limit:
-                    return
 
     async def write(self, changes: Sequence[Write]) -> list[str]:
         """All changes (at most 100, one partition) or none; returns the new versions, empty for deletions."""

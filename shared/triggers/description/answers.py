@@ -289,5 +289,6 @@ class Stats(Answer, kw_only=True):
     last_tick: LastTick | None
     swept: Moment | None
     mended: Count
+    sweep_failures: Annotated[list[str], Meta(description="Steps of the last sweep that failed.", examples=[["apps"]])]
     breakers: Annotated[list[Trouble], Meta(description="OAuth apps that Microsoft refuses.")]
     events: EventCounts

@@ -9,6 +9,7 @@ from itertools import batched
 
 from shared.domain.authority import may_hear_of
 from shared.domain.delivery import Delivery
+from shared.domain.errors import RowUnreadable
 from shared.domain.event import Event, origin_of
 from shared.domain.moment import written
 from shared.domain.webhook import Webhook, body_of
@@ -82,7 +83,11 @@ class DrainOutbox:
         return found
 
     async def _read(self, work: Work) -> Event | None:
-        return await self.outboxes.read(*origin_of(work.owner), work.item)
+        try:
+            return await self.outboxes.read(*origin_of(work.owner), work.item)
+        except (RowUnreadable, ValueError):  # as if it had never come; the others go on
+            log.exception("event unreadable", extra={"event_id": work.item})
+            return None
 
     async def _fan_out(self, events: Sequence[Event]) -> None:
         """Deliveries first, then the agenda: a crash in between leaves the events, so it is done again."""

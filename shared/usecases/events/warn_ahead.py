@@ -8,8 +8,9 @@ from shared.domain.errors import StaleWrite
 from shared.domain.event import EventName, Origin
 from shared.domain.event_data import of_expiring_secret
 from shared.domain.grant import DelegatedGrant
+from shared.domain.oauth_app import OAuthApp
 from shared.domain.warning import Warned, secret_of
-from shared.ports import Clock, OAuthApps, Principals, Replace, Rows
+from shared.ports import Clock, Principals, Replace, Rows
 from shared.usecases import use_case
 from shared.usecases.events.outbox import Outbox
 
@@ -21,7 +22,6 @@ class WarnAhead:
     """The sweep comes by every day. What was warned of is written with the event, so nobody is warned twice."""
 
     principals: Principals
-    apps: OAuthApps
     warned: Rows[Warned]
     outbox: Outbox
     clock: Clock
@@ -44,18 +44,17 @@ class WarnAhead:
                 await self.principals.commit(told.principal_id, [Replace(told, stored.version), *news])
                 log.warning("grant expires", extra={"principal": grant.principal.id, "app": grant.app})
 
-    async def of_apps(self) -> None:
-        """Tell of each OAuth app whose credential ends soon, as far as anybody has said when."""
-        for app in await self.apps.all():
-            expires = app.secret_expires
-            if expires is None or self.clock() < expires - self.ahead:
-                continue
-            known = await self.warned.get(secret_of(app.id))
-            if known is not None and known.value.expires == expires:
-                continue
-            name, data = EventName.OAUTH_APP_SECRET_EXPIRING, of_expiring_secret(app, expires)
-            news = [await self.outbox.event(Origin.OAUTH_APP, secret_of(app.id), name, data)]
-            with suppress(StaleWrite):  # another instance's sweep
-                mark = Warned(secret_of(app.id), expires)
-                await (self.warned.insert(mark, news) if known is None else self.warned.replace(known, mark, news))
-                log.warning("oauth app secret expires", extra={"app": app.id})
+    async def of_app(self, app: OAuthApp) -> None:
+        """Tell of an OAuth app whose credential ends soon, if anybody has said when."""
+        expires = app.secret_expires
+        if expires is None or self.clock() < expires - self.ahead:
+            return
+        known = await self.warned.get(secret_of(app.id))
+        if known is not None and known.value.expires == expires:
+            return
+        name, data = EventName.OAUTH_APP_SECRET_EXPIRING, of_expiring_secret(app, expires)
+        news = [await self.outbox.event(Origin.OAUTH_APP, secret_of(app.id), name, data)]
+        with suppress(StaleWrite):  # another instance's sweep
+            mark = Warned(secret_of(app.id), expires)
+            await (self.warned.insert(mark, news) if known is None else self.warned.replace(known, mark, news))
+            log.warning("oauth app secret expires", extra={"app": app.id})

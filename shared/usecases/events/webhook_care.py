@@ -5,12 +5,12 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from shared.domain.authority import why_withdrawn
 from shared.domain.caller import Caller, Scope
 from shared.domain.delivery import PARKED_FOR, Delivery
-from shared.domain.errors import Conflict, NotFound, StaleWrite
+from shared.domain.errors import Conflict, Forbidden, NotFound, StaleWrite
 from shared.domain.webhook import GLOBAL, LOST, Webhook
 from shared.domain.work import Work, WorkKind
 from shared.ports import Agenda, Clock, Deliveries, Stored, Webhooks
@@ -57,7 +57,10 @@ class Underway:
 
 @use_case
 class WebhookCare:
-    """A caller that is bound to accounts knows only webhooks that tell of no others; the global one is settings'."""
+    """A caller that is bound to accounts knows only webhooks that tell of no others; the global one is settings'.
+
+    Whoever knows a webhook may read it. To end, try or repeat it takes whoever made it, or an administrator.
+    """
 
     webhooks: Webhooks
     deliveries: Deliveries
@@ -90,9 +93,16 @@ class WebhookCare:
             raise NotFound("No such webhook")
         return stored
 
-    async def remove(self, webhook: str, caller: Caller) -> None:
-        """Remove it with all that waits. Raises NotFound and Conflict."""
+    async def own(self, webhook: str, caller: Caller) -> Stored[Webhook]:
+        """One that the caller may change. Raises NotFound, and Forbidden for another caller's."""
         stored = await self.stored(webhook, caller)
+        if not stored.value.may_be_changed_by(caller):
+            raise Forbidden("Another caller made this webhook: only that caller and administrators may do this")
+        return stored
+
+    async def remove(self, webhook: str, caller: Caller) -> None:
+        """Remove it with all that waits. Raises NotFound, Forbidden and Conflict."""
+        stored = await self.own(webhook, caller)
         await self.agenda.add(Work(WorkKind.DELIVER, self.clock() + LEFT, stored.value.id))
         try:
             await self.webhooks.remove(stored)
@@ -102,15 +112,15 @@ class WebhookCare:
         log.info("webhook removed", extra={"webhook": stored.value.id, "by": caller.id})
 
     async def test(self, webhook: str, caller: Caller) -> str | None:
-        """What is wrong with its target, or None when it took a signed ping. Raises NotFound."""
-        return await self.ping((await self.stored(webhook, caller)).value)
+        """What is wrong with its target, or None when it took a signed ping. Raises NotFound and Forbidden."""
+        return await self.ping((await self.own(webhook, caller)).value)
 
     async def redeliver(self, webhook: str, caller: Caller) -> int:
-        """Try again what is parked, and at once what waits for its time; returns how many. Raises NotFound.
+        """Try again what is parked, and at once what waits for its time; returns how many.
 
-        What was parked arrives behind whatever has been delivered meanwhile.
+        What was parked arrives behind whatever has been delivered meanwhile. Raises NotFound and Forbidden.
         """
-        identity = (await self.stored(webhook, caller)).value.id
+        identity = (await self.own(webhook, caller)).value.id
         tried = 0
         while parked := await self.deliveries.parked(identity, LOOKED_AT):
             tried += await self._again(parked)
@@ -119,17 +129,20 @@ class WebhookCare:
         await self.agenda.add(Work(WorkKind.DELIVER, self.clock(), identity))
         return tried
 
-    async def tidy(self) -> None:
-        """Forget what has been parked for a month, and have every target visited for which something waits.
+    async def tidy(self, webhook: Webhook, until: datetime) -> None:
+        """Forget what has been parked for a month, and have the target visited if something waits.
 
-        A visit may be planned for a time that only a wrong clock knew.
+        A visit may be planned for a time that only a wrong clock knew. What is still there at `until` stays for the
+        next time.
         """
-        for webhook in await self.webhooks.all():
-            if await self.deliveries.waiting(webhook.id, None, 1):
-                await self.agenda.add(Work(WorkKind.DELIVER, self.clock(), webhook.id))
-            while old := [one for one in await self.deliveries.parked(webhook.id, LOOKED_AT) if self._is_old(one)]:
-                await asyncio.gather(*map(self._forget, old))
-                log.warning("parked deliveries forgotten", extra={"webhook": webhook.id, "count": len(old)})
+        if await self.deliveries.waiting(webhook.id, None, 1):
+            await self.agenda.add(Work(WorkKind.DELIVER, self.clock(), webhook.id))
+        while self.clock() < until and (old := await self._old(webhook)):
+            await asyncio.gather(*map(self._forget, old))
+            log.warning("parked deliveries forgotten", extra={"webhook": webhook.id, "count": len(old)})
+
+    async def _old(self, webhook: Webhook) -> Sequence[Stored[Delivery]]:
+        return [one for one in await self.deliveries.parked(webhook.id, LOOKED_AT) if self._is_old(one)]
 
     async def _forget(self, stored: Stored[Delivery]) -> None:
         with suppress(StaleWrite):  # tried again right now

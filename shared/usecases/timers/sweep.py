@@ -3,16 +3,28 @@
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Awaitable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.domain.account import Account
-from shared.domain.errors import StaleWrite
+from shared.domain.errors import InvalidInput, StaleWrite, Unavailable
 from shared.domain.grant import DelegatedGrant
 from shared.domain.statistics import Countable, Counters, Sweep, label
 from shared.domain.work import Work
-from shared.ports import Agenda, Clock, Directory, DirectoryEntry, Principals, Replace, Rows, Stored
+from shared.ports import (
+    Agenda,
+    Clock,
+    Directory,
+    DirectoryEntry,
+    OAuthApps,
+    Principals,
+    Replace,
+    Rows,
+    Stored,
+    Webhooks,
+)
 from shared.usecases import use_case
 from shared.usecases.events.warn_ahead import WarnAhead
 from shared.usecases.events.webhook_care import WebhookCare
@@ -26,51 +38,102 @@ AT_ONCE = 64
 type _Left = tuple[Countable | None, bool]
 
 
+@dataclass(slots=True)
+class Run:
+    """One run of the sweep: how far it has come, whether it came to the end, and which steps failed."""
+
+    swept: Sweep
+    failed: set[str]
+    ended: bool = False
+
+
 @use_case
 class SweepGrants:
-    """Goes through everything in the order of the keys; when its time is up, the next run goes on from there."""
+    """Goes through everything in the order of the keys; when its time is up, the next run goes on from there.
+
+    A step that fails, or one app, webhook or record of it, holds up no other.
+    """
 
     principals: Principals
     agenda: Agenda
     directory: Directory
     remove: RemoveAccount
+    apps: OAuthApps
+    webhooks: Webhooks
     warn: WarnAhead
-    webhooks: WebhookCare
+    care: WebhookCare
     sweeps: Rows[Sweep]
     counters: Rows[Counters]
     clock: Clock
 
     async def __call__(self, until: datetime) -> Sweep:
-        """Sweep until the end or until the time is up; `cursor` of the result tells which."""
-        await self.warn.of_apps()
-        await self.webhooks.tidy()
+        """Sweep until the end or until the time is up; `cursor` of the result tells which, `failed` what went wrong."""
         stored = await self.sweeps.get(Sweep(self.clock()).name)
         swept = stored.value if stored and stored.value.cursor else Sweep(self.clock())
-        page: list[Countable] = []
-        async for position, record in self.principals.everything(swept.cursor):
-            page.append(record)
-            if len(page) == AT_ONCE:
-                swept, page = await self._through(page, replace(swept, cursor=position)), []
-                if self.clock() >= until:
-                    break
-        else:
-            swept = await self._through(page, replace(swept, cursor=None))
+        run = Run(swept, set(swept.failed))
+        await self._step(run, "apps", self._warn_of_apps(run))
+        await self._step(run, "webhooks", self._tidy_webhooks(run, until))
+        await self._step(run, "records", self._records(run, until))
+        if run.ended:
+            await self._step(run, "counters", self._count(run.swept))
+        swept = replace(run.swept, failed=tuple(sorted(run.failed)))
         with suppress(StaleWrite):  # another instance's sweep
             await (self.sweeps.insert(swept) if stored is None else self.sweeps.replace(stored, swept))
-        if swept.cursor is None:
-            await self._count(swept)
-        log.info("sweep paused" if swept.cursor else "sweep done", extra={"mended": swept.mended, **swept.counts})
+        told = {"mended": swept.mended, "failed": ",".join(swept.failed), **swept.counts}
+        log.info("sweep done" if run.ended else "sweep paused", extra=told)
         return swept
 
-    async def _through(self, page: list[Countable], swept: Sweep) -> Sweep:
-        """Mend what needs it, and count everything as it is afterwards."""
-        left = await asyncio.gather(*map(self._mend, page))
-        counts = Counter(swept.counts)
-        counts.update(label(record) for record, _ in left if record is not None)
-        return replace(swept, counts=dict(counts), mended=swept.mended + sum(mended for _, mended in left))
+    async def _records(self, run: Run, until: datetime) -> None:
+        try:
+            await self._pages(run, until)
+        except InvalidInput:  # the cursor leads nowhere
+            run.swept = Sweep(self.clock())
+            raise
 
-    async def _mend(self, record: Countable) -> _Left:
-        return await (self._grant(record) if isinstance(record, DelegatedGrant) else self._account(record))
+    async def _step(self, run: Run, step: str, doing: Awaitable[None], **ids: str) -> None:
+        try:
+            await doing
+        except Exception:
+            run.failed.add(step)
+            log.exception("sweep step failed", extra={"step": step, **ids})
+
+    async def _warn_of_apps(self, run: Run) -> None:
+        for app in await self.apps.all():
+            await self._step(run, "apps", self.warn.of_app(app), app=app.id)
+
+    async def _tidy_webhooks(self, run: Run, until: datetime) -> None:
+        for webhook in await self.webhooks.all():
+            await self._step(run, "webhooks", self.care.tidy(webhook, until), webhook=webhook.id)
+
+    async def _pages(self, run: Run, until: datetime) -> None:
+        page: list[Countable] = []
+        async for position, record in self.principals.everything(run.swept.cursor):
+            page.append(record)
+            if len(page) == AT_ONCE:
+                run.swept, page = replace(await self._through(run, page), cursor=position), []
+                if self.clock() >= until:
+                    return
+        run.swept = replace(await self._through(run, page), cursor=None)
+        run.ended = True
+
+    async def _through(self, run: Run, page: list[Countable]) -> Sweep:
+        """Mend what needs it, and count everything as it is afterwards."""
+        left = await asyncio.gather(*(self._mend(run, record) for record in page))
+        counts = Counter(run.swept.counts)
+        counts.update(label(record) for record, _ in left if record is not None)
+        return replace(run.swept, counts=dict(counts), mended=run.swept.mended + sum(mended for _, mended in left))
+
+    async def _mend(self, run: Run, record: Countable) -> _Left:
+        """A record's failure is its own; with storage or the key away, no other would fare better."""
+        try:
+            return await (self._grant(record) if isinstance(record, DelegatedGrant) else self._account(record))
+        except Unavailable:
+            raise
+        except Exception:
+            run.failed.add("records")
+            principal = record.principal.id if isinstance(record, DelegatedGrant) else record.principal_id
+            log.exception("record not swept", extra={"principal": principal})
+            return record, False
 
     async def _grant(self, seen: DelegatedGrant) -> _Left:
         await self.warn.of_grant(seen)

@@ -1,0 +1,155 @@
+"""Promises about rows that are damaged or say impossible dates: whatever they spoil is theirs alone."""
+
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from infra.local.azurite import Azurite
+from shared.bootstrap import build_services
+from shared.domain.event import EventName
+from shared.domain.keys import key
+from shared.domain.moment import EARLIEST, LATEST
+from shared.domain.registered_app import RegisteredApp
+from shared.domain.secret import Secret
+from shared.domain.webhook import Webhook
+from shared.domain.work import Work, WorkKind
+from shared.ports import Insert
+from shared.services import Services
+from shared.usecases.callers.identify_caller import ADMINISTRATOR
+from shared.usecases.grants.list_accounts import AccountQuery, ListAccounts
+from tests.conftest import MovedClock, settings_for
+from tests.contract.records import account, grant, principal
+from tests.events.conftest import Teller
+
+LONG = timedelta(minutes=4)
+FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+# Its event holds more than a property may (Table service: 32 Ki characters); the registration itself just fits.
+LONG_NAME = "x" * 32_700
+
+
+@pytest.fixture
+async def app(storage: Azurite, clock: MovedClock) -> AsyncIterator[Services]:
+    """With all tables empty, because these tests look at everything."""
+    built = build_services(settings_for(storage.connection_string), clock)
+    async for table in built.storage.list_tables():
+        rows = built.storage.get_table_client(table.name)
+        async for row in rows.list_entities():
+            await rows.delete_entity(row["PartitionKey"], row["RowKey"])
+    yield built
+    await built.close()
+
+
+async def bound(app: Services) -> tuple[str, str]:
+    """A grant with an account; their keys."""
+    who = principal()
+    held = account(who, app.clock())
+    await app.principals.commit(who.id, [Insert(grant(who, app.clock())), Insert(held)])
+    return who.id, held.id
+
+
+async def spoil(app: Services, table: str, partition: str, row: str, **properties: Any) -> None:
+    rows = await app.storage.create_table_if_not_exists(table)
+    await rows.upsert_entity({"PartitionKey": partition, "RowKey": row, **properties})
+
+
+def of_app(identity: str, ends: datetime, now: datetime) -> RegisteredApp:
+    return RegisteredApp(
+        id=identity,
+        name="App",
+        client_id="5f0c1d9e-0000-4000-8000-0000000000c2",
+        authority="organizations",
+        tenants=(),
+        base_scopes=("api",),
+        enabled=True,
+        created=now,
+        client_secret=Secret("secret"),
+        secret_expires=ends,
+    )
+
+
+async def test_a_date_that_cannot_be_reckoned_with_spoils_no_sweep(app: Services) -> None:
+    """Rows of before such dates were refused may hold them."""
+    await bound(app)
+    now = app.clock()
+    ends = {"first-app-aaaaaa": FIRST, "last-app-bbbbbbb": LAST, "soon-app-ccccccc": now}
+    for identity, when in ends.items():
+        await app.oauth_apps.insert(of_app(identity, when, now))
+
+    swept = await app.sweep(now + LONG)
+
+    assert ((), 1, 1) == (swept.failed, swept.counts["accounts.connected"], swept.mended - 1)
+    warned = [await app.warned.get(f"{identity}~secret") for identity in ends]
+    assert [True, False, True] == [one is not None for one in warned]
+    stored = {one.id: one.secret_expires for one in await app.oauth_apps.all()}
+    assert [EARLIEST, LATEST] == [stored["first-app-aaaaaa"], stored["last-app-bbbbbbb"]]
+
+
+async def test_a_step_of_the_sweep_that_fails_is_told_and_holds_up_no_other(
+    app: Services, caplog: pytest.LogCaptureFixture
+) -> None:
+    await bound(app)
+    now = app.clock()
+    sick = await app.oauth_apps.insert(replace(of_app("sick-app-aaaaaaa", now, now), name=LONG_NAME))
+    await app.oauth_apps.insert(of_app("well-app-bbbbbbb", now, now))
+
+    with caplog.at_level(logging.INFO):
+        swept = await app.sweep(now + LONG)
+
+    assert (("apps",), 1) == (swept.failed, swept.counts["accounts.connected"])
+    told = [vars(record) for record in caplog.records if record.message == "sweep step failed"]
+    assert [("apps", "sick-app-aaaaaaa")] == [(one["step"], one["app"]) for one in told]
+    assert await app.warned.get("well-app-bbbbbbb~secret") is not None
+    known = (await app.read_statistics()).sweep
+    assert known is not None
+    assert ("apps",) == known.failed
+    await app.oauth_apps.remove(sick)
+    app.apps.forget()
+    assert () == (await app.sweep(app.clock() + LONG)).failed
+
+
+async def test_damaged_rows_keep_neither_sweep_nor_tick_nor_listing_from_the_others(
+    app: Services, clock: MovedClock
+) -> None:
+    who, name = await bound(app)
+    await spoil(app, "Principals", key(who), "account~damaged", created="yesterday", id="x")
+    await spoil(app, "Principals", "0", "grant~damaged", principal="{")
+    await spoil(app, "Principals", "zzz", "account~damaged")
+    for shard in app.agenda.shards:
+        await spoil(app, "Agenda", shard, "00000000000000~refresh~a~b", kind="refresh", due="never")
+        await spoil(app, "Agenda", shard, "00000000000001~refresh~a~b", kind="refresh", due="0001-01-01", owner="a")
+        await spoil(app, "Agenda", key(shard), "", due_by="never")
+    for table, row in (("Statistics", "counters"), ("Statistics", "sweep"), ("Statistics", "tick")):
+        await spoil(app, table, key(row), "", counts="{", cursor="?")
+    await spoil(app, "OAuthApps", "0", "", id="0")
+
+    swept = await app.sweep(app.clock() + LONG)
+    clock.forward(days=8)
+    worked = await app.run_tick()
+
+    assert ((), 1) == (swept.failed, swept.counts["accounts.connected"])
+    assert {"transient": 1} == worked.outcomes  # nobody answers as Entra here
+    listed = await ListAccounts(app.principals, app.sealer)(AccountQuery(), ADMINISTRATOR)
+    assert [name] == [one.id for one in listed.accounts]
+    assert worked.began == (await app.ticks.get("tick")).value.began  # type: ignore[union-attr]
+
+
+async def test_damaged_events_deliveries_and_webhooks_keep_no_other_from_its_target(app: Services) -> None:
+    target = Webhook("well", "https://a.example", ("*",), app.clock(), "administrator", secret=Secret("x"))
+    await app.webhooks.insert(target)
+    await spoil(app, "Webhooks", "0", "", id="0", events="{")
+    await spoil(app, "Deliveries", key("well"), "waiting~0", webhook="well", id="0")
+    who = principal()
+    for number, owner in enumerate((f"principal:{who.id}", "nobodys", "other:x")):
+        await app.agenda.add(Work(WorkKind.EVENT, app.clock(), owner, f"0{number}"))
+    await spoil(app, "Principals", key(who.id), "event~00", name="?")
+
+    teller = Teller(app)
+    await teller.tell("one", EventName.ACCOUNT_ADDED)
+    await app.deliver_events.drain()
+
+    waiting = await app.deliveries.waiting("well", None, 1)
+    assert [EventName.ACCOUNT_ADDED] == [one.value.event for one in waiting]

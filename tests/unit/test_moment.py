@@ -1,0 +1,58 @@
+"""Promises of which dates are taken from outside."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.domain.moment import EARLIEST, LATEST, bounded, read_moment
+from shared.domain.tokens import LONGEST_LIFE, USUAL_LIFE, token_life
+from shared.settings.reader import Reader
+from shared.triggers.fields import Fields
+
+CENTURY = timedelta(days=36_500)
+MOMENTS = st.datetimes(timezones=st.timezones()) | st.datetimes()
+REFUSED = ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "1999-12-31T23:59:59Z", "2100-01-01T00:00:00.1Z", "now", "0"]
+
+
+@pytest.mark.parametrize("text", REFUSED)
+def test_a_date_out_of_range_is_refused_wherever_it_comes_in(text: str) -> None:
+    fields, settings = Fields({"ends": text}), Reader({"ENDS": text})
+
+    assert (None, {"ends"}) == (fields.moment("ends"), set(fields.finish()))
+    assert (None, 1) == (settings.moment("ENDS"), len(settings.faults))
+
+
+@given(MOMENTS, st.timedeltas(-CENTURY, CENTURY))
+def test_whatever_was_bounded_can_be_reckoned_with(when: datetime, by: timedelta) -> None:
+    near = bounded(when)
+
+    assert EARLIEST <= near <= LATEST
+    assert (near + by) - by == near
+
+
+@given(st.datetimes(datetime(2000, 1, 2), datetime(2099, 12, 30), timezones=st.timezones()))  # noqa: DTZ001
+def test_a_date_in_range_is_taken_as_it_is(when: datetime) -> None:
+    assert when == read_moment(when.isoformat())
+
+
+@given(st.text() | st.integers() | st.floats() | st.none())
+def test_whatever_entra_says_of_a_tokens_life_it_ends_within_what_is_possible(said: object) -> None:
+    assert timedelta() <= token_life(said) <= LONGEST_LIFE
+
+
+@pytest.mark.parametrize(
+    ("life", "said"),
+    [
+        (timedelta(seconds=3599), 3599),
+        (timedelta(seconds=3599), "3599"),
+        (LONGEST_LIFE, 10**12),
+        (LONGEST_LIFE, "9" * 5000),
+        (USUAL_LIFE, "soon"),
+        (USUAL_LIFE, -1),
+        (USUAL_LIFE, None),
+    ],
+)
+def test_a_tokens_life_is_what_entra_says(life: timedelta, said: object) -> None:
+    assert life == token_life(said)
