@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from shared.domain.caller import Binding
+from shared.domain.caller import Binding, Caller, Scope
 from shared.domain.event import Event
 from shared.domain.keys import fingerprint
 from shared.domain.secret import HIDDEN, Secret
@@ -45,6 +45,10 @@ class Webhook:
         """Whether anything is delivered."""
         return self.enabled and self.gone is None and bool(self.place)
 
+    def may_be_changed_by(self, caller: Caller) -> bool:
+        """Whether it is the caller's own; administrators may change each."""
+        return caller.may(Scope.ADMIN) or (self.id != GLOBAL and self.created_by == caller.id)
+
     @property
     def lost(self) -> bool:
         """Whether its secrets do not open any more; one that was made has a signing secret."""
@@ -61,10 +65,15 @@ class Webhook:
         return replace(self, gone=now)
 
 
-def webhook_id(url: Secret, accounts: Binding | None) -> str:
-    """The id that follows from where events go and of which accounts, so that subscribing twice changes nothing."""
+def webhook_id(url: Secret, accounts: Binding | None, caller: str | None) -> str:
+    """The id that follows from where events go, of which accounts, and who asked, by the caller's id.
+
+    So subscribing twice changes nothing, and nobody changes another caller's webhook by knowing its URL. Without a
+    caller it is the id that webhooks had before callers had their own.
+    """
     filtered = [sorted(accounts.accounts), sorted(accounts.prefixes)] if accounts else None
-    return fingerprint(json.dumps([url.reveal(), filtered]))[:32]
+    named = [url.reveal(), filtered] if caller is None else [url.reveal(), filtered, caller]
+    return fingerprint(json.dumps(named))[:32]
 
 
 def place_of(url: Secret) -> str:
@@ -72,6 +81,12 @@ def place_of(url: Secret) -> str:
     parts = urlsplit(url.reveal())
     shown = parts._replace(netloc=parts.netloc.rpartition("@")[2], path="", query="", fragment="").geturl()
     return f"{shown}/{HIDDEN}" if parts.path not in {"", "/"} or parts.query else shown
+
+
+def origin_of(url: Secret) -> tuple[str, str, int | None]:
+    """Scheme, host and port, as a connection is made to them (RFC 6454 section 4)."""
+    parts = urlsplit(url.reveal())
+    return parts.scheme, (parts.hostname or "").rstrip("."), parts.port or {"https": 443, "http": 80}.get(parts.scheme)
 
 
 def is_target(url: str) -> bool:

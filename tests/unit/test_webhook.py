@@ -9,7 +9,7 @@ from shared.domain.webhook import place_of, webhook_id
 URL = "https://chat.example/hooks"
 
 
-def test_no_two_filters_share_an_id() -> None:
+def test_no_two_filters_or_callers_share_an_id() -> None:
     filters = [
         None,
         Binding(("a",)),
@@ -18,9 +18,10 @@ def test_no_two_filters_share_an_id() -> None:
         Binding((), ("^", "a")),
         Binding(("^", "a")),
     ]
-    ids = {webhook_id(Secret(url), accounts) for url in (URL, f"{URL}\n=") for accounts in filters}
+    urls, callers = (URL, f"{URL}\n="), (None, "a", "b")
+    ids = {webhook_id(Secret(url), accounts, by) for url in urls for accounts in filters for by in callers}
 
-    assert 2 * len(filters) == len(ids)
+    assert 6 * len(filters) == len(ids)
 
 
 @pytest.mark.parametrize(

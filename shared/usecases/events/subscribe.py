@@ -2,13 +2,13 @@
 
 import base64
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from shared.domain.caller import Binding, Caller
-from shared.domain.errors import Conflict, Forbidden, InvalidInput, StaleWrite
+from shared.domain.errors import Conflict, Forbidden, InvalidInput, LimitReached, StaleWrite
 from shared.domain.secret import Secret
-from shared.domain.webhook import PREFIX, Webhook, place_of, webhook_id
+from shared.domain.webhook import GLOBAL, PREFIX, Webhook, origin_of, place_of, webhook_id
 from shared.ports import Clock, Entropy, Stored, Webhooks
 from shared.usecases import use_case
 from shared.usecases.events.ping_target import PingTarget
@@ -16,7 +16,9 @@ from shared.usecases.events.ping_target import PingTarget
 log = logging.getLogger(__name__)
 
 TRIES = 8
-MOST = 100  # each event is written once for every webhook that wants it
+# Each event is written once for every webhook that wants it. Flows of one maker share a caller, and flows of all makers
+# an origin; yet no caller alone fills the places of an origin, nor those of everybody.
+MOST, MOST_OF_ORIGIN, MOST_OF_CALLER = 200, 100, 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Subscribed:
 
 @use_case
 class Subscribe:
-    """The same URL for the same accounts is the same webhook: asking again changes and revives it."""
+    """The same caller's URL for the same accounts is the same webhook: asking again changes and revives it."""
 
     webhooks: Webhooks
     ping: PingTarget
@@ -50,34 +52,44 @@ class Subscribe:
     entropy: Entropy
 
     async def __call__(self, asked: Subscription, faults: Mapping[str, str], caller: Caller) -> Subscribed:
-        """Store the webhook. Raises InvalidInput with `faults` or for a bad target, Forbidden, and Conflict."""
+        """Store the webhook. Raises InvalidInput with `faults` or for a bad target, Forbidden, and Conflict.
+
+        Raises LimitReached for a new one when there are too many.
+        """
         if faults:
             raise InvalidInput(faults)
         accounts = asked.filter or caller.binding
         if not caller.may_reach_all_of(accounts):
             raise Forbidden("The accounts are outside of those that this caller is bound to")
         made = new_secret(self.entropy)
-        identity = webhook_id(asked.url, accounts)
         for number in range(TRIES):
-            stored = await self.webhooks.get(identity)
+            stored = await self._mine(asked, accounts, caller)
+            identity = stored.value.id if stored else webhook_id(asked.url, accounts, caller.id)
             secret = asked.secret or (stored.value.secret if stored and not stored.value.lost else made)
             webhook = self._webhook(asked, identity, accounts, caller, secret, stored)
             if number == 0:
                 await self.ping.insist(webhook, "url", verify=asked.verify)
             try:
-                await self._store(stored, webhook)
+                await self._store(stored, webhook, caller)
             except StaleWrite:
                 continue
             log.info("webhook stored", extra={"webhook": identity, "by": caller.id})
             return Subscribed(webhook, made if secret is made else None, stored is None)
         raise Conflict("The webhook is being changed by others; try again")
 
-    async def _store(self, stored: Stored[Webhook] | None, webhook: Webhook) -> None:
+    async def _mine(self, asked: Subscription, accounts: Binding | None, caller: Caller) -> Stored[Webhook] | None:
+        """The caller's webhook for this URL, which may have an id that names no caller."""
+        for asker in (caller.id, None):
+            stored = await self.webhooks.get(webhook_id(asked.url, accounts, asker))
+            if stored is not None and stored.value.may_be_changed_by(caller):
+                return stored
+        return None
+
+    async def _store(self, stored: Stored[Webhook] | None, webhook: Webhook, caller: Caller) -> None:
         if stored is not None:
             await self.webhooks.replace(stored, webhook)
             return
-        if len(await self.webhooks.all()) >= MOST:
-            raise Conflict(f"There are {MOST} webhooks, and no more are kept; delete one that is not needed")
+        check_places(await self.webhooks.all(), webhook.url, caller)
         await self.webhooks.insert(webhook)
 
     def _webhook(
@@ -111,6 +123,22 @@ class Subscribe:
             filter=accounts,
             description=asked.description,
         )
+
+
+def check_places(kept: Sequence[Webhook], url: Secret, caller: Caller) -> None:
+    """Raise LimitReached when one more would be too many: of this caller, to this origin, or in all."""
+    others = [webhook for webhook in kept if webhook.id != GLOBAL]
+    origin = origin_of(url)
+    counts = (
+        (MOST_OF_CALLER, [one for one in others if one.created_by == caller.id], "of this caller"),
+        (MOST_OF_ORIGIN, [one for one in others if origin_of(one.url) == origin], "to this origin"),
+        (MOST, others, "in all"),
+    )
+    for most, found, whose in counts:
+        if len(found) >= most:
+            raise LimitReached(
+                f"There are {most} webhooks {whose}, and no more are kept; delete one that is not needed"
+            )
 
 
 def new_secret(entropy: Entropy) -> Secret:

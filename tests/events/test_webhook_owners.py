@@ -1,0 +1,99 @@
+"""Promises of whose a webhook is: nobody changes another caller's, and nobody takes all places."""
+
+from dataclasses import replace
+
+import pytest
+
+from shared.domain.caller import Binding, Caller, Scope
+from shared.domain.errors import Forbidden, LimitReached, NotFound
+from shared.domain.event import EventName
+from shared.domain.secret import Secret
+from shared.domain.webhook import Webhook, webhook_id
+from shared.services import Services
+from shared.usecases.events.subscribe import MOST, MOST_OF_CALLER, MOST_OF_ORIGIN, Subscribed, Subscription
+from tests.events.conftest import ADMIN, SECRET, Receiver, Teller, deliver, named
+
+VICTIM, RIVAL = (Caller(f"token:{name}", name, frozenset({Scope.WEBHOOKS})) for name in ("victim", "rival"))
+OTHER = Secret("another secret, long enough")
+
+
+async def ask(app: Services, url: str, caller: Caller, *events: str, secret: Secret | None = None) -> Subscribed:
+    return await app.subscribe(Subscription(Secret(url), events or ("*",), secret=secret, verify=False), {}, caller)
+
+
+async def test_who_knows_a_webhooks_url_neither_signs_nor_narrows_it(
+    app: Services, teller: Teller, receiver: Receiver
+) -> None:
+    url = receiver.url("ok/owned")
+    first = await ask(app, url, VICTIM, secret=Secret(SECRET))
+
+    second = await ask(app, url, RIVAL, "accountDeleted", secret=OTHER)
+
+    assert (True, True) == (second.new, first.webhook.id != second.webhook.id)
+    kept = await app.webhooks.get(first.webhook.id)
+    assert kept is not None
+    assert (Secret(SECRET), ("*",), VICTIM.id) == (kept.value.secret, kept.value.events, kept.value.created_by)
+    await teller.tell(named(), EventName.ACCOUNT_ADDED)
+    await deliver(app)
+    assert [True] == [record["verified"] for record in receiver.took("ok/owned")]
+    # Whoever asks again finds what is theirs.
+    again = await ask(app, url, VICTIM)
+    assert (False, first.webhook.id) == (again.new, again.webhook.id)
+
+
+async def test_only_its_maker_and_administrators_end_try_or_repeat_a_webhook(app: Services, receiver: Receiver) -> None:
+    made = (await ask(app, receiver.url("ok/mine"), VICTIM)).webhook.id
+    bound = replace(RIVAL, binding=Binding(prefixes=("x-",)))
+
+    for act in (app.webhook_care.remove, app.webhook_care.test, app.webhook_care.redeliver):
+        with pytest.raises(Forbidden):
+            await act(made, RIVAL)
+        with pytest.raises(NotFound):
+            await act(made, bound)
+    assert 0 == len(receiver.took("ok/mine"))
+
+    assert None is await app.webhook_care.test(made, VICTIM)
+    assert 0 == await app.webhook_care.redeliver(made, ADMIN)
+    await app.webhook_care.remove(made, VICTIM)
+    assert None is await app.webhooks.get(made)
+
+
+async def test_a_webhook_whose_id_names_no_caller_is_still_its_makers(app: Services, receiver: Receiver) -> None:
+    """As ids were before callers had webhooks of their own."""
+    url = receiver.url("ok/before")
+    identity = webhook_id(Secret(url), None, None)
+    await app.webhooks.insert(Webhook(identity, url, ("*",), app.clock(), VICTIM.id, Secret(url), OTHER))
+
+    mine = await ask(app, url, VICTIM, "accountAdded")
+    theirs = await ask(app, url, RIVAL)
+    administrators = await ask(app, url, ADMIN, "accountAdded")
+
+    assert [(False, identity)] * 2 == [(one.new, one.webhook.id) for one in (mine, administrators)]
+    assert (True, True) == (theirs.new, theirs.webhook.id != identity)
+    kept = await app.webhooks.get(identity)
+    assert kept is not None
+    assert (("accountAdded",), OTHER, VICTIM.id) == (kept.value.events, kept.value.secret, kept.value.created_by)
+
+
+async def test_a_caller_who_takes_all_places_it_can_leaves_some_to_others(app: Services) -> None:
+    """Its own are counted, and those of one origin, so that neither is anybody's alone."""
+    bound = replace(RIVAL, binding=Binding(("nobody",)))
+    for number in range(MOST_OF_CALLER):
+        await ask(app, f"http://127.0.0.1:9/?{number}", bound)
+    with pytest.raises(LimitReached, match=f"{MOST_OF_CALLER} webhooks of this caller"):
+        await ask(app, "http://127.0.0.1:9/?more", bound)
+
+    assert (await ask(app, "http://127.0.0.1:9/", VICTIM)).new
+    assert not (await ask(app, "http://127.0.0.1:9/?1", bound)).new  # what is there may be asked for again
+
+
+@pytest.mark.parametrize(("others", "whose", "most"), [("", "to this origin", MOST_OF_ORIGIN), ("s", "in all", MOST)])
+async def test_a_target_has_no_more_webhooks_than_it_may_and_so_has_the_app(
+    app: Services, others: str, whose: str, most: int
+) -> None:
+    for number in range(most):
+        url = f"http{others}://127.0.0.1:9/{number}"
+        await app.webhooks.insert(Webhook(named(), url, ("*",), app.clock(), f"token:{number}", Secret(url), OTHER))
+
+    with pytest.raises(LimitReached, match=whose):
+        await ask(app, "http://127.0.0.1:9/x", VICTIM)
