@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from shared.domain.api_token import ApiToken
 from shared.domain.caller import Binding, Caller, Scope
 from shared.domain.errors import Forbidden, LimitReached, NotFound
 from shared.domain.event import EventName
@@ -25,6 +26,8 @@ async def test_who_knows_a_webhooks_url_neither_signs_nor_narrows_it(
     app: Services, teller: Teller, receiver: Receiver
 ) -> None:
     url = receiver.url("ok/owned")
+    token = ApiToken("victim", "victim", VICTIM.scopes, app.clock(), ADMIN.id)
+    await app.api_tokens.insert(token)  # a webhook hears of something only while its maker may
     first = await ask(app, url, VICTIM, secret=Secret(SECRET))
 
     second = await ask(app, url, RIVAL, "accountDeleted", secret=OTHER)
