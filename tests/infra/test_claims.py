@@ -89,6 +89,7 @@ def test_an_app_behind_a_proxy_is_not_reached_at_its_own_address() -> None:
 
     assert ("baseUrl", "isBehindProxy") == (is_empty(condition), behind)
     assert "fail" == refused["function"]["type"]
+    assert "var isBehindProxy = !empty(frontDoorId) || !empty(proxyAddresses)\n" in MAIN.read_text()
     assert str(own).endswith(".azurewebsites.net")
 
 

@@ -147,10 +147,12 @@ def test_a_package_that_differs_from_its_hash_is_not_installed(
     assert list(tmp_path.glob(f"own/{name}*"))
 
 
-def test_the_lock_of_node_packages_holds_no_addresses() -> None:
-    lock = json.loads((ROOT / "infra/local/package-lock.json").read_text())
+@pytest.mark.parametrize("folder", ["infra/local", "infra/checks"])
+def test_the_lock_of_node_packages_holds_checksums_and_no_addresses(folder: str) -> None:
+    packages = json.loads((ROOT / folder / "package-lock.json").read_text())["packages"]
 
-    assert [] == [name for name, package in lock["packages"].items() if "resolved" in package]
+    assert [] == [name for name, package in packages.items() if "resolved" in package]
+    assert [] == [name for name, package in packages.items() if name and "integrity" not in package]
 
 
 def test_every_make_target_of_the_readme_exists_and_help_lists_at_most_ten() -> None:
