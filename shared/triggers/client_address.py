@@ -13,10 +13,12 @@ def client_address(req: func.HttpRequest, proxies: int = 0) -> Address | None:
     The front end of App Service appends `address:port` to X-Forwarded-For (App Service documentation, "Detect HTTPS
     session" and "IP address of the client"); what stands before that was sent by the client, who may write anything.
     `proxies` is how many further proxies of ours (a Front Door, an Application Gateway) stand before the platform and
-    append their own client.
+    append their own client. A request that did not pass all of them counts for the address that the platform saw:
+    leaving the header out, or writing nonsense into it, gets nobody past a limit.
     """
     hops = [hop.strip() for hop in req.headers.get("X-Forwarded-For", "").split(",")]
-    return _read(hops[-1 - proxies]) if len(hops) > proxies else None
+    told = _read(hops[-1 - proxies]) if len(hops) > proxies else None
+    return told or _read(hops[-1])
 
 
 def _read(hop: str) -> Address | None:

@@ -35,7 +35,14 @@ def test_behind_a_proxy_of_ours_its_client_counts() -> None:
     forwarded = request("1.2.3.4", "203.0.113.7", "198.51.100.1:443")
 
     assert ipaddress.ip_address("203.0.113.7") == client_address(forwarded, proxies=1)
-    assert client_address(request("198.51.100.1:443"), proxies=1) is None
+
+
+@pytest.mark.parametrize("before", [(), ("unknown",), ("",), ("203.0.113.7", "a.b.c.d:99")])
+def test_a_request_past_the_proxy_counts_for_the_address_that_the_platform_saw(before: tuple[str, ...]) -> None:
+    forwarded = request(*before, "198.51.100.1:443")
+
+    assert ipaddress.ip_address("198.51.100.1") == client_address(forwarded, proxies=1)
+    assert ipaddress.ip_address("198.51.100.1") == client_address(forwarded, proxies=3)
 
 
 @pytest.mark.parametrize("forwarded", [(), ("",), ("unknown",), ("a.b.c.d:99",), ("[::1",)])
