@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TIMEOUT = 10.0
+TIMEOUT = 10.0  # of one step of a login
+# Of the whole login, the wait for a thread included: people wait for it. Its thread ends by the timeouts of its steps.
+DEADLINE_SECONDS = 20.0
 # What Exchange answers for a mailbox that it does not let the person into. The first is documented ("Authenticate an
 # IMAP, POP or SMTP connection using OAuth"); the second comes with the first command after a login that was accepted,
 # when there is no permission on the mailbox or IMAP is turned off for it (email-oauth2-proxy issue 275).
@@ -47,7 +49,12 @@ class ImapProbe:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="imap")
         response = xoauth2(email, token)
-        await asyncio.get_running_loop().run_in_executor(self._pool, self._examine, app.cloud.imap, response)
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                await loop.run_in_executor(self._pool, self._examine, app.cloud.imap, response)
+        except TimeoutError as error:
+            raise _unavailable(error) from None
 
     def close(self) -> None:
         """End the threads."""

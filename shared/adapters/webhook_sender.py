@@ -51,9 +51,12 @@ class WebhookSender:
         """Look up where the URL leads."""
         parts = urlsplit(url.reveal())
         try:
-            await self._backend(parts.scheme).addresses(parts.hostname or "", parts.port or 443)
+            async with asyncio.timeout(CONNECT):
+                await self._backend(parts.scheme).addresses(parts.hostname or "", parts.port or 443)
         except AddressRefused as refused:
             raise TargetRefused(str(refused)) from None
+        except TimeoutError:
+            raise TargetRefused("its name was not looked up in time") from None
 
     async def send(self, webhook: Webhook, delivery: Delivery, now: datetime) -> Answer:
         """Post the delivery's body."""

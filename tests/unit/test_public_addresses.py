@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from typing import Self
 import pytest
 import trustme
 
+from shared.adapters import webhook_sender
 from shared.adapters.public_addresses import is_loopback, is_public, look_up
 from shared.adapters.webhook_sender import WebhookSender
 from shared.domain.delivery import Delivery
@@ -141,6 +143,23 @@ async def test_a_name_that_changes_its_mind_after_the_check_is_refused_at_the_de
         with pytest.raises(TargetRefused, match="not a public one"):
             await sender.send(HOOK, DELIVERY, NOW)
     assert [("hook.example", 443)] * 3 == asked
+    await sender.close()
+
+
+async def test_a_name_server_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook_sender, "CONNECT", 0.2)
+    answers = threading.Event()
+
+    def resolve(_host: str, _port: int) -> Sequence[str]:
+        answers.wait(30)
+        return ["93.184.215.14"]
+
+    sender = WebhookSender(None, loopback=False, resolve=resolve)
+
+    with pytest.raises(TargetRefused, match="not looked up in time"):
+        await sender.check(HOOK.url)
+    assert not answers.is_set()
+    answers.set()
     await sender.close()
 
 

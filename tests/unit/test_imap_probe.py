@@ -1,0 +1,36 @@
+"""Promises of the login that proves access by IMAP, when the server does not answer."""
+
+import asyncio
+import socket
+import time
+from dataclasses import replace
+
+import pytest
+
+from shared.adapters import imap
+from shared.adapters.imap import ImapProbe
+from shared.domain.clouds import CLOUDS, Server
+from shared.domain.oauth_app import OAuthApp
+from shared.domain.secret import Secret
+from shared.ports import MailboxUnavailable
+
+
+async def test_nobody_waits_for_the_logins_before_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one thread and a server that says nothing, everybody is told at the same time."""
+    monkeypatch.setattr(imap, "TIMEOUT", 2.0)
+    monkeypatch.setattr(imap, "DEADLINE_SECONDS", 1.0)
+    server = socket.create_server(("127.0.0.1", 0))  # the system takes connections that nobody accepts
+    cloud = replace(CLOUDS["global"], imap_server=Server(*server.getsockname()))
+    app = OAuthApp("app", "App", "client", (), "t", frozenset(), cloud, cloud.scopes(["imap"]))
+    probe, began, ended = ImapProbe(None, 1), time.monotonic(), list[float]()
+
+    async def login() -> None:
+        with pytest.raises(MailboxUnavailable):
+            await probe.open(app, Secret("token"), "support@contoso.example", shared=True)
+        ended.append(time.monotonic())
+
+    await asyncio.gather(*(login() for _ in range(4)))
+
+    assert ended[-1] - ended[0] < ended[0] - began
+    probe.close()
+    server.close()
