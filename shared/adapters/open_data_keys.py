@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 KEY = 32  # bytes
 # A vault that does not answer is not asked by every caller who waits for it, nor storage for a key that is not there.
 ASKED_AGAIN = timedelta(seconds=5)
+# For so long callers are told of a failure at once, while the vault is asked again in the background.
+FAILURE_TOLD = timedelta(minutes=1)
 # A data key that is due can wait for its vault: until it is made, the newest one seals.
 SUCCESSOR_RETRY = timedelta(minutes=5)
 # How long sealing waits for a data key that another process made, while one that may still seal is open.
@@ -33,6 +35,14 @@ class Sealing:
     id: str
     key: bytes = field(repr=False)
     listed: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An unwrap that the vault did not answer, or refused."""
+
+    error: type[KeyUnavailable]
+    at: datetime
 
 
 @dataclass(slots=True)
@@ -52,7 +62,7 @@ class OpenDataKeys:
     _open: dict[str, bytes] = field(default_factory=dict)
     _known: dict[str, DataKey] = field(default_factory=dict)
     _gone: Memory[bool] = field(default_factory=lambda: Memory(1000))
-    _failed: Memory[type[KeyUnavailable]] = field(default_factory=lambda: Memory(1000))
+    _failed: Memory[Failed] = field(default_factory=lambda: Memory(1000))
     _sealing: Sealing | None = None
     _no_successor_before: datetime | None = None
     _calls: SharedCalls = field(default_factory=SharedCalls)
@@ -159,9 +169,10 @@ class OpenDataKeys:
         newest, *_ = order = sealing_order(keys, self.clock())
         if not any(key.id in self._open for key in order):
             return await self._first_to_open(order)
-        if newest.id not in self._open and not self._failed.recall(newest.id, self.clock()):
-            unwrap = self._calls.start(f"unwrap {newest.id}", partial(self._unwrap, newest))
-            await asyncio.wait({unwrap}, timeout=NEWER_KEY_WAIT_SECONDS)
+        if newest.id not in self._open:
+            with suppress(KeyUnavailable, SealBroken, TimeoutError):
+                async with asyncio.timeout(NEWER_KEY_WAIT_SECONDS):
+                    await self._unwrapped(newest)
         if newest.id not in self._open:
             log.warning("data key does not open", extra={"data_key": newest.id, "wrapped_by": newest.wrapped_by})
         return next(key for key in order if key.id in self._open)
@@ -204,16 +215,20 @@ class OpenDataKeys:
         known = self._open.get(data_key.id)
         if known is not None:
             return known
-        if failed := self._failed.recall(data_key.id, self.clock()):
-            raise failed
-        return await self._calls(f"unwrap {data_key.id}", partial(self._unwrap, data_key))
+        failed, now = self._failed.recall(data_key.id, self.clock()), self.clock()
+        if failed is not None and now - failed.at < ASKED_AGAIN:
+            raise failed.error
+        unwrap = self._calls.start(f"unwrap {data_key.id}", partial(self._unwrap, data_key))
+        if failed is not None:
+            raise failed.error
+        return await asyncio.shield(unwrap)
 
     async def _unwrap(self, data_key: DataKey) -> bytes:
         try:
             key = await self.wrapping.unwrap(data_key.wrapped_by, base64.b64decode(data_key.wrapped))
         except KeyUnavailable as error:
             now = self.clock()
-            self._failed.keep(data_key.id, type(error), now, now + ASKED_AGAIN)
+            self._failed.keep(data_key.id, Failed(type(error), now), now, now + FAILURE_TOLD)
             raise
         self._open[data_key.id] = key
         if self._sealing is not None and data_key.id > self._sealing.id:  # ids sort by age

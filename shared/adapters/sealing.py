@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from shared.adapters.open_data_keys import KEY, OpenDataKeys
-from shared.domain.errors import SealBroken
+from shared.domain.errors import KeyUnavailable, SealBroken
 from shared.domain.secret import ClosedSecret, Secret
 from shared.ports import Entropy
 
@@ -68,6 +68,8 @@ class AesSealer:
             key = await self.keys.opened(key_id)
         except SealBroken as broken:
             return ClosedSecret(partial(_refuse, broken.why), identity, sealed)
+        except KeyUnavailable as error:
+            return ClosedSecret(partial(_unavailable, type(error)), identity, sealed)
         return ClosedSecret(partial(_open, key, identity, body), identity, sealed)
 
 
@@ -84,6 +86,10 @@ def _open(key: bytes, identity: str, body: str) -> str:
 
 def _refuse(why: str) -> Never:
     raise SealBroken(why)
+
+
+def _unavailable(error: type[KeyUnavailable]) -> Never:
+    raise error
 
 
 @lru_cache(HOT)

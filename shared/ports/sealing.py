@@ -86,4 +86,4 @@ class Sealer(Protocol):
     async def unseal(self, identity: str, sealed: str) -> Secret: ...
 
     async def closed(self, identity: str, sealed: str) -> Secret:
-        """As `unseal`, but opened when it is revealed; only then it raises SealBroken."""
+        """As `unseal`, but opened when it is revealed; only then it raises SealBroken or KeyUnavailable."""

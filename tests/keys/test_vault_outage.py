@@ -15,6 +15,8 @@ from shared.adapters import key_vault
 from shared.domain.errors import KeyUnavailable
 from shared.domain.secret import Secret
 from shared.services import Services
+from shared.usecases.callers.identify_caller import ADMINISTRATOR
+from shared.usecases.events.subscribe import Subscription
 from shared.usecases.sign_in.sign_in_outcome import Tried
 from tests.conftest import MovedClock
 from tests.keys.conftest import Start, Vault
@@ -157,6 +159,65 @@ async def test_callers_of_a_closed_data_key_share_an_unwrap_and_one_who_leaves_e
 
     assert {Secret("token")} == set(opened)
     assert before + 1 == len(vault.events("unwrapped"))
+
+
+async def test_after_a_failure_callers_are_told_at_once_while_the_vault_is_asked_in_the_background(
+    vault: Vault, start: Start, clock: MovedClock
+) -> None:
+    key = vault.make()
+    sealed = await in_vault(start, key).sealer.seal("row", Secret("token"))
+    services = in_vault(start, key)
+    vault.do("outage", endpoint="vault", mode="503")
+    with pytest.raises(KeyUnavailable):
+        await services.sealer.unseal("row", sealed)
+    vault.do("outage", endpoint="vault", mode="hang")
+    clock.forward(seconds=6)
+
+    async def told() -> None:
+        with pytest.raises(KeyUnavailable):
+            await services.sealer.unseal("row", sealed)
+
+    await while_it_hangs(services, told)
+    vault.do("outage", endpoint="vault", mode="none")
+    await services.data_keys.settled()
+    clock.forward(minutes=2)
+    assert Secret("token") == await services.sealer.unseal("row", sealed)
+
+
+async def test_a_record_whose_data_key_is_out_of_reach_holds_up_no_other(
+    vault: Vault, start: Start, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An OAuth app and a webhook under a data key of the vault, beside an app of the settings and a newer key."""
+    monkeypatch.setattr(key_vault, "DEADLINE_SECONDS", 1.0)
+    key, ready = vault.make(), vault.ready
+    before = in_vault(start, key, MAILBIND_WEBHOOKS_LOOPBACK="true")
+    account = await sign_in(before, ready["caFile"], person(vault))
+    told = {"name": "Other", "client_id": ready["clientId"], "authority": ready["tenantId"]}
+    registered = await before.register_app({**told, "client_secret": Secret(ready["clientSecret"])}, {})
+    target = Subscription(Secret("https://127.0.0.1/hook"), ("*",), verify=False)
+    await before.subscribe(target, {}, ADMINISTRATOR)
+    moved = start(MAILBIND_KEY_VAULT_KEY_PREVIOUS=key)
+    await moved.data_keys.make()
+    await moved.reconnect_account(account)
+    services = start(MAILBIND_KEY_VAULT_KEY_PREVIOUS=key)
+    vault.do("outage", endpoint="vault", mode="hang")
+
+    assert await services.reconnect_account(account)
+    (webhook,) = await services.webhooks.all()
+    assert not webhook.lost
+    app = await services.apps.get(registered)
+    assert app is not None
+    with pytest.raises(KeyUnavailable):
+        await services.msal.authenticate(app)
+    with pytest.raises(KeyUnavailable):
+        webhook.url.reveal()
+
+    vault.do("outage", endpoint="vault", mode="none")
+    await services.data_keys.settled()
+    clock.forward(minutes=2)
+    again = await services.apps.get(registered)
+    assert again is not None
+    await services.msal.authenticate(again)
 
 
 @pytest.mark.parametrize("endpoint", ["vault", "identity"])

@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.adapters.tables.mapping import Entity, seal_identity, shape_of
 from shared.adapters.tables.sealed_kinds import sealed_names
-from shared.domain.errors import SealBroken
+from shared.domain.errors import KeyUnavailable, SealBroken
 from shared.domain.secret import ClosedSecret, Secret
 from shared.ports import Sealer
 
@@ -20,20 +20,34 @@ class Opening(Enum):
     AT_ONCE = auto()
     WHEN_USED = auto()
     IF_POSSIBLE = auto()
-    """At once; when they do not open, the record is without them, so that it can be shown, mended and deleted."""
+    """At once; when they do not open, the record is without them, so that it can be shown, mended and deleted.
+
+    While their data key is out of reach, they are opened when they are used, so that other records go on.
+    """
 
 
 async def opened(sealer: Sealer, table: str, kind: type, entity: Mapping[str, Any], opening: Opening) -> Entity:
     """The entity with secrets in place of sealed values. Raises SealBroken for what is opened at once and does not."""
-    unseal = sealer.closed if opening is Opening.WHEN_USED else sealer.unseal
     names = shape_of(kind).sealed & entity.keys()
+    places = {name: seal_identity(table, entity, name) for name in names}
     try:
-        return {**entity, **{name: await unseal(seal_identity(table, entity, name), entity[name]) for name in names}}
+        return {**entity, **{name: await _opened(sealer, places[name], entity[name], opening) for name in names}}
     except SealBroken:
         if opening is not Opening.IF_POSSIBLE:
             raise
         log.exception("secrets do not open", extra={"table": table, "row": entity["PartitionKey"]})
         return {name: value for name, value in entity.items() if name not in names}
+
+
+async def _opened(sealer: Sealer, place: str, sealed: str, opening: Opening) -> Secret:
+    if opening is Opening.WHEN_USED:
+        return await sealer.closed(place, sealed)
+    try:
+        return await sealer.unseal(place, sealed)
+    except KeyUnavailable:
+        if opening is not Opening.IF_POSSIBLE:
+            raise
+        return await sealer.closed(place, sealed)
 
 
 async def sealed(sealer: Sealer, table: str, entity: Entity) -> Entity:

@@ -1,14 +1,14 @@
 """Know the OAuth apps: the one of the settings and those of the table, read together and trusted for half a minute."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from shared.domain.clouds import Cloud
 from shared.domain.memory import Memory
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.registered_app import RegisteredApp
+from shared.domain.shared_calls import SharedCalls
 from shared.ports import Clock, RegisteredApps
 
 # Every instance notices a change within this time; a refresh seldom waits for a read.
@@ -27,7 +27,8 @@ class KnownApps:
     clock: Clock
     _known: Memory[Mapping[str, OAuthApp]] = field(default_factory=lambda: Memory(1))
     _missing: Memory[bool] = field(default_factory=lambda: Memory(REMEMBERED))
-    _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _reads: SharedCalls = field(default_factory=SharedCalls)
+    _changes: int = 0
 
     async def get(self, app: str) -> OAuthApp | None:
         """The app, enabled or not. One that is not known here may be new: its absence is read, not assumed.
@@ -40,7 +41,7 @@ class KnownApps:
         if await self.rows.get(app) is None:
             missing.keep(app, value=True, since=now, until=now + TRUSTED_FOR)
             return None
-        self._known = Memory(1)
+        self._forget_known()
         return (await self._apps()).get(app)
 
     async def all(self) -> Sequence[OAuthApp]:
@@ -49,21 +50,26 @@ class KnownApps:
 
     def forget(self) -> None:
         """Trust nothing of what was read: something was changed here just now."""
-        self._known, self._missing = Memory(1), Memory(REMEMBERED)
+        self._forget_known()
+        self._missing = Memory(REMEMBERED)
+
+    def _forget_known(self) -> None:
+        self._known = Memory(1)
+        self._changes += 1
 
     async def _apps(self) -> Mapping[str, OAuthApp]:
         known = self._known.recall(ALL, self.clock())
         if known is not None:
             return known
-        async with self._reading:
-            return self._known.recall(ALL, self.clock()) or await self._read(self.clock())
+        # A read that began before a change here is not one to share.
+        return await self._reads(str(self._changes), self._read)
 
-    async def _read(self, now: datetime) -> Mapping[str, OAuthApp]:
-        """`now` is from before the read, because what was read may have been changed right after.
+    async def _read(self) -> Mapping[str, OAuthApp]:
+        """Kept from before the read on, because what was read may have been changed right after.
 
         What is forgotten meanwhile is not kept.
         """
-        known = self._known
+        known, now = self._known, self.clock()
         registered = {self.seed.id: self.seed} | {app.id: app for app in await self.rows.all()}
         apps = {app.id: app.in_use(self.clouds) for app in registered.values()}
         known.keep(ALL, apps, now, now + TRUSTED_FOR)
