@@ -156,6 +156,8 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     // Log lines go with the trace of their invocation, so no trace may be sampled away: alerts and pictures count lines.
     OTEL_TRACES_SAMPLER: 'microsoft.fixed_percentage'
     OTEL_TRACES_SAMPLER_ARG: '1.0'
+    // The host reads a whole body before the app hears of it, 100 MB without this: twenty requests would end an instance.
+    FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: string(4 * 1024 * 1024)
     AZURE_CLIENT_ID: identityClientId
     REFRESH_SCHEDULE: '0 * * * * *'
     REAP_SCHEDULE: '0 */5 * * * *'

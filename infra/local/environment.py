@@ -97,6 +97,7 @@ def app_settings(storage: azurite.Azurite, tenant: parts.Ready, base_url: str, k
         "MAILBIND_LINK_HOURS": "24",
         "MAILBIND_AGENDA_SHARDS": "16",
         "MAILBIND_WEBHOOKS_LOOPBACK": "true",
+        "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT": str(4 * 1024 * 1024),
         **SCHEDULES,
     }
 

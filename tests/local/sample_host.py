@@ -12,6 +12,7 @@ ONLY_BY_HAND = {
     "EVERY_SECOND": "* * * * * *",
     "AzureWebJobs.every_second.Disabled": "true",
     "AzureWebJobs.switched_off.Disabled": "true",
+    "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT": "5000",
 }
 
 

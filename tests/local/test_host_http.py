@@ -63,6 +63,13 @@ def test_custom_headers_are_on_every_response(client: httpx.Client, path: str, s
     assert ("host", "host") == (response.headers["x-sample"], response.headers["location"])
 
 
+@pytest.mark.parametrize(("size", "status"), [(5000, 200), (5001, 500)])
+def test_a_body_beyond_the_hosts_limit_never_reaches_a_function(client: httpx.Client, size: int, status: int) -> None:
+    response = client.post("/echo/x", content=b"a" * size)
+
+    assert (status, status == 200) == (response.status_code, bool(response.content))
+
+
 def test_a_header_of_the_function_wins_over_a_custom_one(client: httpx.Client) -> None:
     response = client.get("/cookies")
 

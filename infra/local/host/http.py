@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from infra.local.host.keys import Keys
 from infra.local.host.routing import Route, read_route, split_path
+from infra.local.host.settings import HostJson
 from infra.local.host.worker import Function, FunctionFailedError, Worker
 
 HTTP_TRIGGER = "httpTrigger"
@@ -32,6 +33,7 @@ class HttpTriggers:
     worker: Worker
     keys: Keys
     functions: tuple[HttpFunction, ...]
+    body_limit: int
 
     async def answer(self, request: Request) -> Response:
         """Find the function, check the key, run it. No function: 404; wrong key: 401; a failure: 500; all empty."""
@@ -49,6 +51,8 @@ class HttpTriggers:
         headers, query = _joined(_headers(request)), _joined(_query(request))
         if not self.keys.opens(one.level, headers.get("x-functions-key"), query.get("code")):
             return Response(status_code=401)
+        if int(headers.get("content-length", "0")) > self.body_limit:
+            return Response(status_code=500)
         # As in the real host, a body without a length (a chunked one) is not passed on.
         body = await request.body() if int(headers.get("content-length", "0")) > 0 else b""
         argument = {
@@ -65,10 +69,11 @@ class HttpTriggers:
             return Response(status_code=500)
 
 
-def http_triggers(worker: Worker, keys: Keys, prefix: str) -> HttpTriggers:
+def http_triggers(worker: Worker, keys: Keys, configuration: HostJson) -> HttpTriggers:
     """Routes of the app's HTTP functions. Raises HostError for a template that this host does not understand."""
+    prefix = configuration.route_prefix
     found = [_http_function(one, prefix) for one in worker.functions if one.kind == HTTP_TRIGGER and not one.disabled]
-    return HttpTriggers(worker, keys, tuple(sorted(found, key=lambda one: one.route.rank)))
+    return HttpTriggers(worker, keys, tuple(sorted(found, key=lambda one: one.route.rank)), configuration.body_limit)
 
 
 def _http_function(function: Function, prefix: str) -> HttpFunction:

@@ -81,7 +81,7 @@ async def host(app: Path, clock: Callable[[], datetime]) -> AsyncIterator[Host]:
             found = Host(
                 keys,
                 configuration.custom_headers,
-                http_triggers(worker, keys, configuration.route_prefix),
+                http_triggers(worker, keys, configuration),
                 timers(worker, clock),
                 polled,
                 tuple(one.name for one in worker.functions),

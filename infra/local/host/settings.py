@@ -12,6 +12,7 @@ from typing import Any
 # Settings of a real host, by which code learns where it runs. What was inherited is not true here.
 PLATFORM = ("WEBSITE_", "FUNCTIONS_", "CONTAINER_NAME")
 TIMESPAN = re.compile(r"(?:(\d+)\.)?(\d{1,2}):(\d{2}):(\d{2})")
+BODY_LIMIT, DEFAULT_BODY_LIMIT = "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT", 104_857_600  # bytes
 NO_LIMIT = "-1"
 DEFAULT_LIMIT = "00:30:00"
 
@@ -33,17 +34,21 @@ class QueueLimits:
 
 @dataclass(frozen=True, slots=True)
 class HostJson:
-    """The parts of host.json that this host obeys; `time_limit` in seconds, None for none."""
+    """The parts of host.json that this host obeys, and its own setting of the largest body in bytes.
+
+    `time_limit` is in seconds, None for none.
+    """
 
     route_prefix: str
     custom_headers: Mapping[str, str]
+    body_limit: int
     time_limit: float | None
     queues: QueueLimits
 
 
 def prepare_environment(values_file: Path | None) -> None:
     """Forget an inherited platform's settings, then take over `Values` of a local.settings.json file."""
-    for name in [name for name in os.environ if name.startswith(PLATFORM)]:
+    for name in [name for name in os.environ if name.startswith(PLATFORM) and name != BODY_LIMIT]:
         del os.environ[name]
     if values_file:
         os.environ.update(json.loads(values_file.read_text())["Values"])
@@ -57,6 +62,7 @@ def read_host_json(app: Path) -> HostJson:
     return HostJson(
         route_prefix=http.get("routePrefix", "api").strip("/"),
         custom_headers=http.get("customHeaders", {}),
+        body_limit=int(os.environ.get(BODY_LIMIT, DEFAULT_BODY_LIMIT)),
         time_limit=None if limit == NO_LIMIT else _seconds(limit),
         queues=_queues(document.get("extensions", {}).get("queues", {})),
     )
