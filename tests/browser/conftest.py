@@ -18,6 +18,7 @@ from tests.journey.conftest import (  # noqa: F401 - fixtures
     person,
     reusing,
     tenant,
+    visitor,
 )
 from tests.journey.many import where_grants_serve_many  # noqa: F401 - a fixture
 

@@ -80,6 +80,27 @@ async def test_no_access_offers_keep_checking_another_account_and_the_way_back(
     await page.wait_for_url("**state=new")
 
 
+async def test_the_page_says_what_is_replaced_and_how_far_the_access_goes(
+    page: Page, api: httpx.Client, person: NewPerson, visitor: Visitor, shot: Shot
+) -> None:
+    who = person()
+    changes = {"account": bind(api, visitor, who), "allowPrincipalChange": True, "changeMailbox": True}
+    asked = ask(api, email="sales@contoso.example", **changes)
+
+    await page.goto(asked["url"])
+
+    await expect(page.locator(".notice")).to_contain_text(
+        f"This replaces support@contoso.example, opened until now by {who}"
+    )
+    await expect(page.locator("main")).to_contain_text("every mailbox that you may open, your own included")
+    await expect(page.locator("main")).to_contain_text("it is not limited to sales@contoso.example")
+    await shot(page, "confirm replacing")
+    api.delete(f"/v1/authentication/form/{asked['registration']}")
+    await page.reload()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("This link has been cancelled")
+    await shot(page, "link cancelled")
+
+
 async def test_keep_checking_is_one_press(page: Page, api: httpx.Client, person: NewPerson, shot: Shot) -> None:
     asked = ask(api)
     await go_to_microsoft(page, asked["url"])
