@@ -92,6 +92,7 @@ class BindRequest:
 
     `by` is the id of the registration that asks for it, or of a request that named `through`: the account whose grant
     is used. `allow_principal_change` and `change_mailbox` let an account that exists change its person and its mailbox.
+    `may_change` says that the caller may write accounts: without that, name and OAuth app of one that exists stay too.
     """
 
     by: str
@@ -101,9 +102,12 @@ class BindRequest:
     delegated: bool
     allow_principal_change: bool = False
     change_mailbox: bool = False
+    may_change: bool = True
     pinned_to: str | None = None
     through: str | None = None
 
     def authorized(self, *, may_change: bool) -> "BindRequest":
         """What it may do by the authority that its caller has now."""
-        return self if may_change else replace(self, allow_principal_change=False, change_mailbox=False)
+        if may_change:
+            return self
+        return replace(self, allow_principal_change=False, change_mailbox=False, may_change=False)

@@ -209,6 +209,11 @@ REMEDIES = {
         "The account is bound to another mailbox, and this link may not change that.",
         "Ask for a link that allows the change. It takes changeMailbox in the form and the scope accounts:write.",
     ),
+    "other_app": Remedy(
+        "This account signs in through another app",
+        "The account is bound through another app registration, and this link may not change that.",
+        "Ask for a link through the account's own app, or for one from a caller with the scope accounts:write.",
+    ),
     "other_kind": Remedy(
         "This link asks for another kind of mailbox",
         "The account is bound to a shared mailbox and the link asks for a person's own one, or the other way round."

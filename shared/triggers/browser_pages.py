@@ -42,6 +42,7 @@ STATUSES = {
     "account_busy": 409,
     "other_kind": 409,
     "other_mailbox": 409,
+    "other_app": 409,
     "entra_unavailable": 503,
     "storage_unavailable": 503,
     "TooManyRequests": 429,

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from infra.local.environment import Environment
+from infra.local.environment import APP_ID, Environment
 from infra.local.visitor import Visitor
 from shared.domain.caller import Scope
 from shared.domain.keys import fingerprint
@@ -19,6 +19,7 @@ from shared.services import Services
 from shared.usecases.sign_in.check_invitation import Invitation
 from tests.contract import records
 from tests.events.conftest import Receiver
+from tests.journey.apps import Register, registers_apps  # noqa: F401 - a fixture
 from tests.journey.callers import api_token, bearer
 from tests.journey.conftest import Tenant, ask, bind, code_of, status
 from tests.journey.many import Many, where_grants_serve_many  # noqa: F401 - a fixture
@@ -164,6 +165,36 @@ async def test_authority_that_is_lost_between_form_and_sign_in_changes_nothing(
         assert code == code_of(page)
         told = api.get(f"/v1/account/{account}").json()
         assert (who, SUPPORT) == (told["user"], told["email"])
+
+
+async def test_who_may_only_register_changes_neither_name_nor_oauth_app(
+    api: httpx.Client,
+    registrar: httpx.Client,
+    visitor: Visitor,
+    person: NewPerson,
+    register: Register,
+    instance: Services,
+) -> None:
+    who, app = person(), register()
+    account = bind(api, visitor, who, name="Support", type=APP_ID)
+
+    assert {"type"} == refused_fields(registrar, account=account, email=SUPPORT, delegated=True, type=app)
+    page = visitor.follow(ask(registrar, account=account, name="Mallory")["url"], who)
+    assert "existing" == page.back["state"]
+    held = await instance.find(account)
+    assert held is not None
+    assert ("Support", APP_ID) == (held.account.value.name, held.account.value.app)
+
+    raced = ask(registrar, type=app)
+    there = replace(held.account.value, id=raced["account"])
+    await instance.principals.commit(there.principal_id, [Insert(there)])
+    await instance.directory.insert(DirectoryEntry(there.id, there.principal_id, there.app))
+    assert "other_app" == code_of(visitor.follow(raced["url"], who))
+    await instance.remove_account(there.id)
+
+    visitor.follow(ask(api, account=account, name="Sales desk", type=app)["url"], who)
+    told = api.get(f"/v1/account/{account}").json()
+    assert ("Sales desk", app) == (told["name"], told["app"])
 
 
 def test_an_own_mailbox_keeps_its_person_when_the_form_names_nobody(

@@ -66,7 +66,7 @@ def check_principal(
 ) -> None:
     """Hold the rules of binding that need no mailbox. Raises AccessRefused.
 
-    An account that exists stays the kind that it is. It keeps its principal and its mailbox, and one principal
+    An account that exists stays the kind that it is. It keeps its principal, mailbox and OAuth app, and one principal
     authorizes one account, unless the form or the OAuth app says otherwise.
     """
     if request.pinned_to is not None and request.pinned_to != principal.id:
@@ -82,6 +82,8 @@ def check_principal(
         raise AccessRefused("other_kind")
     if holder is not None and not request.change_mailbox and _is_moved(request, principal, holder):
         raise AccessRefused("other_mailbox")
+    if holder is not None and not request.may_change and holder.app != app.id:
+        raise AccessRefused("other_app")
     others = [stored for stored in partition.accounts.values() if not same_id(stored.value.id, request.account)]
     if others and not app.credential_reuse:
         raise AccessRefused("principal_in_use")

@@ -22,7 +22,15 @@ from shared.usecases.sign_in.claim_account import CLAIM_FOR
 from shared.usecases.sign_in.start_registration import new_account_id
 
 # What somebody else has to give up first; anything else is about this person and this mailbox.
-TAKEN = {"principal_in_use", "wrong_principal", "other_kind", "other_mailbox", "account_busy", "own_mailbox"}
+TAKEN = {
+    "principal_in_use",
+    "wrong_principal",
+    "other_kind",
+    "other_mailbox",
+    "other_app",
+    "account_busy",
+    "own_mailbox",
+}
 
 
 @dataclass(frozen=True, slots=True)

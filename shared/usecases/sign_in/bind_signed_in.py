@@ -37,6 +37,7 @@ FINAL = {
     "account_removed",
     "other_kind",
     "other_mailbox",
+    "other_app",
 }
 
 

@@ -57,7 +57,7 @@ def invitation_faults(
     """By field, what is wrong; `existing` are the accounts that are there, one for each mailbox."""
     faults: dict[str, str] = {}
     for index, (mailbox, account) in enumerate(zip(invitation.wanted, existing, strict=True)):
-        faults |= _mailbox_faults(invitation, index, mailbox, account, caller)
+        faults |= _mailbox_faults(invitation, index, mailbox, account, caller, app)
     if app is None and len(invitation.wanted) > 1:
         faults["mailboxes"] = '"mailboxes" needs an enabled OAuth app with credentialReuse: one grant serves them all'
     elif app is None:
@@ -69,7 +69,12 @@ def invitation_faults(
 
 
 def _mailbox_faults(
-    invitation: Invitation, index: int, mailbox: InvitedMailbox, existing: Account | None, caller: Caller
+    invitation: Invitation,
+    index: int,
+    mailbox: InvitedMailbox,
+    existing: Account | None,
+    caller: Caller,
+    app: str | None,
 ) -> dict[str, str]:
     faults = {}
     account, email = invitation.key(index, "account"), invitation.key(index, "email")
@@ -85,6 +90,9 @@ def _mailbox_faults(
         faults |= _contradictions(invitation, existing)
     if existing is not None and not faults:
         faults |= _change_faults(invitation, email, mailbox, existing, caller)
+        if app is not None and app != existing.app and not caller.may(Scope.ACCOUNTS_WRITE):
+            told = f"is not the OAuth app of the account, and another one needs the scope {Scope.ACCOUNTS_WRITE}"
+            faults["type"] = f'"type" {told}'
     return faults
 
 

@@ -85,7 +85,8 @@ class WriteBinding:
         request, principal, proof, now = proven.request, proven.signed_in.principal, proven.proof, self.clock()
         if holder is not None:
             again = holder.rebound(principal, request.by, now)
-            return replace(again, name=proof.name, email=proof.email, app=proven.app.id, through=request.through)
+            name = proof.name if request.may_change else holder.name
+            return replace(again, name=name, email=proof.email, app=proven.app.id, through=request.through)
         return Account(
             id=request.account,
             name=proof.name,
