@@ -34,7 +34,7 @@ var access = [for scope in items(asked): {
 var callerRoles = [
   {
     value: 'register'
-    does: 'Ask for sign-in links and follow them'
+    does: 'Ask for sign-in links, follow them and end them'
   }
   {
     value: 'accounts:read'
@@ -42,7 +42,7 @@ var callerRoles = [
   }
   {
     value: 'accounts:write'
-    does: 'Rename, pause, reconnect and remove accounts'
+    does: 'Rename, pause, reconnect and remove accounts; with register, give them another person or mailbox'
   }
   {
     value: 'oauth-token'
