@@ -62,6 +62,18 @@ var rules = [
     ]
   }
   {
+    name: 'long-lived'
+    title: 'Access tokens live too long'
+    does: 'Microsoft issued one for more than two hours, which nobody can call back. Look for a token lifetime policy.'
+    severity: 2
+    query: loadTextContent('long-lived.kql')
+    every: 'PT1H'
+    window: 'PT1H'
+    operator: 'GreaterThan'
+    threshold: 0
+    dimensions: []
+  }
+  {
     name: 'hand-outs'
     title: 'Callers get no tokens'
     does: 'Hand-outs fail for a reason that is neither the caller\'s nor the person\'s. The correlation joins them to the logs.'

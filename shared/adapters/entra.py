@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -17,7 +18,7 @@ from shared.domain.kinds import FailureKind
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.principal import is_guid
 from shared.domain.secret import Secret
-from shared.domain.tokens import TokenSet, token_life
+from shared.domain.tokens import HANDED_OUT_LIFE, TokenSet, token_life
 from shared.ports import Clock, EntraFailed, SignedIn, SignInInvalid
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
     from shared.adapters.client_authentication import ClientAuthentication
     from shared.adapters.token_transport import TokenTransport
+
+log = logging.getLogger(__name__)
 
 type Registered = tuple[str, str, ClientCredential]
 """A client id, its authority, and how the client authenticates."""
@@ -85,7 +88,7 @@ class MsalEntra:
         principal = principal_of(app, result.get("id_token_claims") or {}, self.clock())
         if "refresh_token" not in result:
             raise SignInInvalid("app_configuration")
-        return SignedIn(principal, self._tokens(result, result["refresh_token"], app.home))
+        return SignedIn(principal, self._tokens(app, result, result["refresh_token"], app.home))
 
     async def refresh(
         self, app: OAuthApp, refresh_token: Secret, resource: Resource | None = None, claims: str | None = None
@@ -102,7 +105,7 @@ class MsalEntra:
             app,
             lambda application: application.acquire_token_by_refresh_token(held, list(app.scopes_of(wanted)), **more),
         )
-        return self._tokens(result, result.get("refresh_token", held), wanted)
+        return self._tokens(app, result, result.get("refresh_token", held), wanted)
 
     async def discover(self, app: OAuthApp) -> None:
         """Read the authority's OpenID configuration (OpenID Connect Discovery section 4); the issuer has to be it."""
@@ -199,11 +202,15 @@ class MsalEntra:
         self._transport = self._transport or TokenTransport(self.threads, self.ca_file)
         return self._transport
 
-    def _tokens(self, result: Mapping[str, Any], refresh_token: str, resource: Resource) -> TokenSet:
+    def _tokens(self, app: OAuthApp, result: Mapping[str, Any], refresh_token: str, resource: Resource) -> TokenSet:
+        """With an end that is HANDED_OUT_LIFE away at most, whatever Entra says."""
+        lifetime = token_life(result.get("expires_in"))
+        if lifetime > HANDED_OUT_LIFE:
+            log.error("access token lives too long", extra={"app": app.id, "resource": resource})
         return TokenSet(
             refresh_token=Secret(refresh_token),
             access_token=Secret(result["access_token"]),
-            expires=self.clock() + token_life(result.get("expires_in")),
+            expires=self.clock() + min(lifetime, HANDED_OUT_LIFE),
             scopes=tuple(str(result.get("scope", "")).split()),
             resource=resource,
         )

@@ -11,6 +11,9 @@ GOOD_FOR = timedelta(minutes=5)
 # An access token lives for 60 to 90 minutes, and for up to 28 hours with continuous access evaluation (Microsoft
 # identity platform, "Access tokens": token lifetime).
 USUAL_LIFE, LONGEST_LIFE = timedelta(hours=1), timedelta(hours=28)
+# For how long one is handed out at most: none can be called back. One that lives longer was issued under a token
+# lifetime policy, or to a client that declared cp1, which Mailbind never does.
+HANDED_OUT_LIFE = timedelta(hours=2)
 
 
 @dataclass(frozen=True, slots=True)
