@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import msal
 import urllib3
 
+from shared.domain.claims_challenge import kept_claims
 from shared.domain.correlation import request_id
 from shared.domain.failure import TokenError
 
@@ -115,7 +116,7 @@ def token_error(answer: Answer) -> TokenError:
         error=str(body.get("error", "")),
         suberror=str(body.get("suberror", "")),
         numbers=tuple(int(number) for number in numbers),
-        claims=body.get("claims") or None,
+        claims=kept_claims(body.get("claims")),
         retry_after=_retry_after(answer.headers),
         trace=body.get("trace_id"),
     )

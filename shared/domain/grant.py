@@ -4,8 +4,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.domain.account import AccountState, LastError
+from shared.domain.claims_challenge import kept_claims
 from shared.domain.clouds import Resource
+from shared.domain.errors import TooManyRequests
 from shared.domain.held_token import SKEW, FurtherAccess, HeldToken
+from shared.domain.limit import Rate
 from shared.domain.principal import Principal
 from shared.domain.secret import Secret
 from shared.domain.tokens import TokenSet
@@ -19,8 +22,10 @@ LOST_RETRY = timedelta(days=1)
 SOON = timedelta(seconds=15)
 # How soon Entra is asked again for a resource that it refused.
 REFUSED_FOR = timedelta(minutes=15)
-# For how long the next sign-in carries what a caller's API challenged it with.
+# For how long the next sign-in carries what Microsoft answered a caller's claims challenge with.
 CHALLENGE_LASTS = timedelta(days=1)
+# Entra takes a client that keeps asking for a looping one (AADSTS50196) and makes the whole grant wait for an hour.
+ON_DEMAND = Rate(per_minute=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,7 @@ class DelegatedGrant:
     Before `not_before` nobody is to ask Entra for a caller's sake; at `probe_due` the mailboxes are looked at.
     `access_token` is for `resource`, which the grant lives by: its mailboxes are probed through it, and only when Entra
     refuses that, the grant is in trouble. `further_token` is for the other one. `challenged` is when a caller last
-    passed a claims challenge on.
+    passed a claims challenge on. `on_demand_until` is when the last refreshes that callers demanded stop to count.
     """
 
     principal: Principal
@@ -59,6 +64,7 @@ class DelegatedGrant:
     further: FurtherAccess | None = None
     further_token: Secret | None = None
     challenged: datetime | None = None
+    on_demand_until: datetime | None = None
 
     @property
     def home(self) -> HeldToken:
@@ -130,7 +136,7 @@ class DelegatedGrant:
     def renewed(self, tokens: TokenSet, now: datetime, jitter: float) -> "DelegatedGrant":
         """With newer tokens, its failures forgotten, and its next work planned. `jitter` is in [0, 1).
 
-        Claims that a caller passed on stay for a day: the refresh itself did without them.
+        Claims that answered a caller's challenge stay for a day: the refresh itself did without them.
         """
         well = replace(
             self,
@@ -145,9 +151,21 @@ class DelegatedGrant:
         )
         return _holding(well, tokens, now).planned(now, jitter)
 
-    def claims_at(self, now: datetime) -> str | None:
-        """What the next sign-in carries: the claims that Microsoft stopped it with, or for a day those of a caller."""
-        return self.claims if self.due is None or self._challenged_at(now) else None
+    def claims_at(self, now: datetime, *, refused: bool = False) -> str | None:
+        """What the next sign-in carries: the claims that Microsoft stopped it with, or answered a challenge with.
+
+        The latter are kept for a day, and a caller may have made the challenge up: after a sign-in that was `refused`
+        the next one does without. Rows that an earlier version wrote may hold claims that nobody has checked.
+        """
+        wanted = not refused if self._challenged_at(now) else self.due is None
+        return kept_claims(self.claims) if wanted else None
+
+    def on_demand(self, now: datetime) -> "DelegatedGrant":
+        """With one more refresh that a caller demanded. Raises TooManyRequests over the limit for each grant."""
+        empty_at = self.on_demand_until or now
+        if wait := ON_DEMAND.wait(empty_at, now):
+            raise TooManyRequests(wait)
+        return replace(self, on_demand_until=ON_DEMAND.filled(empty_at, 1, now))
 
     def _challenged_at(self, now: datetime) -> bool:
         return self.challenged is not None and now - self.challenged < CHALLENGE_LASTS

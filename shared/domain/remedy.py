@@ -62,7 +62,7 @@ REMEDIES = {
         "An API did not accept the access token: it asks for something that only the person who authorized the mailbox"
         " can give, such as a second factor.",
         "Have that person sign in again through a new link: POST /v1/account/{account}/reauthorize makes one. The"
-        " sign-in carries what was asked for.",
+        " sign-in carries what Microsoft asked for.",
     ),
     "needs_consent": Remedy(
         "Consent is needed",

@@ -65,7 +65,7 @@ def after_answer(
     told, refused = answer.grant, answer.refused
     before = grant.living_by(answer.home or grant.resource, now)
     if wish.claims is not None:
-        before = replace(before, challenged=now, claims=_unmet(wish.claims, refused))
+        before = replace(before, challenged=now, claims=_unmet(refused))
     if isinstance(told, Failure):
         if before.claims is not None and told.kind in PERSONS:
             # The sign-in that mends this has to meet the challenge too.
@@ -78,6 +78,9 @@ def after_answer(
     return after
 
 
-def _unmet(claims: str, refused: Failure | None) -> str | None:
-    """The claims that the next sign-in has to carry; where a policy blocks, none would help."""
-    return refused.claims or claims if refused is not None and refused.kind in PERSONS else None
+def _unmet(refused: Failure | None) -> str | None:
+    """The claims that the next sign-in has to carry; where a policy blocks, none would help.
+
+    They are those that Microsoft returned, never the caller's: a sign-in with made-up claims might be refused.
+    """
+    return refused.claims if refused is not None and refused.kind in PERSONS else None

@@ -12,6 +12,7 @@ import msgspec
 from shared.domain.address import same_address
 from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
+from shared.domain.claims_challenge import read_challenge
 from shared.domain.clouds import Cloud, Resource
 from shared.domain.errors import MailboxChanged
 from shared.domain.sasl import xoauth2
@@ -121,7 +122,10 @@ def sasl_responses(token: HandedOut, cloud: Cloud) -> dict[str, Any]:
 
 
 def _claims(fields: Fields) -> str | None:
-    """The claims as APIs hand them over: JSON, or that in base64 or base64url (Entra: claims challenges)."""
+    """The claims as APIs hand them over: JSON, or that in base64 or base64url (Entra: claims challenges).
+
+    What is passed on is written again from the members that are known, so that none of the caller's text is.
+    """
     text = fields.text("claims", longest=LONGEST_CLAIMS)
     try:
         plain = text if text is None or text.startswith("{") else _from_base64(text)
@@ -131,7 +135,9 @@ def _claims(fields: Fields) -> str | None:
     if not isinstance(claims, dict) or not claims:
         fields.fault("claims", "must be a challenge's claims: a JSON object, as it is or in base64")
         return None
-    return msgspec.json.encode(claims).decode()
+    built, faults = read_challenge(claims)
+    fields.faults.update(faults)
+    return built
 
 
 def _from_base64(text: str) -> str:

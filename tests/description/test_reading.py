@@ -32,7 +32,10 @@ type Body = dict[str, Any]
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 for name, texts in {
-    "claims": ['{"access_token": {"a": null}}', "eyJhIjogMX0="],
+    "claims": [
+        '{"access_token": {"acrs": {"value": "c1"}}}',
+        "eyJhY2Nlc3NfdG9rZW4iOnsibmJmIjp7InZhbHVlIjoiMTYwNDEwNjY1MSJ9fX0=",
+    ],
     "ip-range": ["203.0.113.0/24", "2001:db8::1"],
     "signing-secret": [SECRET, "sixteen letters!"],
     "webhook": ["https://flows.example/hook", "https://flows.example:8443/?sig=1"],

@@ -65,7 +65,11 @@ ROWS = {
     "PUT v1/account/{account}/reconnect": opened_by(Scope.ACCOUNTS_WRITE, allowed=404, inside=404, outside=403),
     "GET v1/account/{account}/oauth-token": opened_by(Scope.OAUTH_TOKEN, allowed=404, inside=404, outside=403),
     "POST v1/account/{account}/oauth-token": opened_by(
-        Scope.OAUTH_TOKEN, allowed=404, inside=404, outside=403, body={"claims": '{"access_token": {}}'}
+        Scope.OAUTH_TOKEN,
+        allowed=404,
+        inside=404,
+        outside=403,
+        body={"claims": '{"access_token": {"acrs": {"value": "c1"}}}'},
     ),
     "GET v1/stats": opened_by(Scope.ACCOUNTS_READ, allowed=200, inside=None, outside=None),
     "GET v1/oauth2": opened_by(allowed=200, inside=None, outside=None),

@@ -7,6 +7,7 @@ import pytest
 
 from shared.domain.account import AccountState
 from shared.domain.clouds import Resource
+from shared.domain.errors import TooManyRequests
 from shared.domain.failure import Failure
 from shared.domain.grant import DelegatedGrant
 from shared.domain.kinds import FailureKind
@@ -18,6 +19,7 @@ from shared.domain.work import WorkKind
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 DOUBTFUL = Failure(FailureKind.NEEDS_SIGN_IN, "needs_sign_in", confirmed=False)
+STEP_UP = '{"access_token":{"acrs":{"essential":true,"value":"c1"}}}'
 TOKENS = TokenSet(Secret("newer"), Secret("access"), NOON + timedelta(minutes=75), ("scope",))
 
 
@@ -252,10 +254,43 @@ def test_a_grant_that_lives_by_another_resource_keeps_no_token_of_the_former_one
     assert moved.renewed(mail_tokens(NOON + timedelta(hours=1)), NOON, 0).good_at(NOON)
 
 
-def test_claims_that_a_caller_passed_on_outlive_a_renewal_for_a_day_and_end_with_a_sign_in() -> None:
-    grant = replace(a_grant(), claims="{}", challenged=NOON)
+def test_claims_that_answered_a_challenge_outlive_a_renewal_for_a_day_and_end_with_a_sign_in() -> None:
+    grant = replace(a_grant(), claims=STEP_UP, challenged=NOON)
 
-    assert "{}" == grant.renewed(TOKENS, NOON + timedelta(hours=23), 0).claims
+    assert STEP_UP == grant.renewed(TOKENS, NOON + timedelta(hours=23), 0).claims
     assert None is grant.renewed(TOKENS, NOON + timedelta(hours=24), 0).claims
-    assert ("{}", None) == tuple(grant.claims_at(NOON + timedelta(hours=hours)) for hours in (23, 24))
+    assert (STEP_UP, None) == tuple(grant.claims_at(NOON + timedelta(hours=hours)) for hours in (23, 24))
     assert (None, None) == ((anew := grant.reauthorized(TOKENS, NOON, 0)).claims, anew.challenged)
+
+
+def test_after_a_refused_sign_in_only_claims_that_stopped_the_grant_go_along_again() -> None:
+    challenged = replace(a_grant(), claims=STEP_UP, challenged=NOON)
+    stopped = replace(a_grant(), claims=STEP_UP, due=None)
+
+    assert (STEP_UP, None) == tuple(challenged.claims_at(NOON, refused=refused) for refused in (False, True))
+    assert (STEP_UP, STEP_UP) == tuple(stopped.claims_at(NOON, refused=refused) for refused in (False, True))
+
+
+@pytest.mark.parametrize("claims", ["x" * 8000, '{"access_token":{"acrs":{"value":"' + "c" * 4000 + '"}}}', "[", "{}"])
+def test_claims_that_an_earlier_version_kept_unchecked_are_not_carried(claims: str) -> None:
+    assert None is replace(a_grant(), claims=claims, challenged=NOON).claims_at(NOON)
+    assert None is replace(a_grant(), claims=claims, due=None).claims_at(NOON)
+
+
+def test_callers_have_a_grant_refreshed_twice_a_minute_at_most() -> None:
+    grant = a_grant().on_demand(NOON).on_demand(NOON)
+
+    with pytest.raises(TooManyRequests) as refused:
+        grant.on_demand(NOON)
+    assert timedelta(seconds=30) == refused.value.retry_after
+    again = grant.on_demand(NOON + timedelta(seconds=30))
+    with pytest.raises(TooManyRequests):
+        again.on_demand(NOON + timedelta(seconds=31))
+
+
+def test_a_refused_configuration_has_entra_asked_no_sooner_than_any_failure() -> None:
+    """No breaker opens for it: what is wrong may be wrong in one tenant only."""
+    failed = after_failure(a_grant(), Failure(FailureKind.APP_FAULT, "app_configuration"), NOON, 0)
+    refused = after_failure(a_grant(), Failure(FailureKind.APP_FAULT, "app_credential"), NOON, 0)
+
+    assert (NOON + timedelta(seconds=10), None) == (failed.not_before, refused.not_before)

@@ -232,7 +232,8 @@ class ClaimsChallenge(TokenQuery, kw_only=True):
     claims: Annotated[
         str,
         Meta(
-            description="The challenge's claims: JSON, as it is or in base64.",
+            description="The challenge's claims: JSON, as it is or in base64. Members of `access_token` may be acrs,"
+            " nbf, xms_rp_ipaddr, capolids and polids.",
             examples=['{"access_token":{"acrs":{"essential":true,"value":"c1"}}}'],
             max_length=LONGEST_CLAIMS,
             extra_json_schema={"format": "claims"},

@@ -55,7 +55,7 @@ class BeginSignIn:
         state = Secret(f"{asked.id}.{base64.urlsafe_b64encode(self.entropy(32)).rstrip(b'=').decode()}")
         try:
             url, flow = await self.entra.begin(
-                app, state=state, login_hint=_login_hint(asked, holders), claims=await self._claims(holders)
+                app, state=state, login_hint=_login_hint(asked, holders), claims=await self._claims(asked, holders)
             )
         except EntraFailed as failed:
             return DeadLink(failed.failure.code, asked)
@@ -65,11 +65,11 @@ class BeginSignIn:
         log.info("sign-in begun", extra={"registration": asked.id})
         return Secret(url)
 
-    async def _claims(self, holders: list[Account]) -> str | None:
+    async def _claims(self, asked: PendingRegistration, holders: list[Account]) -> str | None:
         """The claims of a challenge that the sign-in has to meet (Entra: claims challenges)."""
         for principal_id, app in {(holder.principal_id, holder.app) for holder in holders}:
             grant = await self.principals.grant(principal_id, app)
-            if grant is not None and (claims := grant.value.claims_at(self.clock())):
+            if grant is not None and (claims := grant.value.claims_at(self.clock(), refused=asked.failure is not None)):
                 return claims
         return None
 
