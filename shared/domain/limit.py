@@ -14,6 +14,7 @@ class LimitKind(StrEnum):
 
     FORM_BY_CALLER = "formByCaller"
     FORM_BY_ADDRESS = "formByAddress"
+    ACCOUNT_BY_GRANT = "accountByGrant"
     PAGE = "page"
     CALLBACK = "callback"
     BAD_TOKEN = "badToken"  # noqa: S105 - the name of a limit

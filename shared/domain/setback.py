@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.domain.account import AccountState, LastError
+from shared.domain.breaker import OPENS
 from shared.domain.failure import Failure
 from shared.domain.grant import DelegatedGrant
 from shared.domain.kinds import FailureKind
@@ -36,7 +37,7 @@ def after_failure(grant: DelegatedGrant, failure: Failure, now: datetime, jitter
             return _blocked(noted, failure.code, now, jitter)
         case _ if failure.code == "unknown_failure" and now - since > UNKNOWN_PATIENCE:
             return _blocked(noted, failure.code, now, jitter)
-        case FailureKind.APP_FAULT:
+        case FailureKind.APP_FAULT if failure.code == OPENS:
             noted = replace(noted, not_before=None)  # the app's breaker knows when to ask again
     return replace(noted, due=now + _pause(noted.failures, failure.retry_after, jitter))
 

@@ -11,6 +11,7 @@ from shared.usecases.grants.probe_mailboxes import ProbeMailboxes
 from shared.usecases.grants.read_account import ReadAccount
 from shared.usecases.grants.reconnect_account import ReconnectAccount
 from shared.usecases.grants.refresh_grant import RefreshGrant
+from shared.usecases.grants.refresh_on_demand import RefreshOnDemand
 from shared.usecases.grants.remove_account import RemoveAccount
 from shared.usecases.grants.tally import Tally
 
@@ -54,6 +55,10 @@ class GrantServices(CallerServices):
         )
 
     @cached_property
+    def refresh_on_demand(self) -> RefreshOnDemand:
+        return RefreshOnDemand(self.principals, self.refresh_grant, self.clock)
+
+    @cached_property
     def probe_mailboxes(self) -> ProbeMailboxes:
         return ProbeMailboxes(
             self.principals,
@@ -81,8 +86,8 @@ class GrantServices(CallerServices):
 
     @cached_property
     def answer_challenge(self) -> AnswerChallenge:
-        return AnswerChallenge(self.hand_out, self.refresh_grant, self.clock)
+        return AnswerChallenge(self.hand_out, self.refresh_on_demand, self.clock)
 
     @cached_property
     def reconnect_account(self) -> ReconnectAccount:
-        return ReconnectAccount(self.principals, self.find, self.refresh_grant, self.probe_mailboxes)
+        return ReconnectAccount(self.principals, self.find, self.refresh_on_demand, self.probe_mailboxes)

@@ -45,7 +45,7 @@ class OAuthAppServices(SignInServices):
             self.entra,
             self.principals,
             self.find,
-            self.refresh_grant,
+            self.refresh_on_demand,
             self.probe_mailboxes,
             self.clock,
         )

@@ -107,7 +107,7 @@ class SignInServices(GrantServices):
     @cached_property
     def add_account(self) -> AddAccount:
         return AddAccount(
-            self.apps, self.hand_out, self.refresh_grant, self.bind, self.agenda, self.clock, self.entropy
+            self.apps, self.hand_out, self.limit_requests, self.bind, self.agenda, self.clock, self.entropy
         )
 
     @cached_property

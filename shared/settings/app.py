@@ -120,6 +120,7 @@ def _limits(read: Reader, *, public: bool) -> Mapping[LimitKind, int]:
     return {
         LimitKind.FORM_BY_CALLER: forms,
         LimitKind.FORM_BY_ADDRESS: forms,
+        LimitKind.ACCOUNT_BY_GRANT: forms,
         LimitKind.PAGE: pages,
         LimitKind.CALLBACK: pages,
         LimitKind.BAD_TOKEN: read.number(

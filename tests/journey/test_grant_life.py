@@ -197,7 +197,10 @@ class GrantLife(RuleBasedStateMachine):
     @precondition(lambda self: self.bound)
     @rule()
     def reconnect(self) -> None:
-        after = self.run(self.services.reconnect_account(self.account))
+        try:
+            after = self.run(self.services.reconnect_account(self.account))
+        except (TooManyRequests, Unavailable):  # asked for too often, or while Microsoft asks for a pause
+            return
         if self.alive:
             self.asked_for = self.blocked = False
             assert self.shown(AccountState.CONNECTED if self.access else AccountState.CONNECT_ERROR) is after.state

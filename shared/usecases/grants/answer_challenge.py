@@ -1,44 +1,36 @@
 """Answer a claims challenge: an API refused a caller's token, and says what a better one must meet."""
 
-from datetime import timedelta
-
 from shared.domain.clouds import Resource
-from shared.domain.errors import InvalidInput, TooManyRequests
+from shared.domain.errors import InvalidInput
 from shared.domain.kinds import FailureKind
 from shared.domain.renewal import PERSONS, Wish
 from shared.ports import Clock
 from shared.usecases import use_case
 from shared.usecases.grants.hand_out import HandedOut, HandOut, handed_out
-from shared.usecases.grants.refresh_grant import RefreshGrant
+from shared.usecases.grants.refresh_on_demand import RefreshOnDemand
 from shared.usecases.grants.refusals import check_askable, refusal, settled
-
-# Entra takes a client that keeps asking for a looping one (AADSTS50196) and makes the whole grant wait for an hour.
-CHALLENGE_EVERY = timedelta(seconds=30)
 
 
 @use_case
 class AnswerChallenge:
     """A refresh with the claims, past the token that is there (Entra: "Claims challenges, claims requests").
 
-    Whoever may take an account's tokens may pass claims on, and may make them up. So claims alone never stop a grant:
-    when Entra asks for a person, it is asked again without them, and other callers go on as long as that succeeds. The
-    claims wait a day for the next sign-in. A grant is asked with claims twice a minute at most, whoever passes them.
+    Callers who may take an account's tokens may pass claims on, and may make them up. So claims alone never stop a
+    grant: when Entra asks for a person, it is asked again without them, and other callers go on as long as that
+    succeeds. What Microsoft returns waits a day for the next sign-in; the caller's claims are not kept.
     """
 
     hand_out: HandOut
-    refresh: RefreshGrant
+    refresh: RefreshOnDemand
     clock: Clock
 
     async def __call__(self, account_id: str, claims: str, resource: Resource | None = None) -> HandedOut:
-        """A token that meets the claims, which are a JSON object. Raises what HandOut does, and TooManyRequests."""
+        """A token that meets the claims, which `read_challenge` wrote. Raises as HandOut does, and TooManyRequests."""
         account, stored = await self.hand_out.look_up(account_id)
-        grant, now = stored.value, self.clock()
+        grant = stored.value
         resource = resource or grant.resource
         await self.hand_out.check_covered(grant, resource)
-        check_askable(grant, now)
-        since = now - grant.challenged if grant.challenged is not None else CHALLENGE_EVERY
-        if timedelta() <= since < CHALLENGE_EVERY:
-            raise TooManyRequests(CHALLENGE_EVERY - since)
+        check_askable(grant, self.clock())
         refreshed = await self.refresh(stored, Wish(resource, claims), hand_out=True)
         refused = refreshed.refused if refreshed and refreshed.failure is None else None
         if refused is not None and refused.kind in PERSONS:

@@ -75,7 +75,7 @@ class HandOut:
         resource = resource or stored.value.resource
         held, now = stored.value.held(resource), self.clock()
         if held is None or not held.good_at(now):
-            grant = await self._renewed(stored, resource)
+            grant = await self.renewed(stored, resource)
             return handed_out(account, grant, grant.held(resource), cached=False)
         if not held.marked_at(now):
             await self._mark(stored, resource)
@@ -115,8 +115,13 @@ class HandOut:
             self._remembered.popitem(last=False)
         return again.value, stored
 
-    async def _renewed(self, stored: Stored[DelegatedGrant], resource: Resource) -> DelegatedGrant:
-        """Refresh once, however many callers wait for the same token."""
+    async def renewed(
+        self, stored: Stored[DelegatedGrant], resource: Resource, *, hand_out: bool = True
+    ) -> DelegatedGrant:
+        """Refresh once, however many callers wait for the same token. Raises what a hand-out does.
+
+        Without `hand_out` the token is not for a caller, and does not make the grant hot.
+        """
         grant = stored.value
         await self.check_covered(grant, resource)
         check_askable(grant, self.clock())
@@ -125,19 +130,19 @@ class HandOut:
         name = (grant.principal.id, grant.app, resource)
         task = self._refreshing.get(name)
         if task is None:
-            task = asyncio.create_task(self._refresh(*name))
+            task = asyncio.create_task(self._refresh(*name, hand_out=hand_out))
             self._refreshing[name] = task
             task.add_done_callback(lambda _: self._refreshing.pop(name, None))
         return settled(await asyncio.shield(task))
 
-    async def _refresh(self, principal_id: str, app: str, resource: Resource) -> Refreshed | None:
+    async def _refresh(self, principal_id: str, app: str, resource: Resource, *, hand_out: bool) -> Refreshed | None:
         """Read again first: a caller may have looked just before somebody else's refresh came to its end."""
         stored = await self.principals.grant(principal_id, app)
         if stored is None:
             return None
         if stored.value.good_at(self.clock(), resource):
             return Refreshed(stored)
-        return await self.refresh(stored, Wish(resource), hand_out=True)
+        return await self.refresh(stored, Wish(resource), hand_out=hand_out)
 
     async def _mark(self, stored: Stored[DelegatedGrant], resource: Resource) -> None:
         grant = stored.value

@@ -6,7 +6,7 @@ from shared.ports import Principals
 from shared.usecases import use_case
 from shared.usecases.grants.find_account import FindAccount
 from shared.usecases.grants.probe_mailboxes import ProbeMailboxes
-from shared.usecases.grants.refresh_grant import RefreshGrant
+from shared.usecases.grants.refresh_on_demand import RefreshOnDemand
 
 
 @use_case
@@ -15,11 +15,11 @@ class ReconnectAccount:
 
     principals: Principals
     find: FindAccount
-    refresh: RefreshGrant
+    refresh: RefreshOnDemand
     probe: ProbeMailboxes
 
     async def __call__(self, account: str) -> Account:
-        """The account as it is afterwards. Raises NotFound and Conflict."""
+        """The account as it is afterwards. Raises NotFound, Conflict, and TooManyRequests for each grant."""
         found = await self.find.known(account)
         held = found.account.value
         try:

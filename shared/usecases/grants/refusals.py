@@ -20,6 +20,13 @@ def check_askable(grant: DelegatedGrant, now: datetime) -> None:
         raise unavailable("entra_unavailable", grant.not_before - now)
 
 
+def check_pause(grant: DelegatedGrant, now: datetime) -> None:
+    """Raise Unavailable while Entra asks for a pause, also to those who may ask for a grant that was given up."""
+    waits = grant.not_before is not None and now < grant.not_before
+    if grant.not_before is not None and waits and grant.state is AccountState.CONNECTED:
+        raise unavailable("entra_unavailable", grant.not_before - now)
+
+
 def settled(refreshed: Refreshed | None) -> DelegatedGrant:
     """The renewed grant. Raises what its failure means to a caller."""
     if refreshed is None:

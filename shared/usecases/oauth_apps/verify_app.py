@@ -25,7 +25,7 @@ from shared.ports import Clock, EntraFailed, EntraSetup, Principals, RegisteredA
 from shared.usecases import use_case
 from shared.usecases.grants.find_account import FindAccount, Found
 from shared.usecases.grants.probe_mailboxes import ProbeMailboxes
-from shared.usecases.grants.refresh_grant import RefreshGrant
+from shared.usecases.grants.refresh_on_demand import RefreshOnDemand
 from shared.usecases.oauth_apps.guarded_entra import GuardedEntra
 
 
@@ -55,12 +55,15 @@ class VerifyApp:
     entra: GuardedEntra
     principals: Principals
     find: FindAccount
-    refresh: RefreshGrant
+    refresh: RefreshOnDemand
     probe: ProbeMailboxes
     clock: Clock
 
     async def __call__(self, app: str, account: str | None, *, open_mailbox: bool) -> Verified:
-        """Every step is tried, whatever came of others. Raises NotFound and Conflict."""
+        """Every step is tried, whatever came of others. Raises NotFound and Conflict.
+
+        Raises TooManyRequests when the grant of the account was asked about too often just now.
+        """
         stored = await self.rows.get(app)
         if stored is None and app != self.seed.id:
             raise NotFound("No such OAuth app")

@@ -1,12 +1,13 @@
 """Add an account: bind a further mailbox to a grant that is there, without a sign-in."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from shared.domain.caller import Caller
 from shared.domain.errors import InvalidInput, NotBound, Unavailable
 from shared.domain.grant import DelegatedGrant
 from shared.domain.invited_mailbox import BindRequest, MailboxResult, MailboxState
+from shared.domain.limit import LimitKind
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.remedy import remedy
 from shared.domain.tokens import TokenSet
@@ -15,8 +16,6 @@ from shared.ports import Agenda, Clock, Entropy, OAuthApps, SignedIn, Stored
 from shared.usecases import use_case
 from shared.usecases.grants.hand_out import HandOut
 from shared.usecases.grants.prove_access import AccessRefused
-from shared.usecases.grants.refresh_grant import RefreshGrant
-from shared.usecases.grants.refusals import check_askable, settled
 from shared.usecases.sign_in.bind_proven import BindProven
 from shared.usecases.sign_in.claim_account import CLAIM_FOR
 from shared.usecases.sign_in.start_registration import new_account_id
@@ -60,7 +59,7 @@ class AddAccount:
 
     apps: OAuthApps
     hand_out: HandOut
-    refresh: RefreshGrant
+    limit: Callable[[LimitKind, str], None]
     bind: BindProven
     agenda: Agenda
     clock: Clock
@@ -70,7 +69,8 @@ class AddAccount:
         """Bind it. `faults` were found in reading it; raises InvalidInput with all there are.
 
         Raises Forbidden where the caller may not reach both accounts, NotFound when `through` is no account, NotBound,
-        NotAuthorized when its grant needs a person, and Unavailable with nothing bound when Microsoft does not answer.
+        NotAuthorized when its grant needs a person, TooManyRequests for each grant, and Unavailable with nothing bound
+        when Microsoft does not answer.
         """
         for account in filter(None, (wanted.account, wanted.through)):
             caller.reaches(account)
@@ -79,6 +79,8 @@ class AddAccount:
         if faults or app is None or wanted.through is None or wanted.mailbox is None:
             raise InvalidInput(faults)
         held, stored = await self.hand_out.look_up(wanted.through)
+        # Each call has Graph asked about the person and the mailbox, whichever callers share the grant.
+        self.limit(LimitKind.ACCOUNT_BY_GRANT, f"{held.principal_id}|{held.app}")
         if held.app != app.id:
             raise InvalidInput({"oauth2.provider": '"oauth2.provider" is not the OAuth app of that account'})
         request = BindRequest(
@@ -99,11 +101,9 @@ class AddAccount:
         raise _refusal(result)
 
     async def _fresh(self, stored: Stored[DelegatedGrant]) -> DelegatedGrant:
-        now = self.clock()
-        if stored.value.good_at(now):
+        if stored.value.good_at(self.clock()):
             return stored.value
-        check_askable(stored.value, now)
-        return settled(await self.refresh(stored))
+        return await self.hand_out.renewed(stored, stored.value.resource, hand_out=False)
 
     async def _bind(
         self, request: BindRequest, app: OAuthApp, grant: DelegatedGrant, expected_email: str | None
