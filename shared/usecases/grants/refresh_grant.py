@@ -2,17 +2,19 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
 from shared.domain.account import Account, AccountState
 from shared.domain.clouds import Resource
-from shared.domain.errors import StaleWrite
+from shared.domain.errors import MailbindError, StaleWrite, Unavailable
 from shared.domain.event import EventName
 from shared.domain.failure import Failure
 from shared.domain.grant import DelegatedGrant
 from shared.domain.kinds import FailureKind
 from shared.domain.oauth_app import OAuthApp
-from shared.domain.renewal import PLAIN, EntraAnswer, Wish, about_all, after_answer, is_newer
+from shared.domain.renewal import PLAIN, EntraAnswer, Wish, about_all, is_newer
+from shared.domain.setback import after_failure
 from shared.domain.tokens import TokenSet
 from shared.domain.work import Work
 from shared.ports import (
@@ -30,6 +32,7 @@ from shared.ports import (
 from shared.usecases import use_case
 from shared.usecases.events.outbox import Outbox
 from shared.usecases.grants.tally import Tally
+from shared.usecases.grants.unwritten_answers import Answered, UnwrittenAnswers
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +46,7 @@ NEWS = {
 }
 # Asked for once a day all the same: an app of the settings may come back.
 NO_SUCH_APP = Failure(FailureKind.BLOCKED, "oauth_app_gone")
+NOT_STORED = Failure(FailureKind.TRANSIENT, "storage_unavailable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +54,13 @@ class Refreshed:
     """The grant as it is stored now, and why it could not be renewed, if it could not.
 
     `refused` says why there is no token for the resource or with the claims that were asked for, while the grant lives.
+    `stored` is false for a grant that storage did not take: its tokens are good, and are known to this process only.
     """
 
     grant: Stored[DelegatedGrant]
     failure: Failure | None = None
     refused: Failure | None = None
+    stored: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,27 +84,47 @@ class RefreshGrant:
     tally: Tally
     clock: Clock
     jitter: Jitter
+    _unwritten: UnwrittenAnswers = field(default_factory=UnwrittenAnswers)
 
     async def __call__(
-        self, stored: Stored[DelegatedGrant], wish: Wish = PLAIN, *, hand_out: bool = False
+        self, stored: Stored[DelegatedGrant], wish: Wish = PLAIN, *, hand_out: bool = False, on_demand: bool = False
     ) -> Refreshed | None:
         """Ask Entra and write down what came of it; None when the grant was removed meanwhile.
 
-        `hand_out` says that a caller is waiting for the token, which makes it hot.
+        `hand_out` says that a caller is waiting for the token, which makes it hot; `on_demand` has Entra asked even
+        where an earlier answer still waits to be stored.
         """
         # Opened first: what does not open must not use up a breaker's trial, nor be planned anew.
         stored.value.refresh_token.reveal()
-        answer = await self._ask(stored.value, wish)
-        now, jitter = self.clock(), self.jitter()
+        known = None if on_demand else self._unwritten.recall(stored.value, wish, self.clock())
+        if known is not None and known.waits(self.clock()):
+            return self._unstored(stored, wish, known, hand_out=hand_out)
+        answer = known.answer if known else await self._ask(stored.value, wish)
+        answered = Answered(answer, known.at if known else self.clock(), self.clock())
+        try:
+            refreshed = await self._store(stored, wish, answered, hand_out=hand_out)
+        except MailbindError as error:
+            ids = {"principal": stored.value.principal.id, "app": stored.value.app}
+            reason = {**ids, "reason": type(error).__name__}
+            log.error("refreshed grant not stored", extra=reason)  # noqa: TRY400 - a traceback may hold addresses
+            self._unwritten.keep(stored.value, wish, answered)
+            if not isinstance(error, Unavailable):
+                await self._count_failure(stored.value)
+            return self._unstored(stored, wish, answered, hand_out=hand_out)
+        self._unwritten.forget(stored.value, wish)
+        return refreshed
+
+    async def _store(
+        self, stored: Stored[DelegatedGrant], wish: Wish, answered: Answered, *, hand_out: bool
+    ) -> Refreshed | None:
+        answer, jitter = answered.answer, self.jitter()
         current: Stored[DelegatedGrant] | None = stored
         for _ in range(TRIES):
             if current is None:
                 return None
             if wish.claims is None and is_newer(current.value, stored.value, wish.resource):
                 return Refreshed(current)
-            after = after_answer(current.value, wish, answer, now, jitter)
-            if hand_out and answer.granted:
-                after = after.handed_out_at(now, jitter, wish.resource)
+            after = answered.applied(current.value, wish, jitter, hand_out=hand_out)
             try:
                 written = await self._write(current, after, answer.failure)
             except StaleWrite:
@@ -107,6 +133,18 @@ class RefreshGrant:
             self._log(after, answer)
             return Refreshed(written, answer.failure, answer.refused)
         raise StaleWrite
+
+    def _unstored(self, stored: Stored[DelegatedGrant], wish: Wish, answered: Answered, *, hand_out: bool) -> Refreshed:
+        after = answered.applied(stored.value, wish, self.jitter(), hand_out=hand_out)
+        return Refreshed(Stored(after, stored.version), answered.answer.failure, answered.answer.refused, stored=False)
+
+    async def _count_failure(self, grant: DelegatedGrant) -> None:
+        """Plan the next try later and later: storage answers, and does not take the tokens. Callers are not held up."""
+        with suppress(MailbindError, StaleWrite):
+            current = await self.principals.grant(grant.principal.id, grant.app)
+            if current is not None and current.value.due is not None:
+                failed = after_failure(current.value, NOT_STORED, self.clock(), self.jitter())
+                await self._write(current, replace(failed, not_before=current.value.not_before), NOT_STORED)
 
     async def _ask(self, grant: DelegatedGrant, wish: Wish) -> EntraAnswer:
         """Ask for what is wished. When Entra refuses that, ask for what the grant lives by before anybody is blamed.

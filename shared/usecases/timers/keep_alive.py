@@ -10,7 +10,7 @@ from shared.ports import Clock, Principals
 from shared.usecases import use_case
 from shared.usecases.grants.probe_mailboxes import ProbeMailboxes
 from shared.usecases.grants.refresh_grant import RefreshGrant
-from shared.usecases.timers.work_agenda import EARLY
+from shared.usecases.timers.work_agenda import EARLY, FAILED
 
 # Somebody who has written the agenda's row is about to write the grant's; after this long they are not.
 GRACE = timedelta(minutes=1)
@@ -26,13 +26,18 @@ class KeepAlive:
     clock: Clock
 
     async def __call__(self, work: Work) -> str:
-        """Refresh the grant if this is what it waits for. Returns `refreshed`, `leftover`, or the kind of failure."""
+        """Refresh the grant if this is what it waits for. Returns `refreshed`, `leftover`, or the kind of failure.
+
+        It is `failed` when new tokens could not be stored.
+        """
         stored = await self.principals.grant(work.owner, work.item)
         if stored is None or stored.value.due != work.due:
             return "leftover" if self.clock() - work.due >= GRACE else EARLY
         refreshed = await self.refresh(stored, Wish(stored.value.most_urgent(self.clock())))
         if refreshed is None:
             return "leftover"
+        if not refreshed.stored:
+            return FAILED
         if refreshed.failure is not None:
             return refreshed.failure.kind
         if refreshed.grant.value.probe_due_at(self.clock()):
