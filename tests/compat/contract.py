@@ -38,7 +38,8 @@ REGISTRATION = (
     better(
         "POST /v1/authentication/form",
         "the mailbox is proven before it is bound, links are opaque and for one browser; an unknown `type` is refused"
-        " instead of ignored, `redirectUrl` has to be of an allowed origin. `mailboxes` asks for many at once",
+        " instead of ignored, `redirectUrl` has to be of an allowed origin. An account that exists keeps its person and"
+        " mailbox unless `allowPrincipalChange` and `changeMailbox` say otherwise. `mailboxes` asks for many at once",
         Promise("only redirectUrl is required; the answer is the link", shape={"url": LINK}, body=FORM),
         Promise("the documented example", shape={"url": LINK}, body=SHARED | {"account": "compat-1", "name": "Shared"}),
         Promise("null and empty texts count as absent", body=FORM | {"account": None, "name": "", "email": ""}),

@@ -305,6 +305,20 @@ async def test_a_token_that_is_revoked_here_ends_its_links_here_at_once(
     assert isinstance(await link.open(), DeadLink)
 
 
+async def test_asking_whether_a_caller_stands_is_no_use_of_its_token(instance: Services) -> None:
+    token = await api_token(instance, SCOPES)
+
+    async def last_used() -> bool:
+        await instance.known_tokens.settled()
+        stored = await instance.api_tokens.get(fingerprint(token))
+        return stored is not None and stored.value.last_used is not None
+
+    assert await instance.standing_callers(f"token:{fingerprint(token)}") is not None
+    assert not await last_used()
+    await instance.identify_caller(Secret(token), None)
+    assert await last_used()
+
+
 async def test_a_caller_who_keeps_everything_has_its_mailbox_bound(
     owner: Owner, link: Link, visitor: Visitor, person: NewPerson, clock: MovedClock, other: Services
 ) -> None:
