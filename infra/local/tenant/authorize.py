@@ -5,7 +5,7 @@ The forms post to the very address that showed them, so the request stays in its
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starlette.datastructures import FormData
 from starlette.requests import Request
@@ -34,8 +34,12 @@ SHOWN = 20  # people in the account picker; a person named by login_hint is alwa
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One look of a browser at the authorize endpoint: what is asked, who is signed in, what the person pressed."""
+    """One look of a browser at the authorize endpoint: what is asked, who is signed in, what the person pressed.
 
+    `segment` is the tenant that the path names, or `organizations` or `common`.
+    """
+
+    segment: str
     back: ReturnAddress
     asked: AuthorizeRequest
     sessions: Sessions
@@ -55,14 +59,14 @@ class AuthorizeEndpoint:
     async def answer(self, request: Request) -> Response:
         """Show the next page, or send the browser back to the application with a code or an error."""
         try:
-            check_tenant(self._tenant, request.path_params["tenant"])
+            segment = check_tenant(self._tenant, request.path_params["tenant"])
             back = read_return_address(self._tenant, request.query_params)
         except Refusal as refusal:
             return trouble(self._tenant, refusal)
         form = await request.form() if request.method == "POST" else FormData()
         try:
             asked = read_authorize_request(self._tenant, request.query_params, back.client)
-            return self._next(Visit(back, asked, read_sessions(self._tenant, request), form))
+            return self._next(Visit(segment, back, asked, read_sessions(self._tenant, request), form))
         except Refusal as refusal:
             return self._send_back(back, refusal)
 
@@ -109,9 +113,15 @@ class AuthorizeEndpoint:
     def _sign_in(self, visit: Visit, person: Person) -> Response:
         if person.disabled:
             return trouble(self._tenant, Refusal("50057"))
+        if visit.segment in self._tenant.directory.tenants and visit.segment != person.tenant_id:
+            client = visit.back.client
+            refusal = Refusal(
+                "50020", person=person.upn, tenant=visit.segment, client=client.id, client_name=client.name
+            )
+            return trouble(self._tenant, refusal)
         self._tenant.note("signed in", person=person.upn, client=visit.back.client.id)
         sessions = visit.sessions | {person.oid: self._tenant.now()}
-        answer = self._ask_consent(Visit(visit.back, visit.asked, sessions, visit.form), person)
+        answer = self._ask_consent(replace(visit, sessions=sessions), person)
         write_sessions(self._tenant, answer, sessions)
         return answer
 
@@ -158,7 +168,7 @@ class AuthorizeEndpoint:
         )
         self._tenant.note("code issued", person=person.upn, client=visit.back.client.id, claims=visit.asked.claims)
         code = seal_grant(grant, self._tenant.keys.seal)
-        info = client_info(self._tenant, person) if visit.asked.client_info else None
+        info = client_info(person) if visit.asked.client_info else None
         return visit.back.respond(self._tenant, {"code": code, "client_info": info, "session_state": str(uuid.uuid4())})
 
     def _send_back(self, back: ReturnAddress, refusal: Refusal) -> Response:

@@ -45,6 +45,8 @@ class ControlEndpoint:
             ("signing-key", bodies.SigningKey, self._signing_key),
             ("person", bodies.Change, self._person),
             ("mailbox", bodies.SharedMailboxes, self._mailbox),
+            ("address", bodies.Address, self._address),
+            ("tenant", bodies.OtherTenant, self._other_tenant),
             ("sign-in", bodies.SignIn, self._sign_in),
             ("certificate", bodies.Certificate, self._certificate),
             ("federate", bodies.Federate, self._federate),
@@ -133,7 +135,8 @@ class ControlEndpoint:
         if body.upn is None:
             raise ValueError("upn: either this or create is wanted")
         person, client = self._who(body.upn, "upn"), self._tenant.directory.first_client
-        told = {"disabled": body.disabled, "admin_consent_required": body.admin_consent_required}
+        told = {"disabled": body.disabled, "admin_consent_required": body.admin_consent_required, "mail": body.mail}
+        told |= {"upn": body.sign_in_name, "address": body.address}
         self._tenant.directory.change(person, **{name: value for name, value in told.items() if value is not None})
         if body.consented is not None:
             every = client.permissions if body.consented else ()
@@ -143,6 +146,12 @@ class ControlEndpoint:
 
     def _mailbox(self, body: bodies.SharedMailboxes) -> dict[str, Any]:
         return {"mailboxes": self._tenant.directory.share(body.create, self._who(body.person))}
+
+    def _address(self, body: bodies.Address) -> None:
+        self._tenant.directory.give_address(self._box(body.mailbox), body.address)
+
+    def _other_tenant(self, body: bodies.OtherTenant) -> dict[str, Any]:
+        return {"tenantId": self._tenant.directory.set_up_tenant(body.domain, body.person).tenant_id}
 
     def _sign_in(self, body: bodies.SignIn) -> dict[str, Any]:
         directory = self._tenant.directory

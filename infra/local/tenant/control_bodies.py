@@ -100,10 +100,15 @@ class SigningKey(Body, frozen=True):
 class Change(Body, frozen=True):
     """Something new about a person; or `create`: that many people with Full Access to the mailbox.
 
-    `consented` is to Mailbind's app: all of its permissions, none, or exactly these full scope addresses.
+    `consented` is to Mailbind's app: all of its permissions, none, or exactly these full scope addresses. `address` is
+    the primary address of their mailbox, `sign_in_name` their new sign-in name, `mail` the property of their profile
+    where it is none of their addresses.
     """
 
     upn: str | None = None
+    address: str | None = None
+    sign_in_name: str | None = None
+    mail: str | None = None
     disabled: bool | None = None
     admin_consent_required: bool | None = None
     consented: bool | list[str] | None = None
@@ -116,6 +121,20 @@ class SharedMailboxes(Body, frozen=True):
 
     create: Count
     person: str
+
+
+class OtherTenant(Body, frozen=True):
+    """Another tenant with this verified domain, and one person of it."""
+
+    domain: str
+    person: str
+
+
+class Address(Body, frozen=True):
+    """The address belongs to this mailbox from now on, and to no other one."""
+
+    mailbox: str
+    address: str
 
 
 class SignIn(Body, frozen=True):

@@ -13,18 +13,33 @@ LOOPBACK = ("localhost", "127.0.0.1")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mailbox:
-    """A mailbox: a person's own, or a shared one whose account nobody signs in to."""
+    """A mailbox of one tenant: a person's own, or a shared one whose account nobody signs in to.
+
+    `address` is its primary address, which need not be the sign-in name; `aliases` are its further ones.
+    """
 
     oid: str
     upn: str
     address: str
     name: str
+    tenant_id: str
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that it is found by."""
+        return (self.oid, self.upn, self.address, *self.aliases)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person(Mailbox):
-    """Somebody who signs in, and their own mailbox. Sign-ins up to `revoked_at` (epoch seconds) are void."""
+    """Somebody who signs in, and their own mailbox. Sign-ins up to `revoked_at` (epoch seconds) are void.
 
+    `mail` is the property of that name where an administrator has set it to something else than the address of the
+    mailbox: nobody checks that it is theirs (entra-docs claims-validation.md).
+    """
+
+    mail: str | None = None
     disabled: bool = False
     admin_consent_required: bool = False
     revoked_at: float = 0.0
@@ -84,8 +99,19 @@ class ManagedIdentity:
     roles: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Organization:
+    """A tenant: a domain is verified in one only, and so are the sign-in names in it (entra-docs domains-manage.md)."""
+
+    id: str
+    domain: str
+
+
 class Directory:
-    """People, mailboxes, apps, permissions and consents of one tenant. Names are looked up without regard to case."""
+    """People, mailboxes, apps, permissions and consents of Contoso, and people of tenants that control sets up.
+
+    Names are looked up without regard to case, and in one tenant: no tenant finds what is in another one.
+    """
 
     def __init__(self, source: Path) -> None:
         facts = tomllib.loads(source.read_text(encoding="utf-8"))
@@ -97,7 +123,8 @@ class Directory:
         self.identities = {row["client_id"]: _identity(row) for row in facts["managed_identities"]}
         self.people: dict[str, Person] = {}
         self.shared: dict[str, Mailbox] = {}
-        self._by_name: dict[str, Mailbox] = {}
+        self.tenants = {self.tenant_id: Organization(id=self.tenant_id, domain=self.domain)}
+        self._by_name: dict[tuple[str, str], Mailbox] = {}
         self._full_access: set[tuple[str, str]] = set()
         self._consents: dict[tuple[str, str], frozenset[str]] = {}
         for row in facts["people"]:
@@ -135,14 +162,34 @@ class Directory:
         """Mailbind's own API, the one with app roles."""
         return next(each for each in self.resources if each.roles)
 
+    def tenant(self, segment: str) -> Organization | None:
+        """A tenant by its id or its domain."""
+        return next((each for each in self.tenants.values() if segment.lower() in (each.id, each.domain)), None)
+
     def person(self, login: str) -> Person | None:
-        """Find somebody by object id, sign-in name or address."""
-        found = self._by_name.get(login.lower())
+        """Find somebody by object id, sign-in name or address; those of Contoso first."""
+        found = next((box for box in (self.mailbox(login, each) for each in self.tenants) if box), None)
         return self.people.get(found.oid) if found else None
 
-    def mailbox(self, key: str) -> Mailbox | None:
-        """Find a mailbox by object id, sign-in name or address."""
-        return self._by_name.get(key.lower())
+    def mailbox(self, key: str, tenant_id: str | None = None) -> Mailbox | None:
+        """Find a mailbox of a tenant, or of Contoso, by object id, sign-in name or address."""
+        return self._by_name.get((tenant_id or self.tenant_id, key.lower()))
+
+    def set_up_tenant(self, domain: str, login: str) -> Person:
+        """Another tenant with one person in it, who has consented to Mailbind's app. Ids follow from the names."""
+        tenant_id = str(uuid.uuid5(uuid.NAMESPACE_DNS, domain))
+        self.tenants[tenant_id] = Organization(id=tenant_id, domain=domain)
+        oid = str(uuid.uuid5(uuid.NAMESPACE_DNS, login))
+        return self._move_in({"oid": oid, "upn": login, "name": login, "consented": True, "tenant_id": tenant_id})
+
+    def give_address(self, mailbox: Mailbox, address: str) -> None:
+        """Have an address lead to this mailbox, and to no other one any more."""
+        owner = self.mailbox(address, mailbox.tenant_id)
+        if owner is not None and owner.oid != mailbox.oid:
+            spare = f"{owner.oid}@{self.tenants[owner.tenant_id].domain}"
+            moved = {name: spare for name in ("upn", "address") if getattr(owner, name).lower() == address.lower()}
+            self._keep(replace(owner, aliases=tuple(one for one in owner.aliases if one != address), **moved))
+        self._keep(replace(mailbox, aliases=(*mailbox.aliases, address)))
 
     def opens(self, person: Person, mailbox: Mailbox) -> bool:
         """Whether the person may open the mailbox: it is theirs, or they have Full Access."""
@@ -162,9 +209,7 @@ class Directory:
 
     def change(self, person: Person, **changes: Any) -> None:  # noqa: ANN401 - the types are those of Person
         """Note something new about a person."""
-        changed = replace(person, **changes)
-        self.people[person.oid] = changed
-        self._index(changed)
+        self._keep(replace(person, **changes))
 
     def consents(self, person: Person, client: Client) -> frozenset[str]:
         """Full scope addresses that the person has let the app have."""
@@ -199,23 +244,29 @@ class Directory:
         return names
 
     def _move_in(self, row: dict[str, Any]) -> Person:
-        person = Person(oid=row["oid"], upn=row["upn"], address=row["upn"], name=row["name"])
-        self.people[person.oid] = person
-        self._index(person)
+        tenant_id = row.get("tenant_id", self.tenant_id)
+        person = Person(oid=row["oid"], upn=row["upn"], address=row["upn"], name=row["name"], tenant_id=tenant_id)
+        self._keep(person)
         if row["consented"]:
             self.consent(person, self.first_client, self.first_client.permissions)
         return person
 
     def _set_up(self, row: dict[str, Any]) -> Mailbox:
-        mailbox = Mailbox(oid=row["oid"], upn=row["upn"], address=row["address"], name=row["name"])
-        self.shared[mailbox.oid] = mailbox
-        self._index(mailbox)
+        names = {name: row[name] for name in ("oid", "upn", "address", "name")}
+        mailbox = Mailbox(**names, tenant_id=self.tenant_id)
+        self._keep(mailbox)
         for upn in row["full_access"]:
-            self._full_access.add((self._by_name[upn].oid, mailbox.oid))
+            self._full_access.add((self._by_name[self.tenant_id, upn].oid, mailbox.oid))
         return mailbox
 
-    def _index(self, mailbox: Mailbox) -> None:
-        self._by_name.update({key.lower(): mailbox for key in (mailbox.oid, mailbox.upn, mailbox.address)})
+    def _keep(self, mailbox: Mailbox) -> None:
+        """Note a mailbox as it is now, and by which names it is found."""
+        if isinstance(mailbox, Person):
+            self.people[mailbox.oid] = mailbox
+        else:
+            self.shared[mailbox.oid] = mailbox
+        self._by_name = {name: known for name, known in self._by_name.items() if known.oid != mailbox.oid}
+        self._by_name.update({(mailbox.tenant_id, name.lower()): mailbox for name in mailbox.names})
 
 
 def _client(row: dict[str, Any]) -> Client:

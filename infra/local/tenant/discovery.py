@@ -25,8 +25,8 @@ ABILITIES = {
 
 def check_tenant(tenant: Tenant, segment: str) -> str:
     """The tenant that the path names: an id, its domain, `organizations` or `common`. Refusal 90002 for another one."""
-    if segment.lower() in (tenant.directory.tenant_id, tenant.directory.domain):
-        return tenant.directory.tenant_id
+    if known := tenant.directory.tenant(segment):
+        return known.id
     if segment in ("organizations", "common"):
         return segment
     raise Refusal("90002", tenant=segment)
@@ -45,7 +45,7 @@ class DiscoveryEndpoints:
         except Refusal as refusal:
             return entra_answer(self._tenant, refusal, request)
         base = f"{self._tenant.origin}/{segment}"
-        tid = segment if segment == self._tenant.directory.tenant_id else "{tenantid}"
+        tid = segment if segment in self._tenant.directory.tenants else "{tenantid}"
         return JSONResponse(
             {
                 "issuer": f"{self._tenant.origin}/{tid}/v2.0",

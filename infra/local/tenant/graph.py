@@ -23,6 +23,9 @@ MAIL = SHARED_MAIL | {"Mail.ReadBasic", "Mail.Read", "Mail.ReadWrite"}
 PROFILE_OF_OTHERS = {"User.ReadBasic.All"}
 OWN_PROFILE = PROFILE_OF_OTHERS | {"User.Read"}
 
+# Not in an answer by default (graph-docs resources/user.md).
+ON_SELECT = {"proxyAddresses"}
+
 Entity = dict[str, Any]
 
 
@@ -75,7 +78,7 @@ class GraphEndpoint:
         return read_caller(self._tenant, token, graph.address, graph.app_id, self._tenant.origin)
 
     def _profile(self, caller: Caller, key: str | None) -> Entity:
-        user = self._tenant.directory.mailbox(key) if key else caller.person
+        user = self._tenant.directory.mailbox(key, caller.person.tenant_id) if key else caller.person
         own = user is not None and user.oid == caller.person.oid
         caller.needs(OWN_PROFILE if own else PROFILE_OF_OTHERS, otherwise="Authorization_RequestDenied")
         if user is None:
@@ -84,7 +87,7 @@ class GraphEndpoint:
 
     def _inbox(self, caller: Caller, key: str | None) -> Entity:
         caller.needs(MAIL, otherwise="Authorization_RequestDenied")
-        mailbox = self._tenant.directory.mailbox(key) if key else caller.person
+        mailbox = self._tenant.directory.mailbox(key, caller.person.tenant_id) if key else caller.person
         if mailbox is None:
             raise Refusal("ErrorInvalidUser", mailbox=key or "")
         if mailbox.oid != caller.person.oid:
@@ -98,10 +101,15 @@ class GraphEndpoint:
         given, _, family = user.name.partition(" ")
         names = {"displayName": user.name, "givenName": given, "surname": family}
         empty = dict.fromkeys(("jobTitle", "mobilePhone", "officeLocation", "preferredLanguage"))
-        ids = {"id": user.oid, "mail": user.address, "userPrincipalName": user.upn, "businessPhones": []}
-        return {"@odata.context": f"{self._tenant.origin}/v1.0/$metadata#users/$entity", **ids, **names, **empty}
+        mail = user.mail if isinstance(user, Person) and user.mail else user.address
+        ids = {"id": user.oid, "mail": mail, "userPrincipalName": user.upn, "businessPhones": []}
+        addresses = [f"SMTP:{user.address}", *(f"smtp:{alias}" for alias in user.aliases)]
+        context = {"@odata.context": f"{self._tenant.origin}/v1.0/$metadata#users/$entity"}
+        return {**context, **ids, **names, **empty, "proxyAddresses": addresses}
 
     def _folder(self, mailbox: Mailbox) -> Entity:
+        # Ids of folders are constant (graph-docs outlook-immutable-id.md, containers), and name the mailbox that the
+        # folder is in, whatever the mailbox was called in the request.
         key = mailbox.oid.replace("-", "")
         counts = dict.fromkeys(("childFolderCount", "unreadItemCount", "totalItemCount", "sizeInBytes"), 0)
         ids = {"id": f"AAMkA{key}AAAAAAEMAAA=", "displayName": "Inbox", "parentFolderId": f"AAMkA{key}AAAAAAEIAAA="}
@@ -118,7 +126,7 @@ def _ids(request: Request) -> dict[str, str]:
 def _selected(entity: Entity, select: str | None) -> Entity:
     """The properties that `$select` names, and the annotations (graph-docs query-parameters.md)."""
     if select is None:
-        return entity
+        return {name: value for name, value in entity.items() if name not in ON_SELECT}
     wanted = [name.strip() for name in select.split(",")]
     if unknown := next((name for name in wanted if name not in entity), None):
         reason = f"Parsing OData Select and Expand failed: Could not find a property named '{unknown}'."

@@ -121,8 +121,8 @@ class ImapFront:
             caller = self._caller(told[2]) if told else None
         except Refusal:
             caller = None
-        mailbox = self._tenant.directory.mailbox(told[1]) if told else None
         person = caller.person if caller else None
+        mailbox = self._tenant.directory.mailbox(told[1], person.tenant_id if person else None) if told else None
         if fault := self._tenant.conditions.next_fault(ENDPOINT, person=person.oid if person else None):
             failed, caller = FAILURES[fault.failure], None
         if caller is not None and mailbox is not None:

@@ -56,8 +56,12 @@ class Tenant:
 
     @property
     def issuer(self) -> str:
-        """The `iss` of ID tokens (entra-docs id-token-claims-reference.md)."""
-        return f"{self.origin}/{self.directory.tenant_id}/v2.0"
+        """The `iss` of Contoso's ID tokens."""
+        return self.issuer_of(self.directory.tenant_id)
+
+    def issuer_of(self, tenant_id: str) -> str:
+        """The `iss` of ID tokens: each tenant has its own (entra-docs id-token-claims-reference.md)."""
+        return f"{self.origin}/{tenant_id}/v2.0"
 
 
 def stamp(seconds: float) -> str:

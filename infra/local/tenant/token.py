@@ -88,7 +88,7 @@ class TokenEndpoint:
         scopes = self._scopes(form, client, grant, person)
         if kind == "authorization_code":
             self._use_up(grant)
-        return self._tokens(client, person, grant, scopes) | _client_info(form, self._tenant, person)
+        return self._tokens(client, person, grant, scopes) | _client_info(form, person)
 
     def _standing_person(self, grant: Grant) -> Person:
         person = self._tenant.directory.people.get(grant.person)
@@ -199,10 +199,10 @@ def _authenticate(tenant: Tenant, form: Form, endpoint: str) -> Client:
     return client
 
 
-def _client_info(form: Form, tenant: Tenant, person: Person) -> dict[str, str]:
-    return {"client_info": client_info(tenant, person)} if form.get("client_info") == "1" else {}
+def _client_info(form: Form, person: Person) -> dict[str, str]:
+    return {"client_info": client_info(person)} if form.get("client_info") == "1" else {}
 
 
-def client_info(tenant: Tenant, person: Person) -> str:
+def client_info(person: Person) -> str:
     """Who signed in, as MSAL reads it from `client_info` (msal/token_cache.py)."""
-    return base64url_encode(json.dumps({"uid": person.oid, "utid": tenant.directory.tenant_id}).encode()).decode()
+    return base64url_encode(json.dumps({"uid": person.oid, "utid": person.tenant_id}).encode()).decode()

@@ -29,7 +29,7 @@ SAME_FOR_ALL: dict[str, Any] = {
 
 def access_token(tenant: Tenant, person: Person, client: Client, audience: str, scopes: list[str]) -> str:
     """Sign an access token for one resource, with the claims of entra-docs access-token-claims-reference.md (v1.0)."""
-    now, tid = int(tenant.now()), tenant.directory.tenant_id
+    now, tid = int(tenant.now()), person.tenant_id
     about = {
         "aud": audience,
         "iss": f"https://sts.windows.net/{tid}/",
@@ -54,7 +54,7 @@ def id_token(tenant: Tenant, person: Person, client: Client, nonce: str) -> str:
     now = int(tenant.now())
     claims: dict[str, Any] = {
         "aud": client.id,
-        "iss": tenant.issuer,
+        "iss": tenant.issuer_of(person.tenant_id),
         "iat": now - CLOCK_SKEW,
         "nbf": now - CLOCK_SKEW,
         "exp": now + ID_TOKEN_SECONDS,
@@ -63,7 +63,7 @@ def id_token(tenant: Tenant, person: Person, client: Client, nonce: str) -> str:
         "oid": person.oid,
         "preferred_username": person.upn,
         "sub": _pairwise(person.oid, client.id),
-        "tid": tenant.directory.tenant_id,
+        "tid": person.tenant_id,
         "ver": "2.0",
     }
     claims |= noise("rh", "uti") | tenant.conditions.id_token_claims.next()

@@ -1,0 +1,87 @@
+"""Who is who: other tenants, addresses and sign-in names, and the ids by which mailboxes are told apart."""
+
+import jwt
+import pytest
+
+from tests.local.tenant_visitor import ALICE, BOB, Browser, LocalTenant
+
+SUPPORT, SALES = "support@contoso.example", "sales@contoso.example"
+FABRIKAM, ERIN = "fabrikam.example", "erin@fabrikam.example"
+
+
+def inbox_id(tenant: LocalTenant, token: str, owner: str) -> str:
+    path = "/me/mailFolders/inbox" if owner == "me" else f"/users/{owner}/mailFolders/inbox"
+    answer = tenant.graph(f"{path}?$select=id", token)
+    assert 200 == answer.status_code, answer.text
+    return str(answer.json()["id"])
+
+
+def claims_of(tenant: LocalTenant, person: str) -> tuple[dict[str, str], dict[str, str]]:
+    body = tenant.refresh(tenant.refresh_token_of(person), scope=tenant.usual_scope).json()
+    about, access = (
+        jwt.decode(body[name], options={"verify_signature": False}) for name in ("id_token", "access_token")
+    )
+    return about, access
+
+
+def test_each_tenant_issues_tokens_in_its_own_name(tenant: LocalTenant) -> None:
+    other = tenant.control("tenant", domain=FABRIKAM, person=ERIN)["tenantId"]
+
+    for person, tid in ((ALICE, tenant.ready["tenantId"]), (ERIN, other)):
+        about, access = claims_of(tenant, person)
+        assert (tid, f"{tenant.url}/{tid}/v2.0", person) == (about["tid"], about["iss"], about["preferred_username"])
+        assert (tid, f"https://sts.windows.net/{tid}/") == (access["tid"], access["iss"])
+
+
+def test_people_of_another_tenant_find_nothing_of_this_one(tenant: LocalTenant) -> None:
+    tenant.control("tenant", domain=FABRIKAM, person=ERIN)
+    tenant.control("person", upn=ERIN, mail=ALICE)
+    token = tenant.access_token_of(ERIN)
+
+    answer = tenant.graph(f"/users/{ALICE}/mailFolders/inbox", token)
+    assert (404, "ErrorInvalidUser") == (answer.status_code, answer.json()["error"]["code"])
+    assert (ALICE, ERIN) == tuple(tenant.graph("/me", token).json()[name] for name in ("mail", "userPrincipalName"))
+    assert ALICE == tenant.graph("/me", tenant.access_token_of(ALICE)).json()["userPrincipalName"]
+
+
+def test_a_tenants_own_endpoint_signs_nobody_else_in(tenant: LocalTenant, browser: Browser) -> None:
+    tenant.control("tenant", domain=FABRIKAM, person=ERIN)
+
+    page = browser.press(browser.authorize(login_hint=ERIN), "login", ERIN)
+
+    assert "AADSTS50020" in page.text
+
+
+def test_one_mailbox_has_one_inbox_id_whatever_it_is_called(tenant: LocalTenant) -> None:
+    tenant.control("address", mailbox=SALES, address="orders@contoso.example")
+    token = tenant.access_token_of(ALICE)
+
+    names = (SALES, "SALES@Contoso.Example", "sales.team@contoso.example", "orders@contoso.example")
+    assert 1 == len({inbox_id(tenant, token, name) for name in names})
+    assert inbox_id(tenant, token, "me") == inbox_id(tenant, token, ALICE)
+    assert 3 == len({inbox_id(tenant, token, name) for name in ("me", SALES, SUPPORT)})
+
+
+def test_an_address_that_is_given_away_leads_to_another_mailbox(tenant: LocalTenant) -> None:
+    token = tenant.access_token_of(ALICE)
+    before = inbox_id(tenant, token, SUPPORT)
+
+    tenant.control("address", mailbox=SALES, address=SUPPORT)
+
+    assert before != inbox_id(tenant, token, SUPPORT) == inbox_id(tenant, token, SALES)
+
+
+def test_a_sign_in_name_need_not_be_an_address(tenant: LocalTenant) -> None:
+    tenant.control("person", upn=BOB, signInName="robert@contoso.example", address=BOB)
+    tenant.control("address", mailbox=BOB, address="bobby@contoso.example")
+    token = tenant.access_token_of("robert@contoso.example")
+
+    me = tenant.graph("/me?$select=mail,userPrincipalName,proxyAddresses", token).json()
+    assert (BOB, "robert@contoso.example") == (me["mail"], me["userPrincipalName"])
+    assert [f"SMTP:{BOB}", "smtp:bobby@contoso.example"] == me["proxyAddresses"]
+    assert "proxyAddresses" not in tenant.graph("/me", token).json()
+
+
+@pytest.mark.parametrize("body", [{"domain": FABRIKAM}, {"person": ERIN}, {}])
+def test_another_tenant_needs_a_domain_and_a_person(tenant: LocalTenant, body: dict[str, str]) -> None:
+    assert 400 == tenant.http.post(f"{tenant.url}/control/tenant", json=body).status_code
