@@ -1,5 +1,6 @@
 """Microsoft Graph: the harmless calls that prove access. The only file that knows httpx."""
 
+import asyncio
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,16 +28,32 @@ class HttpGraph:
     _client: "httpx.AsyncClient | None" = None
 
     async def person(self, app: OAuthApp, signed_in: SignedIn) -> Person:
-        """Who the token is for (permission User.Read)."""
+        """Who the token is for (permission User.Read), and their own inbox, as far as they have one."""
         token = signed_in.tokens.access_token
-        answer = await self._get(app, "/me?$select=displayName,mail,userPrincipalName", token)
-        addresses = frozenset(address for address in (answer.get("mail"), answer.get("userPrincipalName")) if address)
-        return Person(answer.get("mail"), addresses, answer.get("displayName"))
+        about, inbox = await asyncio.gather(
+            self._get(app, "/me?$select=displayName,mail,proxyAddresses,userPrincipalName", token),
+            self._own_inbox(app, token),
+        )
+        name, mail = about.get("userPrincipalName"), about.get("mail")
+        smtp = [proxy[5:] for proxy in about.get("proxyAddresses") or () if proxy[:5].lower() == "smtp:"]
+        addresses = frozenset(address for address in (name, mail, *smtp) if address)
+        return Person(name, mail, about.get("displayName"), addresses, inbox)
 
-    async def open(self, app: OAuthApp, token: Secret, email: str, *, shared: bool) -> None:
-        """Look at the inbox folder. `mailboxSettings` would be refused on shared mailboxes even with access."""
+    async def open(self, app: OAuthApp, token: Secret, email: str, *, shared: bool) -> str | None:
+        """Look at the inbox folder. `mailboxSettings` would be refused on shared mailboxes even with access.
+
+        The ids of folders are constant without being asked for as immutable ones (Graph: "Obtain immutable identifiers
+        for Outlook resources", containers).
+        """
         owner = f"users/{quote(email, safe='@')}" if shared else "me"
-        await self._get(app, f"/{owner}/mailFolders/inbox?$select=id", token)
+        inbox = (await self._get(app, f"/{owner}/mailFolders/inbox?$select=id", token)).get("id")
+        return inbox if isinstance(inbox, str) else None
+
+    async def _own_inbox(self, app: OAuthApp, token: Secret) -> str | None:
+        try:
+            return await self.open(app, token, "", shared=False)
+        except MailboxRefused:  # a person without a mailbox, or a token for no mail at all
+            return None
 
     async def close(self) -> None:
         """End all connections."""

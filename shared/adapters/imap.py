@@ -38,14 +38,21 @@ class ImapProbe:
         self._context: ssl.SSLContext | None = None
 
     async def person(self, app: OAuthApp, signed_in: SignedIn) -> Person:  # noqa: ARG002 - the port's signature
-        """Whom the ID token named: a token for Outlook opens no profile. Without the scope of IMAP nothing opens."""
+        """Whom the ID token named, which says no more than `mail` does: a token for Outlook opens no profile.
+
+        Without the scope of IMAP nothing opens.
+        """
         if not opens_shared_mailboxes(signed_in.tokens.scopes):
             raise MailboxRefused(MailboxRefusal.MISSING_SCOPE)
         name = signed_in.principal.sign_in_name
-        return Person(name, frozenset({name}), None)
+        return Person(None, name, None, frozenset({name}))
 
     async def open(self, app: OAuthApp, token: Secret, email: str, *, shared: bool) -> None:  # noqa: ARG002 - as above
-        """Log in and EXAMINE the inbox, which sets no flags (RFC 9051 section 6.3.3)."""
+        """Log in and EXAMINE the inbox, which sets no flags (RFC 9051 section 6.3.3).
+
+        Exchange gives mailboxes no id over IMAP (RFC 8474 is not among its capabilities), and the same UIDVALIDITY to
+        many of them: which mailbox opened cannot be told.
+        """
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="imap")
         response = xoauth2(email, token)

@@ -52,6 +52,7 @@ def link(api: Api, asked: Namespace) -> Done:
         "email": asked.email,
         "name": asked.name,
         "expectedEmail": asked.expected_email,
+        "expectedTenant": asked.expected_tenant,
         "type": asked.type,
         "delegated": not asked.own,
         "allowPrincipalChange": asked.allow_principal_change,

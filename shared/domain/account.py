@@ -26,7 +26,8 @@ class LastError:
 
 
 # Found by probing one mailbox; every other error belongs to the grant and so to all of its accounts.
-MAILBOX_ERRORS = frozenset({"no_mailbox_access", "missing_scope"})
+MAILBOX_REPLACED = "mailbox_replaced"
+MAILBOX_ERRORS = frozenset({"no_mailbox_access", "missing_scope", MAILBOX_REPLACED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,10 @@ class Account:
     """A bound account. `email` is the mailbox address; `shared` tells it from the principal's own mailbox.
 
     `through` is the account whose grant it was bound to without a sign-in, if it was. `told` is when its last event
-    counts as having happened; `warned` is the end of its grant that was warned of.
+    counts as having happened; `warned` is the end of its grant that was warned of. `inbox_id` is the id of the inbox
+    folder of the mailbox that was proven, which is the same whatever the mailbox is called; accounts from before it was
+    kept get it at their next probe, and those that are opened by IMAP have none. `replaced_since` is when another
+    mailbox was first found at the address: until that is settled nothing is handed out.
     """
 
     id: str
@@ -52,6 +56,8 @@ class Account:
     through: str | None = None
     told: datetime | None = None
     warned: datetime | None = None
+    inbox_id: str | None = None
+    replaced_since: datetime | None = None
 
     def rebound(self, principal: Principal, registration: str, now: datetime) -> "Account":
         """Authorized anew, by the same principal or by another one who was allowed to take it over."""
@@ -61,6 +67,7 @@ class Account:
             sign_in_name=principal.sign_in_name,
             registration=registration,
             bound=now,
+            replaced_since=None,
         ).recovered()
 
     def troubled(self, state: AccountState, code: str, now: datetime) -> "Account":
@@ -70,8 +77,20 @@ class Account:
             return self
         return replace(self, state=state, last_error=LastError(code, now))
 
+    def opened(self, inbox_id: str | None, now: datetime) -> "Account":
+        """Its mailbox opened. Where the inbox is that of another mailbox, an administrator gave the address away."""
+        known = replace(self, inbox_id=self.inbox_id or inbox_id)
+        if inbox_id is not None and known.inbox_id != inbox_id:
+            lost = replace(known, replaced_since=self.replaced_since or now)
+            return lost.troubled(AccountState.CONNECT_ERROR, MAILBOX_REPLACED, now)
+        if inbox_id is not None:
+            known = replace(known, replaced_since=None)
+        return known.recovered() if known.lost_mailbox else known
+
     def recovered(self) -> "Account":
-        """Connected again."""
+        """Connected again, unless its address leads to another mailbox, which no new token mends."""
+        if self.replaced_since is not None:
+            return self.troubled(AccountState.CONNECT_ERROR, MAILBOX_REPLACED, self.replaced_since)
         return replace(self, state=self._shown(AccountState.CONNECTED), last_error=None)
 
     def paused(self) -> "Account":

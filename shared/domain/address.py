@@ -20,6 +20,11 @@ def same_address(one: str | None, other: str | None) -> bool:
     return one is not None and other is not None and normal_address(one) == normal_address(other)
 
 
+def domain_of(address: str) -> str:
+    """Its domain, in the form in which addresses are compared; empty without one."""
+    return normal_address(address).rpartition("@")[2] if "@" in address else ""
+
+
 def _a_label(label: str) -> str:
     """Punycode without a table of characters that may be registered: it is for comparing, not for looking up."""
     return label if label.isascii() else f"xn--{label.encode('punycode').decode()}"

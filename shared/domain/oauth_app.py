@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from shared.domain.address import domain_of
 from shared.domain.client_credential import ClientCredential
 from shared.domain.clouds import Cloud, Resource
 
@@ -16,7 +17,8 @@ class OAuthApp:
     `credentials` are tried in order, so that a new one can be added before the old one ends. `tenants` are the ids of
     the tenants whose people may sign in. `scopes` are by full name, of the resources of `cloud`. `credential_reuse`
     lets one principal's grant serve many accounts. `secret_expires` is when the credential ends, as far as anybody has
-    told. One that is not `enabled` starts no sign-in; the grants that it has go on.
+    told. One that is not `enabled` starts no sign-in; the grants that it has go on. `mail_domains` are pairs of a
+    domain, in its normal form, and the tenant that operators assigned it to.
     """
 
     id: str
@@ -30,6 +32,11 @@ class OAuthApp:
     credential_reuse: bool = False
     secret_expires: datetime | None = None
     enabled: bool = True
+    mail_domains: frozenset[tuple[str, str]] = frozenset()
+
+    def trusts_mail(self, address: str, tenant_id: str) -> bool:
+        """Whether that tenant's administrators may say whose address it is: nobody else verifies what they write."""
+        return len(self.tenants) == 1 or (domain_of(address), tenant_id) in self.mail_domains
 
     def scopes_of(self, resource: Resource) -> tuple[str, ...]:
         """Its scopes of one resource: a token request may name no other's."""
@@ -49,6 +56,11 @@ class OAuthApp:
     def resources(self) -> tuple[Resource, ...]:
         """What its grants give access tokens for."""
         return tuple(resource for resource in Resource if self.scopes_of(resource))
+
+    @property
+    def reads_profiles(self) -> bool:
+        """Whether Graph tells it who has signed in (permission User.Read)."""
+        return any(scope.rpartition("/")[2].casefold() == "user.read" for scope in self.scopes_of(Resource.GRAPH))
 
     @property
     def home(self) -> Resource:

@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from shared.domain.address import domain_of
 from shared.domain.client_credential import ClientCertificate, ClientCredential, ClientSecret, FederatedIdentity
 from shared.domain.clouds import GLOBAL, Cloud
 from shared.domain.oauth_app import OAuthApp
@@ -45,9 +46,10 @@ CREDENTIAL_FIELDS = {
 class RegisteredApp:
     """An Entra app registration, in words of the API. A disabled one starts no sign-in; its grants live on.
 
-    `authority` is a tenant id, `organizations` or `common`; `tenants` may be left out with a tenant id. `base_scopes`
-    are keys of BASE_SCOPES. `redirect_url` is what the operator was told to register at Entra, None for our own.
-    `secret_expires` is when the secret or certificate ends, `secret_expires_2` when the second secret does.
+    `authority` is a tenant id, `organizations` or `common`; `tenants` may be left out with a tenant id, and
+    `mail_domains` are written as `domain=tenant id`. `base_scopes` are keys of BASE_SCOPES. `redirect_url` is what the
+    operator was told to register at Entra, None for our own. `secret_expires` is when the secret or certificate ends,
+    `secret_expires_2` when the second secret does.
     """
 
     id: str
@@ -63,6 +65,7 @@ class RegisteredApp:
     extra_scopes: tuple[str, ...] = ()
     skip_scopes: tuple[str, ...] = ()
     tenants: tuple[str, ...] = ()
+    mail_domains: tuple[str, ...] = ()
     credential_reuse: bool = False
     authentication: Authentication = Authentication.SECRET
     client_secret: Secret | None = None
@@ -119,6 +122,7 @@ class RegisteredApp:
             credential_reuse=self.credential_reuse,
             secret_expires=max((one for one in (self.secret_expires, self.secret_expires_2) if one), default=None),
             enabled=self.enabled,
+            mail_domains=frozenset(map(mail_domain, self.mail_domains)),
         )
 
     def strays(self, told: Mapping[str, Any]) -> dict[str, str]:
@@ -140,6 +144,10 @@ class RegisteredApp:
         cloud = clouds[self.cloud]
         if self.authority in ANY_TENANT and not self.tenants:
             faults["tenants"] = '"tenants" is required: ids of the tenants whose people may sign in'
+        assigned = [mail_domain(one) for one in self.mail_domains]
+        twice = len({domain for domain, _ in assigned}) < len(assigned)
+        if twice or not {tenant for _, tenant in assigned} <= self.allowed_tenants:
+            faults["mailDomains"] = '"mailDomains" must give each domain to one tenant of those in "tenants"'
         if self.redirect_url not in {None, redirect_uri}:
             faults["redirectUrl"] = f'"redirectUrl" must be {redirect_uri}'
         roots = (f"{cloud.graph}/".casefold(), f"{cloud.outlook}/".casefold())
@@ -148,6 +156,12 @@ class RegisteredApp:
         if not self.in_use(clouds).scopes:
             faults["skipScopes"] = '"skipScopes" must leave some scope'
         return faults
+
+
+def mail_domain(assignment: str) -> tuple[str, str]:
+    """The domain, in its normal form, and the tenant of `domain=tenant id`."""
+    domain, _, tenant = assignment.rpartition("=")
+    return domain_of(f"@{domain.removeprefix('@')}"), tenant.strip().lower()
 
 
 def new_app_id(now: datetime, random: bytes) -> str:

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from shared.domain.invited_mailbox import BindRequest, InvitedMailbox, MailboxResult, MailboxState
 from shared.domain.keys import normal, same_id
+from shared.domain.principal import ExpectedPerson
 from shared.domain.secret import Secret
 
 # How long a registration's outcome can still be asked for once its link is dead.
@@ -38,11 +39,12 @@ class PendingRegistration:
     """An invitation to bind `mailboxes`, one or several, through one sign-in.
 
     `id` is the SHA-256 of the link's ticket, so that the ticket is not stored. `expected_email` pins who may sign in,
-    and so does `pinned_to`, a principal's id, whatever becomes of the accounts. `failure` is the code of the last
-    sign-in that bound nothing; the link stays open until `expires` or until nothing is left to bind. `requested_by` is
-    the caller's id, `requester` what people know it by. `app` is empty where the person may choose among several OAuth
-    apps. `being_bound` is when a mailbox last began to be bound near the end. `allow_principal_change` and
-    `change_mailbox` are what the form asked for; whether its caller may still have that is decided at the binding.
+    in `expected_tenant` where that is told, and so does `pinned_to`, a principal's id, whatever becomes of the
+    accounts. `failure` is the code of the last sign-in that bound nothing; the link stays open until `expires` or until
+    nothing is left to bind. `requested_by` is the caller's id, `requester` what people know it by. `app` is empty where
+    the person may choose among several OAuth apps. `being_bound` is when a mailbox last began to be bound near the end.
+    `allow_principal_change` and `change_mailbox` are what the form asked for; whether its caller may still have that is
+    decided at the binding.
     """
 
     id: str
@@ -54,6 +56,7 @@ class PendingRegistration:
     expires: datetime
     requester: str | None = None
     expected_email: str | None = None
+    expected_tenant: str | None = None
     delegated: bool = False
     allow_principal_change: bool = False
     change_mailbox: bool = False
@@ -63,6 +66,11 @@ class PendingRegistration:
     failure: str | None = None
     completed: datetime | None = None
     being_bound: datetime | None = None
+
+    @property
+    def expected(self) -> ExpectedPerson:
+        """Whom it is for."""
+        return ExpectedPerson(self.expected_email, self.expected_tenant)
 
     @property
     def single(self) -> InvitedMailbox | None:
@@ -111,9 +119,8 @@ class PendingRegistration:
 
     def cancelled(self, accounts: Collection[str], code: str = "link_cancelled") -> "PendingRegistration":
         """The link was ended for these accounts, or they were removed. What was bound stays bound."""
-        return self._with(
-            mailbox.cancelled(code) if mailbox.account in accounts else mailbox for mailbox in self.mailboxes
-        )
+        ended = set(map(normal, accounts))
+        return self._with(one.cancelled(code) if normal(one.account) in ended else one for one in self.mailboxes)
 
     def opened(self) -> "PendingRegistration":
         """Somebody looked at the link's page. Waiting goes on meanwhile, and what was bound stays said."""

@@ -21,6 +21,19 @@ REMEDIES = {
         "Ask an administrator for Full Access to the mailbox, keep checking if you were just given it, or sign in with"
         " an account that has it.",
     ),
+    "mailbox_replaced": Remedy(
+        "This address leads to another mailbox now",
+        "The address is that of another mailbox than the one that was connected: an administrator gave it away, or made"
+        " the mailbox again. Nothing of the other mailbox is handed out.",
+        "If the other mailbox is meant, ask for a link that allows the change: POST /v1/authentication/form with"
+        ' "changeMailbox". Otherwise have an administrator give the address back: the account mends itself within a'
+        " day.",
+    ),
+    "same_mailbox": Remedy(
+        "This mailbox is connected already, under another address",
+        "Two of the addresses that this link names lead to the same mailbox. It was connected under the other one.",
+        "Nothing to do. If another mailbox was meant, ask whoever sent the link to check the address.",
+    ),
     "missing_scope": Remedy(
         "A permission is missing",
         "The sign-in did not include the permission to open shared mailboxes.",

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from shared.domain.address import same_address
 from shared.domain.caller import Caller
 from shared.domain.clouds import Resource
 from shared.domain.failure import Failure, MailboxRefusal
@@ -66,11 +67,23 @@ class Entra(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """What is known of the signed-in person."""
+    """What Microsoft says of the signed-in person.
 
-    email: str | None
-    addresses: frozenset[str]
+    `user_principal_name` says who they are among all tenants, because its domain is verified in one only (Entra: "Add
+    your custom domain name"). `mail` is what administrators of their own tenant have written there, and nobody checked
+    it (Entra: "Secure applications and APIs by validating claims"). `addresses` are what their own mailbox is known to
+    be called, `inbox` is the id of its inbox folder.
+    """
+
+    user_principal_name: str | None
+    mail: str | None
     name: str | None
+    addresses: frozenset[str] = frozenset()
+    inbox: str | None = None
+
+    def is_named(self, address: str) -> bool:
+        """Whether the address is this person's."""
+        return same_address(address, self.user_principal_name) or same_address(address, self.mail)
 
 
 class MailboxRefused(Exception):
@@ -90,8 +103,11 @@ class MailboxProbe(Protocol):
 
     async def person(self, app: OAuthApp, signed_in: SignedIn) -> Person: ...
 
-    async def open(self, app: OAuthApp, token: Secret, email: str, *, shared: bool) -> None:
-        """Open the inbox of a shared mailbox, or of the person's own; nothing in it changes."""
+    async def open(self, app: OAuthApp, token: Secret, email: str, *, shared: bool) -> str | None:
+        """Open the inbox of a shared mailbox, or of the person's own; nothing in it changes.
+
+        The folder's id, which is the same whatever the mailbox is called, or None where the protocol has none.
+        """
 
 
 type MailboxProbes = Mapping[Resource, MailboxProbe]

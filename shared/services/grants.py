@@ -68,6 +68,7 @@ class GrantServices(CallerServices):
             self.outbox,
             self.tally,
             self.clock,
+            self.entropy,
             self.jitter,
         )
 

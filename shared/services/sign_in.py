@@ -77,7 +77,7 @@ class SignInServices(GrantServices):
 
     @cached_property
     def prove(self) -> ProveAccess:
-        return ProveAccess(self.probes)
+        return ProveAccess(self.probes, self.entra)
 
     @cached_property
     def claim_account(self) -> ClaimAccount:

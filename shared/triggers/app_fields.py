@@ -7,7 +7,7 @@ from typing import Any
 from shared.certificates import MUST, read_certificate
 from shared.domain.clouds import BASE_SCOPES, CLOUDS
 from shared.domain.principal import is_guid
-from shared.domain.registered_app import ANY_TENANT, Authentication
+from shared.domain.registered_app import ANY_TENANT, Authentication, mail_domain
 from shared.domain.secret import HIDDEN, Secret
 from shared.triggers.fields import Fields
 
@@ -33,6 +33,7 @@ def read_app(body: Mapping[str, Any], *, new: bool) -> tuple[dict[str, Any], dic
     read.word("cloud", "cloud", CLOUDS.__contains__, f"one of [{', '.join(CLOUDS)}]")
     read.word("authentication", "authentication", _is_way, f"one of [{', '.join(Authentication)}]", Authentication)
     read.texts("tenants", "tenants", is_guid, "tenant ids", str.lower)
+    read.texts("mailDomains", "mail_domains", _is_mail_domain, "domain=tenant id")
     read.texts("extraScopes", "extra_scopes", _is_scope, "scopes")
     read.texts("skipScopes", "skip_scopes", _is_scope, "scopes")
     read.secret("clientSecret", "client_secret", new=new)
@@ -156,6 +157,11 @@ class AppFields:
 
 def _is_authority(text: str) -> bool:
     return is_guid(text) or text in ANY_TENANT
+
+
+def _is_mail_domain(text: str) -> bool:
+    domain, tenant = mail_domain(text)
+    return 0 < len(domain) <= 255 and "." in domain and not any(map(str.isspace, domain)) and is_guid(tenant)  # noqa: PLR2004 - RFC 1035 section 2.3.4
 
 
 def _is_way(text: str) -> bool:

@@ -9,6 +9,7 @@ from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
 from shared.domain.errors import NotFound
 from shared.domain.invited_mailbox import InvitedMailbox, MailboxState
+from shared.domain.principal import is_guid
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.remedy import remedy
 from shared.ports import Clock, Registrations
@@ -78,6 +79,7 @@ def read_invitation(body: Mapping[str, Any]) -> tuple[Invitation, dict[str, str]
         name=fields.text("name"),
         email=fields.address("email"),
         expected_email=fields.address("expectedEmail"),
+        expected_tenant=read_tenant(fields),
         delegated=fields.switch("delegated"),
         type=None if body.get("type") is False else fields.text("type"),
         allow_principal_change=fields.switch("allowPrincipalChange"),
@@ -95,6 +97,14 @@ def read_invitation(body: Mapping[str, Any]) -> tuple[Invitation, dict[str, str]
 def link(started: Started) -> dict[str, Any]:
     """The link that a caller passes on; it is told this once."""
     return {"url": started.url.reveal(), "registration": started.registration, "expires": moment(started.expires)}
+
+
+def read_tenant(fields: Fields) -> str | None:
+    """The id of the tenant whose people alone may follow the link."""
+    tenant = fields.text("expectedTenant")
+    if tenant and not is_guid(tenant):
+        fields.fault("expectedTenant", "must be a tenant id")
+    return tenant
 
 
 def read_account_id(fields: Fields) -> str | None:

@@ -9,10 +9,11 @@ from shared.domain.address import same_address
 from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
 from shared.domain.errors import InvalidInput
+from shared.domain.principal import ExpectedPerson
 from shared.triggers.account_changes import take_without_effect
 from shared.triggers.answers import answer
 from shared.triggers.audit import about
-from shared.triggers.authentication_form import link, read_account_id
+from shared.triggers.authentication_form import link, read_account_id, read_tenant
 from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import Fields, read_object
 from shared.triggers.request_limits import RequestLimits
@@ -61,7 +62,7 @@ def _further(fields: Fields, oauth2: Fields) -> FurtherAccount:
         account=read_account_id(fields),
         name=fields.text("name"),
         mailbox=auth.address("delegatedUser"),
-        expected_email=fields.address("expectedEmail"),
+        expected=ExpectedPerson(fields.address("expectedEmail"), read_tenant(fields)),
         provider=oauth2.text("provider"),
         through=auth.text("delegatedAccount"),
         change_mailbox=fields.switch("changeMailbox"),
@@ -86,6 +87,7 @@ def _invitation(fields: Fields, oauth2: Fields) -> Invitation:
         name=fields.text("name"),
         email=mailbox or email,
         expected_email=fields.address("expectedEmail"),
+        expected_tenant=read_tenant(fields),
         delegated=mailbox is not None,
         type=oauth2.text("provider"),
         change_mailbox=fields.switch("changeMailbox"),

@@ -103,6 +103,7 @@ def describe(view: AppView, redirect_uri: str) -> dict[str, Any]:
         "clientId": app.client_id,
         "authority": app.authority,
         "tenants": sorted(app.allowed_tenants),
+        "mailDomains": list(app.mail_domains),
         "cloud": app.cloud,
         "redirectUrl": app.redirect_url or redirect_uri,
         "baseScopes": app.base_scopes[0] if len(app.base_scopes) == 1 else list(app.base_scopes),

@@ -124,7 +124,7 @@ async def test_an_account_that_comes_into_being_after_the_form_keeps_its_person_
         (held.account.value.principal_id, SALES, "other_mailbox"),
     ):
         asked = ask(registrar, email=wanted, **changes)
-        there = replace(held.account.value, id=asked["account"], principal_id=principal_id)
+        there = replace(held.account.value, id=asked["account"], principal_id=principal_id, inbox_id=None)
         await instance.principals.commit(principal_id, [Insert(there)])
         await instance.directory.insert(DirectoryEntry(there.id, principal_id, there.app))
 

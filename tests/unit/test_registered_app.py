@@ -53,6 +53,15 @@ def test_an_app_for_every_tenant_has_to_name_some() -> None:
     assert {} == anyone.changed({"tenants": (TENANT,)}, NOW).faults(CLOUDS, OURS)
 
 
+def test_a_mail_domain_belongs_to_one_of_the_apps_tenants() -> None:
+    def faults(*domains: str) -> set[str]:
+        return set(APP.changed({"mail_domains": domains}, NOW).faults(CLOUDS, OURS))
+
+    assert set() == faults(f"contoso.example={TENANT}", f"STRAßE.example={TENANT.upper()}")
+    assert {"mailDomains"} == faults(f"contoso.example={CLIENT}")
+    assert {"mailDomains"} == faults(f"straße.example={TENANT}", f"xn--strae-oqa.EXAMPLE={TENANT}")
+
+
 def test_the_way_of_authentication_decides_what_is_needed_and_kept() -> None:
     federated = APP.changed({"authentication": Authentication.FEDERATED}, NOW)
     known = federated.changed({"managed_identity": CLIENT}, NOW)

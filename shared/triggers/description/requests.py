@@ -34,6 +34,10 @@ NoEffectList = Annotated[list[str], Meta(description="Taken for callers of Email
 StateName = Annotated[
     str, Meta(description="Only accounts in this state.", examples=["connected"], extra_json_schema={"enum": STATES})
 ]
+ExpectedTenant = Annotated[
+    str,
+    formatted("uuid", "The id of the tenant that the person has to be of.", "7c3f1e52-5d1b-4a57-9a0e-2f6c7f1d9b10"),
+]
 OneAccount = Annotated[str, Meta(description="One account.", examples=["shared"], max_length=256, pattern=WORD)]
 Accounts = Annotated[
     list[OneAccount],
@@ -70,9 +74,19 @@ class RegistrationForm(Body, kw_only=True):
     name: Name | UnsetType = UNSET
     email: Email | UnsetType = UNSET
     expected_email: (
-        Annotated[str, formatted("email", "The person who has to sign in.", "alice@contoso.example", max_length=320)]
+        Annotated[
+            str,
+            formatted(
+                "email",
+                "The person who has to sign in, by their user principal name; by their mail address only where all"
+                " people of the OAuth app are of one tenant, or with `expectedTenant`.",
+                "alice@contoso.example",
+                max_length=320,
+            ),
+        ]
         | UnsetType
     ) = UNSET
+    expected_tenant: ExpectedTenant | UnsetType = UNSET
     delegated: (
         Annotated[bool, Meta(description="Whether `email` is a shared mailbox.", examples=[True])] | UnsetType
     ) = UNSET
@@ -155,6 +169,7 @@ class NewAccount(IgnoredOfAccounts, kw_only=True):
     name: Name | UnsetType = UNSET
     email: Email | UnsetType = UNSET
     expected_email: Email | UnsetType = UNSET
+    expected_tenant: ExpectedTenant | UnsetType = UNSET
     change_mailbox: ChangeMailbox | UnsetType = UNSET
 
 

@@ -52,6 +52,7 @@ class OAuthApp(Answer, kw_only=True):
     client_id: Annotated[str, Meta(description="Its application (client) id.")]
     authority: Annotated[str, Meta(description="A tenant id, organizations or common.")]
     tenants: Annotated[list[str], Meta(description="Whose people may sign in.")]
+    mail_domains: Annotated[list[str], Meta(description="Domains whose addresses prove a person of a tenant.")]
     cloud: Annotated[str, Meta(description="Microsoft's cloud.", examples=["global"])]
     redirect_url: Annotated[str, Meta(description="The redirect URI.", examples=["https://mailbind.example/oauth"])]
     base_scopes: Annotated[str | list[str], Meta(description="How mailboxes are opened.", examples=["api"])]

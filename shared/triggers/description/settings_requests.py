@@ -71,6 +71,17 @@ Authority = Annotated[
 ]
 
 
+MailDomain = Annotated[
+    str,
+    Meta(
+        description="A mail domain and the id of the tenant that it belongs to.",
+        examples=["contoso.example=7d1b2f0a-0000-4000-8000-00000000c0de"],
+        pattern=f"^[A-Za-z0-9.-]+[.][A-Za-z0-9-]+={GUID.removeprefix('^')}",
+        max_length=300,
+    ),
+]
+
+
 class AppChange(Body, kw_only=True):
     """What is said of an OAuth app; null takes away what may be missing."""
 
@@ -85,6 +96,9 @@ class AppChange(Body, kw_only=True):
     client_secret2: ClientSecret | UnsetType | None = UNSET
     authority: Authority | UnsetType = UNSET
     tenants: Annotated[list[Guid], Meta(description="Whose people may sign in.", max_length=50)] | UnsetType = UNSET
+    mail_domains: Annotated[list[MailDomain], Meta(description="Domains of tenants.", max_length=50)] | UnsetType = (
+        UNSET
+    )
     cloud: (
         Annotated[
             str, Meta(description="Microsoft's cloud.", examples=["global"], extra_json_schema={"enum": [*CLOUDS]})

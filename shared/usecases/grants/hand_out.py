@@ -6,7 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from shared.domain.account import Account, AccountState
+from shared.domain.account import MAILBOX_REPLACED, Account, AccountState
 from shared.domain.clouds import Resource
 from shared.domain.errors import InvalidInput, NotFound, StaleWrite, Unavailable
 from shared.domain.grant import DelegatedGrant
@@ -88,10 +88,15 @@ class HandOut:
             raise InvalidInput({"resource": f'"resource" must be one of [{", ".join(app.resources)}] for this account'})
 
     async def look_up(self, account_id: str) -> tuple[Account, Stored[DelegatedGrant]]:
-        """The account and its grant. Raises NotFound, and NotAuthorized for an account that is paused."""
+        """The account and its grant.
+
+        Raises NotFound, and NotAuthorized for an account that is paused or whose address leads to another mailbox.
+        """
         account, stored = await self._look_up(account_id)
         if account.state is AccountState.PAUSED:
             raise refusal("account_paused")
+        if account.replaced_since is not None:
+            raise refusal(MAILBOX_REPLACED)
         return account, stored
 
     async def _look_up(self, account_id: str) -> tuple[Account, Stored[DelegatedGrant]]:

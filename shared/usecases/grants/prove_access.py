@@ -1,14 +1,25 @@
 """Prove that a signed-in person may have what a registration asks for, before anything is bound."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from shared.domain.account import Account
+from shared.domain.account import MAILBOX_REPLACED, Account
 from shared.domain.address import same_address
+from shared.domain.clouds import Resource
 from shared.domain.invited_mailbox import BindRequest
 from shared.domain.keys import same_id
+from shared.domain.kinds import FailureKind
 from shared.domain.oauth_app import OAuthApp, opens_shared_mailboxes
-from shared.domain.principal import Principal
-from shared.ports import MailboxProbes, MailboxRefused, Partition, Person, SignedIn
+from shared.domain.principal import ExpectedPerson, Principal
+from shared.ports import (
+    Entra,
+    EntraFailed,
+    MailboxProbes,
+    MailboxRefused,
+    MailboxUnavailable,
+    Partition,
+    Person,
+    SignedIn,
+)
 from shared.usecases import use_case
 
 
@@ -22,26 +33,39 @@ class AccessRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """The mailbox that opened, and the name it goes by."""
+    """The mailbox that opened, and the name it goes by. `inbox_id` is None where nothing tells which mailbox it is."""
 
     email: str
     name: str
     shared: bool
+    inbox_id: str | None = None
 
 
 @use_case
 class ProveAccess:
-    """Asks Microsoft, by whatever the new token is for; trusts nothing that the browser said."""
+    """Asks Microsoft, by whatever the new token is for; trusts nothing that the browser said.
+
+    A person is their `tid` and `oid`. Where a caller names an address instead, it is compared with the user principal
+    name that Graph tells. Graph's `mail`, and the name in the ID token where Graph is not asked, count only within one
+    tenant: that of an app whose people are all of one, the one that the caller named, or the one that operators gave
+    the address's domain to.
+    """
 
     probes: MailboxProbes
+    entra: Entra
 
-    async def person(self, app: OAuthApp, signed_in: SignedIn, expected_email: str | None) -> Person:
+    async def person(self, app: OAuthApp, signed_in: SignedIn, expected: ExpectedPerson) -> Person:
         """Who has signed in. Raises AccessRefused when that is not whom the link is for, and MailboxUnavailable."""
+        if expected.tenant and not same_id(expected.tenant, signed_in.principal.tenant_id):
+            raise AccessRefused("unexpected_person")
         try:
-            person = await self.probes[signed_in.tokens.resource].person(app, signed_in)
+            person = await self._described(app, signed_in)
         except MailboxRefused as refused:
             raise AccessRefused(refused.refusal.value) from None
-        if expected_email and not _is_theirs(expected_email, signed_in.principal, person):
+        trusted = expected.tenant or app.trusts_mail(person.mail or "", signed_in.principal.tenant_id)
+        if not trusted:
+            person = replace(person, mail=None)
+        if expected.email and not person.is_named(expected.email):
             raise AccessRefused("unexpected_person")
         return person
 
@@ -55,10 +79,28 @@ class ProveAccess:
         if proof.shared and not opens_shared_mailboxes(tokens.scopes):
             raise AccessRefused("missing_scope")
         try:
-            await self.probes[tokens.resource].open(app, tokens.access_token, proof.email, shared=proof.shared)
+            opened = await self.probes[tokens.resource].open(app, tokens.access_token, proof.email, shared=proof.shared)
         except MailboxRefused as refused:
             raise AccessRefused(refused.refusal.value) from None
+        if proof.shared and opened is not None and opened == person.inbox:
+            raise AccessRefused("own_mailbox")
+        proof = replace(proof, inbox_id=opened)
+        check_mailbox(request, proof, existing)
         return proof
+
+    async def _described(self, app: OAuthApp, signed_in: SignedIn) -> Person:
+        """The person, by Graph wherever the app may read profiles, also when its mailboxes are opened by IMAP."""
+        tokens = signed_in.tokens
+        person = await self.probes[tokens.resource].person(app, signed_in)
+        if tokens.resource is Resource.GRAPH or not app.reads_profiles:
+            return person
+        try:
+            profile = await self.entra.refresh(app, tokens.refresh_token, Resource.GRAPH)
+        except EntraFailed as failed:
+            if failed.failure.kind in {FailureKind.TRANSIENT, FailureKind.APP_FAULT}:
+                raise MailboxUnavailable from None
+            raise AccessRefused(failed.failure.code) from None
+        return await self.probes[Resource.GRAPH].person(app, SignedIn(signed_in.principal, profile))
 
 
 def check_principal(
@@ -90,26 +132,44 @@ def check_principal(
 
 
 def _is_moved(request: BindRequest, principal: Principal, holder: Account) -> bool:
-    """Whether the account would open another mailbox; a person's own mailbox is the same under a new address."""
+    """Whether the account would open another mailbox, as far as that shows before the mailbox is opened.
+
+    A person's own mailbox is the same under a new address, and so is one whose inbox is known to be the same.
+    """
     if not holder.shared:
         return holder.principal_id != principal.id
-    return request.email is not None and not same_address(request.email, holder.email)
+    return holder.inbox_id is None and request.email is not None and not same_address(request.email, holder.email)
 
 
-def _is_theirs(address: str, principal: Principal, person: Person) -> bool:
-    return any(same_address(address, known) for known in {principal.sign_in_name, *person.addresses})
+def check_mailbox(request: BindRequest, proof: Proof, holder: Account | None) -> None:
+    """Hold that an account keeps its mailbox. Raises AccessRefused.
+
+    What opened decides, not what it is called: the same mailbox under a new address is the same, and another mailbox
+    under the same address is another one. A form with `changeMailbox` says that the other one is meant.
+    """
+    if holder is None or request.change_mailbox:
+        return
+    known, opened, named_alike = holder.inbox_id, proof.inbox_id, same_address(proof.email, holder.email)
+    if known is not None and opened is not None:
+        moved = known != opened
+    else:
+        moved = holder.replaced_since is not None if named_alike else holder.shared
+    if moved:
+        raise AccessRefused(MAILBOX_REPLACED if named_alike else "other_mailbox")
 
 
 def _shared(request: BindRequest, existing: Account | None, principal: Principal, person: Person) -> Proof:
     email = request.email
-    if email is None or _is_theirs(email, principal, person):
+    if email is None or any(same_address(email, known) for known in {principal.sign_in_name, *person.addresses}):
         raise AccessRefused("own_mailbox")
     # A shared mailbox never gets the signer's personal name.
     return Proof(email, request.name or (existing.name if existing else email), shared=True)
 
 
 def _own(request: BindRequest, existing: Account | None, principal: Principal, person: Person) -> Proof:
-    if request.email and not _is_theirs(request.email, principal, person):
+    """The address is what Microsoft tells, whatever the request said."""
+    theirs = existing.email if existing is not None and existing.principal_id == principal.id else None
+    if request.email and not (person.is_named(request.email) or same_address(request.email, theirs)):
         raise AccessRefused("email_mismatch")
-    email = request.email or person.email or principal.sign_in_name
+    email = person.mail or person.user_principal_name or principal.sign_in_name
     return Proof(email, request.name or (existing.name if existing else person.name or email), shared=False)

@@ -27,7 +27,7 @@ class ReconnectAccount:
             refreshed = await self.refresh(grant) if grant else None
             current = await self.principals.account(held.principal_id, held.id)
             if refreshed is not None and refreshed.failure is None and current is not None:
-                return await self.probe.one(current, refreshed.grant.value)
+                return (await self.probe.one(current, refreshed.grant))[0]
         except StaleWrite:
             raise Conflict("The account is being changed by others; try again") from None
         if current is None:

@@ -124,7 +124,7 @@ class VerifyApp:
         ok = passed("grant", "Entra renewed it.")
         if not open_mailbox:
             return [ok, skipped("mailbox", "It was not asked for.")]
-        seen = await self.probe.one(current, renewed.grant.value)
+        seen, _ = await self.probe.one(current, renewed.grant)
         if seen.last_error is None:
             return [ok, passed("mailbox", "It opens.")]
         told = remedy(seen.last_error.code)

@@ -9,6 +9,7 @@ from shared.domain.grant import DelegatedGrant
 from shared.domain.invited_mailbox import BindRequest, MailboxResult, MailboxState
 from shared.domain.limit import LimitKind
 from shared.domain.oauth_app import OAuthApp
+from shared.domain.principal import ExpectedPerson
 from shared.domain.remedy import remedy
 from shared.domain.tokens import TokenSet
 from shared.domain.work import Work, WorkKind
@@ -29,6 +30,7 @@ TAKEN = {
     "other_app",
     "account_busy",
     "own_mailbox",
+    "mailbox_replaced",
 }
 
 
@@ -39,7 +41,7 @@ class FurtherAccount:
     account: str | None = None
     name: str | None = None
     mailbox: str | None = None
-    expected_email: str | None = None
+    expected: ExpectedPerson = ExpectedPerson()  # noqa: RUF009 - frozen
     provider: str | None = None
     through: str | None = None
     change_mailbox: bool = False
@@ -95,7 +97,7 @@ class AddAccount:
         grant = await self._fresh(stored)
         # Should this process die right after it claimed the id, nobody else would give it back.
         await self.agenda.add(Work(WorkKind.REAP, self.clock() + 2 * CLAIM_FOR, request.by, request.account))
-        result = await self._bind(request, app, grant, wanted.expected_email)
+        result = await self._bind(request, app, grant, wanted.expected)
         if result.state.bound:
             return Added(request.account, result.state)
         raise _refusal(result)
@@ -106,13 +108,13 @@ class AddAccount:
         return await self.hand_out.renewed(stored, stored.value.resource, hand_out=False)
 
     async def _bind(
-        self, request: BindRequest, app: OAuthApp, grant: DelegatedGrant, expected_email: str | None
+        self, request: BindRequest, app: OAuthApp, grant: DelegatedGrant, expected: ExpectedPerson
     ) -> MailboxResult:
         tokens = TokenSet(
             grant.refresh_token, grant.access_token, grant.access_expires, grant.scopes, resource=grant.resource
         )
         try:
-            results = await self.bind.each([request], app, SignedIn(grant.principal, tokens), expected_email)
+            results = await self.bind.each([request], app, SignedIn(grant.principal, tokens), expected)
         except AccessRefused as refused:
             return MailboxResult(MailboxState.REFUSED, refused.code)
         return results[request.account]

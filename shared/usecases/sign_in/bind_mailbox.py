@@ -12,7 +12,7 @@ from shared.ports import Clock, Directory, Principals, Registrations
 from shared.usecases import use_case
 from shared.usecases.callers.standing_callers import StandingCallers
 from shared.usecases.grants.find_account import FindAccount
-from shared.usecases.grants.prove_access import AccessRefused, check_principal
+from shared.usecases.grants.prove_access import AccessRefused, check_mailbox, check_principal
 from shared.usecases.grants.remove_account import RemoveAccount
 from shared.usecases.sign_in.claim_account import ClaimAccount
 from shared.usecases.sign_in.live_links import WITHDRAWN
@@ -66,6 +66,7 @@ class BindMailbox:
         found = await self.find.behind(entry) if entry else None
         holder = found.account.value if found else None
         check_principal(request, proven.app, principal, holder, partition)
+        check_mailbox(request, proven.proof, holder)
         claimed = await self.claim(proven, entry, holder)
         account = await self.write(proven, partition, holder)
         await self.claim.confirm(claimed, account, partition)

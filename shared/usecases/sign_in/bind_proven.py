@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from shared.domain.account import Account
 from shared.domain.authority import may_change_accounts, may_register
 from shared.domain.invited_mailbox import BindRequest, InvitedMailbox, MailboxResult, MailboxState
+from shared.domain.keys import same_id
 from shared.domain.oauth_app import OAuthApp
+from shared.domain.principal import ExpectedPerson
 from shared.domain.registration import PendingRegistration
-from shared.ports import MailboxUnavailable, Person, Principals, SignedIn
+from shared.ports import MailboxUnavailable, Partition, Person, Principals, SignedIn
 from shared.usecases import use_case
 from shared.usecases.callers.standing_callers import StandingCallers
 from shared.usecases.grants.find_account import FindAccount
@@ -48,20 +51,22 @@ class BindProven:
             raise AccessRefused(WITHDRAWN)
         may_change = may_change_accounts(requester)
         requests = [asked.request(mailbox).authorized(may_change=may_change) for mailbox in wanted]
-        return await self.each(requests, app, signed_in, asked.expected_email)
+        return await self.each(requests, app, signed_in, asked.expected)
 
     async def each(
-        self, requests: Collection[BindRequest], app: OAuthApp, signed_in: SignedIn, expected_email: str | None
+        self, requests: Collection[BindRequest], app: OAuthApp, signed_in: SignedIn, expected: ExpectedPerson
     ) -> Mapping[str, MailboxResult]:
         """The same for what was asked for without a link too."""
-        holders, refused = await self._check(requests, app, signed_in)
+        partition = await self.principals.partition(signed_in.principal.id)
+        holders, refused = await self._check(requests, app, signed_in, partition)
         left = [request for request in requests if request.account not in refused]
         if not left:
             return refused
         try:
-            person = await self.prove.person(app, signed_in, expected_email)
+            person = await self.prove.person(app, signed_in, expected)
         except MailboxUnavailable:
             return refused | {request.account: OUTAGE for request in left}
+        signed_in = _named(signed_in, person)
         slots = asyncio.Semaphore(AT_ONCE)
 
         async def proof(request: BindRequest) -> Proof | MailboxResult:
@@ -70,17 +75,18 @@ class BindProven:
 
         proofs = await asyncio.gather(*map(proof, left))
         results = dict(refused)
+        bound = {account.value.inbox_id: account.value for account in partition.accounts.values()}
         for request, proven in zip(left, proofs, strict=True):
-            results[request.account] = (
-                await self._bind(Proven(request, app, signed_in, proven)) if isinstance(proven, Proof) else proven
-            )
+            if isinstance(proven, Proof):
+                results[request.account] = await self._bind(Proven(request, app, signed_in, proven), bound)
+            else:
+                results[request.account] = proven
         return results
 
     async def _check(
-        self, requests: Collection[BindRequest], app: OAuthApp, signed_in: SignedIn
+        self, requests: Collection[BindRequest], app: OAuthApp, signed_in: SignedIn, partition: Partition
     ) -> tuple[dict[str, Account | None], dict[str, MailboxResult]]:
         """Who holds each account now, and what can be refused for that without asking Graph."""
-        partition = await self.principals.partition(signed_in.principal.id)
         found = await asyncio.gather(*(self.find(request.account) for request in requests))
         holders = {r.account: one.account.value if one else None for r, one in zip(requests, found, strict=True)}
         refused = {}
@@ -101,9 +107,21 @@ class BindProven:
         except MailboxUnavailable:
             return OUTAGE
 
-    async def _bind(self, proven: Proven) -> MailboxResult:
+    async def _bind(self, proven: Proven, bound: dict[str | None, Account]) -> MailboxResult:
+        """Bind it, unless the same link bound the mailbox under another address; `bound` is by inbox, and grows."""
+        request, inbox_id = proven.request, proven.proof.inbox_id
+        other = bound.get(inbox_id) if inbox_id is not None else None
+        if other is not None and other.registration == request.by and not same_id(other.id, request.account):
+            return MailboxResult(MailboxState.REFUSED, "same_mailbox")
         try:
-            bound = await self.bind(proven)
+            account = await self.bind(proven)
         except AccessRefused as no:
             return MailboxResult(MailboxState.REFUSED, no.code)
-        return MailboxResult(bound.state, email=bound.account.email)
+        bound[inbox_id] = account.account
+        return MailboxResult(account.state, email=account.account.email)
+
+
+def _named(signed_in: SignedIn, person: Person) -> SignedIn:
+    """With the sign-in name that Graph tells, where it was asked."""
+    name = person.user_principal_name or signed_in.principal.sign_in_name
+    return replace(signed_in, principal=replace(signed_in.principal, sign_in_name=name))

@@ -38,6 +38,7 @@ FINAL = {
     "other_kind",
     "other_mailbox",
     "other_app",
+    "same_mailbox",
 }
 
 

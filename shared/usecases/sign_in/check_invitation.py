@@ -28,6 +28,7 @@ class Invitation:
     name: str | None = None
     email: str | None = None
     expected_email: str | None = None
+    expected_tenant: str | None = None
     delegated: bool = False
     type: str | None = None
     allow_principal_change: bool = False

@@ -81,6 +81,7 @@ class StartRegistration:
             created=now,
             expires=now + self.lifetime,
             expected_email=invitation.expected_email,
+            expected_tenant=invitation.expected_tenant,
             delegated=asked.delegated,
             allow_principal_change=invitation.allow_principal_change,
             change_mailbox=invitation.change_mailbox,

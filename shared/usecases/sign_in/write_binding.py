@@ -85,8 +85,15 @@ class WriteBinding:
         request, principal, proof, now = proven.request, proven.signed_in.principal, proven.proof, self.clock()
         if holder is not None:
             again = holder.rebound(principal, request.by, now)
-            name = proof.name if request.may_change else holder.name
-            return replace(again, name=name, email=proof.email, app=proven.app.id, through=request.through)
+            same = same_address(holder.email, proof.email)
+            return replace(
+                again,
+                name=proof.name if request.may_change else holder.name,
+                email=proof.email,
+                app=proven.app.id,
+                through=request.through,
+                inbox_id=proof.inbox_id or (holder.inbox_id if same else None),
+            )
         return Account(
             id=request.account,
             name=proof.name,
@@ -99,6 +106,7 @@ class WriteBinding:
             created=now,
             bound=now,
             through=request.through,
+            inbox_id=proof.inbox_id,
         )
 
     def _grant(self, proven: Proven, before: Stored[DelegatedGrant] | None) -> DelegatedGrant:
@@ -172,6 +180,7 @@ def _news(before: Account | None, account: Account) -> list[EventName]:
     if before is None:
         return [EventName.ACCOUNT_ADDED, EventName.ACCOUNT_INITIALIZED]
     taken_over = before.principal_id != account.principal_id
-    moved = not same_address(before.email, account.email)
+    other_inbox = before.inbox_id is not None and account.inbox_id not in {None, before.inbox_id}
+    moved = other_inbox or not same_address(before.email, account.email)
     news = [EventName.ACCOUNT_CHANGED] if taken_over or moved else []
     return [*news, EventName.AUTHENTICATION_SUCCESS] if taken_over or before.last_error is not None else news

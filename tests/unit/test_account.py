@@ -1,0 +1,49 @@
+"""Promises of accounts whose address leads to another mailbox."""
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.domain.account import Account, AccountState
+from tests.contract import records
+
+NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
+MINE, OTHER = "inbox-of-the-proven-mailbox", "inbox-of-another"
+MOVES = {
+    "another opens": lambda a: a.opened(OTHER, NOW),
+    "nothing opens": lambda a: a.troubled(AccountState.CONNECT_ERROR, "no_mailbox_access", NOW),
+    "the grant is stopped": lambda a: a.troubled(AccountState.AUTHENTICATION_ERROR, "needs_sign_in", NOW),
+    "the grant is well": lambda a: a.recovered(),
+    "it opens by IMAP": lambda a: a.opened(None, NOW),
+    "it is paused": lambda a: a.paused(),
+    "it is resumed": lambda a: a.resumed(AccountState.CONNECTED),
+}
+
+
+def account(inbox_id: str | None = MINE) -> Account:
+    return records.account(records.principal(), NOW).opened(inbox_id, NOW)
+
+
+def test_the_first_id_that_is_seen_is_kept() -> None:
+    assert (MINE, None) == (account(None).opened(MINE, NOW).inbox_id, account(None).inbox_id)
+
+
+@given(st.lists(st.sampled_from(sorted(MOVES))))
+def test_once_another_mailbox_is_there_only_the_right_one_settles_it(moves: list[str]) -> None:
+    seen = account().opened(OTHER, NOW)
+    for move in moves:
+        seen = MOVES[move](seen)
+        assert (NOW, MINE) == (seen.replaced_since, seen.inbox_id)
+    assert seen.opened(MINE, NOW + timedelta(days=1)).replaced_since is None
+
+
+def test_what_recovers_says_that_another_mailbox_is_there_since_when() -> None:
+    seen = account().opened(OTHER, NOW)
+    stopped = seen.troubled(AccountState.AUTHENTICATION_ERROR, "needs_sign_in", NOW + timedelta(days=1))
+
+    again = stopped.recovered().opened(OTHER, NOW + timedelta(days=2))
+
+    assert again.last_error is not None
+    assert (AccountState.CONNECT_ERROR, "mailbox_replaced") == (again.state, again.last_error.code)
+    assert (NOW, NOW) == (again.last_error.since, again.replaced_since)
