@@ -78,9 +78,9 @@ class HttpGraph:
 
         if self._client is None:
             verify = ssl.create_default_context(cafile=self.ca_file)
-            self._client = httpx.AsyncClient(
-                timeout=TIMEOUT, limits=httpx.Limits(max_connections=CONNECTIONS), verify=verify
-            )
+            limits = httpx.Limits(max_connections=CONNECTIONS)
+            # Tokens go to Graph alone: no proxy of the environment is asked, and no netrc is read.
+            self._client = httpx.AsyncClient(timeout=TIMEOUT, limits=limits, verify=verify, trust_env=False)
         return self._client
 
 

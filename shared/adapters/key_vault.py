@@ -86,10 +86,11 @@ class VaultKey:
         if self._client is None:
             # Imported here because a process needs the vault a few times in its life.
             from azure.core.pipeline.transport import AioHttpTransport  # noqa: PLC0415 - see above
-            from azure.identity.aio import ManagedIdentityCredential  # noqa: PLC0415 - see above
             from azure.keyvault.keys.aio import KeyClient  # noqa: PLC0415 - see above
 
-            credential = ManagedIdentityCredential(client_id=self._managed_identity, **PATIENCE)
+            from shared.adapters.managed_identity import managed_identity  # noqa: PLC0415 - see above
+
+            credential = managed_identity(self._managed_identity, **PATIENCE)
             trust = self._ca_file or True
             transport = AioHttpTransport(use_env_settings=False, connection_verify=trust, **PATIENCE)
             self._client = KeyClient(self._vault, credential, transport=transport, **PATIENCE)

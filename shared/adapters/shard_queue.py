@@ -61,8 +61,8 @@ class StorageShardQueue:
             if not where.startswith("https://"):
                 self._client = QueueClient.from_connection_string(where, QUEUE, **options)
             else:
-                from azure.identity.aio import ManagedIdentityCredential  # noqa: PLC0415 - see above
+                from shared.adapters.managed_identity import managed_identity  # noqa: PLC0415 - see above
 
-                credential = ManagedIdentityCredential(client_id=self.managed_identity)
+                credential = managed_identity(self.managed_identity)
                 self._client = QueueClient(where, QUEUE, credential=credential, **options)
         return self._client

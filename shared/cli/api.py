@@ -26,7 +26,11 @@ class Api:
         headers = {"Authorization": f"Bearer {token}"}
         try:
             trust = ssl.create_default_context(cafile=ca_file)
-            self._client = httpx.Client(base_url=base_url, headers=headers, verify=trust, timeout=TIMEOUT)
+            # Operators may sit behind a proxy, which sees TLS only; over plain http it would see the token.
+            proxies = base_url.lower().startswith("https:")
+            self._client = httpx.Client(
+                base_url=base_url, headers=headers, verify=trust, timeout=TIMEOUT, trust_env=proxies
+            )
         except OSError as error:
             raise Failed(f"cannot read {ca_file}: {error.strerror or error}") from None
         except httpx.InvalidURL as error:

@@ -15,8 +15,8 @@ PATIENCE: dict[str, Any] = {
 }
 
 
-def connect(tables: Secret, managed_identity: str | None) -> TableServiceClient:
-    """One client for all tables: by a connection string, or by managed identity at an https address."""
+def connect(tables: Secret, identity: str | None) -> TableServiceClient:
+    """One client for all tables: by a connection string, or by a managed identity at an https address."""
     # Imported here because aiohttp is most of a cold start, and indexing does without.
     from azure.core.pipeline.transport import AioHttpTransport  # noqa: PLC0415 - see above
 
@@ -25,7 +25,7 @@ def connect(tables: Secret, managed_identity: str | None) -> TableServiceClient:
     where = tables.reveal()
     if not where.startswith("https://"):
         return TableServiceClient.from_connection_string(where, transport=transport, **PATIENCE)
-    from azure.identity.aio import ManagedIdentityCredential  # noqa: PLC0415 - not needed with a connection string
+    from shared.adapters.managed_identity import managed_identity  # noqa: PLC0415 - not needed with a connection string
 
-    credential = ManagedIdentityCredential(client_id=managed_identity)
+    credential = managed_identity(identity)
     return TableServiceClient(where, credential=credential, transport=transport, **PATIENCE)
