@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from shared.adapters.token_transport import TokenRefused
+from shared.adapters.token_answer import TokenRefused
 from shared.domain.client_credential import ClientCertificate, ClientCredential, ClientSecret, FederatedIdentity
 from shared.domain.failure import TokenError
 
@@ -79,10 +79,15 @@ class ClientAuthentication:
         return self._assertions[identity, audience]
 
     def _new_assertion(self, identity: str, audience: str) -> Callable[[], str]:
-        from azure.identity import ManagedIdentityCredential  # noqa: PLC0415 - only federated apps need it
+        from azure.core.pipeline.transport import RequestsTransport  # noqa: PLC0415 - only federated apps need it
+        from azure.identity import ManagedIdentityCredential  # noqa: PLC0415 - as above
 
         last = LastAnswer()
-        credential = ManagedIdentityCredential(client_id=identity, raw_response_hook=last.note, **PATIENCE)
+        # No proxy of the environment: it would see the identity endpoint's header and the tokens.
+        transport = RequestsTransport(use_env_settings=False, **PATIENCE)
+        credential = ManagedIdentityCredential(
+            client_id=identity, raw_response_hook=last.note, transport=transport, **PATIENCE
+        )
         self._open.callback(credential.close)
         return lambda: _token(credential, f"{audience}/.default", last)
 

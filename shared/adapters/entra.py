@@ -1,78 +1,86 @@
-"""Entra: sign-in and refresh through MSAL, which blocks and therefore runs in a thread pool of its own."""
+"""Entra: sign-in and refresh through MSAL, which blocks and therefore runs in threads of its own."""
 
-import asyncio
 import json
 import logging
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from shared.adapters.id_token import issuer, principal_of
+from shared.adapters.msal_applications import MsalApplications
+from shared.adapters.token_answer import TokenRefused
+from shared.adapters.token_calls import TokenCalls
 from shared.domain.client_credential import ClientCredential
 from shared.domain.clouds import Resource
-from shared.domain.failure import NO_CREDENTIAL, UNREACHABLE, Failure, TokenError, classify
+from shared.domain.failure import NO_CREDENTIAL, UNREACHABLE, Failure, classify
 from shared.domain.kinds import FailureKind
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.principal import is_guid
 from shared.domain.secret import Secret
+from shared.domain.sign_in_refusal import sign_in_refusal
 from shared.domain.tokens import HANDED_OUT_LIFE, TokenSet, token_life
-from shared.ports import Clock, EntraFailed, SignedIn, SignInInvalid
+from shared.ports import Clock, EntraFailed, SignedIn, SignInInvalid, SignInRefused
 
 if TYPE_CHECKING:
     from msal import ConfidentialClientApplication
 
-    from shared.adapters.client_authentication import ClientAuthentication
-    from shared.adapters.token_transport import TokenTransport
-
 log = logging.getLogger(__name__)
-
-type Registered = tuple[str, str, ClientCredential]
-"""A client id, its authority, and how the client authenticates."""
 
 type Call = Callable[["ConfidentialClientApplication"], dict[str, Any]]
 
 
 @dataclass(slots=True)
 class MsalEntra:
-    """One long-lived MSAL application for each OAuth app serves all principals, and keeps no tokens in memory."""
+    """One long-lived MSAL application for each OAuth app serves all principals, and keeps no tokens in memory.
+
+    `calls` are the threads of whoever asks: the timer has its own, so that people and callers never wait behind it.
+    """
 
     redirect_uri: str
-    ca_file: str | None
-    threads: int
+    applications: MsalApplications
+    calls: TokenCalls
     clock: Clock
-    _applications: dict[str, dict[Registered, "ConfidentialClientApplication"]] = field(default_factory=dict)
     _accepted: dict[str, ClientCredential] = field(default_factory=dict)
-    _pool: ThreadPoolExecutor | None = None
-    _authentication: "ClientAuthentication | None" = None
-    _transport: "TokenTransport | None" = None
+
+    def with_calls(self, calls: TokenCalls) -> "MsalEntra":
+        """The same applications, called in other threads."""
+        return replace(self, calls=calls)
 
     async def begin(
         self, app: OAuthApp, *, state: Secret, login_hint: str | None, claims: str | None
     ) -> tuple[str, Secret]:
-        """The authorize URL (code flow, PKCE S256, nonce, form_post), and the flow that must stay on the server."""
-        flow = await self._run(
-            app,
-            lambda application: application.initiate_auth_code_flow(
-                scopes=list(app.scopes),
-                redirect_uri=self.redirect_uri,
-                state=state.reveal(),
-                prompt="select_account",
-                login_hint=login_hint,
-                claims_challenge=claims,
-                response_mode="form_post",
-            ),
+        """The authorize URL (code flow, PKCE S256, nonce, form_post), and the flow that must stay on the server.
+
+        MSAL builds it from the authority's metadata without any network (msal/application.py,
+        `initiate_auth_code_flow`), so that it waits for no thread once the metadata was read.
+        """
+        credential = next(iter(self._by_acceptance(app)), None)
+        if credential is None:
+            raise EntraFailed(NO_CREDENTIAL)
+        with _failures():
+            application = await self.applications.get(app, credential)
+        flow = application.initiate_auth_code_flow(
+            scopes=list(app.scopes),
+            redirect_uri=self.redirect_uri,
+            state=state.reveal(),
+            prompt="select_account",
+            login_hint=login_hint,
+            claims_challenge=claims,
+            response_mode="form_post",
         )
         return str(flow["auth_uri"]), Secret(json.dumps(flow))
 
     async def redeem(self, app: OAuthApp, flow: Secret, answer: Mapping[str, str]) -> SignedIn:
-        """Redeem the code. Raises EntraFailed when there is none to redeem, SignInInvalid when it proves nothing."""
+        """Redeem the code. Raises SignInRefused when there is none, SignInInvalid when it proves nothing.
+
+        EntraFailed is raised for answers of the token endpoint only, never for what the browser says.
+        """
         if "iss" in answer and answer["iss"] not in {issuer(app, tenant) for tenant in app.tenants}:
             raise SignInInvalid("id_token_invalid")  # another server's answer (RFC 9207 section 2.4)
         if "error" in answer:
-            raise _authorize_error(answer)
+            raise SignInRefused(sign_in_refusal(answer))
         try:
             result = await self._run(
                 app,
@@ -110,7 +118,8 @@ class MsalEntra:
     async def discover(self, app: OAuthApp) -> None:
         """Read the authority's OpenID configuration (OpenID Connect Discovery section 4); the issuer has to be it."""
         address = f"{app.cloud.authority}/{app.tenant}/v2.0/.well-known/openid-configuration"
-        found = await self._attempt(lambda: self._connected().read(address))
+        with _failures():
+            found = await self.applications.read(address)
         issuers = {issuer(app, tenant) for tenant in (app.tenant, "{tenantid}")}
         if found.get("issuer") not in issuers:
             raise EntraFailed(Failure(FailureKind.APP_FAULT, "app_configuration"))
@@ -125,21 +134,14 @@ class MsalEntra:
         scope = f"{app.cloud.graph}/.default"
         await self._run(replace(app, tenant=tenant), lambda application: application.acquire_token_for_client([scope]))
 
-    def close(self) -> None:
-        """End threads and connections."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-        if self._transport is not None:
-            self._transport.close()
-        if self._authentication is not None:
-            self._authentication.close()
-
     async def _run(self, app: OAuthApp, call: Call) -> dict[str, Any]:
-        """One call in the pool, with the credential that was accepted last, or else with each in turn."""
-        accepted, failed = self._accepted.get(app.id), EntraFailed(NO_CREDENTIAL)
-        for credential in sorted(app.credentials, key=lambda one: one != accepted):
+        """One call in a thread, with the credential that was accepted last, or else with each in turn."""
+        failed = EntraFailed(NO_CREDENTIAL)
+        for credential in self._by_acceptance(app):
             try:
-                result = await self._attempt(partial(self._call, app, credential, call))
+                with _failures():
+                    application = await self.applications.get(app, credential)
+                    result = await self.calls.run(partial(call, application))
             except EntraFailed as refused:
                 failed = refused
                 if failed.failure.code != "app_credential":
@@ -149,58 +151,9 @@ class MsalEntra:
                 return result
         raise failed
 
-    async def _attempt(self, call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        import urllib3.exceptions  # noqa: PLC0415 - the hand-out path does without
-
-        from shared.adapters.token_transport import TokenRefused  # noqa: PLC0415 - as above
-
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="msal")
-        try:
-            # A thread of the pool knows nothing of the request that it works for.
-            return await asyncio.get_running_loop().run_in_executor(self._pool, copy_context().run, call)
-        except TokenRefused as refused:
-            raise EntraFailed(classify(refused.answer)) from None
-        except (urllib3.exceptions.HTTPError, OSError):
-            raise EntraFailed(UNREACHABLE) from None
-
-    def _call(self, app: OAuthApp, credential: ClientCredential, call: Call) -> dict[str, Any]:
-        return call(self._application(app, credential))
-
-    def _application(self, app: OAuthApp, credential: ClientCredential) -> "ConfidentialClientApplication":
-        """Built in the pool's thread, because MSAL asks for the authority's configuration right away."""
-        registered = (app.client_id, f"{app.cloud.authority}/{app.tenant}", credential)
-        known = self._applications.get(app.id, {})
-        if registered not in known:
-            # What the app does not authenticate with any more goes, so that changing it often costs no memory.
-            kept = {key: one for key, one in known.items() if key[:2] == registered[:2] and key[2] in app.credentials}
-            self._applications[app.id] = known = {**kept, registered: self._built(app, credential)}
-        return known[registered]
-
-    def _built(self, app: OAuthApp, credential: ClientCredential) -> "ConfidentialClientApplication":
-        from msal import ConfidentialClientApplication  # noqa: PLC0415 - the hand-out path does without
-
-        from shared.adapters.client_authentication import ClientAuthentication  # noqa: PLC0415 - as above
-        from shared.adapters.token_transport import NoCache, TokenRefused  # noqa: PLC0415 - as above
-
-        self._authentication = self._authentication or ClientAuthentication()
-        try:
-            return ConfidentialClientApplication(
-                app.client_id,
-                client_credential=self._authentication.credential(credential, app.cloud.authority),
-                authority=f"{app.cloud.authority}/{app.tenant}",
-                instance_discovery=False,
-                http_client=self._connected(),
-                token_cache=NoCache(),
-            )
-        except ValueError:  # MSAL: the authority's configuration is not to be had
-            raise TokenRefused(TokenError(503)) from None
-
-    def _connected(self) -> "TokenTransport":
-        from shared.adapters.token_transport import TokenTransport  # noqa: PLC0415 - as above
-
-        self._transport = self._transport or TokenTransport(self.threads, self.ca_file)
-        return self._transport
+    def _by_acceptance(self, app: OAuthApp) -> list[ClientCredential]:
+        accepted = self._accepted.get(app.id)
+        return sorted(app.credentials, key=lambda one: one != accepted)
 
     def _tokens(self, app: OAuthApp, result: Mapping[str, Any], refresh_token: str, resource: Resource) -> TokenSet:
         """With an end that is HANDED_OUT_LIFE away at most, whatever Entra says."""
@@ -216,12 +169,14 @@ class MsalEntra:
         )
 
 
-def _authorize_error(answer: Mapping[str, str]) -> Exception:
-    """What the authorize endpoint reports in place of a code (Entra: v2-oauth2-auth-code-flow, error response)."""
-    from shared.adapters.token_transport import AADSTS  # noqa: PLC0415 - as above
+@contextmanager
+def _failures() -> Iterator[None]:
+    """Turn refusals and network errors of the token endpoint, or of the authority, into EntraFailed."""
+    import urllib3.exceptions  # noqa: PLC0415 - the hand-out path does without
 
-    numbers = tuple(int(number) for number in AADSTS.findall(answer.get("error_description", "")))
-    if answer["error"] == "access_denied" and (answer.get("error_subcode") == "cancel" or not numbers):
-        return SignInInvalid("access_denied")
-    # An error that Entra redirects with has no HTTP status of its own; 400 says that the request was answered.
-    return EntraFailed(classify(TokenError(400, answer["error"], numbers=numbers)))
+    try:
+        yield
+    except TokenRefused as refused:
+        raise EntraFailed(classify(refused.answer)) from None
+    except (urllib3.exceptions.HTTPError, OSError):
+        raise EntraFailed(UNREACHABLE) from None

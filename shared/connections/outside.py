@@ -6,7 +6,9 @@ from functools import cached_property
 from shared.adapters.entra import MsalEntra
 from shared.adapters.graph import HttpGraph
 from shared.adapters.imap import ImapProbe
+from shared.adapters.msal_applications import MsalApplications
 from shared.adapters.shard_queue import StorageShardQueue
+from shared.adapters.token_calls import TokenCalls
 from shared.adapters.webhook_targets import WebhookTargets
 from shared.connections.tables import Tables
 from shared.domain.clouds import Cloud, Resource, clouds_around
@@ -15,7 +17,14 @@ from shared.usecases.callers.known_applications import KnownApplications
 from shared.usecases.oauth_apps.guarded_entra import GuardedEntra
 from shared.usecases.oauth_apps.known_apps import KnownApps
 
-MSAL_THREADS = 32
+# Calls to the token endpoint at once. The timer's calls have threads of their own, at most half of all.
+PEOPLE_THREADS = 32
+TIMER_THREADS = 32
+METADATA_THREADS = 4
+# A person or caller gives up after about half a minute, of which one call can take twenty seconds.
+QUEUE_TIMEOUT_SECONDS = 10.0
+# The timer and two queue messages work at a time (host.json), so that a call waits for two others at most.
+TIMER_QUEUE_TIMEOUT_SECONDS = 60.0
 # A login waits most of its time; a tick may have many of them to make.
 IMAP_THREADS = 16
 
@@ -41,11 +50,22 @@ class Connections(Tables):
 
     @cached_property
     def msal(self) -> MsalEntra:
-        return MsalEntra(self.redirect_uri, self.settings.ca_file, MSAL_THREADS, self.clock)
+        connections = PEOPLE_THREADS + TIMER_THREADS + METADATA_THREADS
+        metadata = TokenCalls(METADATA_THREADS, QUEUE_TIMEOUT_SECONDS)
+        applications = MsalApplications(self.settings.ca_file, connections, metadata)
+        return MsalEntra(self.redirect_uri, applications, TokenCalls(PEOPLE_THREADS, QUEUE_TIMEOUT_SECONDS), self.clock)
+
+    @cached_property
+    def msal_for_timer(self) -> MsalEntra:
+        return self.msal.with_calls(TokenCalls(TIMER_THREADS, TIMER_QUEUE_TIMEOUT_SECONDS))
 
     @cached_property
     def entra(self) -> GuardedEntra:
         return GuardedEntra(self.msal, self.breakers, self.outbox, self.clock)
+
+    @cached_property
+    def entra_for_timer(self) -> GuardedEntra:
+        return self.entra.around(self.msal_for_timer)
 
     @cached_property
     def entra_callers(self) -> EntraCallers | None:
@@ -81,7 +101,9 @@ class Connections(Tables):
 
     async def close(self) -> None:
         """End all connections."""
-        self.msal.close()
+        self.msal.calls.close()
+        self.msal_for_timer.calls.close()
+        self.msal.applications.close()
         await self.data_keys.close()
         for key in self.vault_keys:
             await key.close()

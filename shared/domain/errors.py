@@ -153,6 +153,16 @@ class Unavailable(MailbindError):
         self.retry_after = retry_after
 
 
+class EntraBusy(Unavailable):
+    """Too many calls to Entra are in progress here, and this one was not made."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "entra_unavailable",
+            "Microsoft's sign-in service answers slowly, and too many calls are waiting. Try again in a moment.",
+        )
+
+
 class StorageUnavailable(Unavailable):
     """Table Storage does not answer."""
 

@@ -90,6 +90,15 @@ def _row(answer: TokenError) -> tuple[Row, int | None]:
 def _refined(answer: TokenError, row: Row, allowed: set[FailureKind]) -> tuple[Row, int | None]:
     for number in answer.numbers:
         known = BY_NUMBER.get(number)
-        if known is not None and known.kind in allowed:
+        if known is not None and known.kind in allowed and not _blames_client(known, answer):
             return known, number
     return row, None
+
+
+def _blames_client(row: Row, answer: TokenError) -> bool:
+    """Whether the number blames the client's credential while `error` blames the code or refresh token.
+
+    Entra has answered expired ones with `invalid_grant` and "AADSTS70002: Error validating credentials. AADSTS70008:
+    The provided authorization code or refresh token is expired".
+    """
+    return answer.error == "invalid_grant" and row.code == NO_CREDENTIAL.code

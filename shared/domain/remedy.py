@@ -112,6 +112,19 @@ REMEDIES = {
         "Microsoft refused the request because of the app's registration. It is not about you or your account.",
         "Ask the operator of this service to check the app registration: redirect URI, tenant and permissions.",
     ),
+    "app_setup_suspected": Remedy(
+        "Microsoft may not accept this service",
+        "The sign-in came back with an error that Microsoft gives when an app registration is set up wrong. Only the"
+        " browser says so, which proves nothing about the service.",
+        "Try again. If it fails for other people too, ask the operator of this service to verify the app registration.",
+    ),
+    "sign_in_refused": Remedy(
+        "Microsoft did not complete this sign-in",
+        "The sign-in came back with an error. It may be about your account, or Microsoft may need something more from"
+        " you, such as a second factor.",
+        "Try again, or sign in with another account. If it stays, an administrator finds the reason in Entra's sign-in"
+        " logs.",
+    ),
     "app_unavailable": Remedy(
         "This link's way to sign in is closed",
         "The app registration that this link signs in through is switched off, or is not used here any more.",

@@ -14,7 +14,9 @@ from shared.ports.microsoft import (
     MailboxUnavailable,
     Person,
     SignedIn,
+    SignInEntra,
     SignInInvalid,
+    SignInRefused,
 )
 from shared.ports.principals import Change, Insert, Partition, Principals, Record, Remove, Replace
 from shared.ports.rows import (
@@ -72,7 +74,9 @@ __all__ = [
     "SealedRows",
     "Sealer",
     "ShardQueue",
+    "SignInEntra",
     "SignInInvalid",
+    "SignInRefused",
     "SignedIn",
     "Stored",
     "TargetRefused",

@@ -11,6 +11,7 @@ from shared.domain.failure import Failure, MailboxRefusal
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.principal import Principal
 from shared.domain.secret import Secret
+from shared.domain.sign_in_refusal import SignInRefusal
 from shared.domain.tokens import TokenSet
 
 
@@ -23,7 +24,10 @@ class SignedIn:
 
 
 class EntraFailed(Exception):
-    """The token endpoint refused or did not answer; `failure` says of which kind that is."""
+    """The token endpoint refused or did not answer; `failure` says of which kind that is.
+
+    Never raised for what a browser brings back from the authorize endpoint: that is SignInRefused.
+    """
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.code)
@@ -38,6 +42,13 @@ class SignInInvalid(Exception):
         self.code = code
 
 
+class SignInRefused(SignInInvalid):
+    """The browser came back with an error of the authorize endpoint, which anybody can write."""
+
+    def __init__(self, refusal: SignInRefusal) -> None:
+        super().__init__(refusal.value)
+
+
 class EntraSetup(Protocol):
     """Whether an OAuth app is set up as it should be, by calls that change nothing. Raises EntraFailed."""
 
@@ -49,7 +60,7 @@ class EntraSetup(Protocol):
 
 
 class Entra(Protocol):
-    """Sign-in and refresh. Raises EntraFailed; `redeem` also SignInInvalid."""
+    """Sign-in and refresh. Raises EntraFailed, and EntraBusy before anything is asked; `redeem` also SignInInvalid."""
 
     async def begin(
         self, app: OAuthApp, *, state: Secret, login_hint: str | None, claims: str | None
@@ -63,6 +74,13 @@ class Entra(Protocol):
         self, app: OAuthApp, refresh_token: Secret, resource: Resource | None = None, claims: str | None = None
     ) -> TokenSet:
         """New tokens for one resource, by default the app's home; `claims` answer a claims challenge."""
+
+
+class SignInEntra(Entra, Protocol):
+    """What people's sign-ins need besides."""
+
+    async def finish(self, app: OAuthApp, refresh_token: Secret) -> TokenSet:
+        """New tokens for a person whose binding failed at storage after the code was redeemed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,10 @@
 """What timers and queues start; the last layer, so this is every use case."""
 
+from dataclasses import replace
 from functools import cached_property
 
 from shared.adapters.tables.agenda import REAP_SHARD
+from shared.connections import TIMER_THREADS
 from shared.domain.work import WorkKind
 from shared.services.events import EventServices
 from shared.telemetry import write_audit
@@ -17,7 +19,8 @@ from shared.usecases.timers.sweep import SweepGrants
 from shared.usecases.timers.tidy import Tidy
 from shared.usecases.timers.work_agenda import Handler, WorkAgenda
 
-WORK_AT_ONCE = 64
+# Each row in work makes one call to Entra at a time, so that more rows than threads would only wait.
+WORK_AT_ONCE = TIMER_THREADS
 SHARDS_AT_ONCE = 2
 
 
@@ -26,13 +29,14 @@ class Services(EventServices):
 
     @cached_property
     def work_agenda(self) -> WorkAgenda:
-        keep_alive = KeepAlive(self.principals, self.refresh_grant, self.probe_mailboxes, self.clock)
+        refresh = replace(self.refresh_grant, entra=self.entra_for_timer)
+        keep_alive = KeepAlive(self.principals, refresh, self.probe_mailboxes, self.clock)
         resume = ResumePending(
             self.principals,
             self.registrations,
             self.agenda,
             self.apps,
-            self.entra,
+            self.entra_for_timer,
             self.bind,
             self.outbox,
             self.record,

@@ -19,7 +19,7 @@ from azure.data.tables import UpdateMode
 from infra.local import azurite, parts
 from shared.adapters.token_transport import NoCache, TokenTransport
 from shared.bootstrap import build_services
-from shared.connections import MSAL_THREADS
+from shared.connections import TIMER_THREADS
 from shared.services import WORK_AT_ONCE, Services
 from tests.bench.figure import Figure, at_least, in_turn
 from tests.bench.grants import seed
@@ -77,7 +77,7 @@ async def _end_to_end(services: Services, clock: MovedClock, ready: parts.Ready)
         "refreshes_per_second": round(GRANTS / worked),
         "floor_per_second": round(GRANTS / bare),
         "latency_ms": LATENCY,
-        "threads": MSAL_THREADS,
+        "threads": TIMER_THREADS,
     }
     return at_least("refresh, end to end, against bare MSAL and bare table operations", ratio, 0.8, **detail)
 
@@ -86,8 +86,8 @@ async def _floor(services: Services, ready: parts.Ready) -> Callable[[], Any]:
     """For each grant: read its row, one MSAL call in the pool, write its row; for a hundred: two agenda batches."""
     table, agenda = (services.storage.get_table_client(name) for name in ("Principals", "Agenda"))
     rows = [row async for row in table.query_entities("RowKey ge 'grant~'", select=["PartitionKey", "RowKey"])]
-    application = _application(ready, TokenTransport(MSAL_THREADS, ready["caFile"]))
-    pool, runs = ThreadPoolExecutor(MSAL_THREADS), itertools.count()
+    application = _application(ready, TokenTransport(TIMER_THREADS, ready["caFile"]))
+    pool, runs = ThreadPoolExecutor(TIMER_THREADS), itertools.count()
     loop = asyncio.get_running_loop()
 
     async def one(row: Any, slots: asyncio.Semaphore) -> None:
@@ -121,17 +121,17 @@ async def _transports(ready: parts.Ready) -> list[Figure]:
     session = requests.Session()
     session.trust_env = False
     session.verify = ready["caFile"]
-    session.mount("https://", requests.adapters.HTTPAdapter(pool_maxsize=MSAL_THREADS))
+    session.mount("https://", requests.adapters.HTTPAdapter(pool_maxsize=TIMER_THREADS))
     candidates = {
-        "urllib3": TokenTransport(MSAL_THREADS, ready["caFile"]),
+        "urllib3": TokenTransport(TIMER_THREADS, ready["caFile"]),
         "requests": session,
-        "httpx": httpx.Client(verify=_context(ready), limits=httpx.Limits(max_connections=MSAL_THREADS)),
+        "httpx": httpx.Client(verify=_context(ready), limits=httpx.Limits(max_connections=TIMER_THREADS)),
     }
     speeds: dict[str, float] = {}
     for name, client in candidates.items():
         application = _application(ready, client)
-        with ThreadPoolExecutor(MSAL_THREADS) as pool:
-            list(pool.map(_refresh, [application] * MSAL_THREADS))
+        with ThreadPoolExecutor(TIMER_THREADS) as pool:
+            list(pool.map(_refresh, [application] * TIMER_THREADS))
             began = time.process_time()
             list(pool.map(_refresh, [application] * GRANTS))
             speeds[name] = GRANTS / (time.process_time() - began)

@@ -12,7 +12,7 @@ import pytest
 from infra.local import azurite
 from infra.local.environment import Environment, local_environment
 from shared.bootstrap import build_services
-from shared.connections import MSAL_THREADS
+from shared.connections import TIMER_THREADS
 from shared.domain.errors import StorageUnavailable
 from shared.services import Services
 from tests.conftest import MovedClock
@@ -59,15 +59,15 @@ async def test_a_token_endpoint_that_hangs_costs_its_time_out_and_nobodys_state(
     clock = MovedClock()
     services = build_services({**kept.settings, "MAILBIND_AGENDA_SHARDS": "1"}, clock)
     with tenant_of(kept) as tenant:
-        accounts = await bind_many(services, tenant, MSAL_THREADS)
+        accounts = await bind_many(services, tenant, TIMER_THREADS)
         await make_due(services, accounts)
         tenant.do("outage", endpoint="token", mode="hang")
 
-        assert {"transient": MSAL_THREADS} == (await tick(services)).outcomes
+        assert {"transient": TIMER_THREADS} == (await tick(services)).outcomes
 
         tenant.do("outage", endpoint="token", mode="none")
         clock.forward(minutes=40)
-        assert {"refreshed": MSAL_THREADS} == (await tick(services)).outcomes
+        assert {"refreshed": TIMER_THREADS} == (await tick(services)).outcomes
         await everyone_is_well(services, accounts)
     await services.close()
 

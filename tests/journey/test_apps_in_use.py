@@ -175,7 +175,7 @@ async def test_clients_of_changed_credentials_do_not_pile_up(
             used = await here.apps.get(app)
             assert used is not None
             await here.msal.authenticate(used)
-            assert 2 >= len(here.msal._applications[app])  # noqa: SLF001 - memory shows nowhere else
+            assert 2 >= len(here.msal.applications._built[app])  # noqa: SLF001 - memory shows nowhere else
     finally:
         await here.close()
 

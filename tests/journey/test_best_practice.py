@@ -342,7 +342,7 @@ def test_a_hostile_error_is_neither_shown_nor_logged_nor_passed_on(
 
     assert "alert" not in page.html
     assert "evil.example" not in page.html
-    assert page.back["error"] in {"access_denied", "entra_unavailable", "unknown_failure"}
+    assert page.back["error"] in {"access_denied", "entra_unavailable", "sign_in_refused"}
     assert "alert" not in page.back["error_description"]
     assert "alert(1)" not in environment.host.log.read_text()
     assert "alert" not in str(status(api, asked))

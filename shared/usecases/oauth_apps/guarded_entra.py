@@ -1,14 +1,14 @@
-"""Entra behind a breaker for each OAuth app: when the app itself is refused, nobody's grant is asked about."""
+"""Entra behind a circuit breaker for each OAuth app: while the app itself is refused, no grant is refreshed."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from shared.domain.breaker import OPENS, TRIAL_EVERY, Breaker
 from shared.domain.clouds import Resource
-from shared.domain.errors import StaleWrite
+from shared.domain.errors import StaleWrite, StorageUnavailable
 from shared.domain.event import Event, EventName, Origin, after
 from shared.domain.event_data import of_breaker
 from shared.domain.failure import Failure
@@ -34,7 +34,10 @@ class Seen:
 
 @dataclass(slots=True)
 class GuardedEntra:
-    """An Entra in front of another one. While a breaker is open, one trial call a minute finds out how things are."""
+    """An Entra in front of another one. While a circuit breaker is open, one trial call a minute finds out the state.
+
+    It learns from the token endpoint's answers: to grants that Mailbind stores, and to sign-ins as `_for_browser` says.
+    """
 
     inner: Entra
     breakers: Rows[Breaker]
@@ -49,14 +52,12 @@ class GuardedEntra:
         return await self.inner.begin(app, state=state, login_hint=login_hint, claims=claims)
 
     async def redeem(self, app: OAuthApp, flow: Secret, answer: Mapping[str, str]) -> SignedIn:
-        """A sign-in is as good a trial as any."""
-        try:
-            signed_in = await self.inner.redeem(app, flow, answer)
-        except EntraFailed as failed:
-            await self._learn(app, failed.failure)
-            raise
-        await self._learn(app, None)
-        return signed_in
+        """Redeem the code, whatever the circuit breaker says."""
+        return await self._for_browser(app, self.inner.redeem(app, flow, answer))
+
+    async def finish(self, app: OAuthApp, refresh_token: Secret) -> TokenSet:
+        """Renew what a browser carries since its code was redeemed, whatever the circuit breaker says."""
+        return await self._for_browser(app, self.inner.refresh(app, refresh_token))
 
     async def refresh(
         self, app: OAuthApp, refresh_token: Secret, resource: Resource | None = None, claims: str | None = None
@@ -73,6 +74,10 @@ class GuardedEntra:
         await self._learn(app, None)
         return tokens
 
+    def around(self, inner: Entra) -> "GuardedEntra":
+        """The same circuit breakers around another Entra."""
+        return replace(self, inner=inner)
+
     async def verified(self, app: OAuthApp, failure: Failure | None) -> None:
         """Learn from a verification, which also remembers what is wrong with the app's configuration."""
         self._seen.pop(app.id, None)
@@ -87,6 +92,23 @@ class GuardedEntra:
         self._seen.pop(app.id, None)
         await self._breaker(app.id)
         await self._close(app)
+
+    async def _for_browser[T](self, app: OAuthApp, call: Awaitable[T]) -> T:
+        """Learn from two answers of the token endpoint only: tokens close, a refused client credential opens.
+
+        The browser chose the code. Microsoft does not say whether Entra looks at the code or at the client first, so
+        that `invalid_grant` is no proof of a good credential here. What the authorize endpoint reports through the
+        browser raises SignInRefused, and teaches nothing.
+        """
+        try:
+            result = await call
+        except EntraFailed as failed:
+            if failed.failure.code == OPENS:
+                await self._open(app, failed.failure)
+            raise
+        with suppress(StorageUnavailable):  # the code cannot be redeemed again; the next answer closes it
+            await self._close(app)
+        return result
 
     async def _breaker(self, app: str) -> Stored[Breaker] | None:
         seen, now = self._seen.get(app), self.clock()

@@ -6,6 +6,7 @@ import logging
 
 from shared.domain.account import Account
 from shared.domain.correlation import correlate
+from shared.domain.errors import EntraBusy
 from shared.domain.keys import fingerprint
 from shared.domain.registration import PendingRegistration, SignInAttempt
 from shared.domain.secret import Secret
@@ -59,6 +60,8 @@ class BeginSignIn:
             )
         except EntraFailed as failed:
             return DeadLink(failed.failure.code, asked)
+        except EntraBusy as busy:
+            return DeadLink(str(busy.code), asked)
         await self.registrations.add_attempt(
             SignInAttempt(fingerprint(state), asked.id, fingerprint(cookie), self.clock(), flow, app=app.id)
         )

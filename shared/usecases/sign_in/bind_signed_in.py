@@ -5,14 +5,14 @@ from contextlib import suppress
 from dataclasses import replace
 
 from shared.domain.correlation import correlate
-from shared.domain.errors import StaleWrite, StorageUnavailable
+from shared.domain.errors import EntraBusy, StaleWrite, StorageUnavailable
 from shared.domain.invited_mailbox import MailboxResult, MailboxState
 from shared.domain.kinds import FailureKind
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.pending_account import wait_for_access
 from shared.domain.registration import PendingRegistration
 from shared.domain.secret import Secret
-from shared.ports import Clock, Entra, EntraFailed, OAuthApps, Registrations, SignedIn
+from shared.ports import Clock, EntraFailed, OAuthApps, Registrations, SignedIn, SignInEntra
 from shared.usecases import use_case
 from shared.usecases.events.outbox import Outbox
 from shared.usecases.grants.prove_access import AccessRefused
@@ -49,7 +49,7 @@ class BindSignedIn:
     registrations: Registrations
     links: LiveLinks
     apps: OAuthApps
-    entra: Entra
+    entra: SignInEntra
     link: OpenLink
     bind: BindProven
     keep: KeepChecking
@@ -72,8 +72,8 @@ class BindSignedIn:
         """Go on where storage failed; while it does not answer, the page goes on carrying the grant."""
         try:
             return await self._finish(offered, cookie)
-        except StorageUnavailable:
-            return Refused("storage_unavailable", finish=offered)
+        except (StorageUnavailable, EntraBusy) as unavailable:
+            return Refused(str(unavailable.code), finish=offered)
 
     async def refuse(
         self, code: str, asked: PendingRegistration, cookie: Secret, *, keep: Carried | None = None, note: bool = True
@@ -138,7 +138,7 @@ class BindSignedIn:
         if app is None:
             return await self.refuse(APP_UNAVAILABLE, asked, cookie)
         try:
-            tokens = await self.entra.refresh(app, signed_in.tokens.refresh_token)
+            tokens = await self.entra.finish(app, signed_in.tokens.refresh_token)
         except EntraFailed as failed:
             if failed.failure.kind in {FailureKind.TRANSIENT, FailureKind.APP_FAULT}:
                 return Refused(failed.failure.code, asked, finish=offered)

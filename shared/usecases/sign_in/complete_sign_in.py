@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from shared.domain.correlation import correlate
-from shared.domain.errors import StaleWrite
+from shared.domain.errors import EntraBusy, StaleWrite
 from shared.domain.keys import fingerprint
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.registration import PendingRegistration, SignInAttempt
 from shared.domain.secret import Secret
+from shared.domain.sign_in_refusal import redemption_refusal
 from shared.ports import Clock, Entra, EntraFailed, OAuthApps, Registrations, SignInInvalid, Stored
 from shared.usecases import use_case
 from shared.usecases.sign_in.bind_signed_in import BindSignedIn
@@ -74,10 +75,9 @@ class CompleteSignIn:
         try:
             signed_in = await self.entra.redeem(app, attempt.flow, answer)
         except EntraFailed as failed:
-            code = failed.failure.code
-            if code == "needs_sign_in" and "error" not in answer:
-                code = "sign_in_unknown"
-            return await self.bind.refuse(code, asked, cookie)
+            return await self.bind.refuse(redemption_refusal(failed.failure), asked, cookie)
+        except EntraBusy as busy:
+            return await self.bind.refuse(str(busy.code), asked, cookie)
         except SignInInvalid as invalid:
             return await self.bind.refuse(invalid.code, asked, cookie)
         log.info("sign-in completed", extra={"registration": asked.id, "principal": signed_in.principal.id})

@@ -1,0 +1,297 @@
+"""What browsers bring back from Microsoft opens and closes no circuit breaker: the token endpoint alone decides."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from itertools import cycle
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import httpx
+import pytest
+from azure.core.exceptions import ResourceNotFoundError
+
+from infra.local.environment import APP_ID, Environment
+from infra.local.visitor import Form, Page, Visitor
+from shared.bootstrap import build_app, build_services
+from shared.domain.breaker import Breaker
+from shared.domain.caller import Caller, Scope
+from shared.domain.failure_table import ROWS
+from shared.domain.principal import Principal
+from shared.domain.secret import Secret
+from shared.domain.sign_in_refusal import SignInRefusal
+from shared.ports import SignedIn, Stored
+from shared.services import Services
+from shared.usecases.sign_in.check_invitation import Invitation
+from shared.usecases.sign_in.open_link import LinkPage
+from shared.usecases.sign_in.sign_in_outcome import Outcome, Refused, Tried
+from tests.conftest import MovedClock
+from tests.journey.conftest import Tenant, ask, bind, code_of, status
+from tests.journey.test_callback import to_the_callback
+from tests.patience import wait_until
+
+type NewPerson = Callable[..., str]
+
+CALLER = Caller("administrator", "administrator", frozenset({Scope.ADMIN}))
+NUMBERS = sorted(number for row in ROWS for number in row.aadsts)
+ERRORS = sorted({error for row in ROWS for error in row.errors} | {"invalid_grant", "something_new"})
+ATTACK = {"error": "invalid_client", "error_description": "AADSTS7000215: Invalid client secret provided."}
+STRANGERS: list[dict[str, str]] = [
+    {},
+    {"Authorization": "Bearer " + "0" * 64},
+    {"Authorization": "Bearer x.y.z"},
+    {"Authorization": "Basic YWRtaW46YWRtaW4="},
+]
+
+
+async def stored_breakers(instance: Services) -> list[tuple[Any, str | None]]:
+    """Every row of the table, with its version."""
+    rows = instance.storage.get_table_client("Breakers").list_entities()
+    try:
+        return [(dict(row), row.metadata["etag"]) async for row in rows]
+    except ResourceNotFoundError:  # nothing was ever written to it
+        return []
+
+
+async def open_breaker(instance: Services) -> Stored[Breaker]:
+    """As the token endpoint's refusal leaves it, with no trial due and known to this instance."""
+    now = instance.clock()
+    breaker = Breaker(APP_ID, "app_credential", now, now + timedelta(hours=1), 7000215)
+    instance.entra._seen.clear()  # noqa: SLF001 - memory shows nowhere else
+    stored = await instance.breakers.insert(breaker)
+    with pytest.raises(Exception, match="app_credential"):
+        await instance.entra.refresh(instance.settings.oauth_app, Secret("none"))
+    return stored
+
+
+@dataclass
+class Browser:
+    """A browser on its way through one link, in this process: it can begin any number of sign-ins."""
+
+    instance: Services
+    page: LinkPage
+
+    async def returns(self, **answer: str) -> Outcome:
+        """Begin a sign-in, and come back from Microsoft with this answer and the right state and cookie."""
+        asked = self.page.registration
+        url = await self.instance.begin_sign_in(asked.id, self.page.confirmation, self.page.cookie, "")
+        assert isinstance(url, Secret)
+        state = parse_qs(urlsplit(url.reveal()).query)["state"][0]
+        return await self.instance.complete_sign_in({"state": state, **answer}, self.page.cookie)
+
+
+@pytest.fixture
+async def browser(instance: Services) -> Browser:
+    return await open_link(instance)
+
+
+async def open_link(instance: Services) -> Browser:
+    invitation = Invitation("https://myapp.example/", None, email="support@contoso.example", delegated=True)
+    started = await instance.start_registration(invitation, {}, CALLER)
+    page = await instance.open_link(Secret(parse_qs(urlsplit(started.url.reveal()).query)["ticket"][0]), None)
+    assert isinstance(page, LinkPage)
+    return Browser(instance, page)
+
+
+@pytest.fixture(params=["closed", "open"])
+async def breaker(request: pytest.FixtureRequest, instance: Services) -> str:
+    if request.param == "open":
+        await open_breaker(instance)
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def routes(environment: Environment) -> list[tuple[str, str]]:
+    """Methods and paths of all that the app itself says it answers."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.settings.items():
+            patch.setenv(name, value)
+        triggers = [one.get_dict_repr() for each in build_app().get_functions() if (one := each.get_trigger())]
+    found = [trigger for trigger in triggers if trigger["type"] == "httpTrigger"]
+    return sorted((method.value, "/" + one["route"]) for one in found for method in one["methods"])
+
+
+async def test_no_request_without_a_callers_token_changes_a_breaker(
+    environment: Environment,
+    instance: Services,
+    routes: list[tuple[str, str]],
+    api: httpx.Client,
+    visitor: Visitor,
+    person: NewPerson,
+    tenant: Tenant,
+    breaker: str,
+) -> None:
+    """Every route, as a stranger and with what a real browser holds; then the host still behaves as before."""
+    account = bind(api, visitor, person())
+    form = to_the_callback(visitor, ask(api)["url"], person())
+    names = dict.fromkeys(("registration", "account", "app", "token", "webhook"), APP_ID)
+
+    def asks_entra() -> bool:
+        refreshed = len(tenant.events("refreshed"))
+        api.put(f"/v1/account/{account}/reconnect", json={"reconnect": True})
+        return len(tenant.events("refreshed")) > refreshed
+
+    await asyncio.to_thread(wait_until, lambda: asks_entra() == (breaker == "closed"))  # the host has read the row
+    before = await stored_breakers(instance)
+
+    with httpx.Client(base_url=environment.base_url, timeout=30) as client:
+        for method, path in routes:
+            for headers in STRANGERS:
+                fields = {**ATTACK, "state": form.fields["state"]}
+                url = f"{path.format(**names)}?{urlencode(fields)}"
+                content = urlencode({**fields, "registration": form.fields["state"].partition(".")[0]})
+                kind = {"Content-Type": "application/x-www-form-urlencoded"}
+                body: dict[str, Any] = {"json": ATTACK} if path.startswith("/v1") else {"content": content}
+                answer = client.request(method, url, headers=headers | ({} if "json" in body else kind), **body)
+                assert answer.status_code < 500, (method, path, answer.text)
+    for answer_of in ("POST", "GET"):
+        for attack in (ATTACK, {"error": "interaction_required"}, {"error": "access_denied"}):
+            form = to_the_callback(visitor, ask(api)["url"], person())
+            told = {"state": form.fields["state"], **attack}
+            url = f"{form.action}?{urlencode(told)}"
+            page = visitor.submit(Form(form.action, told)) if answer_of == "POST" else visitor.open(url)
+            assert code_of(page) in set(SignInRefusal)
+    form = to_the_callback(visitor, ask(api)["url"], person())
+    made_up = visitor.submit(Form(form.action, {**form.fields, "code": "made-up"}))
+
+    assert "sign_in_unknown" == code_of(made_up)
+    assert before == await stored_breakers(instance)
+    assert (breaker == "closed") == asks_entra()
+
+
+async def test_no_error_of_the_failure_table_from_a_browser_changes_a_breaker(
+    instance: Services, browser: Browser, breaker: str
+) -> None:
+    before, seen = await stored_breakers(instance), dict(instance.entra._seen)  # noqa: SLF001 - as above
+    cases = [*zip(NUMBERS, cycle(ERRORS), strict=False), *((7000215, error) for error in ERRORS), (0, "invalid_client")]
+
+    for number, error in cases:
+        told = await browser.returns(error=error, error_description=f"AADSTS{number}: made up")
+        assert isinstance(told, Refused)
+        assert told.code in set(SignInRefusal), (number, error)
+
+    assert before == await stored_breakers(instance)
+    assert seen == instance.entra._seen, breaker  # noqa: SLF001 - as above
+    link = await instance.registrations.get(browser.page.registration.id)
+    assert link is not None
+    assert link.value.failure in set(SignInRefusal)
+
+
+@pytest.mark.parametrize("code", ["made-up", "x" * 3000, "\x00", "AADSTS7000215", "e30.e30.e30"])
+async def test_a_made_up_code_changes_no_breaker(instance: Services, browser: Browser, breaker: str, code: str) -> None:
+    before, seen = await stored_breakers(instance), dict(instance.entra._seen)  # noqa: SLF001 - as above
+
+    told = await browser.returns(code=code)
+
+    assert isinstance(told, Refused)
+    assert told.code in {"sign_in_unknown", *SignInRefusal}
+    assert before == await stored_breakers(instance)
+    assert seen == instance.entra._seen, breaker  # noqa: SLF001 - as above
+
+
+@pytest.mark.parametrize("failure", ["9002313", "70000", "54005", "501481", "70008", "90033", "700016", "http-503"])
+async def test_no_answer_of_the_token_endpoint_to_a_code_changes_a_breaker_unless_it_refuses_the_client(
+    instance: Services, browser: Browser, breaker: str, tenant: Tenant, failure: str
+) -> None:
+    """Microsoft does not say whether Entra looks at the code or at the client first: a refused code proves neither."""
+    before = await stored_breakers(instance)
+    tenant.do("fail", endpoint="token", failure=failure, times=1, grant="authorization_code")
+
+    told = await browser.returns(code="made-up")
+
+    assert isinstance(told, Refused)
+    assert told.code not in {"app_credential", "app_configuration"}
+    assert before == await stored_breakers(instance), breaker
+
+
+async def test_a_client_that_the_token_endpoint_refuses_opens_the_breaker(
+    environment: Environment, clock: MovedClock
+) -> None:
+    wrong = build_services({**environment.settings, "MAILBIND_OAUTH_CLIENT_SECRET": "not-the-secret"}, clock)
+    try:
+        told = await (await open_link(wrong)).returns(code="made-up")
+
+        assert isinstance(told, Refused)
+        assert "app_credential" == told.code
+        (breaker,) = await wrong.open_breakers()
+        assert (APP_ID, 7000215) == (breaker.app, breaker.aadsts)
+        await wrong.entra.forgive(wrong.settings.oauth_app)
+        assert [] == await wrong.open_breakers()
+    finally:
+        await wrong.close()
+
+
+async def test_a_sign_in_that_succeeds_closes_the_breaker(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services
+) -> None:
+    form = to_the_callback(visitor, ask(api)["url"], person())
+    await open_breaker(instance)
+    (cookie,) = visitor.cookies[urlsplit(form.action).netloc].values()
+
+    told = await instance.complete_sign_in(form.fields, Secret(cookie))
+
+    assert isinstance(told, Tried)
+    assert [] == await instance.open_breakers()
+
+
+async def test_finishing_a_sign_in_takes_no_trial_and_a_revoked_person_closes_nothing(
+    instance: Services, browser: Browser, person: NewPerson, tenant: Tenant
+) -> None:
+    """A browser may carry a grant for half an hour; whether it still works is the person's to decide."""
+    who = person()
+    people = tenant.client.get(str(tenant.client.base_url).removesuffix("/")).json()["people"]
+    oid = next(row["oid"] for row in people if row["upn"] == who)
+    app, asked = instance.settings.oauth_app, browser.page.registration
+    tokens = await instance.msal.refresh(app, Secret(tenant.do("sign-in", person=who)["refreshToken"]))
+    signed_in = SignedIn(Principal(app.tenant, oid, who), tokens)
+    carried = await instance.bind_signed_in.carried.seal("finish", asked, signed_in, browser.page.cookie)
+    stored = await open_breaker(instance)
+    await instance.breakers.replace(stored, replace(stored.value, trial=instance.clock() - timedelta(seconds=1)))
+    instance.entra._seen.clear()  # noqa: SLF001 - as above
+    tenant.do("revoke", person=who)
+    before = await stored_breakers(instance)
+
+    told = await instance.bind_signed_in.finish(carried, browser.page.cookie)
+
+    assert isinstance(told, Refused)
+    assert "needs_sign_in" == told.code
+    assert before == await stored_breakers(instance)
+
+
+async def test_endless_digits_in_an_errors_text_are_a_page_and_no_fault_of_ours(
+    api: httpx.Client, visitor: Visitor, person: NewPerson
+) -> None:
+    asked = ask(api)
+    form = to_the_callback(visitor, asked["url"], person())
+    told = {"state": form.fields["state"], "error": "server_error", "error_description": "AADSTS" + "7" * 5000}
+
+    page = visitor.submit(Form(form.action, told))
+
+    assert (503, "entra_unavailable") == (page.status, code_of(page))
+
+
+@pytest.mark.parametrize("claims", [{"exp": "soon"}, {"exp": []}, {"nbf": {}}, {"exp": 10**400}, {"oid": ["x"]}])
+async def test_an_id_token_with_an_odd_time_is_a_page_and_no_fault_of_ours(
+    api: httpx.Client, visitor: Visitor, tenant: Tenant, person: NewPerson, claims: dict[str, Any]
+) -> None:
+    asked, who = ask(api), person()
+    tenant.do("id-token", claims=claims, times=1)
+
+    page = visitor.follow(asked["url"], who)
+
+    assert page.status in {200, 403}
+    assert ("id_token_invalid" == code_of(page)) or claims == {"exp": 10**400}
+
+
+def test_a_repeated_error_is_refused_whole(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
+    asked = ask(api)
+    form = to_the_callback(visitor, asked["url"], person())
+    body = urlencode([("state", form.fields["state"]), ("error", "access_denied"), ("error", "invalid_client")])
+
+    (cookie,) = visitor.cookies[urlsplit(form.action).netloc].items()
+    kind = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": "=".join(cookie)}
+    page = Page(httpx.post(form.action, content=body, headers=kind))
+
+    assert "sign_in_unknown" == code_of(page)
+    assert "failure" not in status(api, asked)

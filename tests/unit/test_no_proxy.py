@@ -1,0 +1,148 @@
+"""No client of the app asks a proxy that the environment names: tokens and keys go to those whom they are for."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import pytest
+import urllib3
+from azure.core.exceptions import AzureError
+
+import shared
+from shared.adapters.client_authentication import ClientAuthentication
+from shared.adapters.graph import HttpGraph
+from shared.adapters.key_vault import VaultKey
+from shared.adapters.shard_queue import StorageShardQueue
+from shared.adapters.signing_keys import SigningKeys
+from shared.adapters.tables.connection import connect
+from shared.adapters.token_answer import TokenRefused
+from shared.adapters.token_transport import TokenTransport
+from shared.adapters.webhook_sender import WebhookSender
+from shared.cli.api import Api, Failed
+from shared.domain.client_credential import ClientSecret, FederatedIdentity
+from shared.domain.clouds import Cloud
+from shared.domain.delivery import Delivery
+from shared.domain.errors import MailbindError
+from shared.domain.oauth_app import OAuthApp
+from shared.domain.secret import Secret
+from shared.domain.webhook import Webhook
+from shared.ports import MailboxUnavailable, TargetRefused
+
+NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
+NOWHERE = "127.0.0.1:9"  # the port of "discard", where nobody listens
+HTTPS, HTTP = f"https://{NOWHERE}", f"http://{NOWHERE}"
+STORE = Secret(
+    "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey=a2V5;"
+    f"TableEndpoint={HTTP}/x;QueueEndpoint={HTTP}/x;"
+)
+CLOUD = Cloud(HTTPS, HTTPS, HTTPS)
+APP = OAuthApp("app", "App", "client", (ClientSecret(Secret("s")),), "t", frozenset({"t"}), CLOUD, ())
+FAILURES = (
+    *(AzureError, urllib3.exceptions.HTTPError, OSError, MailbindError),
+    *(MailboxUnavailable, TargetRefused, TokenRefused, Failed),
+)
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+
+
+async def graph() -> None:
+    await HttpGraph(None).open(APP, Secret("token"), "support@contoso.example", shared=True)
+
+
+async def token_endpoint(scheme: str) -> None:
+    await asyncio.to_thread(TokenTransport(1, None).post, f"{scheme}://{NOWHERE}/token", data={"a": "b"})
+
+
+async def signing_keys() -> None:
+    await SigningKeys(f"{HTTPS}/keys", None).get("kid", NOW)
+
+
+async def webhook(scheme: str) -> None:
+    url = Secret(f"{scheme}://{NOWHERE}/hook")
+    target = Webhook("w", NOWHERE, ("*",), NOW, "administrator", url=url, secret=Secret("secret"))
+    await WebhookSender(None, loopback=True).send(target, Delivery("w", "1", "lane", "event", "{}", NOW), NOW)
+
+
+async def tables(where: Secret) -> None:
+    async with connect(where, "identity") as service:
+        await service.get_table_client("Breakers").get_entity("a", "b")
+
+
+async def queue(where: Secret) -> None:
+    await StorageShardQueue(where, "identity").send("shard", NOW)
+
+
+async def vault() -> None:
+    await VaultKey(f"{HTTPS}/keys/key", "identity", None).newest()
+
+
+async def managed_identity() -> None:
+    credential = ClientAuthentication().credential(FederatedIdentity("identity"), HTTPS)
+    assert isinstance(credential, dict)
+    await asyncio.to_thread(credential["client_assertion"])
+
+
+async def command() -> None:
+    await asyncio.to_thread(Api(HTTP, "token", None).call, "GET", "accounts")
+
+
+CALLS: dict[str, Callable[[], Awaitable[None]]] = {
+    "graph.py": graph,
+    "token_transport.py": partial(token_endpoint, "https"),
+    "token_transport.py over http": partial(token_endpoint, "http"),
+    "signing_keys.py": signing_keys,
+    "webhook_sender.py": partial(webhook, "https"),
+    "webhook_sender.py over http": partial(webhook, "http"),
+    "connection.py": partial(tables, STORE),
+    "connection.py by managed_identity.py": partial(tables, Secret(f"{HTTPS}/x")),
+    "shard_queue.py": partial(queue, STORE),
+    "shard_queue.py by managed_identity.py": partial(queue, Secret(f"{HTTPS}/x")),
+    "key_vault.py by managed_identity.py": vault,
+    "client_authentication.py": managed_identity,
+    "api.py": command,
+}
+
+
+@pytest.fixture
+async def proxied(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[bytes]]:
+    """What a proxy hears that the environment names, with the identity endpoint of App Service beside it."""
+    heard: list[bytes] = []
+
+    async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.readline())
+        writer.close()
+
+    server = await asyncio.start_server(hear, "127.0.0.1", 0)
+    address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    for name in PROXIES:
+        monkeypatch.setenv(name, address)
+        monkeypatch.setenv(name.lower(), address)
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("IDENTITY_ENDPOINT", f"{HTTP}/msi/token")
+    monkeypatch.setenv("IDENTITY_HEADER", "header")
+    yield heard
+    server.close()
+
+
+# Clients are left open where nothing answers; how they are closed is not what is tried.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+@pytest.mark.parametrize("name", sorted(CALLS))
+async def test_no_proxy_of_the_environment_is_asked(proxied: list[bytes], name: str) -> None:
+    with pytest.raises(FAILURES):  # a proxy is asked at once, so that retries need no waiting for
+        await asyncio.wait_for(CALLS[name](), 3)
+
+    assert [] == proxied
+
+
+def test_every_file_that_knows_an_http_client_is_tried() -> None:
+    known = re.compile(
+        r"httpx\.(Async)?Client\(|PoolManager\(|ClientSession\(|ConnectionPool\(|IdentityCredential\(|"
+        r"(Table|Queue|Key)\w*Client\(|HttpTransport\(|RequestsTransport\("
+    )
+    root = Path(shared.__file__).parent
+    files = {file.name for file in root.rglob("*.py") if known.search(file.read_text())}
+
+    assert files == {name for call in CALLS for name in re.findall(r"\w+\.py", call)}

@@ -1,0 +1,90 @@
+"""Promises about errors that a browser brings back: a fixed set of codes, none of which blames the app for certain."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.domain.failure import NO_CREDENTIAL, Failure, TokenError, classify
+from shared.domain.failure_table import ROWS
+from shared.domain.kinds import FailureKind
+from shared.domain.remedy import REMEDIES
+from shared.domain.sign_in_refusal import SignInRefusal, redemption_refusal, sign_in_refusal
+
+NUMBERS = sorted(number for row in ROWS for number in row.aadsts)
+ERRORS = sorted({error for row in ROWS for error in row.errors} | {"invalid_grant", "", "something_new"})
+# What is known for certain of an app, a grant or a person; a browser knows nothing for certain.
+CERTAIN = {"app_credential", "app_configuration", "needs_sign_in", "person_gone", "oauth_app_gone", "secrets_lost"}
+
+
+def described(error: str, number: int | str, subcode: str = "") -> SignInRefusal:
+    return sign_in_refusal(
+        {"error": error, "error_description": f"AADSTS{number}: made up", "error_subcode": subcode, "error_uri": "x"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("expected", "error", "number"),
+    [
+        ("access_denied", "access_denied", ""),
+        ("needs_consent", "access_denied", 65004),
+        ("needs_consent", "consent_required", 65001),
+        ("needs_admin_consent", "access_denied", 90094),
+        ("blocked_by_policy", "access_denied", 53003),
+        ("entra_unavailable", "server_error", ""),
+        ("entra_unavailable", "temporarily_unavailable", 90033),
+        ("app_setup_suspected", "invalid_client", 7000215),
+        ("app_setup_suspected", "unauthorized_client", 700016),
+        ("app_setup_suspected", "invalid_resource", 500011),
+        ("sign_in_refused", "interaction_required", 50076),
+        ("sign_in_refused", "login_required", 50058),
+        ("sign_in_refused", "access_denied", 50057),
+        ("sign_in_refused", "invalid_grant", ""),
+        ("sign_in_refused", "something_new", 123456),
+        ("sign_in_refused", "", ""),
+    ],
+)
+def test_an_error_of_the_authorize_endpoint_has_its_code(expected: str, error: str, number: int | str) -> None:
+    assert expected == described(error, number)
+
+
+def test_backing_out_is_cancelling_whatever_else_is_said() -> None:
+    assert "access_denied" == described("access_denied", 7000215, "cancel")
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_no_number_of_the_failure_table_gets_past_the_fixed_codes(error: str) -> None:
+    told = {described(error, number) for number in NUMBERS}
+
+    assert told <= set(SignInRefusal)
+    assert told.isdisjoint(CERTAIN)
+
+
+@given(st.dictionaries(st.sampled_from(["error", "error_description", "error_subcode", "error_uri"]), st.text()))
+def test_whatever_a_browser_writes_comes_to_one_of_the_fixed_codes(answer: dict[str, str]) -> None:
+    assert sign_in_refusal(answer) in SignInRefusal
+
+
+@pytest.mark.parametrize("digits", ["7" * 5000, "9" * 10, "²", "٣", ""])
+def test_a_number_that_no_number_is_raises_nothing(digits: str) -> None:
+    assert "sign_in_refused" == described("something_new", digits)
+
+
+def test_every_code_has_a_text_of_its_own() -> None:
+    assert [] == [refusal for refusal in SignInRefusal if refusal not in REMEDIES]
+
+
+def test_a_code_that_is_malformed_blames_no_app_for_certain() -> None:
+    malformed = classify(TokenError(400, "invalid_grant", "", (9002313,)))
+
+    assert "app_setup_suspected" == redemption_refusal(malformed)
+    assert "sign_in_unknown" == redemption_refusal(classify(TokenError(400, "invalid_grant", "", (70008,))))
+    assert "app_credential" == redemption_refusal(NO_CREDENTIAL)
+    assert "blocked_by_policy" == redemption_refusal(Failure(FailureKind.BLOCKED, "blocked_by_policy"))
+
+
+@pytest.mark.parametrize("number", [row for row in NUMBERS if row in {70002, 7000215, 7000222, 700027, 50012}])
+def test_an_expired_code_or_grant_is_no_fault_of_the_apps_credential(number: int) -> None:
+    """Entra has named 70002, "Error validating credentials", before 70008, "The provided code is expired"."""
+    failure = classify(TokenError(400, "invalid_grant", "", (number, 70008)))
+
+    assert (FailureKind.NEEDS_SIGN_IN, "needs_sign_in") == (failure.kind, failure.code)
