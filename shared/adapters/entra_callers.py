@@ -9,11 +9,13 @@ from typing import Any
 import msgspec
 
 from shared.adapters.signing_keys import SigningKeys
-from shared.domain.caller import Caller, EntraTrust, Scope
+from shared.domain.caller import Caller, EntraTrust, Scope, entra_caller_id
 from shared.domain.calling_application import CallingApplication
 from shared.domain.errors import InvalidToken
 from shared.domain.keys import fingerprint
 from shared.domain.memory import Memory
+from shared.domain.outside_number import is_finite_number
+from shared.domain.principal import is_guid
 from shared.domain.secret import Secret
 from shared.ports import Clock
 
@@ -71,8 +73,8 @@ class EntraCallerTokens:
         return caller
 
     @cached_property
-    def _issuers(self) -> dict[str, SigningKeys]:
-        """Both versions of access tokens, each with the keys that its own metadata names.
+    def _issuers(self) -> dict[str, tuple[str, SigningKeys]]:
+        """Both versions of access tokens, each with its tenant and the keys that its own metadata names.
 
         Which of them Entra issues is up to the API's registration, v1.0 unless it says otherwise; it names the v1.0
         issuer by the security token service of the cloud (entra-docs access-tokens.md, "v1.0 and v2.0 tokens").
@@ -81,8 +83,9 @@ class EntraCallerTokens:
         sts = "https://sts.chinacloudapi.cn" if host.endswith(".cn") else "https://sts.windows.net"
         found = {}
         for tenant in self.trust.tenants:
-            found[f"{sts}/{tenant}/"] = SigningKeys(f"{host}/{tenant}/discovery/keys", self.ca_file)
-            found[f"{host}/{tenant}/v2.0"] = SigningKeys(f"{host}/{tenant}/discovery/v2.0/keys", self.ca_file)
+            keys = f"{host}/{tenant}/discovery"
+            found[f"{sts}/{tenant}/"] = tenant, SigningKeys(f"{keys}/keys", self.ca_file)
+            found[f"{host}/{tenant}/v2.0"] = tenant, SigningKeys(f"{keys}/v2.0/keys", self.ca_file)
         return found
 
     async def _verify(self, token: str, now: datetime) -> Claims:
@@ -94,9 +97,10 @@ class EntraCallerTokens:
             issuer, kid = str(unverified.get("iss")), jwt.get_unverified_header(token).get("kid")
         except (jwt.PyJWTError, ValueError, RecursionError):
             raise InvalidToken("Bad token") from None
-        keys = self._issuers.get(issuer)
-        if keys is None or not isinstance(kid, str):
+        known = self._issuers.get(issuer)
+        if known is None or not isinstance(kid, str):
             raise InvalidToken("The token is not of a tenant whose applications may call")
+        tenant, keys = known
         key = await keys.get(kid, now)
         if key is None:
             raise InvalidToken("The token is signed with a key that its tenant does not have")
@@ -105,34 +109,42 @@ class EntraCallerTokens:
             claims = msgspec.convert(read, Claims)
         except jwt.InvalidAudienceError:
             raise InvalidToken("The token is for another API: ask for one with Mailbind's application ID URI") from None
-        except (jwt.PyJWTError, msgspec.ValidationError):
+        except (jwt.PyJWTError, ValueError, RecursionError):  # msgspec's errors are ValueErrors
             raise InvalidToken("Bad token") from None
-        _check(claims, issuer, now.timestamp())
+        _check(claims, tenant, now.timestamp())
         return claims
 
     def _caller(self, claims: Claims) -> Caller:
-        """Roles are named like our scopes; those that are not mean nothing here."""
-        client = (claims.azp or claims.appid or "").lower()
-        scopes = frozenset(Scope(role) for role in claims.roles if role in Scope)
-        return Caller(f"entra:{client}", claims.app_displayname or client, scopes, self.trust.bindings.get(client))
+        """Roles are named like our scopes; those that are not mean nothing here.
+
+        One application can call from several tenants, so the tenant is part of its id.
+        """
+        client, scopes = _client(claims), frozenset(Scope(role) for role in claims.roles if role in Scope)
+        name = claims.app_displayname or client
+        return Caller(entra_caller_id(claims.tid, client), name, scopes, self.trust.bindings.get(client))
 
     def _application(self, claims: Claims, caller: Caller, now: datetime) -> CallingApplication:
         audiences = [claims.aud] if isinstance(claims.aud, str) else claims.aud
         return CallingApplication(
             id=caller.id,
             name=caller.name,
-            client=(claims.azp or claims.appid or "").lower(),
+            client=_client(claims),
             scopes=caller.scopes,
             issued=datetime.fromtimestamp(claims.nbf, UTC),
             last_seen=now,
-            tenant=claims.tid,
+            tenant=claims.tid.lower(),
             audience=next((one for one in audiences if one in self.trust.audiences), None),
         )
 
 
-def _check(claims: Claims, issuer: str, now: float) -> None:
-    """Raise InvalidToken unless it is the issuer's, good now, and an application's own."""
-    if f"/{claims.tid}/" not in issuer:
+def _client(claims: Claims) -> str:
+    return (claims.azp or claims.appid or "").lower()
+
+
+def _check(claims: Claims, tenant: str, now: float) -> None:
+    """Raise InvalidToken unless it is of the issuer's tenant, good now, and an application's own."""
+    times = is_finite_number(claims.nbf) and is_finite_number(claims.exp) and claims.nbf >= 0
+    if claims.tid.lower() != tenant or not times:
         raise InvalidToken("Bad token")
     if not claims.nbf - SKEW <= now < claims.exp + SKEW:
         raise InvalidToken("The token has expired, or is not valid yet: ask for a new one")
@@ -141,3 +153,6 @@ def _check(claims: Claims, issuer: str, now: float) -> None:
     own = claims.scp is None and claims.idtyp in {None, "app"} and claims.sub == claims.oid
     if not own or not (claims.azp or claims.appid):
         raise InvalidToken("The token is a person's: only applications and managed identities call with Entra's tokens")
+    # Accounts are bound to applications by their client id, so one that is no GUID would escape its binding.
+    if not is_guid(_client(claims)):
+        raise InvalidToken("Bad token")

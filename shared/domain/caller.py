@@ -84,6 +84,11 @@ class Caller:
             raise Forbidden("This concerns every account, and this caller is bound to certain ones")
 
 
+def entra_caller_id(tenant: str, client: str) -> str:
+    """The id of an application that calls with an access token of Entra's: its tenant, and its client id."""
+    return f"entra:{tenant}/{client}".lower()
+
+
 @dataclass(frozen=True, slots=True)
 class EntraTrust:
     """Which of Entra's tokens let an application in: those for one of `audiences`, of one of `tenants`.

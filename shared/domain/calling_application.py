@@ -55,6 +55,7 @@ class CallingApplication:
 
 def unseen_application(caller_id: str, now: datetime) -> CallingApplication:
     """An application that made something before its calls were recorded: it counts as seen now, for the last time."""
-    client = caller_id.rpartition(":")[2].rpartition("/")[2]
+    tenant, _, client = caller_id.rpartition(":")[2].rpartition("/")
     # Any token that it shows was issued later than this, even with a clock that is behind.
-    return CallingApplication(caller_id, client, client, ASSUMED_SCOPES, now - timedelta(days=1), now)
+    issued = now - timedelta(days=1)
+    return CallingApplication(caller_id, client, client, ASSUMED_SCOPES, issued, now, tenant or None)

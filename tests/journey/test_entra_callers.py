@@ -43,7 +43,8 @@ async def test_an_application_calls_with_what_microsofts_libraries_get(
 
     caller = await call(instance, get(environment.tenant.ready))
 
-    assert (f"entra:{ORDERS}", ROLES, None) == (caller.id, caller.scopes, caller.binding)
+    tenant_id = environment.tenant.ready["tenantId"]
+    assert (f"entra:{tenant_id}/{ORDERS}", ROLES, None) == (caller.id, caller.scopes, caller.binding)
 
 
 async def test_an_application_may_ask_by_the_apis_client_id(environment: Environment, instance: Services) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from infra.local.environment import Environment
 from shared.bootstrap import build_services
-from shared.domain.caller import Caller, EntraTrust, Scope
+from shared.domain.caller import Caller, EntraTrust, Scope, entra_caller_id
 from shared.domain.calling_application import CallingApplication
 from shared.domain.secret import Secret
 from shared.services import Services
@@ -168,3 +168,27 @@ def test_an_application_of_another_audience_does_not_count(clock: MovedClock) ->
 
     assert seen.caller(EntraTrust(frozenset({"api://mailbind"}), frozenset({"tenant"})), now) is not None
     assert seen.caller(EntraTrust(frozenset({"api://another"}), frozenset({"tenant"})), now) is None
+
+
+async def test_what_was_made_before_ids_named_the_tenant_is_still_its_callers(
+    environment: Environment, instance: Services, tenant: Tenant, clock: MovedClock
+) -> None:
+    caller = await call(instance, token(environment, tenant, *BOTH))
+
+    assert caller == await instance.standing_callers(f"entra:{ORDERS}")
+
+    await age(instance, caller.id)
+    clock.forward(minutes=1)
+    await call(instance, token(environment, tenant, Scope.OAUTH_TOKEN))
+    clock.forward(seconds=31)
+    standing = await instance.standing_callers(f"entra:{ORDERS}")
+    assert standing is not None
+    assert frozenset({Scope.OAUTH_TOKEN}) == standing.scopes
+
+
+async def test_one_application_of_two_tenants_is_two_callers(environment: Environment, instance: Services) -> None:
+    here, elsewhere = environment.tenant.ready["tenantId"], "9188040d-6c67-4c5b-b112-36a304b66dad"
+
+    standing = [await instance.standing_callers(entra_caller_id(tenant, ORDERS)) for tenant in (here, elsewhere)]
+
+    assert [entra_caller_id(here, ORDERS), None] == [caller.id if caller else None for caller in standing]

@@ -1,6 +1,6 @@
 """Standing callers: from the id of a caller who made something to what that caller is and may now."""
 
-from shared.domain.caller import Caller, EntraTrust
+from shared.domain.caller import Caller, EntraTrust, entra_caller_id
 from shared.ports import Clock
 from shared.usecases import use_case
 from shared.usecases.callers.identify_caller import ADMINISTRATOR
@@ -31,5 +31,16 @@ class StandingCallers:
             token = await self.tokens.look_up(name)
             return token.standing(self.clock()) if token is not None else None
         if kind == "entra" and name and self.trust is not None:
-            return (await self.applications.get(caller_id)).caller(self.trust, self.clock())
+            known = await self.applications.get(_with_tenant(caller_id, name, self.trust))
+            return known.caller(self.trust, self.clock())
         return None
+
+
+def _with_tenant(caller_id: str, client: str, trust: EntraTrust) -> str:
+    """The id as it is written now. Before the tenant was part of it, `entra:{client id}` was of any trusted tenant.
+
+    Where several are trusted, nobody can tell which one it was: then it stands as an application that never called.
+    """
+    if "/" in client or len(trust.tenants) != 1:
+        return caller_id
+    return entra_caller_id(next(iter(trust.tenants)), client)
