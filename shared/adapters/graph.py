@@ -67,7 +67,7 @@ class HttpGraph:
             headers = {"Authorization": f"Bearer {token.reveal()}", **request_id()}
             answer = await self._connected().get(f"{app.cloud.graph}/v1.0{path}", headers=headers)
             body = answer.json()
-        except (httpx.HTTPError, ValueError):
+        except (httpx.HTTPError, ValueError, RecursionError):
             raise MailboxUnavailable from None
         if answer.is_success and isinstance(body, dict):
             return body

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from shared.adapters.token_answer import TokenRefused
@@ -33,6 +34,7 @@ class MsalApplications:
     metadata_calls: TokenCalls
     _built: dict[str, dict[Registered, "ConfidentialClientApplication"]] = field(default_factory=dict)
     _building: SharedCalls = field(default_factory=SharedCalls)
+    _lock: Lock = field(default_factory=Lock)
     _authentication: "ClientAuthentication | None" = None
     _transport: "TokenTransport | None" = None
 
@@ -46,7 +48,7 @@ class MsalApplications:
 
     async def read(self, address: str) -> dict[str, Any]:
         """A JSON document of the authority's. Raises TokenRefused, EntraBusy and urllib3's errors."""
-        return await self.metadata_calls.run(partial(self._connected().read, address))
+        return await self.metadata_calls.run(lambda: self._connected().read(address))
 
     def close(self) -> None:
         """End threads and connections."""
@@ -57,26 +59,24 @@ class MsalApplications:
             self._authentication.close()
 
     async def _build(self, app: OAuthApp, registered: Registered) -> "ConfidentialClientApplication":
-        built = await self.metadata_calls.run(partial(self._new, app, registered[2], self._connected()))
+        built = await self.metadata_calls.run(partial(self._new, app, registered[2]))
         known = self._built.get(app.id, {})
         # What the app does not authenticate with any more goes, so that changing it often costs no memory.
         kept = {key: one for key, one in known.items() if key[:2] == registered[:2] and key[2] in app.credentials}
         self._built[app.id] = {**kept, registered: built}
         return built
 
-    def _new(
-        self, app: OAuthApp, credential: ClientCredential, transport: "TokenTransport"
-    ) -> "ConfidentialClientApplication":
+    def _new(self, app: OAuthApp, credential: ClientCredential) -> "ConfidentialClientApplication":
+        """In a thread: MSAL takes long to import, and reads the authority's metadata right away."""
         from msal import ConfidentialClientApplication  # noqa: PLC0415 - the hand-out path does without
 
-        from shared.adapters.client_authentication import ClientAuthentication  # noqa: PLC0415 - as above
         from shared.adapters.token_transport import NoCache  # noqa: PLC0415 - as above
 
-        self._authentication = self._authentication or ClientAuthentication()
+        transport = self._connected()
         try:
             return ConfidentialClientApplication(
                 app.client_id,
-                client_credential=self._authentication.credential(credential, app.cloud.authority),
+                client_credential=self._authenticating().credential(credential, app.cloud.authority),
                 authority=f"{app.cloud.authority}/{app.tenant}",
                 instance_discovery=False,
                 http_client=transport,
@@ -85,8 +85,16 @@ class MsalApplications:
         except UNUSABLE_METADATA:
             raise TokenRefused(TokenError(503)) from None
 
+    def _authenticating(self) -> "ClientAuthentication":
+        from shared.adapters.client_authentication import ClientAuthentication  # noqa: PLC0415 - as above
+
+        with self._lock:
+            self._authentication = self._authentication or ClientAuthentication()
+        return self._authentication
+
     def _connected(self) -> "TokenTransport":
         from shared.adapters.token_transport import TokenTransport  # noqa: PLC0415 - as above
 
-        self._transport = self._transport or TokenTransport(self.connections, self.ca_file)
+        with self._lock:
+            self._transport = self._transport or TokenTransport(self.connections, self.ca_file)
         return self._transport

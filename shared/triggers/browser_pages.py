@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import wraps
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
@@ -47,6 +48,7 @@ STATUSES = {
     "storage_unavailable": 503,
     "TooManyRequests": 429,
 }
+RETRY_AFTER_SECONDS = "10"
 AGAIN = {
     "no_mailbox_access",
     "principal_in_use",
@@ -139,7 +141,7 @@ class BrowserPages:
         asked, code = outcome.registration, outcome.code
         _note(outcome, AuditOutcome.REFUSED)
         told = remedy(code)
-        return self._page(
+        response = self._page(
             "refused",
             status=STATUSES.get(code, 403),
             told=told,
@@ -155,6 +157,9 @@ class BrowserPages:
             back=back_refused(asked, code, told.what) if asked and code != "link_used" else None,
             caller=host(asked.redirect_url) if asked else None,
         )
+        if response.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+            response.headers["Retry-After"] = RETRY_AFTER_SECONDS
+        return response
 
     def consented(self) -> func.HttpResponse:
         """Where an administrator lands after consenting."""

@@ -180,7 +180,7 @@ def test_when_entra_is_down_the_page_says_so_and_it_can_be_tried_again(
 
     page = visitor.submit(form)
 
-    assert (503, "entra_unavailable") == (page.status, code_of(page))
+    assert (503, "entra_unavailable", "10") == (page.status, code_of(page), page.headers["retry-after"])
     assert 404 == api.get(f"/v1/account/{asked['account']}").status_code
     tenant.do("outage", endpoint="token", mode="none")
     assert "new" == visitor.sign_in(visitor.submit(page.form_with("confirmation")), who).back["state"]
