@@ -4,6 +4,7 @@ param tags object
 param insightsId string
 param email string
 
+// A line reaches the log minutes after it was written, so each window is longer than the time between two looks.
 var rules = [
   {
     name: 'overdue'
@@ -68,7 +69,7 @@ var rules = [
     severity: 2
     query: loadTextContent('long-lived.kql')
     every: 'PT1H'
-    window: 'PT1H'
+    window: 'PT2H'
     operator: 'GreaterThan'
     threshold: 0
     dimensions: []
@@ -92,7 +93,7 @@ var rules = [
     severity: 2
     query: loadTextContent('parked.kql')
     every: 'PT15M'
-    window: 'PT15M'
+    window: 'PT30M'
     operator: 'GreaterThan'
     threshold: 0
     dimensions: []
@@ -104,7 +105,7 @@ var rules = [
     severity: 3
     query: loadTextContent('unplanned.kql')
     every: 'PT1H'
-    window: 'PT1H'
+    window: 'PT2H'
     operator: 'GreaterThan'
     threshold: 0
     dimensions: []

@@ -222,6 +222,18 @@ def test_every_query_is_loaded_by_an_alert_or_the_workbook_and_every_one_that_is
     assert set(INFRA.glob("monitoring/*.kql")) == loaded
 
 
+def test_no_line_falls_between_two_looks_of_an_alert() -> None:
+    """Lines arrive minutes late: with a window as long as the frequency, one could be in no window at all."""
+    rules = parsed(INFRA / "monitoring/alerts.bicep")["variables"]["rules"]["value"]
+    minutes = {"M": 1, "H": 60}
+    spans = {
+        rule["name"]: [int(rule[key][2:-1]) * minutes[rule[key][-1]] for key in ("every", "window")] for rule in rules
+    }
+
+    assert len(spans) > 5
+    assert {} == {name: span for name, span in spans.items() if span[1] < span[0] + 10}
+
+
 def test_the_worker_sends_no_telemetry_of_its_own() -> None:
     """With either of these the host no longer passes the worker's lines on: alerts and audit would hear nothing."""
     own = {"PYTHON_ENABLE_OPENTELEMETRY", "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY"}
