@@ -31,10 +31,51 @@ class InvalidJson(MailbindError):
 
 
 class TooLarge(MailbindError):
-    """The body is over the limit."""
+    """The body is over the limit (RFC 9110 section 15.5.14)."""
 
     status = 413
     code = "BodyTooLarge"
+
+
+class UriTooLong(MailbindError):
+    """The path or the query is over the limit (RFC 9110 section 15.5.15)."""
+
+    status = 414
+    code = "UriTooLong"
+
+
+class UnsupportedMediaType(MailbindError):
+    """The body is of a type that the route does not read (RFC 9110 section 15.5.16)."""
+
+    status = 415
+    code = "UnsupportedMediaType"
+
+
+class HeadersTooLarge(MailbindError):
+    """The headers are over the limit (RFC 6585 section 5)."""
+
+    status = 431
+    code = "HeadersTooLarge"
+
+
+class NotStorable(MailbindError):
+    """Storage has no place for a value of the request: it is too large, or holds characters that cannot be stored."""
+
+    status = 400
+    code = "NotStorable"
+
+    def __init__(self) -> None:
+        super().__init__("A value of the request cannot be stored: shorten the longest one. Nothing was changed")
+
+
+class InternalError(MailbindError):
+    """A fault of Mailbind's. The log has one line about it, under the correlation id of the answer."""
+
+    status = 500
+    code = "InternalError"
+
+    def __init__(self) -> None:
+        super().__init__("Something went wrong in Mailbind. Tell the operator the X-Correlation-Id of this answer")
 
 
 class Unauthorized(MailbindError):
