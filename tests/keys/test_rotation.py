@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -14,10 +15,12 @@ from shared.domain.errors import KeyUnavailable, SealBroken, StaleWrite
 from shared.domain.keys import fingerprint
 from shared.domain.registered_app import Authentication
 from shared.domain.secret import Secret
+from shared.ports import Insert
 from shared.services import Services
 from shared.usecases.sign_in.sign_in_outcome import Tried
 from shared.usecases.timers.rotate_keys import RotateKeys
 from tests.conftest import MovedClock
+from tests.contract.records import APP, grant, principal
 from tests.keys.at_rest import everything
 from tests.keys.conftest import IDENTITY, Start, Vault
 from tests.keys.people import begin, finish, person, sign_in
@@ -336,3 +339,22 @@ async def test_credentials_of_oauth_apps_are_sealed_anew_and_go_on_working(
         assert {"ok"} == {step.status.value for step in verified.steps if step.id in {"authority", "client"}}
     private_line = private.splitlines()[1]
     assert [] == [found async for found in everything(other) if private_line in found.value]
+
+
+async def test_values_that_are_kept_in_several_properties_are_resealed_whole(start: Start, clock: MovedClock) -> None:
+    services = start()
+    who = principal()
+    long = replace(grant(who, clock()), access_token=Secret("x" * 60_000))
+    await services.principals.commit(who.id, [Insert(long)])
+    old = (await services.data_keys.listed())[-1].id
+    await services.data_keys.make()
+
+    assert await rotation(services, clock).reseal()
+
+    assert 0 == (await under(services))[old]
+    stored = await start().principals.grant(who.id, APP)
+    assert stored is not None
+    assert long == stored.value
+    clock.forward(days=1)
+    await rotation(services, clock).forget()
+    assert [data_key.id for data_key in await services.data_keys.listed()] != [old]

@@ -56,6 +56,7 @@ class Conditions:
     faults: list[Fault] = field(default_factory=list)
     id_token_claims: TokenClaims = field(default_factory=TokenClaims)
     app_token_claims: TokenClaims = field(default_factory=TokenClaims)
+    access_token_claims: TokenClaims = field(default_factory=TokenClaims)
     latency: dict[str, float] = field(default_factory=dict)
     outages: dict[str, Outage] = field(default_factory=dict)
 

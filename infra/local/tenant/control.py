@@ -40,6 +40,7 @@ class ControlEndpoint:
             ("lifetimes", bodies.Lifetimes, self._lifetimes),
             ("id-token", bodies.IdToken, self._id_token),
             ("app-token", bodies.AppToken, self._app_token),
+            ("access-token", bodies.AccessToken, self._access_token),
             ("app", bodies.App, self._app),
             ("api", bodies.Api, self._api),
             ("signing-key", bodies.SigningKey, self._signing_key),
@@ -118,6 +119,9 @@ class ControlEndpoint:
 
     def _app_token(self, body: bodies.AppToken) -> None:
         self._tenant.conditions.app_token_claims.waiting.append(OtherClaims(claims=body.claims, times=body.times))
+
+    def _access_token(self, body: bodies.AccessToken) -> None:
+        self._tenant.conditions.access_token_claims.waiting.append(OtherClaims(claims=body.claims, times=body.times))
 
     def _app(self, body: bodies.App) -> None:
         self._tenant.directory.assign(body.client_id, body.roles)

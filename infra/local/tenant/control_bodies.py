@@ -79,6 +79,10 @@ class AppToken(IdToken, frozen=True):
     """The same for access tokens of applications."""
 
 
+class AccessToken(IdToken, frozen=True):
+    """The same for access tokens of people."""
+
+
 class App(Body, frozen=True):
     """App roles that an app is assigned, as `application ID URI/role`: exactly these."""
 

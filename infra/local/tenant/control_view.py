@@ -30,6 +30,7 @@ def view(tenant: Tenant) -> dict[str, Any]:
         ],
         "idTokenClaims": [asdict(each) for each in conditions.id_token_claims.waiting],
         "appTokenClaims": [asdict(each) for each in conditions.app_token_claims.waiting],
+        "accessTokenClaims": [asdict(each) for each in conditions.access_token_claims.waiting],
         "signingKey": tenant.keys.kid,
         "latencyMilliseconds": {name: round(seconds * 1000) for name, seconds in conditions.latency.items()},
         "outages": dict(conditions.outages),

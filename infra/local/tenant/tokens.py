@@ -28,7 +28,10 @@ SAME_FOR_ALL: dict[str, Any] = {
 
 
 def access_token(tenant: Tenant, person: Person, client: Client, audience: str, scopes: list[str]) -> str:
-    """Sign an access token for one resource, with the claims of entra-docs access-token-claims-reference.md (v1.0)."""
+    """Sign an access token for one resource, with the claims of entra-docs access-token-claims-reference.md (v1.0).
+
+    Control may have changed some: an app may ask for optional claims and groups (entra-docs optional-claims.md).
+    """
     now, tid = int(tenant.now()), person.tenant_id
     about = {
         "aud": audience,
@@ -46,7 +49,8 @@ def access_token(tenant: Tenant, person: Person, client: Client, audience: str, 
         "unique_name": person.upn,
         "upn": person.upn,
     }
-    return sign(tenant, SAME_FOR_ALL | about | noise("aio", "rh", "sid", "uti", "xms_ftd"))
+    claims = SAME_FOR_ALL | about | noise("aio", "rh", "sid", "uti", "xms_ftd")
+    return sign(tenant, claims | tenant.conditions.access_token_claims.next())
 
 
 def id_token(tenant: Tenant, person: Person, client: Client, nonce: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from shared.adapters.tables.mapping import Entity, seal_identity, shape_of
 from shared.adapters.tables.sealed_kinds import sealed_names
+from shared.adapters.tables.sealed_parts import parted, whole
 from shared.domain.errors import KeyUnavailable, SealBroken
 from shared.domain.secret import ClosedSecret, Secret
 from shared.ports import Sealer
@@ -31,7 +32,7 @@ async def opened(sealer: Sealer, table: str, kind: type, entity: Mapping[str, An
     names = shape_of(kind).sealed & entity.keys()
     places = {name: seal_identity(table, entity, name) for name in names}
     try:
-        return {**entity, **{name: await _opened(sealer, places[name], entity[name], opening) for name in names}}
+        return {**entity, **{name: await _opened(sealer, places[name], whole(entity, name), opening) for name in names}}
     except SealBroken:
         if opening is not Opening.IF_POSSIBLE:
             raise
@@ -56,7 +57,10 @@ async def sealed(sealer: Sealer, table: str, entity: Entity) -> Entity:
     unknown = places.keys() - sealed_names(table, entity["RowKey"])
     if unknown:
         raise TypeError(f"SEALED_KINDS lacks {', '.join(sorted(unknown))} of {table}")
-    return {**entity, **{name: await _seal(sealer, place, entity[name]) for name, place in places.items()}}
+    anew = dict(entity)
+    for name, place in places.items():
+        anew |= parted(name, await _seal(sealer, place, entity[name]))
+    return anew
 
 
 async def _seal(sealer: Sealer, place: str, secret: Secret) -> str:

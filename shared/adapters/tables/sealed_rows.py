@@ -12,6 +12,7 @@ from shared.adapters.sealing import named_data_key
 from shared.adapters.tables.answering import answering
 from shared.adapters.tables.mapping import seal_identity
 from shared.adapters.tables.sealed_kinds import SEALED_KINDS, sealed_names
+from shared.adapters.tables.sealed_parts import parted, whole
 from shared.domain.errors import KeyRefused, SealBroken
 from shared.domain.secret import Secret
 from shared.ports import SealedRow, Sealer
@@ -45,11 +46,11 @@ class TableSealedRows:
         Returns the names of the latter. Raises StaleWrite when the row changed.
         """
         opened = {name: await self._opened(table, row, name) for name in names}
-        anew = {
-            name: await self.sealer.seal(seal_identity(table, row.entity, name), secret)
-            for name, secret in opened.items()
-            if secret is not None
-        }
+        anew: dict[str, str] = {}
+        for name, secret in opened.items():
+            if secret is not None:
+                # As long as before, and so in as many parts: none is left over from the merge.
+                anew |= parted(name, await self.sealer.seal(seal_identity(table, row.entity, name), secret))
         if anew:
             keys = {name: row.entity[name] for name in ("PartitionKey", "RowKey")}
             condition: dict[str, Any] = {"etag": row.version, "match_condition": MatchConditions.IfNotModified}
@@ -60,6 +61,6 @@ class TableSealedRows:
     async def _opened(self, table: str, row: SealedRow, name: str) -> Secret | None:
         """The secret, or None when it does not decrypt or its data key may not be opened."""
         try:
-            return await self.sealer.unseal(seal_identity(table, row.entity, name), str(row.entity[name]))
+            return await self.sealer.unseal(seal_identity(table, row.entity, name), whole(row.entity, name))
         except (SealBroken, KeyRefused):
             return None

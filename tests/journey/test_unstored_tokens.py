@@ -1,0 +1,128 @@
+"""Promises of tokens that Microsoft gives and storage does not take."""
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from infra.local.environment import APP_ID
+from infra.local.visitor import Visitor
+from shared.domain.grant import DelegatedGrant
+from shared.services import Services
+from tests.conftest import MovedClock
+from tests.journey.conftest import Tenant, bind, principal_id, tick
+
+type NewPerson = Callable[..., str]
+
+# Sealed, it is more than four properties take (shared/adapters/tables/sealed_parts.py).
+TOO_LARGE = {"groups": ["x" * 1000] * 200}
+
+
+async def grant_of(instance: Services, account: str) -> DelegatedGrant:
+    stored = await instance.principals.grant(await principal_id(instance, account), APP_ID)
+    assert stored is not None
+    return stored.value
+
+
+def refreshes(tenant: Tenant, person: str) -> int:
+    return sum(each.get("person") == person for each in tenant.events("refreshed"))
+
+
+@pytest.fixture
+async def large(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, clock: MovedClock, instance: Services
+) -> AsyncIterator[tuple[str, str]]:
+    """A person's bound and hot account, whose next tokens no row takes."""
+    who = person()
+    account = bind(api, visitor, who)
+    await instance.hand_out(account)
+    tenant.do("access-token", claims=TOO_LARGE, times=1)
+    clock.forward(hours=2)
+    yield account, who
+    await instance.remove_account(account)
+
+
+@pytest.mark.parametrize("characters", [26_000, 48 * 1024])
+async def test_a_large_token_is_stored_and_handed_out(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, instance: Services, characters: int
+) -> None:
+    tenant.do("access-token", claims={"groups": ["x" * characters]}, times=2)
+    who = person()
+
+    account = bind(api, visitor, who)
+    answer = api.get(f"/v1/account/{account}/oauth-token")
+
+    assert (200, True) == (answer.status_code, answer.json()["cached"])
+    assert len(answer.json()["accessToken"]) > characters
+    assert (await instance.reconnect_account(account)).last_error is None
+    assert len((await grant_of(instance, account)).access_token.reveal()) > characters
+
+
+async def test_callers_are_given_what_storage_does_not_take_and_entra_is_asked_once(
+    large: tuple[str, str], tenant: Tenant, instance: Services, clock: MovedClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    account, who = large
+    before, asked = await grant_of(instance, account), refreshes(tenant, who)
+
+    with caplog.at_level(logging.ERROR):
+        tokens = [(await instance.hand_out(account)).access_token for _ in range(5)]
+    clock.forward(minutes=2)
+    tokens.append((await instance.hand_out(account)).access_token)
+
+    assert 1 == len({token.reveal() for token in tokens})
+    assert len(tokens[0].reveal()) > 200_000
+    assert 1 == refreshes(tenant, who) - asked
+    after = await grant_of(instance, account)
+    assert (before.access_token, before.state, 2) == (after.access_token, after.state, after.failures)
+    told = [record for record in caplog.records if record.message == "refreshed grant not stored"]
+    assert [("NotStorable", APP_ID)] == [(one.__dict__["reason"], one.__dict__["app"]) for one in told][:1]
+
+
+async def test_the_timer_asks_later_and_later_for_what_storage_does_not_take(
+    large: tuple[str, str], tenant: Tenant, instance: Services, other: Services, clock: MovedClock
+) -> None:
+    account, who = large
+    tenant.do("access-token", claims=TOO_LARGE, times=1000)
+    asked, pauses = refreshes(tenant, who), []
+    for _ in range(6):
+        due = (await grant_of(instance, account)).due
+        assert due is not None
+        clock.forward(seconds=max((due - clock()).total_seconds(), 0) + 1)
+        for services in (instance, other):
+            await tick(services)
+        after = await grant_of(instance, account)
+        assert after.due is not None
+        pauses.append(after.due - clock())
+
+    assert timedelta(minutes=15) < pauses[-1] <= timedelta(minutes=30)
+    assert max(pauses) > 8 * min(pauses)
+    # Each instance asked once for tokens that live for more than an hour.
+    assert refreshes(tenant, who) - asked <= 4
+
+
+async def test_once_storage_takes_it_all_is_as_ever(
+    large: tuple[str, str], instance: Services, clock: MovedClock
+) -> None:
+    account, _ = large
+    await instance.hand_out(account)
+    clock.forward(hours=2)
+
+    handed = await instance.hand_out(account)
+
+    after = await grant_of(instance, account)
+    assert (handed.access_token, 0, None) == (after.access_token, after.failures, after.failing_since)
+
+
+async def test_newer_tokens_of_the_grant_stand_before_what_was_kept(
+    large: tuple[str, str], instance: Services, clock: MovedClock
+) -> None:
+    account, _ = large
+    kept = (await instance.hand_out(account)).access_token
+    clock.forward(minutes=5)
+
+    await instance.reconnect_account(account)
+
+    handed = await instance.hand_out(account)
+    assert (True, False) == (handed.cached, kept == handed.access_token)
