@@ -51,7 +51,7 @@ check: setup $(CHECKOV) $(KUSTO) ## Lint, types, layers, infrastructure, queries
 	@.venv/bin/lint-imports
 	@.local/checkov/bin/checkov --config-file infra/checks/checkov.yaml
 	@.venv/bin/node infra/checks/queries.js infra/monitoring/*.kql
-	@$(PY) -m pytest -q tests/repo tests/infra/test_bicep.py tests/connector/test_rules.py tests/description/test_description.py
+	@$(PY) -m pytest -q tests/repo tests/infra/test_bicep.py tests/infra/test_claims.py tests/connector/test_rules.py tests/description/test_description.py
 
 format: setup    ## Format the code
 	@$(PY) -m ruff check --fix --quiet .
