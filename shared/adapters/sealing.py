@@ -2,9 +2,11 @@
 
 import base64
 import binascii
+import hashlib
 import re
+from collections import OrderedDict
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Never
 
 from cryptography.exceptions import InvalidTag
@@ -20,7 +22,8 @@ from shared.ports import Entropy
 VERSION = "v1"
 NONCE = 12  # bytes, as AES-GCM takes them best (NIST SP 800-38D section 5.2.1.1)
 HOT = 4096  # values that are read again and again: their keys are derived once
-SEALED = re.compile(VERSION + r"\.([0-9a-f]{20})\.[A-Za-z0-9_-]+=*")
+_ciphers: OrderedDict[bytes, AESGCM] = OrderedDict()
+SEALED = re.compile(VERSION + r"\.([0-9a-f]{20})\.([A-Za-z0-9_-]+=*)")
 NAMED_KEY = re.compile(r"v[0-9]+\.([0-9a-f]{20})\.")
 
 
@@ -60,10 +63,10 @@ class AesSealer:
 
     async def closed(self, identity: str, sealed: str) -> Secret:
         """What was sealed for this identity, to be opened when it is revealed; its data key is opened now."""
-        version, _, rest = sealed.partition(".")
-        key_id, _, body = rest.partition(".")
-        if version != VERSION:
+        found = SEALED.fullmatch(sealed)
+        if found is None:
             return ClosedSecret(partial(_refuse, "not a sealed value"), identity, sealed)
+        key_id, body = found.groups()
         try:
             key = await self.keys.opened(key_id)
         except SealBroken as broken:
@@ -92,6 +95,15 @@ def _unavailable(error: type[KeyUnavailable]) -> Never:
     raise error
 
 
-@lru_cache(HOT)
 def _cipher(data_key: bytes, identity: str) -> AESGCM:
-    return AESGCM(HKDF(SHA256(), KEY, salt=None, info=identity.encode()).derive(data_key))
+    """The cipher of one record. Kept under a hash, because requests write parts of an identity, of any length."""
+    name = hashlib.sha256(data_key + identity.encode()).digest()
+    cipher = _ciphers.get(name)
+    if cipher is None:
+        cipher = AESGCM(HKDF(SHA256(), KEY, salt=None, info=identity.encode()).derive(data_key))
+        _ciphers[name] = cipher
+        if len(_ciphers) > HOT:
+            _ciphers.popitem(last=False)
+    else:
+        _ciphers.move_to_end(name)
+    return cipher

@@ -2,6 +2,7 @@
 
 import base64
 import secrets
+import tracemalloc
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -51,3 +52,23 @@ async def test_nothing_that_somebody_makes_up_opens(services: Services, made_up:
         if text != real:
             with pytest.raises(SealBroken):
                 await services.sealer.unseal("row", text)
+
+
+@pytest.mark.parametrize("field", ["v1.{key}.{long}", "v1.{long}.AAAA", "{long}", "v1.{key}.AAAA"])
+async def test_what_a_browser_sends_leaves_nothing_of_its_size_behind(services: Services, field: str) -> None:
+    """The form's registration is part of the identity, and its field names the data key."""
+    key = (await services.sealer.seal("row", Secret("x"))).split(".")[1]
+    text, long = field.format(key=key, long="A" * 1_000_000), "r" * 1_000_000
+    binding = services.binding
+
+    tracemalloc.start()
+    try:
+        await binding.unseal("confirm", f"{long}0", Secret("c" * 43), text)
+        before = tracemalloc.get_traced_memory()[0]
+        for number in range(1, 10):
+            assert await binding.unseal("confirm", f"{long}{number}", Secret("c" * 43), f"{text[:-1]}{number}") is None
+        kept = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+
+    assert kept < 100_000

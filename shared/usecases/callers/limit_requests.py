@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from shared.domain.errors import MailbindError, StaleWrite, TooManyRequests
-from shared.domain.keys import keyed_fingerprint
+from shared.domain.keys import fingerprint, keyed_fingerprint
 from shared.domain.limit import Bucket, LimitKind, LimitSalt, Rate
 from shared.domain.secret import Secret
 from shared.ports import Buckets, Clock, Entropy, Rows
@@ -49,7 +49,7 @@ class LimitRequests:
     salts: Rows[LimitSalt]
     clock: Clock
     entropy: Entropy
-    _known: OrderedDict[tuple[LimitKind, str], LocalBucket] = field(default_factory=OrderedDict)
+    _known: OrderedDict[str, LocalBucket] = field(default_factory=OrderedDict)
     _exchanges: set[asyncio.Task[None]] = field(default_factory=set)
     _resting_until: datetime | None = None
     _salt: LimitSalt | None = None
@@ -87,8 +87,9 @@ class LimitRequests:
         return await self.buckets.forget_empty(self.clock())
 
     def _bucket(self, kind: LimitKind, who: str, now: datetime) -> LocalBucket:
-        bucket = self._known.setdefault((kind, who), LocalBucket(now))
-        self._known.move_to_end((kind, who))
+        name = fingerprint(f"{kind}|{who}")  # of the same size for everybody
+        bucket = self._known.setdefault(name, LocalBucket(now))
+        self._known.move_to_end(name)
         if len(self._known) > MOST:
             self._known.popitem(last=False)
         return bucket

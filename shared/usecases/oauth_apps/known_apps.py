@@ -9,6 +9,7 @@ from shared.domain.memory import Memory
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.registered_app import RegisteredApp
 from shared.domain.shared_calls import SharedCalls
+from shared.domain.shapes import LONGEST_APP_ID
 from shared.ports import Clock, RegisteredApps
 
 # Every instance notices a change within this time; a refresh seldom waits for a read.
@@ -35,6 +36,8 @@ class KnownApps:
 
         Its own row is, for nobody's made-up id is worth reading all apps.
         """
+        if len(app) > LONGEST_APP_ID:
+            return None
         found, now, missing = (await self._apps()).get(app), self.clock(), self._missing
         if found is not None or missing.recall(app, now):
             return found
