@@ -12,6 +12,7 @@ from shared.domain.invited_mailbox import InvitedMailbox, MailboxState
 from shared.domain.principal import is_guid
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.remedy import remedy
+from shared.domain.shapes import LONGEST_ACCOUNT_ID, REGISTRATION_ID
 from shared.ports import Clock, Registrations
 from shared.triggers.answers import answer, moment
 from shared.triggers.audit import about, about_accounts
@@ -50,7 +51,8 @@ def blueprint(
     @bp.route("v1/authentication/form/{registration}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
     @for_callers(callers, Action.READ_REGISTRATION, Scope.REGISTER, Scope.ACCOUNTS_READ, minds_reach=True)
     async def get_registration(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
-        stored = await registrations.get(req.route_params["registration"])
+        named = req.route_params["registration"]
+        stored = await registrations.get(named) if REGISTRATION_ID.fullmatch(named) else None
         # Nobody guesses the id of a registration, so there is nothing to tell apart for who may not see it.
         if stored is None or not all(caller.may_reach(mailbox.account) for mailbox in stored.value.mailboxes):
             raise NotFound("No such registration")
@@ -112,6 +114,8 @@ def read_account_id(fields: Fields) -> str | None:
     account = fields.text("account", nullable=True)
     if account and (account in {".", ".."} or set("/\\") & set(account)):
         fields.fault("account", "must not contain slashes, nor be . or ..: no route could name it")
+    if account and len(account.encode()) > LONGEST_ACCOUNT_ID:
+        fields.fault("account", f"must be at most {LONGEST_ACCOUNT_ID} bytes long in UTF-8")
     return account
 
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from shared.domain.account import Account
 from shared.domain.address import normal_address, same_address
@@ -13,6 +13,9 @@ from shared.domain.keys import normal
 
 # A property holds 32 Ki characters of UTF-16 (Understanding the Table service data model), and results are added.
 LONGEST = 20_000
+# What is added to a redirectUrl. If its own query had one of these, who reads the first of two would be misled.
+ADDED = frozenset({"account", "state", "error", "error_description"})
+ADDED_OF_SEVERAL = ADDED | {"registration", "accounts", "refused", "waiting"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,8 @@ def invitation_faults(
     elif app is None:
         told = '"type" must be the id of an enabled OAuth app'
         faults["type"] = told if invitation.type else '"type" is missing, and no OAuth app is enabled'
-    if fault := _redirect_fault(invitation.redirect_url, origins):
+    added = ADDED_OF_SEVERAL if invitation.mailboxes else ADDED
+    if fault := _redirect_fault(invitation.redirect_url, origins, added):
         faults["redirectUrl"] = fault
     return faults | _repetitions(invitation)
 
@@ -147,7 +151,7 @@ def _contradictions(invitation: Invitation, existing: Account) -> dict[str, str]
     return {}
 
 
-def _redirect_fault(url: str | None, origins: frozenset[str]) -> str | None:
+def _redirect_fault(url: str | None, origins: frozenset[str], added: frozenset[str]) -> str | None:
     if not url:
         return '"redirectUrl" is required'
     try:
@@ -159,7 +163,14 @@ def _redirect_fault(url: str | None, origins: frozenset[str]) -> str | None:
         return '"redirectUrl" must be an absolute http or https URL'
     if origins and origin(parts.scheme, parts.hostname, port) not in origins:
         return '"redirectUrl" is outside of the allowed origins'
+    if taken := next((name for name in _parameters(parts.query) if name in added), None):
+        return f'"redirectUrl" must not have the query parameter "{taken}": Mailbind adds it itself'
     return None
+
+
+def _parameters(query: str) -> list[str]:
+    """The names in a query as frameworks read them: without regard to case, and `account[0]` as `account`."""
+    return [name.partition("[")[0].strip().casefold() for name, _ in parse_qsl(query, keep_blank_values=True)]
 
 
 def origin(scheme: str, host: str, port: int | None) -> str:
