@@ -54,7 +54,7 @@ def build_app() -> func.FunctionApp:
     services = build_services(os.environ)
     settings = services.settings
     limits = RequestLimits(services.limit_requests, settings.proxies)
-    audit = Audit(write_audit, services.entropy)
+    audit = Audit(write_audit, services.clock, services.entropy)
     callers = Callers(services.identify_caller, limits, audit, settings.proxies)
     rendered = Pages(services.entropy)
     pages = BrowserPages(rendered, services.apps, audit, services.redirect_uri)
@@ -91,8 +91,8 @@ def build_app() -> func.FunctionApp:
         oauth_apps.blueprint(
             callers, services.app_catalogue, services.register_app, services.delete_app, services.verify_app
         ),
-        operation.blueprint(callers, services.open_breakers, services.read_statistics, services.clock),
-        reference.blueprint(Reference(settings.base_url), rendered),
+        operation.blueprint(callers, services.read_health, services.read_statistics, services.clock),
+        reference.blueprint(Reference(settings.base_url, rendered), audit),
         webhooks.blueprint(callers, limits, services.subscribe, services.webhook_care, settings.base_url),
         webhook_settings.blueprint(callers, services.webhooks, services.change_settings, settings.base_url),
         timers.blueprint(

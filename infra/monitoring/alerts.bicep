@@ -33,7 +33,7 @@ var rules = [
   {
     name: 'breaker'
     title: 'Microsoft refuses an OAuth app'
-    does: 'No grant of that app is refreshed. GET /health names the app and says what to do; accounts are not blamed.'
+    does: 'No grant of that app is refreshed. GET /v1/stats names the app and says what to do; accounts are not blamed.'
     severity: 0
     query: loadTextContent('breaker.kql')
     every: 'PT15M'

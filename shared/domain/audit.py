@@ -1,7 +1,8 @@
 """Audit records: who did what to which, and what came of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 
@@ -69,6 +70,13 @@ LOOKS = frozenset(
 )
 
 
+# Anybody may cause these refusals as fast as they can send, so each of them need not be told.
+SAMPLED = frozenset({"TooManyRequests", "BodyTooLarge", "UriTooLong", "HeadersTooLarge", "UnsupportedMediaType"})
+SAMPLED_EVERY = timedelta(seconds=10)
+MOST_SAMPLED = 1000  # kinds of refusals that are remembered; each is an action, a code and an actor
+LONGEST_ID = 256  # characters; what is longer was made up by the request
+
+
 @dataclass(frozen=True, slots=True)
 class AuditRecord:
     """One line of the audit log. No personal data beyond ids.
@@ -76,7 +84,8 @@ class AuditRecord:
     `actor` is a caller's id, `person:` with a principal's, or `unknown`. `accounts` are those of a link for several,
     `results` what became of each: a state, or the code of why it is not bound. `target` is the registration, API
     token, OAuth app or webhook that it was about, `resource` the OAuth app that a token was handed out of, and `cached`
-    says that Entra was not asked for it. `correlation` joins records of one request.
+    says that Entra was not asked for it. `correlation` joins records of one request. `left_out` is how many refusals
+    of the same action, code and actor this instance left out since the last record of them.
     """
 
     action: Action
@@ -90,8 +99,47 @@ class AuditRecord:
     resource: str | None = None
     cached: bool | None = None
     code: str | None = None
+    left_out: int | None = None
 
     @property
     def is_kept(self) -> bool:
         """Whether it is more than somebody having looked."""
         return self.outcome is not AuditOutcome.DONE or self.action not in LOOKS
+
+    def cut(self) -> "AuditRecord":
+        """The record with ids of a bounded length, whatever the request called things."""
+        texts = {name: getattr(self, name) for name in ("actor", "account", "target", "resource", "code")}
+        long = {name: text[:LONGEST_ID] for name, text in texts.items() if text and len(text) > LONGEST_ID}
+        if self.accounts and any(len(account) > LONGEST_ID for account in self.accounts):
+            long["accounts"] = tuple(account[:LONGEST_ID] for account in self.accounts)
+        return replace(self, **long) if long else self
+
+
+@dataclass(slots=True)
+class Sample:
+    """When a refusal was last recorded, and how many were left out since."""
+
+    told: datetime
+    left_out: int = 0
+
+
+@dataclass(slots=True)
+class AuditSampling:
+    """Records the first refusal of its kind in ten seconds, and with the next one how many were left out."""
+
+    _samples: dict[tuple[Action, str, str], Sample] = field(default_factory=dict)
+
+    def kept(self, record: AuditRecord, now: datetime) -> AuditRecord | None:
+        """The record as it is to be written, or None."""
+        if record.code not in SAMPLED:
+            return record
+        kind = (record.action, record.code, record.actor)
+        sample = self._samples.get(kind)
+        if sample is not None and timedelta() <= now - sample.told < SAMPLED_EVERY:
+            sample.left_out += 1
+            return None
+        self._samples.pop(kind, None)
+        self._samples[kind] = Sample(now)
+        if len(self._samples) > MOST_SAMPLED:
+            del self._samples[next(iter(self._samples))]
+        return replace(record, left_out=sample.left_out) if sample and sample.left_out else record

@@ -175,6 +175,41 @@ REMEDIES = {
         "More requests came from your network in the last minute than this service answers.",
         "Wait a minute, then reload this page.",
     ),
+    "InternalError": Remedy(
+        "Something went wrong here",
+        "This service met a fault of its own. It has been noted for the operator.",
+        "Try again in a moment. If it happens again, tell the operator the words below.",
+    ),
+    "Conflict": Remedy(
+        "Somebody else is changing the same thing",
+        "Others changed it at the same moment, again and again.",
+        "Try again in a moment.",
+    ),
+    "NotStorable": Remedy(
+        "This cannot be stored",
+        "Something that was sent is too long, or has characters that cannot be stored.",
+        "Start again from the link. If it happens again, ask whoever sent it for a new one.",
+    ),
+    "BodyTooLarge": Remedy(
+        "Too much was sent",
+        "This page takes small forms only, and what your browser sent is larger.",
+        "Open the link again, and use the page's own buttons.",
+    ),
+    "UnsupportedMediaType": Remedy(
+        "This is not a form of ours",
+        "This page takes only what its own buttons send.",
+        "Open the link again, and use the page's own buttons.",
+    ),
+    "UriTooLong": Remedy(
+        "This address is too long",
+        "The address that your browser opened is longer than any of ours.",
+        "Copy the whole link and nothing else, or ask whoever sent it for a new one.",
+    ),
+    "HeadersTooLarge": Remedy(
+        "Your browser sent too many cookies",
+        "The cookies or other headers that came with the request are larger than this service takes.",
+        "Delete the cookies of this site in your browser, then open the link again.",
+    ),
     "tenant_not_allowed": Remedy(
         "This organization is not served here",
         "The account that you signed in with belongs to an organization that this service does not accept.",

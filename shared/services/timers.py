@@ -10,6 +10,7 @@ from shared.services.events import EventServices
 from shared.telemetry import write_audit
 from shared.usecases.timers.expire_registration import ExpireRegistration
 from shared.usecases.timers.keep_alive import KeepAlive
+from shared.usecases.timers.read_health import ReadHealth
 from shared.usecases.timers.read_statistics import ReadStatistics
 from shared.usecases.timers.reap_registration import ReapRegistration
 from shared.usecases.timers.resume_pending import ResumePending
@@ -86,6 +87,10 @@ class Services(EventServices):
     @cached_property
     def tidy(self) -> Tidy:
         return Tidy(self.work_agenda, self.limit_requests, self.read_statistics, REAP_SHARD, self.clock)
+
+    @cached_property
+    def read_health(self) -> ReadHealth:
+        return ReadHealth(self.open_breakers, self.clock)
 
     @cached_property
     def read_statistics(self) -> ReadStatistics:

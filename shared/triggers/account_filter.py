@@ -1,7 +1,7 @@
 """Which accounts a body means: `account`, `accounts` or `accountPrefix`."""
 
 from shared.domain.caller import Binding
-from shared.triggers.fields import Fields
+from shared.triggers.fields import Fields, is_plain
 
 MOST = 50  # accounts of one filter: they are kept in one property of its row
 
@@ -31,4 +31,4 @@ def described(accounts: Binding | None) -> dict[str, object]:
 
 
 def _is_account(text: str) -> bool:
-    return 0 < len(text.strip()) <= 256  # noqa: PLR2004 - as long as the form lets ids be
+    return 0 < len(text.strip()) <= 256 and is_plain(text)  # noqa: PLR2004 - as long as the form lets ids be

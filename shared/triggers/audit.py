@@ -4,14 +4,15 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import azure.functions as func
 
-from shared.domain.audit import Action, AuditOutcome, AuditRecord
+from shared.domain.audit import Action, AuditOutcome, AuditRecord, AuditSampling
 from shared.domain.correlation import correlate, correlation
-from shared.ports import AuditLog, Entropy
+from shared.domain.errors import InternalError, MailbindError
+from shared.ports import AuditLog, Clock, Entropy
 
 CORRELATION = "X-Correlation-Id"
 AZURES = "x-ms-client-request-id"  # what Azure's SDKs and Logic Apps send
@@ -37,13 +38,20 @@ class Audit:
     """`write` takes finished records."""
 
     write: AuditLog
+    clock: Clock
     entropy: Entropy
+    sampling: AuditSampling = field(default_factory=AuditSampling)
+
+    def correlate(self, req: func.HttpRequest) -> str:
+        """Give the request its correlation id: the caller's own, or a new one."""
+        identity = _given(req) or self.entropy(16).hex()
+        correlate(identity)
+        return identity
 
     @contextmanager
     def request(self, req: func.HttpRequest, action: Action) -> Iterator[None]:
         """Record what is done within, under the correlation id that it has in the end: a sign-in has its link's."""
-        identity = _given(req) or self.entropy(16).hex()
-        correlate(identity)
+        identity = self.correlate(req)
         _request.set(AuditRecord(action, AuditOutcome.DONE, identity, account=req.route_params.get("account")))
         try:
             yield
@@ -52,8 +60,17 @@ class Audit:
             raise
         finally:
             about(correlation=correlation())
-            if _request.get().is_kept:
-                self.write(_request.get())
+            self._record(_request.get())
+
+    def _record(self, record: AuditRecord) -> None:
+        kept = self.sampling.kept(record, self.clock()) if record.is_kept else None
+        if kept is not None:
+            self.write(kept.cut())
+
+
+def outcome_of(refusal: MailbindError) -> AuditOutcome:
+    """A fault of ours, or a refusal."""
+    return AuditOutcome.FAILED if isinstance(refusal, InternalError) else AuditOutcome.REFUSED
 
 
 def _given(req: func.HttpRequest) -> str | None:

@@ -3,6 +3,7 @@
 import azure.functions as func
 
 from shared.domain.secret import Secret
+from shared.domain.shapes import RANDOM
 
 # The prefix makes browsers insist on Secure, Path=/ and this very host (RFC 6265bis section 4.1.3.2).
 COOKIE = "__Host-mailbind"
@@ -16,9 +17,9 @@ def set_cookie(response: func.HttpResponse, cookie: Secret) -> None:
 
 
 def read_cookie(req: func.HttpRequest) -> Secret | None:
-    """The browser's cookie, or None."""
+    """The browser's cookie, or None; what is no cookie of ours is none."""
     for pair in req.headers.get("Cookie", "").split(";"):
         name, _, value = pair.strip().partition("=")
-        if name == COOKIE and value:
+        if name == COOKIE and RANDOM.fullmatch(value):
             return Secret(value)
     return None

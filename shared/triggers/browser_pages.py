@@ -1,7 +1,7 @@
 """Outcomes as pages: which template, which status, where the person can go from there."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import wraps
@@ -13,17 +13,19 @@ import azure.functions as func
 
 from shared.domain.audit import Action, AuditOutcome
 from shared.domain.correlation import correlation
-from shared.domain.errors import MailbindError
+from shared.domain.errors import InternalError, MailbindError
 from shared.domain.invited_mailbox import MailboxState
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.remedy import remedy
 from shared.domain.secret import Secret
-from shared.pages.render import Pages
+from shared.pages.render import Pages, page_headers
 from shared.ports import OAuthApps
 from shared.triggers.answers import Handler
-from shared.triggers.audit import CORRELATION, Audit, about, about_accounts
+from shared.triggers.audit import CORRELATION, Audit, about, about_accounts, outcome_of
 from shared.triggers.browser_cookie import set_cookie
+from shared.triggers.faults import refusal_of
 from shared.triggers.mailbox_groups import BOUND, WAITING, came_to, grouped
+from shared.triggers.request_bounds import BodyType, check_bounds
 from shared.triggers.way_back import back_refused, back_tried, host
 from shared.usecases.sign_in.live_links import DeadLink
 from shared.usecases.sign_in.open_link import LinkPage
@@ -57,6 +59,11 @@ AGAIN = {
     "email_mismatch",
     "own_mailbox",
 }
+# What the page of a refusal may offer.
+NO_WAYS: Mapping[str, None] = dict.fromkeys(
+    ("email", "registration", "app", "confirmation", "keep", "finish", "consent", "back", "caller")
+)
+BARE_PAGE = "<!doctype html><title>Mailbind</title><p>Something went wrong in Mailbind. Try again in a moment.</p>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,7 @@ class BrowserPages:
             caller=host(asked.redirect_url),
             expires=readable(asked.expires),
             confirmation=page.confirmation,
+            opened=page.opened,
             waiting=asked.stage is RegistrationStatus.WAITING_FOR_ACCESS,
         )
         if is_new:
@@ -140,24 +148,33 @@ class BrowserPages:
         """What went wrong, and every way on from there."""
         asked, code = outcome.registration, outcome.code
         _note(outcome, AuditOutcome.REFUSED)
-        told = remedy(code)
-        response = self._page(
-            "refused",
-            status=STATUSES.get(code, 403),
-            told=told,
-            code=code,
+        return self._refusal(
+            code,
+            STATUSES.get(code, 403),
             email=asked.single.email if asked and asked.single else None,
             registration=asked.id if asked else None,
             app=asked.app if asked else None,
             confirmation=outcome.again.confirmation if outcome.again else None,
-            again="Sign in with another account" if code in AGAIN else "Try again",
             keep=outcome.keep,
             finish=outcome.finish,
             consent=await self._consent(asked) if code in {"needs_consent", "needs_admin_consent"} else None,
-            back=back_refused(asked, code, told.what) if asked and code != "link_used" else None,
+            back=back_refused(asked, code, remedy(code).what) if asked and code != "link_used" else None,
             caller=host(asked.redirect_url) if asked else None,
         )
-        if response.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+
+    def _refusal(self, code: str, status: int, **ways: Any) -> func.HttpResponse:  # noqa: ANN401 - as `_page`
+        """The page of a code with the ways on from there, if there are any."""
+        response = self._page(
+            "refused",
+            status=status,
+            told=remedy(code),
+            code=code,
+            # The operator finds the line in the log by it.
+            correlation=correlation() if code == InternalError.code else None,
+            again="Sign in with another account" if code in AGAIN else "Try again",
+            **{**NO_WAYS, **ways},
+        )
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
             response.headers["Retry-After"] = RETRY_AFTER_SECONDS
         return response
 
@@ -166,24 +183,37 @@ class BrowserPages:
         return self._page("consented")
 
     def guarded(self, action: Action) -> Callable[[Handler], Handler]:
-        """Answer our own refusals with a page, and record what was done."""
+        """Hold requests to their bounds, answer whatever goes wrong with a page, and record what was done."""
 
         def decorate(handler: Handler) -> Handler:
             @wraps(handler)
             async def guarding(req: func.HttpRequest) -> func.HttpResponse:
                 with self.audit.request(req, action):
                     try:
+                        check_bounds(req, BodyType.FORM)
                         response = await handler(req)
-                    except MailbindError as error:
-                        response = await self.refused(Refused(error.code or "unknown_failure"))
-                        if error.retry_after is not None:
-                            response.headers["Retry-After"] = str(math.ceil(error.retry_after.total_seconds()))
+                    except Exception as error:  # noqa: BLE001 - the host would answer with nothing at all
+                        refusal = refusal_of(error)
+                        response = self.failed(refusal)
+                        about(outcome=outcome_of(refusal), code=refusal.code)
                 response.headers[CORRELATION] = correlation() or ""
                 return response
 
             return guarding
 
         return decorate
+
+    def failed(self, refusal: MailbindError) -> func.HttpResponse:
+        """A page about an error, for which nothing is read. When it cannot be rendered either, a bare one."""
+        code = refusal.code or "unknown_failure"
+        try:
+            response = self._refusal(code, refusal.status)
+        except Exception as error:  # noqa: BLE001 - the rendering itself may be what failed
+            refusal_of(error)
+            response = func.HttpResponse(BARE_PAGE, status_code=500, headers=page_headers(""), mimetype="text/html")
+        if refusal.retry_after is not None:
+            response.headers["Retry-After"] = str(math.ceil(refusal.retry_after.total_seconds()))
+        return response
 
     async def _consent(self, asked: PendingRegistration | None) -> str | None:
         """The address for administrators (Entra: v2-admin-consent)."""

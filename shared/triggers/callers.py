@@ -6,14 +6,16 @@ from functools import wraps
 
 import azure.functions as func
 
-from shared.domain.audit import Action, AuditOutcome
+from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
 from shared.domain.correlation import correlation
-from shared.domain.errors import MailbindError, Unauthorized
+from shared.domain.errors import Unauthorized
 from shared.domain.secret import Secret
 from shared.triggers.answers import Handler, problem
-from shared.triggers.audit import CORRELATION, Audit, about
+from shared.triggers.audit import CORRELATION, Audit, about, outcome_of
 from shared.triggers.client_address import client_address
+from shared.triggers.faults import refusal_of
+from shared.triggers.request_bounds import BodyType, check_bounds
 from shared.triggers.request_limits import RequestLimits
 from shared.usecases.callers.identify_caller import IdentifyCaller
 
@@ -52,19 +54,41 @@ def for_callers(
         async def checked(req: func.HttpRequest) -> func.HttpResponse:
             with callers.audit.request(req, action):
                 try:
+                    check_bounds(req, BodyType.JSON)
                     caller = await callers.caller(req)
                     about(actor=caller.id)
                     caller.needs(*scopes)
                     if not minds_reach:
                         _check_reach(caller, req.route_params.get("account"))
                     response = await handler(req, caller)
-                except MailbindError as error:
-                    about(outcome=AuditOutcome.REFUSED, code=error.code)
-                    response = problem(error)
+                except Exception as error:  # noqa: BLE001 - the host would answer with nothing at all
+                    refusal = refusal_of(error)
+                    about(outcome=outcome_of(refusal), code=refusal.code)
+                    response = problem(refusal)
             response.headers[CORRELATION] = correlation() or ""
             return response
 
         del checked.__wrapped__  # the worker would look for a binding named `caller`
+        return checked
+
+    return decorate
+
+
+def for_everybody(audit: Audit) -> Callable[[Handler], Handler]:
+    """A route of the API that asks for no token: the same bounds, and the same answers to what goes wrong."""
+
+    def decorate(handler: Handler) -> Handler:
+        @wraps(handler)
+        async def checked(req: func.HttpRequest) -> func.HttpResponse:
+            audit.correlate(req)
+            try:
+                check_bounds(req, BodyType.JSON)
+                response = await handler(req)
+            except Exception as error:  # noqa: BLE001 - as above
+                response = problem(refusal_of(error))
+            response.headers[CORRELATION] = correlation() or ""
+            return response
+
         return checked
 
     return decorate

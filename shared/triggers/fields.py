@@ -1,5 +1,6 @@
 """Reads request bodies field by field, so that every fault is reported and no value repeated."""
 
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,27 +9,30 @@ from typing import Any
 import azure.functions as func
 import msgspec
 
-from shared.domain.errors import InvalidInput, InvalidJson, TooLarge
+from shared.domain.errors import InvalidInput, InvalidJson
 from shared.domain.moment import read_moment
 
-LARGEST_BODY = 64 * 1024
 TRUE = {"y", "true", "1"}
 FALSE = {"n", "false", "0"}
 A_MOMENT = "must be a date and time such as 2027-01-31T00:00:00Z, in the years 2000 to 2099"
+# Addresses become segments of Graph's URLs, and no mailbox has these in its address.
+NOT_IN_ADDRESSES = frozenset("/\\?#%")
 
 
 def read_object(req: func.HttpRequest) -> dict[str, Any]:
-    """The JSON object of a request's body. Raises TooLarge, InvalidJson and InvalidInput."""
-    body = req.get_body()
-    if len(body) > LARGEST_BODY:
-        raise TooLarge("The body is larger than 64 KiB")
+    """The JSON object of a request's body. Raises InvalidJson and InvalidInput."""
     try:
-        decoded = msgspec.json.decode(body)
+        decoded = msgspec.json.decode(req.get_body())
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise InvalidJson("Invalid request payload JSON format") from None
     if not isinstance(decoded, dict):
         raise InvalidInput({"": "the body must be an object"})
     return decoded
+
+
+def is_plain(text: str) -> bool:
+    """Whether text is free of control characters and of halves of surrogate pairs, which no storage takes."""
+    return text.isprintable() or not any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in text)
 
 
 @dataclass(slots=True)
@@ -56,7 +60,7 @@ class Fields:
         if len(text) > longest:
             self.fault(name, f"must be at most {longest} characters long")
             return None
-        if any(ord(letter) < ord(" ") for letter in text):
+        if not is_plain(text):
             self.fault(name, "must not contain control characters")
             return None
         return text or None
@@ -67,8 +71,11 @@ class Fields:
         if text is None:
             return None
         local, at, domain = text.rpartition("@")
-        if not at or not local or not domain or "@" in local or any(letter.isspace() for letter in text):
+        if not at or not local or not domain or "@" in local or not text.isprintable() or " " in text:
             self.fault(name, "must be a valid email")
+            return None
+        if NOT_IN_ADDRESSES & set(text):
+            self.fault(name, "must be a valid email, without / \\ ? # and %")
             return None
         return text
 

@@ -7,28 +7,26 @@ import azure.functions as func
 from shared.domain.audit import Action
 from shared.domain.breaker import Breaker
 from shared.domain.caller import Caller, Scope
-from shared.domain.errors import MailbindError
 from shared.domain.remedy import remedy
 from shared.ports import Clock
 from shared.triggers.answers import answer, moment
-from shared.triggers.callers import Callers, for_callers
-from shared.usecases.timers.read_statistics import OpenBreakers, ReadStatistics, Statistics
+from shared.triggers.callers import Callers, for_callers, for_everybody
+from shared.usecases.timers.read_health import ReadHealth
+from shared.usecases.timers.read_statistics import ReadStatistics, Statistics
 
 
-def blueprint(
-    callers: Callers, open_breakers: OpenBreakers, statistics: ReadStatistics, clock: Clock
-) -> func.Blueprint:
-    """Both routes. Health needs no token and tells nothing but the state of what the app depends on."""
+def blueprint(callers: Callers, health: ReadHealth, statistics: ReadStatistics, clock: Clock) -> func.Blueprint:
+    """Both routes. Health needs no token, so it tells only whether all is well; statistics tell what is not."""
     bp = func.Blueprint()
 
     @bp.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-    async def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the binding's name
-        try:
-            breakers = await open_breakers()
-        except MailbindError as error:
-            return answer({"success": False, "storage": error.code}, 503, {"Retry-After": "10"})
-        # 200 even so: taking the instance away would mend no client secret.
-        return answer({"success": not breakers, "storage": "ok", "oauthApps": [describe(one) for one in breakers]})
+    @for_everybody(callers.audit)
+    async def get_health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the binding's name
+        seen = await health()
+        if seen.storage is not None:
+            return answer({"success": False, "storage": seen.storage}, 503, {"Retry-After": "10"})
+        # 200 even when Microsoft refuses an OAuth app: taking the instance away would mend no client secret.
+        return answer({"success": seen.success, "storage": "ok"})
 
     @bp.route("v1/stats", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
     @for_callers(callers, Action.READ_STATISTICS, Scope.ACCOUNTS_READ)

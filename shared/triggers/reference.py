@@ -1,5 +1,7 @@
 """GET /openapi.json, /swagger.json and /docs: the API describes itself."""
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -8,58 +10,86 @@ import azure.functions as func
 import msgspec
 
 from shared.pages.render import Pages
+from shared.triggers.audit import Audit
+from shared.triggers.callers import for_everybody
 
 PUBLIC = {"Cache-Control": "public, max-age=300", "X-Content-Type-Options": "nosniff"}
 
 
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What is sent, and with which headers; its ETag among them."""
+
+    body: bytes
+    media_type: str
+    headers: Mapping[str, str]
+
+
 @dataclass
 class Reference:
-    """Both descriptions of an app at this address; made when the first one asks, and kept."""
+    """The descriptions of an app at this address, each made when the first one asks, and kept."""
 
     base_url: str
+    pages: Pages
 
     @cached_property
-    def openapi(self) -> dict[str, Any]:
+    def openapi(self) -> Document:
         """OpenAPI 3.1."""
+        return _document(msgspec.json.encode(self._described), "application/json", PUBLIC)
+
+    @cached_property
+    def swagger(self) -> Document:
+        """OpenAPI 2.0."""
+        from shared.triggers.description.swagger import swagger  # noqa: PLC0415 - see below
+
+        return _document(msgspec.json.encode(swagger(self._described)), "application/json", PUBLIC)
+
+    @cached_property
+    def page(self) -> Document:
+        """The page for people. Its nonce lets its own stylesheet through; it shows nothing that a request sent."""
+        from shared.triggers.description.sections import sections  # noqa: PLC0415 - see below
+
+        html, headers = self.pages.render("reference", info=self._described["info"], **sections(self._described))
+        return _document(html.encode(), "text/html; charset=utf-8", headers | PUBLIC)
+
+    @cached_property
+    def _described(self) -> dict[str, Any]:
         # Imported here because no other route needs the types.
         from shared.triggers.description.openapi import openapi  # noqa: PLC0415 - see above
 
         return openapi(self.base_url)
 
-    @cached_property
-    def swagger(self) -> dict[str, Any]:
-        """OpenAPI 2.0."""
-        from shared.triggers.description.swagger import swagger  # noqa: PLC0415 - see above
 
-        return swagger(self.openapi)
-
-    @cached_property
-    def documents(self) -> dict[str, bytes]:
-        """Both, as they are sent."""
-        return {"openapi": msgspec.json.encode(self.openapi), "swagger": msgspec.json.encode(self.swagger)}
-
-
-def blueprint(reference: Reference, pages: Pages) -> func.Blueprint:
+def blueprint(reference: Reference, audit: Audit) -> func.Blueprint:
     """The routes. They tell nothing of who uses the app, so they need no token and may be cached."""
     bp = func.Blueprint()
 
     @bp.route("openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-    async def get_openapi(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the binding's name
-        return _document(reference.documents["openapi"])
+    @for_everybody(audit)
+    async def get_openapi(req: func.HttpRequest) -> func.HttpResponse:
+        return _send(req, reference.openapi)
 
     @bp.route("swagger.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-    async def get_swagger(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the binding's name
-        return _document(reference.documents["swagger"])
+    @for_everybody(audit)
+    async def get_swagger(req: func.HttpRequest) -> func.HttpResponse:
+        return _send(req, reference.swagger)
 
     @bp.route("docs", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-    async def get_reference(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the binding's name
-        from shared.triggers.description.sections import sections  # noqa: PLC0415 - as above
-
-        html, headers = pages.render("reference", info=reference.openapi["info"], **sections(reference.openapi))
-        return func.HttpResponse(html, headers={**headers, **PUBLIC}, mimetype="text/html", charset="utf-8")
+    @for_everybody(audit)
+    async def get_reference(req: func.HttpRequest) -> func.HttpResponse:
+        return _send(req, reference.page)
 
     return bp
 
 
-def _document(body: bytes) -> func.HttpResponse:
-    return func.HttpResponse(body, headers=PUBLIC, mimetype="application/json")
+def _document(body: bytes, media_type: str, headers: Mapping[str, str]) -> Document:
+    return Document(body, media_type, {**headers, "ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"'})
+
+
+def _send(req: func.HttpRequest, document: Document) -> func.HttpResponse:
+    """The document, or 304 for who has it already (RFC 9110 section 13.1.2: weak comparison)."""
+    headers = dict(document.headers)
+    known = {tag.strip().removeprefix("W/") for tag in req.headers.get("If-None-Match", "").split(",")}
+    if known & {"*", headers["ETag"]}:
+        return func.HttpResponse(status_code=304, headers=headers, mimetype=document.media_type)
+    return func.HttpResponse(document.body, headers=headers, mimetype=document.media_type)

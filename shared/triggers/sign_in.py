@@ -6,9 +6,11 @@ import azure.functions as func
 
 from shared.domain.audit import Action
 from shared.domain.secret import Secret
+from shared.domain.shapes import RANDOM, REGISTRATION_ID, STATE
 from shared.triggers.audit import about
 from shared.triggers.browser_cookie import read_cookie
 from shared.triggers.browser_pages import BrowserPages
+from shared.triggers.request_bounds import read_form
 from shared.triggers.request_limits import RequestLimits
 from shared.usecases.sign_in.begin_sign_in import BeginSignIn
 from shared.usecases.sign_in.bind_signed_in import BindSignedIn
@@ -19,7 +21,8 @@ from shared.usecases.sign_in.live_links import DeadLink
 from shared.usecases.sign_in.open_link import OpenLink
 from shared.usecases.sign_in.sign_in_outcome import Outcome, Tried
 
-LONGEST_TICKET = 256
+# What our pages send back.
+PAGE_FIELDS = ("registration", "confirmation", "opened", "app", "keep", "finish")
 # What Entra answers with (Entra: v2-oauth2-auth-code-flow), and RFC 9207's `iss`; anything else is nobody's.
 ANSWER_FIELDS = ("state", "code", "error", "error_description", "error_subcode", "client_info", "session_state", "iss")
 
@@ -40,9 +43,8 @@ def blueprint(
     @pages.guarded(Action.OPEN_LINK)
     async def open_sign_in_link(req: func.HttpRequest) -> func.HttpResponse:
         limits.page(req)
-        ticket = Secret(req.params.get("ticket", "")[:LONGEST_TICKET])
         cookie = read_cookie(req)
-        page = await open_link(ticket, cookie)
+        page = await open_link(Secret(_ticket(req)), cookie)
         if isinstance(page, DeadLink):
             return await pages.dead(page)
         return pages.confirm(page, is_new=page.cookie != cookie)
@@ -51,13 +53,14 @@ def blueprint(
     @pages.guarded(Action.CONTINUE_SIGN_IN)
     async def continue_sign_in(req: func.HttpRequest) -> func.HttpResponse:
         limits.page(req)
-        form, cookie = req.form, read_cookie(req)
-        registration = form.get("registration", "")
+        form, cookie = read_form(req, PAGE_FIELDS), read_cookie(req)
+        registration = form["registration"] if REGISTRATION_ID.fullmatch(form.get("registration", "")) else ""
         if "keep" in form:
             return await _show(pages, await keep(Carried(registration, form["keep"]), cookie))
         if "finish" in form:
             return await _show(pages, await bind.finish(Carried(registration, form["finish"]), cookie))
-        target = await begin(registration, form.get("confirmation", ""), cookie, form.get("app", ""))
+        opened = form.get("opened", "") if _is_from_our_page(req) else ""
+        target = await begin(registration, form.get("confirmation", ""), cookie, form.get("app", ""), opened=opened)
         if isinstance(target, DeadLink):
             return await pages.dead(target)
         about(target=registration)
@@ -67,9 +70,7 @@ def blueprint(
     @pages.guarded(Action.FINISH_SIGN_IN)
     async def finish_sign_in(req: func.HttpRequest) -> func.HttpResponse:
         limits.callback(req)
-        # A form that repeats a parameter is refused whole (RFC 6749 section 3.1). In a query the host joins them.
-        repeated = any(len(req.form.getlist(name)) > 1 for name in ANSWER_FIELDS)
-        return await _show(pages, await complete({} if repeated else _answer(req.form), read_cookie(req)))
+        return await _show(pages, await complete(_answer(read_form(req, ANSWER_FIELDS)), read_cookie(req)))
 
     @bp.route("oauth", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
     @pages.guarded(Action.FINISH_SIGN_IN)
@@ -85,7 +86,23 @@ def blueprint(
 
 
 def _answer(fields: Mapping[str, str]) -> dict[str, str]:
+    """Entra's answer; a `state` that was not made here is none, and so is all that comes with it."""
+    if not STATE.fullmatch(fields.get("state", "")):
+        return {}
     return {name: fields[name] for name in ANSWER_FIELDS if name in fields}
+
+
+def _ticket(req: func.HttpRequest) -> str:
+    ticket: str = req.params.get("ticket", "")
+    return ticket if RANDOM.fullmatch(ticket) else ""
+
+
+def _is_from_our_page(req: func.HttpRequest) -> bool:
+    """Whether the browser says that a page of this very origin sent the form (Fetch Metadata section 2.3).
+
+    No script and no form of another site can make a browser say so; older browsers say nothing.
+    """
+    return bool(req.headers.get("Sec-Fetch-Site") == "same-origin")
 
 
 async def _show(pages: BrowserPages, outcome: Outcome) -> func.HttpResponse:

@@ -409,7 +409,7 @@ OPERATION = (
     ),
     same(
         "GET /health",
-        "it also names OAuth apps that Microsoft refuses",
+        "`success` is false also while Microsoft refuses an OAuth app; `GET /v1/stats` names it",
         Promise("needs no token", shape={"success": True}, caller="nobody"),
     ),
     left_out("GET /metrics", "`GET /v1/stats`, and Application Insights"),

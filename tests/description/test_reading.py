@@ -36,6 +36,7 @@ for name, texts in {
         '{"access_token": {"acrs": {"value": "c1"}}}',
         "eyJhY2Nlc3NfdG9rZW4iOnsibmJmIjp7InZhbHVlIjoiMTYwNDEwNjY1MSJ9fX0=",
     ],
+    "email": ["support@contoso.example", "o'brien+sales@contoso.example"],
     "ip-range": ["203.0.113.0/24", "2001:db8::1"],
     "signing-secret": [SECRET, "sixteen letters!"],
     "webhook": ["https://flows.example/hook", "https://flows.example:8443/?sig=1"],

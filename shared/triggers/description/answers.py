@@ -257,7 +257,6 @@ class Health(Answer, kw_only=True):
 
     success: Annotated[bool, Meta(description="Whether all is well.", examples=[True])]
     storage: Annotated[str, Meta(description="ok, or what is wrong with it.", examples=["ok"])]
-    oauth_apps: Annotated[list[Trouble], Meta(description="OAuth apps that Microsoft refuses.")] | UnsetType = UNSET
 
 
 class LastTick(Answer, kw_only=True):

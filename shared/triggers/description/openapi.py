@@ -29,7 +29,7 @@ WHERE = {
     "webhook": str,
     "token": str,
 }
-ABOUT = {"webhook": "The id of a webhook, or global.", "token": "The id of an API token, or the token itself."}
+ABOUT = {"webhook": "The id of a webhook, or global.", "token": "The id of an API token: its SHA-256 in hexadecimal."}
 
 
 def openapi(base_url: str) -> Part:
@@ -167,12 +167,14 @@ def _answer(each: Operation, schemas: Part) -> Part:
 
 def _refusal(each: Operation, status: int) -> Part:
     about = HTTPStatus(status).phrase
+    if status == HTTPStatus.NOT_MODIFIED:
+        return {"description": about}
     if each.kind != JSON:
         return {
             "description": about,
             "content": {each.kind: {"schema": {"type": "string"}, "example": "<!doctype html>"}},
         }
-    if each.answer and not each.scopes:
+    if each.answer and not each.scopes and status == HTTPStatus.SERVICE_UNAVAILABLE:
         schema = {"$ref": SCHEMAS + each.answer.__name__}
         return {
             "description": about,

@@ -15,9 +15,13 @@ REFUSALS: Mapping[int, tuple[str, str]] = {
     404: ("NotFound", "No such account"),
     409: ("Conflict", "It is being changed by others; try again"),
     413: ("BodyTooLarge", "The body is larger than 64 KiB"),
+    414: ("UriTooLong", "A segment of the path is longer than 256 characters"),
+    415: ("UnsupportedMediaType", "The body has to be application/json, and Content-Type has to say so"),
+    431: ("HeadersTooLarge", "The headers are larger than 32 KiB, or there are more than 100"),
     429: ("TooManyRequests", "Rate limit exceeded"),
     503: ("storage_unavailable", "Storage does not answer. Nothing was lost; try again in a moment."),
 }
+BOUNDS = (413, 414, 431)
 ALWAYS = (401, 403, 429, 503)
 
 
@@ -52,8 +56,8 @@ class Operation:
     @property
     def refusals(self) -> tuple[int, ...]:
         """The statuses that answer what cannot be done."""
-        reading = (413,) if self.body else ()
-        return tuple(sorted({*(ALWAYS if self.scopes else ()), *reading, *self.also} - {self.status}))
+        reading = () if self.method == "GET" else (415,)
+        return tuple(sorted({*(ALWAYS if self.scopes else ()), *BOUNDS, *reading, *self.also} - {self.status}))
 
 
 def refusal(status: int) -> dict[str, Any]:

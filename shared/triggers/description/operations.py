@@ -6,7 +6,7 @@ from shared.domain.caller import Scope
 from shared.triggers.browser_cookie import COOKIE
 from shared.triggers.description import answers, requests, settings_answers, settings_requests
 from shared.triggers.description.operation import BROWSER, Operation
-from shared.triggers.sign_in import ANSWER_FIELDS
+from shared.triggers.sign_in import ANSWER_FIELDS, PAGE_FIELDS
 
 READ, WRITE, REGISTER = (Scope.ACCOUNTS_READ,), (Scope.ACCOUNTS_WRITE,), (Scope.REGISTER,)
 HAND_OUT, HOOKS, ADMIN = (Scope.OAUTH_TOKEN,), (Scope.WEBHOOKS,), (Scope.ADMIN,)
@@ -322,7 +322,7 @@ OPERATIONS: tuple[Operation, ...] = (
         method="DELETE",
         path="/v1/token/{token}",
         summary="Revoke an API token",
-        description="Takes an API token's id, or the token itself. It opens nothing any more within 30 seconds.",
+        description="Takes a token's id, which is its SHA-256. The token opens nothing any more within 30 seconds.",
         answer=settings_answers.RevokedToken,
         also=(404, 409),
     ),
@@ -330,7 +330,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="GetHealth",
         path="/health",
         summary="Get the health",
-        description="Tells whether storage answers and which OAuth app Microsoft refuses.",
+        description="Tells whether all is well, as of the last seconds. GetStats tells what is not.",
         answer=answers.Health,
         also=(503,),
     ),
@@ -348,6 +348,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Get the description",
         description="This description in OpenAPI 3.1.",
         answer=dict,
+        also=(304,),
     ),
     operation(
         name="GetSwagger",
@@ -355,6 +356,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Get the description for Power Platform",
         description="This description in OpenAPI 2.0.",
         answer=dict,
+        also=(304,),
     ),
     operation(
         name="GetReference",
@@ -362,6 +364,7 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Read the reference",
         description="This description as a page for people.",
         kind=BROWSER,
+        also=(304,),
     ),
     pages(
         name="OpenLink",
@@ -378,7 +381,7 @@ OPERATIONS: tuple[Operation, ...] = (
         path="/accounts/new",
         summary="Continue to Microsoft",
         description="Goes on to the sign-in, or keeps checking.",
-        form=("registration", "confirmation", "app", "keep", "finish"),
+        form=PAGE_FIELDS,
         status=303,
         also=(200, 202, 400, 403, 404, 409, 410, 429, 503),
     ),

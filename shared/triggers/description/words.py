@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 MOMENT = "2027-01-31T09:30:00.000Z"
 GUID = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
 # No control characters, and something else than blanks.
-WORD = r"^[^\x00-\x1f]*[^\x00-\x20\x7f-\xa0][^\x00-\x1f]*$"
+WORD = r"^[^\x00-\x1f\x7f-\x9f]*[^\x00-\x20\x7f-\xa0][^\x00-\x1f\x7f-\x9f]*$"
 
 
 class Body(Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
@@ -26,18 +26,27 @@ def formatted(kind: str, about: str, example: str, max_length: int | None = None
 AccountId = Annotated[
     str,
     Meta(
-        description="The id of an account, chosen by the caller or drawn by Mailbind. Case makes no difference.",
+        description="The id of an account, chosen by the caller or drawn by Mailbind: at most 512 bytes in UTF-8."
+        " Case makes no difference.",
         examples=["shared"],
         max_length=256,
-        pattern=r"^[^\x00-\x1f/\\]*$",
+        pattern=r"^[^\x00-\x1f\x7f-\x9f/\\]*$",
     ),
 ]
-PLAIN = r"^[^\x00-\x1f]*$"
+PLAIN = r"^[^\x00-\x1f\x7f-\x9f]*$"
 Text = Annotated[str, Meta(description="Free text.", max_length=256, pattern=PLAIN)]
 Name = Annotated[
     str, Meta(description="What people call it.", examples=["Shared Account"], max_length=256, pattern=PLAIN)
 ]
-Email = Annotated[str, formatted("email", "A mailbox address.", "support@contoso.example", max_length=320)]
+Email = Annotated[
+    str,
+    formatted(
+        "email",
+        "A mailbox address. What is sent must not hold / \\ ? # or %.",
+        "support@contoso.example",
+        max_length=320,
+    ),
+]
 SignInName = Annotated[str, Meta(description="Who authorizes it: a sign-in name.", examples=["alice@contoso.example"])]
 Back = Annotated[
     str,

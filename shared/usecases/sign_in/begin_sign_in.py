@@ -15,7 +15,7 @@ from shared.usecases import use_case
 from shared.usecases.grants.find_account import FindAccount
 from shared.usecases.sign_in.browser_binding import BrowserBinding
 from shared.usecases.sign_in.live_links import DeadLink, LiveLinks
-from shared.usecases.sign_in.open_link import APP_UNAVAILABLE, CONFIRM, serves
+from shared.usecases.sign_in.open_link import APP_UNAVAILABLE, BROWSER_MISMATCH, CONFIRM, OPENED, serves
 
 log = logging.getLogger(__name__)
 
@@ -35,11 +35,18 @@ class BeginSignIn:
     entropy: Entropy
 
     async def __call__(
-        self, registration: str, confirmation: str, cookie: Secret | None, chosen: str = ""
+        self, registration: str, confirmation: str, cookie: Secret | None, chosen: str = "", *, opened: str = ""
     ) -> Secret | DeadLink:
-        """The URL to send the browser to; `chosen` is the OAuth app where the person may choose."""
-        if cookie is None or not await self.binding.unseal(CONFIRM, registration, cookie, confirmation):
-            return DeadLink("browser_mismatch")
+        """The URL to send the browser to; `chosen` is the OAuth app where the person may choose.
+
+        `opened` comes from a page of ours in this browser, and is empty where the browser does not say so.
+        """
+        if cookie is None or not (
+            await self.binding.unseal(CONFIRM, registration, cookie, confirmation)
+            # Two tabs of a browser that has no cookie yet get one each, and the browser keeps the later one.
+            or await self.binding.is_sealed_for_any(OPENED, registration, opened)
+        ):
+            return DeadLink(BROWSER_MISMATCH)
         stored = await self.links(registration)
         if isinstance(stored, DeadLink):
             return stored

@@ -24,6 +24,18 @@ class BrowserBinding:
         """A form field that only this browser can send back, for this purpose and registration."""
         return await self.sealer.seal(_identity(purpose, registration, cookie), what)
 
+    async def seal_for_any(self, purpose: str, registration: str, what: Secret) -> str:
+        """A form field that any browser can send back, for this purpose and registration."""
+        return await self.sealer.seal(_identity(purpose, registration, None), what)
+
+    async def is_sealed_for_any(self, purpose: str, registration: str, field: str) -> bool:
+        """Whether a form field is one that `seal_for_any` made."""
+        try:
+            await self.sealer.unseal(_identity(purpose, registration, None), field)
+        except SealBroken:
+            return False
+        return True
+
     async def unseal(self, purpose: str, registration: str, cookie: Secret | None, field: str) -> Secret | None:
         """What was sealed, or None when it comes from another browser or page."""
         if cookie is None:
@@ -34,5 +46,5 @@ class BrowserBinding:
             return None
 
 
-def _identity(purpose: str, registration: str, cookie: Secret) -> str:
-    return f"browser|{purpose}|{registration}|{fingerprint(cookie)}"
+def _identity(purpose: str, registration: str, cookie: Secret | None) -> str:
+    return f"browser|{purpose}|{registration}|{fingerprint(cookie) if cookie else 'any'}"

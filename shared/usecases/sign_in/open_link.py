@@ -21,13 +21,16 @@ from shared.usecases.sign_in.live_links import DeadLink, LiveLinks
 log = logging.getLogger(__name__)
 
 CONFIRM = "confirm"
+OPENED = "opened"
 APP_UNAVAILABLE = "app_unavailable"
+BROWSER_MISMATCH = "browser_mismatch"
 
 
 @dataclass(frozen=True, slots=True)
 class LinkPage:
     """The registration to confirm; `cookie` and `confirmation` tie it to this browser.
 
+    `opened` proves that the link was opened, in whichever browser.
     `apps` are the OAuth apps to choose from: one, unless the form left it to the person. `replaces` are the accounts
     that exist and may get another person or mailbox.
     """
@@ -36,6 +39,7 @@ class LinkPage:
     apps: Sequence[OAuthApp]
     cookie: Secret
     confirmation: str
+    opened: str
     replaces: Sequence[Account] = ()
 
 
@@ -63,7 +67,8 @@ class OpenLink:
         """The confirmation page for this browser."""
         cookie = self.binding.cookie(cookie)
         confirmation = await self.binding.seal(CONFIRM, registration.id, cookie, Secret(CONFIRM))
-        return LinkPage(registration, await self._apps(registration), cookie, confirmation)
+        opened = await self.binding.seal_for_any(OPENED, registration.id, Secret(OPENED))
+        return LinkPage(registration, await self._apps(registration), cookie, confirmation, opened)
 
     async def _replaces(self, registration: PendingRegistration) -> Sequence[Account]:
         if not registration.allow_principal_change and not registration.change_mailbox:

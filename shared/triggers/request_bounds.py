@@ -1,0 +1,96 @@
+"""What every request is held to before anything reads it: sizes, counts, and the media type of the body."""
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from http import HTTPMethod
+from urllib.parse import parse_qsl
+
+import azure.functions as func
+
+from shared.domain.errors import HeadersTooLarge, TooLarge, UnsupportedMediaType, UriTooLong
+
+KIB = 1024
+LARGEST_BODY = 64 * KIB
+MOST_FORM_FIELDS = 64
+# The platform's web server allows no more than these either (Kestrel: MaxRequestHeadersTotalSize,
+# MaxRequestHeaderCount, MaxRequestLineSize); other hosts may.
+LARGEST_HEADERS = 32 * KIB
+MOST_HEADERS = 100
+LARGEST_QUERY = 8 * KIB
+LARGEST_COOKIES = 8 * KIB
+MOST_PARAMETERS = 64
+LONGEST_SEGMENT = 256  # characters of a route's parameter, as long as an account's id may be
+DIGITS = 9  # of a Content-Length; a longer one is over any limit
+WITHOUT_BODY = {HTTPMethod.GET, HTTPMethod.HEAD}
+
+
+class BodyType(StrEnum):
+    """What a route reads: JSON on the API, forms on the browser's routes."""
+
+    JSON = "application/json"
+    FORM = "application/x-www-form-urlencoded"
+
+
+def check_bounds(req: func.HttpRequest, body_type: BodyType) -> None:
+    """Raise HeadersTooLarge, UriTooLong, TooLarge or UnsupportedMediaType for a request that is over a limit."""
+    _check_headers(req.headers)
+    _check_path_and_query(req)
+    _check_body(req, body_type)
+
+
+def read_form(req: func.HttpRequest, names: Iterable[str]) -> dict[str, str]:
+    """The fields of these names in a body that `check_bounds` let pass; others are nobody's.
+
+    A form that repeats one of them counts as empty (RFC 6749 section 3.1: parameters must not be repeated).
+    """
+    known, fields = set(names), dict[str, str]()
+    for name, value in parse_qsl(req.get_body().decode(errors="replace"), keep_blank_values=True):
+        if name in fields:
+            return {}
+        if name in known:
+            fields[name] = value
+    return fields
+
+
+def _check_headers(headers: Mapping[str, str]) -> None:
+    if len(headers) > MOST_HEADERS or _size(headers) > LARGEST_HEADERS:
+        raise HeadersTooLarge("The headers are larger than 32 KiB, or there are more than 100")
+    if len(headers.get("Cookie", "")) > LARGEST_COOKIES:
+        raise HeadersTooLarge("The cookies are larger than 8 KiB. Delete this site's cookies and try again")
+
+
+def _check_path_and_query(req: func.HttpRequest) -> None:
+    if len(req.params) > MOST_PARAMETERS or _size(req.params) > LARGEST_QUERY:
+        raise UriTooLong("The query is larger than 8 KiB, or has more than 64 parameters")
+    if any(len(value) > LONGEST_SEGMENT for value in req.route_params.values()):
+        raise UriTooLong("A segment of the path is longer than 256 characters")
+
+
+def _check_body(req: func.HttpRequest, body_type: BodyType) -> None:
+    body, announced = req.get_body(), req.headers.get("Content-Length", "")
+    if len(body) > LARGEST_BODY or _is_larger(announced):
+        raise TooLarge("The body is larger than 64 KiB")
+    if not body or req.method in WITHOUT_BODY:
+        return
+    if not _fits(req.headers.get("Content-Type", ""), body_type):
+        raise UnsupportedMediaType(f"The body has to be {body_type.value}, and Content-Type has to say so")
+    # Counted, not parsed: parsing a million fields would hold up everybody else.
+    if body_type is BodyType.FORM and body.count(b"&") >= MOST_FORM_FIELDS:
+        raise TooLarge("The form has more than 64 fields")
+
+
+def _is_larger(announced: str) -> bool:
+    digits = announced.strip().lstrip("0")
+    return len(digits) > DIGITS or (digits.isascii() and digits.isdigit() and int(digits) > LARGEST_BODY)
+
+
+def _fits(content_type: str, body_type: BodyType) -> bool:
+    media_type = content_type.partition(";")[0].strip().lower()
+    if body_type is BodyType.FORM:
+        return media_type == BodyType.FORM
+    # Callers that name no type have always been read as JSON; `+json` is RFC 6839 section 3.1.
+    return media_type in {"", BodyType.JSON, "text/json"} or media_type.endswith("+json")
+
+
+def _size(pairs: Mapping[str, str]) -> int:
+    return sum(len(name) + len(value) for name, value in pairs.items())

@@ -1,0 +1,46 @@
+"""Whether the app is well: what its dependencies say, asked once in some seconds however many ask."""
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from shared.domain.errors import MailbindError
+from shared.ports import Clock
+from shared.usecases.timers.read_statistics import OpenBreakers
+
+# Anybody may ask, and each look reads a row for each OAuth app.
+TRUSTED_FOR = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """`storage` is the code of what is wrong with it, or None; `success` that Microsoft accepts every OAuth app too."""
+
+    success: bool
+    storage: str | None
+    seen: datetime
+
+
+@dataclass(slots=True)
+class ReadHealth:
+    """Remembers what it saw, an outage too."""
+
+    open_breakers: OpenBreakers
+    clock: Clock
+    _last: Health | None = None
+    _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def __call__(self) -> Health:
+        """What was seen within the last seconds."""
+        async with self._looking:
+            now = self.clock()
+            if self._last is None or not timedelta() <= now - self._last.seen < TRUSTED_FOR:
+                self._last = await self._look(now)
+            return self._last
+
+    async def _look(self, now: datetime) -> Health:
+        try:
+            breakers = await self.open_breakers()
+        except MailbindError as error:
+            return Health(success=False, storage=error.code, seen=now)
+        return Health(success=not breakers, storage=None, seen=now)

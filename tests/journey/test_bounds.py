@@ -1,0 +1,339 @@
+"""Every route holds what is sent to its bounds, before anything else, and answers what goes wrong itself."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from infra.local.environment import Environment
+from infra.local.visitor import Page, Visitor
+from shared.bootstrap import build_app
+from shared.domain.keys import key
+from shared.services import Services
+from tests.journey.conftest import ask, code_of
+from tests.local.calling_app import token_by_msal
+from tests.patience import wait_until
+
+FORM, JSON = "application/x-www-form-urlencoded", "application/json"
+PAGES = ("/accounts/new", "/oauth")
+HUGE = 1_000_000
+
+
+@dataclass(frozen=True)
+class Oversized:
+    """A request that is over a bound; `answer` is the status and the code."""
+
+    answer: tuple[int, str]
+    content: bytes = b""
+    query: str = ""
+    headers: Mapping[str, str] | None = None
+
+
+OVERSIZED = {
+    "body": Oversized((413, "BodyTooLarge"), content=b"a" * HUGE),
+    "query": Oversized((414, "UriTooLong"), query="ticket=" + "a" * 9000),
+    "parameters": Oversized((414, "UriTooLong"), query="&".join(f"a{number}=1" for number in range(100))),
+    "headers": Oversized((431, "HeadersTooLarge"), headers={"X-Large": "a" * 40_000}),
+    "cookies": Oversized((431, "HeadersTooLarge"), headers={"Cookie": "__Host-mailbind=" + "a" * 9000}),
+}
+
+
+def routes() -> list[str]:
+    """Every route of the app, as `METHOD /path` with the names of its parameters."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in SETTINGS.items():
+            patch.setenv(name, value)
+        triggers = [one.get_dict_repr() for each in build_app().get_functions() if (one := each.get_trigger())]
+    return sorted(
+        f"{method.value} /{trigger['route']}"
+        for trigger in triggers
+        if trigger["type"] == "httpTrigger"
+        for method in trigger["methods"]
+    )
+
+
+SETTINGS = {
+    "AzureWebJobsStorage": "UseDevelopmentStorage=true",
+    "MAILBIND_TABLES": "UseDevelopmentStorage=true",
+    "MAILBIND_BASE_URL": "http://127.0.0.1:7071",
+    "MAILBIND_ADMIN_TOKEN_SHA256": "0" * 64,
+    "MAILBIND_SEALING_KEY": "A" * 43 + "=",
+    "MAILBIND_OAUTH_APP_ID": "AAABiCtT7XUAAAAF",
+    "MAILBIND_OAUTH_CLIENT_ID": "5f0c1d9e-0000-4000-8000-0000000000c1",
+    "MAILBIND_OAUTH_CLIENT_SECRET": "not-a-real-secret",
+    "MAILBIND_OAUTH_TENANT": "7d1b2f0a-0000-4000-8000-00000000c0de",
+}
+ROUTES = routes()
+
+
+def send(api: httpx.Client, route: str, sent: Oversized, segment: str = "x") -> httpx.Response:
+    method, path = re.sub(r"{\w+}", segment, route).split(" ")
+    headers = {"Content-Type": FORM if path in PAGES else JSON, **(sent.headers or {})}
+    return api.request(method, f"{path}?{sent.query}", content=sent.content, headers=headers)
+
+
+def told(answer: httpx.Response, route: str) -> tuple[int, str]:
+    """The status and the code, from a page or from the error shape."""
+    if route.split(" ")[1] in PAGES:
+        return answer.status_code, code_of(Page(answer))
+    body = answer.json()
+    assert {"statusCode", "error", "message", "code"} == set(body)
+    return answer.status_code, body["code"]
+
+
+@pytest.mark.parametrize("over", OVERSIZED)
+@pytest.mark.parametrize("route", ROUTES)
+def test_every_route_refuses_what_is_over_a_bound(api: httpx.Client, route: str, over: str) -> None:
+    sent = OVERSIZED[over]
+
+    answer = send(api, route, sent)
+
+    assert sent.answer == told(answer, route)
+    assert re.fullmatch(r"[0-9a-f]{32}", answer.headers["X-Correlation-Id"])
+    assert "a" * 100 not in answer.text
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if "{" in route])
+def test_a_segment_of_a_path_is_bounded(api: httpx.Client, route: str) -> None:
+    assert (414, "UriTooLong") == told(send(api, route, Oversized((414, "UriTooLong")), segment="b" * 257), route)
+
+
+@pytest.mark.parametrize("kind", ["multipart/form-data; boundary=x", "text/plain", "application/octet-stream"])
+@pytest.mark.parametrize("route", [route for route in ROUTES if not route.startswith("GET ")])
+def test_a_body_of_another_type_is_not_read(api: httpx.Client, route: str, kind: str) -> None:
+    other = JSON if route.split(" ")[1] in PAGES else FORM
+    for said in (kind, other):
+        sent = Oversized((415, "UnsupportedMediaType"), content=b"{}", headers={"Content-Type": said})
+
+        assert sent.answer == told(send(api, route, sent), route)
+
+
+def test_a_form_of_a_million_fields_costs_no_more_than_other_bytes(environment: Environment, api: httpx.Client) -> None:
+    """Measured by the CPU time of the host's process, which reads both; parsing a million fields takes seconds."""
+    fields, letters = b"a1=&" * 2_400_000, b"a" * 9_600_000
+
+    def cost(body: bytes) -> float:
+        before = cpu(environment)
+        for _ in range(3):
+            assert 413 == api.post("/oauth", content=body, headers={"Content-Type": FORM}).status_code
+        return cpu(environment) - before
+
+    cost(letters)
+    assert cost(fields) < 3 * cost(letters)
+
+
+def cpu(environment: Environment) -> float:
+    """Seconds of CPU time that the host has used (proc_pid_stat(5), fields 14 and 15, in hundredths)."""
+    words = Path(f"/proc/{environment.host.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / 100
+
+
+async def test_a_fault_of_ours_is_answered_in_the_error_shape_and_logged_once(
+    environment: Environment, api: httpx.Client, instance: Services
+) -> None:
+    """A row that no version of ours wrote, as a restored backup could have one."""
+    asked = ask(api)
+    await spoil(instance, asked["registration"])
+    before = len(environment.host.log.read_text())
+
+    # No description promises a fault, so the client that holds answers to it would not take this one.
+    with httpx.Client(base_url=api.base_url, headers=api.headers) as client:
+        answer = client.get(f"/v1/authentication/form/{asked['registration']}")
+
+    assert (500, "InternalError") == (answer.status_code, answer.json()["code"])
+    assert "no such stage" not in answer.text
+    (line,) = faults(environment, before)
+    assert answer.headers["X-Correlation-Id"] in line
+    assert "no such stage" not in line
+    assert "adapters/tables/" in line
+
+
+async def test_a_fault_of_ours_is_answered_with_a_page(
+    environment: Environment, api: httpx.Client, visitor: Visitor, instance: Services
+) -> None:
+    asked = ask(api)
+    await spoil(instance, asked["registration"])
+    before = len(environment.host.log.read_text())
+
+    page = visitor.open(asked["url"])
+
+    assert (500, "InternalError") == (page.status, code_of(page))
+    assert page.headers["X-Correlation-Id"] in page.text
+    assert "Nothing was changed" not in page.text
+    assert 1 == len(faults(environment, before))
+
+
+def faults(environment: Environment, begun: int) -> list[str]:
+    """What was logged about faults of ours."""
+    return [line for line in environment.host.log.read_text()[begun:].splitlines() if "request failed" in line]
+
+
+async def spoil(instance: Services, registration: str) -> None:
+    rows = instance.storage.get_table_client("Registrations")
+    entity = await rows.get_entity(key(registration), "")
+    await rows.update_entity({**entity, "stage": "no such stage"})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 60_000,
+        b'{"account": ' * 5000,
+        b'{"account": "\\ud800"}',
+        b'{"account": "\xed\xa0\x80"}',
+        b'{"account": "\xff"}',
+        b"\xef\xbb\xbf{}",
+        b"1" + b"0" * 5000,
+        b'{"account": 1e400}',
+        b"\x1f\x8b\x08\x00",
+        b"",
+    ],
+)
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.startswith(("POST /v1", "PUT /v1"))])
+def test_no_body_makes_a_route_fail(api: httpx.Client, route: str, body: bytes) -> None:
+    answer = send(api, route, Oversized((0, ""), content=body))
+
+    assert answer.status_code < 500, answer.text
+    assert answer.content
+
+
+@pytest.mark.parametrize("field", ["email", "expectedEmail"])
+@pytest.mark.parametrize("address", ["me@x.example/mailFolders", "a\\b@x.example", "a?b@x.example", "a%2fb@x.example"])
+def test_an_address_holds_nothing_that_a_path_could_be_made_of(api: httpx.Client, field: str, address: str) -> None:
+    form = {"redirectUrl": "https://myapp.example/", "delegated": True, "email": "a@x.example", field: address}
+
+    assert {field} == refused(api, form)
+
+
+@pytest.mark.parametrize(
+    "address", ["a#EXT#@x.example", "a\x7fb@x.example", "a\u2028b@x.example", "a\u200bb@x.example"]
+)
+def test_an_address_holds_nothing_that_cannot_be_seen(api: httpx.Client, address: str) -> None:
+    mailboxes = [{"account": "one", "email": address}, {"account": "two", "email": "b@x.example"}]
+
+    assert "mailboxes[0].email" in refused(api, {"redirectUrl": "https://myapp.example/", "mailboxes": mailboxes})
+
+
+@pytest.mark.parametrize("name", ["account", "state", "error", "error_description", "%61ccount", "Account", "state[]"])
+def test_the_way_back_may_not_say_itself_what_became_of_the_link(api: httpx.Client, name: str) -> None:
+    answer = api.post("/v1/authentication/form", json={"redirectUrl": f"https://myapp.example/done?x=1&{name}=ceo"})
+
+    assert 400 == answer.status_code
+    plain = {"%61ccount": "account", "Account": "account", "state[]": "state"}.get(name, name)
+    assert [("redirectUrl", f'"redirectUrl" must not have the query parameter "{plain}": Mailbind adds it itself')] == [
+        (fault["key"], fault["message"]) for fault in answer.json()["fields"]
+    ]
+
+
+def test_the_way_back_of_several_may_not_name_them_either(api: httpx.Client) -> None:
+    mailboxes = [{"account": "one", "email": "a@x.example"}]
+    form = {"redirectUrl": "https://myapp.example/?registration=mine", "mailboxes": mailboxes}
+
+    assert "redirectUrl" in refused(api, form)
+    assert 200 == api.post("/v1/authentication/form", json={"redirectUrl": form["redirectUrl"]}).status_code
+
+
+def test_an_accounts_id_is_bounded_in_bytes(api: httpx.Client) -> None:
+    form = {"redirectUrl": "https://myapp.example/", "account": "\U0001f600" * 129}
+
+    assert {"account"} == refused(api, form)
+    assert 200 == api.post("/v1/authentication/form", json={**form, "account": "\U0001f600" * 128}).status_code
+
+
+def refused(api: httpx.Client, form: Mapping[str, Any]) -> set[str]:
+    """The fields that a form is refused for."""
+    answer = api.post("/v1/authentication/form", json=form)
+    assert 400 == answer.status_code, answer.text
+    return {fault["key"] for fault in answer.json()["fields"]}
+
+
+def test_two_tabs_of_a_browser_without_a_cookie_both_go_on(api: httpx.Client, visitor: Visitor) -> None:
+    """Each answer brings a cookie, and the browser keeps the later one. Who sent the form, only a browser says."""
+    asked = ask(api)
+    first = visitor.open(asked["url"]).form_with("confirmation")
+    visitor.cookies.clear()
+    second = visitor.open(asked["url"]).form_with("confirmation")
+    cookie = next(iter(visitor.cookies.values()))["__Host-mailbind"]
+
+    def press(fields: Mapping[str, str], **said: str) -> int:
+        headers = {
+            "Cookie": f"__Host-mailbind={cookie}",
+            **{name.replace("_", "-"): word for name, word in said.items()},
+        }
+        return httpx.post(first.action, data=dict(fields), headers=headers).status_code
+
+    assert 303 == press(second.fields)
+    assert 303 == press(first.fields, Sec_Fetch_Site="same-origin")
+    assert [400, 400] == [press(first.fields), press(first.fields, Sec_Fetch_Site="cross-site")]
+    other = ask(api)["registration"]
+    without = {name: value for name, value in first.fields.items() if name != "opened"}
+    assert 400 == press(without, Sec_Fetch_Site="same-origin")
+    assert 400 == press({**first.fields, "registration": other}, Sec_Fetch_Site="same-origin")
+
+
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/swagger.json"])
+def test_a_description_is_made_once_and_known_by_its_etag(environment: Environment, path: str) -> None:
+    with httpx.Client(base_url=environment.base_url) as client:
+        one, two = client.get(path), client.get(path)
+        known = client.get(path, headers={"If-None-Match": f'"other", W/{one.headers["etag"]}'})
+        other = client.get(path, headers={"If-None-Match": '"other"'})
+
+    assert (one.content, one.headers["etag"]) == (two.content, two.headers["etag"])
+    assert (304, b"", "public, max-age=300") == (known.status_code, known.content, known.headers["cache-control"])
+    assert (200, one.content) == (other.status_code, other.content)
+
+
+def test_health_tells_strangers_and_callers_nothing_but_whether_all_is_well(
+    environment: Environment, api: httpx.Client
+) -> None:
+    entra = {"Authorization": f"Bearer {token_by_msal(environment.tenant.ready)}"}
+    answers = [httpx.get(f"{environment.base_url}/health", headers=headers) for headers in ({}, entra)]
+
+    for answer in [*answers, api.get("/health")]:
+        assert {"success", "storage"} == set(json.loads(answer.content))
+
+
+@pytest.fixture
+def records(environment: Environment) -> Callable[[], list[dict[str, Any]]]:
+    """What the app has recorded since the test began."""
+    begun = len(environment.host.log.read_text())
+    return lambda: [
+        json.loads(line)
+        for line in re.findall(r"shared\.audit audit (\{.*\})", environment.host.log.read_text()[begun:])
+    ]
+
+
+def test_records_of_a_flood_are_sampled_and_their_ids_are_cut(
+    api: httpx.Client, records: Callable[[], list[dict[str, Any]]]
+) -> None:
+    def flood() -> list[dict[str, Any]]:
+        for _ in range(20):
+            assert 414 == api.delete(f"/v1/account/{'c' * 2000}").status_code
+        return records()
+
+    wait_until(flood)  # what an earlier test was refused for counts too
+
+    (record,) = records()
+    assert ("account.remove", "refused", "UriTooLong") == (record["action"], record["outcome"], record["code"])
+    assert "c" * 256 == record["account"]
+
+
+def test_a_live_token_in_a_path_is_neither_logged_nor_repeated(environment: Environment, api: httpx.Client) -> None:
+    token = api.post("/v1/token", json={"description": "orders", "scopes": ["oauth-token"]}).json()["token"]
+    begun = len(environment.host.log.read_text())
+
+    answers = [
+        httpx.delete(f"{environment.base_url}/v1/token/{token}"),
+        httpx.delete(f"{environment.base_url}/v1/token/{token}", headers={"Authorization": f"Bearer {token}"}),
+        api.delete(f"/v1/token/{token}x"),
+        api.delete(f"/v1/token/{token}"),
+    ]
+
+    assert [401, 403, 404, 200] == [answer.status_code for answer in answers]
+    assert [] == [answer.text for answer in answers if token in answer.text]
+    assert token not in environment.host.log.read_text()[begun:]

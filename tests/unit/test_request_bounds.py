@@ -1,0 +1,77 @@
+"""Bounds of a request that no host lets through to a test over HTTP, and forms as they are read."""
+
+import azure.functions as func
+import pytest
+
+from shared.domain.errors import HeadersTooLarge, MailbindError, TooLarge, UnsupportedMediaType, UriTooLong
+from shared.triggers.request_bounds import LARGEST_BODY, BodyType, check_bounds, read_form
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
+URL = "https://app.example/"
+
+
+def post(body: bytes, **headers: str) -> func.HttpRequest:
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    return func.HttpRequest("POST", URL, headers={**FORM, **sent}, body=body)
+
+
+@pytest.mark.parametrize("announced", ["65537", " 65537 ", "0065537", "9" * 5000, str(LARGEST_BODY + 1)])
+def test_a_body_that_is_announced_as_too_large_is_refused_whatever_came(announced: str) -> None:
+    with pytest.raises(TooLarge):
+        check_bounds(post(b"", Content_Length=announced), BodyType.FORM)
+
+
+@pytest.mark.parametrize("announced", ["", "0", "65536", "-1", "²", "many"])
+def test_a_body_that_came_as_a_small_one_is_read_whatever_was_announced(announced: str) -> None:
+    check_bounds(post(b"a=1", Content_Length=announced), BodyType.FORM)
+
+
+def test_the_largest_body_passes_and_one_byte_more_does_not() -> None:
+    check_bounds(post(b"a" * LARGEST_BODY), BodyType.FORM)
+
+    with pytest.raises(TooLarge):
+        check_bounds(post(b"a" * (LARGEST_BODY + 1)), BodyType.FORM)
+
+
+def test_sixty_four_fields_pass_and_one_more_does_not() -> None:
+    check_bounds(post(b"&".join([b"a="] * 64)), BodyType.FORM)
+
+    with pytest.raises(TooLarge):
+        check_bounds(post(b"&".join([b"a="] * 65)), BodyType.FORM)
+
+
+@pytest.mark.parametrize(
+    ("changes", "refusal"),
+    [
+        ({"headers": {"X": "x" * 33_000}}, HeadersTooLarge),
+        ({"headers": {f"x-{number}": "" for number in range(101)}}, HeadersTooLarge),
+        ({"headers": {"Cookie": "a" * 8193}}, HeadersTooLarge),
+        ({"params": {"a": "x" * 9000}}, UriTooLong),
+        ({"params": {"x" * 9000: ""}}, UriTooLong),
+        ({"params": {str(number): "" for number in range(65)}}, UriTooLong),
+        ({"route_params": {"account": "x" * 257}}, UriTooLong),
+    ],
+)
+def test_headers_query_and_path_are_bounded(changes: dict[str, dict[str, str]], refusal: type[MailbindError]) -> None:
+    with pytest.raises(refusal):
+        check_bounds(func.HttpRequest("GET", URL, **changes, body=b""), BodyType.JSON)
+
+
+@pytest.mark.parametrize(
+    "said", ["application/json", "application/json; charset=utf-8", "APPLICATION/JSON", "", "application/problem+json"]
+)
+def test_json_may_be_declared_in_several_ways(said: str) -> None:
+    check_bounds(post(b"{}", Content_Type=said), BodyType.JSON)
+
+
+@pytest.mark.parametrize("said", ["application/x-www-form-urlencoded", "text/plain", "multipart/form-data", "json"])
+def test_what_is_not_declared_as_json_is_not_read(said: str) -> None:
+    with pytest.raises(UnsupportedMediaType):
+        check_bounds(post(b"{}", Content_Type=said), BodyType.JSON)
+    check_bounds(post(b"", Content_Type=said), BodyType.JSON)
+
+
+def test_a_form_is_read_by_name_and_counts_as_empty_when_it_repeats_one() -> None:
+    assert {"a": "1 ü", "b": ""} == read_form(post(b"a=1+%c3%bc&b=&c=3&c=4"), ["a", "b"])
+    assert {} == read_form(post(b"a=1&b=2&a=1"), ["a", "b"])
+    assert {"a": "\ufffd"} == read_form(post(b"a=%ff&\xff=x"), ["a"])
