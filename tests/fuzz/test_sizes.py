@@ -1,0 +1,202 @@
+"""Sizes and shapes that a description does not draw: huge, repeated and odd values in forms and in what is stored."""
+
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infra.local.environment import Environment
+from infra.local.visitor import Page, Visitor
+from shared.triggers.sign_in import ANSWER_FIELDS, PAGE_FIELDS
+from tests.fuzz.conftest import FUZZED, REQUESTS
+from tests.fuzz.hints import GUID
+from tests.journey.conftest import ask, code_of
+
+FORM = "application/x-www-form-urlencoded"
+COOKIE = "__Host-mailbind"
+# A limit, one less and one more of it, in characters and in bytes, and what is far beyond all.
+SIZES = st.sampled_from([0, 1, 42, 43, 44, 63, 64, 65, 108, 255, 256, 257, 320, 321, 1024, 4096, 8192, 20_000, 40_000])
+LETTERS = st.sampled_from(
+    ["a", "0", ".", "~", "\x00", "\n", "\x7f", "\x85", '"', "\\", "ü", "\u2028", "\u202e", "\U0001f600", "İ", "ß"]
+)
+WORDS = st.sampled_from(
+    ["v1.00000000000000000000.AAAA", "v1.", "true", "null", "-1", "1e9", "AADSTS7000215", "../..", "%00", "a@b"]
+)
+TEXTS = st.builds(lambda letter, size: letter * size, LETTERS, SIZES) | WORDS | st.text(max_size=60)
+MOMENTS = st.sampled_from(
+    [
+        *(
+            "0001-01-01T00:00:00Z",
+            "0001-01-01T00:00:00+14:00",
+            "9999-12-31T23:59:59.999999Z",
+            "9999-12-31T23:59:59-12:00",
+        ),
+        *(
+            "1999-12-31",
+            "2000-01-01",
+            "2100-01-01",
+            "2038-01-19T03:14:08Z",
+            "2024-02-29",
+            "2023-02-29",
+            "2016-12-31T23:59:60Z",
+        ),
+        *(
+            "10000-01-01T00:00:00Z",
+            "-0001-01-01",
+            "24:00",
+            "2027-01-31T24:00:00Z",
+            "0" * 5000,
+            "\uff12\uff10\uff12\uff17-01-31",
+            "",
+        ),
+    ]
+)
+ODD = (
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.lists(TEXTS, max_size=3)
+)
+
+
+def some(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """A body with any of the fields, each mostly as it should be."""
+    return st.fixed_dictionaries({}, optional={name: value | value | ODD for name, value in fields.items()})
+
+
+ACCOUNTS = st.lists(TEXTS, max_size=51)
+FORMS = {"redirectUrl": TEXTS.map("https://myapp.example/?x={}".format), "type": TEXTS, "name": TEXTS, "account": TEXTS}
+MAILBOX = some(account=TEXTS, email=TEXTS.map("{}@contoso.example".format), name=TEXTS)
+# Whatever has text or a date that is stored, or is looked up in storage by it.
+BODIES = {
+    "POST /v1/authentication/form": some(**FORMS, email=TEXTS, expectedEmail=TEXTS.map("{}@contoso.example".format)),
+    "POST /v1/authentication/form of several": some(**FORMS, mailboxes=st.lists(MAILBOX, max_size=51)),
+    "POST /v1/account": some(
+        account=TEXTS, name=TEXTS, email=TEXTS, oauth2=some(provider=TEXTS, auth=some(delegatedUser=TEXTS))
+    ),
+    "PUT /v1/account/nobody": some(name=TEXTS, email=TEXTS, expectedEmail=TEXTS, syncFrom=MOMENTS),
+    "POST /v1/account/nobody/reauthorize": some(redirectUrl=TEXTS.map("https://myapp.example/{}".format)),
+    "POST /v1/account/nobody/oauth-token": some(claims=TEXTS, resource=TEXTS),
+    "POST /v1/token": some(
+        description=TEXTS,
+        scopes=st.just(["register"]),
+        accounts=ACCOUNTS,
+        accountPrefix=TEXTS,
+        expires=MOMENTS,
+        ttl=st.integers(-1, 2**70),
+        restrictions=some(addresses=st.lists(TEXTS, max_size=3)),
+    ),
+    "POST /v1/oauth2": some(
+        name=TEXTS,
+        title=TEXTS,
+        description=TEXTS,
+        provider=st.just("outlook"),
+        enabled=st.just(value=False),
+        clientId=st.just(GUID),
+        authority=st.just(GUID),
+        clientSecret=TEXTS,
+        clientSecret2=TEXTS,
+        extraScopes=st.lists(TEXTS, max_size=51),
+        tenants=st.lists(st.just(GUID) | TEXTS, max_size=51),
+        secretExpires=MOMENTS,
+        secretExpires2=MOMENTS,
+        certificate=TEXTS,
+    ),
+    "POST /v1/webhooks": some(
+        url=TEXTS.map("https://192.0.2.1/{}".format),
+        description=TEXTS,
+        secret=TEXTS,
+        accounts=ACCOUNTS,
+        verify=st.just(value=False),
+    ),
+    "POST /v1/settings": some(
+        webhooks=TEXTS.map("https://192.0.2.1/{}".format),
+        serviceSecret=TEXTS,
+        verify=st.just(value=False),
+        webhooksEnabled=st.just(value=False),
+        webhooksCustomHeaders=st.lists(some(key=TEXTS, value=TEXTS), max_size=21),
+    ),
+}
+
+
+@pytest.mark.parametrize("route", BODIES)
+def test_no_text_and_no_date_that_is_stored_makes_a_route_fail(api: httpx.Client, route: str) -> None:
+    method, path = route.split(" ")[:2]
+
+    @FUZZED
+    @given(body=BODIES[route])
+    def send(body: dict[str, Any]) -> None:
+        answer = api.request(method, path, content=json.dumps(body), headers={"Content-Type": "application/json"})
+        REQUESTS[f"{route} with odd sizes {answer.status_code}"] += 1
+        assert answer.status_code < 500, (body, answer.text)
+        assert answer.content
+        # What went in comes out again, by whichever of the routes reads it, and goes.
+        if answer.status_code < 300:
+            made = answer.json()
+            assert all(
+                api.get(f"/v1/{read}").status_code == 200 for read in ("tokens", "oauth2", "webhooks", "settings")
+            )
+            forget(api, route, made)
+
+    send()
+
+
+def forget(api: httpx.Client, route: str, made: dict[str, Any]) -> None:
+    paths = {"POST /v1/token": "token", "POST /v1/oauth2": "oauth2", "POST /v1/webhooks": "webhooks"}
+    if route in paths:
+        assert 200 == api.delete(f"/v1/{paths[route]}/{made['id']}").status_code
+
+
+@pytest.mark.parametrize("path", ["/accounts/new", "/oauth"])
+def test_fields_of_any_size_and_number_are_answered_with_a_page(
+    environment: Environment, api: httpx.Client, visitor: Visitor, path: str
+) -> None:
+    """With the field values of a link that works among them."""
+    real = visitor.open(ask(api)["url"]).form_with("confirmation").fields
+    cookie = next(iter(visitor.cookies.values()))[COOKIE]
+    names = st.sampled_from(sorted({*ANSWER_FIELDS, *PAGE_FIELDS}) * 3) | TEXTS
+    pairs = st.tuples(names, st.sampled_from(sorted(real.values())) | TEXTS)
+    bodies = st.builds(
+        lambda fields, times: fields * times, st.lists(pairs, max_size=12), st.sampled_from([1, 1, 2, 500])
+    )
+
+    with httpx.Client(base_url=environment.base_url, timeout=60, trust_env=False) as client:
+
+        @FUZZED
+        @given(
+            fields=bodies, sent=st.just(cookie) | st.sampled_from(["", "x", "A" * 42, "A" * 43, "A" * 44, "A" * 7000])
+        )
+        def send(fields: list[tuple[str, str]], sent: str) -> None:
+            headers = {"Cookie": f"{COOKIE}={sent}", "Content-Type": FORM, "Sec-Fetch-Site": "same-origin"}
+            answer = client.post(path, content=urlencode(fields), headers=headers)
+            REQUESTS[f"{path} with odd sizes {answer.status_code}"] += 1
+            assert answer.status_code < 500, (fields, answer.text)
+            assert answer.status_code == 303 or code_of(Page(answer)) or "Continue to Microsoft" in answer.text
+            if len(urlencode(fields)) > 65_536 or len(fields) > 64:
+                assert 413 == answer.status_code
+
+        send()
+
+
+@pytest.mark.parametrize(
+    "path", ["/accounts/new", "/oauth", "/v1/accounts", "/v1/tokens", "/v1/settings", "/health", "/docs"]
+)
+def test_queries_of_any_size_and_number_are_answered(environment: Environment, api: httpx.Client, path: str) -> None:
+    names = st.sampled_from(
+        [*ANSWER_FIELDS, "ticket", "admin_consent", "page", "pageSize", "state", "query", "cursor", "app", "email"]
+    )
+    pairs = st.lists(st.tuples(names | TEXTS, TEXTS), max_size=80)
+
+    with httpx.Client(base_url=environment.base_url, headers=api.headers, timeout=60, trust_env=False) as client:
+
+        @FUZZED
+        @given(fields=pairs)
+        def send(fields: list[tuple[str, str]]) -> None:
+            query = urlencode(fields)[:50_000]
+            answer = client.get(f"{path}?{query}")
+            REQUESTS[f"{path} with odd queries {answer.status_code}"] += 1
+            assert answer.status_code < 500, (query, answer.text)
+            assert answer.content
+
+        send()
