@@ -51,8 +51,7 @@ def blueprint(
     @bp.route("v1/authentication/form/{registration}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
     @for_callers(callers, Action.READ_REGISTRATION, Scope.REGISTER, Scope.ACCOUNTS_READ, minds_reach=True)
     async def get_registration(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
-        named = req.route_params["registration"]
-        stored = await registrations.get(named) if REGISTRATION_ID.fullmatch(named) else None
+        stored = await registrations.get(_registration(req))
         # Nobody guesses the id of a registration, so there is nothing to tell apart for who may not see it.
         if stored is None or not all(caller.may_reach(mailbox.account) for mailbox in stored.value.mailboxes):
             raise NotFound("No such registration")
@@ -62,7 +61,7 @@ def blueprint(
     @bp.route("v1/authentication/form/{registration}", methods=["DELETE"], auth_level=func.AuthLevel.ANONYMOUS)
     @for_callers(callers, Action.CANCEL_REGISTRATION, Scope.REGISTER, minds_reach=True)
     async def delete_registration(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
-        ended = await cancel(req.route_params["registration"], caller)
+        ended = await cancel(_registration(req), caller)
         about_accounts(mailbox.account for mailbox in ended.mailboxes)
         about(target=ended.id)
         status = ended.status(clock())
@@ -70,6 +69,14 @@ def blueprint(
         return answer({"registration": ended.id, "deleted": deleted, "status": status.value})
 
     return bp
+
+
+def _registration(req: func.HttpRequest) -> str:
+    """The id in the route. Raises NotFound for what cannot be one."""
+    named: str = req.route_params["registration"]
+    if not REGISTRATION_ID.fullmatch(named):
+        raise NotFound("No such registration")
+    return named
 
 
 def read_invitation(body: Mapping[str, Any]) -> tuple[Invitation, dict[str, str]]:

@@ -8,8 +8,8 @@ from shared.domain.clouds import Cloud
 from shared.domain.memory import Memory
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.registered_app import RegisteredApp
-from shared.domain.shared_calls import SharedCalls
 from shared.domain.shapes import LONGEST_APP_ID
+from shared.domain.shared_calls import SharedCalls
 from shared.ports import Clock, RegisteredApps
 
 # Every instance notices a change within this time; a refresh seldom waits for a read.
