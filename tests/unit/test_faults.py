@@ -1,0 +1,142 @@
+"""Whatever a handler runs into, somebody is answered, and the log has one line that quotes nothing of it."""
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+import azure.functions as func
+import pytest
+
+from shared.domain.audit import Action, AuditRecord
+from shared.domain.caller import Caller
+from shared.domain.errors import NotStorable, StaleWrite
+from shared.domain.keys import fingerprint
+from shared.domain.oauth_app import OAuthApp
+from shared.pages.render import Pages
+from shared.triggers.audit import Audit
+from shared.triggers.browser_pages import BrowserPages
+from shared.triggers.callers import Callers, for_callers, for_everybody
+from shared.triggers.request_limits import RequestLimits
+from shared.usecases.callers.identify_caller import IdentifyCaller
+
+TOKEN = "f" * 64
+SECRET = "what the request said"
+
+
+def now() -> datetime:
+    return datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def zeros(count: int) -> bytes:
+    return bytes(count)
+
+
+def no_entropy(count: int) -> bytes:
+    """Rendering a page needs some."""
+    raise OSError(SECRET, count)
+
+
+def request() -> func.HttpRequest:
+    headers = {"Authorization": f"Bearer {TOKEN}", "X-Correlation-Id": "orders-flow-17"}
+    return func.HttpRequest("GET", "https://app.example/", headers=headers, body=b"")
+
+
+@pytest.fixture
+def records() -> list[AuditRecord]:
+    return []
+
+
+@pytest.fixture
+def audit(records: list[AuditRecord]) -> Audit:
+    return Audit(records.append, now, zeros)
+
+
+FAULTS: list[tuple[Callable[[], Exception], int, str, str]] = [
+    (lambda: ValueError(SECRET), 500, "InternalError", "failed"),
+    (lambda: RecursionError(SECRET), 500, "InternalError", "failed"),
+    (lambda: UnicodeEncodeError("utf-8", SECRET, 0, 1, "lone surrogate"), 500, "InternalError", "failed"),
+    (lambda: KeyError(SECRET), 500, "InternalError", "failed"),
+    (lambda: ExceptionGroup(SECRET, [ValueError(SECRET)]), 500, "InternalError", "failed"),
+    (StaleWrite, 409, "Conflict", "refused"),
+    (NotStorable, 400, "NotStorable", "refused"),
+]
+
+
+@pytest.mark.parametrize(("fault", "status", "code", "outcome"), FAULTS)
+async def test_a_route_of_the_api_answers_in_the_error_shape(
+    audit: Audit,
+    records: list[AuditRecord],
+    caplog: pytest.LogCaptureFixture,
+    fault: Callable[[], Exception],
+    status: int,
+    code: str,
+    outcome: str,
+) -> None:
+    identify = IdentifyCaller(fingerprint(TOKEN), None, None, now)
+    callers = Callers(identify, RequestLimits(lambda *_: None, 0), audit, 0)
+
+    @for_callers(callers, Action.READ_STATISTICS)
+    async def route(_: func.HttpRequest, _caller: Caller) -> func.HttpResponse:
+        raise fault()
+
+    @for_everybody(audit)
+    async def public(_: func.HttpRequest) -> func.HttpResponse:
+        raise fault()
+
+    answers = [await route(request()), await public(request())]
+
+    for answer in answers:
+        body = json.loads(answer.get_body())
+        assert (status, status, code) == (answer.status_code, body["statusCode"], body["code"])
+        assert "orders-flow-17" == answer.headers["X-Correlation-Id"]
+        assert SECRET not in answer.get_body().decode()
+    assert [(outcome, code)] == [(record.outcome, record.code) for record in records]
+    assert (2 if status == 500 else 0) == len(faults(caplog))
+
+
+@pytest.mark.parametrize(("fault", "status", "code", "outcome"), FAULTS)
+@pytest.mark.parametrize("entropy", [zeros, no_entropy])
+async def test_a_browser_gets_a_page_even_when_none_can_be_rendered(
+    audit: Audit,
+    records: list[AuditRecord],
+    caplog: pytest.LogCaptureFixture,
+    entropy: Callable[[int], bytes],
+    fault: Callable[[], Exception],
+    status: int,
+    code: str,
+    outcome: str,
+) -> None:
+    pages = BrowserPages(Pages(entropy), NoApps(), audit, "https://app.example/oauth")
+
+    @pages.guarded(Action.OPEN_LINK)
+    async def route(_: func.HttpRequest) -> func.HttpResponse:
+        raise fault()
+
+    answer = await route(request())
+
+    html = answer.get_body().decode()
+    assert (status if entropy is zeros else 500) == answer.status_code
+    assert "<!doctype html>" in html
+    assert SECRET not in html
+    if entropy is zeros:
+        assert f"mention: <strong>{code}</strong>" in html
+        assert (status == 500) is ("orders-flow-17" in html)
+    assert [(outcome, code)] == [(record.outcome, record.code) for record in records]
+    assert (status == 500) + (entropy is no_entropy) == len(faults(caplog))
+
+
+class NoApps:
+    """No OAuth app is there."""
+
+    async def get(self, app: str) -> OAuthApp | None: ...
+
+    async def all(self) -> Sequence[OAuthApp]:
+        return []
+
+
+def faults(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    found = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert {"request failed"} >= {record.getMessage() for record in found}
+    assert [] == [record for record in found if SECRET in str(vars(record)) or record.exc_info]
+    return found
