@@ -116,7 +116,7 @@ def test_a_body_of_another_type_is_not_read(api: httpx.Client, route: str, kind:
 
 def test_a_form_of_a_million_fields_costs_no_more_than_other_bytes(environment: Environment, api: httpx.Client) -> None:
     """Measured by the CPU time of the host's process, which reads both; parsing a million fields takes seconds."""
-    fields, letters = b"a1=&" * 2_400_000, b"a" * 9_600_000
+    fields, letters = b"a1=&" * 900_000, b"a" * 3_600_000
 
     def cost(body: bytes) -> float:
         before = cpu(environment)
