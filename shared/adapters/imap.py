@@ -63,8 +63,8 @@ class ImapProbe:
         except TimeoutError as error:
             raise _unavailable(error) from None
 
-    def close(self) -> None:
-        """End the threads."""
+    async def close(self) -> None:
+        """End the threads, but wait for no server."""
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
 

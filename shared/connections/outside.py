@@ -94,6 +94,12 @@ class Connections(Tables):
     def probes(self) -> MailboxProbes:
         return {Resource.GRAPH: self.graph, Resource.OUTLOOK: self.imap}
 
+    @cached_property
+    def probes_for_timer(self) -> MailboxProbes:
+        """With connections and threads of their own, so that no person or caller waits behind a tick."""
+        ca_file = self.settings.ca_file
+        return {Resource.GRAPH: HttpGraph(ca_file), Resource.OUTLOOK: ImapProbe(ca_file, IMAP_THREADS)}
+
     @property
     def redirect_uri(self) -> str:
         """Where Entra sends people back to; it must be registered exactly so."""
@@ -107,8 +113,8 @@ class Connections(Tables):
         await self.data_keys.close()
         for key in self.vault_keys:
             await key.close()
-        await self.graph.close()
-        self.imap.close()
+        for probe in (*self.probes.values(), *self.probes_for_timer.values()):
+            await probe.close()
         await self.targets.close()
         await self.shard_queue.close()
         await self.storage.close()

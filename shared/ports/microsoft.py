@@ -127,6 +127,8 @@ class MailboxProbe(Protocol):
         The folder's id, which is the same whatever the mailbox is called, or None where the protocol has none.
         """
 
+    async def close(self) -> None: ...
+
 
 type MailboxProbes = Mapping[Resource, MailboxProbe]
 """How mailboxes are proven by tokens for each resource."""

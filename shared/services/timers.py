@@ -31,14 +31,15 @@ class Services(EventServices):
     @cached_property
     def work_agenda(self) -> WorkAgenda:
         refresh = replace(self.refresh_grant, entra=self.entra_for_timer)
-        keep_alive = KeepAlive(self.principals, refresh, self.probe_mailboxes, self.clock)
+        probe = replace(self.probe_mailboxes, probes=self.probes_for_timer)
+        keep_alive = KeepAlive(self.principals, refresh, probe, self.clock)
         resume = ResumePending(
             self.principals,
             self.registrations,
             self.agenda,
             self.apps,
             self.entra_for_timer,
-            self.bind,
+            replace(self.bind, prove=replace(self.prove, probes=self.probes_for_timer)),
             self.outbox,
             self.record,
             SettleLink(self.registrations, self.principals, self.find, self.clock),

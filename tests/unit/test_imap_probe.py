@@ -32,5 +32,5 @@ async def test_nobody_waits_for_the_logins_before_them(monkeypatch: pytest.Monke
     await asyncio.gather(*(login() for _ in range(4)))
 
     assert ended[-1] - ended[0] < ended[0] - began
-    probe.close()
+    await probe.close()
     server.close()
