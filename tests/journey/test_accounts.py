@@ -245,18 +245,19 @@ def test_a_repair_link_is_for_the_same_person_and_mailbox(
     assert 200 == api.get(f"{path}/oauth-token").status_code
 
 
-def test_a_repair_link_is_for_nobody_else_even_when_the_account_is_gone(
+def test_a_repair_link_is_for_nobody_else_and_ends_with_the_account(
     api: httpx.Client, visitor: Visitor, other_visitor: Visitor, person: NewPerson
 ) -> None:
     who = person()
     account = bind(api, visitor, who)
     link = api.post(f"/v1/account/{account}/reauthorize", json=BACK).json()["url"]
-    api.delete(f"/v1/account/{account}")
 
     assert "wrong_principal" == code_of(other_visitor.follow(link, person()))
+    assert who == api.get(f"/v1/account/{account}").json()["user"]
+    api.delete(f"/v1/account/{account}")
 
+    assert "account_removed" == code_of(visitor.open(link))
     assert 404 == api.get(f"/v1/account/{account}").status_code
-    assert "new" == visitor.follow(link, who).back["state"]
 
 
 def test_a_wrong_wish_for_repair_is_refused_and_replaces_no_link(

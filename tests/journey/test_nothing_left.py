@@ -69,14 +69,14 @@ class ComingAndGoing(RuleBasedStateMachine):
     @rule(person=which, account=which, mailbox=which, change=st.booleans())
     def sign_in(self, person: int, account: int, mailbox: int, *, change: bool) -> None:
         who, name, address = self.people[person], self.accounts[account], MAILBOXES[mailbox]
-        self.follow(who, account=name, email=address, delegated=True, allowPrincipalChange=change)
+        self.follow(who, account=name, email=address, delegated=True, allowPrincipalChange=change, changeMailbox=True)
         self.bound(name, who, address, change=change)
 
     @rule(person=which, change=st.booleans())
     def sign_in_for_both(self, person: int, *, change: bool) -> None:
         pairs = list(zip(self.accounts, MAILBOXES, strict=True))
         several = [{"account": account, "email": mailbox} for account, mailbox in pairs]
-        self.follow(self.people[person], mailboxes=several, allowPrincipalChange=change)
+        self.follow(self.people[person], mailboxes=several, allowPrincipalChange=change, changeMailbox=True)
         for account, mailbox in pairs:
             self.bound(account, self.people[person], mailbox, change=change)
 
@@ -85,7 +85,7 @@ class ComingAndGoing(RuleBasedStateMachine):
         """A further account through the grant of the other one, without a sign-in."""
         name, other = self.accounts[account], self.accounts[1 - account]
         auth = {"delegatedUser": MAILBOXES[mailbox], "delegatedAccount": other}
-        wish = {"account": name, "name": name, "oauth2": {"provider": APP_ID, "auth": auth}}
+        wish = {"account": name, "name": name, "changeMailbox": True, "oauth2": {"provider": APP_ID, "auth": auth}}
         answer = self.api.post("/v1/account", json=wish)
         if other in self.holders and self.holders.get(name, self.holders[other])[0] == self.holders[other][0]:
             assert 200 == answer.status_code, answer.text
