@@ -29,6 +29,17 @@ ON_DEMAND = Rate(per_minute=2)
 
 
 @dataclass(frozen=True, slots=True)
+class Probing:
+    """How far a probe of a grant's mailboxes has come.
+
+    `behind` is the key of the last account, and `lost` says whether a mailbox was lost so far.
+    """
+
+    behind: str
+    lost: bool
+
+
+@dataclass(frozen=True, slots=True)
 class DelegatedGrant:
     """A principal's tokens for one OAuth app, shared by all accounts that the principal authorizes through it.
 
@@ -38,7 +49,8 @@ class DelegatedGrant:
     Before `not_before` nobody is to ask Entra for a caller's sake; at `probe_due` the mailboxes are looked at.
     `access_token` is for `resource`, which the grant lives by: its mailboxes are probed through it, and only when Entra
     refuses that, the grant is in trouble. `further_token` is for the other one. `challenged` is when a caller last
-    passed a claims challenge on. `on_demand_until` is when the last refreshes that callers demanded stop to count.
+    passed a claims challenge on. `on_demand_until` is when the last refreshes that callers demanded stop to count. `probing`
+    is there while some of its mailboxes have been looked at and some have not.
     """
 
     principal: Principal
@@ -65,6 +77,7 @@ class DelegatedGrant:
     further_token: Secret | None = None
     challenged: datetime | None = None
     on_demand_until: datetime | None = None
+    probing: Probing | None = None
 
     @property
     def home(self) -> HeldToken:
@@ -130,7 +143,8 @@ class DelegatedGrant:
     def recalled(self, now: datetime) -> "DelegatedGrant":
         """Brought back from a future that a wrong clock put it in: to be refreshed and probed soon."""
         past = self.handed_out if self.handed_out is not None and self.handed_out <= now else None
-        kept = replace(self, handed_out=past, not_before=None, probe_due=None, further=None, further_token=None)
+        kept = replace(self, handed_out=past, not_before=None, probe_due=None, probing=None)
+        kept = replace(kept, further=None, further_token=None)
         return replace(kept, due=now + SOON, work=WorkKind.KEEPALIVE)
 
     def renewed(self, tokens: TokenSet, now: datetime, jitter: float) -> "DelegatedGrant":
@@ -188,6 +202,8 @@ class DelegatedGrant:
         Up to five minutes (hot) or a tenth of the week (idle) of jitter keep grants that were made together from
         falling due together.
         """
+        if self.probing is not None:
+            return replace(self, due=now + SOON)
         hot = [held.renewal(jitter) for held in self._tokens if held.hot_at(now)]
         if hot:
             return replace(self, work=WorkKind.REFRESH, due=max(min(hot), now + SOON))
@@ -197,7 +213,7 @@ class DelegatedGrant:
     def probed(self, *, lost: bool, now: datetime, jitter: float) -> "DelegatedGrant":
         """Its mailboxes were looked at; one that is lost is looked for daily, until it is found again."""
         pause = LOST_RETRY if lost else IDLE_EVERY
-        return replace(self, probe_due=now + pause * (1 - jitter / 10)).planned(now, jitter)
+        return replace(self, probe_due=now + pause * (1 - jitter / 10), probing=None).planned(now, jitter)
 
     def handed_out_at(self, now: datetime, jitter: float, resource: Resource | None = None) -> "DelegatedGrant":
         """Noted as hot, and so renewed ahead of expiry from now on. One that waits after a failure keeps its place."""

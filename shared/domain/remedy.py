@@ -155,6 +155,11 @@ REMEDIES = {
         "Microsoft answered with an error that is not known here.",
         "Try again later; if it stays, the operator finds the error's number in the log.",
     ),
+    "too_many_accounts": Remedy(
+        "This sign-in serves as many accounts as it may",
+        "One person's sign-in serves at most 500 accounts here, and at most 10 for the same mailbox.",
+        "Have an account removed that is not needed any more, or sign in as another person who may open the mailbox.",
+    ),
     "row_unreadable": Remedy(
         "Something that is stored cannot be read",
         "A row in Mailbind's tables is damaged, or something other than Mailbind has written it.",

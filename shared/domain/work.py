@@ -1,8 +1,10 @@
 """Work on the agenda: what is due when."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
+
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(minutes=30)
 
 
 class WorkKind(StrEnum):
@@ -24,9 +26,22 @@ class Work:
     The item is an OAuth app for `refresh` and `keepalive`, a registration for `probe`, the account of a request that no
     registration stands for, or empty, for `reap`, and empty for `expire`. For `event`, owner is the event's place and
     item its id; for `deliver`, owner is a webhook.
+
+    Work that failed is tried again after `not_before`. It is the same work as before, whatever these two say.
     """
 
     kind: WorkKind
     due: datetime
     owner: str
     item: str = ""
+    failures: int = field(default=0, compare=False)
+    not_before: datetime | None = field(default=None, compare=False)
+
+    def waits_at(self, now: datetime) -> bool:
+        """Whether it is not to be tried again yet. A time from further ahead was written by a clock that was wrong."""
+        return self.not_before is not None and now < self.not_before <= now + LONGEST_PAUSE
+
+    def failed(self, now: datetime) -> "Work":
+        """After one more failure: a minute, two, four … half an hour."""
+        pause = min(FIRST_PAUSE * (1 << min(self.failures, 10)), LONGEST_PAUSE)
+        return replace(self, failures=self.failures + 1, not_before=now + pause)

@@ -16,6 +16,9 @@ class Agenda(Protocol):
     async def add(self, work: Work) -> None:
         """Adding what is there already changes nothing."""
 
+    async def put_off(self, work: Work) -> None:
+        """Write down how often the work has failed, and when to try it again."""
+
     async def remove(self, works: Sequence[Work]) -> None:
         """Remove rows of one shard; those that are gone already are fine."""
 

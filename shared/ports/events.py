@@ -44,8 +44,11 @@ class Deliveries(Protocol):
 
     async def remove(self, stored: Stored[Delivery]) -> None: ...
 
-    async def forget(self, webhook: str) -> None:
-        """Delete all deliveries to a webhook, also those that are being changed."""
+    async def forget(self, webhook: str) -> bool:
+        """Delete deliveries to a webhook, also those that are being changed.
+
+        False when only some of very many are deleted: then call again.
+        """
 
 
 @dataclass(frozen=True, slots=True)

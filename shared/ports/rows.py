@@ -59,7 +59,8 @@ class Rows[T](Protocol):
 class Buckets(Rows[Bucket], Protocol):
     """Buckets that all instances share."""
 
-    async def forget_empty(self, now: datetime) -> int: ...
+    async def forget_empty(self, now: datetime) -> int:
+        """Delete some that are empty by now; how many there were, 0 at the end."""
 
 
 type Directory = Rows[DirectoryEntry]
@@ -86,13 +87,17 @@ class Registrations(Rows[PendingRegistration], Protocol):
 
     async def attempt(self, registration: str, attempt: str) -> Stored[SignInAttempt] | None: ...
 
-    async def add_attempt(self, attempt: SignInAttempt) -> None: ...
+    async def add_attempt(self, attempt: SignInAttempt) -> None:
+        """Keep it and the newest few of the invitation's other attempts; older ones are forgotten."""
 
     async def use_attempt(self, stored: Stored[SignInAttempt]) -> None:
         """Once only: the second use raises StaleWrite."""
 
-    async def forget(self, registration: str) -> None:
-        """Delete an invitation with all its attempts; that it was the newest is forgotten too."""
+    async def forget(self, registration: str) -> bool:
+        """Delete an invitation with all its attempts; that it was the newest is forgotten too.
+
+        False when only some of very many attempts are deleted: then call again.
+        """
 
 
 class ApiTokens(Rows[ApiToken], Protocol):

@@ -52,7 +52,9 @@ class Services(EventServices):
             WorkKind.REFRESH: keep_alive,
             WorkKind.KEEPALIVE: keep_alive,
             WorkKind.PROBE: resume,
-            WorkKind.REAP: ReapRegistration(self.registrations, self.principals, self.claim_account, expire),
+            WorkKind.REAP: ReapRegistration(
+                self.registrations, self.principals, self.claim_account, expire, self.clock
+            ),
             WorkKind.EXPIRE: expire,
         }
         return WorkAgenda(self.agenda, handlers, self.clock, WORK_AT_ONCE, SHARDS_AT_ONCE)

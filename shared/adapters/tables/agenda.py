@@ -50,6 +50,10 @@ class TableAgenda:
             self._adding[shard] = GroupCommit(self._add, _row)
         await self._adding[shard](work)
 
+    async def put_off(self, work: Work) -> None:
+        """In place: its key stays what it was due at."""
+        await self._add([work])
+
     async def remove(self, works: Sequence[Work]) -> None:
         """Remove at most 100 rows of one shard; those that are gone already are fine."""
         if works:

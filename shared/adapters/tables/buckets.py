@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from itertools import batched
 
 from shared.adapters.tables.rows import TableRows
 from shared.adapters.tables.table import Table
@@ -17,12 +18,9 @@ class TableBuckets(TableRows[Bucket]):
         super().__init__(table, Bucket, "id", disposable=True)
 
     async def forget_empty(self, now: datetime) -> int:
-        """Delete whatever was empty before now, salts of earlier days too.
-
-        It looks at the whole table, which holds what the last quarter of an hour brought.
-        """
+        """Delete a page of what was empty before now, salts of earlier days too."""
         where, before = "empty_at lt @now", {"now": now.astimezone(UTC).isoformat()}
-        found = [row["PartitionKey"] async for row in self.table.query(where, before, select=["PartitionKey"])]
-        for start in range(0, len(found), AT_ONCE):
-            await asyncio.gather(*(self.table.drop(partition, [""]) for partition in found[start : start + AT_ONCE]))
+        found = await self.table.first(where, before, ["PartitionKey"], 1000)
+        for some in batched(found, AT_ONCE, strict=False):
+            await asyncio.gather(*(self.table.drop(row["PartitionKey"], [""]) for row in some))
         return len(found)

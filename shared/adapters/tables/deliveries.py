@@ -11,6 +11,7 @@ from shared.domain.keys import key
 from shared.ports import Stored
 
 AT_ONCE = 100  # rows of one transaction (Table service: entity group transactions)
+FORGOTTEN_AT_ONCE = 1000
 WAITING, PARKED = "waiting~", "parked~"
 
 
@@ -49,12 +50,12 @@ class TableDeliveries:
         entity = to_entity(stored.value, key(stored.value.webhook), _row(stored.value))
         await self.table.write([Write("delete", entity, stored.version)])
 
-    async def forget(self, webhook: str) -> None:
-        """Delete all that waits or is parked."""
-        where = {"of": key(webhook)}
-        found = [e["RowKey"] async for e in self.table.query("PartitionKey eq @of", where, select=["RowKey"])]
+    async def forget(self, webhook: str) -> bool:
+        """Delete a page of all that waits or is parked."""
+        found = await self.table.first("PartitionKey eq @of", {"of": key(webhook)}, ["RowKey"], FORGOTTEN_AT_ONCE)
         for rows in batched(found, AT_ONCE, strict=False):
-            await self.table.drop(key(webhook), rows)
+            await self.table.drop(key(webhook), [row["RowKey"] for row in rows])
+        return len(found) < FORGOTTEN_AT_ONCE
 
     async def _read(self, webhook: str, kind: str, after: str | None, limit: int) -> Sequence[Stored[Delivery]]:
         where = "PartitionKey eq @of and RowKey gt @after and RowKey lt @end"

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import batched
 
 from shared.adapters.tables.mapping import Entity, to_entity
 from shared.adapters.tables.row_secrets import Opening
@@ -17,6 +18,9 @@ from shared.domain.registration import NewestLink, PendingRegistration, SignInAt
 from shared.ports import Stored
 
 FIRST = datetime.min.replace(tzinfo=UTC)
+AT_ONCE = 100  # rows of one transaction (Table service: entity group transactions)
+FORGOTTEN_AT_ONCE = 1000
+ATTEMPTS_KEPT = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +117,17 @@ class TableRegistrations(TableRows[PendingRegistration]):
         return await self.table.read(SignInAttempt, key(registration), f"signin~{attempt}")
 
     async def add_attempt(self, attempt: SignInAttempt) -> None:
-        """Note that a browser was sent to Entra."""
+        """Note that a browser was sent to Entra.
+
+        Whoever has the link can begin as often as they like. Of more than twenty tabs, the oldest come back to a page
+        that says to open the link again.
+        """
         await self.table.write([Write("create", self._attempt(attempt))])
+        where = "PartitionKey eq @of and RowKey gt 'signin~' and RowKey lt 'signin~~'"
+        columns = ["RowKey", "created"]
+        rows = await self.table.first(where, {"of": key(attempt.registration)}, columns, FORGOTTEN_AT_ONCE)
+        newest_first = sorted(rows, key=lambda row: row["created"], reverse=True)
+        await self._drop(attempt.registration, [row["RowKey"] for row in newest_first[ATTEMPTS_KEPT:]])
 
     async def use_attempt(self, stored: Stored[SignInAttempt]) -> None:
         """Once only: the second use raises StaleWrite. The flow's secrets are not kept."""
@@ -131,15 +144,24 @@ class TableRegistrations(TableRows[PendingRegistration]):
                 return
         raise StaleWrite
 
-    async def forget(self, registration: str) -> None:
-        """Delete an invitation with all its attempts, whatever has become of them. Events are for the outbox."""
-        stored = await super().get(registration)
+    async def forget(self, registration: str) -> bool:
+        """Delete an invitation after its attempts, whatever has become of them. Events are for the outbox."""
+        where = "PartitionKey eq @of and RowKey ne '' and ( RowKey lt 'event~' or RowKey gt 'event~~' )"
+        rows = await self.table.first(where, {"of": key(registration)}, ["RowKey"], FORGOTTEN_AT_ONCE)
+        await self._drop(registration, [row["RowKey"] for row in rows])
+        if len(rows) == FORGOTTEN_AT_ONCE:
+            return False
+        stored = None
+        with suppress(RowUnreadable):
+            stored = await super().get(registration)
         for mailbox in stored.value.mailboxes if stored is not None else ():
             await self._forget_newest(NewestLink(mailbox.account, registration))
-        where = "PartitionKey eq @of and ( RowKey lt 'event~' or RowKey gt 'event~~' )"
-        found = self.table.query(where, {"of": key(registration)}, select=["PartitionKey", "RowKey"])
-        async for entity in found:
-            await self.table.drop(entity["PartitionKey"], [entity["RowKey"]])
+        await self.table.drop(key(registration), [""])
+        return True
+
+    async def _drop(self, registration: str, rows: Sequence[str]) -> None:
+        for some in batched(rows, AT_ONCE, strict=False):
+            await self.table.drop(key(registration), some)
 
     async def _forget_newest(self, link: NewestLink) -> None:
         stored = await self.table.read(NewestLink, *_newest(link.account))

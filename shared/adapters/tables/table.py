@@ -94,6 +94,17 @@ class Table:
             async for entity in pages:
                 yield entity
 
+    async def first(
+        self, where: str, parameters: Mapping[str, str], select: Sequence[str], most: int
+    ) -> list[Mapping[str, Any]]:
+        """At most so many entities of a filter."""
+        found: list[Mapping[str, Any]] = []
+        async for entity in self.query(where, parameters, page=min(most, 1000), select=select):
+            found.append(entity)
+            if len(found) == most:
+                break
+        return found
+
     async def write(self, changes: Sequence[Write]) -> list[str]:
         """All changes (at most 100, one partition) or none; returns the new versions, empty for deletions."""
         attempt = self._entropy(12).hex()

@@ -82,9 +82,12 @@ class LimitRequests:
         while self._exchanges:
             await asyncio.wait(self._exchanges)
 
-    async def forget(self) -> int:
-        """Delete what storage holds of buckets that are empty by now; how many there were."""
-        return await self.buckets.forget_empty(self.clock())
+    async def forget(self, until: datetime) -> int:
+        """Delete what storage holds of buckets that are empty by now, while there is time; how many there were."""
+        forgotten = 0
+        while (some := await self.buckets.forget_empty(self.clock())) and self.clock() < until:
+            forgotten += some
+        return forgotten + some
 
     def _bucket(self, kind: LimitKind, who: str, now: datetime) -> LocalBucket:
         name = fingerprint(f"{kind}|{who}")  # of the same size for everybody

@@ -78,8 +78,7 @@ class DeliverToTarget:
         """Deliver until nothing is left, the target is down or the time is up; returns when to come again."""
         stored, now = await self.webhooks.get(webhook), self.clock()
         if stored is None or not stored.value.active:
-            await self.deliveries.forget(webhook)
-            return None
+            return await self._forget(webhook, now + LASTS)
         rest = self._resting.get(webhook)
         if rest is not None and now < rest <= now + PAUSE:
             return rest
@@ -93,8 +92,7 @@ class DeliverToTarget:
                     raise ended
             last, page = found[-1].value.id if found else None, len(found)
         if visit.gone:
-            await self._end(stored)
-            return None
+            return await self._end(stored)
         if visit.given_up:
             self._resting[webhook] = self.clock() + PAUSE
         ids = {"webhook": webhook, "delivered": visit.delivered, "failed": visit.failed}
@@ -151,12 +149,19 @@ class DeliverToTarget:
             return None, str(refused)
         return answer, None if answer.good else f"it answered {answer.status}"
 
-    async def _end(self, stored: Stored[Webhook]) -> None:
+    async def _end(self, stored: Stored[Webhook]) -> datetime | None:
         """It does not want anything any more."""
         with suppress(StaleWrite):  # subscribed anew right now; then it is asked again
             await self.webhooks.replace(stored, stored.value.gone_at(self.clock()))
             log.warning("webhook gone", extra={"webhook": stored.value.id})
-        await self.deliveries.forget(stored.value.id)
+        return await self._forget(stored.value.id, self.clock() + LASTS)
+
+    async def _forget(self, webhook: str, until: datetime) -> datetime | None:
+        """Forget what waits for a target that wants nothing; when to go on with that, if there is more."""
+        while not await self.deliveries.forget(webhook):
+            if (now := self.clock()) >= until:
+                return now
+        return None
 
 
 def _lanes(found: Sequence[Stored[Delivery]], visit: Visit) -> list[list[Stored[Delivery]]]:

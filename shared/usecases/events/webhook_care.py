@@ -21,6 +21,7 @@ from shared.usecases.events.ping_target import PingTarget
 log = logging.getLogger(__name__)
 
 LOOKED_AT = 100
+TRIED_AT_ONCE = 1000
 # A fan-out that knew the webhook may write deliveries for a while after it was removed.
 LEFT = timedelta(minutes=15)
 
@@ -103,7 +104,9 @@ class WebhookCare:
     async def remove(self, webhook: str, caller: Caller) -> None:
         """Remove it with all that waits. Raises NotFound, Forbidden and Conflict."""
         stored = await self.own(webhook, caller)
-        await self.agenda.add(Work(WorkKind.DELIVER, self.clock() + LEFT, stored.value.id))
+        # Visits that find no webhook delete what is left of its deliveries.
+        for due in (self.clock(), self.clock() + LEFT):
+            await self.agenda.add(Work(WorkKind.DELIVER, due, stored.value.id))
         try:
             await self.webhooks.remove(stored)
         except StaleWrite:
@@ -116,13 +119,13 @@ class WebhookCare:
         return await self.ping((await self.own(webhook, caller)).value)
 
     async def redeliver(self, webhook: str, caller: Caller) -> int:
-        """Try again what is parked, and at once what waits for its time; returns how many.
+        """Try again what is parked, a thousand events at most, and at once what waits for its time; returns how many.
 
         What was parked arrives behind whatever has been delivered meanwhile. Raises NotFound and Forbidden.
         """
         identity = (await self.own(webhook, caller)).value.id
         tried = 0
-        while parked := await self.deliveries.parked(identity, LOOKED_AT):
+        while tried < TRIED_AT_ONCE and (parked := await self.deliveries.parked(identity, LOOKED_AT)):
             tried += await self._again(parked)
         held = await self.deliveries.waiting(identity, None, LOOKED_AT)
         tried += await self._again([one for one in held if one.value.not_before])

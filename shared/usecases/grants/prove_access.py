@@ -1,5 +1,6 @@
 """Prove that a signed-in person may have what a registration asks for, before anything is bound."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from shared.domain.account import MAILBOX_REPLACED, Account
@@ -19,8 +20,12 @@ from shared.ports import (
     Partition,
     Person,
     SignedIn,
+    Stored,
 )
 from shared.usecases import use_case
+
+# Accounts of one grant, and of one mailbox within it.
+MOST_ACCOUNTS, MOST_OF_MAILBOX = 500, 10
 
 
 class AccessRefused(Exception):
@@ -129,6 +134,22 @@ def check_principal(
     others = [stored for stored in partition.accounts.values() if not same_id(stored.value.id, request.account)]
     if others and not app.credential_reuse:
         raise AccessRefused("principal_in_use")
+    _check_room(request, partition.served_by(app.id))
+
+
+def _check_room(request: BindRequest, served: Sequence[Stored[Account]]) -> None:
+    """Each account of a grant is probed, and told of what becomes of the grant: so there are so many and no more."""
+    if any(same_id(stored.value.id, request.account) for stored in served):
+        return
+    same = [stored for stored in served if _is_same_mailbox(stored.value, request)]
+    if len(served) >= MOST_ACCOUNTS or len(same) >= MOST_OF_MAILBOX:
+        raise AccessRefused("too_many_accounts")
+
+
+def _is_same_mailbox(account: Account, request: BindRequest) -> bool:
+    if not request.delegated:
+        return not account.shared
+    return account.shared and request.email is not None and same_address(account.email, request.email)
 
 
 def _is_moved(request: BindRequest, principal: Principal, holder: Account) -> bool:

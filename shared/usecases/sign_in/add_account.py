@@ -31,6 +31,7 @@ TAKEN = {
     "account_busy",
     "own_mailbox",
     "mailbox_replaced",
+    "too_many_accounts",
 }
 
 

@@ -1,6 +1,7 @@
 """Expire: say that a link has ended without anybody having used it to its end."""
 
 from contextlib import suppress
+from datetime import datetime
 
 from shared.domain.correlation import correlate
 from shared.domain.errors import StaleWrite
@@ -27,7 +28,7 @@ class ExpireRegistration:
     outbox: Outbox
     clock: Clock
 
-    async def __call__(self, work: Work) -> str:
+    async def __call__(self, work: Work, _until: datetime) -> str:
         """Note it once, with its event; what was bound or replaced, or waits or is being bound, does not expire."""
         for _ in range(TRIES):
             stored = await self.registrations.get(work.owner)

@@ -1,12 +1,13 @@
 """Work the agenda's rows for grants: refresh what is due, and probe its mailboxes from time to time."""
 
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from shared.domain.errors import StaleWrite
+from shared.domain.grant import DelegatedGrant
 from shared.domain.renewal import Wish
 from shared.domain.work import Work
-from shared.ports import Clock, Principals
+from shared.ports import Clock, Principals, Stored
 from shared.usecases import use_case
 from shared.usecases.grants.probe_mailboxes import ProbeMailboxes
 from shared.usecases.grants.refresh_grant import RefreshGrant
@@ -25,14 +26,16 @@ class KeepAlive:
     probe: ProbeMailboxes
     clock: Clock
 
-    async def __call__(self, work: Work) -> str:
-        """Refresh the grant if this is what it waits for. Returns `refreshed`, `leftover`, or the kind of failure.
+    async def __call__(self, work: Work, until: datetime) -> str:
+        """Refresh the grant if this is what it waits for, or go on with a probe that has begun.
 
-        It is `failed` when new tokens could not be stored.
+        Returns `refreshed`, `probed`, `leftover`, or the kind of failure; `failed` when new tokens could not be stored.
         """
         stored = await self.principals.grant(work.owner, work.item)
         if stored is None or stored.value.due != work.due:
             return "leftover" if self.clock() - work.due >= GRACE else EARLY
+        if stored.value.probing is not None and stored.value.good_at(self.clock()):
+            return await self._go_on(stored, until)
         refreshed = await self.refresh(stored, Wish(stored.value.most_urgent(self.clock())))
         if refreshed is None:
             return "leftover"
@@ -43,5 +46,12 @@ class KeepAlive:
         if refreshed.grant.value.probe_due_at(self.clock()):
             # Changed meanwhile, it is still due for a probe, and gets one after its next refresh.
             with suppress(StaleWrite):
-                await self.probe(refreshed.grant)
+                await self.probe(refreshed.grant, until)
         return "refreshed"
+
+    async def _go_on(self, stored: Stored[DelegatedGrant], until: datetime) -> str:
+        try:
+            await self.probe(stored, until)
+        except StaleWrite:  # its plan may still be the one of this row
+            return EARLY
+        return "probed"

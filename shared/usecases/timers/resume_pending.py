@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from shared.domain.audit import Action, AuditOutcome, AuditRecord
 from shared.domain.authority import may_register
@@ -80,7 +80,7 @@ class ResumePending:
     audit: AuditLog
     clock: Clock
 
-    async def __call__(self, work: Work) -> None:
+    async def __call__(self, work: Work, _until: datetime) -> None:
         """Probe once; a row that the pending account does not wait for means nothing."""
         stored = await self.principals.pending(work.owner, work.item)
         if stored is None:

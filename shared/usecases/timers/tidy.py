@@ -24,8 +24,9 @@ class Tidy:
 
     async def __call__(self) -> None:
         """Reap registrations, forget limits nobody is near to, and log the state."""
-        worked = await self.work({self.shard: None}, Limits(self.clock() + LASTS))
+        until = self.clock() + LASTS
+        worked = await self.work({self.shard: None}, Limits(until))
         log.info("registrations reaped", extra=dict(worked[self.shard].outcomes))
-        await self.limits.forget()
+        await self.limits.forget(until)
         found = await self.statistics()
         log.info("state", extra=found.gauges(self.clock()))

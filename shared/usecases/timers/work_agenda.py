@@ -4,8 +4,9 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import batched
 
 from shared.domain.errors import Unavailable
@@ -15,13 +16,19 @@ from shared.usecases import use_case
 
 log = logging.getLogger(__name__)
 
-type Handler = Callable[[Work], Awaitable[str | None]]
-"""Does one row's work; returns what became of it, to be counted."""
+type Handler = Callable[[Work, datetime], Awaitable[str | None]]
+"""Does one row's work; returns what became of it, to be counted.
+
+What takes long stops soon after the given time, has written down how far it came, and returns LEFT: then the row stays.
+"""
 
 FAILED = "failed"
 LEFT = "left"
 EARLY = "early"
-STAYS = {FAILED, LEFT, EARLY}
+WAITS = "waits"
+STAYS = {FAILED, LEFT, EARLY, WAITS}
+# A run lasts four minutes, and a row that it begins at their end has to end well before host.json's functionTimeout.
+ROW_LASTS = timedelta(minutes=2)
 PAGE = 1000  # rows in one read (Table service: query time-out and pagination)
 AT_A_TIME = 100  # rows of a transaction (Table service: entity group transactions)
 
@@ -68,6 +75,7 @@ class WorkAgenda:
     clock: Clock
     at_once: int
     shards_at_once: int
+    row_lasts: timedelta = ROW_LASTS
 
     async def __call__(
         self, shards: Mapping[str, datetime | None], limits: Limits, due_by: datetime | None = None
@@ -110,13 +118,31 @@ class WorkAgenda:
         return outcomes
 
     async def _row(self, work: Work, run: Run) -> str:
-        """One row. Its failure is its own: the row stays, and the next run finds it again."""
+        """One row. Its failure is its own: the row stays, and is tried again when some time has passed."""
+        if work.waits_at(self.clock()):
+            return WAITS
         async with run.slots:
             if self.clock() >= run.limits.until:
                 return LEFT
             try:
-                outcome = await self.handlers[work.kind](work)
-            except Exception:
-                log.exception("work failed", extra={"kind": work.kind, "owner": work.owner})
+                async with asyncio.timeout(self.row_lasts.total_seconds()):
+                    outcome = await self.handlers[work.kind](work, run.limits.until)
+            except Unavailable:  # nothing of this row's: it is tried again in the next run
+                log.exception("work failed", extra=_ids(work))
                 return FAILED
+            except TimeoutError:
+                log.exception("work ran out of time", extra=_ids(work))
+                return await self._put_off(work)
+            except Exception:
+                log.exception("work failed", extra=_ids(work))
+                return await self._put_off(work)
             return outcome or str(work.kind)
+
+    async def _put_off(self, work: Work) -> str:
+        with suppress(Unavailable):
+            await self.agenda.put_off(work.failed(self.clock()))
+        return FAILED
+
+
+def _ids(work: Work) -> dict[str, object]:
+    return {"kind": work.kind, "owner": work.owner, "failures": work.failures + 1}

@@ -1,0 +1,227 @@
+"""Every kind of work on the agenda ends when its run does, and goes on in the next one, however much there is of it."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from azure.data.tables.aio import TableClient
+
+from infra.local.environment import Environment, local_environment
+from shared.adapters.tables.agenda import DELIVERY_SHARD, OUTBOX_SHARD, REAP_SHARD
+from shared.adapters.tables.rows import ATTEMPTS_KEPT
+from shared.bootstrap import build_services
+from shared.domain.account import Account
+from shared.domain.grant import DelegatedGrant
+from shared.domain.keys import key
+from shared.domain.pending_account import wait_for_access
+from shared.domain.registration import SignInAttempt
+from shared.domain.tokens import TokenSet
+from shared.domain.work import Work, WorkKind
+from shared.ports import Insert, Replace
+from shared.services import Services
+from shared.usecases.timers.work_agenda import FAILED, WAITS, Limits
+from tests.conftest import MovedClock
+from tests.contract.records import grant, principal, registration
+from tests.faults.test_shared_backlog import bind_many, everyone_is_well, make_due, tenant_of
+from tests.journey.conftest import STILL, Tenant
+
+# What a run is given, and how many times that it may last at most: the rows that it has begun come to their next stop.
+GIVEN, TIMES = timedelta(seconds=1), 4
+
+type Backlog = Callable[[Services, Tenant], Awaitable[None]]
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Iterator[Environment]:
+    """A system of its own, because these tests look at all that there is."""
+    with local_environment(tmp_path, changes={**STILL, "MAILBIND_AGENDA_SHARDS": "1"}) as running:
+        yield running
+
+
+async def _mailboxes(app: Services, count: int) -> None:
+    """So many more mailboxes for the one grant that is there, in rows that nothing else needs."""
+    held = await _first_account(app)
+    for start in range(0, count, 100):
+        more = [replace(held, id=f"more-{number:05}") for number in range(start, min(start + 100, count))]
+        await app.principals.commit(held.principal_id, [Insert(one) for one in more])
+
+
+async def many_grants(app: Services, tenant: Tenant) -> None:
+    accounts = await bind_many(app, tenant, 80)
+    await make_due(app, accounts)
+    tenant.do("latency", endpoint="token", milliseconds=600)
+
+
+async def many_mailboxes(app: Services, tenant: Tenant) -> None:
+    accounts = await bind_many(app, tenant, 1)
+    await _mailboxes(app, 150)
+    app_clock = app.clock
+    assert isinstance(app_clock, MovedClock)
+    app_clock.forward(days=8)
+    await make_due(app, accounts)
+    tenant.do("latency", endpoint="graph", milliseconds=300)
+
+
+async def many_who_wait(app: Services, _: Tenant) -> None:
+    slots = asyncio.Semaphore(8)
+
+    async def one() -> None:
+        async with slots:
+            who, asked, now = principal(), registration(app.clock()), app.clock()
+            await app.registrations.insert(asked)
+            held = grant(who, now)
+            tokens = TokenSet(held.refresh_token, held.access_token, held.access_expires, held.scopes)
+            waits = wait_for_access(
+                registration=asked.id,
+                accounts=(asked.mailboxes[0].account,),
+                principal=who,
+                app=held.app,
+                tokens=tokens,
+                kept=False,
+                reason="graph_unavailable",
+                now=now - timedelta(hours=2),
+            )
+            await app.principals.commit(who.id, [Insert(waits)])
+            await app.agenda.add(Work(WorkKind.PROBE, waits.due, who.id, asked.id))
+
+    await asyncio.gather(*(one() for _ in range(150)))
+
+
+async def many_attempts(app: Services, _: Tenant) -> None:
+    """As there were before they were limited."""
+    asked = registration(app.clock() - timedelta(days=9))
+    await app.registrations.insert(asked)
+    rows = app.storage.get_table_client("Registrations")
+    start = [{"PartitionKey": key(asked.id), "RowKey": f"signin~{number:06}"} for number in range(6000)]
+    await asyncio.gather(*(_written(rows, start[at : at + 100]) for at in range(0, len(start), 100)))
+    await app.agenda.add(Work(WorkKind.REAP, asked.expires + timedelta(days=7), asked.id))
+
+
+async def _written(rows: TableClient, entities: list[dict[str, str]]) -> None:
+    await rows.submit_transaction([("upsert", entity) for entity in entities])
+
+
+async def many_links(app: Services, _: Tenant) -> None:
+    slots = asyncio.Semaphore(8)
+
+    async def one() -> None:
+        async with slots:
+            asked = registration(app.clock() - timedelta(days=2))
+            await app.registrations.insert(asked)
+            await app.agenda.add(Work(WorkKind.EXPIRE, asked.expires, asked.id))
+
+    await asyncio.gather(*(one() for _ in range(250)))
+
+
+BACKLOGS: dict[WorkKind, tuple[Backlog, str]] = {
+    WorkKind.REFRESH: (many_grants, "000"),
+    WorkKind.KEEPALIVE: (many_mailboxes, "000"),
+    WorkKind.PROBE: (many_who_wait, "000"),
+    WorkKind.REAP: (many_attempts, REAP_SHARD),
+    WorkKind.EXPIRE: (many_links, REAP_SHARD),
+}
+# These two have a timer of their own; see tests/events.
+DELIVERED = {WorkKind.EVENT: OUTBOX_SHARD, WorkKind.DELIVER: DELIVERY_SHARD}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in WorkKind if kind not in DELIVERED])
+async def test_a_run_ends_when_its_time_is_up_and_the_next_ones_finish_the_rest(
+    outside: Environment, clock: MovedClock, kind: WorkKind
+) -> None:
+    app = build_services(outside.settings, clock)
+    backlog, shard = BACKLOGS[kind]
+    with tenant_of(outside) as tenant:
+        await backlog(app, tenant)
+        runs = 0
+        while [work for work in await app.agenda.due(shard, app.clock(), None, 1) if work.kind in BACKLOGS]:
+            began = time.monotonic()
+            worked = await app.work_agenda({shard: None}, Limits(app.clock() + GIVEN))
+            took = time.monotonic() - began
+            runs += 1
+
+            assert took < TIMES * GIVEN.total_seconds(), f"run {runs}"
+            assert not {FAILED, WAITS} & set(worked[shard].outcomes)
+            clock.forward(seconds=16)  # what goes on waits for a moment
+        assert runs > 1
+    await app.close()
+
+
+async def test_a_probe_of_many_mailboxes_goes_on_where_it_stopped_and_asks_entra_once(
+    outside: Environment, clock: MovedClock
+) -> None:
+    app = build_services(outside.settings, clock)
+    with tenant_of(outside) as tenant:
+        await many_mailboxes(app, tenant)
+        tenant.client.delete("events")
+        positions = []
+        while (stored := await _only_grant(app)).probe_due_at(app.clock()):
+            await app.work_agenda({"000": None}, Limits(app.clock() + GIVEN))
+            positions.append((await _only_grant(app)).probing)
+            clock.forward(seconds=16)
+            assert len(positions) < 50, stored
+
+        behind = [one.behind for one in positions if one is not None]
+        assert (True, None) == (len(behind) > 1, positions[-1])
+        assert sorted(set(behind)) == behind
+        assert 1 == len(tenant.events("refreshed"))
+    await app.close()
+
+
+async def test_a_row_that_runs_out_of_time_waits_and_holds_up_no_other(
+    outside: Environment, clock: MovedClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = build_services(outside.settings, clock)
+    with tenant_of(outside) as tenant:
+        slow, well = await bind_many(app, tenant, 2)
+        clock.forward(days=8)
+        await make_due(app, [slow, well])
+        found = await app.find(well)
+        assert found is not None
+        held = found.account.value
+        stored = await app.principals.grant(held.principal_id, held.app)
+        assert stored is not None
+        later = replace(stored.value, probe_due=app.clock() + timedelta(days=1))
+        await app.principals.commit(held.principal_id, [Replace(later, stored.version)])
+        tenant.do("latency", endpoint="graph", milliseconds=8000)
+        short = replace(app.work_agenda, row_lasts=timedelta(seconds=2))
+
+        async def run() -> dict[str, int]:
+            worked = (await short({"000": None}, Limits(app.clock() + timedelta(minutes=4))))["000"]
+            return {outcome: count for outcome, count in worked.outcomes.items() if outcome != "leftover"}
+
+        assert {FAILED: 1, "refreshed": 1} == await run()
+        assert "work ran out of time" in caplog.messages
+        # Its grant was refreshed, and planned anew, before the time was up: so the row itself is left over.
+        tenant.do("latency", endpoint="graph", milliseconds=0)
+        clock.forward(seconds=40)
+        assert {WAITS: 1, "refreshed": 1} == await run()
+        clock.forward(minutes=2)
+        assert {} == await run()
+        await everyone_is_well(app, [slow, well])
+    await app.close()
+
+
+async def test_only_the_newest_sign_ins_of_a_link_are_kept(services: Services) -> None:
+    asked = registration(services.clock())
+    await services.registrations.insert(asked)
+    for number in range(ATTEMPTS_KEPT + 5):
+        attempt = SignInAttempt(f"{number:03}", asked.id, "browser", services.clock() + timedelta(seconds=number))
+        await services.registrations.add_attempt(attempt)
+
+    kept = [await services.registrations.attempt(asked.id, f"{number:03}") for number in range(ATTEMPTS_KEPT + 5)]
+    assert [False] * 5 + [True] * ATTEMPTS_KEPT == [one is not None for one in kept]
+
+
+async def _only_grant(app: Services) -> DelegatedGrant:
+    held = await _first_account(app)
+    stored = await app.principals.grant(held.principal_id, held.app)
+    assert stored is not None
+    return stored.value
+
+
+async def _first_account(app: Services) -> Account:
+    return await anext(account async for _, account in app.principals.accounts(None, None))
