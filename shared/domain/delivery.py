@@ -13,7 +13,8 @@ class Delivery:
     """One event for one target, with the very text that is sent.
 
     `id` is the event's. Deliveries of one `lane` arrive in the order of their ids. One that failed waits until
-    `not_before`; one that failed for three days is `parked`, and its lane goes on without it.
+    `not_before`; one that failed for three days is `parked`, and its lane goes on without it. One that
+    `can_wait` is read behind all others of its target.
     """
 
     webhook: str
@@ -27,6 +28,13 @@ class Delivery:
     not_before: datetime | None = None
     error: str | None = None
     parked: datetime | None = None
+    can_wait: bool = False
+    accounts: tuple[str, ...] = ()
+
+    @property
+    def about(self) -> tuple[str | None, ...]:
+        """The accounts that it tells of; None stands for all."""
+        return self.accounts or (self.account,)
 
     def failed(self, error: str, now: datetime, jitter: float, retry_after: timedelta | None = None) -> "Delivery":
         """After one more attempt that came to nothing: 5 s, 20 s, 80 s … 30 minutes, spread by a fifth."""

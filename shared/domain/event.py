@@ -1,7 +1,7 @@
 """Things that happened, kept in the partition of what they happened to until they have been fanned out."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -45,7 +45,8 @@ class Event:
 
     `id` begins with a time in milliseconds that is later than that of every earlier event of the same account, whatever
     the clocks say, so ids sort as things happened. `at` is for people to read. `owner` is the origin's id,
-    `correlation` that of the request or timer run that it came of.
+    `correlation` that of the request or timer run that it came of. An event about a link names all `accounts` that it
+    is about, and `account` is the first of them.
     """
 
     id: str
@@ -56,6 +57,7 @@ class Event:
     account: str | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
     correlation: str | None = None
+    accounts: tuple[str, ...] = ()
 
     @property
     def place(self) -> str:
@@ -65,7 +67,20 @@ class Event:
     @property
     def lane(self) -> str:
         """What it is in order with: the other events of its account, or of its OAuth app."""
-        return f"account:{normal(self.account)}" if self.account else self.place
+        return f"account:{normal(self.account)}" if self.account and len(self.accounts) < 2 else self.place  # noqa: PLR2004
+
+    @property
+    def can_wait(self) -> bool:
+        """Whether others go first: one caller can have thousands of links expire at once."""
+        return self.name == EventName.REGISTRATION_EXPIRED
+
+    def for_those(self, may_know: Callable[[str | None], bool]) -> "Event | None":
+        """As somebody hears it who may know of some accounts only; None when of none of them."""
+        if not self.accounts:
+            return self if may_know(self.account) else None
+        known = tuple(account for account in self.accounts if may_know(account))
+        data = {**self.data, "accounts": list(known)}
+        return replace(self, account=known[0], accounts=known, data=data) if known else None
 
 
 def after(last: datetime | None, now: datetime) -> datetime:

@@ -49,8 +49,8 @@ class DelegatedGrant:
     Before `not_before` nobody is to ask Entra for a caller's sake; at `probe_due` the mailboxes are looked at.
     `access_token` is for `resource`, which the grant lives by: its mailboxes are probed through it, and only when Entra
     refuses that, the grant is in trouble. `further_token` is for the other one. `challenged` is when a caller last
-    passed a claims challenge on. `on_demand_until` is when the last refreshes that callers demanded stop to count. `probing`
-    is there while some of its mailboxes have been looked at and some have not.
+    passed a claims challenge on. `on_demand_until` is when the last refreshes that callers demanded stop to count.
+    `probing` is there while some of its mailboxes have been looked at and some have not.
     """
 
     principal: Principal

@@ -36,9 +36,10 @@ class Rate:
         """How long one request takes to be forgotten, rounded so that all that are allowed fit into a minute."""
         return timedelta(microseconds=MINUTE // timedelta(microseconds=1) // self.per_minute)
 
-    def wait(self, empty_at: datetime, now: datetime) -> timedelta:
-        """How long until one more fits; zero when it does."""
-        return max(min(empty_at, now + MINUTE) + self.drop - now - MINUTE, timedelta())
+    def wait(self, empty_at: datetime, now: datetime, drops: int = 1) -> timedelta:
+        """How long until so many more fit; zero when they do. More than a minute's worth fits into an empty bucket."""
+        needed = min(drops, self.per_minute) * self.drop
+        return max(min(empty_at, now + MINUTE) + needed - now - MINUTE, timedelta())
 
     def filled(self, empty_at: datetime, drops: int, now: datetime) -> datetime:
         """When the bucket is empty after some more drops."""

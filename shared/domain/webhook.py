@@ -59,10 +59,12 @@ class Webhook:
             return False
 
     def wants(self, event: Event) -> bool:
-        """Whether the event is for this target."""
-        if not self.active or (EVERY not in self.events and event.name not in self.events):
-            return False
-        return self.filter is None or (event.account is not None and self.filter.covers(event.account))
+        """Whether the event is for this target, if it is about an account that the target hears of."""
+        return self.active and (EVERY in self.events or event.name in self.events)
+
+    def hears_of(self, account: str | None) -> bool:
+        """Whether events of the account, or of none, come here."""
+        return self.filter is None or (account is not None and self.filter.covers(account))
 
     def gone_at(self, now: datetime) -> "Webhook":
         """It answered 410: nothing is sent there any more (Standard Webhooks specification, "Operational")."""

@@ -15,6 +15,7 @@ class WorkKind(StrEnum):
     PROBE = "probe"
     REAP = "reap"
     EVENT = "event"
+    LATE_EVENT = "lateEvent"
     EXPIRE = "expire"
     DELIVER = "deliver"
 
@@ -24,8 +25,8 @@ class Work:
     """One row of the agenda. `owner` is a principal's or registration's id, `item` what of theirs is meant.
 
     The item is an OAuth app for `refresh` and `keepalive`, a registration for `probe`, the account of a request that no
-    registration stands for, or empty, for `reap`, and empty for `expire`. For `event`, owner is the event's place and
-    item its id; for `deliver`, owner is a webhook.
+    registration stands for, or empty, for `reap`, and empty for `expire`. For `event`
+    and `lateEvent`, owner is the event's place and item its id; for `deliver`, owner is a webhook.
 
     Work that failed is tried again after `not_before`. It is the same work as before, whatever these two say.
     """

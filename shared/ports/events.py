@@ -33,8 +33,8 @@ class Deliveries(Protocol):
     async def put(self, deliveries: Sequence[Delivery]) -> None:
         """Write deliveries to one webhook in their order, whatever was there; should it fail, no later one is there."""
 
-    async def waiting(self, webhook: str, after: str | None, limit: int) -> Sequence[Stored[Delivery]]:
-        """What waits, in the order of the ids, behind one of them."""
+    async def waiting(self, webhook: str, after: Delivery | None, limit: int) -> Sequence[Stored[Delivery]]:
+        """What waits, in the order of the ids and then what can wait, behind one of them."""
 
     async def parked(self, webhook: str, limit: int) -> Sequence[Stored[Delivery]]:
         """What is parked, in the order of the ids."""

@@ -2,7 +2,7 @@
 
 from functools import cached_property
 
-from shared.adapters.tables.agenda import DELIVERY_SHARD, OUTBOX_SHARD
+from shared.adapters.tables.agenda import DELIVERY_SHARD, OUTBOX_SHARDS
 from shared.services.oauth_apps import OAuthAppServices
 from shared.usecases.events.change_settings import ChangeSettings
 from shared.usecases.events.deliver_events import DeliverEvents
@@ -25,7 +25,7 @@ class EventServices(OAuthAppServices):
             self.webhooks,
             self.deliveries,
             self.standing_callers,
-            OUTBOX_SHARD,
+            OUTBOX_SHARDS,
             self.settings.base_url,
             self.clock,
         )
@@ -54,7 +54,7 @@ class EventServices(OAuthAppServices):
             self.agenda,
             self.ping_target,
             self.standing_callers,
-            OUTBOX_SHARD,
+            OUTBOX_SHARDS,
             self.clock,
         )
 

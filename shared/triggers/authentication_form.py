@@ -40,8 +40,9 @@ def blueprint(
     @bp.route("v1/authentication/form", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
     @for_callers(callers, Action.START_REGISTRATION, Scope.REGISTER, minds_reach=True)
     async def start_registration(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
-        limits.form(req, caller.id)
-        invitation, faults = read_invitation(read_object(req))
+        body = read_object(req)
+        limits.form(req, caller.id, weight(body))
+        invitation, faults = read_invitation(body)
         about_accounts(mailbox.account for mailbox in invitation.wanted if mailbox.account)
         started = await start(invitation, faults, caller)
         about_accounts(started.accounts)
@@ -77,6 +78,12 @@ def _registration(req: func.HttpRequest) -> str:
     if not REGISTRATION_ID.fullmatch(named):
         raise NotFound("No such registration")
     return named
+
+
+def weight(body: Mapping[str, Any]) -> int:
+    """How many mailboxes a form names: each has reads, writes and events of its own."""
+    listed = body.get("mailboxes")
+    return min(max(len(listed), 1), MOST_MAILBOXES) if isinstance(listed, list) else 1
 
 
 def read_invitation(body: Mapping[str, Any]) -> tuple[Invitation, dict[str, str]]:

@@ -25,6 +25,17 @@ def test_after_a_pause_a_whole_minutes_worth_passes_at_once_and_no_more(per_minu
     assert per_minute <= passed <= per_minute + 1
 
 
+@given(RATES.filter(lambda rate: rate <= 500), st.integers(1, 50))
+def test_what_weighs_as_much_as_some_passes_as_often_as_they_would_together(per_minute: int, drops: int) -> None:
+    rate, empty_at, passed = Rate(per_minute), NOON, 0
+
+    while not rate.wait(empty_at, NOON, drops):
+        empty_at, passed = rate.filled(empty_at, drops, NOON), passed + 1
+
+    assert passed == max(per_minute // drops, 1)
+    assert not rate.wait(empty_at, NOON + rate.wait(empty_at, NOON, drops), drops)
+
+
 @given(RATES, st.timedeltas(timedelta(), timedelta(days=400)))
 def test_after_the_wait_the_next_one_passes_however_full_the_bucket(per_minute: int, ahead: timedelta) -> None:
     rate = Rate(per_minute)
@@ -54,7 +65,7 @@ class Counted:
     def __init__(self) -> None:
         self.whom: list[tuple[LimitKind, str]] = []
 
-    def __call__(self, kind: LimitKind, who: str) -> None:
+    def __call__(self, kind: LimitKind, who: str, _drops: int) -> None:
         self.whom.append((kind, who))
 
 

@@ -17,11 +17,14 @@ from shared.domain.work import Work, WorkKind
 KINDS = frozenset(WorkKind)
 REAP_SHARD = "reap"
 OUTBOX_SHARD = "outbox"
+LATE_OUTBOX_SHARD = "late"
+OUTBOX_SHARDS = (OUTBOX_SHARD, LATE_OUTBOX_SHARD)
 DELIVERY_SHARD = "delivery"
 APART = {
     WorkKind.REAP: REAP_SHARD,
     WorkKind.EXPIRE: REAP_SHARD,
     WorkKind.EVENT: OUTBOX_SHARD,
+    WorkKind.LATE_EVENT: LATE_OUTBOX_SHARD,
     WorkKind.DELIVER: DELIVERY_SHARD,
 }
 

@@ -12,6 +12,7 @@ from shared.ports import Stored
 
 AT_ONCE = 100  # rows of one transaction (Table service: entity group transactions)
 FORGOTTEN_AT_ONCE = 1000
+BEHIND = "z"  # sorts behind all ids, which are hexadecimal
 WAITING, PARKED = "waiting~", "parked~"
 
 
@@ -26,13 +27,13 @@ class TableDeliveries:
         for batch in batched(deliveries, AT_ONCE, strict=False):
             await self.table.put([to_entity(one, key(one.webhook), _row(one)) for one in batch])
 
-    async def waiting(self, webhook: str, after: str | None, limit: int) -> Sequence[Stored[Delivery]]:
+    async def waiting(self, webhook: str, after: Delivery | None, limit: int) -> Sequence[Stored[Delivery]]:
         """In one read, which sees one moment of the partition (Table service: snapshot isolation of a query)."""
-        return await self._read(webhook, WAITING, after, limit)
+        return await self._read(webhook, WAITING, _row(after) if after else WAITING, limit)
 
     async def parked(self, webhook: str, limit: int) -> Sequence[Stored[Delivery]]:
         """The oldest ones."""
-        return await self._read(webhook, PARKED, None, limit)
+        return await self._read(webhook, PARKED, PARKED, limit)
 
     async def replace(self, stored: Stored[Delivery], delivery: Delivery) -> None:
         """In place, or by a transaction that moves it."""
@@ -57,9 +58,9 @@ class TableDeliveries:
             await self.table.drop(key(webhook), [row["RowKey"] for row in rows])
         return len(found) < FORGOTTEN_AT_ONCE
 
-    async def _read(self, webhook: str, kind: str, after: str | None, limit: int) -> Sequence[Stored[Delivery]]:
+    async def _read(self, webhook: str, kind: str, after: str, limit: int) -> Sequence[Stored[Delivery]]:
         where = "PartitionKey eq @of and RowKey gt @after and RowKey lt @end"
-        bounds = {"of": key(webhook), "after": f"{kind}{after or ''}", "end": f"{kind}~"}
+        bounds = {"of": key(webhook), "after": after, "end": f"{kind}~"}
         found: list[Stored[Delivery]] = []
         async for _, stored in self.table.records(Delivery, self.table.query(where, bounds, page=limit)):
             found.append(stored)
@@ -69,4 +70,6 @@ class TableDeliveries:
 
 
 def _row(delivery: Delivery) -> str:
-    return f"{PARKED if delivery.parked else WAITING}{delivery.id}"
+    if delivery.parked:
+        return f"{PARKED}{delivery.id}"
+    return f"{WAITING}{BEHIND if delivery.can_wait else ''}{delivery.id}"

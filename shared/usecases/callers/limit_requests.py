@@ -54,19 +54,19 @@ class LimitRequests:
     _resting_until: datetime | None = None
     _salt: LimitSalt | None = None
 
-    def __call__(self, kind: LimitKind, who: str) -> None:
-        """Count one request, or raise TooManyRequests with the time after which the next one passes."""
+    def __call__(self, kind: LimitKind, who: str, drops: int = 1) -> None:
+        """Count a request that weighs as much as some, or raise TooManyRequests with the time after which it passes."""
         rate, now = Rate(self.rates[kind]), self.clock()
         bucket = self._bucket(kind, who, now)
-        wait = rate.wait(bucket.empty_at, now)
+        wait = rate.wait(bucket.empty_at, now, drops)
         if wait:
             if not bucket.overflowed:
                 log.warning("requests limited", extra={"kind": kind})
             bucket.overflowed = True
             raise TooManyRequests(wait)
         bucket.overflowed = False
-        bucket.empty_at = rate.filled(bucket.empty_at, 1, now)
-        bucket.untold += 1
+        bucket.empty_at = rate.filled(bucket.empty_at, drops, now)
+        bucket.untold += drops
         if self._is_time(bucket, rate, now):
             bucket.telling, bucket.told_at = True, now
             exchange = asyncio.create_task(self._exchange(f"{kind}|{who}", bucket, rate))

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 LEASED_FOR = timedelta(minutes=1)
 RENEWED_BEFORE = timedelta(seconds=40)
 LOOKS_AGAIN = 1.0  # seconds; only while a target is being visited
+LOOKS_AT_LEASE = 1.0  # seconds
+PAGE, PAGES = 1000, 5  # of rows that name targets
 
 
 @dataclass(slots=True)
@@ -30,6 +32,7 @@ class Round:
     lease: Stored[Lease]
     visits: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     faulty: set[str] = field(default_factory=set)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @use_case
@@ -55,21 +58,26 @@ class DeliverEvents:
         if lease is None:
             return False
         run = Round(until, lease)
+        working, keeping = asyncio.create_task(self._work(run)), asyncio.create_task(self._keep(run))
         try:
-            while await self._again(run):
-                pass
+            await asyncio.wait({working, keeping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for visit in run.visits.values():
-                visit.cancel()
-            await asyncio.gather(*run.visits.values(), return_exceptions=True)
+            run.over.set()  # a write of the lease that is under way ends, or its next holder would have to wait
+            for task in (working, *run.visits.values()):
+                task.cancel()
+            ended = await asyncio.gather(working, keeping, *run.visits.values(), return_exceptions=True)
         with suppress(StaleWrite):  # somebody took over
             await self.leases.remove(run.lease)
+        if isinstance(ended[0], Exception):
+            raise ended[0]
         return True
+
+    async def _work(self, run: Round) -> None:
+        while await self._again(run):
+            pass
 
     async def _again(self, run: Round) -> bool:
         """Look for something to do, and wait a moment; False when there is nothing, or no time."""
-        if not await self._keep(run):
-            return False
         drained = 0
         if self.clock() < run.until:
             drained = await self.drain()
@@ -82,8 +90,14 @@ class DeliverEvents:
 
     async def _begin_visits(self, run: Round) -> None:
         waiting: dict[str, list[Work]] = {}
-        for work in await self.agenda.due(self.shard, self.clock(), None, 1000):
-            waiting.setdefault(work.owner, []).append(work)
+        last = None
+        for _ in range(PAGES):
+            page = await self.agenda.due(self.shard, self.clock(), last, PAGE)
+            for work in page:
+                waiting.setdefault(work.owner, []).append(work)
+            if len(page) < PAGE:
+                break
+            last = page[-1]
         for webhook, works in waiting.items():
             if webhook not in run.visits and webhook not in run.faulty:
                 run.visits[webhook] = asyncio.create_task(self._visit(run, webhook, works))
@@ -111,13 +125,18 @@ class DeliverEvents:
             return await (self.leases.insert(mine) if held is None else self.leases.replace(held, mine))
         return None
 
-    async def _keep(self, run: Round) -> bool:
-        now = self.clock()
-        if run.lease.value.until - now > RENEWED_BEFORE:
-            return True
-        try:
-            run.lease = await self.leases.replace(run.lease, Lease(run.lease.value.holder, now + LEASED_FOR))
-        except StaleWrite:
-            log.warning("lease of delivery lost")
-            return False
-        return True
+    async def _keep(self, run: Round) -> None:
+        """Hold the lease for as long as the work lasts; ends when it is lost, and the work must end with it."""
+        while (now := self.clock()) < run.lease.value.until:
+            if run.lease.value.until - now <= RENEWED_BEFORE:
+                try:
+                    run.lease = await self.leases.replace(run.lease, Lease(run.lease.value.holder, now + LEASED_FOR))
+                except StaleWrite:
+                    break
+                except Unavailable:  # there is time to try again
+                    pass
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOKS_AT_LEASE):
+                    await run.over.wait()
+                    return
+        log.warning("lease of delivery lost")

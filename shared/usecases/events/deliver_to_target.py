@@ -90,7 +90,7 @@ class DeliverToTarget:
             for ended in await asyncio.gather(*lanes, return_exceptions=True):
                 if isinstance(ended, BaseException):
                     raise ended
-            last, page = found[-1].value.id if found else None, len(found)
+            last, page = found[-1].value if found else None, len(found)
         if visit.gone:
             return await self._end(stored)
         if visit.given_up:
@@ -115,7 +115,7 @@ class DeliverToTarget:
     async def _one(self, visit: Visit, stored: Stored[Delivery]) -> bool:
         """Whether the lane may go on."""
         owner = await self.callers(visit.webhook.created_by)
-        if not may_hear_of(owner, stored.value.account):
+        if not all(may_hear_of(owner, account) for account in stored.value.about):
             with suppress(StaleWrite):  # set free meanwhile, and looked at again
                 await self.deliveries.remove(stored)
             return True

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import batched
 
@@ -24,34 +25,39 @@ log = logging.getLogger(__name__)
 GRACE = timedelta(minutes=15)
 # Rows are due at once and their times only put them in order, so whatever a clock said, they are looked at.
 AHEAD = timedelta(days=36_500)
-PAGE = 1000
+PAGE = 200  # rows; written once for each webhook that wants them, so that a page takes seconds
 AT_ONCE = 100  # rows that are read together, and of one transaction that removes them
+WEBHOOKS_AT_ONCE = 8
 
 
 @use_case
 class DrainOutbox:
-    """Safe to repeat from any point: deliveries have the ids of their events."""
+    """Safe to repeat from any point: deliveries have the ids of their events.
+
+    Each of the `shards` has its turn in each look, so that what can wait holds up nothing, and is held up by nothing.
+    """
 
     agenda: Agenda
     outboxes: Outboxes
     webhooks: Webhooks
     deliveries: Deliveries
     callers: StandingCallers
-    shard: str
+    shards: Sequence[str]
     service_url: str
     clock: Clock
 
     async def anything(self) -> bool:
         """Whether something has happened, or is about to."""
-        return bool(await self.agenda.due(self.shard, self.clock() + AHEAD, None, 1))
+        return any([await self.agenda.due(shard, self.clock() + AHEAD, None, 1) for shard in self.shards])
 
     async def __call__(self) -> int:
-        """Fan out what happened first; returns how many events that were. Raises StorageUnavailable.
+        """Fan out what happened first; returns how many events that were. Raises StorageUnavailable."""
+        return sum([await self._shard(shard) for shard in self.shards])
 
-        Only the first page that holds events is worked: what comes into its range meanwhile has to go before the rest.
-        """
+    async def _shard(self, shard: str) -> int:
+        """Only the first page that holds events: what comes into its range meanwhile has to go before the rest."""
         last = None
-        while page := await self.agenda.due(self.shard, self.clock() + AHEAD, last, PAGE):
+        while page := await self.agenda.due(shard, self.clock() + AHEAD, last, PAGE):
             drained = await self._page(page)
             if drained:
                 log.info("outbox drained", extra={"events": drained})
@@ -91,15 +97,27 @@ class DrainOutbox:
 
     async def _fan_out(self, events: Sequence[Event]) -> None:
         """Deliveries first, then the agenda: a crash in between leaves the events, so it is done again."""
-        now = self.clock()
-        for webhook in await self.webhooks.all():
-            owner = await self.callers(webhook.created_by)
-            heard = [event for event in events if webhook.wants(event) and may_hear_of(owner, event.account)]
-            wanted = [self._delivery(webhook, event, now) for event in heard]
-            if wanted:
-                await self.deliveries.put(wanted)
-                await self.agenda.add(Work(WorkKind.DELIVER, now, webhook.id))
+        now, slots = self.clock(), asyncio.Semaphore(WEBHOOKS_AT_ONCE)
+
+        async def in_turn(webhook: Webhook) -> None:
+            async with slots:
+                await self._fan_out_to(webhook, events, now)
+
+        await asyncio.gather(*map(in_turn, await self.webhooks.all()))
+
+    async def _fan_out_to(self, webhook: Webhook, events: Sequence[Event], now: datetime) -> None:
+        owner = await self.callers(webhook.created_by)
+
+        def may_know(account: str | None) -> bool:
+            return webhook.hears_of(account) and may_hear_of(owner, account)
+
+        heard = [event.for_those(may_know) for event in events if webhook.wants(event)]
+        wanted = [self._delivery(webhook, event, now) for event in heard if event is not None]
+        if wanted:
+            await self.deliveries.put(wanted)
+            await self.agenda.add(Work(WorkKind.DELIVER, now, webhook.id))
 
     def _delivery(self, webhook: Webhook, event: Event, now: datetime) -> Delivery:
         body = json.dumps(body_of(event, self.service_url, written(event.at)), ensure_ascii=False)
-        return Delivery(webhook.id, event.id, event.lane, event.name, body, now, event.account)
+        delivery = Delivery(webhook.id, event.id, event.lane, event.name, body, now, event.account)
+        return replace(delivery, can_wait=event.can_wait, accounts=event.accounts)

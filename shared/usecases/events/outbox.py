@@ -18,7 +18,7 @@ in order:
    something is told twice, under the same id.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -63,12 +63,19 @@ class Outbox:
         return told, [event]
 
     async def refusals(self, before: PendingRegistration, now: PendingRegistration) -> list[Event]:
-        """One event for each account that a sign-in through a link did not bind."""
+        """One event for each reason for which a sign-in through a link did not bind accounts."""
+        refused: dict[str, list[str]] = {}
+        for account, code in now.refusals_since(before).items():
+            refused.setdefault(code, []).append(account)
         name = EventName.REGISTRATION_FAILED
-        return [
-            await self.event(Origin.REGISTRATION, now.id, name, of_registration(now, code), account)
-            for account, code in now.refusals_since(before).items()
-        ]
+        return [await self.of_link(now, name, accounts, code) for code, accounts in refused.items()]
+
+    async def of_link(
+        self, link: PendingRegistration, name: EventName, accounts: Sequence[str], code: str | None
+    ) -> Event:
+        """One event about several accounts of a link."""
+        event = await self.event(Origin.REGISTRATION, link.id, name, of_registration(link, code), accounts[0])
+        return replace(event, accounts=tuple(accounts))
 
     async def event(
         self,
@@ -85,7 +92,8 @@ class Outbox:
         order = counts_at or now
         identity = f"{int(order.timestamp() * 1000):012x}{self.entropy(8).hex()}"
         event = Event(identity, origin, owner, name, now, account, data, correlation())
-        await self.agenda.add(Work(WorkKind.EVENT, order, event.place, identity))
+        kind = WorkKind.LATE_EVENT if event.can_wait else WorkKind.EVENT
+        await self.agenda.add(Work(kind, order, event.place, identity))
         return event
 
     async def _about(self, account: Account, name: EventName, data: Mapping[str, Any]) -> tuple[Account, Insert]:

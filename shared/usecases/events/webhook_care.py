@@ -68,7 +68,7 @@ class WebhookCare:
     agenda: Agenda
     ping: PingTarget
     callers: StandingCallers
-    outbox: str
+    outbox: Sequence[str]
     clock: Clock
 
     async def all(self, caller: Caller) -> Sequence[Standing]:
@@ -79,7 +79,8 @@ class WebhookCare:
 
     async def underway(self) -> Underway:
         """How many events are on their way."""
-        rows = await self.agenda.due(self.outbox, self.clock(), None, LOOKED_AT)
+        looks = [self.agenda.due(shard, self.clock(), None, LOOKED_AT) for shard in self.outbox]
+        rows = [row for page in await asyncio.gather(*looks) for row in page]
         found = await asyncio.gather(*map(self._standing, await self.webhooks.all()))
         return Underway(len(rows), sum(len(one.waiting) for one in found), sum(len(one.parked) for one in found))
 

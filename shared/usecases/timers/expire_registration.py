@@ -5,8 +5,7 @@ from datetime import datetime
 
 from shared.domain.correlation import correlate
 from shared.domain.errors import StaleWrite
-from shared.domain.event import EventName, Origin
-from shared.domain.event_data import of_registration
+from shared.domain.event import Event, EventName
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.work import Work
 from shared.ports import Clock, Registrations
@@ -40,15 +39,17 @@ class ExpireRegistration:
                 return "settled"
             correlate(stored.value.correlation)
             asked = await self._with_bound(stored.value)
-            name = EventName.REGISTRATION_EXPIRED
-            news = [
-                await self.outbox.event(Origin.REGISTRATION, asked.id, name, of_registration(asked, code), account)
-                for account, code in ((one.account, one.failure or asked.failure) for one in asked.open)
-            ]
+            news = [await self._event(asked)] if asked.open else []
             with suppress(StaleWrite):  # somebody follows the link right now
                 await self.registrations.replace(stored, asked if asked.completed else asked.expired(), news)
                 return "expired" if news else "settled"
         raise StaleWrite
+
+    async def _event(self, asked: PendingRegistration) -> Event:
+        codes = {one.failure or asked.failure for one in asked.open}
+        code = codes.pop() if len(codes) == 1 else asked.failure
+        accounts = [one.account for one in asked.open]
+        return await self.outbox.of_link(asked, EventName.REGISTRATION_EXPIRED, accounts, code)
 
     async def _with_bound(self, asked: PendingRegistration) -> PendingRegistration:
         """With what was bound by a process that died before the link said so."""

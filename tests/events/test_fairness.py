@@ -1,0 +1,98 @@
+"""Promises to those whose events come beside thousands of others: they do not wait, and nobody is told twice."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from infra.local.azurite import Azurite
+from shared.adapters.tables.agenda import REAP_SHARD
+from shared.bootstrap import build_services
+from shared.domain.caller import Binding
+from shared.domain.event import EventName
+from shared.domain.invited_mailbox import InvitedMailbox
+from shared.domain.work import Work, WorkKind
+from shared.services import Services
+from shared.usecases.timers.work_agenda import Limits
+from tests.conftest import MovedClock, settings_for
+from tests.contract.records import registration
+from tests.events.conftest import Receiver, Teller, deliver, named, subscribe
+from tests.patience import until
+
+
+async def expire(app: Services, *links: tuple[str, ...]) -> None:
+    """Links for these accounts run out, and that is told."""
+    slots = asyncio.Semaphore(8)
+
+    async def one(accounts: tuple[str, ...]) -> None:
+        async with slots:
+            asked = registration(app.clock() - timedelta(days=2))
+            mailboxes = tuple(InvitedMailbox(account, f"{account}@contoso.example") for account in accounts)
+            await app.registrations.insert(replace(asked, mailboxes=mailboxes))
+            await app.agenda.add(Work(WorkKind.EXPIRE, asked.expires, asked.id))
+
+    await asyncio.gather(*map(one, links))
+    await app.work_agenda({REAP_SHARD: None}, Limits(app.clock() + timedelta(minutes=4)))
+
+
+async def test_a_link_for_fifty_mailboxes_expires_once_and_tells_each_target_of_its_own(
+    app: Services, receiver: Receiver
+) -> None:
+    await subscribe(app, receiver.url("ok/all"))
+    await subscribe(app, receiver.url("ok/two"), Binding(("mine-1", "mine-2")))
+    await subscribe(app, receiver.url("ok/none"), Binding(("others",)))
+    accounts = ("mine-1", *(f"theirs-{number}" for number in range(48)), "mine-2")
+
+    await expire(app, accounts)
+    await deliver(app)
+
+    (everything,), (two,) = receiver.took("ok/all"), receiver.took("ok/two")
+    assert ("registrationExpired", "mine-1") == (everything["body"]["event"], everything["body"]["account"])
+    assert [*accounts] == everything["body"]["data"]["accounts"]
+    assert ("mine-1", ["mine-1", "mine-2"]) == (two["body"]["account"], two["body"]["data"]["accounts"])
+    assert "theirs" not in str(two["body"])
+    assert [] == receiver.took("ok/none")
+
+
+async def test_what_happens_to_accounts_is_told_before_hundreds_of_links_that_expired(
+    app: Services, teller: Teller, receiver: Receiver
+) -> None:
+    await subscribe(app, receiver.url("ok/fair"))
+    await expire(app, *((f"link-{number}",) for number in range(300)))
+    await teller.tell(named("account"), EventName.AUTHENTICATION_ERROR)
+
+    await deliver(app)
+
+    heard = [record["body"]["event"] for record in receiver.took("ok/fair")]
+    assert 301 == len(heard)
+    assert EventName.AUTHENTICATION_ERROR == heard[0]
+
+
+async def test_a_run_holds_its_lease_however_long_it_lasts(
+    app: Services, teller: Teller, clock: MovedClock, receiver: Receiver, storage: Azurite
+) -> None:
+    await subscribe(app, receiver.url("hangs/long"))
+    await teller.tell(named(), EventName.ACCOUNT_ADDED)
+    another = build_services(settings_for(storage.connection_string, MAILBIND_WEBHOOKS_LOOPBACK="true"), clock)
+    running = asyncio.create_task(deliver(app))
+    try:
+        await until(lambda: len(receiver.took("hangs/long")) == 1)
+        for _ in range(3):
+            clock.forward(seconds=25)  # the lease lasts for a minute
+            await _renewed(app, clock)
+            assert not await deliver(another)
+        assert not running.done()
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await another.close()
+
+
+async def _renewed(app: Services, clock: MovedClock) -> None:
+    for _ in range(300):
+        held = await app.leases.get("delivery")
+        if held is not None and held.value.until - clock() > timedelta(seconds=40):
+            return
+        await asyncio.sleep(0.1)
+    pytest.fail("the lease was not renewed")
