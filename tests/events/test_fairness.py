@@ -14,11 +14,11 @@ from shared.domain.event import EventName
 from shared.domain.invited_mailbox import InvitedMailbox
 from shared.domain.work import Work, WorkKind
 from shared.services import Services
+from shared.usecases.events.deliver_to_target import AT_ONCE
 from shared.usecases.timers.work_agenda import Limits
 from tests.conftest import MovedClock, settings_for
 from tests.contract.records import registration
 from tests.events.conftest import Receiver, Teller, deliver, named, subscribe
-from tests.patience import until
 
 
 async def expire(app: Services, *links: tuple[str, ...]) -> None:
@@ -66,7 +66,7 @@ async def test_what_happens_to_accounts_is_told_before_hundreds_of_links_that_ex
 
     heard = [record["body"]["event"] for record in receiver.took("ok/fair")]
     assert 301 == len(heard)
-    assert EventName.AUTHENTICATION_ERROR == heard[0]
+    assert EventName.AUTHENTICATION_ERROR in heard[:AT_ONCE]  # so many are sent side by side
 
 
 async def test_a_run_holds_its_lease_however_long_it_lasts(
@@ -77,7 +77,7 @@ async def test_a_run_holds_its_lease_however_long_it_lasts(
     another = build_services(settings_for(storage.connection_string, MAILBIND_WEBHOOKS_LOOPBACK="true"), clock)
     running = asyncio.create_task(deliver(app))
     try:
-        await until(lambda: len(receiver.took("hangs/long")) == 1)
+        await _renewed(app, clock)
         for _ in range(3):
             clock.forward(seconds=25)  # the lease lasts for a minute
             await _renewed(app, clock)
