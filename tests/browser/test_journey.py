@@ -49,6 +49,19 @@ async def test_from_the_link_through_microsoft_and_back_to_the_callers_page(
     api.delete(f"/v1/account/{asked['account']}")
 
 
+async def test_two_tabs_that_a_new_browser_opens_at_once_both_go_on_to_microsoft(page: Page, api: httpx.Client) -> None:
+    """Without a cookie each gets one, and the browser keeps the later one: as if both were asked for at once."""
+    first, second = ask(api)["url"], ask(api)["url"]
+    other = await page.context.new_page()
+    await page.goto(first)
+    await page.context.clear_cookies()
+    await other.goto(second)
+
+    for tab in (page, other):
+        await tab.get_by_role("button", name="Continue to Microsoft").click()
+        await tab.wait_for_selector("button[name=login], button[name=cancel]")
+
+
 async def test_success_stays_readable_when_the_callers_page_does_not_come(
     page: Page, api: httpx.Client, person: NewPerson, callers_page: str, shot: Shot
 ) -> None:
