@@ -18,6 +18,7 @@ from tests.journey.conftest import ask, code_of
 
 FORM = "application/x-www-form-urlencoded"
 COOKIE = "__Host-mailbind"
+LARGEST = 1_000_000  # bytes of a body; the host itself refuses four times as much, with nothing in its answer
 # A limit, one less and one more of it, in characters and in bytes, and what is far beyond all.
 SIZES = st.sampled_from([0, 1, 42, 43, 44, 63, 64, 65, 108, 255, 256, 257, 320, 321, 1024, 4096, 8192, 20_000, 40_000])
 LETTERS = st.sampled_from(
@@ -157,23 +158,20 @@ def test_fields_of_any_size_and_number_are_answered_with_a_page(
     cookie = next(iter(visitor.cookies.values()))[COOKIE]
     names = st.sampled_from(sorted({*ANSWER_FIELDS, *PAGE_FIELDS}) * 3) | TEXTS
     pairs = st.tuples(names, st.sampled_from(sorted(real.values())) | TEXTS)
-    bodies = st.builds(
-        lambda fields, times: fields * times, st.lists(pairs, max_size=12), st.sampled_from([1, 1, 2, 500])
-    )
+    cookies = st.just(cookie) | st.sampled_from(["", "x", "A" * 42, "A" * 43, "A" * 44, "A" * 7000])
 
     with httpx.Client(base_url=environment.base_url, timeout=60, trust_env=False) as client:
 
         @FUZZED
-        @given(
-            fields=bodies, sent=st.just(cookie) | st.sampled_from(["", "x", "A" * 42, "A" * 43, "A" * 44, "A" * 7000])
-        )
-        def send(fields: list[tuple[str, str]], sent: str) -> None:
+        @given(fields=st.lists(pairs, max_size=12), times=st.sampled_from([1, 1, 2, 500]), sent=cookies)
+        def send(fields: list[tuple[str, str]], times: int, sent: str) -> None:
+            content = "&".join([urlencode(fields)] * times)[:LARGEST]
             headers = {"Cookie": f"{COOKIE}={sent}", "Content-Type": FORM, "Sec-Fetch-Site": "same-origin"}
-            answer = client.post(path, content=urlencode(fields), headers=headers)
+            answer = client.post(path, content=content, headers=headers)
             REQUESTS[f"{path} with odd sizes {answer.status_code}"] += 1
-            assert answer.status_code < 500, (fields, answer.text)
+            assert answer.status_code < 500, (path, answer.text)
             assert answer.status_code == 303 or code_of(Page(answer)) or "Continue to Microsoft" in answer.text
-            if len(urlencode(fields)) > 65_536 or len(fields) > 64:
+            if len(content) > 64 * 1024 or content.count("&") > 63:
                 assert 413 == answer.status_code
 
         send()
