@@ -26,6 +26,7 @@ from shared.triggers import (
     sign_in,
     timers,
     tokens,
+    unmatched,
     webhook_settings,
     webhooks,
 )
@@ -34,6 +35,7 @@ from shared.triggers.browser_pages import BrowserPages
 from shared.triggers.callers import Callers
 from shared.triggers.reference import Reference
 from shared.triggers.request_limits import RequestLimits
+from shared.triggers.routes import Routes
 from shared.usecases.grants.list_accounts import ListAccounts
 
 
@@ -59,7 +61,7 @@ def build_app() -> func.FunctionApp:
     rendered = Pages(services.entropy)
     pages = BrowserPages(rendered, services.apps, audit, services.redirect_uri)
     app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
-    for blueprint in (
+    blueprints = (
         authentication_form.blueprint(
             callers,
             limits,
@@ -104,6 +106,8 @@ def build_app() -> func.FunctionApp:
             services.entropy,
             queue=QUEUE,
         ),
-    ):
+    )
+    declared = [route for each in blueprints if isinstance(each, Routes) for route in each.declared]
+    for blueprint in (*blueprints, unmatched.blueprint(pages, declared)):
         app.register_functions(blueprint)
     return app

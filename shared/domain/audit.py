@@ -71,7 +71,9 @@ LOOKS = frozenset(
 
 
 # Anybody may cause these refusals as fast as they can send, so each of them need not be told.
-SAMPLED = frozenset({"TooManyRequests", "BodyTooLarge", "UriTooLong", "HeadersTooLarge", "UnsupportedMediaType"})
+SAMPLED = frozenset(
+    {"TooManyRequests", "BodyTooLarge", "UriTooLong", "HeadersTooLarge", "UnsupportedMediaType", "LengthRequired"}
+)
 SAMPLED_EVERY = timedelta(seconds=10)
 MOST_SAMPLED = 1000  # kinds of refusals that are remembered; each is an action, a code and an actor
 LONGEST_ID = 256  # characters; what is longer was made up by the request

@@ -1,6 +1,6 @@
 """Refusals that a caller is told about: a stable code, a status, a sentence."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 
 
@@ -28,6 +28,27 @@ class InvalidJson(MailbindError):
 
     status = 400
     code = "InvalidJson"
+
+
+class MethodNotAllowed(MailbindError):
+    """The path is a route of ours, but not by this method (RFC 9110 section 15.5.6); `allowed` are those that are."""
+
+    status = 405
+    code = "MethodNotAllowed"
+
+    def __init__(self, allowed: Collection[str]) -> None:
+        super().__init__(f"This route answers {', '.join(allowed)} only")
+        self.allowed = allowed
+
+
+class LengthRequired(MailbindError):
+    """The body came without a Content-Length, and therefore not at all (RFC 9110 section 15.5.12)."""
+
+    status = 411
+    code = "LengthRequired"
+
+    def __init__(self) -> None:
+        super().__init__("Chunked bodies do not arrive here. Send the body whole, with a Content-Length header")
 
 
 class TooLarge(MailbindError):

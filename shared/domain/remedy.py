@@ -195,6 +195,21 @@ REMEDIES = {
         "Something that was sent is too long, or has characters that cannot be stored.",
         "Start again from the link. If it happens again, ask whoever sent it for a new one.",
     ),
+    "NotFound": Remedy(
+        "There is no such page",
+        "The address that your browser opened is none of this service's.",
+        "Copy the whole link and nothing else, or ask whoever sent it for a new one.",
+    ),
+    "MethodNotAllowed": Remedy(
+        "This page cannot be opened like that",
+        "Your browser, or a tool, sent something that this address does not take.",
+        "Open the link again, and use the page's own buttons.",
+    ),
+    "LengthRequired": Remedy(
+        "The form did not arrive",
+        "It was sent in chunks, without saying how long it is, and such forms do not arrive here.",
+        "Open the link again, and use the page's own buttons in another browser or without a proxy.",
+    ),
     "BodyTooLarge": Remedy(
         "Too much was sent",
         "This page takes small forms only, and what your browser sent is larger.",

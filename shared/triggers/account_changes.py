@@ -14,6 +14,7 @@ from shared.triggers.authentication_form import link
 from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import Fields, read_object
 from shared.triggers.request_limits import RequestLimits
+from shared.triggers.routes import Routes
 from shared.usecases.grants.change_account import AccountChange, ChangeAccount
 from shared.usecases.sign_in.reauthorize_account import ReauthorizeAccount
 
@@ -27,18 +28,18 @@ WITHOUT_EFFECT: Mapping[str, tuple[type | tuple[type, ...], Sequence[str]]] = {
 
 def blueprint(
     callers: Callers, limits: RequestLimits, change: ChangeAccount, reauthorize: ReauthorizeAccount
-) -> func.Blueprint:
+) -> Routes:
     """Both routes."""
-    bp = func.Blueprint()
+    routes = Routes()
 
-    @bp.route("v1/account/{account}", methods=["PUT"], auth_level=func.AuthLevel.ANONYMOUS)
+    @routes.put("v1/account/{account}")
     @for_callers(callers, Action.CHANGE_ACCOUNT, Scope.ACCOUNTS_WRITE)
     async def put_account(req: func.HttpRequest, _: Caller) -> func.HttpResponse:
         wanted, faults = read_change(read_object(req))
         account = await change(req.route_params["account"], wanted, faults)
         return answer({"account": account.id})
 
-    @bp.route("v1/account/{account}/reauthorize", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+    @routes.post("v1/account/{account}/reauthorize")
     @for_callers(callers, Action.REAUTHORIZE_ACCOUNT, Scope.REGISTER)
     async def reauthorize_account(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
         limits.form(req, caller.id)
@@ -48,7 +49,7 @@ def blueprint(
         about(target=started.registration)
         return answer(link(started))
 
-    return bp
+    return routes
 
 
 def read_change(body: Mapping[str, Any]) -> tuple[AccountChange, dict[str, str]]:

@@ -12,6 +12,7 @@ from shared.triggers.account_answers import last_error, summary, whole
 from shared.triggers.answers import answer
 from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import Fields, read_object
+from shared.triggers.routes import Routes
 from shared.usecases.grants.list_accounts import AccountQuery, ListAccounts
 from shared.usecases.grants.read_account import ReadAccount
 from shared.usecases.grants.reconnect_account import ReconnectAccount
@@ -23,11 +24,11 @@ STATES = [*AccountState, "unset", "connecting", "syncing", "disconnected"]
 
 def blueprint(
     callers: Callers, listing: ListAccounts, read: ReadAccount, remove: RemoveAccount, reconnect: ReconnectAccount
-) -> func.Blueprint:
+) -> Routes:
     """The account routes."""
-    bp = func.Blueprint()
+    routes = Routes()
 
-    @bp.route("v1/accounts", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+    @routes.get("v1/accounts")
     @for_callers(callers, Action.LIST_ACCOUNTS, Scope.ACCOUNTS_READ, minds_reach=True)
     async def list_accounts(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
         query = read_query(req)
@@ -43,12 +44,12 @@ def blueprint(
             body |= {"total": page.total, "pages": math.ceil(page.total / query.page_size)}
         return answer(body)
 
-    @bp.route("v1/account/{account}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+    @routes.get("v1/account/{account}")
     @for_callers(callers, Action.READ_ACCOUNT, Scope.ACCOUNTS_READ)
     async def get_account(req: func.HttpRequest, _: Caller) -> func.HttpResponse:
         return answer(whole(await read(req.route_params["account"])))
 
-    @bp.route("v1/account/{account}", methods=["DELETE"], auth_level=func.AuthLevel.ANONYMOUS)
+    @routes.delete("v1/account/{account}")
     @for_callers(callers, Action.REMOVE_ACCOUNT, Scope.ACCOUNTS_WRITE)
     async def delete_account(req: func.HttpRequest, _: Caller) -> func.HttpResponse:
         fields = Fields(req.params)
@@ -60,7 +61,7 @@ def blueprint(
         # Entra takes no refresh token back; a person ends their consent, or an administrator all of their sessions.
         return answer(body | ({"revoked": False} if revoke else {}))
 
-    @bp.route("v1/account/{account}/reconnect", methods=["PUT"], auth_level=func.AuthLevel.ANONYMOUS)
+    @routes.put("v1/account/{account}/reconnect")
     @for_callers(callers, Action.RECONNECT_ACCOUNT, Scope.ACCOUNTS_WRITE)
     async def reconnect_account(req: func.HttpRequest, _: Caller) -> func.HttpResponse:
         fields = Fields(read_object(req) if req.get_body() else {})
@@ -71,7 +72,7 @@ def blueprint(
         account = await reconnect(req.route_params["account"])
         return answer({"reconnect": True, "state": account.state.value, "lastError": last_error(account)})
 
-    return bp
+    return routes
 
 
 def read_query(req: func.HttpRequest) -> AccountQuery:

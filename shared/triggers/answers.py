@@ -1,30 +1,52 @@
-"""Answers of the API: JSON, camelCase, and one shape for every error."""
+"""Every answer is made here. Those of the API are JSON, camelCase, with one shape for every error."""
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import azure.functions as func
 import msgspec
 
-from shared.domain.errors import Forbidden, InvalidInput, InvalidToken, MailbindError, Unauthorized
+from shared.domain.errors import (
+    Forbidden,
+    InvalidInput,
+    InvalidToken,
+    MailbindError,
+    MethodNotAllowed,
+    Unauthorized,
+)
 from shared.domain.moment import written
 
 type Handler = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
 
 SEVERE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+VISIBLE = "".join(map(chr, range(0x20, 0x7F)))
+
+
+def reply(
+    body: bytes | str | None, status: int, headers: Mapping[str, str], media_type: str | None = None
+) -> func.HttpResponse:
+    """An answer with headers that the host can send."""
+    response = func.HttpResponse(body, status_code=status, mimetype=media_type, charset="utf-8")
+    for name, value in headers.items():
+        add_header(response, name, value)
+    return response
+
+
+def add_header(response: func.HttpResponse, name: str, value: str) -> None:
+    """Add a header. Of a value with a line break, or with a letter beyond ASCII, the host makes a 500.
+
+    Such letters are percent-encoded as UTF-8, as URLs want them (RFC 3987 section 3.1). What is ASCII stays as it is.
+    """
+    response.headers.add(name, quote(value, safe=VISIBLE, errors="replace"))
 
 
 def answer(body: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> func.HttpResponse:
     """A JSON answer that nobody caches."""
-    return func.HttpResponse(
-        msgspec.json.encode(body),
-        status_code=status,
-        headers={**SEVERE, **(headers or {})},
-        mimetype="application/json",
-    )
+    return reply(msgspec.json.encode(body), status, {**SEVERE, **(headers or {})}, "application/json")
 
 
 def moment(when: datetime | None) -> str | None:
@@ -40,16 +62,23 @@ def problem(error: MailbindError) -> func.HttpResponse:
         "message": str(error),
         "code": error.code,
     }
-    headers = {}
     if isinstance(error, InvalidInput):
         body["fields"] = [{"message": message, "key": name} for name, message in error.fields.items()]
-    if isinstance(error, (Unauthorized, Forbidden)):
-        headers["WWW-Authenticate"] = challenge(error)
     if isinstance(error, Forbidden) and error.scope is not None:
         body["requestedScope"] = error.scope
+    return answer(body, error.status, refusal_headers(error))
+
+
+def refusal_headers(error: MailbindError) -> dict[str, str]:
+    """What the headers of an answer say of an error."""
+    headers = {}
+    if isinstance(error, MethodNotAllowed):
+        headers["Allow"] = ", ".join(error.allowed)
+    if isinstance(error, (Unauthorized, Forbidden)):
+        headers["WWW-Authenticate"] = challenge(error)
     if error.retry_after is not None:
         headers["Retry-After"] = str(math.ceil(error.retry_after.total_seconds()))
-    return answer(body, error.status, headers)
+    return headers
 
 
 def challenge(error: Unauthorized | Forbidden) -> str:

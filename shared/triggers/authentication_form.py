@@ -19,6 +19,7 @@ from shared.triggers.audit import about, about_accounts
 from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import Fields, read_object
 from shared.triggers.request_limits import RequestLimits
+from shared.triggers.routes import Routes
 from shared.usecases.sign_in.cancel_registration import CancelRegistration
 from shared.usecases.sign_in.check_invitation import Invitation
 from shared.usecases.sign_in.start_registration import Started, StartRegistration
@@ -33,11 +34,11 @@ def blueprint(
     cancel: CancelRegistration,
     registrations: Registrations,
     clock: Clock,
-) -> func.Blueprint:
+) -> Routes:
     """The three routes."""
-    bp = func.Blueprint()
+    routes = Routes()
 
-    @bp.route("v1/authentication/form", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+    @routes.post("v1/authentication/form")
     @for_callers(callers, Action.START_REGISTRATION, Scope.REGISTER, minds_reach=True)
     async def start_registration(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
         body = read_object(req)
@@ -49,7 +50,7 @@ def blueprint(
         about(target=started.registration)
         return answer(link(started))
 
-    @bp.route("v1/authentication/form/{registration}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+    @routes.get("v1/authentication/form/{registration}")
     @for_callers(callers, Action.READ_REGISTRATION, Scope.REGISTER, Scope.ACCOUNTS_READ, minds_reach=True)
     async def get_registration(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
         stored = await registrations.get(_registration(req))
@@ -59,7 +60,7 @@ def blueprint(
         reads_accounts = caller.may(Scope.ACCOUNTS_READ)
         return answer(describe(stored.value, stored.value.status(clock()), reads_accounts=reads_accounts))
 
-    @bp.route("v1/authentication/form/{registration}", methods=["DELETE"], auth_level=func.AuthLevel.ANONYMOUS)
+    @routes.delete("v1/authentication/form/{registration}")
     @for_callers(callers, Action.CANCEL_REGISTRATION, Scope.REGISTER, minds_reach=True)
     async def delete_registration(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
         ended = await cancel(_registration(req), caller)
@@ -69,7 +70,7 @@ def blueprint(
         deleted = status is RegistrationStatus.CANCELLED
         return answer({"registration": ended.id, "deleted": deleted, "status": status.value})
 
-    return bp
+    return routes
 
 
 def _registration(req: func.HttpRequest) -> str:

@@ -4,6 +4,7 @@ import azure.functions as func
 
 from shared.domain.secret import Secret
 from shared.domain.shapes import RANDOM
+from shared.triggers.answers import add_header
 
 # The prefix makes browsers insist on Secure, Path=/ and this very host (RFC 6265bis section 4.1.3.2).
 COOKIE = "__Host-mailbind"
@@ -13,7 +14,7 @@ ATTRIBUTES = "Path=/; Secure; HttpOnly; SameSite=None"
 
 def set_cookie(response: func.HttpResponse, cookie: Secret) -> None:
     """Give it to a browser."""
-    response.headers.add("Set-Cookie", f"{COOKIE}={cookie.reveal()}; {ATTRIBUTES}")
+    add_header(response, "Set-Cookie", f"{COOKIE}={cookie.reveal()}; {ATTRIBUTES}")
 
 
 def read_cookie(req: func.HttpRequest) -> Secret | None:

@@ -1,6 +1,5 @@
 """Outcomes as pages: which template, which status, where the person can go from there."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +19,7 @@ from shared.domain.remedy import remedy
 from shared.domain.secret import Secret
 from shared.pages.render import Pages, page_headers
 from shared.ports import OAuthApps
-from shared.triggers.answers import Handler
+from shared.triggers.answers import Handler, add_header, refusal_headers, reply
 from shared.triggers.audit import CORRELATION, Audit, about, about_accounts, outcome_of
 from shared.triggers.browser_cookie import set_cookie
 from shared.triggers.faults import refusal_of
@@ -103,7 +102,7 @@ class BrowserPages:
     def redirect(self, target: Secret) -> func.HttpResponse:
         """To Entra. 303 turns the POST into a GET (RFC 9110 section 15.4.4)."""
         headers = {"Location": target.reveal(), "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
-        return func.HttpResponse(status_code=303, headers=headers)
+        return reply(None, 303, headers)
 
     async def tried(self, outcome: Tried) -> func.HttpResponse:
         """What became of the mailboxes. When all are bound, the browser goes on to the caller's page by itself."""
@@ -151,6 +150,7 @@ class BrowserPages:
         return self._refusal(
             code,
             STATUSES.get(code, 403),
+            {},
             email=asked.single.email if asked and asked.single else None,
             registration=asked.id if asked else None,
             app=asked.app if asked else None,
@@ -162,11 +162,13 @@ class BrowserPages:
             caller=host(asked.redirect_url) if asked else None,
         )
 
-    def _refusal(self, code: str, status: int, **ways: Any) -> func.HttpResponse:  # noqa: ANN401 - as `_page`
+    def _refusal(self, code: str, status: int, headers: Mapping[str, str], **ways: Any) -> func.HttpResponse:  # noqa: ANN401 - as `_page`
         """The page of a code with the ways on from there, if there are any."""
-        response = self._page(
+        later = {"Retry-After": RETRY_AFTER_SECONDS} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+        return self._page(
             "refused",
             status=status,
+            more_headers={**later, **headers},
             told=remedy(code),
             code=code,
             # The operator finds the line in the log by it.
@@ -174,9 +176,6 @@ class BrowserPages:
             again="Sign in with another account" if code in AGAIN else "Try again",
             **{**NO_WAYS, **ways},
         )
-        if status == HTTPStatus.SERVICE_UNAVAILABLE:
-            response.headers["Retry-After"] = RETRY_AFTER_SECONDS
-        return response
 
     def consented(self) -> func.HttpResponse:
         """Where an administrator lands after consenting."""
@@ -196,7 +195,7 @@ class BrowserPages:
                         refusal = refusal_of(error)
                         response = self.failed(refusal)
                         about(outcome=outcome_of(refusal), code=refusal.code)
-                response.headers[CORRELATION] = correlation() or ""
+                add_header(response, CORRELATION, correlation() or "")
                 return response
 
             return guarding
@@ -207,13 +206,10 @@ class BrowserPages:
         """A page about an error, for which nothing is read. When it cannot be rendered either, a bare one."""
         code = refusal.code or "unknown_failure"
         try:
-            response = self._refusal(code, refusal.status)
+            return self._refusal(code, refusal.status, refusal_headers(refusal))
         except Exception as error:  # noqa: BLE001 - the rendering itself may be what failed
             refusal_of(error)
-            response = func.HttpResponse(BARE_PAGE, status_code=500, headers=page_headers(""), mimetype="text/html")
-        if refusal.retry_after is not None:
-            response.headers["Retry-After"] = str(math.ceil(refusal.retry_after.total_seconds()))
-        return response
+            return reply(BARE_PAGE, 500, page_headers(""), "text/html")
 
     async def _consent(self, asked: PendingRegistration | None) -> str | None:
         """The address for administrators (Entra: v2-admin-consent)."""
@@ -223,9 +219,16 @@ class BrowserPages:
         query = urlencode({"client_id": app.client_id, "redirect_uri": self.redirect_uri})
         return f"{app.cloud.authority}/{app.tenant}/adminconsent?{query}"
 
-    def _page(self, template: str, *, status: int = 200, **values: Any) -> func.HttpResponse:  # noqa: ANN401 - whatever a template shows
+    def _page(
+        self,
+        template: str,
+        *,
+        status: int = 200,
+        more_headers: Mapping[str, str] | None = None,
+        **values: Any,  # noqa: ANN401 - whatever a template shows
+    ) -> func.HttpResponse:
         html, headers = self.pages.render(template, **values)
-        return func.HttpResponse(html, status_code=status, headers=headers, mimetype="text/html", charset="utf-8")
+        return reply(html, status, {**headers, **(more_headers or {})}, "text/html")
 
 
 def _note(outcome: Outcome, what: AuditOutcome) -> None:

@@ -11,7 +11,7 @@ from shared.domain.caller import Caller, Scope
 from shared.domain.correlation import correlation
 from shared.domain.errors import Unauthorized
 from shared.domain.secret import Secret
-from shared.triggers.answers import Handler, problem
+from shared.triggers.answers import Handler, add_header, problem
 from shared.triggers.audit import CORRELATION, Audit, about, outcome_of
 from shared.triggers.client_address import client_address
 from shared.triggers.faults import refusal_of
@@ -65,7 +65,7 @@ def for_callers(
                     refusal = refusal_of(error)
                     about(outcome=outcome_of(refusal), code=refusal.code)
                     response = problem(refusal)
-            response.headers[CORRELATION] = correlation() or ""
+            add_header(response, CORRELATION, correlation() or "")
             return response
 
         del checked.__wrapped__  # the worker would look for a binding named `caller`
@@ -86,7 +86,7 @@ def for_everybody(audit: Audit) -> Callable[[Handler], Handler]:
                 response = await handler(req)
             except Exception as error:  # noqa: BLE001 - as above
                 response = problem(refusal_of(error))
-            response.headers[CORRELATION] = correlation() or ""
+            add_header(response, CORRELATION, correlation() or "")
             return response
 
         return checked

@@ -17,6 +17,7 @@ from shared.triggers.authentication_form import link, read_account_id, read_tena
 from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import Fields, read_object
 from shared.triggers.request_limits import RequestLimits
+from shared.triggers.routes import Routes
 from shared.usecases.sign_in.add_account import AddAccount, FurtherAccount
 from shared.usecases.sign_in.check_invitation import Invitation
 from shared.usecases.sign_in.start_registration import StartRegistration
@@ -25,11 +26,11 @@ from shared.usecases.sign_in.start_registration import StartRegistration
 NAMES = {"redirectUrl": "oauth2.redirectUrl", "type": "oauth2.provider"}
 
 
-def blueprint(callers: Callers, limits: RequestLimits, add: AddAccount, start: StartRegistration) -> func.Blueprint:
+def blueprint(callers: Callers, limits: RequestLimits, add: AddAccount, start: StartRegistration) -> Routes:
     """The route. To register an account with a grant that is there, without its person, takes both scopes."""
-    bp = func.Blueprint()
+    routes = Routes()
 
-    @bp.route("v1/account", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+    @routes.post("v1/account")
     @for_callers(callers, Action.ADD_ACCOUNT, Scope.REGISTER, minds_reach=True)
     async def post_account(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
         limits.form(req, caller.id)
@@ -42,7 +43,7 @@ def blueprint(callers: Callers, limits: RequestLimits, add: AddAccount, start: S
         about(account=added.account)
         return answer({"account": added.account, "state": added.state.value})
 
-    return bp
+    return routes
 
 
 def read_account(body: Mapping[str, Any]) -> tuple[FurtherAccount | Invitation, dict[str, str]]:

@@ -17,6 +17,7 @@ from shared.triggers.app_fields import read_app
 from shared.triggers.audit import about
 from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import Fields, read_object
+from shared.triggers.routes import Routes
 from shared.usecases.oauth_apps.app_catalogue import AppCatalogue, AppView
 from shared.usecases.oauth_apps.delete_app import DeleteApp
 from shared.usecases.oauth_apps.register_app import RegisterApp
@@ -25,11 +26,11 @@ from shared.usecases.oauth_apps.verify_app import Verified, VerifyApp
 
 def blueprint(
     callers: Callers, catalogue: AppCatalogue, register: RegisterApp, delete: DeleteApp, verify: VerifyApp
-) -> func.Blueprint:
+) -> Routes:
     """The routes; all of them are for administrators."""
-    bp = func.Blueprint()
+    routes = Routes()
 
-    @bp.route("v1/oauth2", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+    @routes.get("v1/oauth2")
     @for_callers(callers, Action.LIST_APPS, Scope.ADMIN)
     async def list_oauth_apps(req: func.HttpRequest, _: Caller) -> func.HttpResponse:
         fields = Fields(req.params)
@@ -39,27 +40,27 @@ def blueprint(
         shown = [describe(app, register.redirect_uri) for app in apps]
         return answer({"total": total, "page": page, "pages": math.ceil(total / size), "apps": shown})
 
-    @bp.route("v1/oauth2", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+    @routes.post("v1/oauth2")
     @for_callers(callers, Action.REGISTER_APP, Scope.ADMIN)
     async def register_oauth_app(req: func.HttpRequest, _: Caller) -> func.HttpResponse:
         app = await register(*read_app(read_object(req), new=True))
         about(target=app)
         return answer({"id": app, "created": True})
 
-    @bp.route("v1/oauth2/{app}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+    @routes.get("v1/oauth2/{app}")
     @for_callers(callers, Action.READ_APP, Scope.ADMIN)
     async def get_oauth_app(req: func.HttpRequest, _: Caller) -> func.HttpResponse:
         view = await catalogue.one(req.route_params["app"])
         return answer(describe(view, register.redirect_uri) | {"accounts": view.accounts})
 
-    @bp.route("v1/oauth2/{app}", methods=["PUT"], auth_level=func.AuthLevel.ANONYMOUS)
+    @routes.put("v1/oauth2/{app}")
     @for_callers(callers, Action.CHANGE_APP, Scope.ADMIN)
     async def change_oauth_app(req: func.HttpRequest, _: Caller) -> func.HttpResponse:
         app = await register.change(req.route_params["app"], *read_app(read_object(req), new=False))
         about(target=app)
         return answer({"id": app, "updated": True})
 
-    @bp.route("v1/oauth2/{app}", methods=["DELETE"], auth_level=func.AuthLevel.ANONYMOUS)
+    @routes.delete("v1/oauth2/{app}")
     @for_callers(callers, Action.DELETE_APP, Scope.ADMIN)
     async def delete_oauth_app(req: func.HttpRequest, _: Caller) -> func.HttpResponse:
         fields = Fields(req.params)
@@ -70,7 +71,7 @@ def blueprint(
         about(target=app)
         return answer({"id": app, "deleted": True, "accounts": accounts})
 
-    @bp.route("v1/oauth2/{app}/verify", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+    @routes.post("v1/oauth2/{app}/verify")
     @for_callers(callers, Action.VERIFY_APP, Scope.ADMIN)
     async def verify_oauth_app(req: func.HttpRequest, _: Caller) -> func.HttpResponse:
         fields = Fields(read_object(req) if req.get_body() else {})
@@ -81,7 +82,7 @@ def blueprint(
         about(target=verified.app.id, account=account)
         return answer(describe_steps(verified))
 
-    return bp
+    return routes
 
 
 def describe(view: AppView, redirect_uri: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from shared.triggers.answers import answer, moment
 from shared.triggers.audit import about
 from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import Fields, read_object
+from shared.triggers.routes import Routes
 from shared.usecases.grants.answer_challenge import AnswerChallenge
 from shared.usecases.grants.hand_out import HandedOut, HandOut
 
@@ -41,24 +42,24 @@ class TokenQuery:
     expected_email: str | None = None
 
 
-def blueprint(callers: Callers, hand_out: HandOut, challenge: AnswerChallenge, apps: OAuthApps) -> func.Blueprint:
+def blueprint(callers: Callers, hand_out: HandOut, challenge: AnswerChallenge, apps: OAuthApps) -> Routes:
     """Both routes."""
-    bp = func.Blueprint()
+    routes = Routes()
 
-    @bp.route(ROUTE, methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+    @routes.get(ROUTE)
     @for_callers(callers, Action.HAND_OUT, Scope.OAUTH_TOKEN)
     async def get_oauth_token(req: func.HttpRequest, _: Caller) -> func.HttpResponse:
         query = read_query(req.params)
         return await respond(await hand_out(req.route_params["account"], query.resource), query, apps)
 
-    @bp.route(ROUTE, methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+    @routes.post(ROUTE)
     @for_callers(callers, Action.HAND_OUT, Scope.OAUTH_TOKEN)
     async def post_oauth_token(req: func.HttpRequest, _: Caller) -> func.HttpResponse:
         query = read_query(read_object(req), challenged=True)
         token = await challenge(req.route_params["account"], query.claims or "", query.resource)
         return await respond(token, query, apps)
 
-    return bp
+    return routes
 
 
 def read_query(values: Mapping[str, Any], *, challenged: bool = False) -> TokenQuery:

@@ -11,15 +11,16 @@ from shared.domain.remedy import remedy
 from shared.ports import Clock
 from shared.triggers.answers import answer, moment
 from shared.triggers.callers import Callers, for_callers, for_everybody
+from shared.triggers.routes import Routes
 from shared.usecases.timers.read_health import ReadHealth
 from shared.usecases.timers.read_statistics import ReadStatistics, Statistics
 
 
-def blueprint(callers: Callers, health: ReadHealth, statistics: ReadStatistics, clock: Clock) -> func.Blueprint:
+def blueprint(callers: Callers, health: ReadHealth, statistics: ReadStatistics, clock: Clock) -> Routes:
     """Both routes. Health needs no token, so it tells only whether all is well; statistics tell what is not."""
-    bp = func.Blueprint()
+    routes = Routes()
 
-    @bp.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+    @routes.get("health")
     @for_everybody(callers.audit)
     async def get_health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the binding's name
         seen = await health()
@@ -28,7 +29,7 @@ def blueprint(callers: Callers, health: ReadHealth, statistics: ReadStatistics, 
         # 200 even when Microsoft refuses an OAuth app: taking the instance away would mend no client secret.
         return answer({"success": seen.success, "storage": "ok"})
 
-    @bp.route("v1/stats", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+    @routes.get("v1/stats")
     @for_callers(callers, Action.READ_STATISTICS, Scope.ACCOUNTS_READ)
     async def get_statistics(_: func.HttpRequest, _caller: Caller) -> func.HttpResponse:
         found = await statistics()
@@ -53,7 +54,7 @@ def blueprint(callers: Callers, health: ReadHealth, statistics: ReadStatistics, 
             }
         )
 
-    return bp
+    return routes
 
 
 def describe(breaker: Breaker) -> dict[str, Any]:

@@ -10,8 +10,10 @@ import azure.functions as func
 import msgspec
 
 from shared.pages.render import Pages
+from shared.triggers.answers import reply
 from shared.triggers.audit import Audit
 from shared.triggers.callers import for_everybody
+from shared.triggers.routes import Routes
 
 PUBLIC = {"Cache-Control": "public, max-age=300", "X-Content-Type-Options": "nosniff"}
 
@@ -50,7 +52,7 @@ class Reference:
         from shared.triggers.description.sections import sections  # noqa: PLC0415 - see below
 
         html, headers = self.pages.render("reference", info=self._described["info"], **sections(self._described))
-        return _document(html.encode(), "text/html; charset=utf-8", headers | PUBLIC)
+        return _document(html.encode(), "text/html", headers | PUBLIC)
 
     @cached_property
     def _described(self) -> dict[str, Any]:
@@ -60,26 +62,26 @@ class Reference:
         return openapi(self.base_url)
 
 
-def blueprint(reference: Reference, audit: Audit) -> func.Blueprint:
+def blueprint(reference: Reference, audit: Audit) -> Routes:
     """The routes. They tell nothing of who uses the app, so they need no token and may be cached."""
-    bp = func.Blueprint()
+    routes = Routes()
 
-    @bp.route("openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+    @routes.get("openapi.json")
     @for_everybody(audit)
     async def get_openapi(req: func.HttpRequest) -> func.HttpResponse:
         return _send(req, reference.openapi)
 
-    @bp.route("swagger.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+    @routes.get("swagger.json")
     @for_everybody(audit)
     async def get_swagger(req: func.HttpRequest) -> func.HttpResponse:
         return _send(req, reference.swagger)
 
-    @bp.route("docs", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+    @routes.get("docs")
     @for_everybody(audit)
     async def get_reference(req: func.HttpRequest) -> func.HttpResponse:
         return _send(req, reference.page)
 
-    return bp
+    return routes
 
 
 def _document(body: bytes, media_type: str, headers: Mapping[str, str]) -> Document:
@@ -91,5 +93,5 @@ def _send(req: func.HttpRequest, document: Document) -> func.HttpResponse:
     headers = dict(document.headers)
     known = {tag.strip().removeprefix("W/") for tag in req.headers.get("If-None-Match", "").split(",")}
     if known & {"*", headers["ETag"]}:
-        return func.HttpResponse(status_code=304, headers=headers, mimetype=document.media_type)
-    return func.HttpResponse(document.body, headers=headers, mimetype=document.media_type)
+        return reply(None, 304, headers, document.media_type)
+    return reply(document.body, 200, headers, document.media_type)

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 
 import azure.functions as func
 
-from shared.domain.errors import HeadersTooLarge, TooLarge, UnsupportedMediaType, UriTooLong
+from shared.domain.errors import HeadersTooLarge, LengthRequired, TooLarge, UnsupportedMediaType, UriTooLong
 
 KIB = 1024
 LARGEST_BODY = 64 * KIB
@@ -22,6 +22,7 @@ MOST_PARAMETERS = 64
 LONGEST_SEGMENT = 256  # characters of a route's parameter, as long as an account's id may be
 DIGITS = 9  # of a Content-Length; a longer one is over any limit
 WITHOUT_BODY = {HTTPMethod.GET, HTTPMethod.HEAD}
+WITH_BODY = {HTTPMethod.POST, HTTPMethod.PUT}
 
 
 class BodyType(StrEnum):
@@ -32,7 +33,7 @@ class BodyType(StrEnum):
 
 
 def check_bounds(req: func.HttpRequest, body_type: BodyType) -> None:
-    """Raise HeadersTooLarge, UriTooLong, TooLarge or UnsupportedMediaType for a request that is over a limit."""
+    """Raise HeadersTooLarge, UriTooLong, TooLarge, LengthRequired or UnsupportedMediaType for what is over a limit."""
     _check_headers(req.headers)
     _check_path_and_query(req)
     _check_body(req, body_type)
@@ -70,6 +71,9 @@ def _check_body(req: func.HttpRequest, body_type: BodyType) -> None:
     body, announced = req.get_body(), req.headers.get("Content-Length", "")
     if len(body) > LARGEST_BODY or _is_larger(announced):
         raise TooLarge("The body is larger than 64 KiB")
+    # The host hands a chunked body over as an empty one, so what looks like no body may be one that is missing.
+    if not body and req.method in WITH_BODY and "Transfer-Encoding" in req.headers:
+        raise LengthRequired
     if not body or req.method in WITHOUT_BODY:
         return
     if not _fits(req.headers.get("Content-Type", ""), body_type):

@@ -12,6 +12,7 @@ from shared.triggers.browser_cookie import read_cookie
 from shared.triggers.browser_pages import BrowserPages
 from shared.triggers.request_bounds import read_form
 from shared.triggers.request_limits import RequestLimits
+from shared.triggers.routes import Routes
 from shared.usecases.sign_in.begin_sign_in import BeginSignIn
 from shared.usecases.sign_in.bind_signed_in import BindSignedIn
 from shared.usecases.sign_in.carried_grant import Carried
@@ -35,11 +36,11 @@ def blueprint(
     complete: CompleteSignIn,
     bind: BindSignedIn,
     keep: KeepChecking,
-) -> func.Blueprint:
+) -> Routes:
     """The routes that need no caller's token."""
-    bp = func.Blueprint()
+    routes = Routes()
 
-    @bp.route("accounts/new", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+    @routes.get("accounts/new")
     @pages.guarded(Action.OPEN_LINK)
     async def open_sign_in_link(req: func.HttpRequest) -> func.HttpResponse:
         limits.page(req)
@@ -49,7 +50,7 @@ def blueprint(
             return await pages.dead(page)
         return pages.confirm(page, is_new=page.cookie != cookie)
 
-    @bp.route("accounts/new", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+    @routes.post("accounts/new")
     @pages.guarded(Action.CONTINUE_SIGN_IN)
     async def continue_sign_in(req: func.HttpRequest) -> func.HttpResponse:
         limits.page(req)
@@ -66,13 +67,13 @@ def blueprint(
         about(target=registration)
         return pages.redirect(target)
 
-    @bp.route("oauth", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+    @routes.post("oauth")
     @pages.guarded(Action.FINISH_SIGN_IN)
     async def finish_sign_in(req: func.HttpRequest) -> func.HttpResponse:
         limits.callback(req)
         return await _show(pages, await complete(_answer(read_form(req, ANSWER_FIELDS)), read_cookie(req)))
 
-    @bp.route("oauth", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+    @routes.get("oauth")
     @pages.guarded(Action.FINISH_SIGN_IN)
     async def finish_failed_sign_in(req: func.HttpRequest) -> func.HttpResponse:
         limits.callback(req)
@@ -82,7 +83,7 @@ def blueprint(
         answer = {name: value for name, value in _answer(req.params).items() if name != "code"}
         return await _show(pages, await complete(answer, read_cookie(req)))
 
-    return bp
+    return routes
 
 
 def _answer(fields: Mapping[str, str]) -> dict[str, str]:

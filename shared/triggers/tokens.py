@@ -18,6 +18,7 @@ from shared.triggers.answers import answer, moment
 from shared.triggers.audit import about
 from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import A_MOMENT, Fields, read_object
+from shared.triggers.routes import Routes
 from shared.usecases.callers.issue_token import IssueToken, TokenWish
 from shared.usecases.callers.revoke_token import RevokeToken
 
@@ -25,13 +26,11 @@ SCOPES = [scope.value for scope in Scope]
 LONGEST_LIFE = 10 * 365 * 24 * 3600
 
 
-def blueprint(
-    callers: Callers, tokens: ApiTokens, issue: IssueToken, revoke: RevokeToken, clock: Clock
-) -> func.Blueprint:
+def blueprint(callers: Callers, tokens: ApiTokens, issue: IssueToken, revoke: RevokeToken, clock: Clock) -> Routes:
     """The routes; all of them are for administrators."""
-    bp = func.Blueprint()
+    routes = Routes()
 
-    @bp.route("v1/token", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+    @routes.post("v1/token")
     @for_callers(callers, Action.ISSUE_TOKEN, Scope.ADMIN)
     async def issue_token(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
         wish, faults = read_wish(read_object(req), clock())
@@ -39,7 +38,7 @@ def blueprint(
         about(target=issued.id)
         return answer({"token": issued.token.reveal(), "id": issued.id})
 
-    @bp.route("v1/tokens", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+    @routes.get("v1/tokens")
     @for_callers(callers, Action.LIST_TOKENS, Scope.ADMIN)
     async def list_tokens(req: func.HttpRequest, _: Caller) -> func.HttpResponse:
         fields = Fields(req.params)
@@ -51,7 +50,7 @@ def blueprint(
         body = {"total": total, "page": page, "pages": math.ceil(total / size), "tokens": [*map(describe, shown)]}
         return answer(body)
 
-    @bp.route("v1/token/{token}", methods=["DELETE"], auth_level=func.AuthLevel.ANONYMOUS)
+    @routes.delete("v1/token/{token}")
     @for_callers(callers, Action.REVOKE_TOKEN, Scope.ADMIN)
     async def revoke_token(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
         revoked = await revoke(req.route_params["token"], caller)
@@ -60,7 +59,7 @@ def blueprint(
         about(target=revoked)
         return answer({"deleted": True})
 
-    return bp
+    return routes
 
 
 def describe(token: ApiToken) -> dict[str, Any]:

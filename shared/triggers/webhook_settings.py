@@ -15,6 +15,7 @@ from shared.ports import Webhooks
 from shared.triggers.answers import answer
 from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import Fields, read_object
+from shared.triggers.routes import Routes
 from shared.triggers.webhooks import LONGEST_URL, read_secret
 from shared.usecases.events.change_settings import ChangeSettings, SettingsWish
 
@@ -32,11 +33,11 @@ VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,1022}[\x21-\x7e])?")
 OURS = re.compile(r"host|content-.*|transfer-encoding|connection|user-agent|webhook-.*|x-ee-wh-.*|te|upgrade|expect")
 
 
-def blueprint(callers: Callers, webhooks: Webhooks, change: ChangeSettings, base_url: str) -> func.Blueprint:
+def blueprint(callers: Callers, webhooks: Webhooks, change: ChangeSettings, base_url: str) -> Routes:
     """Both routes; for administrators."""
-    bp = func.Blueprint()
+    routes = Routes()
 
-    @bp.route("v1/settings", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+    @routes.get("v1/settings")
     @for_callers(callers, Action.READ_SETTINGS, Scope.ADMIN)
     async def get_settings(req: func.HttpRequest, _: Caller) -> func.HttpResponse:
         stored = await webhooks.get(GLOBAL)
@@ -46,14 +47,14 @@ def blueprint(callers: Callers, webhooks: Webhooks, change: ChangeSettings, base
         fields.refuse_faults()
         return answer({name: body[name] for name in asked or body})
 
-    @bp.route("v1/settings", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+    @routes.post("v1/settings")
     @for_callers(callers, Action.CHANGE_SETTINGS, Scope.ADMIN)
     async def change_settings(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
         body = read_object(req)
         await change(*read_wish(body), caller)
         return answer({"updated": [name for name in body if name != "verify"]})
 
-    return bp
+    return routes
 
 
 def describe(webhook: Webhook | None, base_url: str) -> dict[str, Any]:

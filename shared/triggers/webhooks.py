@@ -18,6 +18,7 @@ from shared.triggers.audit import about
 from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import Fields, read_object
 from shared.triggers.request_limits import RequestLimits
+from shared.triggers.routes import Routes
 from shared.usecases.events.subscribe import Subscribe, Subscription
 from shared.usecases.events.webhook_care import LOOKED_AT, Standing, WebhookCare
 
@@ -29,11 +30,11 @@ KEY = range(24, 65)  # bytes of a signing key (Standard Webhooks specification, 
 
 def blueprint(
     callers: Callers, limits: RequestLimits, subscribe: Subscribe, care: WebhookCare, base_url: str
-) -> func.Blueprint:
+) -> Routes:
     """The routes. A caller that is bound to accounts has events of these only."""
-    bp = func.Blueprint()
+    routes = Routes()
 
-    @bp.route("v1/webhooks", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+    @routes.post("v1/webhooks")
     @for_callers(callers, Action.CREATE_WEBHOOK, Scope.WEBHOOKS, minds_reach=True)
     async def create_webhook(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
         limits.form(req, caller.id)
@@ -44,18 +45,18 @@ def blueprint(
         # 201 for one that was there too: Power Automate takes the address to unsubscribe at from no other answer.
         return answer(body, 201, {"Location": f"{base_url}/v1/webhooks/{subscribed.webhook.id}"})
 
-    @bp.route("v1/webhooks", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+    @routes.get("v1/webhooks")
     @for_callers(callers, Action.LIST_WEBHOOKS, Scope.WEBHOOKS, minds_reach=True)
     async def list_webhooks(_: func.HttpRequest, caller: Caller) -> func.HttpResponse:
         return answer({"webhooks": [*map(standing, await care.all(caller))]})
 
-    @bp.route("v1/webhooks/{webhook}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+    @routes.get("v1/webhooks/{webhook}")
     @for_callers(callers, Action.READ_WEBHOOK, Scope.WEBHOOKS, minds_reach=True)
     async def get_webhook(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
         found = await care.one(req.route_params["webhook"], caller)
         return answer({**standing(found), "parkedEvents": [*map(describe_delivery, found.parked)]})
 
-    @bp.route("v1/webhooks/{webhook}", methods=["DELETE"], auth_level=func.AuthLevel.ANONYMOUS)
+    @routes.delete("v1/webhooks/{webhook}")
     @for_callers(callers, Action.REMOVE_WEBHOOK, Scope.WEBHOOKS, minds_reach=True)
     async def delete_webhook(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
         webhook = req.route_params["webhook"]
@@ -63,7 +64,7 @@ def blueprint(
         about(target=webhook)
         return answer({"id": webhook, "deleted": True})
 
-    @bp.route("v1/webhooks/{webhook}/ping", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+    @routes.post("v1/webhooks/{webhook}/ping")
     @for_callers(callers, Action.PING_WEBHOOK, Scope.WEBHOOKS, minds_reach=True)
     async def ping_webhook(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
         limits.form(req, caller.id)
@@ -72,7 +73,7 @@ def blueprint(
         about(target=webhook)
         return answer({"id": webhook, "success": wrong is None, "error": wrong})
 
-    @bp.route("v1/webhooks/{webhook}/redeliver", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+    @routes.post("v1/webhooks/{webhook}/redeliver")
     @for_callers(callers, Action.REDELIVER, Scope.WEBHOOKS, minds_reach=True)
     async def redeliver(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
         webhook = req.route_params["webhook"]
@@ -80,7 +81,7 @@ def blueprint(
         about(target=webhook)
         return answer({"id": webhook, "redelivered": tried})
 
-    return bp
+    return routes
 
 
 def read_subscription(body: Mapping[str, Any]) -> tuple[Subscription, dict[str, str]]:

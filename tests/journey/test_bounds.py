@@ -12,9 +12,9 @@ import pytest
 
 from infra.local.environment import Environment
 from infra.local.visitor import Page, Visitor
-from shared.bootstrap import build_app
 from shared.domain.keys import key
 from shared.services import Services
+from tests.app_routes import operations
 from tests.journey.conftest import ask, code_of
 from tests.local.calling_app import token_by_msal
 from tests.patience import wait_until
@@ -42,34 +42,8 @@ OVERSIZED = {
     "headers": Oversized((431, "HeadersTooLarge"), headers={"X-Large": "a" * 40_000}),
     "cookies": Oversized((431, "HeadersTooLarge"), headers={"Cookie": "__Host-mailbind=" + "a" * 9000}),
 }
-
-
-def routes() -> list[str]:
-    """Every route of the app, as `METHOD /path` with the names of its parameters."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in SETTINGS.items():
-            patch.setenv(name, value)
-        triggers = [one.get_dict_repr() for each in build_app().get_functions() if (one := each.get_trigger())]
-    return sorted(
-        f"{method.value} /{trigger['route']}"
-        for trigger in triggers
-        if trigger["type"] == "httpTrigger"
-        for method in trigger["methods"]
-    )
-
-
-SETTINGS = {
-    "AzureWebJobsStorage": "UseDevelopmentStorage=true",
-    "MAILBIND_TABLES": "UseDevelopmentStorage=true",
-    "MAILBIND_BASE_URL": "http://127.0.0.1:7071",
-    "MAILBIND_ADMIN_TOKEN_SHA256": "0" * 64,
-    "MAILBIND_SEALING_KEY": "A" * 43 + "=",
-    "MAILBIND_OAUTH_APP_ID": "AAABiCtT7XUAAAAF",
-    "MAILBIND_OAUTH_CLIENT_ID": "5f0c1d9e-0000-4000-8000-0000000000c1",
-    "MAILBIND_OAUTH_CLIENT_SECRET": "not-a-real-secret",
-    "MAILBIND_OAUTH_TENANT": "7d1b2f0a-0000-4000-8000-00000000c0de",
-}
-ROUTES = routes()
+# Every route of the app, as `METHOD /path` with the names of its parameters.
+ROUTES = [one.replace(" ", " /") for one in operations()]
 
 
 def send(api: httpx.Client, route: str, sent: Oversized, segment: str = "x") -> httpx.Response:

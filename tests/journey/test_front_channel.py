@@ -14,7 +14,7 @@ from azure.core.exceptions import ResourceNotFoundError
 
 from infra.local.environment import APP_ID, Environment
 from infra.local.visitor import Form, Page, Visitor
-from shared.bootstrap import build_app, build_services
+from shared.bootstrap import build_services
 from shared.domain.breaker import Breaker
 from shared.domain.caller import Caller, Scope
 from shared.domain.failure_table import ROWS
@@ -26,6 +26,7 @@ from shared.services import Services
 from shared.usecases.sign_in.check_invitation import Invitation
 from shared.usecases.sign_in.open_link import LinkPage
 from shared.usecases.sign_in.sign_in_outcome import Outcome, Refused, Tried
+from tests.app_routes import http_functions
 from tests.conftest import MovedClock
 from tests.journey.conftest import Tenant, ask, bind, code_of, status
 from tests.journey.test_callback import to_the_callback
@@ -102,14 +103,9 @@ async def breaker(request: pytest.FixtureRequest, instance: Services) -> str:
 
 
 @pytest.fixture(scope="module")
-def routes(environment: Environment) -> list[tuple[str, str]]:
+def routes() -> list[tuple[str, str]]:
     """Methods and paths of all that the app itself says it answers."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.settings.items():
-            patch.setenv(name, value)
-        triggers = [one.get_dict_repr() for each in build_app().get_functions() if (one := each.get_trigger())]
-    found = [trigger for trigger in triggers if trigger["type"] == "httpTrigger"]
-    return sorted((method.value, "/" + one["route"]) for one in found for method in one["methods"])
+    return sorted((method, "/" + one.template) for one in http_functions() for method in one.methods or ("PATCH",))
 
 
 async def test_no_request_without_a_callers_token_changes_a_breaker(

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from shared.domain.caller import Scope
+from shared.domain.errors import LengthRequired
 
 BROWSER = "text/html"
 REFUSALS: Mapping[int, tuple[str, str]] = {
@@ -14,6 +15,7 @@ REFUSALS: Mapping[int, tuple[str, str]] = {
     403: ("Forbidden", "This needs the scope accounts:read. Ask your administrator for a token that has it"),
     404: ("NotFound", "No such account"),
     409: ("Conflict", "It is being changed by others; try again"),
+    411: ("LengthRequired", str(LengthRequired())),
     413: ("BodyTooLarge", "The body is larger than 64 KiB"),
     414: ("UriTooLong", "A segment of the path is longer than 256 characters"),
     415: ("UnsupportedMediaType", "The body has to be application/json, and Content-Type has to say so"),
@@ -56,7 +58,7 @@ class Operation:
     @property
     def refusals(self) -> tuple[int, ...]:
         """The statuses that answer what cannot be done."""
-        reading = () if self.method == "GET" else (415,)
+        reading = {"GET": (), "DELETE": (415,)}.get(self.method, (411, 415))
         return tuple(sorted({*(ALWAYS if self.scopes else ()), *BOUNDS, *reading, *self.also} - {self.status}))
 
 

@@ -1,0 +1,38 @@
+"""The app's HTTP functions, as the app itself tells them to the host."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pytest
+
+from shared.bootstrap import build_app
+from tests.conftest import settings_for
+
+SETTINGS = settings_for("UseDevelopmentStorage=true")
+
+
+@dataclass(frozen=True)
+class HttpFunction:
+    """A function with the template of its route and its methods, none for any."""
+
+    name: str
+    template: str
+    methods: frozenset[str]
+
+
+def http_functions(settings: Mapping[str, str] = SETTINGS) -> list[HttpFunction]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        functions = build_app().get_functions()
+    found = [(one.get_function_name(), trigger.get_dict_repr()) for one in functions if (trigger := one.get_trigger())]
+    return [
+        HttpFunction(str(name), trigger["route"], frozenset(method.value for method in trigger.get("methods") or ()))
+        for name, trigger in found
+        if trigger["type"] == "httpTrigger"
+    ]
+
+
+def operations() -> list[str]:
+    """What callers and browsers are told of, as `GET v1/accounts`: without HEAD, and without the route for the rest."""
+    return sorted(f"{method} {one.template}" for one in http_functions() for method in one.methods if method != "HEAD")

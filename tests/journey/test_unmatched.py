@@ -1,0 +1,115 @@
+"""What no route answers is answered all the same: unknown paths, wrong methods, HEAD and OPTIONS."""
+
+import re
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from infra.local.environment import Environment
+from infra.local.visitor import Page
+from tests.app_routes import http_functions, operations
+from tests.journey.conftest import code_of
+
+PATHS = sorted({one.template for one in http_functions() if one.methods})
+GETS = [one.removeprefix("GET ") for one in operations() if one.startswith("GET ")]
+METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
+
+
+@pytest.fixture(scope="module")
+def client(environment: Environment) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=environment.base_url) as opened:
+        yield opened
+
+
+def filled(template: str) -> str:
+    return "/" + re.sub(r"{\w+}", "x", template)
+
+
+def allowed(template: str) -> set[str]:
+    return {"OPTIONS"}.union(*(one.methods for one in http_functions() if one.template == template))
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/nothing", "/v1/account/x/y/z", "/v1", "/v1//accounts", "/robots.txt", "/", "/x/"]
+)
+def test_an_unknown_path_is_told_in_the_error_shape(client: httpx.Client, path: str) -> None:
+    for method in set(METHODS) - {"HEAD"}:
+        answer = client.request(method, path)
+
+        told = {"statusCode": 404, "error": "Not Found", "message": "There is no such route", "code": "NotFound"}
+        assert (404, told) == (answer.status_code, answer.json())
+        assert re.fullmatch("[0-9a-f]{32}", answer.headers["X-Correlation-Id"])
+
+
+@pytest.mark.parametrize("template", PATHS)
+def test_a_wrong_method_is_told_with_those_that_are_right(client: httpx.Client, template: str) -> None:
+    for method in set(METHODS) - allowed(template):
+        answer = client.request(method, filled(template))
+
+        assert 405 == answer.status_code
+        assert allowed(template) == {*answer.headers["Allow"].split(", ")}
+        if template.startswith("v1/") and method != "HEAD":
+            assert "MethodNotAllowed" == answer.json()["code"]
+
+
+@pytest.mark.parametrize("template", PATHS)
+def test_options_tells_the_methods_and_lets_no_other_origin_in(client: httpx.Client, template: str) -> None:
+    asked = {"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "GET"}
+
+    answer = client.options(filled(template), headers=asked)
+
+    assert (204, b"") == (answer.status_code, answer.content)
+    assert allowed(template) == {*answer.headers["Allow"].split(", ")}
+    assert [] == [name for name in answer.headers if name.lower().startswith("access-control-")]
+
+
+@pytest.mark.parametrize("template", GETS)
+def test_head_answers_as_get_does_without_a_body(api: httpx.Client, template: str) -> None:
+    got, head = api.get(filled(template)), api.head(filled(template))
+
+    assert (got.status_code, b"") == (head.status_code, head.content)
+    assert got.headers["Content-Type"] == head.headers["Content-Type"]
+    assert got.headers.get("WWW-Authenticate") == head.headers.get("WWW-Authenticate")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "accept", "code"),
+    [
+        ("GET", "/nowhere", "text/html,application/xhtml+xml;q=0.9", "NotFound"),
+        ("GET", "/", "text/html", "NotFound"),
+        ("GET", "/accounts/old", "*/*", "NotFound"),
+        ("PUT", "/accounts/new", "*/*", "MethodNotAllowed"),
+        ("PATCH", "/oauth", "application/json", "MethodNotAllowed"),
+        ("POST", "/docs", "text/html", "MethodNotAllowed"),
+    ],
+)
+def test_a_person_is_shown_a_page(client: httpx.Client, method: str, path: str, accept: str, code: str) -> None:
+    answer = client.request(method, path, headers={"Accept": accept})
+
+    assert code == code_of(Page(answer))
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert ("Allow" in answer.headers) is (code == "MethodNotAllowed")
+
+
+def test_the_api_tells_browsers_in_its_own_shape_too(client: httpx.Client) -> None:
+    assert "NotFound" == client.get("/v1/nothing", headers={"Accept": "text/html"}).json()["code"]
+
+
+def test_no_token_is_read_and_nothing_of_the_path_is_repeated(client: httpx.Client) -> None:
+    answer = client.get("/v1/secret-word", headers={"Authorization": "Bearer " + "x" * 64})
+
+    assert 404 == answer.status_code
+    assert "secret-word" not in answer.text
+
+
+@pytest.mark.parametrize("route", [one for one in operations() if one.startswith(("POST ", "PUT "))])
+def test_a_chunked_body_is_told_that_it_needs_a_length(api: httpx.Client, route: str) -> None:
+    """Such a body arrives as an empty one: never `invalid JSON`, nor a form with nothing in it."""
+    method, path = route.split(" ")
+
+    answer = api.request(method, filled(path), content=iter([b"{}"]), headers={"Content-Type": "application/json"})
+
+    assert "chunked" == answer.request.headers["Transfer-Encoding"]
+    assert 411 == answer.status_code
+    assert "LengthRequired" == (answer.json()["code"] if path.startswith("v1/") else code_of(Page(answer)))
