@@ -121,7 +121,7 @@ async def test_no_request_without_a_callers_token_changes_a_breaker(
     """Every route, as a stranger and with what a real browser holds; then the host still behaves as before."""
     account = bind(api, visitor, person())
     form = to_the_callback(visitor, ask(api)["url"], person())
-    names = dict.fromkeys(("registration", "account", "app", "token", "webhook"), APP_ID)
+    names = dict.fromkeys(("registration", "account", "app", "token", "webhook", "*path"), APP_ID)
 
     def asks_entra() -> bool:
         refreshed = len(tenant.events("refreshed"))
