@@ -1,10 +1,10 @@
 """Hand out an access token that is good for at least five more minutes."""
 
-import asyncio
 import logging
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from shared.domain.account import MAILBOX_REPLACED, Account, AccountState
 from shared.domain.clouds import Resource
@@ -14,6 +14,7 @@ from shared.domain.held_token import HeldToken
 from shared.domain.keys import key
 from shared.domain.renewal import Wish
 from shared.domain.secret import Secret
+from shared.domain.shared_calls import SharedCalls
 from shared.domain.work import Work
 from shared.ports import Agenda, Clock, Jitter, OAuthApps, Principals, Replace, Stored
 from shared.usecases import use_case
@@ -63,7 +64,7 @@ class HandOut:
     clock: Clock
     jitter: Jitter
     _remembered: OrderedDict[str, Remembered] = field(default_factory=OrderedDict)
-    _refreshing: dict[tuple[str, str, Resource], asyncio.Task[Refreshed | None]] = field(default_factory=dict)
+    _refreshing: SharedCalls = field(default_factory=SharedCalls)
 
     async def __call__(self, account_id: str, resource: Resource | None = None) -> HandedOut:
         """A token for the account and a resource, by default the one that the grant lives by.
@@ -133,12 +134,7 @@ class HandOut:
         if refused := grant.refused_at(self.clock(), resource):
             raise refusal(refused)
         name = (grant.principal.id, grant.app, resource)
-        task = self._refreshing.get(name)
-        if task is None:
-            task = asyncio.create_task(self._refresh(*name, hand_out=hand_out))
-            self._refreshing[name] = task
-            task.add_done_callback(lambda _: self._refreshing.pop(name, None))
-        return settled(await asyncio.shield(task))
+        return settled(await self._refreshing(name, partial(self._refresh, *name, hand_out=hand_out)))
 
     async def _refresh(self, principal_id: str, app: str, resource: Resource, *, hand_out: bool) -> Refreshed | None:
         """Read again first: a caller may have looked just before somebody else's refresh came to its end."""
