@@ -3,6 +3,9 @@
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+# Why the mailbox of a link that its caller ended is not bound.
+LINK_CANCELLED = "link_cancelled"
+
 
 class MailboxState(StrEnum):
     """What became of a mailbox; `new` and `existing` are what the caller's page is told of a bound account's id."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from shared.domain.invited_mailbox import BindRequest, InvitedMailbox, MailboxResult, MailboxState
+from shared.domain.invited_mailbox import LINK_CANCELLED, BindRequest, InvitedMailbox, MailboxResult, MailboxState
 from shared.domain.keys import normal, same_id
 from shared.domain.principal import ExpectedPerson
 from shared.domain.secret import Secret
@@ -117,7 +117,7 @@ class PendingRegistration:
         newer = set(map(normal, accounts))
         return self._with(one.replaced() if normal(one.account) in newer else one for one in self.mailboxes)
 
-    def cancelled(self, accounts: Collection[str], code: str = "link_cancelled") -> "PendingRegistration":
+    def cancelled(self, accounts: Collection[str], code: str = LINK_CANCELLED) -> "PendingRegistration":
         """The link was ended for these accounts, or they were removed. What was bound stays bound."""
         ended = set(map(normal, accounts))
         return self._with(one.cancelled(code) if normal(one.account) in ended else one for one in self.mailboxes)

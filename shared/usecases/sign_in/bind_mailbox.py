@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from shared.domain.account import Account
 from shared.domain.authority import may_change_accounts, may_register
 from shared.domain.errors import StaleWrite
-from shared.domain.invited_mailbox import BindRequest, MailboxState
+from shared.domain.invited_mailbox import LINK_CANCELLED, BindRequest, MailboxState
 from shared.domain.registration import RegistrationStatus
 from shared.ports import Clock, Directory, Principals, Registrations
 from shared.usecases import use_case
@@ -85,7 +85,7 @@ class BindMailbox:
         now = self.clock()
         mailbox = link.value.mailbox(request.account) if link else None
         if mailbox is not None and mailbox.state in {MailboxState.REPLACED, MailboxState.CANCELLED}:
-            raise AccessRefused(mailbox.failure or "link_cancelled")
+            raise AccessRefused(mailbox.failure or LINK_CANCELLED)
         if link is None or mailbox is None or mailbox.settled:
             raise AccessRefused("link_used")
         if link.value.stage is RegistrationStatus.EXPIRED:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from shared.domain.authority import may_register
-from shared.domain.invited_mailbox import MailboxState
+from shared.domain.invited_mailbox import LINK_CANCELLED, MailboxState
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.ports import Clock, Registrations, Stored
 from shared.usecases import use_case
@@ -47,4 +47,4 @@ def _end_of(link: PendingRegistration) -> str:
     if link.stage is RegistrationStatus.REPLACED:
         return "link_replaced"
     cancelled = [mailbox.failure for mailbox in link.mailboxes if mailbox.state is MailboxState.CANCELLED]
-    return cancelled[0] or "link_cancelled" if cancelled else "link_used"
+    return cancelled[0] or LINK_CANCELLED if cancelled else "link_used"

@@ -11,7 +11,7 @@ from shared.domain.correlation import correlate
 from shared.domain.errors import StaleWrite
 from shared.domain.event import EventName, Origin
 from shared.domain.event_data import of_registration
-from shared.domain.invited_mailbox import MailboxResult, MailboxState
+from shared.domain.invited_mailbox import LINK_CANCELLED, MailboxResult, MailboxState
 from shared.domain.kinds import FailureKind
 from shared.domain.pending_account import PendingAccount
 from shared.domain.registration import PendingRegistration
@@ -45,7 +45,6 @@ from shared.usecases.timers.settle_link import SettleLink
 log = logging.getLogger(__name__)
 
 STILL_GOOD = timedelta(minutes=1)
-CANCELLED = "link_cancelled"
 ENDED = {MailboxState.REPLACED, MailboxState.CANCELLED}
 PASSES = {"entra_unavailable", "graph_unavailable", "account_busy"}
 
@@ -108,7 +107,7 @@ class ResumePending:
     async def _look(self, pending: PendingAccount, asked: PendingRegistration) -> Looked:
         """Somebody else may have bound a mailbox by now, or made a newer link for its account."""
         mine = [mailbox for mailbox in asked.mailboxes if pending.waits_for(mailbox.account)]
-        ended = {m.account: m.failure or CANCELLED for m in mine if m.state in ENDED}
+        ended = {m.account: m.failure or LINK_CANCELLED for m in mine if m.state in ENDED}
         left = [mailbox for mailbox in mine if not mailbox.settled]
         if self.clock() >= pending.until:
             over = {mailbox.account: mailbox.failure or pending.reason for mailbox in left}
@@ -151,8 +150,8 @@ class ResumePending:
             changes = [Replace(after, stored.version)]
             log.info("access still awaited", extra={"registration": work.item, "code": reason})
         for account, code in looked.over.items():
-            if code == CANCELLED:
-                continue  # whoever ended the link knows
+            if code == LINK_CANCELLED:
+                continue  # the caller who ended the link knows
             name, data = EventName.REGISTRATION_FAILED, of_registration(asked, code)
             changes.append(Insert(await self.outbox.event(Origin.PRINCIPAL, work.owner, name, data, account)))
             log.info("access not given", extra={"registration": work.item, "code": code})
