@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, settings
 
 from infra.local import azurite as azurite_part
 from infra.local.azurite import Azurite
-from shared.adapters.sealing import data_key_of
 from shared.bootstrap import build_services
 from shared.services import Services
+from tests.sealed_text import data_key_of
 
 API_TOKEN = secrets.token_hex(32)
 TENANT_ID = "7d1b2f0a-0000-4000-8000-00000000c0de"

@@ -27,12 +27,6 @@ SEALED = re.compile(VERSION + r"\.([0-9a-f]{20})\.([A-Za-z0-9_-]+=*)")
 NAMED_KEY = re.compile(r"v[0-9]+\.([0-9a-f]{20})\.")
 
 
-def data_key_of(value: object) -> str | None:
-    """The id of the data key under which a value is sealed; None for what is not sealed."""
-    found = SEALED.fullmatch(value) if isinstance(value, str) else None
-    return found[1] if found else None
-
-
 def named_data_key(sealed: object) -> str | None:
     """The id of the data key that a sealed value names, in this version or another one; None when it names none."""
     found = NAMED_KEY.match(sealed) if isinstance(sealed, str) else None

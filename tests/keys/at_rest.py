@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from typing import Any
 
-from shared.adapters.sealing import data_key_of
 from shared.services import Services
+from tests.sealed_text import data_key_of
 
 # Long enough for a token, a key or a ticket, in any of the alphabets that these are written in.
 TOKEN = re.compile(r"[A-Za-z0-9_+/=.-]{32,}")

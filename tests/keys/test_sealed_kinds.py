@@ -14,7 +14,6 @@ from azure.data.tables.aio import TableClient
 
 import shared.domain
 import shared.ports
-from shared.adapters.sealing import data_key_of
 from shared.adapters.tables.mapping import seal_identity, shape_of
 from shared.adapters.tables.sealed_kinds import SEALED_KINDS
 from shared.adapters.tables.table import Table, Write
@@ -34,6 +33,7 @@ from tests.conftest import MovedClock
 from tests.keys.conftest import Start
 from tests.keys.test_rotate_command import Rotate, rotate
 from tests.keys.test_rotation import rotation
+from tests.sealed_text import data_key_of
 
 __all__ = ["rotate"]  # a fixture
 pytestmark = pytest.mark.usefixtures("fresh")
