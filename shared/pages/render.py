@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shared.domain.address import same_address
 from shared.ports import Entropy
 
 if TYPE_CHECKING:
@@ -29,9 +30,11 @@ class Pages:
         # Imported here because the API does without.
         from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - see above
 
-        return Environment(
+        environment = Environment(
             loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
+        environment.tests["same_address"] = same_address
+        return environment
 
 
 def page_headers(nonce: str) -> dict[str, str]:
