@@ -50,10 +50,10 @@ def _links(add: Callable[..., argparse.ArgumentParser]) -> None:
     link.add_argument("--own", action="store_true", help="it is the person's own mailbox, not a shared one")
     link.add_argument("--name", help="what the account is called")
     link.add_argument("--expected-email", help="who must sign in")
-    link.add_argument("--expected-tenant", help="the id of the tenant that they must be of")
+    link.add_argument("--expected-tenant", help="the id of the tenant that this person must belong to")
     link.add_argument("--type", help="the OAuth app to sign in through")
-    link.add_argument("--allow-principal-change", action="store_true", help="somebody else may take the account over")
-    link.add_argument("--change-mailbox", action="store_true", help="an account that exists may get another mailbox")
+    link.add_argument("--allow-principal-change", action="store_true", help="another person may take an account over")
+    link.add_argument("--change-mailbox", action="store_true", help="an existing account may be given another mailbox")
     repair = _account(_command(add, "reauthorize", commands.reauthorize, "a link that repairs an account"))
     for one in (link, repair):
         one.add_argument("--redirect-url", required=True, help="where the person goes afterwards")

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 from shared.domain.caller import Binding, Caller, Scope
 
-GONE = "The caller that made it is revoked, expired or gone. Delete it, or subscribe again with a caller that is there"
-NO_SCOPE = "The caller that made it lost the scope webhooks. Give it back, or delete the webhook"
-NO_REACH = "The caller that made it no longer reaches all of its accounts. Let it reach them, or delete the webhook"
+GONE = "Its caller was revoked, has expired or no longer exists. Delete the webhook, or subscribe as another caller"
+NO_SCOPE = "Its caller lost the scope webhooks. Restore the scope, or delete the webhook"
+NO_REACH = "Its caller may no longer access all of its accounts. Restore the access, or delete the webhook"
 
 
 def may_register(requester: Caller | None, accounts: Iterable[str]) -> bool:

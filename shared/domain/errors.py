@@ -148,7 +148,7 @@ class MailboxChanged(Conflict):
 
 
 class LimitReached(Conflict):
-    """There are as many of something as are kept; one has to go before another one comes."""
+    """The maximum number of something exists already; one has to be deleted before another is created."""
 
     code = "LimitReached"
 
@@ -254,13 +254,13 @@ class KeyRefused(KeyUnavailable):
 
 
 class RowUnreadable(MailbindError):
-    """A stored row that is none that this code has written: something else wrote it, or it was damaged."""
+    """A stored row that this code did not write: something else wrote it, or it is damaged."""
 
     status = 503
     code = "row_unreadable"
 
     def __init__(self, kind: str) -> None:
-        super().__init__("What Mailbind stores of this cannot be read. Ask the operator to look at the log.")
+        super().__init__("Stored data cannot be read. Ask the operator to check the log.")
         self.add_note(f"it should be of the kind {kind}")
 
 
@@ -276,8 +276,8 @@ class SealBroken(MailbindError):
 
     def __init__(self, why: str) -> None:
         super().__init__(
-            "What Mailbind keeps sealed of this does not open with the keys that it has. Ask the operator to bring the"
-            " key back. If it is gone, a new sign-in mends the account."
+            "Stored secrets cannot be decrypted with the configured keys. Ask the operator to restore the key. If it is"
+            " lost, a new sign-in repairs the account."
         )
         self.why = why
         self.add_note(why)

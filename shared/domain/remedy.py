@@ -23,16 +23,15 @@ REMEDIES = {
     ),
     "mailbox_replaced": Remedy(
         "This address leads to another mailbox now",
-        "The address is that of another mailbox than the one that was connected: an administrator gave it away, or made"
-        " the mailbox again. Nothing of the other mailbox is handed out.",
-        "If the other mailbox is meant, ask for a link that allows the change: POST /v1/authentication/form with"
-        ' "changeMailbox". Otherwise have an administrator give the address back: the account mends itself within a'
-        " day.",
+        "The address now belongs to another mailbox than the one that was connected: an administrator reassigned it, or"
+        " created the mailbox again. No access token is handed out for this account.",
+        "If the new mailbox is meant, ask for a link that allows the change: POST /v1/authentication/form with"
+        ' "changeMailbox". Otherwise ask an administrator to restore the address: the account recovers within a day.',
     ),
     "same_mailbox": Remedy(
-        "This mailbox is connected already, under another address",
-        "Two of the addresses that this link names lead to the same mailbox. It was connected under the other one.",
-        "Nothing to do. If another mailbox was meant, ask whoever sent the link to check the address.",
+        "This mailbox is already connected under another address",
+        "Two of the addresses in this link lead to the same mailbox. It was connected under the other one.",
+        "Nothing to do. If another mailbox was meant, ask the sender of the link to check the address.",
     ),
     "missing_scope": Remedy(
         "A permission is missing",
@@ -47,7 +46,7 @@ REMEDIES = {
     ),
     "wrong_principal": Remedy(
         "Somebody else authorizes this mailbox",
-        "The mailbox is bound to another person's sign-in, and this link does not allow to change that.",
+        "The mailbox is bound to another person's sign-in, and this link does not allow changing that.",
         "Sign in as that person, or ask for a link that allows the change.",
     ),
     "unexpected_person": Remedy(
@@ -114,21 +113,21 @@ REMEDIES = {
     ),
     "app_setup_suspected": Remedy(
         "Microsoft may not accept this service",
-        "The sign-in came back with an error that Microsoft gives when an app registration is set up wrong. Only the"
-        " browser says so, which proves nothing about the service.",
+        "The sign-in ended with an error that usually means a wrong app registration. The error came through your"
+        " browser, so it does not prove that anything is wrong with this service.",
         "Try again. If it fails for other people too, ask the operator of this service to verify the app registration.",
     ),
     "sign_in_refused": Remedy(
         "Microsoft did not complete this sign-in",
-        "The sign-in came back with an error. It may be about your account, or Microsoft may need something more from"
-        " you, such as a second factor.",
-        "Try again, or sign in with another account. If it stays, an administrator finds the reason in Entra's sign-in"
-        " logs.",
+        "The sign-in ended with an error. It may be about your account, or Microsoft may need something more from you,"
+        " such as a second factor.",
+        "Try again, or sign in with another account. If it keeps failing, an administrator can find the reason in"
+        " Entra's sign-in logs.",
     ),
     "app_unavailable": Remedy(
         "This link's way to sign in is closed",
         "The app registration that this link signs in through is switched off, or is not used here any more.",
-        "Ask whoever sent the link for a new one.",
+        "Ask the sender of the link for a new one.",
     ),
     "oauth_app_gone": Remedy(
         "The OAuth app is gone",
@@ -156,19 +155,19 @@ REMEDIES = {
         "Try again later; if it stays, the operator finds the error's number in the log.",
     ),
     "too_many_accounts": Remedy(
-        "This sign-in serves as many accounts as it may",
+        "This sign-in already serves the maximum number of accounts",
         "One person's sign-in serves at most 500 accounts here, and at most 10 for the same mailbox.",
-        "Have an account removed that is not needed any more, or sign in as another person who may open the mailbox.",
+        "Have an account removed that is no longer needed, or sign in as another person who may open the mailbox.",
     ),
     "row_unreadable": Remedy(
-        "Something that is stored cannot be read",
-        "A row in Mailbind's tables is damaged, or something other than Mailbind has written it.",
-        "Ask the operator to look at the log, and to bring the row back from a backup or to delete it.",
+        "Stored data cannot be read",
+        "A row in Mailbind's tables is damaged, or was written by something other than Mailbind.",
+        "Ask the operator to check the log, and to restore the row from a backup or delete it.",
     ),
     "secrets_lost": Remedy(
-        "This service cannot open what it keeps",
-        "What is kept sealed does not open with the keys that this service has.",
-        "Ask the operator to bring the key back. If it is gone, a new sign-in mends the account.",
+        "This service cannot decrypt its stored secrets",
+        "Stored secrets cannot be decrypted with the configured keys.",
+        "Ask the operator to restore the key. If it is lost, a new sign-in repairs the account.",
     ),
     "storage_unavailable": Remedy(
         "This service cannot reach its storage",
@@ -182,18 +181,18 @@ REMEDIES = {
     ),
     "InternalError": Remedy(
         "Something went wrong here",
-        "This service met a fault of its own. It has been noted for the operator.",
-        "Try again in a moment. If it happens again, tell the operator the words below.",
+        "An error occurred in this service. It was logged for the operator.",
+        "Try again in a moment. If it happens again, give the operator the code and the number below.",
     ),
     "Conflict": Remedy(
-        "Somebody else is changing the same thing",
-        "Others changed it at the same moment, again and again.",
+        "Somebody else is changing the same data",
+        "Others kept changing it at the same moment.",
         "Try again in a moment.",
     ),
     "NotStorable": Remedy(
         "This cannot be stored",
-        "Something that was sent is too long, or has characters that cannot be stored.",
-        "Start again from the link. If it happens again, ask whoever sent it for a new one.",
+        "A value in the request is too long, or contains characters that cannot be stored.",
+        "Start again from the link. If it happens again, ask its sender for a new one.",
     ),
     "NotFound": Remedy(
         "There is no such page",
@@ -211,23 +210,23 @@ REMEDIES = {
         "Open the link again, and use the page's own buttons in another browser or without a proxy.",
     ),
     "BodyTooLarge": Remedy(
-        "Too much was sent",
-        "This page takes small forms only, and what your browser sent is larger.",
-        "Open the link again, and use the page's own buttons.",
+        "The request is too large",
+        "Your browser sent more than this page accepts.",
+        "Open the link again, and use the buttons on the page.",
     ),
     "UnsupportedMediaType": Remedy(
-        "This is not a form of ours",
-        "This page takes only what its own buttons send.",
-        "Open the link again, and use the page's own buttons.",
+        "The request has the wrong format",
+        "This page accepts only what its own buttons send.",
+        "Open the link again, and use the buttons on the page.",
     ),
     "UriTooLong": Remedy(
         "This address is too long",
-        "The address that your browser opened is longer than any of ours.",
-        "Copy the whole link and nothing else, or ask whoever sent it for a new one.",
+        "The address that your browser opened is longer than any address of this service.",
+        "Copy the link and nothing else, or ask its sender for a new one.",
     ),
     "HeadersTooLarge": Remedy(
         "Your browser sent too many cookies",
-        "The cookies or other headers that came with the request are larger than this service takes.",
+        "The cookies or other headers that came with the request are larger than this service accepts.",
         "Delete the cookies of this site in your browser, then open the link again.",
     ),
     "tenant_not_allowed": Remedy(
@@ -253,26 +252,26 @@ REMEDIES = {
     "link_unknown": Remedy(
         "This link is not valid",
         "It may be incomplete. Mail programs sometimes break long links.",
-        "Copy the whole link, or ask whoever sent it for a new one.",
+        "Copy the whole link, or ask its sender for a new one.",
     ),
     "link_expired": Remedy(
         "This link has expired",
         "Links work for a limited time only.",
-        "Ask whoever sent it for a new one.",
+        "Ask its sender for a new one.",
     ),
     "link_used": Remedy(
         "This link has been used",
         "The mailbox that it was made for is bound. A link works once.",
-        "Nothing to do. If it was not you, tell whoever sent the link.",
+        "Nothing to do. If it was not you, tell the sender of the link.",
     ),
     "link_replaced": Remedy(
         "A newer link was made",
         "Somebody asked for another link for the same account after this one, and only the newest one works.",
-        "Use the newest link. If you do not have it, ask whoever sent this one.",
+        "Use the newest link. If you do not have it, ask the sender of this one.",
     ),
     "link_withdrawn": Remedy(
         "This link has been withdrawn",
-        "The application that asked for this link may no longer have this mailbox connected.",
+        "The application that asked for this link is no longer allowed to connect this mailbox.",
         "Ask the application's operator for a new link.",
     ),
     "link_cancelled": Remedy(
@@ -282,28 +281,28 @@ REMEDIES = {
     ),
     "account_removed": Remedy(
         "This account has been removed",
-        "The account that this link was made for has been removed since, and its links ended with it.",
+        "The account that this link was made for has since been removed, and its links ended with it.",
         "Nothing to do. If you still want to connect the mailbox, ask for a new link.",
     ),
     "other_mailbox": Remedy(
         "This account opens another mailbox",
-        "The account is bound to another mailbox, and this link may not change that.",
-        "Ask for a link that allows the change. It takes changeMailbox in the form and the scope accounts:write.",
+        "The account is bound to another mailbox, and this link does not allow changing that.",
+        "Ask for a link that allows the change: it needs changeMailbox in the form and the scope accounts:write.",
     ),
     "other_app": Remedy(
         "This account signs in through another app",
-        "The account is bound through another app registration, and this link may not change that.",
+        "The account is bound through another app registration, and this link does not allow changing that.",
         "Ask for a link through the account's own app, or for one from a caller with the scope accounts:write.",
     ),
     "other_kind": Remedy(
         "This link asks for another kind of mailbox",
         "The account is bound to a shared mailbox and the link asks for a person's own one, or the other way round."
-        " Signing in anew never changes that.",
-        "Ask whoever sent the link for a new one that fits the account.",
+        " Signing in again never changes that.",
+        "Ask the sender of the link for a new one that fits the account.",
     ),
     "account_paused": Remedy(
         "This account is paused",
-        "Whoever runs the account paused it: no access token is handed out until it is resumed.",
+        "The account was paused: no access token is handed out until it is resumed.",
         'Resume it: PUT /v1/account/{account} with {"paused": false}.',
     ),
     "account_busy": Remedy(

@@ -103,7 +103,8 @@ async def test_the_page_says_what_is_replaced_and_how_far_the_access_goes(
     await page.goto(asked["url"])
 
     await expect(page.locator(".notice")).to_contain_text(
-        f"This replaces support@contoso.example, opened until now by {who}"
+        f"This replaces support@contoso.example: the account {changes['account']} currently opens it"
+        f" with the sign-in of {who}"
     )
     await expect(page.locator("main")).to_contain_text("every mailbox that you may open, your own included")
     await expect(page.locator("main")).to_contain_text("it is not limited to sales@contoso.example")

@@ -236,14 +236,14 @@ async def test_a_change_of_mailbox_or_person_is_told_with_old_and_new_and_the_pa
 
     moved = ask(writer, account=account, email=SALES, changeMailbox=True)
     page = visitor.open(moved["url"]).text
-    assert f"This replaces {SUPPORT}, opened until now by {who}" in page
+    assert f"This replaces {SUPPORT}: the account {account} currently opens it with the sign-in of {who}" in page
     visitor.follow(moved["url"], who)
     taken = ask(writer, account=account, email=SALES, allowPrincipalChange=True)
     page = other_visitor.open(taken["url"]).text
-    assert f"opens {SALES} through the sign-in of {who} until now" in page
+    assert f"currently opens {SALES} with the sign-in of {who}" in page
     other_visitor.follow(taken["url"], other)
     repaired = ask(writer, account=account, email=SALES)
-    assert "until now" not in other_visitor.open(repaired["url"]).text
+    assert "currently" not in other_visitor.open(repaired["url"]).text
     other_visitor.follow(repaired["url"], other)
     assert await instance.deliver_events(instance.clock() + timedelta(minutes=4))
 

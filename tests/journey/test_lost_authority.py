@@ -288,7 +288,7 @@ async def test_the_list_says_why_a_webhook_gets_nothing_and_it_can_be_deleted(
 
     (told,) = [one for one in api.get("/v1/webhooks").json()["webhooks"] if one["createdBy"] == mine]
 
-    words = {"scope": "lost the scope", "reach": "no longer reaches", "revoked": "is revoked", "expired": "expired"}
+    words = {"scope": "lost the scope", "reach": "may no longer access", "revoked": "was revoked", "expired": "expired"}
     assert words[loss] in told["withdrawn"]
     assert 200 == api.delete(f"/v1/webhooks/{told['id']}").status_code
     assert await instance.webhooks.get(told["id"]) is None

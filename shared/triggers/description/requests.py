@@ -36,7 +36,7 @@ StateName = Annotated[
 ]
 ExpectedTenant = Annotated[
     str,
-    formatted("uuid", "The id of the tenant that the person has to be of.", "7c3f1e52-5d1b-4a57-9a0e-2f6c7f1d9b10"),
+    formatted("uuid", "The id of the tenant that the person must belong to.", "7c3f1e52-5d1b-4a57-9a0e-2f6c7f1d9b10"),
 ]
 OneAccount = Annotated[str, Meta(description="One account.", examples=["shared"], max_length=256, pattern=WORD)]
 Accounts = Annotated[
@@ -52,7 +52,7 @@ Prefix = Annotated[
 ChangeMailbox = Annotated[
     bool,
     Meta(
-        description="Whether an account that exists may get another mailbox. Takes the scope accounts:write.",
+        description="Whether an existing account may be given another mailbox. Needs the scope accounts:write.",
         examples=[False],
     ),
 ]
@@ -95,7 +95,7 @@ class RegistrationForm(Body, kw_only=True):
         Annotated[
             bool,
             Meta(
-                description="Whether an account that exists may get another person. Takes the scope accounts:write.",
+                description="Whether another person may take over an existing account. Needs the scope accounts:write.",
                 examples=[False],
             ),
         ]
@@ -236,7 +236,10 @@ class TokenQuery(Body, kw_only=True):
         | UnsetType
     ) = UNSET
     expected_email: (
-        Annotated[Email, Meta(description="The mailbox that the account should open. Another one is answered by 409.")]
+        Annotated[
+            Email,
+            Meta(description="The mailbox that the caller expects. Another one is answered by 409."),
+        ]
         | UnsetType
     ) = UNSET
 

@@ -52,7 +52,7 @@ class OAuthApp(Answer, kw_only=True):
     client_id: Annotated[str, Meta(description="Its application (client) id.")]
     authority: Annotated[str, Meta(description="A tenant id, organizations or common.")]
     tenants: Annotated[list[str], Meta(description="Whose people may sign in.")]
-    mail_domains: Annotated[list[str], Meta(description="Domains whose addresses prove a person of a tenant.")]
+    mail_domains: Annotated[list[str], Meta(description="Mail domains and the tenants that they belong to.")]
     cloud: Annotated[str, Meta(description="Microsoft's cloud.", examples=["global"])]
     redirect_url: Annotated[str, Meta(description="The redirect URI.", examples=["https://mailbind.example/oauth"])]
     base_scopes: Annotated[str | list[str], Meta(description="How mailboxes are opened.", examples=["api"])]
@@ -158,8 +158,8 @@ class StandingWebhook(Webhook, kw_only=True):
         Annotated[
             str,
             Meta(
-                description="Why it gets no events, or not all: its owner may no longer hear of them.",
-                examples=["The caller that made it is revoked, expired or gone."],
+                description="Why it receives no events, or not all of them: its caller may no longer see them.",
+                examples=["Its caller was revoked, has expired or no longer exists."],
             ),
         ]
         | None

@@ -96,9 +96,9 @@ class AppChange(Body, kw_only=True):
     client_secret2: ClientSecret | UnsetType | None = UNSET
     authority: Authority | UnsetType = UNSET
     tenants: Annotated[list[Guid], Meta(description="Whose people may sign in.", max_length=50)] | UnsetType = UNSET
-    mail_domains: Annotated[list[MailDomain], Meta(description="Domains of tenants.", max_length=50)] | UnsetType = (
-        UNSET
-    )
+    mail_domains: (
+        Annotated[list[MailDomain], Meta(description="Mail domains and tenants.", max_length=50)] | UnsetType
+    ) = UNSET
     cloud: (
         Annotated[
             str, Meta(description="Microsoft's cloud.", examples=["global"], extra_json_schema={"enum": [*CLOUDS]})

@@ -42,7 +42,7 @@ Email = Annotated[
     str,
     formatted(
         "email",
-        "A mailbox address. What is sent must not hold / \\ ? # or %.",
+        "A mailbox address. In requests it must not contain / \\ ? # or %.",
         "support@contoso.example",
         max_length=320,
     ),

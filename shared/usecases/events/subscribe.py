@@ -137,7 +137,7 @@ def check_places(kept: Sequence[Webhook], url: Secret, caller: Caller) -> None:
     for most, found, whose in counts:
         if len(found) >= most:
             raise LimitReached(
-                f"There are {most} webhooks {whose}, and no more are kept; delete one that is not needed"
+                f"There are already {most} webhooks {whose}, which is the limit; delete one that is not needed"
             )
 
 
