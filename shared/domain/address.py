@@ -1,18 +1,22 @@
 """Mailbox addresses and sign-in names: when two of them are the same."""
 
 import unicodedata
+from functools import lru_cache
+
+MAX_LABEL_CHARACTERS = 63  # RFC 1035 section 2.3.4, for A-labels; what an A-label stands for is never longer
+A_LABEL = "xn--"
 
 
 def normal_address(address: str) -> str:
     """The form in which addresses are compared; two different mailboxes never share it.
 
-    Case does not count (Exchange: addresses are not case-sensitive). A domain counts by its A-labels, so that the two
-    ways of writing an internationalized domain are one (RFC 5890 section 2.3.2.1). Letters are lower-cased and never
+    Case does not count (Exchange: addresses are not case-sensitive). A-labels count as what they stand for, so that the
+    two ways of writing an internationalized domain are one (RFC 5890 section 2.3.2.1). Letters are lower-cased, not
     case-folded: folding makes `ss` of `ß`, and straße.example and strasse.example are two domains (RFC 5894 section
     7.2).
     """
     local, at, domain = unicodedata.normalize("NFC", address.strip().lower()).rpartition("@")
-    return f"{local}{at}{'.'.join(map(_a_label, domain.split('.')))}" if at else domain
+    return f"{local}{at}{'.'.join(map(_u_label, domain.split('.')))}" if at else domain
 
 
 def same_address(one: str | None, other: str | None) -> bool:
@@ -25,6 +29,23 @@ def domain_of(address: str) -> str:
     return normal_address(address).rpartition("@")[2] if "@" in address else ""
 
 
-def _a_label(label: str) -> str:
-    """Punycode without a table of characters that may be registered: it is for comparing, not for looking up."""
-    return label if label.isascii() else f"xn--{label.encode('punycode').decode()}"
+def has_domain_labels(domain: str) -> bool:
+    """Whether each label is as long as labels may be."""
+    return all(0 < len(label) <= MAX_LABEL_CHARACTERS for label in domain.split("."))
+
+
+def _u_label(label: str) -> str:
+    return _decoded(label) if label.startswith(A_LABEL) and len(label) <= MAX_LABEL_CHARACTERS else label
+
+
+@lru_cache(1024)
+def _decoded(label: str) -> str:
+    """Punycode without a table of characters that may be registered: it is for comparing, not for looking up.
+
+    Decoding is much cheaper than encoding, whose time grows with the square of a label's length.
+    """
+    try:
+        decoded = label.removeprefix(A_LABEL).encode("ascii").decode("punycode")
+    except UnicodeError:
+        return label
+    return label if decoded.isascii() else decoded

@@ -9,6 +9,7 @@ from typing import Any
 import azure.functions as func
 import msgspec
 
+from shared.domain.address import MAX_LABEL_CHARACTERS, has_domain_labels
 from shared.domain.errors import InvalidInput, InvalidJson
 from shared.domain.moment import read_moment
 
@@ -73,6 +74,11 @@ class Fields:
         local, at, domain = text.rpartition("@")
         if not at or not local or not domain or "@" in local or not text.isprintable() or " " in text:
             self.fault(name, "must be a valid email")
+            return None
+        if not has_domain_labels(domain):
+            self.fault(
+                name, f"must be a valid email, with 1 to {MAX_LABEL_CHARACTERS} characters between dots of its domain"
+            )
             return None
         if NOT_IN_ADDRESSES & set(text):
             self.fault(name, "must be a valid email, without / \\ ? # and %")
