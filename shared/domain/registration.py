@@ -44,7 +44,7 @@ class PendingRegistration:
     nothing is left to bind. `requested_by` is the caller's id, `requester` what people know it by. `app` is empty where
     the person may choose among several OAuth apps. `being_bound` is when a mailbox last began to be bound near the end.
     `allow_principal_change` and `change_mailbox` are what the form asked for; whether its caller may still have that is
-    decided at the binding.
+    decided at the binding. `told` are the codes of sign-ins that bound nothing and that the caller was told of.
     """
 
     id: str
@@ -66,6 +66,7 @@ class PendingRegistration:
     failure: str | None = None
     completed: datetime | None = None
     being_bound: datetime | None = None
+    told: tuple[str, ...] = ()
 
     @property
     def expected(self) -> ExpectedPerson:
@@ -132,17 +133,18 @@ class PendingRegistration:
         """A sign-in came to nothing. The link goes on working; whoever waits for access goes on waiting."""
         if not self.open:
             return self
-        stage = RegistrationStatus.FAILED if self.stage in UNDECIDED else self.stage
-        return replace(self, stage=stage, failure=code)
+        if self.stage not in UNDECIDED:
+            return replace(self, failure=code)
+        told = self.told if code in self.told else (*self.told, code)
+        return replace(self, stage=RegistrationStatus.FAILED, failure=code, told=told)
 
     def refusals_since(self, before: "PendingRegistration") -> Mapping[str, str]:
-        """By account, why a sign-in did not bind it; those that were refused for the same reason before are not new."""
-        if self.failure != before.failure or self.stage is not before.stage:
-            whole = (
-                self.failure if self.stage is RegistrationStatus.FAILED and self.mailboxes == before.mailboxes else None
-            )
-            if whole is not None:
-                return {mailbox.account: whole for mailbox in self.open}
+        """By account, why a sign-in did not bind it; those that were refused for the same reason before are not new.
+
+        Whoever has the link can come back from Microsoft as often as they like, and say what they like.
+        """
+        if self.told != before.told:
+            return {mailbox.account: self.told[-1] for mailbox in self.open}
         known = {(mailbox.account, mailbox.failure) for mailbox in before.mailboxes if mailbox.refused}
         refused = [mailbox for mailbox in self.mailboxes if mailbox.refused]
         return {one.account: one.failure for one in refused if one.failure and (one.account, one.failure) not in known}

@@ -1,6 +1,7 @@
 """What browsers bring back from Microsoft opens and closes no circuit breaker: the token endpoint alone decides."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -291,3 +292,24 @@ def test_a_repeated_error_is_refused_whole(api: httpx.Client, visitor: Visitor, 
 
     assert "sign_in_unknown" == code_of(page)
     assert "failure" not in status(api, asked)
+
+
+async def test_a_link_tells_its_caller_once_of_each_reason_however_often_somebody_comes_back(
+    instance: Services,
+) -> None:
+    """Each event goes to every webhook, and the browser's answers cost whoever has the link nothing."""
+    invitation = Invitation("https://myapp.example/", None, email="support@contoso.example", delegated=True)
+    started = await instance.start_registration(invitation, {}, CALLER)
+    ticket = Secret(parse_qs(urlsplit(started.url.reveal()).query)["ticket"][0])
+
+    for error in ("access_denied", "access_denied", "server_error", "access_denied", "server_error"):
+        page = await instance.open_link(ticket, None)
+        assert isinstance(page, LinkPage)
+        assert isinstance(await Browser(instance, page).returns(error=error), Refused)
+
+    rows = [row async for row in instance.storage.get_table_client("Registrations").list_entities()]
+    told = [row for row in rows if row["RowKey"].startswith("event~") and row["account"] == started.accounts[0]]
+    assert ["access_denied", "entra_unavailable"] == sorted(json.loads(row["data"])["code"] for row in told)
+    stored = await instance.registrations.get(started.registration)
+    assert stored is not None
+    assert "entra_unavailable" == stored.value.failure
