@@ -1,5 +1,6 @@
 """What happens when storage did the work and its answer was lost, or when it does not answer at all."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -11,9 +12,10 @@ from shared.bootstrap import build_services
 from shared.domain.errors import StaleWrite, StorageUnavailable
 from shared.ports import DirectoryEntry, Insert, Replace
 from shared.services import Services
-from tests.conftest import settings_for
+from tests.conftest import MovedClock, settings_for
 from tests.contract.records import APP, account, grant, principal
 from tests.faults.lossy_proxy import LossyProxy, lossy_proxy
+from tests.patience import until
 
 
 @pytest.fixture
@@ -96,3 +98,27 @@ async def test_storage_that_does_not_answer_is_said_to_be_unavailable(lossy: tup
     with pytest.raises(StorageUnavailable):
         await refused.directory.insert(DirectoryEntry("anything", "me", APP))
     await refused.close()
+
+
+async def test_all_who_ask_for_health_while_storage_hangs_wait_for_one_look(
+    azurite: Azurite, clock: MovedClock
+) -> None:
+    """Anybody may ask. One look after the other would keep each of them, and their places at the host, for minutes."""
+    port = urlsplit(azurite.tables_url).port or 0
+    async with lossy_proxy(port) as (proxy, through):
+        settings = settings_for(azurite.connection_string.replace(f":{port}/", f":{through}/"))
+        services = build_services(settings, clock)
+        proxy.writes_left = 1
+        proxy.over.set()  # nothing is answered
+        asked = [asyncio.create_task(services.read_health()) for _ in range(8)]
+        await until(lambda: proxy.requests)
+        clock.forward(minutes=1)
+        proxy.refusing = True
+        for connection in proxy.connections:
+            connection.cancel()
+
+        seen = await asyncio.gather(*asked)
+
+        assert [(False, "storage_unavailable")] == list({(one.success, one.storage) for one in seen})
+        assert 1 == len({id(one) for one in seen})
+        await services.close()

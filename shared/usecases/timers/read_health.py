@@ -1,10 +1,10 @@
 """Whether the app is well: what its dependencies say, asked once in some seconds however many ask."""
 
-import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from shared.domain.errors import MailbindError
+from shared.domain.shared_calls import SharedCalls
 from shared.ports import Clock
 from shared.usecases.timers.read_statistics import OpenBreakers
 
@@ -23,24 +23,26 @@ class Health:
 
 @dataclass(slots=True)
 class ReadHealth:
-    """Remembers what it saw, an outage too."""
+    """Remembers what it saw, an outage too. All who ask during a look share it: storage that hangs takes long."""
 
     open_breakers: OpenBreakers
     clock: Clock
     _last: Health | None = None
-    _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _looks: SharedCalls = field(default_factory=SharedCalls)
 
     async def __call__(self) -> Health:
         """What was seen within the last seconds."""
-        async with self._looking:
-            now = self.clock()
-            if self._last is None or not timedelta() <= now - self._last.seen < TRUSTED_FOR:
-                self._last = await self._look(now)
-            return self._last
+        if self._last is None or not timedelta() <= self.clock() - self._last.seen < TRUSTED_FOR:
+            return await self._looks("look", self._look)
+        return self._last
 
-    async def _look(self, now: datetime) -> Health:
+    async def _look(self) -> Health:
+        self._last = await self._seen()
+        return self._last
+
+    async def _seen(self) -> Health:
         try:
             breakers = await self.open_breakers()
         except MailbindError as error:
-            return Health(success=False, storage=error.code, seen=now)
-        return Health(success=not breakers, storage=None, seen=now)
+            return Health(success=False, storage=error.code, seen=self.clock())
+        return Health(success=not breakers, storage=None, seen=self.clock())
