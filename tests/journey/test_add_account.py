@@ -1,6 +1,7 @@
 """Promises of POST /v1/account: a further mailbox on a grant that is there, without a sign-in."""
 
 import secrets
+import uuid
 from typing import Any
 
 import httpx
@@ -83,6 +84,18 @@ def test_without_access_nothing_is_bound(many: Many) -> None:
     assert (403, "no_mailbox_access") == (answer.status_code, answer.json()["code"])
     assert "Full Access" in answer.json()["message"]
     assert 404 == many.api.get(f"/v1/account/{body['account']}").status_code
+
+
+def test_a_person_of_a_tenant_that_was_taken_away_opens_nothing_further(many: Many) -> None:
+    body = wish(parent(many, SALES), SALES)
+    taken = many.api.put(f"/v1/oauth2/{APP}", json={"tenants": [str(uuid.uuid4())]})
+
+    answer = add(many, body)
+
+    many.api.delete(f"/v1/oauth2/{APP}")
+    assert (200, 403, "tenant_not_allowed") == (taken.status_code, answer.status_code, answer.json()["code"])
+    assert 404 == many.api.get(f"/v1/account/{body['account']}").status_code
+    assert 200 == add(many, body).status_code
 
 
 def test_an_account_of_somebody_else_is_not_taken_over(many: Many) -> None:

@@ -1,5 +1,6 @@
 """Promises of patience: Exchange that has not noticed yet, and Graph that does not answer."""
 
+import uuid
 from collections.abc import Callable
 
 import httpx
@@ -41,6 +42,29 @@ async def test_keep_checking_binds_without_a_second_sign_in_once_access_is_given
     found = await instance.find(asked["account"])
     assert found is not None
     assert not (await instance.principals.partition(found.account.value.principal_id)).pending
+
+
+async def test_waiting_ends_when_the_tenant_is_taken_away(
+    api: httpx.Client,
+    visitor: Visitor,
+    tenant: Tenant,
+    person: NewPerson,
+    instance: Services,
+    clock: MovedClock,
+) -> None:
+    who, asked = person(access=False), ask(api)
+    keep_checking(visitor, visitor.follow(asked["url"], who))
+    tenant.do("access", person=who, mailbox="support@contoso.example", fullAccess=True)
+    app = instance.settings.seed.id
+    assert 200 == api.put(f"/v1/oauth2/{app}", json={"tenants": [str(uuid.uuid4())]}).status_code
+    clock.forward(minutes=6)
+
+    await tick(instance)
+
+    assert 200 == api.delete(f"/v1/oauth2/{app}").status_code
+    assert ("failed", "tenant_not_allowed") == (status(api, asked)["status"], status(api, asked)["failure"]["code"])
+    rows = instance.storage.get_table_client("Principals").list_entities()
+    assert [] == [row async for row in rows if who in str(row) and "event~" not in row["RowKey"]]
 
 
 async def test_after_a_day_without_access_the_grant_is_deleted(

@@ -116,6 +116,9 @@ def check_principal(
     An account that exists stays the kind that it is. It keeps its principal, mailbox and OAuth app, and one principal
     authorizes one account, unless the form or the OAuth app says otherwise.
     """
+    # Waiting sign-ins and further accounts come long after the sign-in, and operators may have taken the tenant away.
+    if principal.tenant_id not in app.tenants:
+        raise AccessRefused("tenant_not_allowed")
     if request.pinned_to is not None and request.pinned_to != principal.id:
         raise AccessRefused("wrong_principal")
     if holder is not None and holder.principal_id != principal.id:
