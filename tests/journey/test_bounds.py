@@ -177,12 +177,21 @@ def test_an_address_holds_nothing_that_cannot_be_seen(api: httpx.Client, address
     assert "mailboxes[0].email" in refused(api, {"redirectUrl": "https://myapp.example/", "mailboxes": mailboxes})
 
 
-@pytest.mark.parametrize("name", ["account", "state", "error", "error_description", "%61ccount", "Account", "state[]"])
+@pytest.mark.parametrize("domain", [f"{'a' * 64}.example", "\u4e2d" * 64, "x..example", ".example", "x.example."])
+def test_an_address_has_a_domain_of_labels(api: httpx.Client, domain: str) -> None:
+    mailboxes = [{"account": "one", "email": f"a@{domain}"}]
+
+    assert "mailboxes[0].email" in refused(api, {"redirectUrl": "https://myapp.example/", "mailboxes": mailboxes})
+
+
+@pytest.mark.parametrize(
+    "name", ["account", "state", "error", "error_description", "%61ccount", "Account", "state[]", "y;state"]
+)
 def test_the_way_back_may_not_say_itself_what_became_of_the_link(api: httpx.Client, name: str) -> None:
     answer = api.post("/v1/authentication/form", json={"redirectUrl": f"https://myapp.example/done?x=1&{name}=ceo"})
 
     assert 400 == answer.status_code
-    plain = {"%61ccount": "account", "Account": "account", "state[]": "state"}.get(name, name)
+    plain = {"%61ccount": "account", "Account": "account", "state[]": "state", "y;state": "state"}.get(name, name)
     assert [("redirectUrl", f'"redirectUrl" must not have the query parameter "{plain}": Mailbind adds it itself')] == [
         (fault["key"], fault["message"]) for fault in answer.json()["fields"]
     ]

@@ -169,8 +169,9 @@ def _redirect_fault(url: str | None, origins: frozenset[str], added: frozenset[s
 
 
 def _parameters(query: str) -> list[str]:
-    """The names in a query as frameworks read them: without regard to case, and `account[0]` as `account`."""
-    return [name.partition("[")[0].strip().casefold() for name, _ in parse_qsl(query, keep_blank_values=True)]
+    """The names in a query as frameworks read them: in any case, `account[0]` as `account`, and `;` like `&`."""
+    pairs = parse_qsl(query.replace(";", "&"), keep_blank_values=True)
+    return [name.partition("[")[0].strip().casefold() for name, _ in pairs]
 
 
 def origin(scheme: str, host: str, port: int | None) -> str:
