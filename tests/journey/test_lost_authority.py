@@ -14,15 +14,17 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from infra.local.environment import Environment
+from infra.local.environment import APP_ID, Environment
 from infra.local.visitor import Page, Visitor
 from shared.domain.api_token import ApiToken
 from shared.domain.caller import Binding, Caller, Scope
+from shared.domain.errors import Forbidden, InvalidInput, InvalidToken
 from shared.domain.event import EventName
 from shared.domain.keys import fingerprint
 from shared.domain.secret import Secret
 from shared.services import Services
 from shared.usecases.events.subscribe import Subscription
+from shared.usecases.sign_in.add_account import FurtherAccount
 from shared.usecases.sign_in.check_invitation import Invitation
 from shared.usecases.sign_in.live_links import DeadLink
 from shared.usecases.sign_in.open_link import LinkPage
@@ -267,10 +269,52 @@ async def test_what_is_on_its_way_to_a_webhook_does_not_arrive(
 
 
 @every_loss
-async def test_a_further_account_is_refused(owner: Owner, environment: Environment, loss: str) -> None:
+@everywhere
+async def test_a_further_account_is_refused_where_the_caller_was_remembered(
+    owner: Owner, at: At, clock: MovedClock, loss: str, place: str
+) -> None:
+    further = FurtherAccount(owner.account, mailbox=MAILBOX, provider=APP_ID, through=owner.account)
+    services = at(place)
+
+    async def add() -> None:
+        """As the route does it."""
+        caller = await services.identify_caller(Secret(owner.token), None)
+        caller.needs(Scope.REGISTER)
+        caller.needs(Scope.ACCOUNTS_WRITE)
+        await services.add_account(further, {}, caller)
+
+    with pytest.raises(InvalidInput):  # it may ask, and the OAuth app is one whose grants serve one account
+        await add()
+    await owner.loses(loss)
+    clock.forward(seconds=31)
+
+    with pytest.raises(InvalidToken if loss in {"revoked", "expired"} else Forbidden):
+        await add()
+
+
+@every_loss
+async def test_an_account_that_was_bound_stays(
+    owner: Owner, link: Link, visitor: Visitor, person: NewPerson, clock: MovedClock, loss: str, other: Services
+) -> None:
+    """The person bound it, and other callers use it."""
+    await link.open()
+    await link.proceed(owner.services, visitor)
+    assert isinstance(await link.come_back(owner.services, visitor, person()), Tried)
+    await owner.loses(loss)
+    clock.forward(seconds=31)
+
+    handed_out = await other.hand_out(owner.account)
+
+    assert MAILBOX == handed_out.email
+
+
+@every_loss
+async def test_the_route_of_further_accounts_refuses_such_a_caller(
+    owner: Owner, environment: Environment, loss: str
+) -> None:
     await owner.loses(loss)
     auth = {"delegatedUser": MAILBOX, "delegatedAccount": owner.account}
-    body = {"account": owner.account, "oauth2": {"provider": "AAABiCtT7XUAAAAF", "auth": auth}}
+    body = {"account": owner.account, "oauth2": {"provider": APP_ID, "auth": auth}}
 
     async with httpx.AsyncClient(base_url=environment.base_url, headers=bearer(owner.token)) as client:
         answer = await client.post("/v1/account", json=body)
