@@ -110,6 +110,18 @@ var rules = [
     threshold: 0
     dimensions: []
   }
+  {
+    name: 'poison'
+    title: 'Messages of shards fail for good'
+    does: 'They are in the queue mailbind-shards-poison. The timer works their shards again after 15 minutes; find out why they failed.'
+    severity: 3
+    query: loadTextContent('poison.kql')
+    every: 'PT1H'
+    window: 'PT2H'
+    operator: 'GreaterThan'
+    threshold: 0
+    dimensions: []
+  }
 ]
 
 resource people 'Microsoft.Insights/actionGroups@2023-01-01' = if (!empty(email)) {

@@ -32,3 +32,6 @@ class ShardQueue(Protocol):
     """Hands shards to whichever instance takes them."""
 
     async def send(self, shard: str, due_by: datetime) -> None: ...
+
+    async def poisoned(self) -> int:
+        """How many messages failed for good. They stay until an operator deletes them, or a week has passed."""

@@ -89,7 +89,9 @@ class Services(EventServices):
 
     @cached_property
     def tidy(self) -> Tidy:
-        return Tidy(self.work_agenda, self.limit_requests, self.read_statistics, REAP_SHARD, self.clock)
+        return Tidy(
+            self.work_agenda, self.limit_requests, self.read_statistics, self.shard_queue, REAP_SHARD, self.clock
+        )
 
     @cached_property
     def read_health(self) -> ReadHealth:

@@ -44,11 +44,6 @@ def blueprint(
         begin()
         await tick.work_shard(*read_shard_message(message.get_body()))
 
-    @bp.queue_trigger("message", queue_name=f"{queue}-poison", connection="AzureWebJobsStorage")
-    async def note_poison(message: func.QueueMessage) -> None:
-        # The handover runs out by itself, and then the timer has the shard again.
-        log.error("shard message failed for good", extra={"message_id": message.id})
-
     @bp.timer_trigger("timer", schedule="%REAP_SCHEDULE%", run_on_startup=False, use_monitor=True)
     async def reap_registrations(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding's name
         begin()

@@ -15,6 +15,7 @@ import pytest
 
 from infra.local import parts
 from infra.local.environment import Environment, local_environment
+from infra.local.host.settings import HOST_JSON_PREFIX
 from shared.bootstrap import build_services
 from shared.domain.account import AccountState
 from shared.domain.errors import StaleWrite
@@ -32,13 +33,15 @@ from tests.patience import until
 
 MAILBOX = "support@contoso.example"
 GRANTS = int(os.environ.get("MAILBIND_GRANTS", "120"))
+# With a minute between two looks at the queue, one host would be through before the other one looks.
+POLLING = {f"{HOST_JSON_PREFIX}extensions__queues__maxPollingInterval": "00:00:05"}
 KILLS = int(os.environ.get("MAILBIND_KILLS", "8"))  # each takes a few seconds
 
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Iterator[Environment]:
     """A system of its own, because these tests look at all that there is."""
-    changes = {**STILL, "MAILBIND_TICK_ROWS": "20", "MAILBIND_AGENDA_SHARDS": "4"}
+    changes = {**STILL, **POLLING, "MAILBIND_TICK_ROWS": "20", "MAILBIND_AGENDA_SHARDS": "4"}
     with local_environment(tmp_path, changes=changes) as running:
         yield running
 

@@ -13,6 +13,9 @@ from typing import Any
 PLATFORM = ("WEBSITE_", "FUNCTIONS_", "CONTAINER_NAME")
 TIMESPAN = re.compile(r"(?:(\d+)\.)?(\d{1,2}):(\d{2}):(\d{2})")
 BODY_LIMIT, DEFAULT_BODY_LIMIT = "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT", 104_857_600  # bytes
+# Settings that stand in for values of host.json, as AzureFunctionsJobHost__extensions__queues__batchSize
+# (https://learn.microsoft.com/azure/azure-functions/functions-host-json#override-hostjson-values).
+HOST_JSON_PREFIX = "AzureFunctionsJobHost__"
 NO_LIMIT = "-1"
 DEFAULT_LIMIT = "00:30:00"
 
@@ -57,6 +60,7 @@ def prepare_environment(values_file: Path | None) -> None:
 def read_host_json(app: Path) -> HostJson:
     """Read the app's host.json (https://learn.microsoft.com/azure/azure-functions/functions-host-json)."""
     document = json.loads((app / "host.json").read_text())
+    _override(document, os.environ)
     http = document.get("extensions", {}).get("http", {})
     limit = document.get("functionTimeout", DEFAULT_LIMIT)
     return HostJson(
@@ -80,12 +84,22 @@ def resolve(text: str) -> str:
     return re.sub(r"%([^%]+)%", value, text)
 
 
+def _override(document: dict[str, Any], settings: Mapping[str, str]) -> None:
+    for name in settings:
+        if name.startswith(HOST_JSON_PREFIX):
+            *sections, key = name.removeprefix(HOST_JSON_PREFIX).split("__")
+            section = document
+            for each in sections:
+                section = section.setdefault(each, {})
+            section[key] = settings[name]
+
+
 def _queues(section: Mapping[str, Any]) -> QueueLimits:
-    size = section.get("batchSize", 16)
+    size = int(section.get("batchSize", 16))
     return QueueLimits(
         batch_size=size,
-        threshold=section.get("newBatchThreshold", size // 2),
-        most_tries=section.get("maxDequeueCount", 5),
+        threshold=int(section.get("newBatchThreshold", size // 2)),
+        most_tries=int(section.get("maxDequeueCount", 5)),
         visibility=int(_seconds(section.get("visibilityTimeout", "00:00:00"))),
         longest_poll=_seconds(section.get("maxPollingInterval", "00:01:00")),
     )
