@@ -27,6 +27,7 @@ class KnownTokens:
     _unknown: Memory[bool] = field(default_factory=lambda: Memory(REMEMBERED))
     _noted: Memory[bool] = field(default_factory=lambda: Memory(REMEMBERED))
     _notes: set[asyncio.Task[None]] = field(default_factory=set)
+    _revocations: int = 0
 
     async def get(self, token_id: str) -> ApiToken | None:
         """The token that somebody shows, or None; its use is noted. Raises StorageUnavailable."""
@@ -46,6 +47,7 @@ class KnownTokens:
 
     def forget(self, token_id: str) -> None:
         """Stop trusting a token that was revoked here just now."""
+        self._revocations += 1
         self._known.forget(token_id)
         self._noted.forget(token_id)
 
@@ -59,13 +61,18 @@ class KnownTokens:
         return self._known.recall(token_id, now) or await self._read(token_id, now)
 
     async def _read(self, token_id: str, now: datetime) -> Stored[ApiToken] | None:
-        """`now` is from before the read, because what was read may have been revoked right after."""
+        """`now` is from before the read, because what was read may have been revoked right after.
+
+        Where that was here and during the read, it is not remembered: the token stops at once.
+        """
+        before = self._revocations
         stored = await self.rows.get(token_id)
         until = now + TRUSTED_FOR
         if stored is None:
             self._unknown.keep(token_id, value=True, since=now, until=until)
             return None
-        self._known.keep(token_id, stored, now, until)
+        if before == self._revocations:
+            self._known.keep(token_id, stored, now, until)
         return stored
 
     async def _note(self, stored: Stored[ApiToken], now: datetime) -> None:
