@@ -58,7 +58,7 @@ def local_only_faults(read: Reader, base_url: str) -> list[str]:
         ),
         "MAILBIND_PROXIES must be 0 while MAILBIND_BASE_URL is the app's own address, because requests that come past "
         "the proxy could forge their address; set MAILBIND_BASE_URL to the proxy's, and close the app to all but the "
-        "proxy": behind_proxy and _host(base_url).endswith(PLATFORM_DOMAINS),
+        "proxy": behind_proxy and _host(base_url).rstrip(".").endswith(PLATFORM_DOMAINS),
     }
     return [*_local_addresses(read), *(fault for fault, is_there in unsafe.items() if is_there)]
 

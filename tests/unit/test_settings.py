@@ -245,7 +245,14 @@ def test_of_every_setting_it_was_decided_what_is_unsafe_at_a_public_address() ->
     assert {one or other for one, other in told} | set(AS_SAFE_IN_PUBLIC) == READ
 
 
-@pytest.mark.parametrize("base", ["https://func-mailbind.azurewebsites.net", "https://FUNC-mailbind.azurewebsites.us"])
+@pytest.mark.parametrize(
+    "base",
+    [
+        "https://func-mailbind.azurewebsites.net",
+        "https://FUNC-mailbind.azurewebsites.us",
+        "https://func-mailbind.azurewebsites.net.",
+    ],
+)
 def test_a_proxy_is_not_believed_while_links_lead_past_it(base: str) -> None:
     own = {**PUBLIC, "MAILBIND_BASE_URL": base}
 
