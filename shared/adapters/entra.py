@@ -35,7 +35,7 @@ type Call = Callable[["ConfidentialClientApplication"], dict[str, Any]]
 class MsalEntra:
     """One long-lived MSAL application for each OAuth app serves all principals, and keeps no tokens in memory.
 
-    `calls` are the threads of whoever asks: the timer has its own, so that people and callers never wait behind it.
+    `calls` are threads: the timer has its own, so that people and callers never wait behind it.
     """
 
     redirect_uri: str

@@ -196,18 +196,18 @@ REMEDIES = {
     ),
     "NotFound": Remedy(
         "There is no such page",
-        "The address that your browser opened is none of this service's.",
-        "Copy the whole link and nothing else, or ask whoever sent it for a new one.",
+        "This service has no page at the address that your browser opened.",
+        "Copy the link and nothing else, or ask its sender for a new one.",
     ),
     "MethodNotAllowed": Remedy(
         "This page cannot be opened like that",
-        "Your browser, or a tool, sent something that this address does not take.",
-        "Open the link again, and use the page's own buttons.",
+        "Your browser, or a tool, sent a request that this address does not accept.",
+        "Open the link again, and use the buttons on the page.",
     ),
     "LengthRequired": Remedy(
         "The form did not arrive",
-        "It was sent in chunks, without saying how long it is, and such forms do not arrive here.",
-        "Open the link again, and use the page's own buttons in another browser or without a proxy.",
+        "It was sent in chunks, without its length, and this service does not accept such requests.",
+        "Open the link again in another browser or without a proxy, and use the buttons on the page.",
     ),
     "BodyTooLarge": Remedy(
         "The request is too large",

@@ -157,7 +157,7 @@ def _mailboxes(fields: Fields) -> tuple[InvitedMailbox, ...]:
 def describe(registration: PendingRegistration, status: RegistrationStatus, *, reads_accounts: bool) -> dict[str, Any]:
     """A registration as callers see it; the link itself is not known any more.
 
-    Who may not read accounts is told no mailbox of an account that exists but the one that the form named.
+    A caller who may not read accounts sees the mailbox of an existing account only if the form named it.
     """
     body: dict[str, Any] = {
         "registration": registration.id,

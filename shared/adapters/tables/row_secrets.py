@@ -57,10 +57,10 @@ async def sealed(sealer: Sealer, table: str, entity: Entity) -> Entity:
     unknown = places.keys() - sealed_names(table, entity["RowKey"])
     if unknown:
         raise TypeError(f"SEALED_KINDS lacks {', '.join(sorted(unknown))} of {table}")
-    anew = dict(entity)
+    protected = dict(entity)
     for name, place in places.items():
-        anew |= parted(name, await _seal(sealer, place, entity[name]))
-    return anew
+        protected |= parted(name, await _seal(sealer, place, entity[name]))
+    return protected
 
 
 async def _seal(sealer: Sealer, place: str, secret: Secret) -> str:

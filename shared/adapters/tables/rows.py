@@ -34,7 +34,7 @@ class TableRows[T]:
     disposable: bool = False
 
     async def get(self, identity: str) -> Stored[T] | None:
-        """The record, or None. Raises RowUnreadable; what is `disposable` is deleted instead, and made anew."""
+        """The record, or None. Raises RowUnreadable; a `disposable` record is deleted instead."""
         try:
             return await self.table.read(self.kind, key(identity), "", self.opening)
         except RowUnreadable:
@@ -119,7 +119,7 @@ class TableRegistrations(TableRows[PendingRegistration]):
     async def add_attempt(self, attempt: SignInAttempt) -> None:
         """Note that a browser was sent to Entra.
 
-        Whoever has the link can begin as often as they like. Of more than twenty tabs, the oldest come back to a page
+        Anybody with the link can begin any number of sign-ins. Of more than twenty tabs, the oldest come back to a page
         that says to open the link again.
         """
         await self.table.write([Write("create", self._attempt(attempt))])

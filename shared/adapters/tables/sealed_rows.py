@@ -46,17 +46,17 @@ class TableSealedRows:
         Returns the names of the latter. Raises StaleWrite when the row changed.
         """
         opened = {name: await self._opened(table, row, name) for name in names}
-        anew: dict[str, str] = {}
+        resealed: dict[str, str] = {}
         for name, secret in opened.items():
             if secret is not None:
                 # As long as before, and so in as many parts: none is left over from the merge.
-                anew |= parted(name, await self.sealer.seal(seal_identity(table, row.entity, name), secret))
-        if anew:
+                resealed |= parted(name, await self.sealer.seal(seal_identity(table, row.entity, name), secret))
+        if resealed:
             keys = {name: row.entity[name] for name in ("PartitionKey", "RowKey")}
             condition: dict[str, Any] = {"etag": row.version, "match_condition": MatchConditions.IfNotModified}
             with answering():
-                await self.connect(table).update_entity({**keys, **anew}, mode=UpdateMode.MERGE, **condition)
-        return [name for name in names if name not in anew]
+                await self.connect(table).update_entity({**keys, **resealed}, mode=UpdateMode.MERGE, **condition)
+        return [name for name in names if name not in resealed]
 
     async def _opened(self, table: str, row: SealedRow, name: str) -> Secret | None:
         """The secret, or None when it does not decrypt or its data key may not be opened."""

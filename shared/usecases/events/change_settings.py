@@ -69,7 +69,7 @@ class ChangeSettings:
         if before.lost:
             after = replace(before, secret=new_secret(self.entropy), headers=Secret(""), header_names=())
         if wish.url is not None:
-            # Whoever says where events go stands behind it from then on.
+            # The caller who sets the URL owns the target from then on.
             after = replace(after, url=wish.url, place=place_of(wish.url), gone=None, created_by=caller.id)
         if wish.headers is not None:
             after = replace(after, headers=Secret(json.dumps(wish.headers)), header_names=tuple(wish.headers))

@@ -60,7 +60,7 @@ class Underway:
 class WebhookCare:
     """A caller that is bound to accounts knows only webhooks that tell of no others; the global one is settings'.
 
-    Whoever knows a webhook may read it. To end, try or repeat it takes whoever made it, or an administrator.
+    A caller who knows a webhook may read it. Only its maker and administrators may delete, ping or redeliver it.
     """
 
     webhooks: Webhooks

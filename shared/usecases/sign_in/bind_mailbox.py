@@ -79,7 +79,7 @@ class BindMailbox:
     async def _authorized(self, request: BindRequest) -> BindRequest:
         """The request with the authority that its caller has now. Raises AccessRefused when the link has ended.
 
-        Where the link's end is near it is postponed: whoever writes the link first, the other one notices.
+        Where the link's end is near it is postponed: optimistic locking decides between expiry and binding.
         """
         link = await self.registrations.for_account(request.by, request.account)
         now = self.clock()
