@@ -16,8 +16,8 @@ from shared.domain.principal import is_guid
 
 # No entry of a claim lists more: authentication contexts are 99 in a tenant, and a challenge names those of one API.
 MAX_VALUES = 10
-# What claims may add to an authorize URL, encoded; browsers and proxies take URLs of some 8 KB at least.
-MAX_CARRIED_BYTES = 2048
+# What claims may add to an authorize URL, encoded, so that all of it stays below LONGEST_LINK.
+MAX_CARRIED_BYTES = 1536
 
 ACCESS_TOKEN = "access_token"  # noqa: S105 - the name of a member
 CONTEXT = re.compile(r"c[1-9][0-9]?|p1")

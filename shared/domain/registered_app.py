@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+from urllib.parse import quote_plus
 
 from shared.domain.address import domain_of
 from shared.domain.client_credential import ClientCertificate, ClientCredential, ClientSecret, FederatedIdentity
 from shared.domain.clouds import GLOBAL, Cloud
+from shared.domain.link import LONGEST_SCOPES
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.principal import is_guid
 from shared.domain.secret import Secret
@@ -153,8 +155,12 @@ class RegisteredApp:
         roots = (f"{cloud.graph}/".casefold(), f"{cloud.outlook}/".casefold())
         if not all(one.casefold().startswith(roots) for one in self.extra_scopes if "://" in one):
             faults["extraScopes"] = '"extraScopes" must be permissions of Graph or Outlook in the cloud of the app'
-        if not self.in_use(clouds).scopes:
+        scopes = self.in_use(clouds).scopes
+        if not scopes:
             faults["skipScopes"] = '"skipScopes" must leave some scope'
+        if len(quote_plus(" ".join(scopes))) > LONGEST_SCOPES:
+            most = f"all scopes together may take {LONGEST_SCOPES} bytes of a sign-in's address"
+            faults["extraScopes"] = f'"extraScopes" is too long: {most}'
         return faults
 
 

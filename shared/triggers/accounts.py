@@ -11,13 +11,14 @@ from shared.domain.caller import Caller, Scope
 from shared.triggers.account_answers import last_error, summary, whole
 from shared.triggers.answers import answer
 from shared.triggers.callers import Callers, for_callers
-from shared.triggers.fields import Fields, read_object
+from shared.triggers.fields import LONGEST_ADDRESS, Fields, read_object
 from shared.triggers.routes import Routes
 from shared.usecases.grants.list_accounts import AccountQuery, ListAccounts
 from shared.usecases.grants.read_account import ReadAccount
 from shared.usecases.grants.reconnect_account import ReconnectAccount
 from shared.usecases.grants.remove_account import RemoveAccount
 
+LONGEST_FILTER = 256  # bytes, so that all filters and the cursor of the next page fit into a URL
 # Callers of EmailEngine may ask for its other states too; no account is ever in one of those.
 STATES = [*AccountState, "unset", "connecting", "syncing", "disconnected"]
 
@@ -83,11 +84,11 @@ def read_query(req: func.HttpRequest) -> AccountQuery:
         page=page,
         page_size=size,
         state=fields.one_of("state", STATES),
-        query=fields.text("query"),
+        query=fields.text("query", longest_bytes=LONGEST_FILTER),
         cursor=fields.text("cursor", longest=2048),
-        app=fields.text("app"),
+        app=fields.text("app", longest_bytes=LONGEST_FILTER),
         email=fields.address("email"),
-        authorized_by=fields.text("authorizedBy", longest=320),
+        authorized_by=fields.text("authorizedBy", longest=LONGEST_ADDRESS, longest_bytes=LONGEST_ADDRESS),
     )
     fields.refuse_faults()
     return query

@@ -126,11 +126,9 @@ def read_tenant(fields: Fields) -> str | None:
 
 def read_account_id(fields: Fields) -> str | None:
     """An account's id, which has to fit into a route; None asks for a new one."""
-    account = fields.text("account", nullable=True)
+    account = fields.text("account", longest_bytes=LONGEST_ACCOUNT_ID, nullable=True)
     if account and (account in {".", ".."} or set("/\\") & set(account)):
         fields.fault("account", "must not contain slashes, nor be . or ..: no route could name it")
-    if account and len(account.encode()) > LONGEST_ACCOUNT_ID:
-        fields.fault("account", f"must be at most {LONGEST_ACCOUNT_ID} bytes long in UTF-8")
     return account
 
 

@@ -14,6 +14,7 @@ from shared.domain.audit import Action, AuditOutcome
 from shared.domain.correlation import correlation
 from shared.domain.errors import InternalError, MailbindError
 from shared.domain.invited_mailbox import MailboxState
+from shared.domain.link import percent_encoded
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.remedy import remedy
 from shared.domain.secret import Secret
@@ -101,8 +102,8 @@ class BrowserPages:
 
     def redirect(self, target: Secret) -> func.HttpResponse:
         """To Entra. 303 turns the POST into a GET (RFC 9110 section 15.4.4)."""
-        headers = {"Location": target.reveal(), "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
-        return reply(None, 303, headers)
+        headers = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+        return reply(None, 303, {"Location": percent_encoded(target.reveal()), **headers})
 
     async def tried(self, outcome: Tried) -> func.HttpResponse:
         """What became of the mailboxes. When all are bound, the browser goes on to the caller's page by itself."""

@@ -16,6 +16,7 @@ from shared.domain.moment import read_moment
 TRUE = {"y", "true", "1"}
 FALSE = {"n", "false", "0"}
 A_MOMENT = "must be a date and time such as 2027-01-31T00:00:00Z, in the years 2000 to 2099"
+LONGEST_ADDRESS = 320  # octets: 64, the @ and 255 (RFC 5321 section 4.5.3.1)
 # Addresses become segments of Graph's URLs, and no mailbox has these in its address.
 NOT_IN_ADDRESSES = frozenset("/\\?#%")
 
@@ -49,8 +50,10 @@ class Fields:
     within: str = ""
     _known: set[str] = field(default_factory=set)
 
-    def text(self, name: str, *, longest: int = 256, nullable: bool = False) -> str | None:
-        """Text, trimmed, or None."""
+    def text(
+        self, name: str, *, longest: int = 256, longest_bytes: int | None = None, nullable: bool = False
+    ) -> str | None:
+        """Text, trimmed, or None; `longest` in characters, `longest_bytes` in UTF-8."""
         value = self.take(name)
         if value is None and (nullable or name not in self.values):
             return None
@@ -64,11 +67,14 @@ class Fields:
         if not is_plain(text):
             self.fault(name, "must not contain control characters")
             return None
+        if longest_bytes is not None and len(text.encode()) > longest_bytes:
+            self.fault(name, f"must be at most {longest_bytes} bytes long in UTF-8")
+            return None
         return text or None
 
     def address(self, name: str) -> str | None:
         """A mailbox address, or None. Exchange decides what it accepts; this only keeps out what cannot be one."""
-        text = self.text(name, longest=320)
+        text = self.text(name, longest=LONGEST_ADDRESS, longest_bytes=LONGEST_ADDRESS)
         if text is None:
             return None
         local, at, domain = text.rpartition("@")

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from shared.domain.invited_mailbox import MailboxResult, MailboxState
+from shared.domain.link import LONGEST_LINK, percent_encoded
 from shared.domain.registration import PendingRegistration
 
-# Browsers, proxies and servers take URLs of 2,000 characters everywhere; what is added to one stays below that.
-LONGEST = 2000
+# Browsers, proxies and servers take URLs of 2,000 characters everywhere; a list of accounts stays below that.
+LONGEST_LIST = 2000
 
 
 def with_query(url: str, parameters: Iterable[tuple[str, str]]) -> str:
@@ -35,7 +36,9 @@ def back_tried(asked: PendingRegistration, results: Mapping[str, MailboxResult])
     states = {mailbox.account: mailbox.state for mailbox in asked.mailboxes}
     states |= {account: result.state for account, result in results.items()}
     named = [*query, *((_name(state), account) for account, state in states.items())]
-    return with_query(asked.redirect_url, named if len(urlencode(named)) <= LONGEST else query)
+    back = with_query(asked.redirect_url, named)
+    is_short = len(urlencode(named)) <= LONGEST_LIST and len(percent_encoded(back)) <= LONGEST_LINK
+    return back if is_short else with_query(asked.redirect_url, query)
 
 
 def back_refused(asked: PendingRegistration, code: str, description: str) -> str:

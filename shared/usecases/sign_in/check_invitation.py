@@ -10,6 +10,7 @@ from shared.domain.address import normal_address, same_address
 from shared.domain.caller import Caller, Scope
 from shared.domain.invited_mailbox import InvitedMailbox
 from shared.domain.keys import normal
+from shared.domain.link import LONGEST_REDIRECT_URL, percent_encoded
 
 # A property holds 32 Ki characters of UTF-16 (Understanding the Table service data model), and results are added.
 LONGEST = 20_000
@@ -154,6 +155,12 @@ def _contradictions(invitation: Invitation, existing: Account) -> dict[str, str]
 def _redirect_fault(url: str | None, origins: frozenset[str], added: frozenset[str]) -> str | None:
     if not url:
         return '"redirectUrl" is required'
+    if len(percent_encoded(url)) > LONGEST_REDIRECT_URL:
+        return f'"redirectUrl" must be at most {LONGEST_REDIRECT_URL} bytes long, percent-encoded'
+    return _address_fault(url, origins, added)
+
+
+def _address_fault(url: str, origins: frozenset[str], added: frozenset[str]) -> str | None:
     try:
         parts = urlsplit(url)
         port = parts.port

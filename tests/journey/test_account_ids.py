@@ -1,0 +1,57 @@
+"""Each id that the form takes is the id of exactly one account, whatever the host does to the path that names it."""
+
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.fuzz.conftest import EXAMPLES
+from tests.journey.many import SALES, SUPPORT, Many, where_grants_serve_many  # noqa: F401 - a fixture
+from tests.journey.test_add_account import add, keys, parent, wish
+
+# What hosts, proxies and clients like to decode, to encode and to take out of a path.
+PIECES = ["%", "%2F", "%2f", "%5C", "%2e%2e", "%252F", "%ff", "%00", "%zz", "..", ".", ";v=1", "+", " ", "~", "?", "#"]
+IDS = st.lists(st.sampled_from([*PIECES, "a", "A", "ä", "漢", "😀", "ß", "/", "\\", "\n"]), max_size=5).map("".join)
+
+
+async def test_an_id_that_is_taken_reads_back_as_itself_and_as_no_others(many: Many) -> None:
+    through = parent(many, SALES)
+    taken = set[str]()
+
+    @settings(max_examples=4 * EXAMPLES)
+    @given(IDS | st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
+    def read_back(text: str) -> None:
+        made = add(many, {**wish(through, SALES), "account": text})
+        if made.status_code != 200:
+            assert {"account"} == keys(made)
+            return
+        account = made.json()["account"]
+        assert not text.strip() or account == text.strip()
+        taken.add(account)
+
+        answer = many.api.get(f"/v1/account/{quote(account, safe='')}")
+
+        assert (200, account) == (answer.status_code, answer.json().get("account"))
+        # A person's sign-in serves ten accounts of one mailbox.
+        assert many.api.delete(f"/v1/account/{quote(account, safe='')}").json()["deleted"]
+
+    read_back()
+    assert len(taken) > 1
+
+
+@pytest.mark.parametrize("text", [".", "..", "a/b", "/", "a\\b", "a\nb", "\0"])
+def test_an_id_that_no_route_could_name_is_refused(many: Many, text: str) -> None:
+    assert {"account"} == keys(add(many, {**wish("x", SUPPORT), "account": text}))
+
+
+@pytest.mark.parametrize("text", ["AAM%2Fk", "100%", "%2e%2e", "a%252Fb", "%ff"])
+def test_a_percent_sign_is_a_letter_like_any_other(many: Many, text: str) -> None:
+    """`AAM%2Fk` and `AAM%252Fk` in a path both arrive as `AAM%2Fk`, and there is one account of that id."""
+    through = parent(many, SALES)
+
+    assert 200 == add(many, {**wish(through, SALES), "account": text}).status_code
+
+    assert text == many.api.get(f"/v1/account/{quote(text, safe='')}").json()["account"]
+    if text == "AAM%2Fk":
+        assert text == many.api.get(f"/v1/account/{text}").json()["account"]

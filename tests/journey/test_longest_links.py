@@ -1,0 +1,134 @@
+"""Links, cursors and redirects are shorter than 6,000 bytes, at the longest of everything that is accepted."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote_plus, urlencode
+
+import httpx
+import pytest
+
+from infra.local.environment import APP_ID
+from infra.local.visitor import Visitor
+from shared.domain.claims_challenge import MAX_CARRIED_BYTES, kept_claims
+from shared.domain.clouds import CLOUDS, Resource
+from shared.domain.invited_mailbox import InvitedMailbox, MailboxResult, MailboxState
+from shared.domain.link import LONGEST_LINK, LONGEST_REDIRECT_URL, LONGEST_SCOPES, percent_encoded
+from shared.domain.registration import PendingRegistration
+from shared.domain.remedy import REMEDIES
+from shared.domain.secret import Secret
+from shared.domain.shapes import LONGEST_ACCOUNT_ID
+from shared.services import Services
+from shared.triggers.way_back import back_refused, back_tried
+from tests.journey.conftest import ask, bind
+
+type NewPerson = Callable[..., str]
+
+WIDE = "一"  # three bytes in UTF-8, nine percent-encoded
+LONGEST_ID = WIDE * (LONGEST_ACCOUNT_ID // 3)
+HOST = ".".join(["m" * 63] * 3 + ["m" * 53, "example"])  # RFC 1035 section 2.3.4
+NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
+
+
+def redirect_url(letter: str) -> str:
+    """The longest that is accepted."""
+    start = "https://myapp.example/done?x="
+    return start + letter * ((LONGEST_REDIRECT_URL - len(start)) // len(quote_plus(letter)))
+
+
+def registration(*accounts: str) -> PendingRegistration:
+    mailboxes = tuple(InvitedMailbox(account, "support@contoso.example") for account in accounts)
+    return PendingRegistration("f" * 64, mailboxes, redirect_url(WIDE), APP_ID, "me", NOON, NOON)
+
+
+@pytest.mark.parametrize("letter", ["a", WIDE, "😀"])
+def test_the_longest_way_back_is_followed_and_one_byte_more_is_refused(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, letter: str
+) -> None:
+    account = f"{LONGEST_ID[:-2]}{ord(letter)}"
+    asked = ask(api, account=account, redirectUrl=redirect_url(letter))
+
+    refused = visitor.follow(asked["url"], person(access=False))
+    bound = visitor.follow(asked["url"], person())
+
+    assert account == bound.back["account"] == refused.back["account"]
+    assert bound.refresh
+    assert max(len(percent_encoded(url)) for url in (bound.refresh, refused.links[-1])) < LONGEST_LINK
+
+    over = {"redirectUrl": redirect_url(letter) + letter * 9}
+    answer = api.post(f"/v1/account/{quote_plus(account)}/reauthorize", json=over)
+    assert (400, ["redirectUrl"]) == (answer.status_code, [one["key"] for one in answer.json()["fields"]])
+
+
+@pytest.mark.parametrize("code", sorted(REMEDIES))
+def test_a_way_back_with_any_refusal_fits(code: str) -> None:
+    back = back_refused(registration(LONGEST_ID), code, REMEDIES[code].what)
+
+    assert len(percent_encoded(back)) < LONGEST_LINK
+
+
+@pytest.mark.parametrize("accounts", [1, 2, 3, 50])
+def test_a_way_back_from_many_mailboxes_names_them_only_where_they_fit(accounts: int) -> None:
+    asked = registration(*(f"{number:02}{LONGEST_ID[1:]}" for number in range(accounts)))
+
+    back = back_tried(asked, {one.account: MailboxResult(MailboxState.NEW) for one in asked.mailboxes})
+
+    assert len(percent_encoded(back)) < LONGEST_LINK
+
+
+async def test_the_longest_authorize_url_fits(instance: Services) -> None:
+    app = await instance.apps.get(APP_ID)
+    assert app is not None
+    scopes = [f"{app.cloud.address(Resource.GRAPH)}/Mail.Read.Shared"]
+    while len(quote_plus(" ".join([*scopes, scopes[0]]))) <= LONGEST_SCOPES:
+        scopes.append(f"{scopes[0]}{len(scopes)}")
+    claims = kept_claims(f'{{"access_token":{{"polids":{{"values":["{"x" * (MAX_CARRIED_BYTES - 120)}"]}}}}}}')
+    assert claims
+    inner: Any = instance.entra.inner
+    entra = replace(inner, redirect_uri=f"https://{HOST}/oauth")
+
+    url, _ = await entra.begin(
+        replace(app, scopes=tuple(scopes)),
+        state=Secret(f"{'f' * 64}.{'A' * 43}"),
+        login_hint=WIDE * 104 + "@a.b",
+        claims=claims,
+    )
+
+    assert len(percent_encoded(url)) < LONGEST_LINK
+
+
+def test_scopes_that_make_the_authorize_url_too_long_are_refused(api: httpx.Client) -> None:
+    wish = {"name": "Long", "provider": "outlook", "clientId": "5f0c1d9e-0000-4000-8000-0000000000c1"}
+    wish |= {"authority": "7d1b2f0a-0000-4000-8000-00000000c0de", "clientSecret": "not-a-real-secret"}
+    extra = [f"{CLOUDS['global'].graph}/Mail.Read.Shared{number}" for number in range(40)]
+
+    answer = api.post("/v1/oauth2", json={**wish, "extraScopes": extra})
+
+    assert ["extraScopes"] == [one["key"] for one in answer.json()["fields"]]
+
+
+def test_the_longest_query_of_the_list_leads_on(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
+    """All filters at once, and the cursor of a caller that is bound, which is sealed and therefore the longest."""
+    accounts = [bind(api, visitor, person(), account=f"{LONGEST_ID[1:]}{number}") for number in (0, 1)]
+    issued = api.post("/v1/token", json={"description": "x", "scopes": ["accounts:read"], "accounts": accounts}).json()
+    headers = {"Authorization": f"Bearer {issued['token']}"}
+    filters = {"query": WIDE * 85, "state": "connected", "app": APP_ID, "email": "support@contoso.example"}
+
+    first = api.get("/v1/accounts", params={**filters, "pageSize": 1}, headers=headers).json()
+    following = {**filters, "pageSize": 1, "cursor": first["cursor"]}
+    second = api.get("/v1/accounts", params=following, headers=headers).json()
+
+    assert {*accounts} == {one["account"] for page in (first, second) for one in page["accounts"]}
+    longest = {**following, "app": WIDE * 85, "email": WIDE * 104 + "@a.bc", "authorizedBy": WIDE * 106}
+    assert len(f"https://{HOST}/v1/accounts?page=1048576&{urlencode(longest)}") < LONGEST_LINK
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("query", WIDE * 86), ("app", WIDE * 86), ("email", WIDE * 106 + "@a.bc"), ("authorizedBy", WIDE * 107)],
+)
+def test_a_filter_beyond_that_is_refused(api: httpx.Client, name: str, text: str) -> None:
+    answer = api.get("/v1/accounts", params={name: text})
+
+    assert (400, [name]) == (answer.status_code, [one["key"] for one in answer.json()["fields"]])

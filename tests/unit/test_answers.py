@@ -1,0 +1,55 @@
+"""Headers of answers: of a value beyond ASCII, or with a line break, the real host makes a 500."""
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.domain.errors import Forbidden, MethodNotAllowed, NotFound, Unavailable
+from shared.domain.link import percent_encoded
+from shared.triggers.answers import problem, reply
+
+TRIGGERS = Path(__file__).parents[2] / "shared/triggers"
+SENDABLE = re.compile(r"[\x20-\x7e]*")
+ANY_TEXT = st.text(st.characters(exclude_categories=())) | st.text("a%ä\r\n\0\x7f 漢\ud800")
+
+
+@given(ANY_TEXT)
+def test_every_value_of_a_header_can_be_sent(text: str) -> None:
+    (value,) = reply(None, 200, {"X-Any": text}).headers.values()
+
+    assert SENDABLE.fullmatch(value)
+    assert value == text or not SENDABLE.fullmatch(text)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_what_refusals_say_in_headers_can_be_sent(text: str) -> None:
+    for error in (Forbidden(text, scope=text), MethodNotAllowed([text]), Unavailable(text, text), NotFound(text)):
+        assert all(SENDABLE.fullmatch(value) for value in problem(error).headers.values())
+
+
+@given(ANY_TEXT)
+def test_a_url_is_sent_in_ascii_and_is_encoded_once(text: str) -> None:
+    sent = percent_encoded(f"https://myapp.example/{text}")
+
+    assert re.fullmatch(r"[!-~]*", sent)
+    assert sent == percent_encoded(sent)
+
+
+@pytest.mark.parametrize(
+    ("what", "where"),
+    [
+        (r"func\.HttpResponse\(", {"answers.py"}),
+        (r"\.headers(\.add|\[[^]]+\] =)", {"answers.py"}),
+        # The host has decoded the path and built the URL anew: who decodes again undoes what was checked.
+        (r"req\.url\b|\bunquote|\.raw_path", set()),
+        # Bodies of forms, and the caller's own redirectUrl, nobody has decoded before.
+        (r"\bparse_qs", {"request_bounds.py"}),
+    ],
+)
+def test_each_of_these_is_done_in_one_place(what: str, where: set[str]) -> None:
+    found = {file.name for file in TRIGGERS.rglob("*.py") if re.search(what, file.read_text())}
+
+    assert where == found
