@@ -1,6 +1,7 @@
 """No client of the app asks a proxy that the environment names: tokens and keys go to those whom they are for."""
 
 import asyncio
+import gc
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
@@ -125,6 +126,7 @@ async def proxied(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[bytes]]
     monkeypatch.setenv("IDENTITY_HEADER", "header")
     yield heard
     server.close()
+    gc.collect()  # while the warnings about open clients are ignored
 
 
 # Clients are left open where nothing answers; how they are closed is not what is tried.
