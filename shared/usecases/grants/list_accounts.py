@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
 from shared.domain.account import Account
-from shared.domain.address import same_address
+from shared.domain.address import normal_address
 from shared.domain.caller import Caller
 from shared.domain.errors import InvalidInput, SealBroken
 from shared.domain.keys import normal
@@ -41,12 +41,17 @@ class AccountQuery:
         name = normal(self.authorized_by or "")
         return name if PRINCIPAL_ID.fullmatch(name) else None
 
+    def normalized(self) -> "AccountQuery":
+        """The query with its addresses as `fits` compares them: made once, however many accounts are looked at."""
+        email = self.email and normal_address(self.email)
+        return replace(self, email=email, authorized_by=self.authorized_by and normal_address(self.authorized_by))
+
     def fits(self, account: Account) -> bool:
         """Whether the account is one of those, as far as storage cannot tell."""
         part = (self.query or "").casefold()
         return (
             any(part in text.casefold() for text in (account.id, account.name, account.email))
-            and (self.email is None or same_address(self.email, account.email))
+            and (self.email is None or self.email == normal_address(account.email))
             and (self.authorized_by is None or _authorizes(self.authorized_by, account))
         )
 
@@ -73,6 +78,7 @@ class ListAccounts:
         Without a cursor it costs as much as counting all accounts does. With one it looks at LOOKED_AT accounts at
         most, so that a page may be short, or even empty, although its own cursor leads on.
         """
+        query = query.normalized()
         if query.cursor:
             page = await self._behind(replace(query, cursor=await self._opened(query.cursor, caller)), caller)
         else:
@@ -121,4 +127,4 @@ class ListAccounts:
 
 def _authorizes(wanted: str, account: Account) -> bool:
     object_id = account.principal_id.partition(".")[2]
-    return same_address(wanted, account.sign_in_name) or normal(wanted) in {object_id, account.principal_id}
+    return wanted in {object_id, account.principal_id, normal_address(account.sign_in_name)}
