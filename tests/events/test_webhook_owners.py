@@ -1,5 +1,6 @@
 """Promises of whose a webhook is: nobody changes another caller's, and nobody takes all places."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -88,6 +89,19 @@ async def test_a_caller_who_takes_all_places_it_can_leaves_some_to_others(app: S
 
     assert (await ask(app, "http://127.0.0.1:9/", VICTIM)).new
     assert not (await ask(app, "http://127.0.0.1:9/?1", bound)).new  # what is there may be asked for again
+
+
+async def test_webhooks_that_are_made_at_the_same_moment_are_no_more_than_there_may_be(app: Services) -> None:
+    hasty = replace(RIVAL, id=f"token:{named()}")
+    for number in range(MOST_OF_CALLER - 5):
+        url = f"https://{named()}.example/{number}"
+        await app.webhooks.insert(Webhook(named(), url, ("*",), app.clock(), hasty.id, Secret(url), OTHER))
+
+    asked = [ask(app, f"http://127.0.0.1:9/?{number}", hasty) for number in range(20)]
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+
+    assert 15 == sum(isinstance(answer, LimitReached) for answer in answers)
+    assert MOST_OF_CALLER == sum(one.created_by == hasty.id for one in await app.webhooks.all())
 
 
 @pytest.mark.parametrize(("others", "whose", "most"), [("", "to this origin", MOST_OF_ORIGIN), ("s", "in all", MOST)])

@@ -3,6 +3,7 @@
 import base64
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from shared.domain.caller import Binding, Caller
@@ -90,7 +91,15 @@ class Subscribe:
             await self.webhooks.replace(stored, webhook)
             return
         check_places(await self.webhooks.all(), webhook.url, caller)
-        await self.webhooks.insert(webhook)
+        made = await self.webhooks.insert(webhook)
+        # Of those that are made at the same moment, the earliest ones stay.
+        earlier = [one for one in await self.webhooks.all() if (one.created, one.id) < (webhook.created, webhook.id)]
+        try:
+            check_places(earlier, webhook.url, caller)
+        except LimitReached:
+            with suppress(StaleWrite):  # removed or changed by others just now
+                await self.webhooks.remove(made)
+            raise
 
     def _webhook(
         self,
