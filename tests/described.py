@@ -39,6 +39,12 @@ def hold(route: str, method: str, status: int, text: str) -> None:
         assert [] == found, (method, route, status, text[:500])
 
 
+def hold_event(body: dict[str, Any]) -> None:
+    """Fail unless a webhook is told so."""
+    schema = {"$ref": "#/components/schemas/EventNotification", "components": {"schemas": STRICT}}
+    assert [] == [str(error) for error in jsonschema_rs.Draft202012Validator(schema).iter_errors(body)], body
+
+
 def _json(text: str) -> Any:
     return httpx.Response(200, text=text).json()
 

@@ -12,20 +12,18 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
-import jsonschema_rs
 import pytest
 
 from infra.connector.__main__ import HERE
 from infra.connector.definition import TRIGGERS, definition
 from infra.local.visitor import Visitor
 from shared.services import Services
-from tests.described import DOCUMENT, STRICT
+from tests.described import DOCUMENT, hold_event
 from tests.events.conftest import Receiver
 from tests.journey.conftest import Tenant, bind
 
 MADE = definition("https://mailbind.example")
 POLICY = json.loads((HERE / "apiProperties.json").read_text())["properties"]["policyTemplateInstances"][0]["parameters"]
-NOTIFIED = {"$ref": "#/components/schemas/EventNotification", "components": {"schemas": STRICT}}
 
 
 @dataclass
@@ -62,8 +60,8 @@ async def deliver(instance: Services) -> None:
 def told(receiver: Receiver, path: str, account: str) -> list[str]:
     """The events of an account that the flow was started by, each as the connector describes it."""
     bodies = [record["body"] for record in receiver.took(path)]
-    validator = jsonschema_rs.Draft202012Validator(NOTIFIED)
-    assert [] == [error.message for body in bodies for error in validator.iter_errors(body)]
+    for body in bodies:
+        hold_event(body)
     assert DOCUMENT["webhooks"]["event"]
     return [body["event"] for body in bodies if body["account"] == account]
 

@@ -18,6 +18,7 @@ from shared.domain.event import EventName
 from shared.ports import Replace
 from shared.services import Services
 from tests.conftest import MovedClock
+from tests.described import hold_event
 from tests.events.conftest import SECRET, Receiver
 from tests.journey.conftest import Tenant, ask, bind, tick
 from tests.journey.test_keeping_alive import grant_of
@@ -266,6 +267,8 @@ async def test_each_event_is_told_once_with_what_its_reader_needs(
     told = [record["body"] for record in receiver.took("ok/story")]
     data = {body["event"]: body["data"] for body in told if body["account"] in {account, tried["account"], None}}
     assert {*EventName} == {*data}
+    for body in told:
+        hold_event(body)
     assert [
         "accountAdded",
         "accountInitialized",

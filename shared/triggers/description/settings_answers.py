@@ -290,6 +290,7 @@ class EventData(Answer, kw_only=True):
     """What an event says; which fields there are depends on the event."""
 
     account: AccountId | UnsetType = UNSET
+    accounts: Annotated[list[AccountId], Meta(description="Those of a link that it is about.")] | UnsetType = UNSET
     user: Annotated[str, Meta(description="Who authorizes it.", examples=["alice@contoso.example"])] | UnsetType = UNSET
     email: Annotated[str, Meta(description="The mailbox address.")] | UnsetType = UNSET
     previous: PreviousBinding | UnsetType = UNSET
