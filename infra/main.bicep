@@ -82,9 +82,9 @@ param instanceMemory int = 2048
 @maxValue(1000)
 param maximumInstances int = 40
 
-@description('HTTP requests that one instance works at a time. The platform takes 1 for Python; handlers here wait more than they compute.')
+@description('HTTP requests at a time that the platform gives one instance before it adds another. It takes 1 for Python; handlers here wait more than they compute. host.json works 200 at most.')
 @minValue(1)
-@maxValue(1000)
+@maxValue(200)
 param httpConcurrency int = 32
 
 @description('Instances that are always there for HTTP. They spare callers the cold start, and cost while nothing happens.')

@@ -54,6 +54,11 @@ var addressRules = [for (range, index) in proxyRanges: {
 }]
 var proxyRules = concat(frontDoorRules, addressRules)
 
+// The host reads a whole body before the app hears of it, 100 MB without a limit, and answers a larger one with an empty
+// 500. The largest request that a route takes is 64 KiB. The limit is twice that, so that the app still sees what is
+// somewhat too large and answers it with a sentence (413). docs/limits.md has the memory that follows from it.
+var requestLimits = loadJsonContent('../request-limits.json')
+
 resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
   name: 'plan-${name}'
   location: location
@@ -156,8 +161,7 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     // Log lines go with the trace of their invocation, so no trace may be sampled away: alerts and pictures count lines.
     OTEL_TRACES_SAMPLER: 'microsoft.fixed_percentage'
     OTEL_TRACES_SAMPLER_ARG: '1.0'
-    // The host reads a whole body before the app hears of it, 100 MB without this: twenty requests would end an instance.
-    FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: string(4 * 1024 * 1024)
+    FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: string(requestLimits.largestRequestBodyBytes)
     AZURE_CLIENT_ID: identityClientId
     REFRESH_SCHEDULE: '0 * * * * *'
     REAP_SCHEDULE: '0 */5 * * * *'

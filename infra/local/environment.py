@@ -16,6 +16,10 @@ from typing import Self
 from infra.local import azurite, parts
 
 APP_ID = "AAABiCtT7XUAAAAF"
+# The same number as in Azure, where infra/app/function.bicep says why it is this one.
+LARGEST_REQUEST_BODY_BYTES: int = json.loads((parts.ROOT / "infra/request-limits.json").read_text())[
+    "largestRequestBodyBytes"
+]
 # Every timer's; the host reads them, disabled or not.
 SCHEDULES = {
     "REFRESH_SCHEDULE": "0 * * * * *",
@@ -97,7 +101,7 @@ def app_settings(storage: azurite.Azurite, tenant: parts.Ready, base_url: str, k
         "MAILBIND_LINK_HOURS": "24",
         "MAILBIND_AGENDA_SHARDS": "16",
         "MAILBIND_WEBHOOKS_LOOPBACK": "true",
-        "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT": str(4 * 1024 * 1024),
+        "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT": str(LARGEST_REQUEST_BODY_BYTES),
         **SCHEDULES,
     }
 

@@ -161,15 +161,6 @@ def test_browsers_are_told_to_come_by_https() -> None:
     assert {"Strict-Transport-Security": "max-age=31536000", "X-Content-Type-Options": "nosniff"} == headers
 
 
-def test_the_host_takes_bodies_of_four_megabytes_at_most() -> None:
-    """The local environment says the same to the local host."""
-    limit = app_settings()["FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"]
-
-    assert "string(4 * 1024 * 1024)" in (INFRA / "app/function.bicep").read_text()
-    assert "string" == limit["function"]["type"]
-    assert '"FUNCTIONS_REQUEST_BODY_SIZE_LIMIT": str(4 * 1024 * 1024)' in (INFRA / "local/environment.py").read_text()
-
-
 def test_no_log_line_is_sampled_away() -> None:
     sampler = {name: value for name, value in app_settings().items() if name.startswith("OTEL_TRACES_SAMPLER")}
 

@@ -21,7 +21,7 @@ from tests.patience import wait_until
 
 FORM, JSON = "application/x-www-form-urlencoded", "application/json"
 PAGES = ("/accounts/new", "/oauth")
-HUGE = 1_000_000
+HUGE = 100_000  # more than the app takes, less than what the host refuses without asking it
 BROKEN = "https://[half-an-address"
 
 
@@ -88,13 +88,13 @@ def test_a_body_of_another_type_is_not_read(api: httpx.Client, route: str, kind:
         assert sent.answer == told(send(api, route, sent), route)
 
 
-def test_a_form_of_a_million_fields_costs_no_more_than_other_bytes(environment: Environment, api: httpx.Client) -> None:
-    """Measured by the CPU time of the host's process, which reads both; parsing a million fields takes seconds."""
-    fields, letters = b"a1=&" * 900_000, b"a" * 3_600_000
+def test_a_form_of_very_many_fields_costs_no_more_than_other_bytes(environment: Environment, api: httpx.Client) -> None:
+    """Measured by the CPU time of the host's process, which reads both; parsing so many fields takes 20 ms and more."""
+    fields, letters = b"a1=&" * (HUGE // 4), b"a" * HUGE
 
     def cost(body: bytes) -> float:
         before = cpu(environment)
-        for _ in range(3):
+        for _ in range(100):
             assert 413 == api.post("/oauth", content=body, headers={"Content-Type": FORM}).status_code
         return cpu(environment) - before
 
