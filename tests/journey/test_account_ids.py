@@ -1,5 +1,6 @@
 """Each id that the form takes is the id of exactly one account, whatever the host does to the path that names it."""
 
+import http.client
 from urllib.parse import quote
 
 import pytest
@@ -55,3 +56,42 @@ def test_a_percent_sign_is_a_letter_like_any_other(many: Many, text: str) -> Non
     assert text == many.api.get(f"/v1/account/{quote(text, safe='')}").json()["account"]
     if text == "AAM%2Fk":
         assert text == many.api.get(f"/v1/account/{text}").json()["account"]
+
+
+# Written as they go over the wire: the host decodes, and takes dot segments out, before Mailbind decides by the rest.
+WAYS_OUT = (
+    "{inside}/../{outside}",
+    "{inside}/%2e%2e/{outside}",
+    "{inside}/..%2f{outside}",
+    "{inside}%2F..%2F{outside}",
+    "{inside}/%252e%252e/{outside}",
+    "./{outside}",
+    "%2e/{outside}",
+    "{inside}/..\\{outside}",
+    "{inside}%5C..%5C{outside}",
+    "{inside}//../../{outside}",
+    "{inside}/../../account/{outside}/oauth-token",
+    "/{outside}",
+    "{inside};/../{outside}",
+    "{inside}%23/../{outside}",
+    "{inside}%3F/../{outside}",
+)
+
+
+def test_a_caller_bound_to_one_account_reaches_no_other_however_it_is_spelled(many: Many) -> None:
+    inside, outside = (parent(many) for _ in range(2))
+    asked = {"description": "x", "scopes": ["accounts:read", "oauth-token"], "account": inside}
+    headers = {"Authorization": f"Bearer {many.api.post('/v1/token', json=asked).json()['token']}"}
+
+    def told(path: str) -> tuple[int, str]:
+        # Unlike httpx, http.client sends a path as it is.
+        connection = http.client.HTTPConnection(many.api.base_url.netloc.decode(), timeout=30)
+        connection.request("GET", f"/v1/account/{path.format(inside=inside, outside=outside)}", headers=headers)
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        connection.close()
+        return answer.status, text
+
+    assert 200 == told("{inside}")[0]
+    answers = {path: told(path) for path in WAYS_OUT}
+    assert {} == {path: one for path, one in answers.items() if one[0] not in {400, 403, 404} or outside in one[1]}
