@@ -1,0 +1,56 @@
+"""A sign-in that mends many accounts costs a few transactions, however many there are."""
+
+from collections import Counter
+from urllib.parse import urlsplit
+
+from infra.local.azurite import Azurite
+from shared.adapters.tables.agenda import OUTBOX_SHARD
+from shared.bootstrap import build_services
+from shared.domain.account import AccountState
+from shared.domain.event import origin_of
+from shared.domain.invited_mailbox import BindRequest
+from shared.domain.keys import key
+from shared.domain.tokens import TokenSet
+from shared.ports import Insert, SignedIn
+from shared.services import Services
+from shared.usecases.grants.prove_access import Proof
+from shared.usecases.sign_in.write_binding import Proven
+from tests.conftest import settings_for
+from tests.contract.records import APP, account, grant, principal
+from tests.faults.lossy_proxy import lossy_proxy
+
+ILL = 120
+
+
+async def test_a_sign_in_mends_all_accounts_of_its_grant_in_few_transactions(
+    services: Services, azurite: Azurite
+) -> None:
+    who, now = principal(), services.clock()
+    held, well = grant(who, now), account(who, now)
+    ill = [account(who, now).troubled(AccountState.AUTHENTICATION_ERROR, "needs_sign_in", now) for _ in range(ILL)]
+    await services.principals.commit(who.id, [Insert(held), Insert(well)])
+    for start in range(0, ILL, 100):
+        await services.principals.commit(who.id, [Insert(one) for one in ill[start : start + 100]])
+    app = await services.apps.get(APP)
+    assert app is not None
+    request = BindRequest("0" * 64, well.id, well.email, None, delegated=True)
+    tokens = TokenSet(held.refresh_token, held.access_token, held.access_expires, held.scopes)
+    proven = Proven(request, app, SignedIn(who, tokens), Proof(well.email, well.name, shared=True))
+    port = urlsplit(azurite.tables_url).port or 0
+    async with lossy_proxy(port) as (proxy, through):
+        other = build_services(settings_for(azurite.connection_string.replace(f":{port}/", f":{through}/")))
+        partition = await other.principals.partition(who.id)
+        before = proxy.requests
+
+        await other.bind_mailbox.write(proven, partition, partition.accounts[key(well.id)].value)
+
+        assert proxy.requests - before < ILL / 4
+        await other.close()
+    now_held = (await services.principals.partition(who.id)).accounts.values()
+    assert (ILL + 1, set()) == (len(now_held), {one.value.last_error for one in now_held} - {None})
+    told = [
+        await services.outboxes.read(*origin_of(work.owner), work.item)
+        for work in await services.agenda.due(OUTBOX_SHARD, services.clock(), None, 10 * ILL)
+        if work.owner == f"principal:{who.id}"
+    ]
+    assert dict.fromkeys((one.id for one in ill), 1) == Counter(event.account for event in told if event)
