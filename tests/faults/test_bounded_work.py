@@ -215,6 +215,29 @@ async def test_only_the_newest_sign_ins_of_a_link_are_kept(services: Services) -
     assert [False] * 5 + [True] * ATTEMPTS_KEPT == [one is not None for one in kept]
 
 
+async def test_a_browser_that_begins_again_and_again_pushes_out_its_own_sign_ins_and_nobody_elses(
+    services: Services, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = registration(services.clock())
+    await services.registrations.insert(asked)
+    start = services.clock()
+
+    async def begin(name: str, browser: str, second: int) -> None:
+        attempt = SignInAttempt(name, asked.id, browser, start + timedelta(seconds=second))
+        await services.registrations.add_attempt(attempt)
+
+    await begin("a-person", "careful", 0)
+    for number in range(ATTEMPTS_KEPT + 5):
+        await begin(f"{number:03}", "flood", number + 1)
+    assert await services.registrations.attempt(asked.id, "a-person") is not None
+    assert "sign-ins of other browsers dropped" not in caplog.messages
+
+    await begin("the-last", "another", 100)
+    kept = [await services.registrations.attempt(asked.id, name) for name in ("a-person", "the-last", "024")]
+    assert [False, True, True] == [one is not None for one in kept]
+    assert "sign-ins of other browsers dropped" in caplog.messages
+
+
 async def _only_grant(app: Services) -> DelegatedGrant:
     held = await _first_account(app)
     stored = await app.principals.grant(held.principal_id, held.app)

@@ -1,11 +1,13 @@
 """Tables of single rows: the directory, the registrations, the API tokens, the OAuth apps, the webhooks."""
 
 import asyncio
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import batched
+from typing import Any
 
 from shared.adapters.tables.mapping import Entity, to_entity
 from shared.adapters.tables.row_secrets import Opening
@@ -16,6 +18,8 @@ from shared.domain.keys import key
 from shared.domain.registered_app import RegisteredApp
 from shared.domain.registration import NewestLink, PendingRegistration, SignInAttempt
 from shared.ports import Stored
+
+log = logging.getLogger(__name__)
 
 FIRST = datetime.min.replace(tzinfo=UTC)
 AT_ONCE = 100  # rows of one transaction (Table service: entity group transactions)
@@ -119,15 +123,17 @@ class TableRegistrations(TableRows[PendingRegistration]):
     async def add_attempt(self, attempt: SignInAttempt) -> None:
         """Note that a browser was sent to Entra.
 
-        Anybody with the link can begin any number of sign-ins. Of more than twenty tabs, the oldest come back to a page
-        that says to open the link again.
+        Anybody with the link can begin any number of sign-ins. Of more than twenty tabs, the oldest of the same browser
+        come back to a page that says to open the link again, and those of others only where it has no more.
         """
         await self.table.write([Write("create", self._attempt(attempt))])
         where = "PartitionKey eq @of and RowKey gt 'signin~' and RowKey lt 'signin~~'"
-        columns = ["RowKey", "created"]
+        columns = ["RowKey", "created", "browser"]
         rows = await self.table.first(where, {"of": key(attempt.registration)}, columns, FORGOTTEN_AT_ONCE)
-        newest_first = sorted(rows, key=lambda row: row["created"], reverse=True)
-        await self._drop(attempt.registration, [row["RowKey"] for row in newest_first[ATTEMPTS_KEPT:]])
+        dropped = _too_many(rows, attempt)
+        if any(row["browser"] != attempt.browser for row in dropped):
+            log.warning("sign-ins of other browsers dropped", extra={"registration": attempt.registration})
+        await self._drop(attempt.registration, [row["RowKey"] for row in dropped])
 
     async def use_attempt(self, stored: Stored[SignInAttempt]) -> None:
         """Once only: the second use raises StaleWrite. The flow's secrets are not kept."""
@@ -155,7 +161,8 @@ class TableRegistrations(TableRows[PendingRegistration]):
         with suppress(RowUnreadable):
             stored = await super().get(registration)
         for mailbox in stored.value.mailboxes if stored is not None else ():
-            await self._forget_newest(NewestLink(mailbox.account, registration))
+            with suppress(RowUnreadable):  # the account's next link writes it again
+                await self._forget_newest(NewestLink(mailbox.account, registration))
         await self.table.drop(key(registration), [""])
         return True
 
@@ -202,6 +209,13 @@ def _as_it_stands(link: PendingRegistration, newest: Sequence[NewestLink | None]
     if outdated:
         link = link.replaced(outdated)
     return link.cancelled(removed, "account_removed") if removed else link
+
+
+def _too_many(rows: Sequence[Mapping[str, Any]], attempt: SignInAttempt) -> list[Mapping[str, Any]]:
+    """Those that go for the sake of a new one: first the oldest of its browser, then the oldest of all."""
+    earlier = [row for row in rows if row["RowKey"] != f"signin~{attempt.id}"]
+    order = sorted(earlier, key=lambda row: (row["browser"] != attempt.browser, row["created"]))
+    return order[: max(len(rows) - ATTEMPTS_KEPT, 0)]
 
 
 def _newest(account: str) -> tuple[str, str]:
