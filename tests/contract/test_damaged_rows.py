@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from infra.local.azurite import Azurite
+from shared.adapters.tables.agenda import REAP_SHARD
 from shared.bootstrap import build_services
 from shared.domain.event import EventName
 from shared.domain.keys import key
@@ -21,9 +23,11 @@ from shared.ports import Insert
 from shared.services import Services
 from shared.usecases.callers.identify_caller import ADMINISTRATOR
 from shared.usecases.grants.list_accounts import AccountQuery, ListAccounts
+from shared.usecases.timers.work_agenda import Limits
 from tests.conftest import MovedClock, settings_for
-from tests.contract.records import account, grant, principal
+from tests.contract.records import account, grant, principal, registration
 from tests.events.conftest import Teller
+from tests.faults.lossy_proxy import lossy_proxy
 
 LONG = timedelta(minutes=4)
 FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
@@ -135,6 +139,40 @@ async def test_damaged_rows_keep_neither_sweep_nor_tick_nor_listing_from_the_oth
     listed = await ListAccounts(app.principals, app.sealer)(AccountQuery(), ADMINISTRATOR)
     assert [name] == [one.id for one in listed.accounts]
     assert worked.began == (await app.ticks.get("tick")).value.began  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("damaged", ["", "signin~x", "newest"])
+async def test_a_link_is_forgotten_whichever_of_its_rows_is_damaged(app: Services, damaged: str) -> None:
+    asked = registration(app.clock() - timedelta(days=9))
+    await app.registrations.insert(asked)
+    newest = f"newest~{key(asked.mailboxes[0].account)}"
+    partition, row = (newest, "") if damaged == "newest" else (key(asked.id), damaged)
+    await spoil(app, "Registrations", partition, row, created="yesterday", mailboxes="{", registration=5)
+    await app.agenda.add(Work(WorkKind.REAP, asked.expires + timedelta(days=7), asked.id))
+
+    await app.work_agenda({REAP_SHARD: None}, Limits(app.clock() + LONG))
+
+    assert () == tuple(await app.agenda.due(REAP_SHARD, app.clock(), None, 1))
+    rows = app.storage.get_table_client("Registrations")
+    left = [one async for one in rows.query_entities("PartitionKey eq @of", parameters={"of": key(asked.id)})]
+    assert [] == [one["RowKey"] for one in left if not one["RowKey"].startswith("event~")]
+
+
+async def test_a_record_that_storage_does_not_answer_for_is_told_and_the_sweep_goes_on(
+    app: Services, storage: Azurite, clock: MovedClock
+) -> None:
+    _, held_up = await bound(app)
+    for _ in range(3):
+        await bound(app)
+    port = urlsplit(storage.tables_url).port or 0
+    async with lossy_proxy(port) as (proxy, through):
+        slow = build_services(settings_for(storage.connection_string.replace(f":{port}/", f":{through}/")), clock)
+        proxy.unanswered = f"Accounts(PartitionKey='{key(held_up)}'".encode()
+
+        swept = await replace(slow.sweep, record_lasts=timedelta(seconds=3))(clock() + LONG)
+
+        await slow.close()
+    assert (("records",), None, 4) == (swept.failed, swept.cursor, swept.counts["accounts.connected"])
 
 
 async def test_damaged_events_deliveries_and_webhooks_keep_no_other_from_its_target(app: Services) -> None:

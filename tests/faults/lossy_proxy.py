@@ -14,7 +14,8 @@ METHODS = WRITING | {b"GET", b"DELETE", b"MERGE"}
 class LossyProxy:
     """Forwards bytes. While `losing` counts down, an answer is swallowed and its connection closed.
 
-    When `writes_left` have been written, nothing is answered any more: whoever waits can be killed as it is.
+    When `writes_left` have been written, nothing is answered any more: whoever waits can be killed as it is. Answers
+    are `delay` seconds late, and requests that hold the text `unanswered` get none.
     """
 
     upstream_port: int
@@ -22,6 +23,8 @@ class LossyProxy:
     lost: list[bytes] = field(default_factory=list)
     refusing: bool = False
     writes_left: int | None = None
+    delay: float = 0
+    unanswered: bytes | None = None
     over: asyncio.Event = field(default_factory=asyncio.Event)
     requests: int = 0
     connections: set[asyncio.Task[None]] = field(default_factory=set)
@@ -48,6 +51,7 @@ class LossyProxy:
                     self.losing -= 1
                     self.lost.append(asked[-1])
                     break
+                await asyncio.sleep(self.delay)
                 writer.write(answer)
                 await writer.drain()
         finally:
@@ -66,6 +70,8 @@ class LossyProxy:
 
     async def _forward(self, reader: asyncio.StreamReader, up_writer: asyncio.StreamWriter, asked: list[bytes]) -> None:
         while request := await reader.read(65536):
+            if self.unanswered is not None and self.unanswered in request:
+                await asyncio.Event().wait()
             if request.split(b" ", 1)[0] in METHODS:
                 self.requests += 1
                 asked.append(request.split(b"\r\n", 1)[0])

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from shared.domain.account import Account
 from shared.domain.errors import InvalidInput, StaleWrite, Unavailable
@@ -33,6 +33,8 @@ from shared.usecases.grants.remove_account import RemoveAccount
 log = logging.getLogger(__name__)
 
 AT_ONCE = 64
+# A page waits for its slowest record, and a run that ends waits for its page.
+RECORD_LASTS = timedelta(minutes=1)
 
 # What there is of a record after mending, and whether it needed it.
 type _Left = tuple[Countable | None, bool]
@@ -65,6 +67,7 @@ class SweepGrants:
     sweeps: Rows[Sweep]
     counters: Rows[Counters]
     clock: Clock
+    record_lasts: timedelta = RECORD_LASTS
 
     async def __call__(self, until: datetime) -> Sweep:
         """Sweep until the end or until the time is up; `cursor` of the result tells which, `failed` what went wrong."""
@@ -126,7 +129,8 @@ class SweepGrants:
     async def _mend(self, run: Run, record: Countable) -> _Left:
         """A record's failure is its own; with storage or the key away, no other would fare better."""
         try:
-            return await (self._grant(record) if isinstance(record, DelegatedGrant) else self._account(record))
+            async with asyncio.timeout(self.record_lasts.total_seconds()):
+                return await (self._grant(record) if isinstance(record, DelegatedGrant) else self._account(record))
         except Unavailable:
             raise
         except Exception:
