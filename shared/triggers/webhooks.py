@@ -77,9 +77,9 @@ def blueprint(
     @for_callers(callers, Action.REDELIVER, Scope.WEBHOOKS, minds_reach=True)
     async def redeliver(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
         webhook = req.route_params["webhook"]
-        tried = await care.redeliver(webhook, caller)
+        done = await care.redeliver(webhook, caller)
         about(target=webhook)
-        return answer({"id": webhook, "redelivered": tried})
+        return answer({"id": webhook, "redelivered": done.tried, "more": done.more})
 
     return routes
 

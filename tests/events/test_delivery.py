@@ -15,6 +15,7 @@ from shared.domain.event import EventName
 from shared.domain.work import Work, WorkKind
 from shared.ports import Insert, Remove
 from shared.services import Services
+from shared.usecases.events.webhook_care import Redelivered
 from tests.conftest import MovedClock, settings_for
 from tests.contract.records import account, principal
 from tests.events.conftest import ADMIN, Receiver, Teller, deliver, lose_secrets, named, subscribe
@@ -121,7 +122,7 @@ async def test_a_head_that_fails_holds_up_its_own_account_only_and_is_parked_in_
     assert (0, 4, [DOWN, UP] * 2) == (len(found.waiting), len(found.parked), [one.event for one in found.parked])
 
     # Whoever mended the receiver has it tell again what is parked.
-    assert 4 == await app.webhook_care.redeliver(target, ADMIN)
+    assert Redelivered(4, more=False) == await app.webhook_care.redeliver(target, ADMIN)
     found = await app.webhook_care.one(target, ADMIN)
     assert (4, 0) == (len(found.waiting), len(found.parked))
     clock.forward(days=3, seconds=1)

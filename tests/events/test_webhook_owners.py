@@ -13,6 +13,7 @@ from shared.domain.secret import Secret
 from shared.domain.webhook import Webhook, webhook_id
 from shared.services import Services
 from shared.usecases.events.subscribe import MOST, MOST_OF_CALLER, MOST_OF_ORIGIN, Subscribed, Subscription
+from shared.usecases.events.webhook_care import Redelivered
 from tests.events.conftest import ADMIN, SECRET, Receiver, Teller, deliver, named
 
 VICTIM, RIVAL = (Caller(f"token:{name}", name, frozenset({Scope.WEBHOOKS})) for name in ("victim", "rival"))
@@ -57,7 +58,7 @@ async def test_only_its_maker_and_administrators_end_try_or_repeat_a_webhook(app
     assert 0 == len(receiver.took("ok/mine"))
 
     assert None is await app.webhook_care.test(made, VICTIM)
-    assert 0 == await app.webhook_care.redeliver(made, ADMIN)
+    assert Redelivered(0, more=False) == await app.webhook_care.redeliver(made, ADMIN)
     await app.webhook_care.remove(made, VICTIM)
     assert None is await app.webhooks.get(made)
 

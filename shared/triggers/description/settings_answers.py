@@ -210,6 +210,7 @@ class Redelivered(Answer, kw_only=True):
 
     id: Id
     redelivered: Count
+    more: Annotated[bool, Meta(description="Whether parked events are left: call again.")]
 
 
 class HeaderSent(Answer, kw_only=True):

@@ -18,7 +18,7 @@ from shared.usecases.events.drain_outbox import DrainOutbox
 log = logging.getLogger(__name__)
 
 LEASED_FOR = timedelta(minutes=1)
-RENEWED_BEFORE = timedelta(seconds=40)
+RENEWED_AFTER = 1 / 3  # of that time
 LOOKS_AGAIN = 1.0  # seconds; only while a target is being visited
 LOOKS_AT_LEASE = 1.0  # seconds
 PAGE, PAGES = 1000, 5  # of rows that name targets
@@ -49,6 +49,7 @@ class DeliverEvents:
     shard: str
     clock: Clock
     entropy: Entropy
+    leased_for: timedelta = LEASED_FOR
 
     async def __call__(self, until: datetime) -> bool:
         """Deliver what there is; False when another instance is at it. Raises StorageUnavailable."""
@@ -66,8 +67,9 @@ class DeliverEvents:
             for task in (working, *run.visits.values()):
                 task.cancel()
             ended = await asyncio.gather(working, keeping, *run.visits.values(), return_exceptions=True)
-        with suppress(StaleWrite):  # somebody took over
-            await self.leases.remove(run.lease)
+        if ended[1] is True:
+            with suppress(StaleWrite):  # somebody took over
+                await self.leases.remove(run.lease)
         if isinstance(ended[0], Exception):
             raise ended[0]
         return True
@@ -117,26 +119,31 @@ class DeliverEvents:
 
     async def _take(self) -> Stored[Lease] | None:
         now = self.clock()
-        held, mine = await self.leases.get(Lease("", now).name), Lease(self.entropy(8).hex(), now + LEASED_FOR)
+        held, mine = await self.leases.get(Lease("", now).name), Lease(self.entropy(8).hex(), now + self.leased_for)
         # One that reaches too far was written by a clock that was ahead.
-        if held is not None and now < held.value.until <= now + 2 * LEASED_FOR:
+        if held is not None and now < held.value.until <= now + 2 * self.leased_for:
             return None
         with suppress(StaleWrite):  # somebody was faster
             return await (self.leases.insert(mine) if held is None else self.leases.replace(held, mine))
         return None
 
-    async def _keep(self, run: Round) -> None:
-        """Hold the lease for as long as the work lasts; ends when it is lost, and the work must end with it."""
-        while (now := self.clock()) < run.lease.value.until:
-            if run.lease.value.until - now <= RENEWED_BEFORE:
+    async def _keep(self, run: Round) -> bool:
+        """Hold the lease for as long as the work lasts; False when it is lost, and the work must end with it.
+
+        Storage that does not answer gets no longer than the lease lasts: then another instance may take it.
+        """
+        while (now := self.clock()) < (held := run.lease.value).until:
+            if held.until - now <= self.leased_for * (1 - RENEWED_AFTER):
                 try:
-                    run.lease = await self.leases.replace(run.lease, Lease(run.lease.value.holder, now + LEASED_FOR))
-                except StaleWrite:
+                    async with asyncio.timeout((held.until - now).total_seconds()):
+                        run.lease = await self.leases.replace(run.lease, Lease(held.holder, now + self.leased_for))
+                except (StaleWrite, TimeoutError):
                     break
                 except Unavailable:  # there is time to try again
                     pass
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOKS_AT_LEASE):
                     await run.over.wait()
-                    return
+                    return True
         log.warning("lease of delivery lost")
+        return False

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from itertools import batched
 
@@ -28,6 +28,8 @@ AHEAD = timedelta(days=36_500)
 PAGE = 200  # rows; written once for each webhook that wants them, so that a page takes seconds
 AT_ONCE = 100  # rows that are read together, and of one transaction that removes them
 WEBHOOKS_AT_ONCE = 8
+# What happens to accounts and what can wait take turns, and a run that ends waits for its page.
+FAN_OUT_LASTS = timedelta(seconds=20)
 
 
 @use_case
@@ -45,28 +47,32 @@ class DrainOutbox:
     shards: Sequence[str]
     service_url: str
     clock: Clock
+    fan_out_lasts: timedelta = FAN_OUT_LASTS
+    # By shard, what was written of the page that it is at: webhooks and events.
+    _told: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
 
     async def anything(self) -> bool:
         """Whether something has happened, or is about to."""
         return any([await self.agenda.due(shard, self.clock() + AHEAD, None, 1) for shard in self.shards])
 
     async def __call__(self) -> int:
-        """Fan out what happened first; returns how many events that were. Raises StorageUnavailable."""
+        """Fan out what happened first; returns how many events that were. Raises StorageUnavailable.
+
+        A fan-out that runs out of time goes on with the webhooks that are left when this is called again.
+        """
         return sum([await self._shard(shard) for shard in self.shards])
 
     async def _shard(self, shard: str) -> int:
         """Only the first page that holds events: what comes into its range meanwhile has to go before the rest."""
         last = None
         while page := await self.agenda.due(shard, self.clock() + AHEAD, last, PAGE):
-            drained = await self._page(page)
-            if drained:
-                log.info("outbox drained", extra={"events": drained})
+            drained = await self._page(shard, page)
             if drained or len(page) < PAGE:
                 return drained
             last = page[-1]
         return 0
 
-    async def _page(self, page: Sequence[Work]) -> int:
+    async def _page(self, shard: str, page: Sequence[Work]) -> int:
         found: dict[Work, Event] = {}
         # One may have been written after it was looked for and before a later one of its account was: what comes before
         # one that was found is there, and the next look finds it.
@@ -75,8 +81,14 @@ class DrainOutbox:
         events = list(found.values())
         done = [work for work in page if work in found or self.clock() - work.due >= GRACE]
         if events:
-            await self._fan_out(sorted(events, key=lambda event: event.id))
+            try:
+                async with asyncio.timeout(self.fan_out_lasts.total_seconds()):
+                    await self._fan_out(shard, sorted(events, key=lambda event: event.id))
+            except TimeoutError:
+                log.warning("fan-out ran out of time", extra={"events": len(events)})
+                return len(events)
             await self.outboxes.forget(events)
+            log.info("outbox drained", extra={"events": len(events)})
         for works in batched(done, AT_ONCE, strict=False):
             await self.agenda.remove(works)
         return len(events)
@@ -95,13 +107,17 @@ class DrainOutbox:
             log.exception("event unreadable", extra={"event_id": work.item})
             return None
 
-    async def _fan_out(self, events: Sequence[Event]) -> None:
+    async def _fan_out(self, shard: str, events: Sequence[Event]) -> None:
         """Deliveries first, then the agenda: a crash in between leaves the events, so it is done again."""
         now, slots = self.clock(), asyncio.Semaphore(WEBHOOKS_AT_ONCE)
+        ids = {event.id for event in events}
+        told = self._told[shard] = {pair for pair in self._told.get(shard, ()) if pair[1] in ids}
 
         async def in_turn(webhook: Webhook) -> None:
             async with slots:
-                await self._fan_out_to(webhook, events, now)
+                left = [event for event in events if (webhook.id, event.id) not in told]
+                await self._fan_out_to(webhook, left, now)
+                told.update((webhook.id, event.id) for event in left)
 
         await asyncio.gather(*map(in_turn, await self.webhooks.all()))
 

@@ -56,6 +56,14 @@ class Underway:
     parked: int
 
 
+@dataclass(frozen=True, slots=True)
+class Redelivered:
+    """How many events are tried again, and whether there are parked ones left for the next call."""
+
+    tried: int
+    more: bool
+
+
 @use_case
 class WebhookCare:
     """A caller that is bound to accounts knows only webhooks that tell of no others; the global one is settings'.
@@ -119,8 +127,8 @@ class WebhookCare:
         """What is wrong with its target, or None when it took a signed ping. Raises NotFound and Forbidden."""
         return await self.ping((await self.own(webhook, caller)).value)
 
-    async def redeliver(self, webhook: str, caller: Caller) -> int:
-        """Try again what is parked, a thousand events at most, and at once what waits for its time; returns how many.
+    async def redeliver(self, webhook: str, caller: Caller) -> Redelivered:
+        """Try again what is parked, a thousand events at most, and at once what waits for its time.
 
         What was parked arrives behind whatever has been delivered meanwhile. Raises NotFound and Forbidden.
         """
@@ -128,10 +136,11 @@ class WebhookCare:
         tried = 0
         while tried < TRIED_AT_ONCE and (parked := await self.deliveries.parked(identity, LOOKED_AT)):
             tried += await self._again(parked)
+        more = bool(await self.deliveries.parked(identity, 1))
         held = await self.deliveries.waiting(identity, None, LOOKED_AT)
         tried += await self._again([one for one in held if one.value.not_before])
         await self.agenda.add(Work(WorkKind.DELIVER, self.clock(), identity))
-        return tried
+        return Redelivered(tried, more)
 
     async def tidy(self, webhook: Webhook, until: datetime) -> None:
         """Forget what has been parked for a month, and have the target visited if something waits.
