@@ -7,7 +7,7 @@ import azure.functions as func
 
 from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
-from shared.domain.errors import NotFound
+from shared.domain.errors import InvalidInput, InvalidJson, NotFound
 from shared.domain.invited_mailbox import InvitedMailbox, MailboxState
 from shared.domain.principal import is_guid
 from shared.domain.registration import PendingRegistration, RegistrationStatus
@@ -41,8 +41,7 @@ def blueprint(
     @routes.post("v1/authentication/form")
     @for_callers(callers, Action.START_REGISTRATION, Scope.REGISTER, minds_reach=True)
     async def start_registration(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
-        body = read_object(req)
-        limits.form(req, caller.id, weight(body))
+        body = _counted(req, caller, limits)
         invitation, faults = read_invitation(body)
         about_accounts(mailbox.account for mailbox in invitation.wanted if mailbox.account)
         started = await start(invitation, faults, caller)
@@ -79,6 +78,17 @@ def _registration(req: func.HttpRequest) -> str:
     if not REGISTRATION_ID.fullmatch(named):
         raise NotFound("No such registration")
     return named
+
+
+def _counted(req: func.HttpRequest, caller: Caller, limits: RequestLimits) -> dict[str, Any]:
+    """The body, counted as its mailboxes; one that is not a JSON object counts as one. Raises what either raises."""
+    try:
+        body = read_object(req)
+    except (InvalidJson, InvalidInput):
+        limits.form(req, caller.id)
+        raise
+    limits.form(req, caller.id, weight(body))
+    return body
 
 
 def weight(body: Mapping[str, Any]) -> int:

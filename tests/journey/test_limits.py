@@ -18,6 +18,7 @@ SMALL = {
     "MAILBIND_PAGES_PER_MINUTE": "30",
     "MAILBIND_BAD_TOKENS_PER_MINUTE": "30",
     "MAILBIND_PROXIES": "1",
+    "MAILBIND_OAUTH_CREDENTIAL_REUSE": "true",
 }
 MORE = 60
 
@@ -59,6 +60,29 @@ def test_a_caller_who_asks_for_too_many_links_is_told_when_to_come_back(limited:
         assert 200 == api.get("/v1/accounts").status_code
         time.sleep(int(answer.headers["retry-after"]))
         assert 200 == api.post("/v1/authentication/form", json=form).status_code
+
+
+def test_a_form_counts_as_the_mailboxes_that_it_names(limited: Environment) -> None:
+    with client(limited, "203.0.113.3") as admin:
+        token = admin.post("/v1/token", json={"description": "many", "scopes": ["register"]}).json()["token"]
+    several = [{"account": f"many-{number}", "email": f"many-{number}@contoso.example"} for number in range(50)]
+    with client(limited, "203.0.113.4", token) as api:
+        form = {"redirectUrl": "https://myapp.example/"}
+
+        full = api.post("/v1/authentication/form", json={**form, "mailboxes": several})
+
+        assert 200 == full.status_code, full.text
+        assert 429 == api.post("/v1/authentication/form", json=form).status_code
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"mailboxes": 5}'])
+def test_a_form_that_cannot_be_read_counts_too(limited: Environment, body: bytes) -> None:
+    with client(limited, "203.0.113.5") as admin:
+        token = admin.post("/v1/token", json={"description": "bad", "scopes": ["register"]}).json()["token"]
+    with client(limited, f"203.0.113.{len(body) + 10}", token) as api:
+        api.headers["Content-Type"] = "application/json"
+
+        refused_first(api.post("/v1/authentication/form", content=body) for _ in range(MORE))
 
 
 def test_people_over_the_limit_get_a_page_and_others_do_not_notice(limited: Environment) -> None:
