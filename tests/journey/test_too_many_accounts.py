@@ -1,0 +1,71 @@
+"""Promises of how many accounts one person's sign-in serves: 500, and 10 of them for the same mailbox."""
+
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from itertools import batched
+
+import pytest
+
+from shared.domain.keys import key
+from shared.ports import Insert, Remove
+from tests.journey.conftest import code_of
+from tests.journey.many import SALES, SUPPORT, Many, where_grants_serve_many  # noqa: F401 - a fixture
+from tests.journey.test_add_account import add, refusal, wish
+
+type Fill = Callable[[str, str, int], Awaitable[None]]
+
+
+@pytest.fixture
+async def fill(many: Many) -> AsyncIterator[Fill]:
+    """Stores so many more accounts of another mailbox beside one that is bound, and takes them away in the end."""
+    stored: dict[str, str] = {}
+
+    async def make(beside: str, mailbox: str, count: int) -> None:
+        found = await many.instance.find(beside)
+        assert found is not None
+        held = found.account.value
+        more = [replace(held, id=f"stored-{secrets.token_hex(6)}", email=mailbox) for _ in range(count)]
+        for some in batched(more, 100, strict=False):
+            await many.instance.principals.commit(held.principal_id, [Insert(one) for one in some])
+        stored.update({one.id: one.principal_id for one in more})
+
+    yield make
+    for some in batched(stored.items(), 100, strict=False):
+        principal = some[0][1]
+        partition = await many.instance.principals.partition(principal)
+        found = [partition.accounts[key(account)] for account, _ in some]
+        await many.instance.principals.commit(principal, [Remove(one.value, one.version) for one in found])
+
+
+async def test_a_person_serves_ten_accounts_of_one_mailbox_and_no_more(many: Many, fill: Fill) -> None:
+    asked, (account,) = many.ask(SUPPORT)
+    who = many.person(SUPPORT, SALES)
+    many.visitor.follow(asked["url"], who)
+    await fill(account, SUPPORT.upper(), 9)
+    link, (more, sales) = many.ask(SUPPORT, SALES)
+
+    assert (409, "too_many_accounts") == refusal(add(many, wish(account, SUPPORT)))
+    page = many.visitor.follow(link["url"], who)
+
+    assert ["too_many_accounts", "new"] == many.states(link)[1:]
+    assert "at most 10 for the same mailbox" in page.text
+    assert (404, 200) == (many.token(more).status_code, many.token(sales).status_code)
+    # What is bound may be bound again.
+    assert {"account": account, "state": "existing"} == add(many, wish(account, SUPPORT, account=account)).json()
+
+
+async def test_a_person_serves_five_hundred_accounts_and_no_more(many: Many, fill: Fill) -> None:
+    asked, (account,) = many.ask(SUPPORT)
+    who = many.person(SUPPORT, SALES)
+    many.visitor.follow(asked["url"], who)
+    await fill(account, "others@contoso.example", 498)
+    assert 200 == add(many, wish(account, SALES)).status_code
+    link, (more,) = many.ask(SALES)
+
+    assert (409, "too_many_accounts") == refusal(add(many, wish(account, SALES)))
+    page = many.visitor.follow(link["url"], who)
+
+    assert "too_many_accounts" == code_of(page)
+    assert 404 == many.token(more).status_code
+    assert 200 == many.token(account).status_code
