@@ -39,6 +39,66 @@ async def test_accounts_out_of_reach_cost_a_bounded_look_and_no_cursor_tells_of_
     assert not [name for name in others for cursor in cursors if key(name) in readable(cursor)]
 
 
+@pytest.mark.parametrize(
+    ("counted", "page", "listed", "total", "leads_on"),
+    [
+        (5, 0, [0, 1], 5, True),
+        (5, 2, [4], 5, False),
+        (4, 0, [0, 1], None, True),
+        (4, 1, [2, 3], None, True),
+        (3, 1, [2], None, True),
+        (2, 1, [], None, True),
+    ],
+)
+async def test_so_many_accounts_are_counted_and_the_cursor_leads_behind_them(
+    services: Services,
+    monkeypatch: pytest.MonkeyPatch,
+    counted: int,
+    page: int,
+    listed: list[int],
+    total: int | None,
+    leads_on: bool,  # noqa: FBT001 - a case's column
+) -> None:
+    who, names = await five(services)
+    monkeypatch.setattr(list_accounts, "COUNTED", counted)
+    listing = ListAccounts(services.principals, services.sealer)
+    reader = Caller("token:t", "t", frozenset({Scope.ACCOUNTS_READ}))
+
+    found = await listing(AccountQuery(page=page, page_size=2, authorized_by=who), reader)
+
+    shown = [one.id for one in found.accounts]
+    assert ([names[number] for number in listed], total, leads_on) == (shown, found.total, found.cursor is not None)
+    rest = []
+    while found.cursor:
+        found = await listing(AccountQuery(page_size=2, authorized_by=who, cursor=found.cursor), reader)
+        rest += [one.id for one in found.accounts]
+    assert names[page * 2 :] == [*shown, *rest]
+
+
+async def test_a_page_behind_all_that_is_counted_is_refused_and_names_the_cursor(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    who, _ = await five(services)
+    monkeypatch.setattr(list_accounts, "COUNTED", 3)
+    reader = Caller("token:t", "t", frozenset({Scope.ACCOUNTS_READ}))
+
+    with pytest.raises(InvalidInput) as refused:
+        await ListAccounts(services.principals, services.sealer)(
+            AccountQuery(page=2, page_size=2, authorized_by=who), reader
+        )
+
+    assert {"page"} == set(refused.value.fields)
+    assert '"cursor"' in refused.value.fields["page"]
+
+
+async def five(services: Services) -> tuple[str, list[str]]:
+    """A principal and its accounts in the order of the keys."""
+    who = Principal(str(uuid.uuid4()), str(uuid.uuid4()), "alice@contoso.example")
+    names = sorted((uuid.uuid4().hex for _ in range(5)), key=key)
+    await services.principals.commit(who.id, [Insert(account(who, services.clock(), name)) for name in names])
+    return who.id, names
+
+
 async def test_a_bound_caller_cannot_choose_where_to_look(services: Services) -> None:
     bound = Caller("token:t", "t", frozenset({Scope.ACCOUNTS_READ}), Binding.to(["mine"]))
     made_up = base64.urlsafe_b64encode(b'["a","account~a"]').decode()

@@ -15,6 +15,8 @@ from shared.usecases import use_case
 
 # Behind a cursor a page that hardly anything fits comes back short, rather than look through a million accounts.
 LOOKED_AT = 5000
+# Without a cursor all are counted, for `total` and `pages`: up to fifty reads of a thousand rows.
+COUNTED = 50_000
 CURSOR = "accounts|cursor"
 PRINCIPAL_ID = re.compile(r"[0-9a-f-]{36}\.[0-9a-f-]{36}")
 
@@ -58,7 +60,10 @@ class AccountQuery:
 
 @dataclass(frozen=True, slots=True)
 class AccountPage:
-    """A page; `total` is not counted behind a cursor. `cursor` leads to the next page, None at the end."""
+    """A page. `cursor` leads to the next page, None at the end.
+
+    `total` is None behind a cursor, and where there are more than are counted.
+    """
 
     accounts: tuple[Account, ...]
     total: int | None
@@ -75,8 +80,9 @@ class ListAccounts:
     async def __call__(self, query: AccountQuery, caller: Caller) -> AccountPage:
         """One page of what the caller reaches. Others show in no total and in no cursor.
 
-        Without a cursor it costs as much as counting all accounts does. With one it looks at LOOKED_AT accounts at
-        most, so that a page may be short, or even empty, although its own cursor leads on.
+        Without a cursor it counts, and looks at COUNTED accounts at most; with one, at LOOKED_AT. So a page may be
+        short, or even empty, although its own cursor leads on. Raises InvalidInput for a page that begins behind what
+        was looked at.
         """
         query = query.normalized()
         if query.cursor:
@@ -87,9 +93,14 @@ class ListAccounts:
 
     async def _counted(self, query: AccountQuery, caller: Caller) -> AccountPage:
         page: list[Account] = []
-        total, cursor = 0, None
+        total, looked, cursor, last = 0, 0, None, None
         begin, end = query.page * query.page_size, (query.page + 1) * query.page_size
         async for position, account in self._found(query):
+            if looked == COUNTED:
+                if total < begin:
+                    raise InvalidInput({"page": '"page" is too deep; follow "cursor" from page to page instead'})
+                return AccountPage(tuple(page), None, last if total < end else cursor)
+            last, looked = position, looked + 1
             if not caller.may_reach(account.id) or not query.fits(account):
                 continue
             if begin <= total < end:
