@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from shared.domain.account import Account
 from shared.domain.authority import may_change_accounts, may_register
 from shared.domain.errors import StaleWrite
-from shared.domain.invited_mailbox import LINK_CANCELLED, BindRequest, MailboxState
+from shared.domain.invited_mailbox import LINK_CANCELLED, BindRequest, InvitedMailbox, MailboxState
 from shared.domain.registration import RegistrationStatus
 from shared.ports import Clock, Directory, Principals, Registrations
 from shared.usecases import use_case
@@ -68,6 +68,8 @@ class BindMailbox:
         check_principal(request, proven.app, principal, holder, partition)
         check_mailbox(request, proven.proof, holder)
         claimed = await self.claim(proven, entry, holder)
+        if request.through is None:
+            await self._check_not_ended(request)
         account = await self.write(proven, partition, holder)
         await self.claim.confirm(claimed, account, partition)
         if holder is not None and holder.principal_id != principal.id:
@@ -84,8 +86,7 @@ class BindMailbox:
         link = await self.registrations.for_account(request.by, request.account)
         now = self.clock()
         mailbox = link.value.mailbox(request.account) if link else None
-        if mailbox is not None and mailbox.state in {MailboxState.REPLACED, MailboxState.CANCELLED}:
-            raise AccessRefused(mailbox.failure or LINK_CANCELLED)
+        _refuse_ended(mailbox)
         if link is None or mailbox is None or mailbox.settled:
             raise AccessRefused("link_used")
         if link.value.stage is RegistrationStatus.EXPIRED:
@@ -96,6 +97,19 @@ class BindMailbox:
         if not may_register(requester, [request.account]):
             raise AccessRefused(WITHDRAWN)
         return request.authorized(may_change=may_change_accounts(requester))
+
+    async def _check_not_ended(self, request: BindRequest) -> None:
+        """Raise AccessRefused when the link was ended while the account's id was claimed.
+
+        What another tab of the same person bound meanwhile ends nothing: both tabs come to the same account.
+        """
+        link = await self.registrations.for_account(request.by, request.account)
+        _refuse_ended(link.value.mailbox(request.account) if link else None)
+
+
+def _refuse_ended(mailbox: InvitedMailbox | None) -> None:
+    if mailbox is not None and mailbox.state in {MailboxState.REPLACED, MailboxState.CANCELLED}:
+        raise AccessRefused(mailbox.failure or LINK_CANCELLED)
 
 
 def _state(request: BindRequest, before: Account | None) -> MailboxState:
