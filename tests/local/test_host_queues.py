@@ -1,10 +1,13 @@
 """Promises of the local host's queue triggers, fed from Azurite."""
 
+import json
 import re
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from pathlib import Path
 
 import httpx
@@ -21,10 +24,10 @@ APP = Path(__file__).parent / "sample_queues"
 
 @contextmanager
 def hosts(
-    azurite: Azurite, folder: Path, queue: str, count: int = 1, more: dict[str, str] | None = None
+    azurite: Azurite, folder: Path, queue: str, count: int = 1, more: dict[str, str] | None = None, app: Path = APP
 ) -> Iterator[list[parts.Part]]:
     settings = {"AzureWebJobsStorage": azurite.connection_string, "SAMPLE_QUEUE": queue, **(more or {})}
-    command = parts.python_part("infra.local.host", "--app", str(APP))
+    command = parts.python_part("infra.local.host", "--app", str(app))
     with ExitStack() as stack:
         yield [
             stack.enter_context(parts.running(parts.start(f"host{number}", command, folder=folder, settings=settings)))
@@ -106,3 +109,40 @@ def test_a_function_that_is_switched_off_is_not_fed_but_can_be_run_by_hand(
         assert 202 == answer.status_code
         assert ["by-hand"] == texts(running, "worked")
         assert 1 == left(queue)
+
+
+def test_a_message_that_is_not_base64_reaches_no_function_and_stays_in_the_poison_queue(
+    azurite: Azurite, queue: QueueClient, tmp_path: Path
+) -> None:
+    with (
+        QueueClient.from_connection_string(
+            azurite.connection_string, queue.queue_name, api_version=API_VERSION
+        ) as plain,
+        QueueClient.from_connection_string(
+            azurite.connection_string, f"{queue.queue_name}-poison", api_version=API_VERSION
+        ) as poison,
+    ):
+        plain.send_message("not base64!")
+        with hosts(azurite, tmp_path, queue.queue_name) as running:
+            queue.send_message("after it")
+
+            wait_until(lambda: ["after"] == [text.strip('"') for text in texts(running, "worked")])
+            wait_until(lambda: "message left in poison queue function=bury" in running[0].log.read_text())
+        assert (0, 1) == (left(queue), left(poison))
+        assert "buried" not in running[0].log.read_text()
+
+
+def test_a_message_that_failed_waits_for_the_visibility_timeout(
+    azurite: Azurite, queue: QueueClient, tmp_path: Path
+) -> None:
+    app = tmp_path / "app"
+    shutil.copytree(APP, app)
+    section = {"maxDequeueCount": 2, "visibilityTimeout": "00:00:02", "maxPollingInterval": "00:00:01"}
+    (app / "host.json").write_text(json.dumps({"extensions": {"queues": section}}))
+    with hosts(azurite, tmp_path, queue.queue_name, app=app) as running:
+        queue.send_message("bad-one")
+
+        wait_until(lambda: ["bad-one"] == texts(running, "buried"))
+        lines = [line for line in running[0].log.read_text().splitlines() if " worked " in line]
+    first, second = (datetime.fromisoformat(line.split(" ")[0]) for line in lines)
+    assert 2 <= (second - first).total_seconds()

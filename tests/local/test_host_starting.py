@@ -17,6 +17,8 @@ from tests.local.sample_host import APP, ONLY_BY_HAND, sample_host, start_sample
 from tests.patience import wait_until
 
 EMPTY_APP = "import azure.functions as func\napp = func.FunctionApp()\n"
+ANONYMOUS_APP = EMPTY_APP.replace("()", "(func.AuthLevel.ANONYMOUS)")
+AT_ROOT = '{"extensions": {"http": {"routePrefix": ""}}}'
 ROUTE = "@app.route(route='{route}')\nasync def hello(req: func.HttpRequest) -> str:\n    return 'hello'\n"
 QUEUE = "@app.queue_trigger('message', 'q', 'c')\nasync def taken(message: func.QueueMessage) -> None: ...\n"
 
@@ -27,14 +29,38 @@ def write_app(folder: Path, source: str, host_json: str = "{}") -> Path:
     return folder
 
 
-def test_a_schedule_whose_setting_is_missing_stops_the_start(tmp_path: Path) -> None:
-    with pytest.raises(PartError, match="%EVERY_SECOND% does not resolve to a value"):
-        start_sample_host(tmp_path)
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({}, "%EVERY_SECOND% does not resolve to a value"),
+        ({"EVERY_SECOND": ""}, "%EVERY_SECOND% does not resolve to a value"),
+        ({"EVERY_SECOND": "whenever"}, "'whenever' is not an NCRONTAB expression"),
+    ],
+)
+def test_a_function_whose_schedule_cannot_be_read_is_in_error_and_the_others_run(
+    tmp_path: Path, settings: dict[str, str], complaint: str
+) -> None:
+    with sample_host(tmp_path, settings) as host:
+        assert "every_second" not in host.ready["functions"]
+        assert 200 == httpx.get(f"{host.ready['url']}/runs").status_code
+
+    assert f'function in error function=every_second reason="{complaint}' in host.log.read_text()
 
 
-def test_a_schedule_that_cannot_be_read_stops_the_start(tmp_path: Path) -> None:
-    with pytest.raises(PartError, match="'whenever' is not an NCRONTAB expression"):
-        start_sample_host(tmp_path, {"EVERY_SECOND": "whenever"})
+@pytest.mark.parametrize("route", ["admin/x", "Administrators", "runtime", "/admin-console/"])
+def test_a_function_with_a_route_of_the_hosts_own_is_in_error_and_the_others_run(tmp_path: Path, route: str) -> None:
+    other = ROUTE.format(route="v1/admin").replace("hello", "other")
+    app = write_app(tmp_path, ANONYMOUS_APP + ROUTE.format(route=route) + other, AT_ROOT)
+    with sample_host(tmp_path, app=app) as host:
+        assert ["other"] == host.ready["functions"]
+        assert "other" == httpx.get(f"{host.ready['url']}/v1/admin").text
+
+
+@pytest.mark.parametrize("route", ["", "/"])
+def test_the_root_is_a_route_like_any_other(tmp_path: Path, route: str) -> None:
+    with sample_host(tmp_path, app=write_app(tmp_path, ANONYMOUS_APP + ROUTE.format(route=route), AT_ROOT)) as host:
+        assert "hello" == httpx.get(host.ready["url"]).text
+        assert 404 == httpx.get(f"{host.ready['url']}/hello").status_code
 
 
 @pytest.mark.parametrize(
@@ -61,7 +87,7 @@ def test_what_an_app_prints_goes_to_the_log(tmp_path: Path) -> None:
 
 
 def test_the_route_prefix_is_api_unless_host_json_says_otherwise(tmp_path: Path) -> None:
-    app = write_app(tmp_path, EMPTY_APP.replace("()", "(func.AuthLevel.ANONYMOUS)") + ROUTE.format(route="hi"))
+    app = write_app(tmp_path, ANONYMOUS_APP + ROUTE.format(route="hi"))
     with sample_host(tmp_path, app=app) as host:
         assert [200, 404] == [httpx.get(host.ready["url"] + path).status_code for path in ("/api/hi", "/hi")]
 

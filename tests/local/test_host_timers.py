@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from infra.local.host.schedule import read_schedule
-from infra.local.host.settings import HostError
+from infra.local.host.settings import FunctionInError
 from infra.local.parts import Part
 from tests.local.sample_host import ONLY_BY_HAND, sample_host
 from tests.patience import wait_until
@@ -108,5 +108,5 @@ def test_schedules_are_read_as_ncrontab(expression: str, expected: str) -> None:
     ],
 )
 def test_what_is_no_ncrontab_is_refused(expression: str) -> None:
-    with pytest.raises(HostError):
+    with pytest.raises(FunctionInError):
         read_schedule(expression)

@@ -16,6 +16,7 @@ from pathlib import Path
 import uvicorn
 
 from infra.local.host.log import start_log
+from infra.local.host.protocol import Protocol
 from infra.local.host.server import host
 from infra.local.host.settings import HostError, prepare_environment
 from infra.local.host.worker import IndexingError
@@ -54,7 +55,17 @@ async def serve(app: Path, listening: socket.socket, now: Callable[[], datetime]
     """Run the app behind a listening socket; ends after a signal, when what was under way is done."""
     async with host(app, now) as loaded:
         server = uvicorn.Server(
-            uvicorn.Config(loaded, lifespan="off", log_config=None, access_log=False, proxy_headers=False)
+            uvicorn.Config(
+                loaded,
+                http=Protocol,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                date_header=False,
+            )
         )
         # uvicorn listens to signals only while it serves, and raises what stopped it once more at its end.
         for name in (signal.SIGTERM, signal.SIGINT):

@@ -4,15 +4,17 @@ https://learn.microsoft.com/azure/azure-functions/functions-bindings-storage-que
 """
 
 import asyncio
+import binascii
 import logging
 import os
+from base64 import b64decode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
 from azure.core.pipeline.transport import AioHttpTransport
-from azure.storage.queue import QueueMessage, TextBase64DecodePolicy, TextBase64EncodePolicy
+from azure.storage.queue import QueueMessage
 from azure.storage.queue.aio import QueueClient, QueueServiceClient
 from azure_functions_runtime.bindings.datumdef import Datum
 
@@ -20,6 +22,7 @@ from infra.local.host.settings import HostError, QueueLimits, resolve
 from infra.local.host.worker import Function, FunctionFailedError, Worker
 
 QUEUE_TRIGGER = "queueTrigger"
+POISON = "-poison"
 # As in the real host: a message is leased for ten minutes, and the lease renewed at half of that while it is worked.
 LEASE_SECONDS = 600
 FIRST_POLL_SECONDS = 0.1
@@ -31,12 +34,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Queue:
-    """A function and the queue that triggers it."""
+    """A function, the queue that triggers it, and where its bad messages go: a poison queue has no such place."""
 
     worker: Worker
     function: Function
     queue: QueueClient
-    poison: QueueClient
+    poison: QueueClient | None
     limits: QueueLimits
 
     async def poll(self, stopping: asyncio.Event) -> None:
@@ -62,20 +65,22 @@ class Queue:
         """Run the function now, with this text as its message; a failure is logged, and that is all."""
         message = QueueMessage(content=text)
         message.id, message.dequeue_count, message.pop_receipt = "manual", 1, ""
-        await self._invoke(message)
+        await self._invoke(message, text)
 
     async def work(self, message: QueueMessage) -> None:
-        """One message: success deletes it, failure shows it again, and failure for good moves it aside."""
-        renewing = asyncio.create_task(self._renew(message))
-        try:
-            ok = await self._invoke(message)
-        finally:
-            renewing.cancel()
-            await asyncio.gather(renewing, return_exceptions=True)
+        """One message: success deletes it, failure shows it again, and failure for good moves it aside.
+
+        What is not text in base64 is moved aside at once, and no function sees it.
+        """
+        text = _text(message.content)
+        ok = text is not None and await self._while_renewed(message, text)
         try:
             if ok:
                 await self.queue.delete_message(message)
-            elif (message.dequeue_count or 0) < self.limits.most_tries:
+            elif self.poison is None:
+                # Its lease keeps it away for a while: shown at once, it would come again and again.
+                log.warning("message left in poison queue", extra={"function": self.function.name, "id": message.id})
+            elif text is not None and (message.dequeue_count or 0) < self.limits.most_tries:
                 await self.queue.update_message(message, visibility_timeout=self.limits.visibility)
             else:
                 await _sending(self.poison, message.content)
@@ -84,6 +89,14 @@ class Queue:
         except AzureError:
             # Its lease runs out, and then it is somebody's again: at least once.
             log.warning("message not settled", extra={"function": self.function.name, "id": message.id})
+
+    async def _while_renewed(self, message: QueueMessage, text: str) -> bool:
+        renewing = asyncio.create_task(self._renew(message))
+        try:
+            return await self._invoke(message, text)
+        finally:
+            renewing.cancel()
+            await asyncio.gather(renewing, return_exceptions=True)
 
     async def _receive(self) -> list[QueueMessage]:
         try:
@@ -99,14 +112,14 @@ class Queue:
             log.warning("queue does not answer", extra={"function": self.function.name})
             return []
 
-    async def _invoke(self, message: QueueMessage) -> bool:
+    async def _invoke(self, message: QueueMessage, text: str) -> bool:
         metadata = {
             "Id": Datum(message.id, "string"),
             "DequeueCount": Datum(message.dequeue_count, "int"),
             "PopReceipt": Datum(message.pop_receipt, "string"),
         }
         try:
-            await self.worker.invoke(self.function, Datum(message.content, "string"), metadata)
+            await self.worker.invoke(self.function, Datum(text, "string"), metadata)
         except FunctionFailedError:
             return False
         return True
@@ -120,16 +133,23 @@ class Queue:
 
 @asynccontextmanager
 async def queues(worker: Worker, limits: QueueLimits) -> AsyncIterator[dict[str, Queue]]:
-    """Queue functions of the app by name. Raises HostError for a connection or a name that does not resolve."""
-    found: dict[str, Queue] = {}
+    """Queue functions of the app by name; one whose queue's name does not resolve is in error.
+
+    Raises HostError for a connection that does not resolve.
+    """
     services: dict[str, QueueServiceClient] = {}
+
+    def queue(one: Function) -> Queue:
+        name = resolve(one.trigger["queueName"])
+        connection = one.trigger.get("connection", "")
+        if connection not in services:
+            services[connection] = _connect(one)
+        client = services[connection].get_queue_client
+        poison = None if name.endswith(POISON) else client(f"{name}{POISON}")
+        return Queue(worker, one, client(name), poison, limits)
+
     try:
-        for one in worker.functions:
-            if one.kind == QUEUE_TRIGGER:
-                name = resolve(one.trigger["queueName"])
-                service = services.setdefault(one.trigger.get("connection", ""), _connect(one))
-                found[one.name] = Queue(worker, one, _client(service, name), _client(service, f"{name}-poison"), limits)
-        yield found
+        yield worker.each(QUEUE_TRIGGER, queue)
     finally:
         for service in services.values():
             await service.close()
@@ -146,10 +166,11 @@ def _connect(function: Function) -> QueueServiceClient:
     )
 
 
-def _client(service: QueueServiceClient, name: str) -> QueueClient:
-    return service.get_queue_client(
-        name, message_encode_policy=TextBase64EncodePolicy(), message_decode_policy=TextBase64DecodePolicy()
-    )
+def _text(content: str) -> str | None:
+    try:
+        return b64decode(content, validate=True).decode()
+    except (binascii.Error, ValueError):
+        return None
 
 
 async def _sending(queue: QueueClient, text: str) -> None:

@@ -1,24 +1,32 @@
-"""Route templates of HTTP triggers and the choice among them, as ASP.NET Core makes it.
+"""Route templates of HTTP triggers, matched as ASP.NET Core matches them.
 
 https://learn.microsoft.com/aspnet/core/fundamentals/routing#route-templates
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import unquote
 
-from infra.local.host.settings import HostError
+from infra.local.host.settings import FunctionInError, HostError
 
 PARAMETER = re.compile(r"\{(?P<star>\**)(?P<name>\w+)(?::(?P<constraint>\w+))?(?P<optional>\?)?\}")
-CONSTRAINTS: Final = {
-    "int": re.compile(r"[+-]?\d{1,10}"),
-    "long": re.compile(r"[+-]?\d{1,19}"),
-    "guid": re.compile(r"(?i)[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}"),
-    "alpha": re.compile(r"(?i)[a-z]+"),
-    "bool": re.compile(r"(?i)true|false"),
+NUMBER = re.compile(r"[+-]?[0-9]+")
+GUID = re.compile(r"(?i)[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}")
+RESERVED = ("admin", "runtime")  # the host's own
+
+
+def _is_number(text: str, bits: int) -> bool:
+    return NUMBER.fullmatch(text) is not None and -(2 ** (bits - 1)) <= int(text) < 2 ** (bits - 1)
+
+
+CONSTRAINTS: Final[dict[str, Callable[[str], bool]]] = {
+    "int": lambda text: _is_number(text, 32),
+    "long": lambda text: _is_number(text, 64),
+    "guid": lambda text: GUID.fullmatch(text) is not None,
+    "alpha": lambda text: text.isascii() and text.isalpha(),
+    "bool": lambda text: text.lower() in {"true", "false"},
 }
-ENCODED_SLASH = re.compile("(%2f)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,64 +39,47 @@ class Segment:
     optional: bool = False
     rest: bool = False
 
-    @property
-    def rank(self) -> int:
-        """Its place in the order of choice: literal, constrained parameter, parameter, rest of the path."""
-        if not self.is_parameter:
-            return 0
-        return 3 if self.rest else 1 if self.constraint else 2
-
     def accepts(self, value: str) -> bool:
-        """Tell whether one decoded segment of a path fits."""
+        """Tell whether one decoded segment of a path fits; an empty one never does."""
         if not self.is_parameter:
             return value.lower() == self.text.lower()
-        return self.constraint is None or CONSTRAINTS[self.constraint].fullmatch(value) is not None
+        return bool(value) and (self.constraint is None or CONSTRAINTS[self.constraint](value))
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A template, ready to match; the lower its rank, the sooner it is asked."""
+    """A template, ready to match."""
 
     segments: tuple[Segment, ...]
 
-    @property
-    def rank(self) -> tuple[int, ...]:
-        """Order of choice, segment by segment."""
-        return tuple(segment.rank for segment in self.segments)
+    def match(self, path: str) -> dict[str, str] | None:
+        """Parameters of a decoded path that fits; None when it does not fit.
 
-    def match(self, path: list[str]) -> dict[str, str] | None:
-        """Parameters of a path that fits, given as decoded segments; None when it does not fit."""
+        One slash at its end is ignored, except by a parameter for the rest of the path. A parameter that matched
+        nothing is left out.
+        """
+        parts = [] if path == "/" else path.removesuffix("/").split("/")[1:]
         found: dict[str, str] = {}
         for position, segment in enumerate(self.segments):
-            here = path[position:]
-            if segment.rest:
-                return {**found, segment.text: "/".join(here)}
-            if not here:
-                return found if segment.optional else None
-            if not segment.accepts(here[0]):
+            if position == len(parts):
+                return found if segment.optional or segment.rest else None
+            if not segment.accepts(parts[position]):
                 return None
+            if segment.rest:
+                return {**found, segment.text: path.split("/", position + 1)[-1]}
             if segment.is_parameter:
-                found[segment.text] = here[0]
-        return found if len(path) <= len(self.segments) else None
+                found[segment.text] = parts[position]
+        return found if len(parts) <= len(self.segments) else None
 
 
-def read_route(template: str) -> Route:
-    """Read a template such as `v1/account/{account}`. Raises HostError for what this host does not know."""
-    return Route(tuple(_segment(part, template) for part in template.strip("/").split("/") if part))
+def read_route(prefix: str, template: str) -> Route:
+    """Read a template such as `v1/account/{account}`.
 
-
-def split_path(raw_path: str) -> list[str]:
-    """Split a request's path, as it was sent, into decoded segments; one slash at its end means nothing.
-
-    `%2F` stays as it is: Kestrel, the real host's web server, does not decode it.
+    Raises FunctionInError for a reserved one, and HostError for what this host does not know.
     """
-    path = raw_path.removeprefix("/").removesuffix("/")
-    return [_decode(part) for part in path.split("/")] if path else []
-
-
-def _decode(part: str) -> str:
-    pieces = ENCODED_SLASH.split(part)
-    return "".join(piece if index % 2 else unquote(piece) for index, piece in enumerate(pieces))
+    if template.strip("/").lower().startswith(RESERVED):
+        raise FunctionInError(f"route {template!r} conflicts with the host's own routes")
+    return Route(tuple(_segment(part, template) for part in f"{prefix}/{template}".split("/") if part))
 
 
 def _segment(part: str, template: str) -> Segment:

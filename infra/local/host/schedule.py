@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from cronsim import CronSim, CronSimError
 
-from infra.local.host.settings import HostError
+from infra.local.host.settings import FunctionInError
 
 # What NCRONTAB has. cronsim also knows L, LW, # and Sunday as 7, which the real host refuses.
 FIELD = re.compile(r"(\*|\w+(-\w+)?)(/\d+)?(,(\*|\w+(-\w+)?)(/\d+)?)*")
@@ -29,14 +29,14 @@ class Schedule:
 
 
 def read_schedule(expression: str) -> Schedule:
-    """Read a schedule. Raises HostError when it is none."""
+    """Read a schedule. Raises FunctionInError when it is none."""
     fields = expression.split()
     try:
         if not all(map(FIELD.fullmatch, fields)) or FOREIGN.search(fields[-1]) or FOREIGN.search(fields[-3]):
-            raise HostError(f"{expression!r} is not an NCRONTAB expression")
+            raise FunctionInError(f"{expression!r} is not an NCRONTAB expression")
         next(_read(expression, ANY_DAY))
     except (CronSimError, IndexError, StopIteration):
-        raise HostError(f"{expression!r} is not an NCRONTAB expression") from None
+        raise FunctionInError(f"{expression!r} is not an NCRONTAB expression") from None
     return Schedule(expression)
 
 

@@ -9,6 +9,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from infra.local.host.throttle import UNBOUNDED
+
 # Settings of a real host, by which code learns where it runs. What was inherited is not true here.
 PLATFORM = ("WEBSITE_", "FUNCTIONS_", "CONTAINER_NAME")
 TIMESPAN = re.compile(r"(?:(\d+)\.)?(\d{1,2}):(\d{2}):(\d{2})")
@@ -24,6 +26,10 @@ class HostError(Exception):
     """The app cannot be run as it is configured."""
 
 
+class FunctionInError(Exception):
+    """One function cannot be run as it is declared; the others can."""
+
+
 @dataclass(frozen=True, slots=True)
 class QueueLimits:
     """host.json, extensions.queues; times in seconds, the defaults are the real host's."""
@@ -37,7 +43,7 @@ class QueueLimits:
 
 @dataclass(frozen=True, slots=True)
 class HostJson:
-    """The parts of host.json that this host obeys, and its own setting of the largest body in bytes.
+    """The parts of host.json that this host obeys, and the setting of the largest body in bytes.
 
     `time_limit` is in seconds, None for none.
     """
@@ -45,6 +51,8 @@ class HostJson:
     route_prefix: str
     custom_headers: Mapping[str, str]
     body_limit: int
+    most_concurrent: int
+    most_outstanding: int
     time_limit: float | None
     queues: QueueLimits
 
@@ -67,18 +75,20 @@ def read_host_json(app: Path) -> HostJson:
         route_prefix=http.get("routePrefix", "api").strip("/"),
         custom_headers=http.get("customHeaders", {}),
         body_limit=int(os.environ.get(BODY_LIMIT, DEFAULT_BODY_LIMIT)),
+        most_concurrent=http.get("maxConcurrentRequests", UNBOUNDED),
+        most_outstanding=http.get("maxOutstandingRequests", UNBOUNDED),
         time_limit=None if limit == NO_LIMIT else _seconds(limit),
         queues=_queues(document.get("extensions", {}).get("queues", {})),
     )
 
 
 def resolve(text: str) -> str:
-    """Put the settings' values in place of `%NAME%`. Raises HostError for a name without a value."""
+    """Put the settings' values in place of `%NAME%`. Raises FunctionInError for a name without a value."""
 
     def value(found: re.Match[str]) -> str:
         name = found[1]
         if not os.environ.get(name):
-            raise HostError(f"%{name}% does not resolve to a value: the setting {name} is missing")
+            raise FunctionInError(f"%{name}% does not resolve to a value: the setting {name} is missing")
         return os.environ[name]
 
     return re.sub(r"%([^%]+)%", value, text)
@@ -108,6 +118,6 @@ def _queues(section: Mapping[str, Any]) -> QueueLimits:
 def _seconds(text: str) -> float:
     found = TIMESPAN.fullmatch(text)
     if not found:
-        raise HostError(f"host.json: functionTimeout must be hh:mm:ss, not {text!r}")
+        raise HostError(f"host.json: a time must be hh:mm:ss, not {text!r}")
     days, hours, minutes, seconds = (int(number or 0) for number in found.groups())
     return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds).total_seconds()

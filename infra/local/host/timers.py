@@ -34,13 +34,14 @@ class Timer:
         """Run the function now, or as soon as the run before has ended; a failure is logged, and that is all."""
         async with self.one_at_a_time:
             started = self.clock()
+            status = {
+                "Last": self.last.isoformat(),
+                "LastUpdated": self.last.isoformat(),
+                "Next": self.schedule.after(started).isoformat(),
+            }
             argument = {
                 "Schedule": {"AdjustForDST": True},
-                "ScheduleStatus": {
-                    "Last": self.last.isoformat(),
-                    "LastUpdated": self.last.isoformat(),
-                    "Next": self.schedule.after(started).isoformat(),
-                },
+                "ScheduleStatus": status if self.function.trigger.get("useMonitor", True) else None,
                 "IsPastDue": past_due,
             }
             self.last = started
@@ -66,12 +67,10 @@ class Timer:
 
 
 def timers(worker: Worker, clock: Callable[[], datetime]) -> dict[str, Timer]:
-    """Timers of the app by function name. Raises HostError for a schedule that cannot be read or resolved."""
-    return {
-        one.name: Timer(worker, one, read_schedule(resolve(one.trigger["schedule"])), clock)
-        for one in worker.functions
-        if one.kind == TIMER_TRIGGER
-    }
+    """Timers of the app by function name; one whose schedule cannot be read or resolved is in error."""
+    return worker.each(
+        TIMER_TRIGGER, lambda one: Timer(worker, one, read_schedule(resolve(one.trigger["schedule"])), clock)
+    )
 
 
 async def _within(seconds: float, stopping: asyncio.Event) -> bool:

@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +18,8 @@ from typing import Any
 import azure_functions_runtime as runtime
 from azure_functions_runtime.bindings.datumdef import Datum
 from azure_functions_runtime.native_invocation import invocation_request_native
+
+from infra.local.host.settings import FunctionInError
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +30,11 @@ MESSAGES = (
     "RpcFunctionMetadata",
     "RpcRetryOptions",
     "RpcException",
+    "NullableString",
+    "NullableBool",
+    "NullableDouble",
+    "NullableTimestamp",
+    "Timestamp",
 )
 
 
@@ -35,9 +42,11 @@ def _message(name: str, **constants: object) -> type[SimpleNamespace]:
     return type(name, (SimpleNamespace,), constants)
 
 
+SAME_SITE = {name: name for name in ("None", "Lax", "Strict", "ExplicitNone")}
 PROTOS = SimpleNamespace(
     **{name: _message(name) for name in MESSAGES},
     StatusResult=_message("StatusResult", Failure=0, Success=1, Cancelled=2),
+    RpcHttpCookie=_message("RpcHttpCookie", SameSite=SimpleNamespace(**SAME_SITE)),
     BindingInfo=_message("BindingInfo", **{"in": 0, "out": 1, "inout": 2, "undefined": 0}),
 )
 
@@ -75,6 +84,20 @@ class Worker:
 
     functions: tuple[Function, ...]
     time_limit: float | None
+
+    def each[T](self, kind: str, build: Callable[[Function], T]) -> dict[str, T]:
+        """Make something of each function of this kind, by name.
+
+        A function that is in error is logged and left out, and the others run, as in the real host.
+        """
+        made: dict[str, T] = {}
+        for function in self.functions:
+            if function.kind == kind:
+                try:
+                    made[function.name] = build(function)
+                except FunctionInError as error:
+                    log.error("function in error", extra={"function": function.name, "reason": str(error)})  # noqa: TRY400 - the reason is the whole story
+        return made
 
     async def invoke(
         self, function: Function, argument: Datum, metadata: Mapping[str, Datum] | None = None
@@ -117,7 +140,9 @@ async def load(app: Path, time_limit: float | None) -> Worker:
     if answer.result.status != PROTOS.StatusResult.Success:
         raise IndexingError(answer.result.exception.message)
     listing = await runtime.functions_metadata_request(None)
-    return Worker(tuple(_function(found) for found in listing.function_metadata_results or ()), time_limit)
+    found = map(_function, listing.function_metadata_results or ())
+    # The order of .NET's `StringComparer.OrdinalIgnoreCase`, in which an underscore comes after every letter.
+    return Worker(tuple(sorted(found, key=lambda one: one.name.upper())), time_limit)
 
 
 def unload() -> None:

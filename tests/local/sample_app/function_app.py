@@ -37,14 +37,19 @@ async def any_thing(req: func.HttpRequest) -> func.HttpResponse:
     return _json({"by": "any", "thing": req.route_params["thing"]})
 
 
-@app.route(route="things/{number:int}", methods=["GET"])
+@app.route(route="things/special", methods=["GET"])
+async def special_thing(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger's argument
+    return _json({"by": "never: the function before it takes every thing"})
+
+
+@app.route(route="things/special/{number:int}", methods=["GET"])
 async def numbered_thing(req: func.HttpRequest) -> func.HttpResponse:
     return _json({"by": "number", "thing": req.route_params["number"]})
 
 
-@app.route(route="things/special", methods=["GET"])
-async def special_thing(req: func.HttpRequest) -> func.HttpResponse:
-    return _json({"by": "name", "thing": req.url.rpartition("/")[2]})
+@app.route(route="things/{thing}/{word}", methods=["GET"])
+async def word_of_thing(req: func.HttpRequest) -> func.HttpResponse:
+    return _json({"by": "word", "thing": req.route_params["word"]})
 
 
 @app.route(route="things/special", methods=["PUT"])
@@ -61,7 +66,7 @@ def page(req: func.HttpRequest) -> str:
 async def cookies(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger's argument
     response = func.HttpResponse(status_code=302, headers={"Location": "https://elsewhere.example/?a=1"})
     response.headers.add("Set-Cookie", "__Host-one=1; Path=/; Secure; HttpOnly; SameSite=None")
-    response.headers.add("Set-Cookie", "two=2; Path=/two; Max-Age=60")
+    response.headers.add("Set-Cookie", "two=2; Path=/two; Max-Age=60; Expires=Tue, 24 Nov 2026 10:00:00 GMT")
     return response
 
 

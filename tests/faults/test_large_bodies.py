@@ -1,0 +1,47 @@
+"""Many of the largest bodies at once: each is answered, and the host's process gives their memory back."""
+
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from infra.local.environment import Environment, local_environment
+from tests.faults.test_memory import MOST, resident
+from tests.journey.conftest import STILL
+
+LIMIT = 4 * 1024 * 1024  # bytes; FUNCTIONS_REQUEST_BODY_SIZE_LIMIT
+AT_ONCE = 64
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+    changes = {**STILL, "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT": str(LIMIT)}
+    with local_environment(tmp_path_factory.mktemp("bodies"), changes=changes) as running:
+        yield running
+
+
+@pytest.mark.parametrize(("size", "status"), [(LIMIT, 413), (LIMIT + 1, 500)])
+def test_sixty_four_of_the_largest_bodies_at_once_are_answered_and_leave_no_memory_behind(
+    environment: Environment, size: int, status: int
+) -> None:
+    """One byte more is refused by the host, without the app and without a word."""
+    url, content = f"{environment.base_url}/v1/account", b"a" * size
+    headers = {
+        "Authorization": f"Bearer {environment.secrets.admin_token}",
+        "Content-Type": "application/json",
+    }
+
+    def post(_: int) -> int:
+        return httpx.post(url, content=content, headers=headers, timeout=120, trust_env=False).status_code
+
+    with ThreadPoolExecutor(AT_ONCE) as clients:
+        for _ in range(2):
+            list(clients.map(post, range(8)))
+        before = resident(environment)
+        answers = Counter(clients.map(post, range(AT_ONCE)))
+        grown = resident(environment) - before
+
+    assert {status: AT_ONCE} == answers
+    assert grown <= MOST

@@ -1,0 +1,96 @@
+"""The local host against what Microsoft's host was seen to do: the same requests, byte for byte, on the wire."""
+
+import json
+import re
+import socket
+from base64 import b64decode
+from collections.abc import Iterator
+from http.client import HTTPResponse
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import pytest
+
+from infra.local.parts import Part
+from tests.local.sample_host import sample_host
+
+APP = Path(__file__).parent / "functions_host"
+REPEATED = re.compile(r"\{x \* (\d+)\}")
+SERVER_HEADERS = {"connection", "date"}  # they were left out of the data; `Server` was too, unless the function sets it
+# What the Python worker does to a result before the host sees it (the data was taken with a worker of its own):
+# it takes no `None` from an HTTP function, and every cookie that it makes of a Set-Cookie header has a domain.
+STATUS_FROM_PYTHON = {"nothing": 500}
+
+
+def written_out(value: Any) -> Any:
+    """Data of the files with `{x * N}` replaced by N letters."""
+    text = REPEATED.sub(lambda found: "x" * int(found[1]), json.dumps(value))
+    return json.loads(text)
+
+
+def cases(file: str, key: str) -> list[Any]:
+    found = json.loads((APP / file).read_text())[key]
+    return [pytest.param(written_out(case), id=case["name"]) for case in found]
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Part]:
+    with sample_host(tmp_path_factory.mktemp("host"), app=APP) as part:
+        yield part
+
+
+def sent(request: dict[str, Any]) -> bytes:
+    headers = [("Host", "app.example"), ("Connection", "close"), *request["headers"]]
+    body = b64decode(request.get("body", ""))
+    if request.get("chunked"):
+        headers.append(("Transfer-Encoding", "chunked"))
+        body = (b"%x\r\n%s\r\n" % (len(body), body) if body else b"") + b"0\r\n\r\n"
+    elif body:
+        headers.append(("Content-Length", str(len(body))))
+    lines = [f"{request['method']} {request['target']} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
+    return "".join(f"{line}\r\n" for line in [*lines, ""]).encode("latin-1") + body
+
+
+def exchange(host: Part, request: dict[str, Any]) -> tuple[HTTPResponse, bytes, str]:
+    """The answer to exactly these bytes, its body, and our address as the host sees it."""
+    address = urlsplit(host.ready["url"])
+    with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
+        ours = ":".join(map(str, connection.getsockname()))
+        connection.sendall(sent(request))
+        with HTTPResponse(connection, method=request["method"]) as response:
+            response.begin()
+            return response, response.read(), ours
+
+
+@pytest.mark.parametrize("case", cases("requests.json", "cases"))
+def test_a_request_reaches_the_function_as_on_the_real_host(host: Part, case: dict[str, Any]) -> None:
+    response, body, ours = exchange(host, case["request"])
+
+    assert case["status"] == response.status
+    if "worker" not in case:
+        assert b"" == body
+        return
+    seen = json.loads(body)
+    del seen["headers"]["connection"]
+    # The front end of deployed apps, which the measured host did not have, appends the client's address.
+    told = [hop for hop in (case["worker"]["headers"].get("x-forwarded-for"), ours) if hop]
+    expected = case["worker"] | {"headers": case["worker"]["headers"] | {"x-forwarded-for": ",".join(told)}}
+    assert expected == seen
+
+
+@pytest.mark.parametrize("case", cases("answers.json", "answers"))
+def test_an_answer_goes_over_the_wire_as_from_the_real_host(host: Part, case: dict[str, Any]) -> None:
+    target = f"/answers/{quote(case['name'])}"
+    response, body, _ours = exchange(host, {"method": case["method"], "target": target, "headers": []})
+
+    if case["name"] in STATUS_FROM_PYTHON:
+        assert STATUS_FROM_PYTHON[case["name"]] == response.status
+        return
+    expected = [
+        (name.lower(), value.replace("; path=", "; domain=; path=").replace("; Path=", "; domain=; path="))
+        for name, value in case["headers"]
+    ]
+    got = [(name.lower(), value) for name, value in response.getheaders() if name.lower() not in SERVER_HEADERS]
+    assert (case["status"], sorted(expected)) == (response.status, sorted(got))
+    assert b64decode(case["body"]) == body
