@@ -12,11 +12,11 @@ from shared.domain.errors import HeadersTooLarge, LengthRequired, TooLarge, Unsu
 KIB = 1024
 LARGEST_BODY = 64 * KIB
 MOST_FORM_FIELDS = 64
-# The platform's web server allows no more than these either (Kestrel: MaxRequestHeadersTotalSize,
-# MaxRequestHeaderCount, MaxRequestLineSize); other hosts may.
-LARGEST_HEADERS = 32 * KIB
-MOST_HEADERS = 100
-LARGEST_QUERY = 8 * KIB
+# Below what the platform's web server refuses without a word (Kestrel: MaxRequestHeadersTotalSize 32 KiB,
+# MaxRequestHeaderCount 100, MaxRequestLineSize 8 KiB), so that there is an answer that says why.
+LARGEST_HEADERS = 24 * KIB
+MOST_HEADERS = 80
+LARGEST_QUERY = 6 * KIB
 LARGEST_COOKIES = 8 * KIB
 MOST_PARAMETERS = 64
 LONGEST_SEGMENT = 256  # characters of a route's parameter, as long as an account's id may be
@@ -55,14 +55,14 @@ def read_form(req: func.HttpRequest, names: Iterable[str]) -> dict[str, str]:
 
 def _check_headers(headers: Mapping[str, str]) -> None:
     if len(headers) > MOST_HEADERS or _size(headers) > LARGEST_HEADERS:
-        raise HeadersTooLarge("The headers are larger than 32 KiB, or there are more than 100")
+        raise HeadersTooLarge("The headers are larger than 24 KiB, or there are more than 80")
     if len(headers.get("Cookie", "")) > LARGEST_COOKIES:
         raise HeadersTooLarge("The cookies are larger than 8 KiB. Delete this site's cookies and try again")
 
 
 def _check_path_and_query(req: func.HttpRequest) -> None:
     if len(req.params) > MOST_PARAMETERS or _size(req.params) > LARGEST_QUERY:
-        raise UriTooLong("The query is larger than 8 KiB, or has more than 64 parameters")
+        raise UriTooLong("The query is larger than 6 KiB, or has more than 64 parameters")
     if any(len(value) > LONGEST_SEGMENT for value in req.route_params.values()):
         raise UriTooLong("A segment of the path is longer than 256 characters")
 

@@ -37,9 +37,9 @@ class Oversized:
 
 OVERSIZED = {
     "body": Oversized((413, "BodyTooLarge"), content=b"a" * HUGE),
-    "query": Oversized((414, "UriTooLong"), query="ticket=" + "a" * 9000),
+    "query": Oversized((414, "UriTooLong"), query="ticket=" + "a" * 7000),
     "parameters": Oversized((414, "UriTooLong"), query="&".join(f"a{number}=1" for number in range(100))),
-    "headers": Oversized((431, "HeadersTooLarge"), headers={"X-Large": "a" * 40_000}),
+    "headers": Oversized((431, "HeadersTooLarge"), headers={"X-Large": "a" * 30_000}),
     "cookies": Oversized((431, "HeadersTooLarge"), headers={"Cookie": "__Host-mailbind=" + "a" * 9000}),
 }
 # Every route of the app, as `METHOD /path` with the names of its parameters.

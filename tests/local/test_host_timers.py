@@ -39,6 +39,7 @@ def test_the_master_key_runs_a_timer_now(host: Part) -> None:
     after = runs_of(host, "once_a_year")
     assert (before + 1, False) == (len(after), after[-1]["pastDue"])
     assert "ended" in after[-1]
+    assert after[-1]["monitored"]
 
 
 def test_a_timer_that_is_switched_off_can_be_run_by_hand(host: Part) -> None:
@@ -61,6 +62,7 @@ async def test_runs_of_one_timer_never_overlap_and_end_at_the_time_limit(host: P
     first, second = runs_of(host, "never_ends")[-2:]
 
     assert [202, 202] == answers
+    assert not second["monitored"]
     assert 0.99 <= second["began"] - first["began"]
     assert "function timed out function=never_ends" in host.log.read_text()
 

@@ -19,7 +19,7 @@ REFUSALS: Mapping[int, tuple[str, str]] = {
     413: ("BodyTooLarge", "The body is larger than 64 KiB"),
     414: ("UriTooLong", "A segment of the path is longer than 256 characters"),
     415: ("UnsupportedMediaType", "The body has to be application/json, and Content-Type has to say so"),
-    431: ("HeadersTooLarge", "The headers are larger than 32 KiB, or there are more than 100"),
+    431: ("HeadersTooLarge", "The headers are larger than 24 KiB, or there are more than 80"),
     429: ("TooManyRequests", "Rate limit exceeded"),
     503: ("storage_unavailable", "Storage does not answer. Nothing was lost; try again in a moment."),
 }

@@ -114,6 +114,7 @@ async def seen_runs(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001
 
 def _remember(name: str, timer: func.TimerRequest) -> dict[str, object]:
     run: dict[str, object] = {"name": name, "began": time.time(), "pastDue": timer.past_due}
+    run["monitored"] = bool(timer.schedule_status)
     runs.append(run)
     return run
 
@@ -132,7 +133,7 @@ async def once_a_year(timer: func.TimerRequest) -> None:
     _remember("once_a_year", timer)["ended"] = time.time()
 
 
-@app.timer_trigger(arg_name="timer", schedule="0 0 3 1 1 *", run_on_startup=False)
+@app.timer_trigger(arg_name="timer", schedule="0 0 3 1 1 *", run_on_startup=False, use_monitor=False)
 async def never_ends(timer: func.TimerRequest) -> None:
     _remember("never_ends", timer)
     await asyncio.sleep(3600)
