@@ -28,10 +28,6 @@ SCHEDULES = {
     "SWEEP_SCHEDULE": "0 30 3 * * *",
 }
 
-# glibc keeps freed blocks once it has seen large ones freed; with a fixed threshold, bodies go back to the system
-# (mallopt(3), M_MMAP_THRESHOLD).
-ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(128 * 1024)}
-
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
@@ -128,9 +124,7 @@ def start_host(
     So the address is known before the app starts, which has to be told it.
     """
     command = parts.python_part("infra.local.host", "--app", str(app), "--fd", str(listening.fileno()), python=python)
-    return parts.start(
-        "host", command, folder=folder, settings=ALLOCATOR | dict(settings), inherit=[listening.fileno()]
-    )
+    return parts.start("host", command, folder=folder, settings=settings, inherit=[listening.fileno()])
 
 
 @contextmanager
