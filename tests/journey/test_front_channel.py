@@ -22,7 +22,7 @@ from shared.domain.failure_table import ROWS
 from shared.domain.principal import Principal
 from shared.domain.secret import Secret
 from shared.domain.sign_in_refusal import SignInRefusal
-from shared.ports import SignedIn, Stored
+from shared.ports import EntraFailed, SignedIn, Stored
 from shared.services import Services
 from shared.usecases.sign_in.check_invitation import Invitation
 from shared.usecases.sign_in.open_link import LinkPage
@@ -188,10 +188,9 @@ async def test_a_made_up_code_changes_no_breaker(instance: Services, browser: Br
 
 
 @pytest.mark.parametrize("failure", ["9002313", "70000", "54005", "501481", "70008", "90033", "700016", "http-503"])
-async def test_no_answer_of_the_token_endpoint_to_a_code_changes_a_breaker_unless_it_refuses_the_client(
+async def test_no_answer_of_the_token_endpoint_to_a_browsers_code_changes_a_breaker(
     instance: Services, browser: Browser, breaker: str, tenant: Tenant, failure: str
 ) -> None:
-    """Microsoft does not say whether Entra looks at the code or at the client first: a refused code proves neither."""
     before = await stored_breakers(instance)
     tenant.do("fail", endpoint="token", failure=failure, times=1, grant="authorization_code")
 
@@ -202,15 +201,22 @@ async def test_no_answer_of_the_token_endpoint_to_a_code_changes_a_breaker_unles
     assert before == await stored_breakers(instance), breaker
 
 
-async def test_a_client_that_the_token_endpoint_refuses_opens_the_breaker(
-    environment: Environment, clock: MovedClock
+async def test_a_client_that_is_refused_at_a_sign_in_is_logged_and_opens_no_breaker(
+    environment: Environment, clock: MovedClock, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """The next answer about a stored grant, or a verification, opens it."""
     wrong = build_services({**environment.settings, "MAILBIND_OAUTH_CLIENT_SECRET": "not-the-secret"}, clock)
     try:
+        before = await stored_breakers(wrong)
+
         told = await (await open_link(wrong)).returns(code="made-up")
 
         assert isinstance(told, Refused)
         assert "app_credential" == told.code
+        assert before == await stored_breakers(wrong)
+        assert [7000215] == [vars(line)["aadsts"] for line in caplog.records if line.message == "oauth app fault"]
+        with pytest.raises(EntraFailed, match="app_credential"):
+            await wrong.entra.refresh(wrong.settings.oauth_app, Secret("none"))
         (breaker,) = await wrong.open_breakers()
         assert (APP_ID, 7000215) == (breaker.app, breaker.aadsts)
         await wrong.entra.forgive(wrong.settings.oauth_app)
@@ -219,17 +225,19 @@ async def test_a_client_that_the_token_endpoint_refuses_opens_the_breaker(
         await wrong.close()
 
 
-async def test_a_sign_in_that_succeeds_closes_the_breaker(
+async def test_a_sign_in_that_succeeds_closes_no_breaker(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services
 ) -> None:
+    """The trial call of the next minute does."""
     form = to_the_callback(visitor, ask(api)["url"], person())
     await open_breaker(instance)
+    before = await stored_breakers(instance)
     (cookie,) = visitor.cookies[urlsplit(form.action).netloc].values()
 
     told = await instance.complete_sign_in(form.fields, Secret(cookie))
 
     assert isinstance(told, Tried)
-    assert [] == await instance.open_breakers()
+    assert before == await stored_breakers(instance)
 
 
 async def test_finishing_a_sign_in_takes_no_trial_and_a_revoked_person_closes_nothing(

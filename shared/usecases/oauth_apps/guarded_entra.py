@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from shared.domain.breaker import OPENS, TRIAL_EVERY, Breaker
 from shared.domain.clouds import Resource
-from shared.domain.errors import StaleWrite, StorageUnavailable
+from shared.domain.errors import StaleWrite
 from shared.domain.event import Event, EventName, Origin, after
 from shared.domain.event_data import of_breaker
 from shared.domain.failure import Failure
@@ -36,7 +36,7 @@ class Seen:
 class GuardedEntra:
     """An Entra in front of another one. While a circuit breaker is open, one trial call a minute finds out the state.
 
-    It learns from the token endpoint's answers: to grants that Mailbind stores, and to sign-ins as `_for_browser` says.
+    It learns from the token endpoint's answers about stored grants and from verifications, never from a sign-in.
     """
 
     inner: Entra
@@ -94,21 +94,16 @@ class GuardedEntra:
         await self._close(app)
 
     async def _for_browser[T](self, app: OAuthApp, call: Awaitable[T]) -> T:
-        """Learn from two answers of the token endpoint only: tokens close, a refused client credential opens.
+        """Learn nothing: no request without a caller's token changes a circuit breaker, not even by a true answer.
 
-        The browser chose the code. Microsoft does not say whether Entra looks at the code or at the client first, so
-        that `invalid_grant` is no proof of a good credential here. What the authorize endpoint reports through the
-        browser raises SignInRefused, and teaches nothing.
+        A refusal of the app itself is logged for operators. The timer, callers and verifications find out the same.
         """
         try:
-            result = await call
+            return await call
         except EntraFailed as failed:
             if failed.failure.code == OPENS:
-                await self._open(app, failed.failure)
+                _log_fault(app, failed.failure)
             raise
-        with suppress(StorageUnavailable):  # the code cannot be redeemed again; the next answer closes it
-            await self._close(app)
-        return result
 
     async def _breaker(self, app: str) -> Stored[Breaker] | None:
         seen, now = self._seen.get(app), self.clock()
@@ -147,7 +142,7 @@ class GuardedEntra:
             rows = self.breakers
             write = rows.insert(opened, news) if before is None else rows.replace(before, opened, news)
             self._seen[app.id] = Seen(await write, now)
-            log.error("oauth app fault", extra={"app": app.id, "code": failure.code, "aadsts": failure.aadsts})
+            _log_fault(app, failure)
 
     async def _close(self, app: OAuthApp) -> None:
         seen = self._seen.get(app.id)
@@ -167,3 +162,7 @@ class GuardedEntra:
         if not breaker.is_open:
             return []
         return [await self.outbox.event(Origin.OAUTH_APP, breaker.app, name, of_breaker(breaker), counts_at=at)]
+
+
+def _log_fault(app: OAuthApp, failure: Failure) -> None:
+    log.error("oauth app fault", extra={"app": app.id, "code": failure.code, "aadsts": failure.aadsts})
