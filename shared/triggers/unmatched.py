@@ -46,6 +46,8 @@ def _answer(req: func.HttpRequest, path: str, allowed: Sequence[str], pages: Bro
     if allowed and req.method == HTTPMethod.OPTIONS:
         # No Access-Control header: pages of other origins may not call (Fetch section 3.3.3).
         return reply(None, 204, {**SEVERE, "Allow": ", ".join(allowed)})
-    refusal: MailbindError = MethodNotAllowed(allowed) if allowed else NotFound("There is no such route")
+    refusal: MailbindError = (
+        MethodNotAllowed(allowed) if allowed else NotFound("There is no such route; is the address right?")
+    )
     is_for_people = BROWSERS.match(path) or "text/html" in req.headers.get("Accept", "")
     return pages.failed(refusal) if is_for_people and not API.match(path) else problem(refusal)

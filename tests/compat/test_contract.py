@@ -42,7 +42,8 @@ def test_what_is_left_out_is_not_there(api: httpx.Client) -> None:
         for route in CONTRACT
         if route.verdict is Verdict.LEFT_OUT
         for found in re.findall(r"(GET|POST|PUT|DELETE) (/\S+)", route.route)
-        if api.request(found[0], found[1].strip(",").format(account="x", token="x"), json={}).status_code != 404
+        if api.request(found[0], found[1].strip(",").format(account="x", token="x"), json={}).status_code
+        not in {404, 405}
     ]
 
     assert [] == there

@@ -83,11 +83,11 @@ def test_several_mailboxes_are_asked_for_by_one_link(cli: Cli, reusing: Environm
 
 
 def test_a_long_list_is_fetched_page_by_page(cli: Cli, api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
-    bind(api, visitor, person(), name="\x9b31mRed")
+    bind(api, visitor, person(), name="\u202edeR")
 
     everything = told(cli("list", "--json", "--limit", "1000000"))["accounts"]
     assert api.get("/v1/accounts").json()["total"] == len(everything)
-    assert "\x9b" not in cli("list").stdout
+    assert "\u202e" not in cli("list").stdout
     assert 1 == len(told(cli("list", "--json", "--limit", "1"))["accounts"])
 
 

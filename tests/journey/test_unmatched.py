@@ -37,7 +37,12 @@ def test_an_unknown_path_is_told_in_the_error_shape(client: httpx.Client, path: 
     for method in set(METHODS) - {"HEAD"}:
         answer = client.request(method, path)
 
-        told = {"statusCode": 404, "error": "Not Found", "message": "There is no such route", "code": "NotFound"}
+        told = {
+            "statusCode": 404,
+            "error": "Not Found",
+            "message": "There is no such route; is the address right?",
+            "code": "NotFound",
+        }
         assert (404, told) == (answer.status_code, answer.json())
         assert re.fullmatch("[0-9a-f]{32}", answer.headers["X-Correlation-Id"])
 
