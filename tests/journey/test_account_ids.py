@@ -56,6 +56,8 @@ def test_a_percent_sign_is_a_letter_like_any_other(many: Many, text: str) -> Non
     assert text == many.api.get(f"/v1/account/{quote(text, safe='')}").json()["account"]
     if text == "AAM%2Fk":
         assert text == many.api.get(f"/v1/account/{text}").json()["account"]
+    # The examples above draw the same ids, for another person.
+    assert many.api.delete(f"/v1/account/{quote(text, safe='')}").json()["deleted"]
 
 
 # Written as they go over the wire: the host decodes, and takes dot segments out, before Mailbind decides by the rest.
