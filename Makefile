@@ -30,7 +30,7 @@ demo: setup      ## Do the whole journey by itself, step by step
 	@$(PY) -m infra.local.demo
 
 test: setup      ## Run all tests, on real parts
-	@$(PY) -m pytest
+	@$(PY) -m pytest --numprocesses auto --dist loadfile --durations 25
 
 # checkov needs a hundred packages that clash with ours, so it lives beside them, and only for whoever checks.
 $(CHECKOV): infra/checks/constraints.txt | $(READY)
