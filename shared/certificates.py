@@ -3,8 +3,8 @@
 import re
 from datetime import datetime
 
-from shared.domain.client_credential import ClientCertificate
-from shared.domain.moment import bounded
+from shared.domain.formats import bounded
+from shared.domain.oauth_app import ClientCertificate
 from shared.domain.secret import Secret
 
 PRIVATE_KEY = re.compile(r"-----BEGIN (?:RSA )?PRIVATE KEY-----.+?-----END (?:RSA )?PRIVATE KEY-----", re.DOTALL)

@@ -9,8 +9,8 @@ from datetime import timedelta
 from functools import partial
 
 from shared.bootstrap import build_services
-from shared.domain.data_key import FORGOTTEN_AFTER
 from shared.domain.errors import Unavailable
+from shared.domain.secret import FORGOTTEN_AFTER
 from shared.settings import SettingsError
 from shared.telemetry import WithFields, quiet_libraries
 from shared.usecases.timers.rotate_keys import RotateKeys

@@ -5,7 +5,7 @@ import logging
 from dataclasses import asdict
 
 from shared.domain.audit import AuditRecord
-from shared.domain.correlation import correlation
+from shared.domain.formats import correlation
 
 audit_log = logging.getLogger("shared.audit")
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from shared.adapters.token_answer import TokenRefused
-from shared.domain.client_credential import ClientCertificate, ClientCredential, ClientSecret, FederatedIdentity
 from shared.domain.failure import TokenError
+from shared.domain.oauth_app import ClientCertificate, ClientCredential, ClientSecret, FederatedIdentity
 
 if TYPE_CHECKING:
     from azure.core.pipeline import PipelineResponse

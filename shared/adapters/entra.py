@@ -12,15 +12,11 @@ from shared.adapters.id_token import issuer, principal_of
 from shared.adapters.msal_applications import MsalApplications
 from shared.adapters.token_answer import TokenRefused
 from shared.adapters.token_calls import TokenCalls
-from shared.domain.client_credential import ClientCredential
 from shared.domain.clouds import Resource
-from shared.domain.failure import NO_CREDENTIAL, UNREACHABLE, Failure, classify
-from shared.domain.kinds import FailureKind
-from shared.domain.oauth_app import OAuthApp
-from shared.domain.principal import is_guid
+from shared.domain.failure import NO_CREDENTIAL, UNREACHABLE, Failure, FailureKind, classify, sign_in_refusal
+from shared.domain.oauth_app import ClientCredential, OAuthApp
+from shared.domain.principal import HANDED_OUT_LIFE, TokenSet, is_guid, token_life
 from shared.domain.secret import Secret
-from shared.domain.sign_in_refusal import sign_in_refusal
-from shared.domain.tokens import HANDED_OUT_LIFE, TokenSet, token_life
 from shared.ports import Clock, EntraFailed, SignedIn, SignInInvalid, SignInRefused
 
 if TYPE_CHECKING:

@@ -9,14 +9,13 @@ from typing import Any
 import msgspec
 
 from shared.adapters.signing_keys import SigningKeys
-from shared.domain.caller import Caller, EntraTrust, Scope, entra_caller_id
-from shared.domain.calling_application import CallingApplication
+from shared.domain.caller import Caller, CallingApplication, EntraTrust, Scope, entra_caller_id
 from shared.domain.errors import InvalidToken
-from shared.domain.keys import fingerprint
-from shared.domain.memory import Memory
-from shared.domain.outside_number import is_finite_number
+from shared.domain.failure import is_finite_number
+from shared.domain.identity import fingerprint
 from shared.domain.principal import is_guid
 from shared.domain.secret import Secret
+from shared.domain.ttl_cache import Memory
 from shared.ports import Clock
 
 ALGORITHM = "RS256"

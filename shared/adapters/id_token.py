@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from shared.domain.failure import is_finite_number
 from shared.domain.oauth_app import OAuthApp
-from shared.domain.outside_number import is_finite_number
 from shared.domain.principal import Principal, is_guid
 from shared.ports import SignInInvalid
 

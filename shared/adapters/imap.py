@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from shared.domain.clouds import Server
 from shared.domain.failure import MailboxRefusal
 from shared.domain.oauth_app import OAuthApp, opens_shared_mailboxes
-from shared.domain.sasl import xoauth2
-from shared.domain.secret import Secret
+from shared.domain.secret import Secret, xoauth2
 from shared.ports import MailboxRefused, MailboxUnavailable, Person, SignedIn
 
 if TYPE_CHECKING:

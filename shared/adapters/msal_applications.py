@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from shared.adapters.token_answer import TokenRefused
 from shared.adapters.token_calls import TokenCalls
-from shared.domain.client_credential import ClientCredential
 from shared.domain.failure import TokenError
-from shared.domain.oauth_app import OAuthApp
-from shared.domain.shared_calls import SharedCalls
+from shared.domain.oauth_app import ClientCredential, OAuthApp
+from shared.domain.ttl_cache import SharedCalls
 
 if TYPE_CHECKING:
     from msal import ConfidentialClientApplication

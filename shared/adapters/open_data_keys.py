@@ -9,10 +9,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from shared.domain.data_key import NOTICED_WITHIN, DataKey, next_id, sealing_order
 from shared.domain.errors import KeyUnavailable, SealBroken, StaleWrite
-from shared.domain.memory import Memory
-from shared.domain.shared_calls import SharedCalls
+from shared.domain.secret import NOTICED_WITHIN, DataKey, next_id, sealing_order
+from shared.domain.ttl_cache import Memory, SharedCalls
 from shared.ports import Clock, DataKeys, Entropy, Jitter, KeyWrapping, Stored
 
 log = logging.getLogger(__name__)

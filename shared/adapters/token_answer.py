@@ -8,8 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from shared.domain.claims_challenge import kept_claims
-from shared.domain.failure import TokenError
-from shared.domain.outside_number import MAX_AADSTS, MAX_AADSTS_NUMBERS, aadsts_numbers, whole_number
+from shared.domain.failure import MAX_AADSTS, MAX_AADSTS_NUMBERS, TokenError, aadsts_numbers, whole_number
 
 OK = 200
 MAX_RETRY_AFTER = timedelta(days=1)

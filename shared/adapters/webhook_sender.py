@@ -24,9 +24,8 @@ from shared.adapters.public_addresses import (
     is_public,
     look_up,
 )
-from shared.domain.delivery import Delivery
 from shared.domain.secret import Secret
-from shared.domain.webhook import LOST, PREFIX, Webhook
+from shared.domain.webhook import LOST, PREFIX, Delivery, Webhook
 from shared.ports import Answer, TargetRefused
 
 CONNECT, IN_ALL = 10.0, 30.0  # seconds

@@ -5,9 +5,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from shared.domain.delivery import Delivery
 from shared.domain.secret import Secret
-from shared.domain.webhook import Webhook
+from shared.domain.webhook import Delivery, Webhook
 from shared.ports import Answer
 
 if TYPE_CHECKING:

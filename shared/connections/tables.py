@@ -11,16 +11,13 @@ from shared.adapters.tables.row_secrets import Opening
 from shared.adapters.tables.rows import TableOAuthApps, TableRegistrations, TableRows
 from shared.adapters.tables.table import Table
 from shared.connections.storage import SealedStorage
-from shared.domain.api_token import ApiToken
-from shared.domain.breaker import Breaker
-from shared.domain.calling_application import CallingApplication
-from shared.domain.delivery import Lease
-from shared.domain.event import Origin
-from shared.domain.handover import Handover
+from shared.domain.caller import ApiToken, CallingApplication
+from shared.domain.event import Origin, Warned
 from shared.domain.limit import LimitSalt
+from shared.domain.oauth_app import Breaker
 from shared.domain.statistics import Counters, Sweep, Tick
-from shared.domain.warning import Warned
-from shared.domain.webhook import Webhook
+from shared.domain.webhook import Lease, Webhook
+from shared.domain.work import Handover
 from shared.ports import DirectoryEntry
 from shared.usecases.events.outbox import Outbox
 

@@ -5,10 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from shared.domain.client_credential import ClientCertificate, ClientCredential, FederatedIdentity
-from shared.domain.failure import Failure
-from shared.domain.kinds import FailureKind
-from shared.domain.oauth_app import OAuthApp, opens_shared_mailboxes
+from shared.domain.failure import Failure, FailureKind
+from shared.domain.oauth_app import (
+    ClientCertificate,
+    ClientCredential,
+    FederatedIdentity,
+    OAuthApp,
+    opens_shared_mailboxes,
+)
 from shared.domain.remedy import remedy
 
 ENDS_SOON = timedelta(days=30)

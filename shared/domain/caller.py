@@ -1,12 +1,16 @@
-"""Who calls the API, and what they may do."""
+"""Callers: API tokens, Entra applications, their scopes and the accounts they may reach."""
 
+import ipaddress
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Self
 
-from shared.domain.errors import Forbidden
-from shared.domain.keys import normal
+from shared.domain.errors import Forbidden, InvalidToken
+from shared.domain.identity import normal
 
 
 class Scope(StrEnum):
@@ -100,3 +104,113 @@ class EntraTrust:
     audiences: frozenset[str]
     tenants: frozenset[str]
     bindings: Mapping[str, Binding] = field(default_factory=dict)
+
+
+type Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+SHAPE = re.compile(r"[0-9a-f]{64}")
+# How much later than a use its note may be: a write for every call would cost more than the call.
+NOTED_EVERY = timedelta(hours=1)
+
+network = lru_cache(4096)(ipaddress.ip_network)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiToken:
+    """What is known of a token. `id` is its SHA-256 in hexadecimal, which is public and all that is stored of it.
+
+    `addresses` are networks in CIDR notation that it may be used from; empty means from anywhere. Without a `binding`
+    it reaches every account.
+    """
+
+    id: str
+    description: str
+    scopes: frozenset[Scope]
+    created: datetime
+    created_by: str
+    binding: Binding | None = None
+    addresses: tuple[str, ...] = ()
+    expires: datetime | None = None
+    last_used: datetime | None = None
+
+    def caller(self, now: datetime, address: Address | None) -> Caller:
+        """Whoever shows it. Raises InvalidToken once it has expired, and Forbidden for a place it is not for.
+
+        An address that nobody knows is no place that a restricted token is for.
+        """
+        caller = self.standing(now)
+        if caller is None:
+            raise InvalidToken("The API token has expired. Ask your administrator for a new one")
+        if self.addresses and not any(address in network(one) for one in self.addresses if address):
+            raise Forbidden("The API token is not for the address that this request comes from")
+        return caller
+
+    def standing(self, now: datetime) -> Caller | None:
+        """The caller behind it, wherever it is; None once it has expired."""
+        if self.expires is not None and now >= self.expires:
+            return None
+        return Caller(f"token:{self.id}", self.description, self.scopes, self.binding)
+
+    def noted_at(self, now: datetime) -> bool:
+        """Whether a use now is noted already."""
+        return self.last_used is not None and now - self.last_used < NOTED_EVERY
+
+    def used_at(self, now: datetime) -> "ApiToken":
+        """Used."""
+        return replace(self, last_used=now)
+
+
+# An application that has not called for this long no longer stands behind its webhooks and links.
+FORGOTTEN_AFTER = timedelta(days=90)
+# How much later than a call `last_seen` may be: one write a day for each application that calls.
+SEEN_EVERY = timedelta(days=1)
+# What an application of before these rows were kept may go on with until it calls again.
+ASSUMED_SCOPES = frozenset({Scope.REGISTER, Scope.WEBHOOKS})
+
+
+@dataclass(frozen=True, slots=True)
+class CallingApplication:
+    """An application by its caller id (`entra:…`), with the app roles that its newest token carried.
+
+    `client` is its client id. `tenant` issued that token at `issued`, for `audience`; both are unknown for an
+    application that made something before this version and has not called since. Entra has no way to ask for roles
+    without permissions of one's own, so a role that was taken away is noticed with the next token.
+    """
+
+    id: str
+    name: str
+    client: str
+    scopes: frozenset[Scope]
+    issued: datetime
+    last_seen: datetime
+    tenant: str | None = None
+    audience: str | None = None
+
+    def after(self, newer: "CallingApplication") -> "CallingApplication":
+        """With what another token said of it. An older token that is still in use takes nothing back."""
+        seen = max(self.last_seen, newer.last_seen)
+        return replace(newer if newer.issued >= self.issued else self, last_seen=seen)
+
+    def differs(self, stored: "CallingApplication") -> bool:
+        """Whether it says more than what is stored, so that a write is worth it."""
+        if self.last_seen - stored.last_seen >= SEEN_EVERY:
+            return True
+        return replace(self, last_seen=stored.last_seen, issued=stored.issued) != stored
+
+    def caller(self, trust: EntraTrust, now: datetime) -> Caller | None:
+        """The caller that it is now, by the settings of now; None when it no longer counts."""
+        if self.tenant is not None and self.tenant not in trust.tenants:
+            return None
+        if self.audience is not None and self.audience not in trust.audiences:
+            return None
+        if now - self.last_seen >= FORGOTTEN_AFTER:
+            return None
+        return Caller(self.id, self.name, self.scopes, trust.bindings.get(self.client))
+
+
+def unseen_application(caller_id: str, now: datetime) -> CallingApplication:
+    """An application that made something before its calls were recorded: it counts as seen now, for the last time."""
+    tenant, _, client = caller_id.rpartition(":")[2].rpartition("/")
+    # Any token that it shows was issued later than this, even with a clock that is behind.
+    issued = now - timedelta(days=1)
+    return CallingApplication(caller_id, client, client, ASSUMED_SCOPES, issued, now, tenant or None)

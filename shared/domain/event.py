@@ -1,4 +1,4 @@
-"""Things that happened, kept in the partition of what they happened to until they have been fanned out."""
+"""Events: their names, their data and the warnings among them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -6,7 +6,13 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from shared.domain.keys import normal
+from shared.domain.account import Account
+from shared.domain.failure import Failure
+from shared.domain.formats import written
+from shared.domain.identity import normal
+from shared.domain.oauth_app import Breaker, OAuthApp
+from shared.domain.registration import PendingRegistration
+from shared.domain.remedy import remedy
 
 # Two events of one account differ by this much at least, so that their ids sort as they happened.
 STEP = timedelta(milliseconds=1)
@@ -92,3 +98,81 @@ def origin_of(place: str) -> tuple[Origin, str]:
     """The origin and owner of a place."""
     origin, _, owner = place.partition(":")
     return Origin(origin), owner
+
+
+# In EmailEngine's words: the grant could not be renewed, or a call with a good token was refused.
+GRANT, CALL = "OauthRenewError", "ApiRequestError"
+
+
+def of_account(
+    name: EventName, account: Account, failure: Failure | None = None, before: Account | None = None
+) -> dict[str, Any]:
+    """The data of an event about an account; `failure` is what Microsoft answered, `before` the account until now."""
+    match name:
+        case EventName.ACCOUNT_CHANGED if before is not None:
+            return {**_who_and_where(account), "previous": _who_and_where(before)}
+        case EventName.ACCOUNT_ADDED | EventName.ACCOUNT_DELETED:
+            return {"account": account.id}
+        case EventName.ACCOUNT_INITIALIZED:
+            return {"initialized": True}
+        case EventName.AUTHENTICATION_ERROR | EventName.CONNECT_ERROR if account.last_error is not None:
+            told = reason(account.last_error.code, failure)
+            return {**told, "serverResponseCode": CALL if account.lost_mailbox else GRANT, "user": account.sign_in_name}
+        case EventName.CONNECT_SUCCESS:
+            return {"user": account.sign_in_name, "email": account.email}
+        case _:
+            return {"user": account.sign_in_name}
+
+
+def _who_and_where(account: Account) -> dict[str, Any]:
+    return {"user": account.sign_in_name, "email": account.email}
+
+
+def of_expiring_grant(account: Account, expires: datetime) -> dict[str, Any]:
+    """The data of the warning that an account's grant would die."""
+    code = account.last_error.code if account.last_error else None
+    told = reason(code) if code else {"action": "Use the account or reconnect it: that renews its grant."}
+    return {**told, "user": account.sign_in_name, "app": account.app, "expires": written(expires)}
+
+
+def of_registration(registration: PendingRegistration, code: str | None = None) -> dict[str, Any]:
+    """The data of an event about a registration; `code` says why it came to nothing."""
+    about = {"registration": registration.id, "expires": written(registration.expires)}
+    return {**about, **reason(code)} if code else about
+
+
+def of_breaker(breaker: Breaker) -> dict[str, Any]:
+    """The data of an event about an OAuth app that Microsoft refuses, or accepts again."""
+    return {
+        "app": breaker.app,
+        "since": written(breaker.since),
+        **reason(breaker.code),
+        "kind": "appFault",
+        "aadsts": breaker.aadsts,
+    }
+
+
+def of_expiring_secret(app: OAuthApp, expires: datetime) -> dict[str, Any]:
+    """The data of the warning that an OAuth app's credential ends."""
+    action = "Add a new client secret or certificate in Entra, and give it to Mailbind, before the old one ends."
+    return {"app": app.id, "name": app.name, "expires": written(expires), "action": action}
+
+
+def reason(code: str, failure: Failure | None = None) -> dict[str, Any]:
+    """A code, and what it means to a person; kind and AADSTS number where Microsoft told."""
+    told = remedy(code)
+    said: dict[str, Any] = {"response": told.what, "code": code, "action": told.action}
+    return said | ({"kind": failure.kind.value, "aadsts": failure.aadsts} if failure else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """The end of a credential that was warned of. `id` names whose; see `secret_of`."""
+
+    id: str
+    expires: datetime
+
+
+def secret_of(app: str) -> str:
+    """The id for an OAuth app's credential; no app's own id holds a `~`."""
+    return f"{app}~secret"

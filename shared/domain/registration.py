@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from shared.domain.identity import normal, same_id
 from shared.domain.invited_mailbox import LINK_CANCELLED, BindRequest, InvitedMailbox, MailboxResult, MailboxState
-from shared.domain.keys import normal, same_id
 from shared.domain.principal import ExpectedPerson
 from shared.domain.secret import Secret
 

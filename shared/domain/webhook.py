@@ -1,15 +1,15 @@
-"""Webhooks: where events go."""
+"""A webhook subscription, its deliveries, and whether its caller still has the right to it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from shared.domain.caller import Binding, Caller, Scope
 from shared.domain.errors import KeyUnavailable
 from shared.domain.event import Event
-from shared.domain.keys import fingerprint
+from shared.domain.identity import fingerprint
 from shared.domain.secret import HIDDEN, Secret
 
 GLOBAL = "global"
@@ -117,3 +117,89 @@ def body_of(event: Event, service_url: str, at: str) -> Mapping[str, object]:
         "id": event.id,
         "correlation": event.correlation,
     }
+
+
+FIRST, LONGEST = timedelta(seconds=5), timedelta(minutes=30)
+PATIENCE = timedelta(days=3)
+PARKED_FOR = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One event for one target, with the very text that is sent.
+
+    `id` is the event's. Deliveries of one `lane` arrive in the order of their ids. One that failed waits until
+    `not_before`; one that failed for three days is `parked`, and its lane goes on without it. One that
+    `can_wait` is read behind all others of its target.
+    """
+
+    webhook: str
+    id: str
+    lane: str
+    event: str
+    body: str
+    queued: datetime
+    account: str | None = None
+    attempts: int = 0
+    not_before: datetime | None = None
+    error: str | None = None
+    parked: datetime | None = None
+    can_wait: bool = False
+    accounts: tuple[str, ...] = ()
+
+    @property
+    def about(self) -> tuple[str | None, ...]:
+        """The accounts that it tells of; None stands for all."""
+        return self.accounts or (self.account,)
+
+    def failed(self, error: str, now: datetime, jitter: float, retry_after: timedelta | None = None) -> "Delivery":
+        """After one more attempt that came to nothing: 5 s, 20 s, 80 s … 30 minutes, spread by a fifth."""
+        tried = replace(self, attempts=self.attempts + 1, error=error)
+        if now - self.queued >= PATIENCE:
+            return replace(tried, parked=now, not_before=None)
+        pause = min(FIRST * 4 ** min(self.attempts, 10), LONGEST) * (0.8 + 0.4 * jitter)
+        return replace(tried, not_before=now + max(pause, min(retry_after or timedelta(), LONGEST)))
+
+    def again(self, now: datetime) -> "Delivery":
+        """To be tried anew, for as long as the first time."""
+        return replace(self, attempts=0, queued=now, not_before=None, parked=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Who delivers at present. One who died is replaced at `until`."""
+
+    holder: str
+    until: datetime
+    name: str = "delivery"
+
+
+GONE = "Its caller was revoked, has expired or no longer exists. Delete the webhook, or subscribe as another caller"
+NO_SCOPE = "Its caller lost the scope webhooks. Restore the scope, or delete the webhook"
+NO_REACH = "Its caller may no longer access all of its accounts. Restore the access, or delete the webhook"
+
+
+def may_register(requester: Caller | None, accounts: Iterable[str]) -> bool:
+    """Whether the caller who asked for a link may still have all of these accounts bound."""
+    return requester is not None and requester.may(Scope.REGISTER) and all(map(requester.may_reach, accounts))
+
+
+def may_change_accounts(requester: Caller | None) -> bool:
+    """Whether a link may give an account that exists another mailbox or person, as PUT and DELETE would need it."""
+    return requester is not None and requester.may(Scope.ACCOUNTS_WRITE)
+
+
+def may_hear_of(owner: Caller | None, account: str | None) -> bool:
+    """Whether a webhook's owner may be told of an event; one without an account concerns every account."""
+    if owner is None or not owner.may(Scope.WEBHOOKS):
+        return False
+    return owner.binding is None if account is None else owner.may_reach(account)
+
+
+def why_withdrawn(owner: Caller | None, accounts: Binding | None) -> str | None:
+    """Why a webhook of these accounts gets no events, or not all of them; None while it gets what it asked for."""
+    if owner is None:
+        return GONE
+    if not owner.may(Scope.WEBHOOKS):
+        return NO_SCOPE
+    return None if owner.may_reach_all_of(accounts) else NO_REACH

@@ -1,4 +1,4 @@
-"""Work on the agenda: what is due when."""
+"""Work on the agenda, and shards that are handed over to other instances."""
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -46,3 +46,16 @@ class Work:
         """After one more failure: a minute, two, four … half an hour."""
         pause = min(FIRST_PAUSE * (1 << min(self.failures, 10)), LONGEST_PAUSE)
         return replace(self, failures=self.failures + 1, not_before=now + pause)
+
+
+# A worker that stays away this long has died; its shard is the timer's again.
+GOOD_FOR = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """Rows of a shard that were due by `due_by` are somebody else's until `expires`."""
+
+    shard: str
+    due_by: datetime
+    expires: datetime

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from shared.domain.delivery import Delivery
 from shared.domain.event import Event, Origin
 from shared.domain.secret import Secret
-from shared.domain.webhook import Webhook
+from shared.domain.webhook import Delivery, Webhook
 from shared.ports.rows import Rows, Stored
 
 

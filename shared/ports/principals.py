@@ -7,8 +7,8 @@ from typing import Protocol
 from shared.domain.account import Account
 from shared.domain.event import Event
 from shared.domain.grant import DelegatedGrant
-from shared.domain.pending_account import PendingAccount
-from shared.domain.principal_bindings import PrincipalBindings
+from shared.domain.invited_mailbox import PendingAccount
+from shared.domain.principal import PrincipalBindings
 from shared.ports.rows import Stored
 
 type Record = DelegatedGrant | Account | PendingAccount | Event | PrincipalBindings

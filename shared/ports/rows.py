@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from shared.domain.api_token import ApiToken
+from shared.domain.caller import ApiToken
 from shared.domain.event import Event
 from shared.domain.limit import Bucket
-from shared.domain.oauth_app import OAuthApp
-from shared.domain.registered_app import RegisteredApp
+from shared.domain.oauth_app import OAuthApp, RegisteredApp
 from shared.domain.registration import NewestLink, PendingRegistration, SignInAttempt
 
 

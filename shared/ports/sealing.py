@@ -4,8 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from shared.domain.data_key import DataKey
-from shared.domain.secret import Secret
+from shared.domain.secret import DataKey, Secret
 from shared.ports.rows import Stored
 
 

@@ -9,8 +9,7 @@ from urllib.parse import urlsplit
 from shared.domain.caller import EntraTrust
 from shared.domain.clouds import CLOUDS, GLOBAL, Cloud, Server, clouds_around
 from shared.domain.limit import LimitKind
-from shared.domain.oauth_app import OAuthApp
-from shared.domain.registered_app import RegisteredApp
+from shared.domain.oauth_app import OAuthApp, RegisteredApp
 from shared.domain.secret import Secret
 from shared.settings.callers import read_callers
 from shared.settings.keys import KeySettings, read_keys

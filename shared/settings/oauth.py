@@ -6,8 +6,8 @@ from typing import Any
 
 from shared.certificates import MUST, read_certificate
 from shared.domain.clouds import BASE_SCOPES, Cloud, cloud_name
+from shared.domain.oauth_app import Authentication, RegisteredApp
 from shared.domain.principal import is_guid
-from shared.domain.registered_app import Authentication, RegisteredApp
 from shared.domain.secret import Secret
 from shared.settings.reader import Reader, is_file
 

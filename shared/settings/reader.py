@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from shared.domain.moment import read_moment
+from shared.domain.formats import read_moment
 
 PLACEHOLDER = re.compile(r"<.+>")
 # A user, which hides the real host from a reader's eye, and what browsers read as the end of a host or leave out.

@@ -18,7 +18,7 @@ from shared.domain.errors import (
     MethodNotAllowed,
     Unauthorized,
 )
-from shared.domain.moment import written
+from shared.domain.formats import written
 
 type Handler = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from shared.certificates import MUST, read_certificate
 from shared.domain.clouds import BASE_SCOPES, CLOUDS
+from shared.domain.oauth_app import ANY_TENANT, Authentication, mail_domain
 from shared.domain.principal import is_guid
-from shared.domain.registered_app import ANY_TENANT, Authentication, mail_domain
 from shared.domain.secret import HIDDEN, Secret
 from shared.triggers.fields import Fields
 

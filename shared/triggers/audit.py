@@ -10,8 +10,8 @@ from typing import Any
 import azure.functions as func
 
 from shared.domain.audit import Action, AuditOutcome, AuditRecord, AuditSampling
-from shared.domain.correlation import correlate, correlation
 from shared.domain.errors import InternalError, MailbindError
+from shared.domain.formats import correlate, correlation
 from shared.ports import AuditLog, Clock, Entropy
 
 CORRELATION = "X-Correlation-Id"

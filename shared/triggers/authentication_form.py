@@ -8,11 +8,11 @@ import azure.functions as func
 from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
 from shared.domain.errors import InvalidInput, InvalidJson, NotFound
+from shared.domain.formats import LONGEST_ACCOUNT_ID, REGISTRATION_ID
 from shared.domain.invited_mailbox import InvitedMailbox, MailboxState
 from shared.domain.principal import is_guid
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.remedy import remedy
-from shared.domain.shapes import LONGEST_ACCOUNT_ID, REGISTRATION_ID
 from shared.ports import Clock, Registrations
 from shared.triggers.answers import answer, moment
 from shared.triggers.audit import about, about_accounts

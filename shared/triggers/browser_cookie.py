@@ -2,8 +2,8 @@
 
 import azure.functions as func
 
+from shared.domain.formats import RANDOM
 from shared.domain.secret import Secret
-from shared.domain.shapes import RANDOM
 from shared.triggers.answers import add_header
 
 # The prefix makes browsers insist on Secure, Path=/ and this very host (RFC 6265bis section 4.1.3.2).

@@ -11,10 +11,9 @@ from urllib.parse import urlencode
 import azure.functions as func
 
 from shared.domain.audit import Action, AuditOutcome
-from shared.domain.correlation import correlation
 from shared.domain.errors import InternalError, MailbindError
+from shared.domain.formats import correlation, percent_encoded
 from shared.domain.invited_mailbox import MailboxState
-from shared.domain.link import percent_encoded
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.remedy import remedy
 from shared.domain.secret import Secret

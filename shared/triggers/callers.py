@@ -8,8 +8,8 @@ import azure.functions as func
 
 from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
-from shared.domain.correlation import correlation
 from shared.domain.errors import Unauthorized
+from shared.domain.formats import correlation
 from shared.domain.secret import Secret
 from shared.triggers.answers import Handler, add_header, problem
 from shared.triggers.audit import CORRELATION, Audit, about, outcome_of

@@ -4,7 +4,7 @@ import ipaddress
 
 import azure.functions as func
 
-from shared.domain.api_token import Address
+from shared.domain.caller import Address
 
 
 def client_address(req: func.HttpRequest, proxies: int = 0) -> Address | None:

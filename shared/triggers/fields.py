@@ -9,9 +9,9 @@ from typing import Any
 import azure.functions as func
 import msgspec
 
-from shared.domain.address import MAX_LABEL_CHARACTERS, has_domain_labels
 from shared.domain.errors import InvalidInput, InvalidJson
-from shared.domain.moment import read_moment
+from shared.domain.formats import read_moment
+from shared.domain.identity import MAX_LABEL_CHARACTERS, has_domain_labels
 
 TRUE = {"y", "true", "1"}
 FALSE = {"n", "false", "0"}

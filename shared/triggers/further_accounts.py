@@ -5,10 +5,10 @@ from typing import Any
 
 import azure.functions as func
 
-from shared.domain.address import same_address
 from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
 from shared.domain.errors import InvalidInput
+from shared.domain.identity import same_address
 from shared.domain.principal import ExpectedPerson
 from shared.triggers.account_changes import take_without_effect
 from shared.triggers.answers import answer

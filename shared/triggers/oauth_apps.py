@@ -7,9 +7,8 @@ import azure.functions as func
 
 from shared.domain.app_check import HINTS, Step
 from shared.domain.audit import Action
-from shared.domain.breaker import Breaker
 from shared.domain.caller import Caller, Scope
-from shared.domain.registered_app import CREDENTIAL_FIELDS
+from shared.domain.oauth_app import CREDENTIAL_FIELDS, Breaker
 from shared.domain.remedy import remedy
 from shared.domain.secret import HIDDEN
 from shared.triggers.answers import answer, moment

@@ -9,13 +9,13 @@ from typing import Any
 import azure.functions as func
 import msgspec
 
-from shared.domain.address import same_address
 from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
 from shared.domain.claims_challenge import read_challenge
 from shared.domain.clouds import Cloud, Resource
 from shared.domain.errors import MailboxChanged
-from shared.domain.sasl import xoauth2
+from shared.domain.identity import same_address
+from shared.domain.secret import xoauth2
 from shared.ports import OAuthApps
 from shared.triggers.answers import answer, moment
 from shared.triggers.audit import about

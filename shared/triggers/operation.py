@@ -5,8 +5,8 @@ from typing import Any
 import azure.functions as func
 
 from shared.domain.audit import Action
-from shared.domain.breaker import Breaker
 from shared.domain.caller import Caller, Scope
+from shared.domain.oauth_app import Breaker
 from shared.domain.remedy import remedy
 from shared.ports import Clock
 from shared.triggers.answers import answer, moment

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import azure.functions as func
 
 from shared.domain.audit import Action
+from shared.domain.formats import RANDOM, REGISTRATION_ID, STATE
 from shared.domain.secret import Secret
-from shared.domain.shapes import RANDOM, REGISTRATION_ID, STATE
 from shared.triggers.audit import about
 from shared.triggers.browser_cookie import read_cookie
 from shared.triggers.browser_pages import BrowserPages

@@ -4,7 +4,7 @@ import logging
 
 import azure.functions as func
 
-from shared.domain.correlation import correlate
+from shared.domain.formats import correlate
 from shared.ports import Clock, Entropy
 from shared.triggers.shard_message import read_shard_message
 from shared.usecases.events.deliver_events import DeliverEvents

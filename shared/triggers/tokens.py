@@ -8,9 +8,8 @@ from typing import Any
 
 import azure.functions as func
 
-from shared.domain.api_token import ApiToken
 from shared.domain.audit import Action
-from shared.domain.caller import Caller, Scope
+from shared.domain.caller import ApiToken, Caller, Scope
 from shared.domain.errors import NotFound
 from shared.ports import ApiTokens, Clock
 from shared.triggers.account_filter import MOST, described, read_filter

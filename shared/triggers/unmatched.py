@@ -10,8 +10,8 @@ from http import HTTPMethod
 
 import azure.functions as func
 
-from shared.domain.correlation import correlation
 from shared.domain.errors import MailbindError, MethodNotAllowed, NotFound
+from shared.domain.formats import correlation
 from shared.triggers.answers import SEVERE, add_header, problem, reply
 from shared.triggers.audit import CORRELATION
 from shared.triggers.browser_pages import BrowserPages

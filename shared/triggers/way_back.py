@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
+from shared.domain.formats import LONGEST_LINK, percent_encoded
 from shared.domain.invited_mailbox import MailboxResult, MailboxState
-from shared.domain.link import LONGEST_LINK, percent_encoded
 from shared.domain.registration import PendingRegistration
 
 # Browsers, proxies and servers take URLs of 2,000 characters everywhere; a list of accounts stays below that.

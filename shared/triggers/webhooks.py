@@ -8,10 +8,9 @@ import azure.functions as func
 
 from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
-from shared.domain.delivery import Delivery
 from shared.domain.event import EventName
 from shared.domain.secret import HIDDEN, Secret
-from shared.domain.webhook import EVERY, PREFIX, Webhook, is_target
+from shared.domain.webhook import EVERY, PREFIX, Delivery, Webhook, is_target
 from shared.triggers.account_filter import described, read_filter
 from shared.triggers.answers import answer, moment
 from shared.triggers.audit import about

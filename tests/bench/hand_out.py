@@ -10,7 +10,7 @@ from infra.local.environment import Secrets, app_settings, start_tenant
 from shared.adapters.entra_callers import EntraCallerTokens
 from shared.bootstrap import build_services
 from shared.domain.caller import Scope
-from shared.domain.keys import fingerprint, key
+from shared.domain.identity import fingerprint, key
 from shared.domain.secret import Secret
 from shared.ports import DirectoryEntry, Insert
 from shared.services import Services

@@ -13,9 +13,9 @@ from infra.local.azurite import Azurite
 from shared.adapters.tables.agenda import REAP_SHARD
 from shared.bootstrap import build_services
 from shared.domain.event import EventName
-from shared.domain.keys import key
-from shared.domain.moment import EARLIEST, LATEST
-from shared.domain.registered_app import RegisteredApp
+from shared.domain.formats import EARLIEST, LATEST
+from shared.domain.identity import key
+from shared.domain.oauth_app import RegisteredApp
 from shared.domain.secret import Secret
 from shared.domain.webhook import Webhook
 from shared.domain.work import Work, WorkKind

@@ -8,8 +8,8 @@ import pytest
 
 from shared.domain.caller import Caller, Scope
 from shared.domain.oauth_app import OAuthApp
+from shared.domain.principal import TokenSet
 from shared.domain.registration import NewestLink
-from shared.domain.tokens import TokenSet
 from shared.ports import DirectoryEntry, SignedIn, Stored
 from shared.services import Services
 from shared.usecases.grants.prove_access import AccessRefused, Proof

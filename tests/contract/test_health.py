@@ -2,7 +2,7 @@
 
 import asyncio
 
-from shared.domain.breaker import Breaker
+from shared.domain.oauth_app import Breaker
 from shared.services import Services
 from tests.conftest import MovedClock
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-from shared.domain.registered_app import RegisteredApp
+from shared.domain.oauth_app import RegisteredApp
 from shared.ports import Stored
 from shared.services import Services
 from shared.usecases.oauth_apps.known_apps import KnownApps

@@ -2,9 +2,8 @@
 
 import asyncio
 
-from shared.domain.api_token import ApiToken
-from shared.domain.caller import Caller, Scope
-from shared.domain.keys import fingerprint
+from shared.domain.caller import ApiToken, Caller, Scope
+from shared.domain.identity import fingerprint
 from shared.ports import Stored
 from shared.services import Services
 from shared.usecases.callers.known_tokens import KnownTokens

@@ -8,9 +8,9 @@ import pytest
 
 from shared.domain.clouds import Resource
 from shared.domain.errors import NotStorable, SealBroken
-from shared.domain.keys import key
+from shared.domain.identity import key
+from shared.domain.principal import TokenSet
 from shared.domain.secret import Secret
-from shared.domain.tokens import TokenSet
 from shared.ports import Insert, Replace, Stored
 from shared.services import Services
 from tests.contract.records import APP, grant, principal

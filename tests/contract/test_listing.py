@@ -7,7 +7,7 @@ import pytest
 
 from shared.domain.caller import Binding, Caller, Scope
 from shared.domain.errors import InvalidInput
-from shared.domain.keys import key
+from shared.domain.identity import key
 from shared.domain.principal import Principal
 from shared.ports import Insert
 from shared.services import Services

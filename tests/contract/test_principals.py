@@ -12,10 +12,10 @@ from shared.domain.account import AccountState, LastError
 from shared.domain.clouds import Resource
 from shared.domain.errors import InvalidInput, SealBroken, StaleWrite
 from shared.domain.event import Event, EventName, Origin
-from shared.domain.keys import key
-from shared.domain.pending_account import wait_for_access
+from shared.domain.identity import key
+from shared.domain.invited_mailbox import wait_for_access
+from shared.domain.principal import TokenSet
 from shared.domain.secret import Secret
-from shared.domain.tokens import TokenSet
 from shared.ports import Insert, Remove, Replace, Stored
 from shared.services import Services
 from tests.contract.records import APP, account, grant, principal

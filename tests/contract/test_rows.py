@@ -9,8 +9,8 @@ import pytest
 from azure.data.tables import UpdateMode
 
 from shared.domain.errors import StaleWrite
+from shared.domain.identity import key
 from shared.domain.invited_mailbox import InvitedMailbox, MailboxState
-from shared.domain.keys import key
 from shared.domain.registration import NewestLink, SignInAttempt
 from shared.domain.secret import Secret
 from shared.domain.work import Work, WorkKind

@@ -17,7 +17,7 @@ from infra.local.azurite import Azurite
 from shared.bootstrap import build_services
 from shared.domain.caller import Binding, Caller, Scope
 from shared.domain.event import EventName
-from shared.domain.keys import key
+from shared.domain.identity import key
 from shared.domain.principal import Principal
 from shared.domain.secret import Secret
 from shared.ports import Insert, Replace

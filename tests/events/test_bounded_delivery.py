@@ -12,10 +12,9 @@ import pytest
 from infra.local.azurite import Azurite
 from shared.adapters.tables.deliveries import FORGOTTEN_AT_ONCE
 from shared.bootstrap import build_services
-from shared.domain.delivery import Delivery
 from shared.domain.event import EventName
 from shared.domain.secret import Secret
-from shared.domain.webhook import Webhook
+from shared.domain.webhook import Delivery, Webhook
 from shared.services import Services
 from shared.usecases.events import deliver_to_target, webhook_care
 from shared.usecases.events.webhook_care import Redelivered

@@ -5,8 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from shared.domain.api_token import ApiToken
-from shared.domain.caller import Binding, Caller, Scope
+from shared.domain.caller import ApiToken, Binding, Caller, Scope
 from shared.domain.errors import Forbidden, LimitReached, NotFound
 from shared.domain.event import EventName
 from shared.domain.secret import Secret

@@ -15,7 +15,7 @@ Once all that is due has been done and no link is open any more,
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.domain.keys import key
+from shared.domain.identity import key
 from shared.services import Services
 from tests.conftest import MovedClock
 

@@ -8,9 +8,9 @@ from shared.adapters.tables.agenda import OUTBOX_SHARD
 from shared.bootstrap import build_services
 from shared.domain.account import AccountState
 from shared.domain.event import origin_of
+from shared.domain.identity import key
 from shared.domain.invited_mailbox import BindRequest
-from shared.domain.keys import key
-from shared.domain.tokens import TokenSet
+from shared.domain.principal import TokenSet
 from shared.ports import Insert, SignedIn
 from shared.services import Services
 from shared.usecases.grants.prove_access import Proof

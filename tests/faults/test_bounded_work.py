@@ -16,10 +16,10 @@ from shared.adapters.tables.rows import ATTEMPTS_KEPT
 from shared.bootstrap import build_services
 from shared.domain.account import Account
 from shared.domain.grant import DelegatedGrant
-from shared.domain.keys import key
-from shared.domain.pending_account import wait_for_access
+from shared.domain.identity import key
+from shared.domain.invited_mailbox import wait_for_access
+from shared.domain.principal import TokenSet
 from shared.domain.registration import SignInAttempt
-from shared.domain.tokens import TokenSet
 from shared.domain.work import Work, WorkKind
 from shared.ports import Insert, Replace
 from shared.services import Services

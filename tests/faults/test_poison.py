@@ -19,7 +19,7 @@ from infra.local.environment import SCHEDULES
 from infra.local.host.settings import HOST_JSON_PREFIX
 from shared.adapters.shard_queue import API_VERSION, POISON_QUEUE, QUEUE
 from shared.bootstrap import build_services
-from shared.domain.handover import GOOD_FOR
+from shared.domain.work import GOOD_FOR
 from shared.services import Services
 from tests.conftest import settings_for
 from tests.faults.lossy_proxy import LossyProxy, lossy_proxy

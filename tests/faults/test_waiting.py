@@ -12,8 +12,7 @@ import pytest
 from infra.local.visitor import Visitor
 from shared.adapters.tables.agenda import REAP_SHARD
 from shared.domain.errors import StaleWrite
-from shared.domain.invited_mailbox import MailboxState
-from shared.domain.pending_account import PendingAccount
+from shared.domain.invited_mailbox import MailboxState, PendingAccount
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.work import Work, WorkKind
 from shared.ports import Stored

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from infra.local.narration import FIELD, LINE
 from shared.domain.audit import Action
-from shared.domain.kinds import FailureKind
+from shared.domain.failure import FailureKind
 from shared.telemetry import WithFields, tell_fields
 from shared.usecases.timers.work_agenda import FAILED
 

@@ -17,9 +17,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from infra.local.environment import Environment
-from shared.domain.api_token import ApiToken
-from shared.domain.caller import Binding, Scope
-from shared.domain.keys import fingerprint
+from shared.domain.caller import ApiToken, Binding, Scope
+from shared.domain.identity import fingerprint
 from shared.services import Services
 from tests.local.calling_app import API, ORDERS, token_by_msal
 

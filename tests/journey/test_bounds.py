@@ -12,7 +12,7 @@ import pytest
 
 from infra.local.environment import Environment
 from infra.local.visitor import Page, Visitor
-from shared.domain.keys import key
+from shared.domain.identity import key
 from shared.services import Services
 from tests.app_routes import operations
 from tests.journey.conftest import ask, code_of

@@ -8,7 +8,7 @@ import pytest
 
 from infra.local.environment import Environment
 from infra.local.visitor import Form, Page, Visitor
-from shared.domain.keys import fingerprint
+from shared.domain.identity import fingerprint
 from shared.domain.secret import Secret
 from shared.services import Services
 from shared.usecases.sign_in.live_links import DeadLink

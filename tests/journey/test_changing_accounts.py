@@ -12,7 +12,7 @@ import pytest
 from infra.local.environment import APP_ID, Environment
 from infra.local.visitor import Visitor
 from shared.domain.caller import Scope
-from shared.domain.keys import fingerprint
+from shared.domain.identity import fingerprint
 from shared.domain.secret import Secret
 from shared.ports import DirectoryEntry, Insert
 from shared.services import Services

@@ -11,9 +11,8 @@ from infra.local.environment import Environment
 from infra.local.visitor import Visitor
 from shared.bootstrap import build_services
 from shared.domain.account import AccountState
-from shared.domain.handover import Handover
-from shared.domain.keys import key
-from shared.domain.work import Work, WorkKind
+from shared.domain.identity import key
+from shared.domain.work import Handover, Work, WorkKind
 from shared.ports import Insert, Remove, Replace
 from shared.services import Services
 from shared.usecases.timers.work_agenda import Limits

@@ -16,12 +16,11 @@ from azure.core.exceptions import ResourceNotFoundError
 from infra.local.environment import APP_ID, Environment
 from infra.local.visitor import Form, Page, Visitor
 from shared.bootstrap import build_services
-from shared.domain.breaker import Breaker
 from shared.domain.caller import Caller, Scope
-from shared.domain.failure_table import ROWS
+from shared.domain.failure import ROWS, SignInRefusal
+from shared.domain.oauth_app import Breaker
 from shared.domain.principal import Principal
 from shared.domain.secret import Secret
-from shared.domain.sign_in_refusal import SignInRefusal
 from shared.ports import EntraFailed, SignedIn, Stored
 from shared.services import Services
 from shared.usecases.sign_in.check_invitation import Invitation

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from infra.local.environment import Environment
 from infra.local.visitor import Page
-from shared.domain.shapes import RANDOM
+from shared.domain.formats import RANDOM
 from tests.fuzz.conftest import EXAMPLES
 from tests.journey.conftest import ask
 

@@ -13,12 +13,17 @@ from infra.local.environment import APP_ID
 from infra.local.visitor import Visitor
 from shared.domain.claims_challenge import MAX_CARRIED_BYTES, kept_claims
 from shared.domain.clouds import CLOUDS, Resource
+from shared.domain.formats import (
+    LONGEST_ACCOUNT_ID,
+    LONGEST_LINK,
+    LONGEST_REDIRECT_URL,
+    LONGEST_SCOPES,
+    percent_encoded,
+)
 from shared.domain.invited_mailbox import InvitedMailbox, MailboxResult, MailboxState
-from shared.domain.link import LONGEST_LINK, LONGEST_REDIRECT_URL, LONGEST_SCOPES, percent_encoded
 from shared.domain.registration import PendingRegistration
 from shared.domain.remedy import REMEDIES
 from shared.domain.secret import Secret
-from shared.domain.shapes import LONGEST_ACCOUNT_ID
 from shared.services import Services
 from shared.triggers.way_back import back_refused, back_tried
 from tests.journey.conftest import ask, bind

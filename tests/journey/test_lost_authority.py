@@ -16,11 +16,10 @@ import pytest
 
 from infra.local.environment import APP_ID, Environment
 from infra.local.visitor import Page, Visitor
-from shared.domain.api_token import ApiToken
-from shared.domain.caller import Binding, Caller, Scope
+from shared.domain.caller import ApiToken, Binding, Caller, Scope
 from shared.domain.errors import Forbidden, InvalidInput, InvalidToken
 from shared.domain.event import EventName
-from shared.domain.keys import fingerprint
+from shared.domain.identity import fingerprint
 from shared.domain.secret import Secret
 from shared.services import Services
 from shared.usecases.events.subscribe import Subscription

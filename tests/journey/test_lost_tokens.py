@@ -7,7 +7,7 @@ import pytest
 
 from infra.local.visitor import Visitor
 from shared.domain.errors import SealBroken, Unavailable
-from shared.domain.keys import key
+from shared.domain.identity import key
 from shared.services import Services
 from tests.conftest import MovedClock, lose
 from tests.contract.records import APP

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from infra.local.environment import APP_ID, Environment
 from infra.local.visitor import Visitor
 from shared.bootstrap import build_services
-from shared.domain.keys import key
+from shared.domain.identity import key
 from tests.conftest import MovedClock
 from tests.journey.conftest import Tenant, tick, trust
 

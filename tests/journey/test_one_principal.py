@@ -8,7 +8,7 @@ import httpx
 
 from infra.local.environment import APP_ID, Environment
 from infra.local.visitor import Visitor
-from shared.domain.keys import key
+from shared.domain.identity import key
 from shared.services import Services
 from tests.journey.apps import CONTOSO, Register, registers_apps  # noqa: F401 - a fixture
 from tests.journey.conftest import Tenant, ask, bind, code_of, principal_id

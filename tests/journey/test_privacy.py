@@ -12,7 +12,7 @@ import pytest
 from infra.local.environment import Environment, local_environment
 from infra.local.visitor import Form, Visitor
 from shared.bootstrap import build_services
-from shared.domain.keys import fingerprint
+from shared.domain.identity import fingerprint
 from shared.services import Services
 from tests.conftest import MovedClock
 from tests.journey.conftest import STILL, Tenant, ask, bind, code_of, principal_id, trust

@@ -9,7 +9,7 @@ import pytest
 from infra.local.environment import APP_ID, Environment
 from infra.local.visitor import Visitor
 from shared.domain.errors import NotAuthorized
-from shared.domain.keys import key
+from shared.domain.identity import key
 from shared.services import Services
 from tests.conftest import MovedClock
 from tests.journey.apps import CONTOSO, Register, registers_apps  # noqa: F401 - a fixture

@@ -7,8 +7,7 @@ import pytest
 
 from infra.local.environment import Environment
 from shared.bootstrap import build_services
-from shared.domain.caller import Caller, EntraTrust, Scope, entra_caller_id
-from shared.domain.calling_application import CallingApplication
+from shared.domain.caller import Caller, CallingApplication, EntraTrust, Scope, entra_caller_id
 from shared.domain.secret import Secret
 from shared.services import Services
 from tests.conftest import MovedClock

@@ -11,7 +11,7 @@ from infra.local.environment import Environment
 from infra.local.visitor import Visitor
 from shared.domain.caller import Scope
 from shared.domain.errors import InvalidToken, StorageUnavailable
-from shared.domain.keys import fingerprint
+from shared.domain.identity import fingerprint
 from shared.domain.secret import Secret
 from shared.services import Services
 from tests.conftest import MovedClock

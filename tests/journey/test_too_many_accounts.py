@@ -7,7 +7,7 @@ from itertools import batched
 
 import pytest
 
-from shared.domain.keys import key
+from shared.domain.identity import key
 from shared.ports import Insert, Remove
 from tests.journey.conftest import code_of
 from tests.journey.many import SALES, SUPPORT, Many, where_grants_serve_many  # noqa: F401 - a fixture

@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from shared.adapters.client_authentication import ClientAuthentication
-from shared.domain.client_credential import FederatedIdentity
-from shared.domain.kinds import FailureKind
+from shared.domain.failure import FailureKind
+from shared.domain.oauth_app import FederatedIdentity
 from shared.domain.secret import Secret
 from shared.ports import EntraFailed
 from shared.services import Services

@@ -12,8 +12,8 @@ from infra.local.visitor import Visitor
 from shared.adapters.tables.mapping import seal_identity
 from shared.connections import TABLES
 from shared.domain.errors import KeyUnavailable, SealBroken, StaleWrite
-from shared.domain.keys import fingerprint
-from shared.domain.registered_app import Authentication
+from shared.domain.identity import fingerprint
+from shared.domain.oauth_app import Authentication
 from shared.domain.secret import Secret
 from shared.ports import Insert
 from shared.services import Services

@@ -18,12 +18,12 @@ from shared.adapters.tables.mapping import seal_identity, shape_of
 from shared.adapters.tables.sealed_kinds import SEALED_KINDS
 from shared.adapters.tables.table import Table, Write
 from shared.domain.caller import Scope
-from shared.domain.client_credential import ClientCertificate, ClientSecret
-from shared.domain.held_token import HeldToken
-from shared.domain.keys import key
+from shared.domain.grant import HeldToken
+from shared.domain.identity import key
 from shared.domain.limit import Bucket
+from shared.domain.oauth_app import ClientCertificate, ClientSecret
+from shared.domain.principal import TokenSet
 from shared.domain.secret import Secret
-from shared.domain.tokens import TokenSet
 from shared.services import Services
 from shared.usecases.callers.identify_caller import ADMINISTRATOR
 from shared.usecases.callers.issue_token import TokenWish

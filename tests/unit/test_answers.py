@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain.errors import Forbidden, MethodNotAllowed, NotFound, Unavailable
-from shared.domain.link import percent_encoded
+from shared.domain.formats import percent_encoded
 from shared.triggers.answers import problem, reply
 
 TRIGGERS = Path(__file__).parents[2] / "shared/triggers"

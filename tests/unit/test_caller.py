@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.api_token import ApiToken
-from shared.domain.caller import Binding, Caller, Scope
+from shared.domain.caller import ApiToken, Binding, Caller, Scope
 from shared.domain.errors import Forbidden, InvalidToken
-from shared.domain.keys import key
-from shared.domain.memory import Memory
+from shared.domain.identity import key
+from shared.domain.ttl_cache import Memory
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 TOKEN = ApiToken("f" * 64, "orders", frozenset({Scope.REGISTER}), NOW, "administrator")

@@ -6,9 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.failure import TokenError, classify
-from shared.domain.failure_table import ROWS
-from shared.domain.kinds import FailureKind
+from shared.domain.failure import ROWS, FailureKind, TokenError, classify
 from shared.domain.remedy import REMEDIES
 
 

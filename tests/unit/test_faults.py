@@ -11,7 +11,7 @@ import pytest
 from shared.domain.audit import Action, AuditRecord
 from shared.domain.caller import Caller
 from shared.domain.errors import NotStorable, StaleWrite
-from shared.domain.keys import fingerprint
+from shared.domain.identity import fingerprint
 from shared.domain.oauth_app import OAuthApp
 from shared.pages.render import Pages
 from shared.triggers.audit import Audit

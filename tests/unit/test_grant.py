@@ -8,13 +8,11 @@ import pytest
 from shared.domain.account import AccountState
 from shared.domain.clouds import Resource
 from shared.domain.errors import TooManyRequests
-from shared.domain.failure import Failure
+from shared.domain.failure import Failure, FailureKind
 from shared.domain.grant import DelegatedGrant
-from shared.domain.kinds import FailureKind
-from shared.domain.principal import Principal
+from shared.domain.principal import Principal, TokenSet
+from shared.domain.renewal import after_failure
 from shared.domain.secret import Secret
-from shared.domain.setback import after_failure
-from shared.domain.tokens import TokenSet
 from shared.domain.work import WorkKind
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.moment import EARLIEST, LATEST, bounded, read_moment
-from shared.domain.tokens import LONGEST_LIFE, USUAL_LIFE, token_life
+from shared.domain.formats import EARLIEST, LATEST, bounded, read_moment
+from shared.domain.principal import LONGEST_LIFE, USUAL_LIFE, token_life
 from shared.settings.reader import Reader
 from shared.triggers.fields import Fields
 

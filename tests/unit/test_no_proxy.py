@@ -23,13 +23,11 @@ from shared.adapters.token_answer import TokenRefused
 from shared.adapters.token_transport import TokenTransport
 from shared.adapters.webhook_sender import WebhookSender
 from shared.cli.api import Api, Failed
-from shared.domain.client_credential import ClientSecret, FederatedIdentity
 from shared.domain.clouds import Cloud
-from shared.domain.delivery import Delivery
 from shared.domain.errors import MailbindError
-from shared.domain.oauth_app import OAuthApp
+from shared.domain.oauth_app import ClientSecret, FederatedIdentity, OAuthApp
 from shared.domain.secret import Secret
-from shared.domain.webhook import Webhook
+from shared.domain.webhook import Delivery, Webhook
 from shared.ports import MailboxUnavailable, TargetRefused
 
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)

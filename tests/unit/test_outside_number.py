@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 
 from shared.adapters.id_token import principal_of
 from shared.adapters.token_answer import Answer, TokenRefused, check_tokens, token_error
-from shared.domain.client_credential import ClientSecret
 from shared.domain.clouds import CLOUDS, GLOBAL
-from shared.domain.oauth_app import OAuthApp
-from shared.domain.outside_number import aadsts_numbers, whole_number
+from shared.domain.failure import aadsts_numbers, whole_number
+from shared.domain.oauth_app import ClientSecret, OAuthApp
 from shared.domain.secret import Secret
 from shared.ports import SignInInvalid
 

@@ -14,9 +14,8 @@ import trustme
 from shared.adapters import webhook_sender
 from shared.adapters.public_addresses import is_loopback, is_public, look_up
 from shared.adapters.webhook_sender import WebhookSender
-from shared.domain.delivery import Delivery
 from shared.domain.secret import Secret
-from shared.domain.webhook import Webhook
+from shared.domain.webhook import Delivery, Webhook
 from shared.ports import TargetRefused
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)

@@ -6,10 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.domain.app_check import StepStatus, check_client, check_end, check_redirect, check_scopes
-from shared.domain.client_credential import ClientSecret, FederatedIdentity
 from shared.domain.clouds import CLOUDS
 from shared.domain.failure import TokenError, classify
-from shared.domain.registered_app import Authentication, RegisteredApp, new_app_id
+from shared.domain.oauth_app import Authentication, ClientSecret, FederatedIdentity, RegisteredApp, new_app_id
 from shared.domain.secret import Secret
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.address import normal_address, same_address
 from shared.domain.caller import Binding
-from shared.domain.keys import key, normal, same_id
+from shared.domain.identity import key, normal, normal_address, same_address, same_id
 
 # Letters whose case is no simple matter: folded, lower-cased, expanded or decomposed differently.
 ODD = "ßẞ\u017fsSi\u0130\u0131IK\u212ak\u03a3\u03c3\u03c2éÉe\u0301 \u00a0xX-1"

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.domain.client_credential import ClientCertificate, FederatedIdentity
+from shared.domain.oauth_app import ClientCertificate, FederatedIdentity
 from shared.settings import SettingsError, read_settings
 from tests.conftest import TENANT_ID, settings_for
 from tests.keys.test_client_authentication import certificate

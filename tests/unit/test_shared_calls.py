@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from shared.domain.shared_calls import SharedCalls
+from shared.domain.ttl_cache import SharedCalls
 
 
 class Counted:

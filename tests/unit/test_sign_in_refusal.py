@@ -4,11 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.failure import NO_CREDENTIAL, Failure, TokenError, classify
-from shared.domain.failure_table import ROWS
-from shared.domain.kinds import FailureKind
+from shared.domain.failure import (
+    NO_CREDENTIAL,
+    ROWS,
+    Failure,
+    FailureKind,
+    SignInRefusal,
+    TokenError,
+    classify,
+    redemption_refusal,
+    sign_in_refusal,
+)
 from shared.domain.remedy import REMEDIES
-from shared.domain.sign_in_refusal import SignInRefusal, redemption_refusal, sign_in_refusal
 
 NUMBERS = sorted(number for row in ROWS for number in row.aadsts)
 ERRORS = sorted({error for row in ROWS for error in row.errors} | {"invalid_grant", "", "something_new"})

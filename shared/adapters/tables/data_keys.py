@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from shared.adapters.tables.mapping import Entity, to_entity
 from shared.adapters.tables.table import Table, Write
-from shared.domain.data_key import DataKey
+from shared.domain.secret import DataKey
 from shared.ports import Stored
 
 PARTITION = "data-keys"

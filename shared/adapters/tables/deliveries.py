@@ -6,8 +6,8 @@ from itertools import batched
 
 from shared.adapters.tables.mapping import to_entity
 from shared.adapters.tables.table import Table, Write
-from shared.domain.delivery import Delivery
-from shared.domain.keys import key
+from shared.domain.identity import key
+from shared.domain.webhook import Delivery
 from shared.ports import Stored
 
 AT_ONCE = 100  # rows of one transaction (Table service: entity group transactions)

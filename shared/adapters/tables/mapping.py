@@ -11,7 +11,7 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 
 from shared.domain.errors import RowUnreadable
-from shared.domain.moment import bounded
+from shared.domain.formats import bounded
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.secret import Secret
 

@@ -14,9 +14,9 @@ from shared.domain.account import Account
 from shared.domain.errors import InvalidInput, RowUnreadable
 from shared.domain.event import Event
 from shared.domain.grant import DelegatedGrant
-from shared.domain.keys import key
-from shared.domain.pending_account import PendingAccount
-from shared.domain.principal_bindings import PrincipalBindings
+from shared.domain.identity import key
+from shared.domain.invited_mailbox import PendingAccount
+from shared.domain.principal import PrincipalBindings
 from shared.ports import Change, Insert, Partition, Record, Remove, Stored
 
 _ACCOUNTS = "RowKey ge 'account~' and RowKey lt 'account~~'"

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from shared.adapters.tables.mapping import shape_of
 from shared.domain.grant import DelegatedGrant
+from shared.domain.invited_mailbox import PendingAccount
 from shared.domain.limit import LimitSalt
-from shared.domain.pending_account import PendingAccount
-from shared.domain.registered_app import RegisteredApp
+from shared.domain.oauth_app import RegisteredApp
 from shared.domain.registration import SignInAttempt
 from shared.domain.webhook import Webhook
 

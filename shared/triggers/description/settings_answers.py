@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, UnsetType
 from shared.domain.app_check import StepStatus
 from shared.domain.caller import Scope
 from shared.domain.event import EventName
-from shared.domain.registered_app import Authentication
+from shared.domain.oauth_app import Authentication
 from shared.triggers.description.answers import Deleted, Hidden, Outlook
 from shared.triggers.description.words import (
     AccountId,

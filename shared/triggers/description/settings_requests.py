@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, UnsetType
 
 from shared.domain.clouds import BASE_SCOPES, CLOUDS
-from shared.domain.registered_app import Authentication
+from shared.domain.oauth_app import Authentication
 from shared.triggers.app_fields import LONGEST_PEM
 from shared.triggers.description.requests import Accounts, OneAccount, Prefix, Provider
 from shared.triggers.description.words import (

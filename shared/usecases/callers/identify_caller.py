@@ -2,10 +2,9 @@
 
 import hmac
 
-from shared.domain.api_token import SHAPE, Address
-from shared.domain.caller import Caller, Scope
+from shared.domain.caller import SHAPE, Address, Caller, Scope
 from shared.domain.errors import InvalidToken
-from shared.domain.keys import fingerprint
+from shared.domain.identity import fingerprint
 from shared.domain.secret import Secret
 from shared.ports import Clock, EntraCallers
 from shared.usecases import use_case

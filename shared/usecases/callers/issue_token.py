@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.domain.api_token import ApiToken
-from shared.domain.caller import Binding, Caller, Scope
+from shared.domain.caller import ApiToken, Binding, Caller, Scope
 from shared.domain.errors import InvalidInput
-from shared.domain.keys import fingerprint
+from shared.domain.identity import fingerprint
 from shared.domain.secret import Secret
 from shared.ports import ApiTokens, Clock, Entropy
 from shared.usecases import use_case

@@ -5,9 +5,9 @@ import logging
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from shared.domain.calling_application import CallingApplication, unseen_application
+from shared.domain.caller import CallingApplication, unseen_application
 from shared.domain.errors import MailbindError, StaleWrite
-from shared.domain.memory import Memory
+from shared.domain.ttl_cache import Memory
 from shared.ports import Clock, Rows, Stored
 from shared.usecases.callers.known_tokens import REMEMBERED, TRUSTED_FOR
 

@@ -5,9 +5,9 @@ import logging
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from shared.domain.api_token import ApiToken
+from shared.domain.caller import ApiToken
 from shared.domain.errors import MailbindError, StaleWrite
-from shared.domain.memory import Memory
+from shared.domain.ttl_cache import Memory
 from shared.ports import ApiTokens, Clock, Stored
 
 log = logging.getLogger(__name__)

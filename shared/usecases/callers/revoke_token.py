@@ -2,10 +2,9 @@
 
 import logging
 
-from shared.domain.api_token import SHAPE
-from shared.domain.caller import Caller, Scope
+from shared.domain.caller import SHAPE, Caller, Scope
 from shared.domain.errors import Conflict, StaleWrite
-from shared.domain.keys import fingerprint
+from shared.domain.identity import fingerprint
 from shared.ports import ApiTokens
 from shared.usecases import use_case
 from shared.usecases.callers.known_tokens import KnownTokens

@@ -7,8 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from shared.domain.delivery import Lease
 from shared.domain.errors import StaleWrite, Unavailable
+from shared.domain.webhook import Lease
 from shared.domain.work import Work, WorkKind
 from shared.ports import Agenda, Clock, Entropy, Rows, Stored
 from shared.usecases import use_case

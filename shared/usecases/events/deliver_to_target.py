@@ -7,10 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from shared.domain.authority import may_hear_of
-from shared.domain.delivery import LONGEST, Delivery
 from shared.domain.errors import StaleWrite
-from shared.domain.webhook import Webhook
+from shared.domain.webhook import LONGEST, Delivery, Webhook, may_hear_of
 from shared.ports import Answer, Clock, Deliveries, Jitter, Stored, TargetRefused, Targets, Webhooks
 from shared.usecases import use_case
 from shared.usecases.callers.standing_callers import StandingCallers

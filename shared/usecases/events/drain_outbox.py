@@ -8,12 +8,10 @@ from dataclasses import field, replace
 from datetime import datetime, timedelta
 from itertools import batched
 
-from shared.domain.authority import may_hear_of
-from shared.domain.delivery import Delivery
 from shared.domain.errors import RowUnreadable
 from shared.domain.event import Event, origin_of
-from shared.domain.moment import written
-from shared.domain.webhook import Webhook, body_of
+from shared.domain.formats import written
+from shared.domain.webhook import Delivery, Webhook, body_of, may_hear_of
 from shared.domain.work import Work, WorkKind
 from shared.ports import Agenda, Clock, Deliveries, Outboxes, Webhooks
 from shared.usecases import use_case

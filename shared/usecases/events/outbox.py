@@ -24,10 +24,9 @@ from datetime import datetime
 from typing import Any
 
 from shared.domain.account import Account
-from shared.domain.correlation import correlation
-from shared.domain.event import Event, EventName, Origin, after
-from shared.domain.event_data import of_account, of_expiring_grant, of_registration
+from shared.domain.event import Event, EventName, Origin, after, of_account, of_expiring_grant, of_registration
 from shared.domain.failure import Failure
+from shared.domain.formats import correlation
 from shared.domain.registration import PendingRegistration
 from shared.domain.work import Work, WorkKind
 from shared.ports import Agenda, Clock, Entropy, Insert

@@ -2,11 +2,9 @@
 
 import json
 
-from shared.domain.correlation import correlation
-from shared.domain.delivery import Delivery
 from shared.domain.errors import InvalidInput
-from shared.domain.moment import written
-from shared.domain.webhook import Webhook
+from shared.domain.formats import correlation, written
+from shared.domain.webhook import Delivery, Webhook
 from shared.ports import Clock, Entropy, TargetRefused, Targets
 from shared.usecases import use_case
 

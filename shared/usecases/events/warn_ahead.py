@@ -5,11 +5,9 @@ from contextlib import suppress
 from datetime import timedelta
 
 from shared.domain.errors import StaleWrite
-from shared.domain.event import EventName, Origin
-from shared.domain.event_data import of_expiring_secret
+from shared.domain.event import EventName, Origin, Warned, of_expiring_secret, secret_of
 from shared.domain.grant import DelegatedGrant
 from shared.domain.oauth_app import OAuthApp
-from shared.domain.warning import Warned, secret_of
 from shared.ports import Clock, Principals, Replace, Rows
 from shared.usecases import use_case
 from shared.usecases.events.outbox import Outbox

@@ -7,11 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shared.domain.authority import why_withdrawn
 from shared.domain.caller import Caller, Scope
-from shared.domain.delivery import PARKED_FOR, Delivery
 from shared.domain.errors import Conflict, Forbidden, NotFound, StaleWrite
-from shared.domain.webhook import GLOBAL, LOST, Webhook
+from shared.domain.webhook import GLOBAL, LOST, PARKED_FOR, Delivery, Webhook, why_withdrawn
 from shared.domain.work import Work, WorkKind
 from shared.ports import Agenda, Clock, Deliveries, Stored, Webhooks
 from shared.usecases import use_case

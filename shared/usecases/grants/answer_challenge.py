@@ -2,7 +2,7 @@
 
 from shared.domain.clouds import Resource
 from shared.domain.errors import InvalidInput
-from shared.domain.kinds import FailureKind
+from shared.domain.failure import FailureKind
 from shared.domain.renewal import PERSONS, Wish
 from shared.ports import Clock
 from shared.usecases import use_case

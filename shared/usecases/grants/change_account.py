@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from shared.domain.account import Account, AccountState
-from shared.domain.address import same_address
 from shared.domain.errors import Conflict, InvalidInput, StaleWrite
 from shared.domain.grant import DelegatedGrant
+from shared.domain.identity import same_address
 from shared.ports import Change, Entropy, Principals, Replace, Stored
 from shared.usecases import use_case
 from shared.usecases.grants.find_account import FindAccount

@@ -9,12 +9,11 @@ from functools import partial
 from shared.domain.account import MAILBOX_REPLACED, Account, AccountState
 from shared.domain.clouds import Resource
 from shared.domain.errors import InvalidInput, NotFound, StaleWrite, Unavailable
-from shared.domain.grant import DelegatedGrant
-from shared.domain.held_token import HeldToken
-from shared.domain.keys import key
+from shared.domain.grant import DelegatedGrant, HeldToken
+from shared.domain.identity import key
 from shared.domain.renewal import Wish
 from shared.domain.secret import Secret
-from shared.domain.shared_calls import SharedCalls
+from shared.domain.ttl_cache import SharedCalls
 from shared.domain.work import Work
 from shared.ports import Agenda, Clock, Jitter, OAuthApps, Principals, Replace, Stored
 from shared.usecases import use_case

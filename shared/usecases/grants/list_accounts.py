@@ -5,10 +5,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
 from shared.domain.account import Account
-from shared.domain.address import normal_address
 from shared.domain.caller import Caller
 from shared.domain.errors import InvalidInput, SealBroken
-from shared.domain.keys import normal
+from shared.domain.identity import normal, normal_address
 from shared.domain.secret import Secret
 from shared.ports import Principals, Sealer
 from shared.usecases import use_case

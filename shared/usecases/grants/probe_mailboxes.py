@@ -10,7 +10,7 @@ from shared.domain.account import Account, AccountState
 from shared.domain.errors import StaleWrite
 from shared.domain.event import EventName
 from shared.domain.grant import DelegatedGrant, Probing
-from shared.domain.keys import key
+from shared.domain.identity import key
 from shared.domain.work import Work
 from shared.ports import (
     Agenda,

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from shared.domain.account import MAILBOX_REPLACED, Account
-from shared.domain.address import same_address
 from shared.domain.clouds import Resource
+from shared.domain.failure import FailureKind
+from shared.domain.identity import same_address, same_id
 from shared.domain.invited_mailbox import BindRequest
-from shared.domain.keys import same_id
-from shared.domain.kinds import FailureKind
 from shared.domain.oauth_app import OAuthApp, opens_shared_mailboxes
 from shared.domain.principal import ExpectedPerson, Principal
 from shared.ports import (

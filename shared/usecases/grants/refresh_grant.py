@@ -9,13 +9,11 @@ from shared.domain.account import Account, AccountState
 from shared.domain.clouds import Resource
 from shared.domain.errors import MailbindError, StaleWrite, Unavailable
 from shared.domain.event import EventName
-from shared.domain.failure import Failure
+from shared.domain.failure import Failure, FailureKind
 from shared.domain.grant import DelegatedGrant
-from shared.domain.kinds import FailureKind
 from shared.domain.oauth_app import OAuthApp
-from shared.domain.renewal import PLAIN, EntraAnswer, Wish, about_all, is_newer
-from shared.domain.setback import after_failure
-from shared.domain.tokens import TokenSet
+from shared.domain.principal import TokenSet
+from shared.domain.renewal import PLAIN, EntraAnswer, Wish, about_all, after_failure, is_newer
 from shared.domain.work import Work
 from shared.ports import (
     Agenda,

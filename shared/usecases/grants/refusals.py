@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 
 from shared.domain.account import AccountState
 from shared.domain.errors import NotAuthorized, NotFound, Unavailable
+from shared.domain.failure import FailureKind
 from shared.domain.grant import DelegatedGrant
-from shared.domain.kinds import FailureKind
 from shared.domain.remedy import remedy
 from shared.usecases.grants.refresh_grant import Refreshed
 

@@ -8,7 +8,7 @@ from shared.domain.account import Account
 from shared.domain.errors import Conflict, StaleWrite
 from shared.domain.event import EventName
 from shared.domain.grant import DelegatedGrant
-from shared.domain.keys import key
+from shared.domain.identity import key
 from shared.ports import Change, Clock, Directory, Entropy, Partition, Principals, Registrations, Remove, Replace
 from shared.usecases import use_case
 from shared.usecases.events.outbox import Outbox

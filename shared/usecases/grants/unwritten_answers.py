@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from shared.domain.grant import DelegatedGrant
-from shared.domain.memory import Memory
+from shared.domain.principal import GOOD_FOR, TokenSet
 from shared.domain.renewal import EntraAnswer, Wish, after_answer
-from shared.domain.tokens import GOOD_FOR, TokenSet
+from shared.domain.ttl_cache import Memory
 
 # Each entry is two tokens of at most some 100 KB.
 MAX_ENTRIES = 100

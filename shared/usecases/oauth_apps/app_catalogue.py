@@ -4,9 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.domain.breaker import Breaker
 from shared.domain.errors import NotFound
-from shared.domain.registered_app import RegisteredApp
+from shared.domain.oauth_app import Breaker, RegisteredApp
 from shared.ports import Principals, RegisteredApps, Rows
 from shared.usecases import use_case
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from shared.domain.clouds import Cloud
 from shared.domain.errors import AppInUse, AppOfSettings, Conflict, NotFound, StaleWrite
-from shared.domain.registered_app import RegisteredApp
+from shared.domain.oauth_app import RegisteredApp
 from shared.ports import RegisteredApps
 from shared.usecases import use_case
 from shared.usecases.oauth_apps.app_catalogue import AppCatalogue

@@ -6,16 +6,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from shared.domain.breaker import OPENS, TRIAL_EVERY, Breaker
 from shared.domain.clouds import Resource
 from shared.domain.errors import StaleWrite
-from shared.domain.event import Event, EventName, Origin, after
-from shared.domain.event_data import of_breaker
-from shared.domain.failure import Failure
-from shared.domain.kinds import FailureKind
-from shared.domain.oauth_app import OAuthApp
+from shared.domain.event import Event, EventName, Origin, after, of_breaker
+from shared.domain.failure import Failure, FailureKind
+from shared.domain.oauth_app import OPENS, TRIAL_EVERY, Breaker, OAuthApp
+from shared.domain.principal import TokenSet
 from shared.domain.secret import Secret
-from shared.domain.tokens import TokenSet
 from shared.ports import Clock, Entra, EntraFailed, Rows, SignedIn, Stored
 from shared.usecases.events.outbox import Outbox
 

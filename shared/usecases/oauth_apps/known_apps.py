@@ -5,11 +5,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from shared.domain.clouds import Cloud
-from shared.domain.memory import Memory
-from shared.domain.oauth_app import OAuthApp
-from shared.domain.registered_app import RegisteredApp
-from shared.domain.shapes import LONGEST_APP_ID
-from shared.domain.shared_calls import SharedCalls
+from shared.domain.formats import LONGEST_APP_ID
+from shared.domain.oauth_app import OAuthApp, RegisteredApp
+from shared.domain.ttl_cache import Memory, SharedCalls
 from shared.ports import Clock, RegisteredApps
 
 # Every instance notices a change within this time; a refresh seldom waits for a read.

@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.domain.clouds import Cloud
 from shared.domain.errors import Conflict, InvalidInput, NotFound, StaleWrite
-from shared.domain.registered_app import RegisteredApp, new_app_id
+from shared.domain.oauth_app import RegisteredApp, new_app_id
 from shared.ports import Clock, Entropy, RegisteredApps
 from shared.usecases import use_case
 from shared.usecases.oauth_apps.guarded_entra import GuardedEntra

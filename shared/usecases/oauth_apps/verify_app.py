@@ -18,8 +18,7 @@ from shared.domain.app_check import (
 from shared.domain.clouds import Cloud
 from shared.domain.errors import Conflict, NotFound, StaleWrite
 from shared.domain.failure import NO_CREDENTIAL, Failure
-from shared.domain.oauth_app import OAuthApp
-from shared.domain.registered_app import RegisteredApp
+from shared.domain.oauth_app import OAuthApp, RegisteredApp
 from shared.domain.remedy import remedy
 from shared.ports import Clock, EntraFailed, EntraSetup, Principals, RegisteredApps
 from shared.usecases import use_case

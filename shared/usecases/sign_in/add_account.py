@@ -9,9 +9,8 @@ from shared.domain.grant import DelegatedGrant
 from shared.domain.invited_mailbox import BindRequest, MailboxResult, MailboxState
 from shared.domain.limit import LimitKind
 from shared.domain.oauth_app import OAuthApp
-from shared.domain.principal import ExpectedPerson
+from shared.domain.principal import ExpectedPerson, TokenSet
 from shared.domain.remedy import remedy
-from shared.domain.tokens import TokenSet
 from shared.domain.work import Work, WorkKind
 from shared.ports import Agenda, Clock, Entropy, OAuthApps, SignedIn, Stored
 from shared.usecases import use_case

@@ -5,9 +5,9 @@ import base64
 import logging
 
 from shared.domain.account import Account
-from shared.domain.correlation import correlate
 from shared.domain.errors import EntraBusy
-from shared.domain.keys import fingerprint
+from shared.domain.formats import correlate
+from shared.domain.identity import fingerprint
 from shared.domain.registration import PendingRegistration, SignInAttempt
 from shared.domain.secret import Secret
 from shared.ports import Clock, Entra, EntraFailed, Entropy, OAuthApps, Principals, Registrations

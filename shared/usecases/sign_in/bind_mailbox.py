@@ -4,10 +4,10 @@ import logging
 from dataclasses import dataclass, replace
 
 from shared.domain.account import Account
-from shared.domain.authority import may_change_accounts, may_register
 from shared.domain.errors import StaleWrite
 from shared.domain.invited_mailbox import LINK_CANCELLED, BindRequest, InvitedMailbox, MailboxState
 from shared.domain.registration import RegistrationStatus
+from shared.domain.webhook import may_change_accounts, may_register
 from shared.ports import Clock, Directory, Principals, Registrations
 from shared.usecases import use_case
 from shared.usecases.callers.standing_callers import StandingCallers

@@ -5,12 +5,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from shared.domain.account import Account
-from shared.domain.authority import may_change_accounts, may_register
+from shared.domain.identity import same_id
 from shared.domain.invited_mailbox import BindRequest, InvitedMailbox, MailboxResult, MailboxState
-from shared.domain.keys import same_id
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.principal import ExpectedPerson
 from shared.domain.registration import PendingRegistration
+from shared.domain.webhook import may_change_accounts, may_register
 from shared.ports import MailboxUnavailable, Partition, Person, Principals, SignedIn
 from shared.usecases import use_case
 from shared.usecases.callers.standing_callers import StandingCallers

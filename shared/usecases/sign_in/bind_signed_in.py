@@ -4,12 +4,11 @@ import logging
 from contextlib import suppress
 from dataclasses import replace
 
-from shared.domain.correlation import correlate
 from shared.domain.errors import EntraBusy, StaleWrite, StorageUnavailable
-from shared.domain.invited_mailbox import MailboxResult, MailboxState
-from shared.domain.kinds import FailureKind
+from shared.domain.failure import FailureKind
+from shared.domain.formats import correlate
+from shared.domain.invited_mailbox import MailboxResult, MailboxState, wait_for_access
 from shared.domain.oauth_app import OAuthApp
-from shared.domain.pending_account import wait_for_access
 from shared.domain.registration import PendingRegistration
 from shared.domain.secret import Secret
 from shared.ports import Clock, EntraFailed, OAuthApps, Registrations, SignedIn, SignInEntra

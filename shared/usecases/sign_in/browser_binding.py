@@ -3,7 +3,7 @@
 import base64
 
 from shared.domain.errors import SealBroken
-from shared.domain.keys import fingerprint
+from shared.domain.identity import fingerprint
 from shared.domain.secret import Secret
 from shared.ports import Entropy, Sealer
 from shared.usecases import use_case

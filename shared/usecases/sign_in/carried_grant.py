@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.domain.clouds import Resource
-from shared.domain.principal import Principal
+from shared.domain.principal import Principal, TokenSet
 from shared.domain.registration import PendingRegistration
 from shared.domain.secret import Secret
-from shared.domain.tokens import TokenSet
 from shared.ports import Clock, SignedIn
 from shared.usecases import use_case
 from shared.usecases.sign_in.browser_binding import BrowserBinding

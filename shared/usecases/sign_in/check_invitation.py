@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
 from shared.domain.account import Account
-from shared.domain.address import normal_address, same_address
 from shared.domain.caller import Caller, Scope
+from shared.domain.formats import LONGEST_REDIRECT_URL, percent_encoded
+from shared.domain.identity import normal, normal_address, same_address
 from shared.domain.invited_mailbox import InvitedMailbox
-from shared.domain.keys import normal
-from shared.domain.link import LONGEST_REDIRECT_URL, percent_encoded
 
 # A property holds 32 Ki characters of UTF-16 (Understanding the Table service data model), and results are added.
 LONGEST = 20_000

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from shared.domain.account import Account
 from shared.domain.errors import StaleWrite
-from shared.domain.keys import key
+from shared.domain.identity import key
 from shared.ports import Claim, Clock, Directory, DirectoryEntry, Partition, Stored
 from shared.usecases import use_case
 from shared.usecases.grants.find_account import FindAccount

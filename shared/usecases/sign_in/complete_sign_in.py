@@ -4,13 +4,13 @@ import logging
 from collections.abc import Mapping
 from datetime import timedelta
 
-from shared.domain.correlation import correlate
 from shared.domain.errors import EntraBusy, StaleWrite
-from shared.domain.keys import fingerprint
+from shared.domain.failure import redemption_refusal
+from shared.domain.formats import correlate
+from shared.domain.identity import fingerprint
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.registration import PendingRegistration, SignInAttempt
 from shared.domain.secret import Secret
-from shared.domain.sign_in_refusal import redemption_refusal
 from shared.ports import Clock, Entra, EntraFailed, OAuthApps, Registrations, SignInInvalid, Stored
 from shared.usecases import use_case
 from shared.usecases.sign_in.bind_signed_in import BindSignedIn

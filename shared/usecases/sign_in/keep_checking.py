@@ -2,10 +2,9 @@
 
 import logging
 
-from shared.domain.correlation import correlate
 from shared.domain.errors import Conflict, StaleWrite, StorageUnavailable
-from shared.domain.invited_mailbox import MailboxResult, MailboxState
-from shared.domain.pending_account import PendingAccount, wait_for_access
+from shared.domain.formats import correlate
+from shared.domain.invited_mailbox import MailboxResult, MailboxState, PendingAccount, wait_for_access
 from shared.domain.registration import PendingRegistration
 from shared.domain.secret import Secret
 from shared.domain.work import Work, WorkKind

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from shared.domain.authority import may_register
 from shared.domain.invited_mailbox import LINK_CANCELLED, MailboxState
 from shared.domain.registration import PendingRegistration, RegistrationStatus
+from shared.domain.webhook import may_register
 from shared.ports import Clock, Registrations, Stored
 from shared.usecases import use_case
 from shared.usecases.callers.standing_callers import StandingCallers

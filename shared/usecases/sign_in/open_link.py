@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from shared.domain.account import Account
-from shared.domain.correlation import correlate
 from shared.domain.errors import StaleWrite
-from shared.domain.keys import fingerprint
+from shared.domain.formats import correlate
+from shared.domain.identity import fingerprint
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.registration import PendingRegistration
 from shared.domain.secret import Secret

@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 
 from shared.domain.account import Account
 from shared.domain.caller import Caller
-from shared.domain.correlation import correlation
 from shared.domain.errors import InvalidInput, StaleWrite
+from shared.domain.formats import correlation
+from shared.domain.identity import fingerprint
 from shared.domain.invited_mailbox import InvitedMailbox
-from shared.domain.keys import fingerprint
 from shared.domain.registration import REMEMBERED, TOLD_AFTER, NewestLink, PendingRegistration
 from shared.domain.secret import Secret
 from shared.domain.work import Work, WorkKind

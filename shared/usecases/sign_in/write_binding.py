@@ -5,16 +5,13 @@ from dataclasses import dataclass, replace
 from itertools import batched
 
 from shared.domain.account import Account, AccountState
-from shared.domain.address import same_address
 from shared.domain.errors import SealBroken
 from shared.domain.event import EventName
 from shared.domain.grant import DelegatedGrant
-from shared.domain.invited_mailbox import BindRequest
-from shared.domain.keys import key, same_id
+from shared.domain.identity import key, same_address, same_id
+from shared.domain.invited_mailbox import BindRequest, PendingAccount
 from shared.domain.oauth_app import OAuthApp
-from shared.domain.pending_account import PendingAccount
-from shared.domain.principal_bindings import PrincipalBindings
-from shared.domain.tokens import TokenSet
+from shared.domain.principal import PrincipalBindings, TokenSet
 from shared.domain.work import Work
 from shared.ports import (
     Agenda,

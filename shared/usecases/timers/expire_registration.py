@@ -3,9 +3,9 @@
 from contextlib import suppress
 from datetime import datetime
 
-from shared.domain.correlation import correlate
 from shared.domain.errors import StaleWrite
 from shared.domain.event import Event, EventName
+from shared.domain.formats import correlate
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.work import Work
 from shared.ports import Clock, Registrations

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from shared.domain.errors import MailbindError
-from shared.domain.shared_calls import SharedCalls
+from shared.domain.ttl_cache import SharedCalls
 from shared.ports import Clock
 from shared.usecases.timers.read_statistics import OpenBreakers
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shared.domain.breaker import Breaker
+from shared.domain.oauth_app import Breaker
 from shared.domain.statistics import Counters, Sweep, Tick
 from shared.ports import Agenda, Clock, OAuthApps, Rows
 from shared.usecases import use_case

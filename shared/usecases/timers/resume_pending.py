@@ -6,15 +6,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.domain.audit import Action, AuditOutcome, AuditRecord
-from shared.domain.authority import may_register
-from shared.domain.correlation import correlate
 from shared.domain.errors import StaleWrite
-from shared.domain.event import EventName, Origin
-from shared.domain.event_data import of_registration
-from shared.domain.invited_mailbox import LINK_CANCELLED, MailboxResult, MailboxState
-from shared.domain.kinds import FailureKind
-from shared.domain.pending_account import PendingAccount
+from shared.domain.event import EventName, Origin, of_registration
+from shared.domain.failure import FailureKind
+from shared.domain.formats import correlate
+from shared.domain.invited_mailbox import LINK_CANCELLED, MailboxResult, MailboxState, PendingAccount
 from shared.domain.registration import PendingRegistration
+from shared.domain.webhook import may_register
 from shared.domain.work import Work, WorkKind
 from shared.ports import (
     Agenda,

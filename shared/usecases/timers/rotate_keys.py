@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from shared.domain.data_key import NOTICED_WITHIN, DataKey, forgettable
 from shared.domain.errors import StaleWrite
+from shared.domain.secret import NOTICED_WITHIN, DataKey, forgettable
 from shared.ports import Clock, DataKeyRing, SealedRow, SealedRows
 from shared.usecases import use_case
 

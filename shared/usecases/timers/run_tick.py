@@ -7,8 +7,8 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from shared.domain.errors import StaleWrite
-from shared.domain.handover import GOOD_FOR, Handover
 from shared.domain.statistics import Tick
+from shared.domain.work import GOOD_FOR, Handover
 from shared.ports import Clock, Rows, ShardQueue
 from shared.usecases import use_case
 from shared.usecases.grants.tally import Tally
