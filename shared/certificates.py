@@ -3,7 +3,7 @@
 import re
 from datetime import datetime
 
-from shared.domain.formats import bounded
+from shared.domain.formats import clamp_timestamp
 from shared.domain.oauth_app import ClientCertificate
 from shared.domain.secret import Secret
 
@@ -35,6 +35,6 @@ def _end(key: str, certificate: str) -> datetime | None:
         )
         own = isinstance(private, RSAPrivateKey) and private.public_key() == public.public_key()
         # One without a defined end says 9999-12-31 (RFC 5280 section 4.1.2.5).
-        return bounded(public.not_valid_after_utc) if own else None
+        return clamp_timestamp(public.not_valid_after_utc) if own else None
     except (ValueError, TypeError):
         return None

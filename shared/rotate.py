@@ -10,13 +10,13 @@ from functools import partial
 
 from shared.bootstrap import build_services
 from shared.domain.errors import Unavailable
-from shared.domain.secret import FORGOTTEN_AFTER
+from shared.domain.secret import DATA_KEY_RETENTION
 from shared.settings import SettingsError
 from shared.telemetry import WithFields, quiet_libraries
 from shared.usecases.timers.rotate_keys import RotateKeys
 
 NEEDED = "{} values need it; rotate first (--resume names those that do not open)"
-WAITS = f"it was the newest until less than {FORGOTTEN_AFTER.total_seconds() / 60:.0f} minutes ago; try later"
+WAITS = f"it was the newest until less than {DATA_KEY_RETENTION.total_seconds() / 60:.0f} minutes ago; try later"
 
 
 def main() -> None:

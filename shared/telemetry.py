@@ -5,7 +5,7 @@ import logging
 from dataclasses import asdict
 
 from shared.domain.audit import AuditRecord
-from shared.domain.formats import correlation
+from shared.domain.formats import correlation_id
 
 audit_log = logging.getLogger("shared.audit")
 
@@ -27,7 +27,7 @@ class WithFields(logging.Formatter):
 
 def correlated(record: logging.LogRecord) -> bool:
     """Give a line of ours the id of what it belongs to; an audit record says it itself."""
-    identity = correlation()
+    identity = correlation_id()
     if identity is not None and record.name.startswith("shared.") and record.name != audit_log.name:
         record.correlation = identity
     return True

@@ -13,9 +13,16 @@ from shared.adapters.msal_applications import MsalApplications
 from shared.adapters.token_answer import TokenRefused
 from shared.adapters.token_calls import TokenCalls
 from shared.domain.clouds import Resource
-from shared.domain.failure import NO_CREDENTIAL, UNREACHABLE, Failure, FailureKind, classify, sign_in_refusal
+from shared.domain.failure import (
+    APP_CREDENTIAL_FAILURE,
+    ENTRA_UNAVAILABLE,
+    Failure,
+    FailureKind,
+    classify,
+    sign_in_refusal,
+)
 from shared.domain.oauth_app import ClientCredential, OAuthApp
-from shared.domain.principal import HANDED_OUT_LIFE, TokenSet, is_guid, token_life
+from shared.domain.principal import MAX_HAND_OUT_LIFETIME, TokenSet, is_guid, parse_token_lifetime
 from shared.domain.secret import Secret
 from shared.ports import Clock, EntraFailed, SignedIn, SignInInvalid, SignInRefused
 
@@ -54,7 +61,7 @@ class MsalEntra:
         """
         credential = next(iter(self._by_acceptance(app)), None)
         if credential is None:
-            raise EntraFailed(NO_CREDENTIAL)
+            raise EntraFailed(APP_CREDENTIAL_FAILURE)
         with _failures():
             application = await self.applications.get(app, credential)
         flow = application.initiate_auth_code_flow(
@@ -82,7 +89,7 @@ class MsalEntra:
                 app,
                 # The flow may be for two resources; a code is redeemed for one of them.
                 lambda application: application.acquire_token_by_auth_code_flow(
-                    json.loads(flow.reveal()), dict(answer), scopes=list(app.scopes_of(app.home))
+                    json.loads(flow.reveal()), dict(answer), scopes=list(app.scopes_of(app.primary_resource))
                 ),
             )
         except ValueError:
@@ -92,7 +99,7 @@ class MsalEntra:
         principal = principal_of(app, result.get("id_token_claims") or {}, self.clock())
         if "refresh_token" not in result:
             raise SignInInvalid("app_configuration")
-        return SignedIn(principal, self._tokens(app, result, result["refresh_token"], app.home))
+        return SignedIn(principal, self._tokens(app, result, result["refresh_token"], app.primary_resource))
 
     async def refresh(
         self, app: OAuthApp, refresh_token: Secret, resource: Resource | None = None, claims: str | None = None
@@ -103,7 +110,7 @@ class MsalEntra:
         `acquire_token_by_refresh_token` takes claims as a field of the form (msal/oauth2cli/oauth2.py, `data`). The
         client capability `cp1` is not declared: it would mean tokens of a day, which nobody could call back.
         """
-        held, wanted = refresh_token.reveal(), resource or app.home
+        held, wanted = refresh_token.reveal(), resource or app.primary_resource
         more = {"data": {"claims": claims}} if claims else {}
         result = await self._run(
             app,
@@ -132,7 +139,7 @@ class MsalEntra:
 
     async def _run(self, app: OAuthApp, call: Call) -> dict[str, Any]:
         """One call in a thread, with the credential that was accepted last, or else with each in turn."""
-        failed = EntraFailed(NO_CREDENTIAL)
+        failed = EntraFailed(APP_CREDENTIAL_FAILURE)
         for credential in self._by_acceptance(app):
             try:
                 with _failures():
@@ -152,14 +159,14 @@ class MsalEntra:
         return sorted(app.credentials, key=lambda one: one != accepted)
 
     def _tokens(self, app: OAuthApp, result: Mapping[str, Any], refresh_token: str, resource: Resource) -> TokenSet:
-        """With an end that is HANDED_OUT_LIFE away at most, whatever Entra says."""
-        lifetime = token_life(result.get("expires_in"))
-        if lifetime > HANDED_OUT_LIFE:
+        """With an end that is MAX_HAND_OUT_LIFETIME away at most, whatever Entra says."""
+        lifetime = parse_token_lifetime(result.get("expires_in"))
+        if lifetime > MAX_HAND_OUT_LIFETIME:
             log.error("access token lives too long", extra={"app": app.id, "resource": resource})
         return TokenSet(
             refresh_token=Secret(refresh_token),
             access_token=Secret(result["access_token"]),
-            expires=self.clock() + min(lifetime, HANDED_OUT_LIFE),
+            expires=self.clock() + min(lifetime, MAX_HAND_OUT_LIFETIME),
             scopes=tuple(str(result.get("scope", "")).split()),
             resource=resource,
         )
@@ -175,4 +182,4 @@ def _failures() -> Iterator[None]:
     except TokenRefused as refused:
         raise EntraFailed(classify(refused.answer)) from None
     except (urllib3.exceptions.HTTPError, OSError):
-        raise EntraFailed(UNREACHABLE) from None
+        raise EntraFailed(ENTRA_UNAVAILABLE) from None

@@ -15,7 +15,7 @@ from shared.domain.failure import is_finite_number
 from shared.domain.identity import fingerprint
 from shared.domain.principal import is_guid
 from shared.domain.secret import Secret
-from shared.domain.ttl_cache import Memory
+from shared.domain.ttl_cache import TTLCache
 from shared.ports import Clock
 
 ALGORITHM = "RS256"
@@ -56,19 +56,19 @@ class EntraCallerTokens:
     ca_file: str | None
     clock: Clock
     note: Callable[[CallingApplication], None]
-    _verified: Memory[Caller] = field(default_factory=lambda: Memory(REMEMBERED))
+    _verified: TTLCache[Caller] = field(default_factory=lambda: TTLCache(REMEMBERED))
 
     async def __call__(self, token: Secret) -> Caller:
         """Whom the token was issued to. Raises InvalidToken, and Unavailable when keys cannot be fetched."""
         now, name = self.clock(), fingerprint(token)
-        known = self._verified.recall(name, now)
+        known = self._verified.get(name, now)
         if known is not None:
             return known
         claims = await self._verify(token.reveal(), now)
         caller = self._caller(claims)
         self.note(self._application(claims, caller, now))
         until = datetime.fromtimestamp(min(claims.exp, (now + TRUSTED_FOR).timestamp()), UTC)
-        self._verified.keep(name, caller, now, until)
+        self._verified.put(name, caller, now, until)
         return caller
 
     @cached_property

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from shared.domain.failure import MailboxRefusal
-from shared.domain.formats import request_id
+from shared.domain.formats import client_request_id_header
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.secret import Secret
 from shared.ports import MailboxRefused, MailboxUnavailable, Person, SignedIn
@@ -64,7 +64,7 @@ class HttpGraph:
         import httpx  # noqa: PLC0415 - the hand-out path does without
 
         try:
-            headers = {"Authorization": f"Bearer {token.reveal()}", **request_id()}
+            headers = {"Authorization": f"Bearer {token.reveal()}", **client_request_id_header()}
             answer = await self._connected().get(f"{app.cloud.graph}/v1.0{path}", headers=headers)
             body = answer.json()
         except (httpx.HTTPError, ValueError, RecursionError):

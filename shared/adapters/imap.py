@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from shared.domain.clouds import Server
+from shared.domain.clouds import MailServer
 from shared.domain.failure import MailboxRefusal
-from shared.domain.oauth_app import OAuthApp, opens_shared_mailboxes
+from shared.domain.oauth_app import OAuthApp, covers_shared_mailboxes
 from shared.domain.secret import Secret, xoauth2
 from shared.ports import MailboxRefused, MailboxUnavailable, Person, SignedIn
 
@@ -41,7 +41,7 @@ class ImapProbe:
 
         Without the scope of IMAP nothing opens.
         """
-        if not opens_shared_mailboxes(signed_in.tokens.scopes):
+        if not covers_shared_mailboxes(signed_in.tokens.scopes):
             raise MailboxRefused(MailboxRefusal.MISSING_SCOPE)
         name = signed_in.principal.sign_in_name
         return Person(None, name, None, frozenset({name}))
@@ -67,7 +67,7 @@ class ImapProbe:
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _examine(self, server: Server, response: Secret) -> None:
+    def _examine(self, server: MailServer, response: Secret) -> None:
         """One login, in the pool's thread."""
         import imaplib  # noqa: PLC0415 - the hand-out path does without
 

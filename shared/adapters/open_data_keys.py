@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from shared.domain.errors import KeyUnavailable, SealBroken, StaleWrite
-from shared.domain.secret import NOTICED_WITHIN, DataKey, next_id, sealing_order
-from shared.domain.ttl_cache import Memory, SharedCalls
+from shared.domain.secret import KEY_CHECK_INTERVAL, DataKey, next_data_key_id, sealing_order
+from shared.domain.ttl_cache import SharedCalls, TTLCache
 from shared.ports import Clock, DataKeys, Entropy, Jitter, KeyWrapping, Stored
 
 log = logging.getLogger(__name__)
@@ -46,10 +46,11 @@ class Failed:
 
 @dataclass(slots=True)
 class OpenDataKeys:
-    """Lists data keys when it must: to seal, at most NOTICED_WITHIN ago; to open, when it meets one that is new to it.
+    """The unwrapped data keys of this process.
 
-    `every` is for how long a data key seals before the next one is made. Nobody who can go on waits for the vault: the
-    next data key is made in the background, and callers who need the same closed key share one unwrap.
+    It lists the stored keys again only to seal, once its list is older than KEY_CHECK_INTERVAL, and to open what an
+    unknown key sealed. `every` is how long a data key seals before the next one is made. Nobody waits for the vault
+    unless they must: the next key is made in the background, and callers that need the same key share one unwrap.
     """
 
     keys: DataKeys
@@ -60,8 +61,8 @@ class OpenDataKeys:
     every: timedelta
     _open: dict[str, bytes] = field(default_factory=dict)
     _known: dict[str, DataKey] = field(default_factory=dict)
-    _gone: Memory[bool] = field(default_factory=lambda: Memory(1000))
-    _failed: Memory[Failed] = field(default_factory=lambda: Memory(1000))
+    _gone: TTLCache[bool] = field(default_factory=lambda: TTLCache(1000))
+    _failed: TTLCache[Failed] = field(default_factory=lambda: TTLCache(1000))
     _sealing: Sealing | None = None
     _no_successor_before: datetime | None = None
     _calls: SharedCalls = field(default_factory=SharedCalls)
@@ -89,7 +90,7 @@ class OpenDataKeys:
     async def make(self) -> DataKey:
         """A new data key, which seals from now on."""
         stored = await self._list()
-        await self._add(next_id(stored[-1].value if stored else None, self.clock()))
+        await self._add(next_data_key_id(stored[-1].value if stored else None, self.clock()))
         await self._look()
         return list(self._known.values())[-1]
 
@@ -122,7 +123,7 @@ class OpenDataKeys:
 
     async def settled(self) -> None:
         """Wait for what goes on in the background."""
-        await self._calls.settled()
+        await self._calls.wait_until_idle()
 
     async def close(self) -> None:
         """End what goes on in the background."""
@@ -130,19 +131,19 @@ class OpenDataKeys:
 
     def _recent(self) -> Sealing | None:
         found = self._sealing
-        fresh = found is not None and timedelta() <= self.clock() - found.listed < NOTICED_WITHIN
+        fresh = found is not None and timedelta() <= self.clock() - found.listed < KEY_CHECK_INTERVAL
         return found if fresh else None
 
     async def _find(self, key_id: str) -> None:
         now = self.clock()
-        if not self._gone.recall(key_id, now):
+        if not self._gone.get(key_id, now):
             if "list" in self._calls:  # it may have begun before the key was made
                 await self._calls("list", self._list)
             if key_id not in self._known:
                 await self._calls("list", self._list)
             if key_id in self._known:
                 return
-            self._gone.keep(key_id, value=True, since=now, until=now + ASKED_AGAIN)
+            self._gone.put(key_id, value=True, since=now, until=now + ASKED_AGAIN)
         raise SealBroken("the data key of a sealed value is gone")
 
     async def _list(self) -> Sequence[Stored[DataKey]]:
@@ -155,7 +156,7 @@ class OpenDataKeys:
         now = self.clock()
         keys = [stored.value for stored in await self._list()]
         if not keys:
-            await self._add(next_id(None, now))
+            await self._add(next_data_key_id(None, now))
             keys = [stored.value for stored in await self._list()]
         elif now - keys[-1].created >= self.every:
             self._start_successor(keys[-1])
@@ -195,7 +196,7 @@ class OpenDataKeys:
     async def _make_successor(self, newest: DataKey) -> None:
         """The next data key by schedule; until it is there, the newest one goes on."""
         try:
-            await self._add(next_id(newest, newest.created + self.every))
+            await self._add(next_data_key_id(newest, newest.created + self.every))
             await self._look()
         except Exception as error:  # noqa: BLE001 - nobody waits for this task, so it tells and tries again later
             self._no_successor_before = self.clock() + SUCCESSOR_RETRY * (1 + self.jitter() / 2)
@@ -214,7 +215,7 @@ class OpenDataKeys:
         known = self._open.get(data_key.id)
         if known is not None:
             return known
-        failed, now = self._failed.recall(data_key.id, self.clock()), self.clock()
+        failed, now = self._failed.get(data_key.id, self.clock()), self.clock()
         if failed is not None and now - failed.at < ASKED_AGAIN:
             raise failed.error
         unwrap = self._calls.start(f"unwrap {data_key.id}", partial(self._unwrap, data_key))
@@ -227,7 +228,7 @@ class OpenDataKeys:
             key = await self.wrapping.unwrap(data_key.wrapped_by, base64.b64decode(data_key.wrapped))
         except KeyUnavailable as error:
             now = self.clock()
-            self._failed.keep(data_key.id, Failed(type(error), now), now, now + FAILURE_TOLD)
+            self._failed.put(data_key.id, Failed(type(error), now), now, now + FAILURE_TOLD)
             raise
         self._open[data_key.id] = key
         if self._sealing is not None and data_key.id > self._sealing.id:  # ids sort by age

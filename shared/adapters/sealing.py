@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from shared.adapters.open_data_keys import KEY, OpenDataKeys
 from shared.domain.errors import KeyUnavailable, SealBroken
-from shared.domain.secret import ClosedSecret, Secret
+from shared.domain.secret import SealedSecret, Secret
 from shared.ports import Entropy
 
 VERSION = "v1"
@@ -59,15 +59,15 @@ class AesSealer:
         """What was sealed for this identity, to be opened when it is revealed; its data key is opened now."""
         found = SEALED.fullmatch(sealed)
         if found is None:
-            return ClosedSecret(partial(_refuse, "not a sealed value"), identity, sealed)
+            return SealedSecret(partial(_refuse, "not a sealed value"), identity, sealed)
         key_id, body = found.groups()
         try:
             key = await self.keys.opened(key_id)
         except SealBroken as broken:
-            return ClosedSecret(partial(_refuse, broken.why), identity, sealed)
+            return SealedSecret(partial(_refuse, broken.why), identity, sealed)
         except KeyUnavailable as error:
-            return ClosedSecret(partial(_unavailable, type(error)), identity, sealed)
-        return ClosedSecret(partial(_open, key, identity, body), identity, sealed)
+            return SealedSecret(partial(_unavailable, type(error)), identity, sealed)
+        return SealedSecret(partial(_open, key, identity, body), identity, sealed)
 
 
 def _open(key: bytes, identity: str, body: str) -> str:

@@ -7,8 +7,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from shared.domain.claims_challenge import kept_claims
-from shared.domain.failure import MAX_AADSTS, MAX_AADSTS_NUMBERS, TokenError, aadsts_numbers, whole_number
+from shared.domain.claims_challenge import sanitized_claims
+from shared.domain.failure import (
+    MAX_AADSTS_NUMBER,
+    MAX_AADSTS_NUMBERS_READ,
+    TokenError,
+    aadsts_numbers,
+    parse_whole_number,
+)
 
 OK = 200
 MAX_RETRY_AFTER = timedelta(days=1)
@@ -74,8 +80,8 @@ def token_error(answer: Answer) -> TokenError:
         status=status,
         error=str(body.get("error", "")),
         suberror=str(body.get("suberror", "")),
-        numbers=_numbers(body),
-        claims=kept_claims(body.get("claims")),
+        aadsts_numbers=_numbers(body),
+        claims=sanitized_claims(body.get("claims")),
         retry_after=_retry_after(answer.headers),
         trace=(_text(body.get("trace_id")) or "")[:MAX_TRACE_LENGTH] or None,
     )
@@ -84,14 +90,14 @@ def token_error(answer: Answer) -> TokenError:
 def _numbers(body: Mapping[str, Any]) -> tuple[int, ...]:
     codes = body.get("error_codes")
     if isinstance(codes, list) and codes:
-        read = [whole_number(code, MAX_AADSTS) for code in codes[:MAX_AADSTS_NUMBERS]]
+        read = [parse_whole_number(code, MAX_AADSTS_NUMBER) for code in codes[:MAX_AADSTS_NUMBERS_READ]]
         return tuple(number for number in read if number is not None)
     return aadsts_numbers(str(body.get("error_description", "")))
 
 
 def _retry_after(headers: Mapping[str, str]) -> timedelta | None:
     """Entra sends seconds (RFC 9110 section 10.2.3 allows a date too, which is then left to our own pause)."""
-    seconds = whole_number(headers.get("retry-after", ""), 2**63)
+    seconds = parse_whole_number(headers.get("retry-after", ""), 2**63)
     return None if seconds is None else min(timedelta(seconds=min(seconds, 10**9)), MAX_RETRY_AFTER)
 
 

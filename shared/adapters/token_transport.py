@@ -8,7 +8,7 @@ import msal
 import urllib3
 
 from shared.adapters.token_answer import Answer, check_tokens, json_object
-from shared.domain.formats import request_id
+from shared.domain.formats import client_request_id_header
 
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 15.0
@@ -48,7 +48,7 @@ class TokenTransport:
         target = f"{url}?{urlencode(params)}" if params else url
         form = data if isinstance(data, str) else urlencode(data or {})
         # MSAL makes an id of its own for each call.
-        sent = {**(headers or {}), "Content-Type": "application/x-www-form-urlencoded", **request_id()}
+        sent = {**(headers or {}), "Content-Type": "application/x-www-form-urlencoded", **client_request_id_header()}
         answer = self._send("POST", target, form, sent)
         check_tokens(answer)
         return answer

@@ -25,7 +25,7 @@ from shared.adapters.public_addresses import (
     look_up,
 )
 from shared.domain.secret import Secret
-from shared.domain.webhook import LOST, PREFIX, Delivery, Webhook
+from shared.domain.webhook import LOST_SECRETS_MESSAGE, SIGNING_SECRET_PREFIX, Delivery, Webhook
 from shared.ports import Answer, TargetRefused
 
 CONNECT, IN_ALL = 10.0, 30.0  # seconds
@@ -59,8 +59,8 @@ class WebhookSender:
 
     async def send(self, webhook: Webhook, delivery: Delivery, now: datetime) -> Answer:
         """Post the delivery's body."""
-        if webhook.lost:
-            raise TargetRefused(LOST)
+        if webhook.has_lost_secrets:
+            raise TargetRefused(LOST_SECRETS_MESSAGE)
         try:
             async with asyncio.timeout(IN_ALL):
                 return await self._post(webhook, delivery, now)
@@ -141,7 +141,7 @@ def _headers(webhook: Webhook, delivery: Delivery, body: bytes, now: datetime) -
     `X-EE-Wh-Signature` is base64url of HMAC-SHA-256 over the body, by the secret as it is written.
     """
     parts, secret = urlsplit(webhook.url.reveal()), webhook.secret.reveal()
-    signer = Signer(secret if secret.startswith(PREFIX) else secret.encode())
+    signer = Signer(secret if secret.startswith(SIGNING_SECRET_PREFIX) else secret.encode())
     digest = hmac.new(secret.encode(), body, hashlib.sha256).digest()
     own: dict[str, str] = json.loads(webhook.headers.reveal() or "{}")
     if parts.username is not None:

@@ -11,7 +11,7 @@ from shared.adapters.shard_queue import StorageShardQueue
 from shared.adapters.token_calls import TokenCalls
 from shared.adapters.webhook_targets import WebhookTargets
 from shared.connections.tables import Tables
-from shared.domain.clouds import Cloud, Resource, clouds_around
+from shared.domain.clouds import Cloud, Resource, clouds_with
 from shared.ports import EntraCallers, MailboxProbes
 from shared.usecases.callers.known_applications import KnownApplications
 from shared.usecases.oauth_apps.guarded_entra import GuardedEntra
@@ -42,7 +42,7 @@ class Connections(Tables):
 
     @cached_property
     def clouds(self) -> Mapping[str, Cloud]:
-        return clouds_around(self.settings.cloud)
+        return clouds_with(self.settings.cloud)
 
     @cached_property
     def apps(self) -> KnownApps:

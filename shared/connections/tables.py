@@ -12,9 +12,9 @@ from shared.adapters.tables.rows import TableOAuthApps, TableRegistrations, Tabl
 from shared.adapters.tables.table import Table
 from shared.connections.storage import SealedStorage
 from shared.domain.caller import ApiToken, CallingApplication
-from shared.domain.event import Origin, Warned
+from shared.domain.event import ExpiryWarning, Origin
 from shared.domain.limit import LimitSalt
-from shared.domain.oauth_app import Breaker
+from shared.domain.oauth_app import CircuitBreaker
 from shared.domain.statistics import Counters, Sweep, Tick
 from shared.domain.webhook import Lease, Webhook
 from shared.domain.work import Handover
@@ -59,12 +59,12 @@ class Tables(SealedStorage):
         return self._rows("Agenda", Handover, "shard")
 
     @cached_property
-    def breakers(self) -> TableRows[Breaker]:
-        return self._rows("Breakers", Breaker, "app")
+    def breakers(self) -> TableRows[CircuitBreaker]:
+        return self._rows("Breakers", CircuitBreaker, "app")
 
     @cached_property
-    def warned(self) -> TableRows[Warned]:
-        return self._rows("Breakers", Warned, "id")
+    def warned(self) -> TableRows[ExpiryWarning]:
+        return self._rows("Breakers", ExpiryWarning, "id")
 
     @cached_property
     def outbox(self) -> Outbox:

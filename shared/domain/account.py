@@ -27,7 +27,7 @@ class LastError:
 
 # Found by probing one mailbox; every other error belongs to the grant and so to all of its accounts.
 MAILBOX_REPLACED = "mailbox_replaced"
-MAILBOX_ERRORS = frozenset({"no_mailbox_access", "missing_scope", MAILBOX_REPLACED})
+MAILBOX_ERROR_CODES = frozenset({"no_mailbox_access", "missing_scope", MAILBOX_REPLACED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Account:
     inbox_id: str | None = None
     replaced_since: datetime | None = None
 
-    def rebound(self, principal: Principal, registration: str, now: datetime) -> "Account":
+    def reauthorized(self, principal: Principal, registration: str, now: datetime) -> "Account":
         """Authorized anew, by the same principal or by another one who was allowed to take it over."""
         return replace(
             self,
@@ -70,27 +70,27 @@ class Account:
             replaced_since=None,
         ).recovered()
 
-    def troubled(self, state: AccountState, code: str, now: datetime) -> "Account":
+    def with_error(self, state: AccountState, code: str, now: datetime) -> "Account":
         """In an error state; the same error keeps the time of its first appearance."""
         state = self._shown(state)
         if self.state is state and self.last_error is not None and self.last_error.code == code:
             return self
         return replace(self, state=state, last_error=LastError(code, now))
 
-    def opened(self, inbox_id: str | None, now: datetime) -> "Account":
+    def after_probe(self, inbox_id: str | None, now: datetime) -> "Account":
         """Its mailbox opened. Where the inbox is that of another mailbox, an administrator gave the address away."""
         known = replace(self, inbox_id=self.inbox_id or inbox_id)
         if inbox_id is not None and known.inbox_id != inbox_id:
             lost = replace(known, replaced_since=self.replaced_since or now)
-            return lost.troubled(AccountState.CONNECT_ERROR, MAILBOX_REPLACED, now)
+            return lost.with_error(AccountState.CONNECT_ERROR, MAILBOX_REPLACED, now)
         if inbox_id is not None:
             known = replace(known, replaced_since=None)
-        return known.recovered() if known.lost_mailbox else known
+        return known.recovered() if known.has_mailbox_error else known
 
     def recovered(self) -> "Account":
         """Connected again, unless its address leads to another mailbox, which no new token mends."""
         if self.replaced_since is not None:
-            return self.troubled(AccountState.CONNECT_ERROR, MAILBOX_REPLACED, self.replaced_since)
+            return self.with_error(AccountState.CONNECT_ERROR, MAILBOX_REPLACED, self.replaced_since)
         return replace(self, state=self._shown(AccountState.CONNECTED), last_error=None)
 
     def paused(self) -> "Account":
@@ -101,12 +101,12 @@ class Account:
         """In the state that it would be in, had it never been paused."""
         if self.last_error is None:
             return replace(self, state=AccountState.CONNECTED)
-        return replace(self, state=AccountState.CONNECT_ERROR if self.lost_mailbox else grant_state)
+        return replace(self, state=AccountState.CONNECT_ERROR if self.has_mailbox_error else grant_state)
 
     def _shown(self, state: AccountState) -> AccountState:
         return AccountState.PAUSED if self.state is AccountState.PAUSED else state
 
     @property
-    def lost_mailbox(self) -> bool:
+    def has_mailbox_error(self) -> bool:
         """Whether the trouble is with this mailbox only, not with the grant."""
-        return self.last_error is not None and self.last_error.code in MAILBOX_ERRORS
+        return self.last_error is not None and self.last_error.code in MAILBOX_ERROR_CODES

@@ -11,23 +11,23 @@ from shared.domain.oauth_app import (
     ClientCredential,
     FederatedIdentity,
     OAuthApp,
-    opens_shared_mailboxes,
+    covers_shared_mailboxes,
 )
 from shared.domain.remedy import remedy
 
-ENDS_SOON = timedelta(days=30)
-RENEW = "Make a new one at Entra and PUT it with its end. A second secret may stand beside it: clientSecret2."
-NO_FEDERATION = (
+EXPIRY_WARNING_PERIOD = timedelta(days=30)
+RENEW_HINT = "Make a new one at Entra and PUT it with its end. A second secret may stand beside it: clientSecret2."
+NO_FEDERATED_CREDENTIAL_HINT = (
     "No federated credential of the app fits. Add one of the kind Managed identity; its subject is the identity's"
     " object (principal) id."
 )
 # What an operator does about a refusal of the app itself (Entra: reference-error-codes, workload identity federation).
-HINTS = {
+HINTS_BY_AADSTS_NUMBER = {
     7000215: "The secret is wrong. Copy the value of the client secret, not its id, and PUT it as clientSecret.",
     7000222: "The secret has ended. Make a new one under Certificates & secrets, and PUT it as clientSecret.",
     700027: "The certificate is not registered with the app, or it has ended. Upload it under Certificates & secrets.",
-    700213: NO_FEDERATION,
-    70021: NO_FEDERATION,
+    700213: NO_FEDERATED_CREDENTIAL_HINT,
+    70021: NO_FEDERATED_CREDENTIAL_HINT,
     700016: "The tenant has no app of this clientId. Check clientId and authority, and that the app is in this cloud.",
     7000112: "The app is disabled in Entra. Enable it there.",
     90002: "There is no such tenant in this cloud. Check authority and cloud.",
@@ -53,7 +53,7 @@ class Step:
     hint: str | None = None
 
 
-LABELS = {
+STEP_LABELS = {
     "authority": "The authority answers",
     "client": "The app proves itself to Entra",
     "redirect": "The redirect URI is Mailbind's",
@@ -66,40 +66,40 @@ LABELS = {
 
 def passed(step: str, message: str, hint: str | None = None) -> Step:
     """A step that went well."""
-    return Step(step, LABELS[step], StepStatus.OK, message, hint)
+    return Step(step, STEP_LABELS[step], StepStatus.OK, message, hint)
 
 
 def failed(step: str, message: str, hint: str) -> Step:
     """A step that went wrong, and what to do."""
-    return Step(step, LABELS[step], StepStatus.FAIL, message, hint)
+    return Step(step, STEP_LABELS[step], StepStatus.FAIL, message, hint)
 
 
 def skipped(step: str, message: str) -> Step:
     """A step that could not be done, or had no need to."""
-    return Step(step, LABELS[step], StepStatus.SKIP, message)
+    return Step(step, STEP_LABELS[step], StepStatus.SKIP, message)
 
 
-def refused(step: str, failure: Failure) -> Step:
+def failed_call(step: str, failure: Failure) -> Step:
     """A step at which Microsoft said no, or nothing."""
     told = remedy(failure.code)
     number = f" (AADSTS{failure.aadsts})" if failure.aadsts else ""
-    return failed(step, f"{told.what}{number}", HINTS.get(failure.aadsts or 0, told.action))
+    return failed(step, f"{told.what}{number}", HINTS_BY_AADSTS_NUMBER.get(failure.aadsts or 0, told.action))
 
 
 def check_client(tried: Sequence[tuple[ClientCredential, Failure | None]]) -> Step:
     """Which credentials Entra accepts. One is enough; a policy that blocks comes after it was accepted."""
     if not tried:
-        return failed("client", "It has no credential that could be read.", RENEW)
+        return failed("client", "It has no credential that could be read.", RENEW_HINT)
     bad = [(number, failure) for number, (_, failure) in enumerate(tried, 1) if failure and _about_client(failure)]
     if len(bad) == len(tried):
-        return refused("client", bad[0][1])
+        return failed_call("client", bad[0][1])
     if not bad:
         return passed("client", f"Entra accepts the {_kind(tried[0][0])}.")
     number, failure = bad[0]
     return passed(
         "client",
         f"Entra accepts one of {len(tried)} secrets and refuses the other.",
-        f"Replace or remove secret {number}: {refused('client', failure).hint}",
+        f"Replace or remove secret {number}: {failed_call('client', failure).hint}",
     )
 
 
@@ -112,7 +112,7 @@ def check_redirect(redirect_url: str | None, ours: str) -> Step:
 
 def check_scopes(app: OAuthApp) -> Step:
     """Whether they cover mailboxes that are shared with the person."""
-    if opens_shared_mailboxes(app.scopes):
+    if covers_shared_mailboxes(app.scopes):
         return passed("scopes", " ".join(app.scopes))
     return failed(
         "scopes",
@@ -121,7 +121,7 @@ def check_scopes(app: OAuthApp) -> Step:
     )
 
 
-def check_end(app: OAuthApp, now: datetime) -> Step:
+def check_expiry(app: OAuthApp, now: datetime) -> Step:
     """Whether the credential ends within 30 days, as far as anybody has told."""
     if any(isinstance(credential, FederatedIdentity) for credential in app.credentials):
         return passed("secret", "A managed identity keeps nothing that ends.")
@@ -129,9 +129,9 @@ def check_end(app: OAuthApp, now: datetime) -> Step:
         return skipped("secret", "Nobody has said when it ends: PUT secretExpires, and Mailbind warns ahead of it.")
     day = app.secret_expires.date().isoformat()
     if app.secret_expires <= now:
-        return failed("secret", f"It ended on {day}.", RENEW)
-    if app.secret_expires - now < ENDS_SOON:
-        return failed("secret", f"It ends on {day}.", RENEW)
+        return failed("secret", f"It ended on {day}.", RENEW_HINT)
+    if app.secret_expires - now < EXPIRY_WARNING_PERIOD:
+        return failed("secret", f"It ends on {day}.", RENEW_HINT)
     return passed("secret", f"It ends on {day}.")
 
 

@@ -54,7 +54,7 @@ class AuditOutcome(StrEnum):
 
 
 # Who looks changes nothing; who was not let look is recorded all the same.
-LOOKS = frozenset(
+READ_ACTIONS = frozenset(
     {
         Action.READ_REGISTRATION,
         Action.LIST_ACCOUNTS,
@@ -71,12 +71,12 @@ LOOKS = frozenset(
 
 
 # Anybody may cause these refusals as fast as they can send, so each of them need not be told.
-SAMPLED = frozenset(
+SAMPLED_CODES = frozenset(
     {"TooManyRequests", "BodyTooLarge", "UriTooLong", "HeadersTooLarge", "UnsupportedMediaType", "LengthRequired"}
 )
-SAMPLED_EVERY = timedelta(seconds=10)
-MOST_SAMPLED = 1000  # kinds of refusals that are remembered; each is an action, a code and an actor
-LONGEST_ID = 256  # characters; what is longer was made up by the request
+SAMPLING_INTERVAL = timedelta(seconds=10)
+MAX_SAMPLED_KINDS = 1000  # kinds of refusals that are remembered; each is an action, a code and an actor
+MAX_ID_CHARACTERS = 256  # characters; what is longer was made up by the request
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +104,18 @@ class AuditRecord:
     left_out: int | None = None
 
     @property
-    def is_kept(self) -> bool:
+    def is_logged(self) -> bool:
         """Whether it is more than somebody having looked."""
-        return self.outcome is not AuditOutcome.DONE or self.action not in LOOKS
+        return self.outcome is not AuditOutcome.DONE or self.action not in READ_ACTIONS
 
-    def cut(self) -> "AuditRecord":
+    def truncated(self) -> "AuditRecord":
         """The record with ids of a bounded length, whatever the request called things."""
         texts = {name: getattr(self, name) for name in ("actor", "account", "target", "resource", "code")}
-        long = {name: text[:LONGEST_ID] for name, text in texts.items() if text and len(text) > LONGEST_ID}
-        if self.accounts and any(len(account) > LONGEST_ID for account in self.accounts):
-            long["accounts"] = tuple(account[:LONGEST_ID] for account in self.accounts)
+        long = {
+            name: text[:MAX_ID_CHARACTERS] for name, text in texts.items() if text and len(text) > MAX_ID_CHARACTERS
+        }
+        if self.accounts and any(len(account) > MAX_ID_CHARACTERS for account in self.accounts):
+            long["accounts"] = tuple(account[:MAX_ID_CHARACTERS] for account in self.accounts)
         return replace(self, **long) if long else self
 
 
@@ -121,27 +123,27 @@ class AuditRecord:
 class Sample:
     """When a refusal was last recorded, and how many were left out since."""
 
-    told: datetime
+    recorded: datetime
     left_out: int = 0
 
 
 @dataclass(slots=True)
-class AuditSampling:
+class AuditSampler:
     """Records the first refusal of its kind in ten seconds, and with the next one how many were left out."""
 
     _samples: dict[tuple[Action, str, str], Sample] = field(default_factory=dict)
 
-    def kept(self, record: AuditRecord, now: datetime) -> AuditRecord | None:
+    def sampled(self, record: AuditRecord, now: datetime) -> AuditRecord | None:
         """The record as it is to be written, or None."""
-        if record.code not in SAMPLED:
+        if record.code not in SAMPLED_CODES:
             return record
         kind = (record.action, record.code, record.actor)
         sample = self._samples.get(kind)
-        if sample is not None and timedelta() <= now - sample.told < SAMPLED_EVERY:
+        if sample is not None and timedelta() <= now - sample.recorded < SAMPLING_INTERVAL:
             sample.left_out += 1
             return None
         self._samples.pop(kind, None)
         self._samples[kind] = Sample(now)
-        if len(self._samples) > MOST_SAMPLED:
+        if len(self._samples) > MAX_SAMPLED_KINDS:
             del self._samples[next(iter(self._samples))]
         return replace(record, left_out=sample.left_out) if sample and sample.left_out else record

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Self
 
 from shared.domain.errors import Forbidden, InvalidToken
-from shared.domain.identity import normal
+from shared.domain.identity import normalize_id
 
 
 class Scope(StrEnum):
@@ -34,14 +34,14 @@ class Binding:
     @classmethod
     def to(cls, accounts: Iterable[str] = (), prefixes: Iterable[str] = ()) -> Self:
         """A binding to accounts as people write them."""
-        return cls(tuple(map(normal, accounts)), tuple(map(normal, prefixes)))
+        return cls(tuple(map(normalize_id, accounts)), tuple(map(normalize_id, prefixes)))
 
     def covers(self, account: str) -> bool:
         """Whether the account is one of them, compared as table keys compare."""
-        name = normal(account)
+        name = normalize_id(account)
         return name in self.accounts or any(name.startswith(prefix) for prefix in self.prefixes)
 
-    def holds(self, other: "Binding") -> bool:
+    def includes(self, other: "Binding") -> bool:
         """Whether whatever the other one covers is one of these."""
         begin_so = all(any(one.startswith(mine) for mine in self.prefixes) for one in other.prefixes)
         return begin_so and all(map(self.covers, other.accounts))
@@ -59,30 +59,30 @@ class Caller:
     scopes: frozenset[Scope]
     binding: Binding | None = None
 
-    def may(self, *scopes: Scope) -> bool:
+    def has_scope(self, *scopes: Scope) -> bool:
         """Whether one of these scopes is held; `admin` stands for all."""
         return not self.scopes.isdisjoint({*scopes, Scope.ADMIN})
 
-    def may_reach(self, account: str) -> bool:
+    def can_access(self, account: str) -> bool:
         """Whether the account is one of theirs; it need not exist."""
         return self.binding is None or self.binding.covers(account)
 
-    def may_reach_all_of(self, accounts: Binding | None) -> bool:
+    def can_access_all_of(self, accounts: Binding | None) -> bool:
         """Whether all of these accounts are theirs; None stands for every account."""
-        return self.binding is None or (accounts is not None and self.binding.holds(accounts))
+        return self.binding is None or (accounts is not None and self.binding.includes(accounts))
 
-    def needs(self, *scopes: Scope) -> None:
+    def require_scope(self, *scopes: Scope) -> None:
         """Raise Forbidden when none of these scopes is held (RFC 6750 section 3.1, `insufficient_scope`)."""
-        if not self.may(*scopes):
+        if not self.has_scope(*scopes):
             words = " or ".join(scopes)
             raise Forbidden(f"This needs the scope {words}. Ask your administrator for a token that has it", scopes[0])
 
-    def reaches(self, account: str) -> None:
+    def require_account(self, account: str) -> None:
         """Raise Forbidden when the account is none of theirs, whether or not it exists."""
-        if not self.may_reach(account):
+        if not self.can_access(account):
             raise Forbidden("The account is outside of those that this caller is bound to")
 
-    def reaches_all(self) -> None:
+    def require_all_accounts(self) -> None:
         """Raise Forbidden when the caller is bound to certain accounts."""
         if self.binding is not None:
             raise Forbidden("This concerns every account, and this caller is bound to certain ones")
@@ -108,11 +108,11 @@ class EntraTrust:
 
 type Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-SHAPE = re.compile(r"[0-9a-f]{64}")
+TOKEN_ID_PATTERN = re.compile(r"[0-9a-f]{64}")
 # How much later than a use its note may be: a write for every call would cost more than the call.
-NOTED_EVERY = timedelta(hours=1)
+LAST_USED_INTERVAL = timedelta(hours=1)
 
-network = lru_cache(4096)(ipaddress.ip_network)
+parse_network = lru_cache(4096)(ipaddress.ip_network)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,34 +138,34 @@ class ApiToken:
 
         An address that nobody knows is no place that a restricted token is for.
         """
-        caller = self.standing(now)
+        caller = self.current_caller(now)
         if caller is None:
             raise InvalidToken("The API token has expired. Ask your administrator for a new one")
-        if self.addresses and not any(address in network(one) for one in self.addresses if address):
+        if self.addresses and not any(address in parse_network(one) for one in self.addresses if address):
             raise Forbidden("The API token is not for the address that this request comes from")
         return caller
 
-    def standing(self, now: datetime) -> Caller | None:
+    def current_caller(self, now: datetime) -> Caller | None:
         """The caller behind it, wherever it is; None once it has expired."""
         if self.expires is not None and now >= self.expires:
             return None
         return Caller(f"token:{self.id}", self.description, self.scopes, self.binding)
 
-    def noted_at(self, now: datetime) -> bool:
+    def is_use_recorded(self, now: datetime) -> bool:
         """Whether a use now is noted already."""
-        return self.last_used is not None and now - self.last_used < NOTED_EVERY
+        return self.last_used is not None and now - self.last_used < LAST_USED_INTERVAL
 
-    def used_at(self, now: datetime) -> "ApiToken":
+    def with_last_used(self, now: datetime) -> "ApiToken":
         """Used."""
         return replace(self, last_used=now)
 
 
 # An application that has not called for this long no longer stands behind its webhooks and links.
-FORGOTTEN_AFTER = timedelta(days=90)
+APPLICATION_RETENTION = timedelta(days=90)
 # How much later than a call `last_seen` may be: one write a day for each application that calls.
-SEEN_EVERY = timedelta(days=1)
+LAST_SEEN_INTERVAL = timedelta(days=1)
 # What an application of before these rows were kept may go on with until it calls again.
-ASSUMED_SCOPES = frozenset({Scope.REGISTER, Scope.WEBHOOKS})
+UNRECORDED_APPLICATION_SCOPES = frozenset({Scope.REGISTER, Scope.WEBHOOKS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,14 +186,14 @@ class CallingApplication:
     tenant: str | None = None
     audience: str | None = None
 
-    def after(self, newer: "CallingApplication") -> "CallingApplication":
+    def updated_by(self, newer: "CallingApplication") -> "CallingApplication":
         """With what another token said of it. An older token that is still in use takes nothing back."""
         seen = max(self.last_seen, newer.last_seen)
         return replace(newer if newer.issued >= self.issued else self, last_seen=seen)
 
-    def differs(self, stored: "CallingApplication") -> bool:
+    def needs_write(self, stored: "CallingApplication") -> bool:
         """Whether it says more than what is stored, so that a write is worth it."""
-        if self.last_seen - stored.last_seen >= SEEN_EVERY:
+        if self.last_seen - stored.last_seen >= LAST_SEEN_INTERVAL:
             return True
         return replace(self, last_seen=stored.last_seen, issued=stored.issued) != stored
 
@@ -203,14 +203,14 @@ class CallingApplication:
             return None
         if self.audience is not None and self.audience not in trust.audiences:
             return None
-        if now - self.last_seen >= FORGOTTEN_AFTER:
+        if now - self.last_seen >= APPLICATION_RETENTION:
             return None
         return Caller(self.id, self.name, self.scopes, trust.bindings.get(self.client))
 
 
-def unseen_application(caller_id: str, now: datetime) -> CallingApplication:
+def unrecorded_application(caller_id: str, now: datetime) -> CallingApplication:
     """An application that made something before its calls were recorded: it counts as seen now, for the last time."""
     tenant, _, client = caller_id.rpartition(":")[2].rpartition("/")
     # Any token that it shows was issued later than this, even with a clock that is behind.
     issued = now - timedelta(days=1)
-    return CallingApplication(caller_id, client, client, ASSUMED_SCOPES, issued, now, tenant or None)
+    return CallingApplication(caller_id, client, client, UNRECORDED_APPLICATION_SCOPES, issued, now, tenant or None)

@@ -16,20 +16,20 @@ from shared.domain.principal import is_guid
 
 # No entry of a claim lists more: authentication contexts are 99 in a tenant, and a challenge names those of one API.
 MAX_VALUES = 10
-# What claims may add to an authorize URL, encoded, so that all of it stays below LONGEST_LINK.
-MAX_CARRIED_BYTES = 1536
+# What claims may add to an authorize URL, encoded, so that all of it stays below MAX_LINK_BYTES.
+MAX_CLAIMS_BYTES = 1536
 
-ACCESS_TOKEN = "access_token"  # noqa: S105 - the name of a member
-CONTEXT = re.compile(r"c[1-9][0-9]?|p1")
-SECONDS = re.compile(r"[0-9]{1,10}")
+ACCESS_TOKEN_MEMBER = "access_token"  # noqa: S105 - the name of a member
+CONTEXT_PATTERN = re.compile(r"c[1-9][0-9]?|p1")
+SECONDS_PATTERN = re.compile(r"[0-9]{1,10}")
 
 
 def _context(value: str) -> str | None:
-    return value if CONTEXT.fullmatch(value) else None
+    return value if CONTEXT_PATTERN.fullmatch(value) else None
 
 
 def _seconds(value: str) -> str | None:
-    return str(int(value)) if SECONDS.fullmatch(value) else None
+    return str(int(value)) if SECONDS_PATTERN.fullmatch(value) else None
 
 
 def _address(value: str) -> str | None:
@@ -47,7 +47,7 @@ def _policy(value: str) -> str | None:
 # Members of `access_token` that challenges of Microsoft's services hold: how each of their values is written, and by
 # whom. `xms_cc` is none of them: with it a *client* declares that it can handle challenges, and gets tokens that live
 # for up to 28 hours [challenge] [cae].
-MEMBERS: Mapping[str, tuple[Callable[[str], str | None], str]] = {
+KNOWN_MEMBERS: Mapping[str, tuple[Callable[[str], str | None], str]] = {
     "acrs": (_context, "an authentication context such as c1"),  # [context]; p1 is Azure Resource Manager's
     "nbf": (_seconds, "a time in seconds, as digits"),  # [cae]: the token was revoked, or a policy has changed
     "xms_rp_ipaddr": (_address, "an IP address"),  # [cae]: the address that the API sees
@@ -56,35 +56,35 @@ MEMBERS: Mapping[str, tuple[Callable[[str], str | None], str]] = {
 }
 
 
-def read_challenge(claims: object, name: str = "claims") -> tuple[str, dict[str, str]]:
+def parse_challenge(claims: object, name: str = "claims") -> tuple[str, dict[str, str]]:
     """A caller's claims, decoded from JSON, written again from the members that are known; and what is wrong, by field.
 
     Nothing of the caller's own text is in the result: names are ours, and each value is one of its kind.
     """
     faults: dict[str, str] = {}
-    within = f"{name}.{ACCESS_TOKEN}"
-    members = _members(claims, name, [ACCESS_TOKEN], faults).get(ACCESS_TOKEN)
-    wanted = _members(members, within, MEMBERS, faults)
+    within = f"{name}.{ACCESS_TOKEN_MEMBER}"
+    members = _members(claims, name, [ACCESS_TOKEN_MEMBER], faults).get(ACCESS_TOKEN_MEMBER)
+    wanted = _members(members, within, KNOWN_MEMBERS, faults)
     built = {member: _member(value, f"{within}.{member}", member, faults) for member, value in wanted.items()}
-    return json.dumps({ACCESS_TOKEN: built}, separators=(",", ":")), faults
+    return json.dumps({ACCESS_TOKEN_MEMBER: built}, separators=(",", ":")), faults
 
 
-def kept_claims(claims: object) -> str | None:
+def sanitized_claims(claims: object) -> str | None:
     """What Microsoft returned as `claims`, as it may be kept and carried by the next sign-in; None for what may not.
 
     Members that are not known here pass, because Microsoft knows what it asks for. Client capabilities do not, nor what
     is about other tokens, nor what makes the URL too long: a sign-in without claims is better than none.
     """
-    if not isinstance(claims, str) or len(claims) > MAX_CARRIED_BYTES:
+    if not isinstance(claims, str) or len(claims) > MAX_CLAIMS_BYTES:
         return None
     try:
         decoded = json.loads(claims)
-        members = decoded.get(ACCESS_TOKEN) if isinstance(decoded, dict) else None
+        members = decoded.get(ACCESS_TOKEN_MEMBER) if isinstance(decoded, dict) else None
         kept = {name: value for name, value in members.items() if name.casefold() != "xms_cc"} if members else {}
-        text = json.dumps({ACCESS_TOKEN: kept}, separators=(",", ":"), allow_nan=False)
+        text = json.dumps({ACCESS_TOKEN_MEMBER: kept}, separators=(",", ":"), allow_nan=False)
     except (ValueError, AttributeError, RecursionError):
         return None
-    return text if kept and len(quote_plus(text)) <= MAX_CARRIED_BYTES else None
+    return text if kept and len(quote_plus(text)) <= MAX_CLAIMS_BYTES else None
 
 
 def _members(value: object, name: str, allowed: Collection[str], faults: dict[str, str]) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def _members(value: object, name: str, allowed: Collection[str], faults: dict[st
 
 def _member(value: object, name: str, member: str, faults: dict[str, str]) -> dict[str, Any]:
     """One claim that is asked for: `essential`, and the `value` or the `values` that it must have [oidc]."""
-    write, what = MEMBERS[member]
+    write, what = KNOWN_MEMBERS[member]
     asked = _members(value, name, ["essential", "value", "values"], faults)
     built: dict[str, Any] = {}
     if "essential" in asked:

@@ -29,7 +29,7 @@ class Resource(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class MailServer:
     """Where a mail protocol is spoken."""
 
     host: str
@@ -46,29 +46,29 @@ class Cloud:
     authority: str
     graph: str
     outlook: str
-    imap_server: Server | None = None
+    imap_server: MailServer | None = None
 
     @property
-    def imap(self) -> Server:
+    def imap(self) -> MailServer:
         """IMAP over TLS."""
-        return self.imap_server or Server(self._mail_servers[0], IMAP_PORT)
+        return self.imap_server or MailServer(self._mail_servers[0], IMAP_PORT)
 
     @property
-    def pop(self) -> Server:
+    def pop(self) -> MailServer:
         """POP over TLS."""
-        return Server(self._mail_servers[0], POP_PORT)
+        return MailServer(self._mail_servers[0], POP_PORT)
 
     @property
-    def smtp(self) -> Server:
+    def smtp(self) -> MailServer:
         """SMTP submission, which begins TLS by STARTTLS."""
-        return Server(self._mail_servers[1], SMTP_PORT)
+        return MailServer(self._mail_servers[1], SMTP_PORT)
 
     @property
     def _mail_servers(self) -> tuple[str, str]:
         host = urlsplit(self.outlook).hostname or ""
         return MAIL_SERVERS.get(host, (host, host))
 
-    def address(self, resource: Resource) -> str:
+    def url_of(self, resource: Resource) -> str:
         """The resource's address, which its scopes begin with."""
         return self.graph if resource is Resource.GRAPH else self.outlook
 
@@ -105,7 +105,7 @@ CLOUDS = {
 }
 
 
-def clouds_around(own: Cloud) -> Mapping[str, Cloud]:
+def clouds_with(own: Cloud) -> Mapping[str, Cloud]:
     """Every cloud by its name; `own`, the one of the settings, stands for the global one."""
     return {**CLOUDS, GLOBAL: own}
 

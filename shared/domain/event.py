@@ -8,14 +8,14 @@ from typing import Any
 
 from shared.domain.account import Account
 from shared.domain.failure import Failure
-from shared.domain.formats import written
-from shared.domain.identity import normal
-from shared.domain.oauth_app import Breaker, OAuthApp
+from shared.domain.formats import format_timestamp
+from shared.domain.identity import normalize_id
+from shared.domain.oauth_app import CircuitBreaker, OAuthApp
 from shared.domain.registration import PendingRegistration
 from shared.domain.remedy import remedy
 
 # Two events of one account differ by this much at least, so that their ids sort as they happened.
-STEP = timedelta(milliseconds=1)
+MIN_EVENT_INTERVAL = timedelta(milliseconds=1)
 
 
 class EventName(StrEnum):
@@ -66,21 +66,21 @@ class Event:
     accounts: tuple[str, ...] = ()
 
     @property
-    def place(self) -> str:
+    def source(self) -> str:
         """Where it lies, as the agenda knows it."""
         return f"{self.origin}:{self.owner}"
 
     @property
     def lane(self) -> str:
         """What it is in order with: the other events of its account, or of its OAuth app."""
-        return f"account:{normal(self.account)}" if self.account and len(self.accounts) < 2 else self.place  # noqa: PLR2004
+        return f"account:{normalize_id(self.account)}" if self.account and len(self.accounts) < 2 else self.source  # noqa: PLR2004
 
     @property
     def can_wait(self) -> bool:
         """Whether others go first: one caller can have thousands of links expire at once."""
         return self.name == EventName.REGISTRATION_EXPIRED
 
-    def for_those(self, may_know: Callable[[str | None], bool]) -> "Event | None":
+    def visible_to(self, may_know: Callable[[str | None], bool]) -> "Event | None":
         """As somebody hears it who may know of some accounts only; None when of none of them."""
         if not self.accounts:
             return self if may_know(self.account) else None
@@ -89,22 +89,22 @@ class Event:
         return replace(self, account=known[0], accounts=known, data=data) if known else None
 
 
-def after(last: datetime | None, now: datetime) -> datetime:
+def next_event_time(last: datetime | None, now: datetime) -> datetime:
     """When the next event counts as having happened: now, and behind the last one in any case."""
-    return now if last is None else max(now, last + STEP)
+    return now if last is None else max(now, last + MIN_EVENT_INTERVAL)
 
 
-def origin_of(place: str) -> tuple[Origin, str]:
+def parse_source(place: str) -> tuple[Origin, str]:
     """The origin and owner of a place."""
     origin, _, owner = place.partition(":")
     return Origin(origin), owner
 
 
 # In EmailEngine's words: the grant could not be renewed, or a call with a good token was refused.
-GRANT, CALL = "OauthRenewError", "ApiRequestError"
+RENEWAL_ERROR, REQUEST_ERROR = "OauthRenewError", "ApiRequestError"
 
 
-def of_account(
+def account_data(
     name: EventName, account: Account, failure: Failure | None = None, before: Account | None = None
 ) -> dict[str, Any]:
     """The data of an event about an account; `failure` is what Microsoft answered, `before` the account until now."""
@@ -116,8 +116,12 @@ def of_account(
         case EventName.ACCOUNT_INITIALIZED:
             return {"initialized": True}
         case EventName.AUTHENTICATION_ERROR | EventName.CONNECT_ERROR if account.last_error is not None:
-            told = reason(account.last_error.code, failure)
-            return {**told, "serverResponseCode": CALL if account.lost_mailbox else GRANT, "user": account.sign_in_name}
+            told = error_data(account.last_error.code, failure)
+            return {
+                **told,
+                "serverResponseCode": REQUEST_ERROR if account.has_mailbox_error else RENEWAL_ERROR,
+                "user": account.sign_in_name,
+            }
         case EventName.CONNECT_SUCCESS:
             return {"user": account.sign_in_name, "email": account.email}
         case _:
@@ -128,37 +132,37 @@ def _who_and_where(account: Account) -> dict[str, Any]:
     return {"user": account.sign_in_name, "email": account.email}
 
 
-def of_expiring_grant(account: Account, expires: datetime) -> dict[str, Any]:
+def expiring_grant_data(account: Account, expires: datetime) -> dict[str, Any]:
     """The data of the warning that an account's grant would die."""
     code = account.last_error.code if account.last_error else None
-    told = reason(code) if code else {"action": "Use the account or reconnect it: that renews its grant."}
-    return {**told, "user": account.sign_in_name, "app": account.app, "expires": written(expires)}
+    told = error_data(code) if code else {"action": "Use the account or reconnect it: that renews its grant."}
+    return {**told, "user": account.sign_in_name, "app": account.app, "expires": format_timestamp(expires)}
 
 
-def of_registration(registration: PendingRegistration, code: str | None = None) -> dict[str, Any]:
+def registration_data(registration: PendingRegistration, code: str | None = None) -> dict[str, Any]:
     """The data of an event about a registration; `code` says why it came to nothing."""
-    about = {"registration": registration.id, "expires": written(registration.expires)}
-    return {**about, **reason(code)} if code else about
+    about = {"registration": registration.id, "expires": format_timestamp(registration.expires)}
+    return {**about, **error_data(code)} if code else about
 
 
-def of_breaker(breaker: Breaker) -> dict[str, Any]:
+def breaker_data(breaker: CircuitBreaker) -> dict[str, Any]:
     """The data of an event about an OAuth app that Microsoft refuses, or accepts again."""
     return {
         "app": breaker.app,
-        "since": written(breaker.since),
-        **reason(breaker.code),
+        "since": format_timestamp(breaker.since),
+        **error_data(breaker.code),
         "kind": "appFault",
         "aadsts": breaker.aadsts,
     }
 
 
-def of_expiring_secret(app: OAuthApp, expires: datetime) -> dict[str, Any]:
+def expiring_secret_data(app: OAuthApp, expires: datetime) -> dict[str, Any]:
     """The data of the warning that an OAuth app's credential ends."""
     action = "Add a new client secret or certificate in Entra, and give it to Mailbind, before the old one ends."
-    return {"app": app.id, "name": app.name, "expires": written(expires), "action": action}
+    return {"app": app.id, "name": app.name, "expires": format_timestamp(expires), "action": action}
 
 
-def reason(code: str, failure: Failure | None = None) -> dict[str, Any]:
+def error_data(code: str, failure: Failure | None = None) -> dict[str, Any]:
     """A code, and what it means to a person; kind and AADSTS number where Microsoft told."""
     told = remedy(code)
     said: dict[str, Any] = {"response": told.what, "code": code, "action": told.action}
@@ -166,13 +170,13 @@ def reason(code: str, failure: Failure | None = None) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Warned:
+class ExpiryWarning:
     """The end of a credential that was warned of. `id` names whose; see `secret_of`."""
 
     id: str
     expires: datetime
 
 
-def secret_of(app: str) -> str:
+def secret_warning_id(app: str) -> str:
     """The id for an OAuth app's credential; no app's own id holds a `~`."""
     return f"{app}~secret"

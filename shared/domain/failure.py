@@ -19,7 +19,7 @@ class FailureKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class FailureRule:
     """Answers that mean the same: by `error`, by `suberror`, by AADSTS number. `pause` is a least time to wait."""
 
     code: str
@@ -28,7 +28,7 @@ class Row:
     errors: frozenset[str] = frozenset()
     suberrors: frozenset[str] = frozenset()
     aadsts: frozenset[int] = frozenset()
-    pause: timedelta | None = None
+    min_pause: timedelta | None = None
 
 
 def _row(
@@ -40,11 +40,13 @@ def _row(
     suberrors: str = "",
     aadsts: tuple[int, ...] = (),
     pause: timedelta | None = None,
-) -> Row:
-    return Row(code, kind, source, frozenset(errors.split()), frozenset(suberrors.split()), frozenset(aadsts), pause)
+) -> FailureRule:
+    return FailureRule(
+        code, kind, source, frozenset(errors.split()), frozenset(suberrors.split()), frozenset(aadsts), pause
+    )
 
 
-ROWS = (
+FAILURE_RULES = (
     _row(
         "needs_sign_in",
         FailureKind.NEEDS_SIGN_IN,
@@ -118,24 +120,24 @@ ROWS = (
 )
 
 
-AADSTS = re.compile(r"AADSTS([0-9]{1,9})(?![0-9])")
-MAX_AADSTS = 999_999_999
-MAX_AADSTS_NUMBERS = 10
+AADSTS_PATTERN = re.compile(r"AADSTS([0-9]{1,9})(?![0-9])")
+MAX_AADSTS_NUMBER = 999_999_999
+MAX_AADSTS_NUMBERS_READ = 10
 
 
-def whole_number(value: object, most: int) -> int | None:
+def parse_whole_number(value: object, maximum: int) -> int | None:
     """The number from 0 to `most` that this is, as JSON or as decimal digits; None for anything else.
 
     `int()` alone raises for superscript digits, which `str.isdigit` accepts, and for more than 4,300 digits.
     """
     if isinstance(value, str):
-        value = int(value) if value.isascii() and value.isdigit() and len(value) <= len(str(most)) else None
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most else None
+        value = int(value) if value.isascii() and value.isdigit() and len(value) <= len(str(maximum)) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= maximum else None
 
 
 def aadsts_numbers(text: str) -> tuple[int, ...]:
     """The AADSTS numbers that an error description mentions, at most ten of them."""
-    return tuple(int(number) for number in AADSTS.findall(text)[:MAX_AADSTS_NUMBERS])
+    return tuple(int(number) for number in AADSTS_PATTERN.findall(text)[:MAX_AADSTS_NUMBERS_READ])
 
 
 def is_finite_number(value: object) -> bool:
@@ -169,14 +171,18 @@ class Failure:
     trace: str | None = None
 
 
-BY_NUMBER = {number: row for row in ROWS for number in row.aadsts}
-BY_SUBERROR = {suberror: row for row in ROWS for suberror in row.suberrors}
-BY_ERROR = {error: row for row in ROWS for error in row.errors}
+RULES_BY_AADSTS_NUMBER = {number: row for row in FAILURE_RULES for number in row.aadsts}
+RULES_BY_SUBERROR = {suberror: row for row in FAILURE_RULES for suberror in row.suberrors}
+RULES_BY_ERROR = {error: row for row in FAILURE_RULES for error in row.errors}
 
-NO_CREDENTIAL = Failure(FailureKind.APP_FAULT, "app_credential")
-UNREACHABLE = Failure(FailureKind.TRANSIENT, "entra_unavailable")
-UNKNOWN = Row("unknown_failure", FailureKind.TRANSIENT, source="ours: nothing is destroyed over an answer nobody knows")
-UNPROVEN = Row("needs_sign_in", FailureKind.NEEDS_SIGN_IN, source="ours: a bare invalid_grant is confirmed first")
+APP_CREDENTIAL_FAILURE = Failure(FailureKind.APP_FAULT, "app_credential")
+ENTRA_UNAVAILABLE = Failure(FailureKind.TRANSIENT, "entra_unavailable")
+UNKNOWN_RULE = FailureRule(
+    "unknown_failure", FailureKind.TRANSIENT, source="ours: nothing is destroyed over an answer nobody knows"
+)
+UNCONFIRMED_RULE = FailureRule(
+    "needs_sign_in", FailureKind.NEEDS_SIGN_IN, source="ours: a bare invalid_grant is confirmed first"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +192,7 @@ class TokenError:
     status: int
     error: str = ""
     suberror: str = ""
-    numbers: tuple[int, ...] = ()
+    aadsts_numbers: tuple[int, ...] = ()
     claims: str | None = None
     retry_after: timedelta | None = None
     trace: str | None = None
@@ -198,43 +204,43 @@ def classify(answer: TokenError) -> Failure:
     return Failure(
         kind=row.kind,
         code=row.code,
-        aadsts=number if number is not None else next(iter(answer.numbers), None),
-        retry_after=answer.retry_after or row.pause,
+        aadsts=number if number is not None else next(iter(answer.aadsts_numbers), None),
+        retry_after=answer.retry_after or row.min_pause,
         claims=answer.claims,
-        confirmed=row is not UNPROVEN,
+        confirmed=row is not UNCONFIRMED_RULE,
         trace=answer.trace,
     )
 
 
-def _matching_row(answer: TokenError) -> tuple[Row, int | None]:
+def _matching_row(answer: TokenError) -> tuple[FailureRule, int | None]:
     if answer.status in {408, 429} or answer.status >= 500:  # noqa: PLR2004 - HTTP's own numbers
-        return BY_ERROR["temporarily_unavailable"], None
-    by_error = BY_ERROR.get(answer.error, UNKNOWN)
+        return RULES_BY_ERROR["temporarily_unavailable"], None
+    by_error = RULES_BY_ERROR.get(answer.error, UNKNOWN_RULE)
     if answer.error == "invalid_client":
         # Whatever the number says, this is about the app and never about a person.
         return _refined(answer, by_error, {FailureKind.APP_FAULT, FailureKind.TRANSIENT})
-    if answer.suberror in BY_SUBERROR:
-        by_error = BY_SUBERROR[answer.suberror]
+    if answer.suberror in RULES_BY_SUBERROR:
+        by_error = RULES_BY_SUBERROR[answer.suberror]
     elif answer.error == "invalid_grant":
-        by_error = UNPROVEN
+        by_error = UNCONFIRMED_RULE
     return _refined(answer, by_error, set(FailureKind))
 
 
-def _refined(answer: TokenError, row: Row, allowed: set[FailureKind]) -> tuple[Row, int | None]:
-    for number in answer.numbers:
-        known = BY_NUMBER.get(number)
+def _refined(answer: TokenError, row: FailureRule, allowed: set[FailureKind]) -> tuple[FailureRule, int | None]:
+    for number in answer.aadsts_numbers:
+        known = RULES_BY_AADSTS_NUMBER.get(number)
         if known is not None and known.kind in allowed and not _blames_client(known, answer):
             return known, number
     return row, None
 
 
-def _blames_client(row: Row, answer: TokenError) -> bool:
+def _blames_client(row: FailureRule, answer: TokenError) -> bool:
     """Whether the number blames the client's credential while `error` blames the code or refresh token.
 
     Entra has answered expired ones with `invalid_grant` and "AADSTS70002: Error validating credentials. AADSTS70008:
     The provided authorization code or refresh token is expired".
     """
-    return answer.error == "invalid_grant" and row.code == NO_CREDENTIAL.code
+    return answer.error == "invalid_grant" and row.code == APP_CREDENTIAL_FAILURE.code
 
 
 class SignInRefusal(StrEnum):
@@ -249,7 +255,7 @@ class SignInRefusal(StrEnum):
     REFUSED = "sign_in_refused"
 
 
-BY_FAILURE = {
+REFUSALS_BY_FAILURE_CODE = {
     "needs_consent": SignInRefusal.NEEDS_CONSENT,
     "needs_admin_consent": SignInRefusal.NEEDS_ADMIN_CONSENT,
     "blocked_by_policy": SignInRefusal.BLOCKED_BY_POLICY,
@@ -268,7 +274,9 @@ def sign_in_refusal(answer: Mapping[str, str]) -> SignInRefusal:
     if error == "access_denied" and (answer.get("error_subcode") == "cancel" or not numbers):
         return SignInRefusal.CANCELLED
     # An error in a redirect has no HTTP status of its own; 400 says that the request was answered.
-    return BY_FAILURE.get(classify(TokenError(400, error, numbers=numbers)).code, SignInRefusal.REFUSED)
+    return REFUSALS_BY_FAILURE_CODE.get(
+        classify(TokenError(400, error, aadsts_numbers=numbers)).code, SignInRefusal.REFUSED
+    )
 
 
 def redemption_refusal(failure: Failure) -> str:

@@ -9,10 +9,10 @@ from functools import lru_cache
 from shared.domain.secret import Secret
 
 # Table Storage allows 512 UTF-16 characters for a key (Understanding the Table service data model); we stay well below.
-LONGEST = 400
+MAX_KEY_CHARACTERS = 400
 
 
-def normal(identity: str) -> str:
+def normalize_id(identity: str) -> str:
     """What two spellings of the same id have in common: case does not count, nor do spaces around it.
 
     The only rule by which ids are the same. Addresses have one of their own (`address.normal_address`).
@@ -22,17 +22,17 @@ def normal(identity: str) -> str:
 
 def same_id(one: str, other: str) -> bool:
     """Whether two spellings name the same account, OAuth app or principal: exactly when they have the same `key`."""
-    return normal(one) == normal(other)
+    return normalize_id(one) == normalize_id(other)
 
 
-def key(identity: str) -> str:
+def table_key(identity: str) -> str:
     """A table key for any text: lower-cased, then base64url, so that no forbidden character survives.
 
     Text too long for a key is hashed; the `=` in front keeps such keys apart from all others.
     """
-    text = normal(identity).encode()
+    text = normalize_id(identity).encode()
     encoded = base64.urlsafe_b64encode(text).rstrip(b"=").decode()
-    return encoded if len(encoded) <= LONGEST else "=" + hashlib.sha256(text).hexdigest()
+    return encoded if len(encoded) <= MAX_KEY_CHARACTERS else "=" + hashlib.sha256(text).hexdigest()
 
 
 def fingerprint(secret: Secret | str) -> str:
@@ -50,7 +50,7 @@ MAX_LABEL_CHARACTERS = 63  # RFC 1035 section 2.3.4, for A-labels; what an A-lab
 A_LABEL = "xn--"
 
 
-def normal_address(address: str) -> str:
+def normalize_address(address: str) -> str:
     """The form in which addresses are compared; two different mailboxes never share it.
 
     Case does not count (Exchange: addresses are not case-sensitive). A-labels count as what they stand for, so that the
@@ -64,12 +64,12 @@ def normal_address(address: str) -> str:
 
 def same_address(one: str | None, other: str | None) -> bool:
     """Whether two mailbox addresses or sign-in names mean the same. For ids of accounts there is `keys.same_id`."""
-    return one is not None and other is not None and normal_address(one) == normal_address(other)
+    return one is not None and other is not None and normalize_address(one) == normalize_address(other)
 
 
 def domain_of(address: str) -> str:
     """Its domain, in the form in which addresses are compared; empty without one."""
-    return normal_address(address).rpartition("@")[2] if "@" in address else ""
+    return normalize_address(address).rpartition("@")[2] if "@" in address else ""
 
 
 def has_domain_labels(domain: str) -> bool:

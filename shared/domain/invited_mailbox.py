@@ -25,7 +25,7 @@ class MailboxState(StrEnum):
     CANCELLED = "cancelled"
 
     @property
-    def bound(self) -> bool:
+    def is_bound(self) -> bool:
         """Whether the account is there; its id was `new`, or `existing` before."""
         return self in {MailboxState.NEW, MailboxState.EXISTING}
 
@@ -56,41 +56,41 @@ class InvitedMailbox:
     named: bool = True
 
     @property
-    def settled(self) -> bool:
+    def is_settled(self) -> bool:
         """Whether its link has done for it what it can."""
-        return self.state.bound or self.state in {MailboxState.REPLACED, MailboxState.CANCELLED}
+        return self.state.is_bound or self.state in {MailboxState.REPLACED, MailboxState.CANCELLED}
 
     @property
-    def refused(self) -> bool:
+    def is_refused(self) -> bool:
         """Whether the last sign-in came to nothing for it."""
         return self.state is MailboxState.REFUSED
 
-    def waits_for(self, principal_id: str) -> bool:
+    def is_waiting_for(self, principal_id: str) -> bool:
         """Whether it is waited that it opens for that principal."""
         return self.state is MailboxState.WAITING_FOR_ACCESS and self.principal_id == principal_id
 
     def replaced(self) -> "InvitedMailbox":
         """A newer link is there for the account."""
-        if self.settled:
+        if self.is_settled:
             return self
         return replace(self, state=MailboxState.REPLACED, principal_id=None, failure="link_replaced")
 
     def cancelled(self, code: str) -> "InvitedMailbox":
         """The link was ended, or its account removed; `code` says which."""
-        if self.settled:
+        if self.is_settled:
             return self
         return replace(self, state=MailboxState.CANCELLED, principal_id=None, failure=code)
 
-    def after(self, principal_id: str, result: MailboxResult, *, gave_up: bool) -> "InvitedMailbox":
+    def after_sign_in(self, principal_id: str, result: MailboxResult, *, stop_waiting: bool) -> "InvitedMailbox":
         """What became of it for a principal. Somebody's refusal ends nobody else's waiting."""
-        if result.state.bound and not self.state.bound:
+        if result.state.is_bound and not self.state.is_bound:
             email = result.email or self.email
             return replace(self, state=result.state, principal_id=principal_id, email=email, failure=None)
-        if self.settled or (gave_up and not self.waits_for(principal_id)):
+        if self.is_settled or (stop_waiting and not self.is_waiting_for(principal_id)):
             return self
         if result.state is MailboxState.WAITING_FOR_ACCESS:
             return replace(self, state=result.state, principal_id=principal_id, failure=result.code)
-        if self.state is MailboxState.WAITING_FOR_ACCESS and not gave_up:
+        if self.state is MailboxState.WAITING_FOR_ACCESS and not stop_waiting:
             return replace(self, failure=result.code)
         return replace(self, state=MailboxState.REFUSED, principal_id=None, failure=result.code)
 
@@ -115,7 +115,7 @@ class BindRequest:
     pinned_to: str | None = None
     through: str | None = None
 
-    def authorized(self, *, may_change: bool) -> "BindRequest":
+    def with_permissions(self, *, may_change: bool) -> "BindRequest":
         """What it may do by the authority that its caller has now."""
         if may_change:
             return self
@@ -123,10 +123,10 @@ class BindRequest:
 
 
 # Exchange takes up to an hour, sometimes a day, to notice new permissions (graph-docs issues 2361 and 4978).
-ACCESS_PATIENCE = timedelta(hours=24)
-OUTAGE_PATIENCE = timedelta(hours=1)
-ACCESS_PAUSE = timedelta(minutes=5)
-OUTAGE_PAUSE = timedelta(minutes=1)
+ACCESS_WAIT_LIMIT = timedelta(hours=24)
+OUTAGE_WAIT_LIMIT = timedelta(hours=1)
+ACCESS_PROBE_INTERVAL = timedelta(minutes=5)
+OUTAGE_PROBE_INTERVAL = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,12 +157,12 @@ class PendingAccount:
         """The grant that waits."""
         return TokenSet(self.refresh_token, self.access_token, self.access_expires, self.scopes, self.resource)
 
-    def after(self, before: "PendingAccount") -> "PendingAccount":
+    def merged_with(self, before: "PendingAccount") -> "PendingAccount":
         """In place of earlier waiting: an outage does not cut short what the person asked for."""
         both = replace(self, accounts=tuple(dict.fromkeys((*before.accounts, *self.accounts))))
         return replace(both, kept=True, until=max(self.until, before.until)) if before.kept else both
 
-    def waits_for(self, account: str) -> bool:
+    def includes(self, account: str) -> bool:
         """Whether this account's mailbox is waited for."""
         return not self.accounts or any(same_id(account, waiting) for waiting in self.accounts)
 
@@ -171,12 +171,12 @@ class PendingAccount:
         left = tuple(other for other in self.accounts if not same_id(other, account))
         return replace(self, accounts=left) if left else None
 
-    def looked(self, reason: str, now: datetime) -> "PendingAccount":
+    def after_failed_probe(self, reason: str, now: datetime) -> "PendingAccount":
         """Probed again, without success; `reason` says why."""
-        pause = ACCESS_PAUSE if reason == "no_mailbox_access" else OUTAGE_PAUSE
+        pause = ACCESS_PROBE_INTERVAL if reason == "no_mailbox_access" else OUTAGE_PROBE_INTERVAL
         return replace(self, reason=reason, due=now + pause)
 
-    def refreshed(self, tokens: TokenSet) -> "PendingAccount":
+    def with_tokens(self, tokens: TokenSet) -> "PendingAccount":
         """With newer tokens."""
         return replace(
             self,
@@ -188,7 +188,7 @@ class PendingAccount:
         )
 
 
-def wait_for_access(
+def new_pending_account(
     *,
     registration: str,
     accounts: tuple[str, ...],
@@ -211,8 +211,8 @@ def wait_for_access(
         kept=kept,
         reason=reason,
         since=now,
-        until=now + (ACCESS_PATIENCE if kept else OUTAGE_PATIENCE),
-        due=now + (ACCESS_PAUSE if kept else OUTAGE_PAUSE),
+        until=now + (ACCESS_WAIT_LIMIT if kept else OUTAGE_WAIT_LIMIT),
+        due=now + (ACCESS_PROBE_INTERVAL if kept else OUTAGE_PROBE_INTERVAL),
         resource=tokens.resource,
         accounts=accounts,
     )

@@ -32,18 +32,18 @@ class Rate:
     per_minute: int
 
     @property
-    def drop(self) -> timedelta:
+    def interval(self) -> timedelta:
         """How long one request takes to be forgotten, rounded so that all that are allowed fit into a minute."""
         return timedelta(microseconds=MINUTE // timedelta(microseconds=1) // self.per_minute)
 
-    def wait(self, empty_at: datetime, now: datetime, drops: int = 1) -> timedelta:
+    def wait_time(self, empty_at: datetime, now: datetime, drops: int = 1) -> timedelta:
         """How long until so many more fit; zero when they do. More than a minute's worth fits into an empty bucket."""
-        needed = min(drops, self.per_minute) * self.drop
+        needed = min(drops, self.per_minute) * self.interval
         return max(min(empty_at, now + MINUTE) + needed - now - MINUTE, timedelta())
 
-    def filled(self, empty_at: datetime, drops: int, now: datetime) -> datetime:
+    def after_requests(self, empty_at: datetime, drops: int, now: datetime) -> datetime:
         """When the bucket is empty after some more drops."""
-        return min(max(empty_at, now) + drops * self.drop, now + MINUTE)
+        return min(max(empty_at, now) + drops * self.interval, now + MINUTE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote_plus
 
 from shared.domain.clouds import GLOBAL, Cloud, Resource
-from shared.domain.formats import LONGEST_SCOPES
+from shared.domain.formats import MAX_SCOPES_BYTES
 from shared.domain.identity import domain_of
 from shared.domain.principal import is_guid
 from shared.domain.secret import Secret
@@ -74,10 +74,10 @@ class OAuthApp:
 
     def scopes_of(self, resource: Resource) -> tuple[str, ...]:
         """Its scopes of one resource: a token request may name no other's."""
-        prefix = f"{self.cloud.address(resource)}/".casefold()
+        prefix = f"{self.cloud.url_of(resource)}/".casefold()
         return tuple(scope for scope in self.scopes if scope.casefold().startswith(prefix))
 
-    def within(self, granted: Iterable[str]) -> "OAuthApp":
+    def limited_to(self, granted: Iterable[str]) -> "OAuthApp":
         """The app as it asks on behalf of a grant: for nothing that was not granted.
 
         A scope that was added to the app since would stop the grant until its person consents (AADSTS65001).
@@ -92,20 +92,20 @@ class OAuthApp:
         return tuple(resource for resource in Resource if self.scopes_of(resource))
 
     @property
-    def reads_profiles(self) -> bool:
+    def can_read_profiles(self) -> bool:
         """Whether Graph tells it who has signed in (permission User.Read)."""
         return any(scope.rpartition("/")[2].casefold() == "user.read" for scope in self.scopes_of(Resource.GRAPH))
 
     @property
-    def home(self) -> Resource:
+    def primary_resource(self) -> Resource:
         """The resource that mailboxes are proven through: Graph where its scopes do, otherwise Outlook."""
         return next(
-            (each for each in self.resources if opens_shared_mailboxes(self.scopes_of(each))),
+            (each for each in self.resources if covers_shared_mailboxes(self.scopes_of(each))),
             (*self.resources, Resource.GRAPH)[0],
         )
 
 
-def opens_shared_mailboxes(granted: Iterable[str]) -> bool:
+def covers_shared_mailboxes(granted: Iterable[str]) -> bool:
     """Whether the granted scopes cover mailboxes of others.
 
     Without a `.Shared` scope Graph refuses them even to those with Full Access, in the words of a missing access. IMAP
@@ -116,13 +116,13 @@ def opens_shared_mailboxes(granted: Iterable[str]) -> bool:
     return "imap.accessasuser.all" in names or any(shared)
 
 
-TRIAL_EVERY = timedelta(minutes=1)
+BREAKER_TRIAL_INTERVAL = timedelta(minutes=1)
 # Only what is wrong with the credential is wrong for everybody; a configuration may be wrong for one tenant.
-OPENS = "app_credential"
+BREAKER_OPEN_CODE = "app_credential"
 
 
 @dataclass(frozen=True, slots=True)
-class Breaker:
+class CircuitBreaker:
     """What is wrong with an app. At `trial` one call may find out whether the app is accepted again."""
 
     app: str
@@ -134,16 +134,16 @@ class Breaker:
     @property
     def is_open(self) -> bool:
         """Whether it holds back the app's calls; otherwise it only remembers what a verification found."""
-        return self.code == OPENS
+        return self.code == BREAKER_OPEN_CODE
 
-    def tried(self, now: datetime) -> "Breaker":
+    def with_next_trial(self, now: datetime) -> "CircuitBreaker":
         """With the next trial after this one."""
-        return replace(self, trial=now + TRIAL_EVERY)
+        return replace(self, trial=now + BREAKER_TRIAL_INTERVAL)
 
 
 # A multitenant app signs people of these in (Entra: v2-oauth2-auth-code-flow, `tenant`). `consumers` is left out:
 # personal accounts have no shared mailboxes.
-ANY_TENANT = ("organizations", "common")
+MULTITENANT_AUTHORITIES = ("organizations", "common")
 
 
 class Authentication(StrEnum):
@@ -155,7 +155,7 @@ class Authentication(StrEnum):
 
 
 # What each way needs, and what is forgotten when another one is chosen.
-KEPT_FOR: Mapping[Authentication, tuple[str, ...]] = {
+FIELDS_BY_AUTHENTICATION: Mapping[Authentication, tuple[str, ...]] = {
     Authentication.SECRET: ("client_secret", "client_secret_2", "secret_expires", "secret_expires_2"),
     Authentication.CERTIFICATE: ("certificate", "private_key", "secret_expires"),
     Authentication.FEDERATED: ("managed_identity",),
@@ -212,8 +212,10 @@ class RegisteredApp:
             if secret in told:
                 told.setdefault(end, None)
         after = replace(self, **told, updated=now)
-        kept = KEPT_FOR[after.authentication]
-        gone: dict[str, Any] = {name: None for names in KEPT_FOR.values() for name in names if name not in kept}
+        kept = FIELDS_BY_AUTHENTICATION[after.authentication]
+        gone: dict[str, Any] = {
+            name: None for names in FIELDS_BY_AUTHENTICATION.values() for name in names if name not in kept
+        }
         return replace(after, **gone)
 
     @property
@@ -234,7 +236,7 @@ class RegisteredApp:
         """Whose people may sign in: those of the authority when nothing else is said."""
         return frozenset(self.tenants or ([self.authority] if is_guid(self.authority) else []))
 
-    def in_use(self, clouds: Mapping[str, Cloud]) -> OAuthApp:
+    def to_oauth_app(self, clouds: Mapping[str, Cloud]) -> OAuthApp:
         """The app as sign-ins and refreshes see it."""
         cloud = clouds[self.cloud]
         return OAuthApp(
@@ -249,10 +251,10 @@ class RegisteredApp:
             credential_reuse=self.credential_reuse,
             secret_expires=max((one for one in (self.secret_expires, self.secret_expires_2) if one), default=None),
             enabled=self.enabled,
-            mail_domains=frozenset(map(mail_domain, self.mail_domains)),
+            mail_domains=frozenset(map(parse_mail_domain, self.mail_domains)),
         )
 
-    def strays(self, told: Mapping[str, Any]) -> dict[str, str]:
+    def misplaced_credentials(self, told: Mapping[str, Any]) -> dict[str, str]:
         """Credentials of another way of authentication than the app's, by the API's field."""
         return {
             field: f'"{field}" is for "authentication": "{way}"'
@@ -260,7 +262,7 @@ class RegisteredApp:
             if told.get(name) and way is not self.authentication
         }
 
-    def faults(self, clouds: Mapping[str, Cloud], redirect_uri: str) -> dict[str, str]:
+    def validation_errors(self, clouds: Mapping[str, Cloud], redirect_uri: str) -> dict[str, str]:
         """What does not fit together, by the API's field: to be mended before it is kept."""
         needs = {
             Authentication.SECRET: ("clientSecret", '"clientSecret" is required'),
@@ -269,9 +271,9 @@ class RegisteredApp:
         }
         faults = {} if self.credentials else dict([needs[self.authentication]])
         cloud = clouds[self.cloud]
-        if self.authority in ANY_TENANT and not self.tenants:
+        if self.authority in MULTITENANT_AUTHORITIES and not self.tenants:
             faults["tenants"] = '"tenants" is required: ids of the tenants whose people may sign in'
-        assigned = [mail_domain(one) for one in self.mail_domains]
+        assigned = [parse_mail_domain(one) for one in self.mail_domains]
         twice = len({domain for domain, _ in assigned}) < len(assigned)
         if twice or not {tenant for _, tenant in assigned} <= self.allowed_tenants:
             faults["mailDomains"] = '"mailDomains" must give each domain to one tenant of those in "tenants"'
@@ -280,16 +282,16 @@ class RegisteredApp:
         roots = (f"{cloud.graph}/".casefold(), f"{cloud.outlook}/".casefold())
         if not all(one.casefold().startswith(roots) for one in self.extra_scopes if "://" in one):
             faults["extraScopes"] = '"extraScopes" must be permissions of Graph or Outlook in the cloud of the app'
-        scopes = self.in_use(clouds).scopes
+        scopes = self.to_oauth_app(clouds).scopes
         if not scopes:
             faults["skipScopes"] = '"skipScopes" must leave some scope'
-        if len(quote_plus(" ".join(scopes))) > LONGEST_SCOPES:
-            most = f"all scopes together may take {LONGEST_SCOPES} bytes of a sign-in's address"
+        if len(quote_plus(" ".join(scopes))) > MAX_SCOPES_BYTES:
+            most = f"all scopes together may take {MAX_SCOPES_BYTES} bytes of a sign-in's address"
             faults["extraScopes"] = f'"extraScopes" is too long: {most}'
         return faults
 
 
-def mail_domain(assignment: str) -> tuple[str, str]:
+def parse_mail_domain(assignment: str) -> tuple[str, str]:
     """The domain, in its normal form, and the tenant of `domain=tenant id`."""
     domain, _, tenant = assignment.rpartition("=")
     return domain_of(f"@{domain.removeprefix('@')}"), tenant.strip().lower()

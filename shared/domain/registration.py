@@ -5,17 +5,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from shared.domain.identity import normal, same_id
+from shared.domain.identity import normalize_id, same_id
 from shared.domain.invited_mailbox import LINK_CANCELLED, BindRequest, InvitedMailbox, MailboxResult, MailboxState
 from shared.domain.principal import ExpectedPerson
 from shared.domain.secret import Secret
 
 # How long a registration's outcome can still be asked for once its link is dead.
-REMEMBERED = timedelta(days=7)
+OUTCOME_RETENTION = timedelta(days=7)
 # Whoever came back from Microsoft in the last moment of a link is still being bound.
-TOLD_AFTER = timedelta(minutes=1)
+EXPIRY_EVENT_DELAY = timedelta(minutes=1)
 # No invocation lasts longer than host.json's functionTimeout, and clocks differ by less than the rest.
-BINDING_LASTS = timedelta(minutes=15)
+MAX_BINDING_TIME = timedelta(minutes=15)
 
 
 class RegistrationStatus(StrEnum):
@@ -31,7 +31,7 @@ class RegistrationStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
-UNDECIDED = frozenset({RegistrationStatus.PENDING, RegistrationStatus.OPENED, RegistrationStatus.FAILED})
+UNDECIDED_STATUSES = frozenset({RegistrationStatus.PENDING, RegistrationStatus.OPENED, RegistrationStatus.FAILED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +69,21 @@ class PendingRegistration:
     told: tuple[str, ...] = ()
 
     @property
-    def expected(self) -> ExpectedPerson:
+    def expected_person(self) -> ExpectedPerson:
         """Whom it is for."""
         return ExpectedPerson(self.expected_email, self.expected_tenant)
 
     @property
-    def single(self) -> InvitedMailbox | None:
+    def only_mailbox(self) -> InvitedMailbox | None:
         """The mailbox of an invitation to bind one."""
         return self.mailboxes[0] if len(self.mailboxes) == 1 else None
 
     @property
-    def open(self) -> tuple[InvitedMailbox, ...]:
+    def unsettled_mailboxes(self) -> tuple[InvitedMailbox, ...]:
         """What is still to be bound, whether or not it is waited for."""
-        return tuple(mailbox for mailbox in self.mailboxes if not mailbox.settled)
+        return tuple(mailbox for mailbox in self.mailboxes if not mailbox.is_settled)
 
-    def request(self, mailbox: InvitedMailbox) -> BindRequest:
+    def bind_request(self, mailbox: InvitedMailbox) -> BindRequest:
         """To bind one of its mailboxes now."""
         return BindRequest(
             by=self.id,
@@ -96,32 +96,32 @@ class PendingRegistration:
             pinned_to=self.pinned_to,
         )
 
-    def mailbox(self, account: str) -> InvitedMailbox | None:
+    def mailbox_for(self, account: str) -> InvitedMailbox | None:
         """The mailbox that was asked for under this account id."""
         return next((mailbox for mailbox in self.mailboxes if same_id(mailbox.account, account)), None)
 
-    def status(self, now: datetime) -> RegistrationStatus:
+    def status_at(self, now: datetime) -> RegistrationStatus:
         """The stage, or `expired` when the time for it has run out before anything came of it."""
-        over = self.stage in UNDECIDED and now >= self.expires and not self.held(now)
+        over = self.stage in UNDECIDED_STATUSES and now >= self.expires and not self.has_binding_in_progress(now)
         return RegistrationStatus.EXPIRED if over else self.stage
 
-    def usable(self, now: datetime) -> bool:
+    def is_usable(self, now: datetime) -> bool:
         """Whether the link may still start a sign-in."""
-        return bool(self.open) and now < self.expires
+        return bool(self.unsettled_mailboxes) and now < self.expires
 
-    def through(self, app: str) -> "PendingRegistration":
+    def via_app(self, app: str) -> "PendingRegistration":
         """As it is for a sign-in that went through this OAuth app."""
         return replace(self, app=app or self.app)
 
     def replaced(self, accounts: Collection[str]) -> "PendingRegistration":
         """A newer registration for these accounts was started: for them this link is worth nothing any more."""
-        newer = set(map(normal, accounts))
-        return self._with(one.replaced() if normal(one.account) in newer else one for one in self.mailboxes)
+        newer = set(map(normalize_id, accounts))
+        return self._with(one.replaced() if normalize_id(one.account) in newer else one for one in self.mailboxes)
 
     def cancelled(self, accounts: Collection[str], code: str = LINK_CANCELLED) -> "PendingRegistration":
         """The link was ended for these accounts, or they were removed. What was bound stays bound."""
-        ended = set(map(normal, accounts))
-        return self._with(one.cancelled(code) if normal(one.account) in ended else one for one in self.mailboxes)
+        ended = set(map(normalize_id, accounts))
+        return self._with(one.cancelled(code) if normalize_id(one.account) in ended else one for one in self.mailboxes)
 
     def opened(self) -> "PendingRegistration":
         """Somebody looked at the link's page. Waiting goes on meanwhile, and what was bound stays said."""
@@ -129,59 +129,59 @@ class PendingRegistration:
             return replace(self, stage=RegistrationStatus.OPENED)
         return self
 
-    def refused(self, code: str) -> "PendingRegistration":
+    def with_refusal(self, code: str) -> "PendingRegistration":
         """A sign-in came to nothing. The link goes on working; whoever waits for access goes on waiting."""
-        if not self.open:
+        if not self.unsettled_mailboxes:
             return self
-        if self.stage not in UNDECIDED:
+        if self.stage not in UNDECIDED_STATUSES:
             return replace(self, failure=code)
         told = self.told if code in self.told else (*self.told, code)
         return replace(self, stage=RegistrationStatus.FAILED, failure=code, told=told)
 
-    def refusals_since(self, before: "PendingRegistration") -> Mapping[str, str]:
+    def new_refusals_since(self, before: "PendingRegistration") -> Mapping[str, str]:
         """By account, why a sign-in did not bind it; those that were refused for the same reason before are not new.
 
         Whoever has the link can come back from Microsoft as often as they like, and say what they like.
         """
         if self.told != before.told:
-            return {mailbox.account: self.told[-1] for mailbox in self.open}
-        known = {(mailbox.account, mailbox.failure) for mailbox in before.mailboxes if mailbox.refused}
-        refused = [mailbox for mailbox in self.mailboxes if mailbox.refused]
+            return {mailbox.account: self.told[-1] for mailbox in self.unsettled_mailboxes}
+        known = {(mailbox.account, mailbox.failure) for mailbox in before.mailboxes if mailbox.is_refused}
+        refused = [mailbox for mailbox in self.mailboxes if mailbox.is_refused]
         return {one.account: one.failure for one in refused if one.failure and (one.account, one.failure) not in known}
 
-    def ends_within_binding(self, now: datetime) -> bool:
+    def expires_during_binding(self, now: datetime) -> bool:
         """Whether its end may be told while a binding that begins now is still under way."""
-        return self.stage in UNDECIDED and now + BINDING_LASTS >= self.expires
+        return self.stage in UNDECIDED_STATUSES and now + MAX_BINDING_TIME >= self.expires
 
-    def held(self, now: datetime) -> bool:
+    def has_binding_in_progress(self, now: datetime) -> bool:
         """Whether a binding may still be under way, so that its end is not to be told yet."""
-        begun = self.being_bound if self.stage in UNDECIDED else None
-        return begun is not None and now < begun + BINDING_LASTS
+        begun = self.being_bound if self.stage in UNDECIDED_STATUSES else None
+        return begun is not None and now < begun + MAX_BINDING_TIME
 
     def expired(self) -> "PendingRegistration":
         """The time for it has run out, and the caller is told."""
         return replace(self, stage=RegistrationStatus.EXPIRED)
 
-    def after(
-        self, principal_id: str, results: Mapping[str, MailboxResult], now: datetime, *, gave_up: bool = False
+    def after_sign_in(
+        self, principal_id: str, results: Mapping[str, MailboxResult], now: datetime, *, stop_waiting: bool = False
     ) -> "PendingRegistration":
         """What became of mailboxes when a principal had signed in; `gave_up` ends the waiting for that principal.
 
         Once the caller was told that the link has expired, nothing that came to nothing is news.
         """
-        bound = any(result.state.bound for result in results.values())
+        bound = any(result.state.is_bound for result in results.values())
         if self.stage is RegistrationStatus.EXPIRED and not bound:
             return self
         heard = self._with(
-            mailbox.after(principal_id, results[mailbox.account], gave_up=gave_up)
+            mailbox.after_sign_in(principal_id, results[mailbox.account], stop_waiting=stop_waiting)
             if mailbox.account in results
             else mailbox
             for mailbox in self.mailboxes
         )
-        unbound = next((mailbox.failure for mailbox in heard.open if mailbox.failure), self.failure)
+        unbound = next((mailbox.failure for mailbox in heard.unsettled_mailboxes if mailbox.failure), self.failure)
         return replace(
             heard,
-            failure=None if any(mailbox.state.bound for mailbox in heard.mailboxes) else unbound,
+            failure=None if any(mailbox.state.is_bound for mailbox in heard.mailboxes) else unbound,
             completed=now if bound else self.completed,
         )
 
@@ -194,11 +194,11 @@ class PendingRegistration:
         states = {mailbox.state for mailbox in now.mailboxes}
         if MailboxState.WAITING_FOR_ACCESS in states:
             return replace(now, stage=RegistrationStatus.WAITING_FOR_ACCESS)
-        if any(state.bound for state in states):
+        if any(state.is_bound for state in states):
             return replace(now, stage=RegistrationStatus.COMPLETED)
         if states == {MailboxState.REPLACED}:
             return replace(now, stage=RegistrationStatus.REPLACED)
-        if MailboxState.CANCELLED in states and not now.open:
+        if MailboxState.CANCELLED in states and not now.unsettled_mailboxes:
             return replace(now, stage=RegistrationStatus.CANCELLED)
         failed = MailboxState.REFUSED in states and self.stage is not RegistrationStatus.EXPIRED
         return replace(now, stage=RegistrationStatus.FAILED) if failed else now

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Never
 
 # What answers of the API show in place of a secret.
-HIDDEN = "******"
+MASK = "******"
 
 
 class Secret:
@@ -36,7 +36,7 @@ class Secret:
         raise TypeError("a secret does not leave the process")
 
 
-class ClosedSecret(Secret):
+class SealedSecret(Secret):
     """A sealed value that is opened when it is revealed, each time anew; what `opening` raises, `reveal` raises.
 
     `sealed` is how it lies at `place`, so that it can be written back there unopened.
@@ -55,14 +55,14 @@ class ClosedSecret(Secret):
 
 
 # How long a process may go on sealing without having looked for a newer data key.
-NOTICED_WITHIN = timedelta(minutes=1)
+KEY_CHECK_INTERVAL = timedelta(minutes=1)
 # How long a process that cannot open the newest data key may go on sealing under the one before it.
-SUCCEEDED_WITHIN = timedelta(minutes=10)
-# A data key is forgotten only this long after a newer one came. By then nobody seals under it (NOTICED_WITHIN and
-# SUCCEEDED_WITHIN), and the last write that did has landed or failed (host.json: functionTimeout, 10 minutes).
-FORGOTTEN_AFTER = timedelta(hours=1)
+KEY_SUCCESSION_PERIOD = timedelta(minutes=10)
+# A data key is deleted only this long after a newer one was made. By then no process seals with it (KEY_CHECK_INTERVAL
+# and KEY_SUCCESSION_PERIOD), and the last write that did has succeeded or failed (host.json: functionTimeout, 10 min).
+DATA_KEY_RETENTION = timedelta(hours=1)
 
-FIRST = "0" * 20
+FIRST_DATA_KEY_ID = "0" * 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,26 +75,26 @@ class DataKey:
     created: datetime
 
 
-def next_id(newest: DataKey | None, at: datetime) -> str:
+def next_data_key_id(newest: DataKey | None, at: datetime) -> str:
     """The id of the data key that is due `at` a moment: milliseconds in 12 hexadecimal digits, and 8 more.
 
     It follows from what was there before, so whoever makes the same key at the same time meets the other's row.
     """
     if newest is None:
-        return FIRST
+        return FIRST_DATA_KEY_ID
     milliseconds = max(int(at.timestamp() * 1000), int(newest.id[:12], 16) + 1)
     return f"{milliseconds:012x}{hashlib.sha256(newest.id.encode()).hexdigest()[:8]}"
 
 
 def sealing_order(keys: Sequence[DataKey], now: datetime) -> list[DataKey]:
     """The data keys that may seal, the best first, out of all of them, the oldest first."""
-    allowed = [key for key, later in pairwise(keys) if now - later.created < SUCCEEDED_WITHIN]
+    allowed = [key for key, later in pairwise(keys) if now - later.created < KEY_SUCCESSION_PERIOD]
     return [*keys[-1:], *reversed(allowed)]
 
 
-def forgettable(keys: Sequence[DataKey], now: datetime) -> list[DataKey]:
+def deletable_keys(keys: Sequence[DataKey], now: datetime) -> list[DataKey]:
     """The data keys that nobody seals under any more, out of all of them, the oldest first."""
-    return [key for key, later in pairwise(keys) if now - later.created >= FORGOTTEN_AFTER]
+    return [key for key, later in pairwise(keys) if now - later.created >= DATA_KEY_RETENTION]
 
 
 def xoauth2(user: str, token: Secret) -> Secret:

@@ -8,7 +8,7 @@ from shared.domain.account import Account
 from shared.domain.grant import DelegatedGrant
 from shared.domain.work import WorkKind
 
-type Countable = Account | DelegatedGrant
+type CountedRecord = Account | DelegatedGrant
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Tick:
         return (self.ended - self.began).total_seconds()
 
 
-def label(record: Countable) -> str:
+def counter_name(record: CountedRecord) -> str:
     """The counter that a record is counted under."""
     if isinstance(record, Account):
         return f"accounts.{record.state}"

@@ -12,31 +12,31 @@ from shared.domain.identity import fingerprint
 
 
 @dataclass(slots=True)
-class Memory[T]:
+class TTLCache[T]:
     """Values by name. Expired ones are dropped; when there are too many, the oldest one goes.
 
     A name is kept as its SHA-256, so that an entry has the same size whatever text it was asked for by: `most` bounds
     the cache in bytes as well, as long as values are of bounded size.
     """
 
-    most: int
+    max_entries: int
     _kept: OrderedDict[str, tuple[datetime, datetime, T]] = field(default_factory=OrderedDict)
 
-    def keep(self, name: str, value: T, since: datetime, until: datetime) -> None:
+    def put(self, name: str, value: T, since: datetime, until: datetime) -> None:
         """Remember a value that is good in [since, until), in place of an older one."""
         self._drop_expired(since)
         kept = fingerprint(name)
         self._kept.pop(kept, None)
         self._kept[kept] = (since, until, value)
-        if len(self._kept) > self.most:
+        if len(self._kept) > self.max_entries:
             self._kept.popitem(last=False)
 
-    def recall(self, name: str, now: datetime) -> T | None:
+    def get(self, name: str, now: datetime) -> T | None:
         """The value, or None. A clock that was set back makes forgetful, not trusting."""
         since, until, value = self._kept.get(fingerprint(name), (now, now, None))
         return value if since <= now < until else None
 
-    def forget(self, name: str) -> None:
+    def discard(self, name: str) -> None:
         """Remember it no more."""
         self._kept.pop(fingerprint(name), None)
 
@@ -76,7 +76,7 @@ class SharedCalls:
         """Whether a call of that name is in flight."""
         return name in self._running
 
-    async def settled(self) -> None:
+    async def wait_until_idle(self) -> None:
         """Wait until nothing is in flight, whether it succeeds or fails."""
         while self._running:
             await asyncio.wait(self._running.values())
@@ -85,7 +85,7 @@ class SharedCalls:
         """Cancel what is in flight, and wait until it has ended."""
         for task in self._running.values():
             task.cancel()
-        await self.settled()
+        await self.wait_until_idle()
 
     def _ended(self, name: Hashable, task: asyncio.Task[Any]) -> None:
         self._running.pop(name, None)

@@ -10,12 +10,12 @@ from shared.domain.caller import Binding, Caller, Scope
 from shared.domain.errors import KeyUnavailable
 from shared.domain.event import Event
 from shared.domain.identity import fingerprint
-from shared.domain.secret import HIDDEN, Secret
+from shared.domain.secret import MASK, Secret
 
-GLOBAL = "global"
-EVERY = "*"
-PREFIX = "whsec_"
-LOST = "its secrets do not open any more: give its URL again, or delete it"
+GLOBAL_WEBHOOK_ID = "global"
+ALL_EVENTS = "*"
+SIGNING_SECRET_PREFIX = "whsec_"  # noqa: S105 - the beginning of every one
+LOST_SECRETS_MESSAGE = "its secrets do not open any more: give its URL again, or delete it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,31 +42,31 @@ class Webhook:
     gone: datetime | None = None
 
     @property
-    def active(self) -> bool:
+    def is_active(self) -> bool:
         """Whether anything is delivered."""
         return self.enabled and self.gone is None and bool(self.place)
 
     def may_be_changed_by(self, caller: Caller) -> bool:
         """Whether it is the caller's own; administrators may change each."""
-        return caller.may(Scope.ADMIN) or (self.id != GLOBAL and self.created_by == caller.id)
+        return caller.has_scope(Scope.ADMIN) or (self.id != GLOBAL_WEBHOOK_ID and self.created_by == caller.id)
 
     @property
-    def lost(self) -> bool:
+    def has_lost_secrets(self) -> bool:
         """Whether its secrets do not open any more; one that was made has a signing secret."""
         try:
             return self.secret == Secret("")
         except KeyUnavailable:  # they open again when the vault answers
             return False
 
-    def wants(self, event: Event) -> bool:
+    def subscribes_to(self, event: Event) -> bool:
         """Whether the event is for this target, if it is about an account that the target hears of."""
-        return self.active and (EVERY in self.events or event.name in self.events)
+        return self.is_active and (ALL_EVENTS in self.events or event.name in self.events)
 
-    def hears_of(self, account: str | None) -> bool:
+    def covers(self, account: str | None) -> bool:
         """Whether events of the account, or of none, come here."""
         return self.filter is None or (account is not None and self.filter.covers(account))
 
-    def gone_at(self, now: datetime) -> "Webhook":
+    def marked_gone(self, now: datetime) -> "Webhook":
         """It answered 410: nothing is sent there any more (Standard Webhooks specification, "Operational")."""
         return replace(self, gone=now)
 
@@ -82,20 +82,20 @@ def webhook_id(url: Secret, accounts: Binding | None, caller: str | None) -> str
     return fingerprint(json.dumps(named))[:32]
 
 
-def place_of(url: Secret) -> str:
+def masked_url(url: Secret) -> str:
     """What of a URL may be shown: its origin. Flows keep a key in the query, chat channels theirs in the path."""
     parts = urlsplit(url.reveal())
     shown = parts._replace(netloc=parts.netloc.rpartition("@")[2], path="", query="", fragment="").geturl()
-    return f"{shown}/{HIDDEN}" if parts.path not in {"", "/"} or parts.query else shown
+    return f"{shown}/{MASK}" if parts.path not in {"", "/"} or parts.query else shown
 
 
-def origin_of(url: Secret) -> tuple[str, str, int | None]:
+def url_origin(url: Secret) -> tuple[str, str, int | None]:
     """Scheme, host and port, as a connection is made to them (RFC 6454 section 4)."""
     parts = urlsplit(url.reveal())
     return parts.scheme, (parts.hostname or "").rstrip("."), parts.port or {"https": 443, "http": 80}.get(parts.scheme)
 
 
-def is_target(url: str) -> bool:
+def is_target_url(url: str) -> bool:
     """Whether it could be a target's URL, and not what is shown of one; where it leads is looked up later."""
     try:
         parts = urlsplit(url)
@@ -103,10 +103,10 @@ def is_target(url: str) -> bool:
     except ValueError:  # half an IPv6 address, or a port that is none
         return False
     printable = all("!" <= letter <= "~" for letter in url) and "\\" not in url
-    return named and printable and HIDDEN not in url and parts.scheme in {"https", "http"}
+    return named and printable and MASK not in url and parts.scheme in {"https", "http"}
 
 
-def body_of(event: Event, service_url: str, at: str) -> Mapping[str, object]:
+def delivery_body(event: Event, service_url: str, at: str) -> Mapping[str, object]:
     """What is sent: EmailEngine's fields, the event's id, by which receivers know repetitions, and what it came of."""
     return {
         "serviceUrl": service_url,
@@ -119,9 +119,9 @@ def body_of(event: Event, service_url: str, at: str) -> Mapping[str, object]:
     }
 
 
-FIRST, LONGEST = timedelta(seconds=5), timedelta(minutes=30)
-PATIENCE = timedelta(days=3)
-PARKED_FOR = timedelta(days=30)
+FIRST_RETRY_DELAY, MAX_RETRY_DELAY = timedelta(seconds=5), timedelta(minutes=30)
+DELIVERY_PERIOD = timedelta(days=3)
+DEAD_LETTER_RETENTION = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,19 +148,21 @@ class Delivery:
     accounts: tuple[str, ...] = ()
 
     @property
-    def about(self) -> tuple[str | None, ...]:
+    def concerned_accounts(self) -> tuple[str | None, ...]:
         """The accounts that it tells of; None stands for all."""
         return self.accounts or (self.account,)
 
-    def failed(self, error: str, now: datetime, jitter: float, retry_after: timedelta | None = None) -> "Delivery":
+    def after_failure(
+        self, error: str, now: datetime, jitter: float, retry_after: timedelta | None = None
+    ) -> "Delivery":
         """After one more attempt that came to nothing: 5 s, 20 s, 80 s … 30 minutes, spread by a fifth."""
         tried = replace(self, attempts=self.attempts + 1, error=error)
-        if now - self.queued >= PATIENCE:
+        if now - self.queued >= DELIVERY_PERIOD:
             return replace(tried, parked=now, not_before=None)
-        pause = min(FIRST * 4 ** min(self.attempts, 10), LONGEST) * (0.8 + 0.4 * jitter)
-        return replace(tried, not_before=now + max(pause, min(retry_after or timedelta(), LONGEST)))
+        pause = min(FIRST_RETRY_DELAY * 4 ** min(self.attempts, 10), MAX_RETRY_DELAY) * (0.8 + 0.4 * jitter)
+        return replace(tried, not_before=now + max(pause, min(retry_after or timedelta(), MAX_RETRY_DELAY)))
 
-    def again(self, now: datetime) -> "Delivery":
+    def requeued(self, now: datetime) -> "Delivery":
         """To be tried anew, for as long as the first time."""
         return replace(self, attempts=0, queued=now, not_before=None, parked=None)
 
@@ -174,32 +176,34 @@ class Lease:
     name: str = "delivery"
 
 
-GONE = "Its caller was revoked, has expired or no longer exists. Delete the webhook, or subscribe as another caller"
-NO_SCOPE = "Its caller lost the scope webhooks. Restore the scope, or delete the webhook"
-NO_REACH = "Its caller may no longer access all of its accounts. Restore the access, or delete the webhook"
+NO_CALLER_MESSAGE = (
+    "Its caller was revoked, has expired or no longer exists. Delete the webhook, or subscribe as another caller"
+)
+NO_SCOPE_MESSAGE = "Its caller lost the scope webhooks. Restore the scope, or delete the webhook"
+NO_ACCESS_MESSAGE = "Its caller may no longer access all of its accounts. Restore the access, or delete the webhook"
 
 
-def may_register(requester: Caller | None, accounts: Iterable[str]) -> bool:
+def can_register(requester: Caller | None, accounts: Iterable[str]) -> bool:
     """Whether the caller who asked for a link may still have all of these accounts bound."""
-    return requester is not None and requester.may(Scope.REGISTER) and all(map(requester.may_reach, accounts))
+    return requester is not None and requester.has_scope(Scope.REGISTER) and all(map(requester.can_access, accounts))
 
 
-def may_change_accounts(requester: Caller | None) -> bool:
+def can_change_accounts(requester: Caller | None) -> bool:
     """Whether a link may give an account that exists another mailbox or person, as PUT and DELETE would need it."""
-    return requester is not None and requester.may(Scope.ACCOUNTS_WRITE)
+    return requester is not None and requester.has_scope(Scope.ACCOUNTS_WRITE)
 
 
-def may_hear_of(owner: Caller | None, account: str | None) -> bool:
+def can_receive_events_of(owner: Caller | None, account: str | None) -> bool:
     """Whether a webhook's owner may be told of an event; one without an account concerns every account."""
-    if owner is None or not owner.may(Scope.WEBHOOKS):
+    if owner is None or not owner.has_scope(Scope.WEBHOOKS):
         return False
-    return owner.binding is None if account is None else owner.may_reach(account)
+    return owner.binding is None if account is None else owner.can_access(account)
 
 
-def why_withdrawn(owner: Caller | None, accounts: Binding | None) -> str | None:
+def withdrawal_reason(owner: Caller | None, accounts: Binding | None) -> str | None:
     """Why a webhook of these accounts gets no events, or not all of them; None while it gets what it asked for."""
     if owner is None:
-        return GONE
-    if not owner.may(Scope.WEBHOOKS):
-        return NO_SCOPE
-    return None if owner.may_reach_all_of(accounts) else NO_REACH
+        return NO_CALLER_MESSAGE
+    if not owner.has_scope(Scope.WEBHOOKS):
+        return NO_SCOPE_MESSAGE
+    return None if owner.can_access_all_of(accounts) else NO_ACCESS_MESSAGE

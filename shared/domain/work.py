@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(minutes=30)
+FIRST_RETRY_DELAY, MAX_RETRY_DELAY = timedelta(minutes=1), timedelta(minutes=30)
 
 
 class WorkKind(StrEnum):
@@ -38,18 +38,18 @@ class Work:
     failures: int = field(default=0, compare=False)
     not_before: datetime | None = field(default=None, compare=False)
 
-    def waits_at(self, now: datetime) -> bool:
+    def is_waiting(self, now: datetime) -> bool:
         """Whether it is not to be tried again yet. A time from further ahead was written by a clock that was wrong."""
-        return self.not_before is not None and now < self.not_before <= now + LONGEST_PAUSE
+        return self.not_before is not None and now < self.not_before <= now + MAX_RETRY_DELAY
 
-    def failed(self, now: datetime) -> "Work":
+    def after_failure(self, now: datetime) -> "Work":
         """After one more failure: a minute, two, four … half an hour."""
-        pause = min(FIRST_PAUSE * (1 << min(self.failures, 10)), LONGEST_PAUSE)
+        pause = min(FIRST_RETRY_DELAY * (1 << min(self.failures, 10)), MAX_RETRY_DELAY)
         return replace(self, failures=self.failures + 1, not_before=now + pause)
 
 
 # A worker that stays away this long has died; its shard is the timer's again.
-GOOD_FOR = timedelta(minutes=15)
+HANDOVER_LIFETIME = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)

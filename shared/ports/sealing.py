@@ -41,7 +41,7 @@ class DataKeyRing(Protocol):
         """Every data key, the oldest first."""
 
     async def make(self) -> DataKey:
-        """A new data key, which seals from now on; others notice within NOTICED_WITHIN."""
+        """A new data key, which seals from now on; others notice within KEY_CHECK_INTERVAL."""
 
     async def rewrap(self) -> tuple[int, int]:
         """Wrap what an earlier key-encryption key wrapped with the present one: how many were, how many do not open."""

@@ -7,7 +7,7 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 from shared.domain.caller import EntraTrust
-from shared.domain.clouds import CLOUDS, GLOBAL, Cloud, Server, clouds_around
+from shared.domain.clouds import CLOUDS, GLOBAL, Cloud, MailServer, clouds_with
 from shared.domain.limit import LimitKind
 from shared.domain.oauth_app import OAuthApp, RegisteredApp
 from shared.domain.secret import Secret
@@ -56,7 +56,7 @@ class Settings:
     @property
     def oauth_app(self) -> OAuthApp:
         """The first OAuth app as the settings have it."""
-        return self.seed.in_use(clouds_around(self.cloud))
+        return self.seed.to_oauth_app(clouds_with(self.cloud))
 
 
 def read_settings(values: Mapping[str, str]) -> Settings:
@@ -106,10 +106,10 @@ def _cloud(read: Reader) -> Cloud:
     )
 
 
-def _imap_server(read: Reader) -> Server | None:
+def _imap_server(read: Reader) -> MailServer | None:
     text = read.checked("MAILBIND_IMAP_SERVER", is_server, "a host and a port, such as outlook.office365.com:993", "")
     host, _, port = text.rpartition(":")
-    return Server(host.strip("[]"), int(port)) if text else None
+    return MailServer(host.strip("[]"), int(port)) if text else None
 
 
 def _limits(read: Reader, *, public: bool) -> Mapping[LimitKind, int]:

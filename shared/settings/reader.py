@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from shared.domain.formats import read_moment
+from shared.domain.formats import parse_timestamp
 
 PLACEHOLDER = re.compile(r"<.+>")
 # A user, which hides the real host from a reader's eye, and what browsers read as the end of a host or leave out.
@@ -55,7 +55,7 @@ class Reader:
         """A date, or a date and time, as ISO 8601 writes them; in UTC when it names no zone."""
         text = self.text(name, "")
         try:
-            return read_moment(text) if text else None
+            return parse_timestamp(text) if text else None
         except ValueError:
             self.faults.append(f"{name} must be a date such as 2027-01-31, in the years 2000 to 2099")
             return None

@@ -7,7 +7,7 @@ from shared.domain.clouds import Resource
 from shared.domain.grant import DelegatedGrant
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.remedy import remedy
-from shared.domain.secret import HIDDEN
+from shared.domain.secret import MASK
 from shared.triggers.answers import moment
 from shared.usecases.grants.read_account import AccountDetails
 
@@ -64,7 +64,7 @@ def whole(details: AccountDetails) -> dict[str, Any]:
 
 def _base_scopes(app: OAuthApp) -> str:
     """The contract has one word for what an app may do in mailboxes; with scopes for both it is `api`."""
-    return "imap" if app.home is Resource.OUTLOOK else "api"
+    return "imap" if app.primary_resource is Resource.OUTLOOK else "api"
 
 
 def _oauth2(account: Account, grant: DelegatedGrant) -> dict[str, Any]:
@@ -76,8 +76,8 @@ def _oauth2(account: Account, grant: DelegatedGrant) -> dict[str, Any]:
         "auth": {"user": grant.principal.sign_in_name, **delegated},
         "scope": list(grant.scopes),
         "tokenType": "Bearer",
-        "accessToken": HIDDEN,
-        "refreshToken": HIDDEN,
+        "accessToken": MASK,
+        "refreshToken": MASK,
         "expires": moment(grant.access_expires),
         "generated": moment(grant.refreshed),
         "refreshTokenGenerated": moment(grant.last_refreshed),

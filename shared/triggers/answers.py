@@ -18,7 +18,7 @@ from shared.domain.errors import (
     MethodNotAllowed,
     Unauthorized,
 )
-from shared.domain.formats import written
+from shared.domain.formats import format_timestamp
 
 type Handler = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
 
@@ -51,7 +51,7 @@ def answer(body: dict[str, Any], status: int = 200, headers: dict[str, str] | No
 
 def moment(when: datetime | None) -> str | None:
     """A moment as the contract writes it: UTC, milliseconds, Z."""
-    return None if when is None else written(when)
+    return None if when is None else format_timestamp(when)
 
 
 def problem(error: MailbindError) -> func.HttpResponse:

@@ -6,9 +6,9 @@ from typing import Any
 
 from shared.certificates import MUST, read_certificate
 from shared.domain.clouds import BASE_SCOPES, CLOUDS
-from shared.domain.oauth_app import ANY_TENANT, Authentication, mail_domain
+from shared.domain.oauth_app import MULTITENANT_AUTHORITIES, Authentication, parse_mail_domain
 from shared.domain.principal import is_guid
-from shared.domain.secret import HIDDEN, Secret
+from shared.domain.secret import MASK, Secret
 from shared.triggers.fields import Fields
 
 MOST = 50
@@ -101,9 +101,9 @@ class AppFields:
     def secret(self, name: str, key: str, *, new: bool, clears: bool = False) -> None:
         """A secret; what it reads back as leaves it as it is."""
         value = self.fields.text(name, nullable=clears)
-        if value == HIDDEN and new:
+        if value == MASK and new:
             self.fields.fault(name, "must be the secret itself")
-        elif value != HIDDEN and (value is not None or (clears and self._is_null(name))):
+        elif value != MASK and (value is not None or (clears and self._is_null(name))):
             self.told[key] = Secret(value) if value else None
 
     def moment(self, name: str, key: str) -> None:
@@ -115,7 +115,7 @@ class AppFields:
     def certificate(self, *, new: bool) -> None:
         """A certificate with its private key; when it ends, it says itself."""
         pem = self.fields.take("certificate")
-        if pem in (None, "") or (pem == HIDDEN and not new):
+        if pem in (None, "") or (pem == MASK and not new):
             return
         found = read_certificate(pem) if isinstance(pem, str) and len(pem) <= LONGEST_PEM else None
         if found is None:
@@ -156,11 +156,11 @@ class AppFields:
 
 
 def _is_authority(text: str) -> bool:
-    return is_guid(text) or text in ANY_TENANT
+    return is_guid(text) or text in MULTITENANT_AUTHORITIES
 
 
 def _is_mail_domain(text: str) -> bool:
-    domain, tenant = mail_domain(text)
+    domain, tenant = parse_mail_domain(text)
     return 0 < len(domain) <= 255 and "." in domain and not any(map(str.isspace, domain)) and is_guid(tenant)  # noqa: PLR2004 - RFC 1035 section 2.3.4
 
 

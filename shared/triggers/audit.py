@@ -9,9 +9,9 @@ from typing import Any
 
 import azure.functions as func
 
-from shared.domain.audit import Action, AuditOutcome, AuditRecord, AuditSampling
+from shared.domain.audit import Action, AuditOutcome, AuditRecord, AuditSampler
 from shared.domain.errors import InternalError, MailbindError
-from shared.domain.formats import correlate, correlation
+from shared.domain.formats import correlation_id, set_correlation_id
 from shared.ports import AuditLog, Clock, Entropy
 
 CORRELATION = "X-Correlation-Id"
@@ -40,12 +40,12 @@ class Audit:
     write: AuditLog
     clock: Clock
     entropy: Entropy
-    sampling: AuditSampling = field(default_factory=AuditSampling)
+    sampling: AuditSampler = field(default_factory=AuditSampler)
 
     def correlate(self, req: func.HttpRequest) -> str:
         """Give the request its correlation id: the caller's own, or a new one."""
         identity = _given(req) or self.entropy(16).hex()
-        correlate(identity)
+        set_correlation_id(identity)
         return identity
 
     @contextmanager
@@ -59,13 +59,13 @@ class Audit:
             about(outcome=AuditOutcome.FAILED)
             raise
         finally:
-            about(correlation=correlation())
+            about(correlation=correlation_id())
             self._record(_request.get())
 
     def _record(self, record: AuditRecord) -> None:
-        kept = self.sampling.kept(record, self.clock()) if record.is_kept else None
+        kept = self.sampling.sampled(record, self.clock()) if record.is_logged else None
         if kept is not None:
-            self.write(kept.cut())
+            self.write(kept.truncated())
 
 
 def outcome_of(refusal: MailbindError) -> AuditOutcome:

@@ -8,7 +8,7 @@ import azure.functions as func
 from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
 from shared.domain.errors import InvalidInput, InvalidJson, NotFound
-from shared.domain.formats import LONGEST_ACCOUNT_ID, REGISTRATION_ID
+from shared.domain.formats import MAX_ACCOUNT_ID_BYTES, REGISTRATION_ID_PATTERN
 from shared.domain.invited_mailbox import InvitedMailbox, MailboxState
 from shared.domain.principal import is_guid
 from shared.domain.registration import PendingRegistration, RegistrationStatus
@@ -54,10 +54,10 @@ def blueprint(
     async def get_registration(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
         stored = await registrations.get(_registration(req))
         # Nobody guesses the id of a registration, so there is nothing to tell apart for who may not see it.
-        if stored is None or not all(caller.may_reach(mailbox.account) for mailbox in stored.value.mailboxes):
+        if stored is None or not all(caller.can_access(mailbox.account) for mailbox in stored.value.mailboxes):
             raise NotFound("No such registration")
-        reads_accounts = caller.may(Scope.ACCOUNTS_READ)
-        return answer(describe(stored.value, stored.value.status(clock()), reads_accounts=reads_accounts))
+        reads_accounts = caller.has_scope(Scope.ACCOUNTS_READ)
+        return answer(describe(stored.value, stored.value.status_at(clock()), reads_accounts=reads_accounts))
 
     @routes.delete("v1/authentication/form/{registration}")
     @for_callers(callers, Action.CANCEL_REGISTRATION, Scope.REGISTER, minds_reach=True)
@@ -65,7 +65,7 @@ def blueprint(
         ended = await cancel(_registration(req), caller)
         about_accounts(mailbox.account for mailbox in ended.mailboxes)
         about(target=ended.id)
-        status = ended.status(clock())
+        status = ended.status_at(clock())
         deleted = status is RegistrationStatus.CANCELLED
         return answer({"registration": ended.id, "deleted": deleted, "status": status.value})
 
@@ -75,7 +75,7 @@ def blueprint(
 def _registration(req: func.HttpRequest) -> str:
     """The id in the route. Raises NotFound for what cannot be one."""
     named: str = req.route_params["registration"]
-    if not REGISTRATION_ID.fullmatch(named):
+    if not REGISTRATION_ID_PATTERN.fullmatch(named):
         raise NotFound("No such registration")
     return named
 
@@ -136,7 +136,7 @@ def read_tenant(fields: Fields) -> str | None:
 
 def read_account_id(fields: Fields) -> str | None:
     """An account's id, which has to fit into a route; None asks for a new one."""
-    account = fields.text("account", longest_bytes=LONGEST_ACCOUNT_ID, nullable=True)
+    account = fields.text("account", longest_bytes=MAX_ACCOUNT_ID_BYTES, nullable=True)
     if account and (account in {".", ".."} or set("/\\") & set(account)):
         fields.fault("account", "must not contain slashes, nor be . or ..: no route could name it")
     return account
@@ -177,10 +177,13 @@ def describe(registration: PendingRegistration, status: RegistrationStatus, *, r
         "completed": moment(registration.completed),
         "mailboxes": [_mailbox(mailbox, reads_accounts) for mailbox in registration.mailboxes],
     }
-    if registration.single is not None:
-        body |= {"account": registration.single.account, "email": _email(registration.single, reads_accounts)}
-        if registration.single.state.bound:
-            body["state"] = registration.single.state.value
+    if registration.only_mailbox is not None:
+        body |= {
+            "account": registration.only_mailbox.account,
+            "email": _email(registration.only_mailbox, reads_accounts),
+        }
+        if registration.only_mailbox.state.is_bound:
+            body["state"] = registration.only_mailbox.state.value
     if registration.failure is not None:
         told = remedy(registration.failure)
         body["failure"] = {"code": registration.failure, "description": told.what, "action": told.action}

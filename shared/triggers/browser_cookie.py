@@ -2,7 +2,7 @@
 
 import azure.functions as func
 
-from shared.domain.formats import RANDOM
+from shared.domain.formats import RANDOM_TOKEN_PATTERN
 from shared.domain.secret import Secret
 from shared.triggers.answers import add_header
 
@@ -21,6 +21,6 @@ def read_cookie(req: func.HttpRequest) -> Secret | None:
     """The browser's cookie, or None; what is no cookie of ours is none."""
     for pair in req.headers.get("Cookie", "").split(";"):
         name, _, value = pair.strip().partition("=")
-        if name == COOKIE and RANDOM.fullmatch(value):
+        if name == COOKIE and RANDOM_TOKEN_PATTERN.fullmatch(value):
             return Secret(value)
     return None

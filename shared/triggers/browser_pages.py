@@ -12,7 +12,7 @@ import azure.functions as func
 
 from shared.domain.audit import Action, AuditOutcome
 from shared.domain.errors import InternalError, MailbindError
-from shared.domain.formats import correlation, percent_encoded
+from shared.domain.formats import correlation_id, percent_encoded
 from shared.domain.invited_mailbox import MailboxState
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.remedy import remedy
@@ -107,7 +107,7 @@ class BrowserPages:
     async def tried(self, outcome: Tried) -> func.HttpResponse:
         """What became of the mailboxes. When all are bound, the browser goes on to the caller's page by itself."""
         asked = outcome.registration
-        one = outcome.results.get(asked.single.account) if asked.single else None
+        one = outcome.results.get(asked.only_mailbox.account) if asked.only_mailbox else None
         if one is not None and one.state is MailboxState.REFUSED:
             code = one.code or "unknown_failure"
             refused = Refused(code, asked, again=outcome.again, keep=outcome.keep, principal=outcome.principal)
@@ -120,8 +120,8 @@ class BrowserPages:
         }
         if one is None:
             return self._several(outcome, values)
-        email = one.email or (asked.single.email if asked.single else None)
-        if one.state.bound:
+        email = one.email or (asked.only_mailbox.email if asked.only_mailbox else None)
+        if one.state.is_bound:
             return self._page("bound", email=email, **values)
         return self._page("waiting", status=202, code=one.code, email=email, **values)
 
@@ -151,7 +151,7 @@ class BrowserPages:
             code,
             STATUSES.get(code, 403),
             {},
-            email=asked.single.email if asked and asked.single else None,
+            email=asked.only_mailbox.email if asked and asked.only_mailbox else None,
             registration=asked.id if asked else None,
             app=asked.app if asked else None,
             confirmation=outcome.again.confirmation if outcome.again else None,
@@ -172,7 +172,7 @@ class BrowserPages:
             told=remedy(code),
             code=code,
             # The operator finds the line in the log by it.
-            correlation=correlation() if code == InternalError.code else None,
+            correlation=correlation_id() if code == InternalError.code else None,
             again="Sign in with another account" if code in AGAIN else "Try again",
             **{**NO_WAYS, **ways},
         )
@@ -195,7 +195,7 @@ class BrowserPages:
                         refusal = refusal_of(error)
                         response = self.failed(refusal)
                         about(outcome=outcome_of(refusal), code=refusal.code)
-                add_header(response, CORRELATION, correlation() or "")
+                add_header(response, CORRELATION, correlation_id() or "")
                 return response
 
             return guarding
@@ -242,8 +242,8 @@ def _note(outcome: Outcome, what: AuditOutcome) -> None:
     )
     if isinstance(outcome, Refused):
         about(code=outcome.code)
-    elif asked and asked.single:
-        about(code=outcome.results[asked.single.account].code)
+    elif asked and asked.only_mailbox:
+        about(code=outcome.results[asked.only_mailbox.account].code)
     else:
         about(results={account: result.code or result.state.value for account, result in outcome.results.items()})
 

@@ -9,7 +9,7 @@ import azure.functions as func
 from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
 from shared.domain.errors import Unauthorized
-from shared.domain.formats import correlation
+from shared.domain.formats import correlation_id
 from shared.domain.secret import Secret
 from shared.triggers.answers import Handler, add_header, problem
 from shared.triggers.audit import CORRELATION, Audit, about, outcome_of
@@ -57,7 +57,7 @@ def for_callers(
                     check_bounds(req, BodyType.JSON)
                     caller = await callers.caller(req)
                     about(actor=caller.id)
-                    caller.needs(*scopes)
+                    caller.require_scope(*scopes)
                     if not minds_reach:
                         _check_reach(caller, req.route_params.get("account"))
                     response = await handler(req, caller)
@@ -65,7 +65,7 @@ def for_callers(
                     refusal = refusal_of(error)
                     about(outcome=outcome_of(refusal), code=refusal.code)
                     response = problem(refusal)
-            add_header(response, CORRELATION, correlation() or "")
+            add_header(response, CORRELATION, correlation_id() or "")
             return response
 
         del checked.__wrapped__  # the worker would look for a binding named `caller`
@@ -86,7 +86,7 @@ def for_everybody(audit: Audit) -> Callable[[Handler], Handler]:
                 response = await handler(req)
             except Exception as error:  # noqa: BLE001 - as above
                 response = problem(refusal_of(error))
-            add_header(response, CORRELATION, correlation() or "")
+            add_header(response, CORRELATION, correlation_id() or "")
             return response
 
         return checked
@@ -104,6 +104,6 @@ def _bearer(req: func.HttpRequest) -> Secret:
 
 def _check_reach(caller: Caller, account: str | None) -> None:
     if account is None:
-        caller.reaches_all()
+        caller.require_all_accounts()
     else:
-        caller.reaches(account)
+        caller.require_account(account)

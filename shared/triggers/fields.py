@@ -10,7 +10,7 @@ import azure.functions as func
 import msgspec
 
 from shared.domain.errors import InvalidInput, InvalidJson
-from shared.domain.formats import read_moment
+from shared.domain.formats import parse_timestamp
 from shared.domain.identity import MAX_LABEL_CHARACTERS, has_domain_labels
 
 TRUE = {"y", "true", "1"}
@@ -119,7 +119,7 @@ class Fields:
         if value is None or value == "":
             return None
         try:
-            return read_moment(value)
+            return parse_timestamp(value)
         except (TypeError, ValueError):
             self.fault(name, A_MOMENT)
             return None

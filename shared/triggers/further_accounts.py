@@ -37,7 +37,7 @@ def blueprint(callers: Callers, limits: RequestLimits, add: AddAccount, start: S
         asked, faults = read_account(read_object(req))
         if isinstance(asked, Invitation):
             return answer({"redirect": await _link(start, asked, faults, caller)})
-        caller.needs(Scope.ACCOUNTS_WRITE)
+        caller.require_scope(Scope.ACCOUNTS_WRITE)
         about(account=asked.account, target=asked.through)
         added = await add(asked, faults, caller)
         about(account=added.account)

@@ -19,12 +19,12 @@ def grouped(outcome: Tried) -> dict[str, list[InvitedMailbox]]:
 def came_to(outcome: Tried) -> AuditOutcome:
     """The best that came of any of them."""
     states = {result.state for result in outcome.results.values()}
-    if any(state.bound for state in states):
+    if any(state.is_bound for state in states):
         return AuditOutcome.DONE
     return AuditOutcome.WAITING if MailboxState.WAITING_FOR_ACCESS in states else AuditOutcome.REFUSED
 
 
 def _group(result: MailboxResult) -> str:
-    if result.state.bound:
+    if result.state.is_bound:
         return BOUND
     return WAITING if result.state is MailboxState.WAITING_FOR_ACCESS else result.code or "unknown_failure"

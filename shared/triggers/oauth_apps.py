@@ -5,12 +5,12 @@ from typing import Any
 
 import azure.functions as func
 
-from shared.domain.app_check import HINTS, Step
+from shared.domain.app_check import HINTS_BY_AADSTS_NUMBER, Step
 from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
-from shared.domain.oauth_app import CREDENTIAL_FIELDS, Breaker
+from shared.domain.oauth_app import CREDENTIAL_FIELDS, CircuitBreaker
 from shared.domain.remedy import remedy
-from shared.domain.secret import HIDDEN
+from shared.domain.secret import MASK
 from shared.triggers.answers import answer, moment
 from shared.triggers.app_fields import read_app
 from shared.triggers.audit import about
@@ -88,7 +88,7 @@ def describe(view: AppView, redirect_uri: str) -> dict[str, Any]:
     """An app as administrators see it: of what is secret only whether it is there."""
     app = view.app
     hidden = {
-        field: HIDDEN if getattr(app, name) else None
+        field: MASK if getattr(app, name) else None
         for name, (field, _) in CREDENTIAL_FIELDS.items()
         if name != "managed_identity"
     }
@@ -122,7 +122,7 @@ def describe(view: AppView, redirect_uri: str) -> dict[str, Any]:
     }
 
 
-def last_error(fault: Breaker | None) -> dict[str, Any] | None:
+def last_error(fault: CircuitBreaker | None) -> dict[str, Any] | None:
     """What is wrong with the app, and what to do about it."""
     if fault is None:
         return None
@@ -132,7 +132,7 @@ def last_error(fault: Breaker | None) -> dict[str, Any] | None:
         "aadsts": fault.aadsts,
         "description": told.what,
         "since": moment(fault.since),
-        "action": HINTS.get(fault.aadsts or 0, told.action),
+        "action": HINTS_BY_AADSTS_NUMBER.get(fault.aadsts or 0, told.action),
     }
 
 

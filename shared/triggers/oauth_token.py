@@ -11,7 +11,7 @@ import msgspec
 
 from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
-from shared.domain.claims_challenge import read_challenge
+from shared.domain.claims_challenge import parse_challenge
 from shared.domain.clouds import Cloud, Resource
 from shared.domain.errors import MailboxChanged
 from shared.domain.identity import same_address
@@ -136,7 +136,7 @@ def _claims(fields: Fields) -> str | None:
     if not isinstance(claims, dict) or not claims:
         fields.fault("claims", "must be a challenge's claims: a JSON object, as it is or in base64")
         return None
-    built, faults = read_challenge(claims)
+    built, faults = parse_challenge(claims)
     fields.faults.update(faults)
     return built
 

@@ -6,7 +6,7 @@ import azure.functions as func
 
 from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
-from shared.domain.oauth_app import Breaker
+from shared.domain.oauth_app import CircuitBreaker
 from shared.domain.remedy import remedy
 from shared.ports import Clock
 from shared.triggers.answers import answer, moment
@@ -57,7 +57,7 @@ def blueprint(callers: Callers, health: ReadHealth, statistics: ReadStatistics, 
     return routes
 
 
-def describe(breaker: Breaker) -> dict[str, Any]:
+def describe(breaker: CircuitBreaker) -> dict[str, Any]:
     """An OAuth app that Microsoft refuses, and what to do about it."""
     told = remedy(breaker.code)
     return {

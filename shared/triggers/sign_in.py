@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import azure.functions as func
 
 from shared.domain.audit import Action
-from shared.domain.formats import RANDOM, REGISTRATION_ID, STATE
+from shared.domain.formats import RANDOM_TOKEN_PATTERN, REGISTRATION_ID_PATTERN, STATE_PATTERN
 from shared.domain.secret import Secret
 from shared.triggers.audit import about
 from shared.triggers.browser_cookie import read_cookie
@@ -55,7 +55,7 @@ def blueprint(
     async def continue_sign_in(req: func.HttpRequest) -> func.HttpResponse:
         limits.page(req)
         form, cookie = read_form(req, PAGE_FIELDS), read_cookie(req)
-        registration = form["registration"] if REGISTRATION_ID.fullmatch(form.get("registration", "")) else ""
+        registration = form["registration"] if REGISTRATION_ID_PATTERN.fullmatch(form.get("registration", "")) else ""
         if "keep" in form:
             return await _show(pages, await keep(Carried(registration, form["keep"]), cookie))
         if "finish" in form:
@@ -88,14 +88,14 @@ def blueprint(
 
 def _answer(fields: Mapping[str, str]) -> dict[str, str]:
     """Entra's answer; a `state` that was not made here is none, and so is all that comes with it."""
-    if not STATE.fullmatch(fields.get("state", "")):
+    if not STATE_PATTERN.fullmatch(fields.get("state", "")):
         return {}
     return {name: fields[name] for name in ANSWER_FIELDS if name in fields}
 
 
 def _ticket(req: func.HttpRequest) -> str:
     ticket: str = req.params.get("ticket", "")
-    return ticket if RANDOM.fullmatch(ticket) else ""
+    return ticket if RANDOM_TOKEN_PATTERN.fullmatch(ticket) else ""
 
 
 def _is_from_our_page(req: func.HttpRequest) -> bool:

@@ -4,7 +4,7 @@ import logging
 
 import azure.functions as func
 
-from shared.domain.formats import correlate
+from shared.domain.formats import set_correlation_id
 from shared.ports import Clock, Entropy
 from shared.triggers.shard_message import read_shard_message
 from shared.usecases.events.deliver_events import DeliverEvents
@@ -30,7 +30,7 @@ def blueprint(
 
     def begin() -> None:
         """Each run has a correlation id of its own."""
-        correlate(entropy(16).hex())
+        set_correlation_id(entropy(16).hex())
 
     @bp.timer_trigger("timer", schedule="%REFRESH_SCHEDULE%", run_on_startup=False, use_monitor=True)
     async def refresh_grants(timer: func.TimerRequest) -> None:

@@ -11,7 +11,7 @@ from http import HTTPMethod
 import azure.functions as func
 
 from shared.domain.errors import MailbindError, MethodNotAllowed, NotFound
-from shared.domain.formats import correlation
+from shared.domain.formats import correlation_id
 from shared.triggers.answers import SEVERE, add_header, problem, reply
 from shared.triggers.audit import CORRELATION
 from shared.triggers.browser_pages import BrowserPages
@@ -30,7 +30,7 @@ def blueprint(pages: BrowserPages, declared: Sequence[Route]) -> Routes:
         pages.audit.correlate(req)
         path = req.route_params.get("path") or ""  # the host leaves out what matched nothing
         response = _answer(req, path, allowed_methods(declared, path), pages)
-        add_header(response, CORRELATION, correlation() or "")
+        add_header(response, CORRELATION, correlation_id() or "")
         return response
 
     return routes

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
-from shared.domain.formats import LONGEST_LINK, percent_encoded
+from shared.domain.formats import MAX_LINK_BYTES, percent_encoded
 from shared.domain.invited_mailbox import MailboxResult, MailboxState
 from shared.domain.registration import PendingRegistration
 
@@ -29,25 +29,25 @@ def back_tried(asked: PendingRegistration, results: Mapping[str, MailboxResult])
     Several add whose `accounts` are bound and whose are `refused` or `waiting`, each repeated, where all of them fit;
     the registration's status always says it.
     """
-    if asked.single is not None:
-        state = results[asked.single.account].state
-        return with_query(asked.redirect_url, [("account", asked.single.account), ("state", state)])
+    if asked.only_mailbox is not None:
+        state = results[asked.only_mailbox.account].state
+        return with_query(asked.redirect_url, [("account", asked.only_mailbox.account), ("state", state)])
     query = [("registration", asked.id), ("state", asked.stage.value)]
     states = {mailbox.account: mailbox.state for mailbox in asked.mailboxes}
     states |= {account: result.state for account, result in results.items()}
     named = [*query, *((_name(state), account) for account, state in states.items())]
     back = with_query(asked.redirect_url, named)
-    is_short = len(urlencode(named)) <= LONGEST_LIST and len(percent_encoded(back)) <= LONGEST_LINK
+    is_short = len(urlencode(named)) <= LONGEST_LIST and len(percent_encoded(back)) <= MAX_LINK_BYTES
     return back if is_short else with_query(asked.redirect_url, query)
 
 
 def back_refused(asked: PendingRegistration, code: str, description: str) -> str:
     """Back with what went wrong (`error` and `error_description` are those of RFC 6749 section 4.1.2.1)."""
-    which = ("account", asked.single.account) if asked.single else ("registration", asked.id)
+    which = ("account", asked.only_mailbox.account) if asked.only_mailbox else ("registration", asked.id)
     return with_query(asked.redirect_url, [which, ("error", code), ("error_description", description)])
 
 
 def _name(state: MailboxState) -> str:
-    if state.bound:
+    if state.is_bound:
         return "accounts"
     return "waiting" if state is MailboxState.WAITING_FOR_ACCESS else "refused"

@@ -9,8 +9,8 @@ import azure.functions as func
 from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
 from shared.domain.event import EventName
-from shared.domain.secret import HIDDEN, Secret
-from shared.domain.webhook import EVERY, GLOBAL, Webhook, is_target
+from shared.domain.secret import MASK, Secret
+from shared.domain.webhook import ALL_EVENTS, GLOBAL_WEBHOOK_ID, Webhook, is_target_url
 from shared.ports import Webhooks
 from shared.triggers.answers import answer
 from shared.triggers.callers import Callers, for_callers
@@ -25,7 +25,7 @@ ABOUT_MAIL = {
     *("messageFailed", "messageBounce", "messageComplaint", "mailboxReset", "mailboxDeleted", "mailboxNew"),
     *("trackOpen", "trackClick", "listUnsubscribe", "listSubscribe", "exportCompleted", "exportFailed"),
 }
-NAMES = {EVERY, *EventName, *ABOUT_MAIL}
+NAMES = {ALL_EVENTS, *EventName, *ABOUT_MAIL}
 MOST = 20  # headers
 HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")  # RFC 9110 section 5.6.2
 VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,1022}[\x21-\x7e])?")
@@ -40,7 +40,7 @@ def blueprint(callers: Callers, webhooks: Webhooks, change: ChangeSettings, base
     @routes.get("v1/settings")
     @for_callers(callers, Action.READ_SETTINGS, Scope.ADMIN)
     async def get_settings(req: func.HttpRequest, _: Caller) -> func.HttpResponse:
-        stored = await webhooks.get(GLOBAL)
+        stored = await webhooks.get(GLOBAL_WEBHOOK_ID)
         body = describe(stored.value if stored else None, base_url)
         fields = Fields(req.params)
         asked = [name for name in body if fields.switch(name)]
@@ -62,10 +62,10 @@ def describe(webhook: Webhook | None, base_url: str) -> dict[str, Any]:
     return {
         "serviceUrl": base_url,
         "webhooks": webhook.place if webhook else "",
-        "webhooksEnabled": webhook.active if webhook else False,
+        "webhooksEnabled": webhook.is_active if webhook else False,
         "webhookEvents": list(webhook.events) if webhook else [],
-        "webhooksCustomHeaders": [{"key": name, "value": HIDDEN} for name in webhook.header_names] if webhook else [],
-        "serviceSecret": HIDDEN if webhook else None,
+        "webhooksCustomHeaders": [{"key": name, "value": MASK} for name in webhook.header_names] if webhook else [],
+        "serviceSecret": MASK if webhook else None,
     }
 
 
@@ -73,7 +73,7 @@ def read_wish(body: Mapping[str, Any]) -> tuple[SettingsWish, dict[str, str]]:
     """The fields, and what was wrong with them. An empty text for `webhooks` takes the target away."""
     fields = Fields(body)
     url = fields.text("webhooks", longest=LONGEST_URL)
-    if url is not None and not is_target(url):
+    if url is not None and not is_target_url(url):
         fields.fault(
             "webhooks",
             "must be a whole https URL, with nothing hidden, and other letters than ASCII escaped",
@@ -121,4 +121,4 @@ def _is_header(one: object) -> bool:
     if not isinstance(key, str) or not isinstance(value, str) or OURS.fullmatch(key.lower()):
         return False
     # What was shown in place of a value is none.
-    return HEADER.fullmatch(key) is not None and VALUE.fullmatch(value) is not None and value != HIDDEN
+    return HEADER.fullmatch(key) is not None and VALUE.fullmatch(value) is not None and value != MASK

@@ -9,8 +9,8 @@ import azure.functions as func
 from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
 from shared.domain.event import EventName
-from shared.domain.secret import HIDDEN, Secret
-from shared.domain.webhook import EVERY, PREFIX, Delivery, Webhook, is_target
+from shared.domain.secret import MASK, Secret
+from shared.domain.webhook import ALL_EVENTS, SIGNING_SECRET_PREFIX, Delivery, Webhook, is_target_url
 from shared.triggers.account_filter import described, read_filter
 from shared.triggers.answers import answer, moment
 from shared.triggers.audit import about
@@ -21,7 +21,7 @@ from shared.triggers.routes import Routes
 from shared.usecases.events.subscribe import Subscribe, Subscription
 from shared.usecases.events.webhook_care import LOOKED_AT, Standing, WebhookCare
 
-NAMES = [EVERY, *(name.value for name in EventName)]
+NAMES = [ALL_EVENTS, *(name.value for name in EventName)]
 LONGEST_URL = 2048
 SHORTEST = 16  # characters of a secret in a form of its own
 KEY = range(24, 65)  # bytes of a signing key (Standard Webhooks specification, "Signature scheme")
@@ -89,7 +89,7 @@ def read_subscription(body: Mapping[str, Any]) -> tuple[Subscription, dict[str, 
     url = fields.text("url", longest=LONGEST_URL)
     if url is None:
         fields.fault("url", "is required")
-    elif not is_target(url):
+    elif not is_target_url(url):
         fields.fault(
             "url",
             "must be a whole https URL, with nothing hidden, and other letters than ASCII escaped",
@@ -97,7 +97,7 @@ def read_subscription(body: Mapping[str, Any]) -> tuple[Subscription, dict[str, 
     events = fields.texts("events", NAMES.__contains__, f"words of [{', '.join(NAMES)}]", len(NAMES))
     wish = Subscription(
         url=Secret(url or ""),
-        events=events or (EVERY,),
+        events=events or (ALL_EVENTS,),
         filter=read_filter(fields, "leave it out for events of every account that you reach"),
         secret=read_secret(fields, "secret"),
         description=fields.text("description", longest=1024),
@@ -114,8 +114,8 @@ def describe(webhook: Webhook) -> dict[str, Any]:
         "events": list(webhook.events),
         **described(webhook.filter),
         "description": webhook.description,
-        "secret": HIDDEN,
-        "enabled": webhook.active,
+        "secret": MASK,
+        "enabled": webhook.is_active,
         "gone": moment(webhook.gone),
         "created": moment(webhook.created),
         "createdBy": webhook.created_by,
@@ -151,14 +151,16 @@ def read_secret(fields: Fields, name: str) -> Secret | None:
     """A signing secret: `whsec_` and a key in base64, or any other text that is long enough to be none to guess."""
     text = fields.text(name)
     if text is not None and not _is_secret(text):
-        fields.fault(name, f"must be {PREFIX} with 24 to 64 bytes in base64, or a text of 16 characters or more")
+        fields.fault(
+            name, f"must be {SIGNING_SECRET_PREFIX} with 24 to 64 bytes in base64, or a text of 16 characters or more"
+        )
     return Secret(text) if text else None
 
 
 def _is_secret(text: str) -> bool:
-    if not text.startswith(PREFIX):
+    if not text.startswith(SIGNING_SECRET_PREFIX):
         return len(text) >= SHORTEST
     try:
-        return len(base64.b64decode(text.removeprefix(PREFIX), validate=True)) in KEY
+        return len(base64.b64decode(text.removeprefix(SIGNING_SECRET_PREFIX), validate=True)) in KEY
     except ValueError:
         return False

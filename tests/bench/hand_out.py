@@ -10,7 +10,7 @@ from infra.local.environment import Secrets, app_settings, start_tenant
 from shared.adapters.entra_callers import EntraCallerTokens
 from shared.bootstrap import build_services
 from shared.domain.caller import Scope
-from shared.domain.identity import fingerprint, key
+from shared.domain.identity import fingerprint, table_key
 from shared.domain.secret import Secret
 from shared.ports import DirectoryEntry, Insert
 from shared.services import Services
@@ -56,26 +56,26 @@ async def _bound(services: Services) -> tuple[str, str]:
     who, now = principal(), services.clock()
     held = account(who, now)
     # Tokens of the size that Entra gives.
-    hot = grant(who, now).handed_out_at(now, 0)
+    hot = grant(who, now).with_hand_out(now, 0)
     changes = {"access_token": Secret("a" * 2200), "refresh_token": Secret("r" * 1200)}
     sized = hot.__class__(**{**{name: getattr(hot, name) for name in hot.__slots__}, **changes})
     await services.principals.commit(who.id, [Insert(sized), Insert(held)])
     await services.directory.insert(DirectoryEntry(held.id, who.id, APP))
     await services.hand_out(held.id)
-    return held.id, key(who.id)
+    return held.id, table_key(who.id)
 
 
 async def _figure(
     services: Services, name: str, partition: str, at_once: int, who: str, bearer: Secret | None
 ) -> Figure:
     table = services.storage.get_table_client("Principals")
-    row = f"grant~{key(APP)}"
+    row = f"grant~{table_key(APP)}"
 
     async def one() -> None:
         if bearer is not None:
             caller = await services.identify_caller(bearer, None)
-            caller.needs(Scope.OAUTH_TOKEN)
-            caller.reaches(name)
+            caller.require_scope(Scope.OAUTH_TOKEN)
+            caller.require_account(name)
         (await services.hand_out(name)).access_token.reveal()
 
     async def reads() -> None:
@@ -103,7 +103,7 @@ async def _microseconds(services: Services, bearer: Secret, *, anew: bool = Fals
         if anew:
             services.known_tokens.forget(fingerprint(bearer))
             if isinstance(services.entra_callers, EntraCallerTokens):
-                services.entra_callers._verified.forget(fingerprint(bearer))  # noqa: SLF001 - what is measured is how it is without
+                services.entra_callers._verified.discard(fingerprint(bearer))  # noqa: SLF001 - what is measured is how it is without
         began = time.perf_counter()
         await services.identify_caller(bearer, None)
         seconds += time.perf_counter() - began

@@ -13,8 +13,8 @@ from infra.local.azurite import Azurite
 from shared.adapters.tables.agenda import REAP_SHARD
 from shared.bootstrap import build_services
 from shared.domain.event import EventName
-from shared.domain.formats import EARLIEST, LATEST
-from shared.domain.identity import key
+from shared.domain.formats import EARLIEST_TIMESTAMP, LATEST_TIMESTAMP
+from shared.domain.identity import table_key
 from shared.domain.oauth_app import RegisteredApp
 from shared.domain.secret import Secret
 from shared.domain.webhook import Webhook
@@ -89,7 +89,7 @@ async def test_a_date_that_cannot_be_reckoned_with_spoils_no_sweep(app: Services
     warned = [await app.warned.get(f"{identity}~secret") for identity in ends]
     assert [True, False, True] == [one is not None for one in warned]
     stored = {one.id: one.secret_expires for one in await app.oauth_apps.all()}
-    assert [EARLIEST, LATEST] == [stored["first-app-aaaaaa"], stored["last-app-bbbbbbb"]]
+    assert [EARLIEST_TIMESTAMP, LATEST_TIMESTAMP] == [stored["first-app-aaaaaa"], stored["last-app-bbbbbbb"]]
 
 
 async def test_a_step_of_the_sweep_that_fails_is_told_and_holds_up_no_other(
@@ -119,15 +119,15 @@ async def test_damaged_rows_keep_neither_sweep_nor_tick_nor_listing_from_the_oth
     app: Services, clock: MovedClock
 ) -> None:
     who, name = await bound(app)
-    await spoil(app, "Principals", key(who), "account~damaged", created="yesterday", id="x")
+    await spoil(app, "Principals", table_key(who), "account~damaged", created="yesterday", id="x")
     await spoil(app, "Principals", "0", "grant~damaged", principal="{")
     await spoil(app, "Principals", "zzz", "account~damaged")
     for shard in app.agenda.shards:
         await spoil(app, "Agenda", shard, "00000000000000~refresh~a~b", kind="refresh", due="never")
         await spoil(app, "Agenda", shard, "00000000000001~refresh~a~b", kind="refresh", due="0001-01-01", owner="a")
-        await spoil(app, "Agenda", key(shard), "", due_by="never")
+        await spoil(app, "Agenda", table_key(shard), "", due_by="never")
     for table, row in (("Statistics", "counters"), ("Statistics", "sweep"), ("Statistics", "tick")):
-        await spoil(app, table, key(row), "", counts="{", cursor="?")
+        await spoil(app, table, table_key(row), "", counts="{", cursor="?")
     await spoil(app, "OAuthApps", "0", "", id="0")
 
     swept = await app.sweep(app.clock() + LONG)
@@ -145,8 +145,8 @@ async def test_damaged_rows_keep_neither_sweep_nor_tick_nor_listing_from_the_oth
 async def test_a_link_is_forgotten_whichever_of_its_rows_is_damaged(app: Services, damaged: str) -> None:
     asked = registration(app.clock() - timedelta(days=9))
     await app.registrations.insert(asked)
-    newest = f"newest~{key(asked.mailboxes[0].account)}"
-    partition, row = (newest, "") if damaged == "newest" else (key(asked.id), damaged)
+    newest = f"newest~{table_key(asked.mailboxes[0].account)}"
+    partition, row = (newest, "") if damaged == "newest" else (table_key(asked.id), damaged)
     await spoil(app, "Registrations", partition, row, created="yesterday", mailboxes="{", registration=5)
     await app.agenda.add(Work(WorkKind.REAP, asked.expires + timedelta(days=7), asked.id))
 
@@ -154,7 +154,7 @@ async def test_a_link_is_forgotten_whichever_of_its_rows_is_damaged(app: Service
 
     assert () == tuple(await app.agenda.due(REAP_SHARD, app.clock(), None, 1))
     rows = app.storage.get_table_client("Registrations")
-    left = [one async for one in rows.query_entities("PartitionKey eq @of", parameters={"of": key(asked.id)})]
+    left = [one async for one in rows.query_entities("PartitionKey eq @of", parameters={"of": table_key(asked.id)})]
     assert [] == [one["RowKey"] for one in left if not one["RowKey"].startswith("event~")]
 
 
@@ -167,7 +167,7 @@ async def test_a_record_that_storage_does_not_answer_for_is_told_and_the_sweep_g
     port = urlsplit(storage.tables_url).port or 0
     async with lossy_proxy(port) as (proxy, through):
         slow = build_services(settings_for(storage.connection_string.replace(f":{port}/", f":{through}/")), clock)
-        proxy.unanswered = f"Accounts(PartitionKey='{key(held_up)}'".encode()
+        proxy.unanswered = f"Accounts(PartitionKey='{table_key(held_up)}'".encode()
 
         swept = await replace(slow.sweep, record_lasts=timedelta(seconds=3))(clock() + LONG)
 
@@ -179,11 +179,11 @@ async def test_damaged_events_deliveries_and_webhooks_keep_no_other_from_its_tar
     target = Webhook("well", "https://a.example", ("*",), app.clock(), "administrator", secret=Secret("x"))
     await app.webhooks.insert(target)
     await spoil(app, "Webhooks", "0", "", id="0", events="{")
-    await spoil(app, "Deliveries", key("well"), "waiting~0", webhook="well", id="0")
+    await spoil(app, "Deliveries", table_key("well"), "waiting~0", webhook="well", id="0")
     who = principal()
     for number, owner in enumerate((f"principal:{who.id}", "nobodys", "other:x")):
         await app.agenda.add(Work(WorkKind.EVENT, app.clock(), owner, f"0{number}"))
-    await spoil(app, "Principals", key(who.id), "event~00", name="?")
+    await spoil(app, "Principals", table_key(who.id), "event~00", name="?")
 
     teller = Teller(app)
     await teller.tell("one", EventName.ACCOUNT_ADDED)

@@ -45,7 +45,7 @@ async def proven_through_a_link(services: Services) -> Proven:
     tokens = TokenSet(held.refresh_token, held.access_token, held.access_expires, held.scopes, held.resource)
     who = replace(who, tenant_id=min(app.tenants))
     proof = Proof("support@contoso.example", "Support", shared=True)
-    return Proven(link.request(link.mailboxes[0]), app, SignedIn(who, tokens), proof)
+    return Proven(link.bind_request(link.mailboxes[0]), app, SignedIn(who, tokens), proof)
 
 
 @pytest.mark.parametrize("ended", ["cancelled", "removed"])

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from shared.domain.oauth_app import Breaker
+from shared.domain.oauth_app import CircuitBreaker
 from shared.services import Services
 from tests.conftest import MovedClock
 
@@ -11,7 +11,7 @@ async def test_health_is_looked_at_once_in_five_seconds(services: Services, cloc
     app = services.settings.seed.id
     first, *others = await asyncio.gather(*(services.read_health() for _ in range(50)))
     now = clock()
-    stored = await services.breakers.insert(Breaker(app, "app_credential", now, now, 7000222))
+    stored = await services.breakers.insert(CircuitBreaker(app, "app_credential", now, now, 7000222))
     try:
         within = await services.read_health()
         clock.forward(seconds=6)

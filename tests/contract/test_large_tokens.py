@@ -8,7 +8,7 @@ import pytest
 
 from shared.domain.clouds import Resource
 from shared.domain.errors import NotStorable, SealBroken
-from shared.domain.identity import key
+from shared.domain.identity import table_key
 from shared.domain.principal import TokenSet
 from shared.domain.secret import Secret
 from shared.ports import Insert, Replace, Stored
@@ -33,7 +33,7 @@ async def test_tokens_of_any_length_come_back_as_they_were_written(services: Ser
     stored = await services.principals.grant(who.id, APP)
     assert stored is not None
     assert written == stored.value
-    row = await services.storage.get_table_client("Principals").get_entity(key(who.id), f"grant~{key(APP)}")
+    row = await services.storage.get_table_client("Principals").get_entity(table_key(who.id), f"grant~{table_key(APP)}")
     assert all(len(str(value)) <= LIMIT for value in row.values())
 
 
@@ -60,7 +60,7 @@ async def test_a_shorter_token_leaves_nothing_of_a_longer_one(services: Services
     stored = await services.principals.grant(who.id, APP)
     assert stored is not None
     assert short == stored.value
-    row = await services.storage.get_table_client("Principals").get_entity(key(who.id), f"grant~{key(APP)}")
+    row = await services.storage.get_table_client("Principals").get_entity(table_key(who.id), f"grant~{table_key(APP)}")
     assert {"access_token", "access_token__2"} == {name for name in row if name.startswith("access_token")}
 
 
@@ -70,8 +70,8 @@ async def test_parts_that_do_not_belong_together_do_not_open(services: Services,
     for each in (who, other):
         await services.principals.commit(each.id, [Insert(replace(grant(each, now), access_token=token(60_000)))])
     raw = services.storage.get_table_client("Principals")
-    row = dict(await raw.get_entity(key(who.id), f"grant~{key(APP)}"))
-    theirs = await raw.get_entity(key(other.id), f"grant~{key(APP)}")
+    row = dict(await raw.get_entity(table_key(who.id), f"grant~{table_key(APP)}"))
+    theirs = await raw.get_entity(table_key(other.id), f"grant~{table_key(APP)}")
     match change:
         case "missing":
             del row["access_token__3"]

@@ -7,7 +7,7 @@ import pytest
 
 from shared.domain.caller import Binding, Caller, Scope
 from shared.domain.errors import InvalidInput
-from shared.domain.identity import key
+from shared.domain.identity import table_key
 from shared.domain.principal import Principal
 from shared.ports import Insert
 from shared.services import Services
@@ -20,7 +20,7 @@ async def test_accounts_out_of_reach_cost_a_bounded_look_and_no_cursor_tells_of_
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     who = Principal(str(uuid.uuid4()), str(uuid.uuid4()), "alice@contoso.example")
-    first, *others, last = sorted((uuid.uuid4().hex for _ in range(12)), key=key)
+    first, *others, last = sorted((uuid.uuid4().hex for _ in range(12)), key=table_key)
     await services.principals.commit(
         who.id, [Insert(account(who, services.clock(), name)) for name in (first, *others, last)]
     )
@@ -36,7 +36,7 @@ async def test_accounts_out_of_reach_cost_a_bounded_look_and_no_cursor_tells_of_
         pages.append([one.id for one in page.accounts])
 
     assert [[first], [], [], [], [last]] == pages
-    assert not [name for name in others for cursor in cursors if key(name) in readable(cursor)]
+    assert not [name for name in others for cursor in cursors if table_key(name) in readable(cursor)]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ async def test_a_page_behind_all_that_is_counted_is_refused_and_names_the_cursor
 async def five(services: Services) -> tuple[str, list[str]]:
     """A principal and its accounts in the order of the keys."""
     who = Principal(str(uuid.uuid4()), str(uuid.uuid4()), "alice@contoso.example")
-    names = sorted((uuid.uuid4().hex for _ in range(5)), key=key)
+    names = sorted((uuid.uuid4().hex for _ in range(5)), key=table_key)
     await services.principals.commit(who.id, [Insert(account(who, services.clock(), name)) for name in names])
     return who.id, names
 

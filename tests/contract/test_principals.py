@@ -12,8 +12,8 @@ from shared.domain.account import AccountState, LastError
 from shared.domain.clouds import Resource
 from shared.domain.errors import InvalidInput, SealBroken, StaleWrite
 from shared.domain.event import Event, EventName, Origin
-from shared.domain.identity import key
-from shared.domain.invited_mailbox import wait_for_access
+from shared.domain.identity import table_key
+from shared.domain.invited_mailbox import new_pending_account
 from shared.domain.principal import TokenSet
 from shared.domain.secret import Secret
 from shared.ports import Insert, Remove, Replace, Stored
@@ -35,14 +35,14 @@ async def test_a_grant_comes_back_as_it_was_written(services: Services) -> None:
 async def test_a_grant_with_tokens_for_two_resources_comes_back_too_and_both_lie_sealed(services: Services) -> None:
     who, now = principal(), services.clock()
     further = TokenSet(Secret("refresh-token"), Secret("mail-token"), now, ("mail",), Resource.OUTLOOK)
-    written = grant(who, now).renewed(further, now, 0).handed_out_at(now, 0, Resource.OUTLOOK)
+    written = grant(who, now).renewed(further, now, 0).with_hand_out(now, 0, Resource.OUTLOOK)
 
     await services.principals.commit(who.id, [Insert(written)])
 
     stored = await services.principals.grant(who.id, APP)
     assert stored is not None
     assert written == stored.value
-    row = await services.storage.get_table_client("Principals").get_entity(key(who.id), f"grant~{key(APP)}")
+    row = await services.storage.get_table_client("Principals").get_entity(table_key(who.id), f"grant~{table_key(APP)}")
     assert "mail-token" not in str(row)
 
 
@@ -50,14 +50,14 @@ async def test_a_grant_from_before_there_were_two_resources_is_one_for_graph(ser
     who = principal()
     await services.principals.commit(who.id, [Insert(grant(who, services.clock()))])
     raw = services.storage.get_table_client("Principals")
-    row = dict(await raw.get_entity(key(who.id), f"grant~{key(APP)}"))
+    row = dict(await raw.get_entity(table_key(who.id), f"grant~{table_key(APP)}"))
 
     del row["resource"]
     await raw.upsert_entity(row, mode=UpdateMode.REPLACE)
 
     stored = await services.principals.grant(who.id, APP)
     assert stored is not None
-    assert (Resource.GRAPH, None) == (stored.value.resource, stored.value.held(Resource.OUTLOOK))
+    assert (Resource.GRAPH, None) == (stored.value.resource, stored.value.token_for(Resource.OUTLOOK))
 
 
 async def test_what_was_never_written_is_none(services: Services) -> None:
@@ -151,7 +151,7 @@ async def test_the_versions_of_a_commit_are_those_to_write_over_next(services: S
 
 async def test_a_partition_holds_everything_but_events(services: Services) -> None:
     who, now = principal(), services.clock()
-    waiting = wait_for_access(
+    waiting = new_pending_account(
         registration=secrets.token_hex(32),
         accounts=("support",),
         principal=who,

@@ -9,7 +9,7 @@ import pytest
 from azure.data.tables import UpdateMode
 
 from shared.domain.errors import StaleWrite
-from shared.domain.identity import key
+from shared.domain.identity import table_key
 from shared.domain.invited_mailbox import InvitedMailbox, MailboxState
 from shared.domain.registration import NewestLink, SignInAttempt
 from shared.domain.secret import Secret
@@ -69,7 +69,7 @@ async def test_one_mailbox_of_several_is_read_as_the_whole_registration_shows_it
     one_by_one = {name: await services.registrations.for_account(asked.id, name) for name in names}
 
     assert stored is not None
-    assert list(stored.value.mailboxes) == [one and one.value.mailbox(name) for name, one in one_by_one.items()]
+    assert list(stored.value.mailboxes) == [one and one.value.mailbox_for(name) for name, one in one_by_one.items()]
     assert {stored.version} == {one and one.version for one in one_by_one.values()}
     assert ["pending", "pending", "replaced"] == [one.state for one in stored.value.mailboxes]
     assert None is await services.registrations.for_account("nothing", names[0])
@@ -92,7 +92,7 @@ async def test_a_registration_of_before_there_could_be_several_mailboxes_asks_fo
     asked = registration(services.clock())
     await services.registrations.insert(asked)
     table = services.storage.get_table_client("Registrations")
-    row = dict(await table.get_entity(key(asked.id), ""))
+    row = dict(await table.get_entity(table_key(asked.id), ""))
     del row["mailboxes"]
     before = {**row, "account": "shared", "email": "support@contoso.example", "name": "Support", "stage": stage, **more}
     await table.update_entity(before, mode=UpdateMode.REPLACE)

@@ -17,7 +17,7 @@ from infra.local.azurite import Azurite
 from shared.bootstrap import build_services
 from shared.domain.caller import Binding, Caller, Scope
 from shared.domain.event import EventName
-from shared.domain.identity import key
+from shared.domain.identity import table_key
 from shared.domain.principal import Principal
 from shared.domain.secret import Secret
 from shared.ports import Insert, Replace
@@ -123,7 +123,7 @@ async def subscribe(app: Services, url: str, filtered: Binding | None = None, *,
 
 async def lose_secrets(app: Services, webhook: str) -> None:
     """What is left of a webhook when the data key that its secrets were sealed under is gone."""
-    await lose(app, "Webhooks", key(webhook), "")
+    await lose(app, "Webhooks", table_key(webhook), "")
 
 
 async def deliver(app: Services) -> bool:

@@ -142,7 +142,7 @@ async def test_what_says_410_hears_nothing_more_until_it_subscribes_again(
     await deliver(app)
 
     found = await app.webhook_care.one(target, ADMIN)
-    assert (1, False, 0) == (len(receiver.took("gone/away")), found.webhook.active, len(found.waiting))
+    assert (1, False, 0) == (len(receiver.took("gone/away")), found.webhook.is_active, len(found.waiting))
 
     assert target == await subscribe(app, receiver.url("gone/away"))
     await teller.tell(named(), ADDED)
@@ -187,7 +187,8 @@ async def test_events_stay_in_order_when_the_account_moves_to_another_person_and
     await teller.tell(moved, DOWN)
     known, version = teller.versions[moved]
     clock.forward(minutes=-3)  # the next instance's clock is behind
-    taken, news = await app.outbox.tell(known.rebound(others.who, "r", clock()), [EventName.AUTHENTICATION_SUCCESS])
+    taken = known.reauthorized(others.who, "r", clock())
+    taken, news = await app.outbox.tell(taken, [EventName.AUTHENTICATION_SUCCESS])
     await app.principals.commit(others.who.id, [Insert(taken), *news])
     await app.principals.commit(teller.who.id, [Remove(known, version)])
     await deliver(app)

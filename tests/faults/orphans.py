@@ -15,7 +15,7 @@ Once all that is due has been done and no link is open any more,
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.domain.identity import key
+from shared.domain.identity import table_key
 from shared.services import Services
 from tests.conftest import MovedClock
 
@@ -75,7 +75,7 @@ def _of_principal(
 
 
 def _grant(account: dict[str, Any]) -> tuple[str, str]:
-    return account["PartitionKey"], f"grant~{key(account['app'])}"
+    return account["PartitionKey"], f"grant~{table_key(account['app'])}"
 
 
 def _waits(grant: dict[str, Any], work: dict[str, Any]) -> bool:
@@ -83,15 +83,15 @@ def _waits(grant: dict[str, Any], work: dict[str, Any]) -> bool:
 
 
 def _entry(row: dict[str, Any], principals: dict[tuple[str, str], dict[str, Any]]) -> str | None:
-    leads = (key(row.get("principal_id", "")), f"account~{row['PartitionKey']}") in principals
+    leads = (table_key(row.get("principal_id", "")), f"account~{row['PartitionKey']}") in principals
     return None if leads else f"directory entry {row['account']}"
 
 
 def _work(row: dict[str, Any], principals: dict[tuple[str, str], dict[str, Any]], now: datetime) -> str | None:
-    owner = key(row["owner"])
+    owner = table_key(row["owner"])
     match row["kind"]:
         case "refresh" | "keepalive":
-            fine = (owner, f"grant~{key(row['item'])}") in principals and row["due"] > now.isoformat()
+            fine = (owner, f"grant~{table_key(row['item'])}") in principals and row["due"] > now.isoformat()
         case _:
             fine = False
     return None if fine else f"work {row['kind']} of {row['owner']}: {row['item']}, due {row['due']}"

@@ -7,8 +7,8 @@ from infra.local.azurite import Azurite
 from shared.adapters.tables.agenda import OUTBOX_SHARD
 from shared.bootstrap import build_services
 from shared.domain.account import AccountState
-from shared.domain.event import origin_of
-from shared.domain.identity import key
+from shared.domain.event import parse_source
+from shared.domain.identity import table_key
 from shared.domain.invited_mailbox import BindRequest
 from shared.domain.principal import TokenSet
 from shared.ports import Insert, SignedIn
@@ -27,7 +27,7 @@ async def test_a_sign_in_mends_all_accounts_of_its_grant_in_few_transactions(
 ) -> None:
     who, now = principal(), services.clock()
     held, well = grant(who, now), account(who, now)
-    ill = [account(who, now).troubled(AccountState.AUTHENTICATION_ERROR, "needs_sign_in", now) for _ in range(ILL)]
+    ill = [account(who, now).with_error(AccountState.AUTHENTICATION_ERROR, "needs_sign_in", now) for _ in range(ILL)]
     await services.principals.commit(who.id, [Insert(held), Insert(well)])
     for start in range(0, ILL, 100):
         await services.principals.commit(who.id, [Insert(one) for one in ill[start : start + 100]])
@@ -42,14 +42,14 @@ async def test_a_sign_in_mends_all_accounts_of_its_grant_in_few_transactions(
         partition = await other.principals.partition(who.id)
         before = proxy.requests
 
-        await other.bind_mailbox.write(proven, partition, partition.accounts[key(well.id)].value)
+        await other.bind_mailbox.write(proven, partition, partition.accounts[table_key(well.id)].value)
 
         assert proxy.requests - before < ILL / 4
         await other.close()
     now_held = (await services.principals.partition(who.id)).accounts.values()
     assert (ILL + 1, set()) == (len(now_held), {one.value.last_error for one in now_held} - {None})
     told = [
-        await services.outboxes.read(*origin_of(work.owner), work.item)
+        await services.outboxes.read(*parse_source(work.owner), work.item)
         for work in await services.agenda.due(OUTBOX_SHARD, services.clock(), None, 10 * ILL)
         if work.owner == f"principal:{who.id}"
     ]

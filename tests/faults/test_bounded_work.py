@@ -16,8 +16,8 @@ from shared.adapters.tables.rows import ATTEMPTS_KEPT
 from shared.bootstrap import build_services
 from shared.domain.account import Account
 from shared.domain.grant import DelegatedGrant
-from shared.domain.identity import key
-from shared.domain.invited_mailbox import wait_for_access
+from shared.domain.identity import table_key
+from shared.domain.invited_mailbox import new_pending_account
 from shared.domain.principal import TokenSet
 from shared.domain.registration import SignInAttempt
 from shared.domain.work import Work, WorkKind
@@ -82,7 +82,7 @@ async def many_who_wait(app: Services, _: Tenant) -> None:
             await app.registrations.insert(asked)
             held = grant(who, now)
             tokens = TokenSet(held.refresh_token, held.access_token, held.access_expires, held.scopes)
-            waits = wait_for_access(
+            waits = new_pending_account(
                 registration=asked.id,
                 accounts=(asked.mailboxes[0].account,),
                 principal=who,
@@ -103,7 +103,7 @@ async def many_attempts(app: Services, _: Tenant) -> None:
     asked = registration(app.clock() - timedelta(days=9))
     await app.registrations.insert(asked)
     rows = app.storage.get_table_client("Registrations")
-    start = [{"PartitionKey": key(asked.id), "RowKey": f"signin~{number:06}"} for number in range(6000)]
+    start = [{"PartitionKey": table_key(asked.id), "RowKey": f"signin~{number:06}"} for number in range(6000)]
     await asyncio.gather(*(_written(rows, start[at : at + 100]) for at in range(0, len(start), 100)))
     await app.agenda.add(Work(WorkKind.REAP, asked.expires + timedelta(days=7), asked.id))
 
@@ -160,7 +160,7 @@ async def test_a_probe_of_many_mailboxes_goes_on_where_it_stopped_and_asks_entra
         await many_mailboxes(app, tenant)
         tenant.client.delete("events")
         positions = []
-        while (stored := await _only_grant(app)).probe_due_at(app.clock()):
+        while (stored := await _only_grant(app)).is_probe_due(app.clock()):
             await app.work_agenda({"000": None}, Limits(app.clock() + GIVEN))
             positions.append((await _only_grant(app)).probing)
             clock.forward(seconds=16)

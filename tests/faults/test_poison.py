@@ -19,7 +19,7 @@ from infra.local.environment import SCHEDULES
 from infra.local.host.settings import HOST_JSON_PREFIX
 from shared.adapters.shard_queue import API_VERSION, POISON_QUEUE, QUEUE
 from shared.bootstrap import build_services
-from shared.domain.work import GOOD_FOR
+from shared.domain.work import HANDOVER_LIFETIME
 from shared.services import Services
 from tests.conftest import settings_for
 from tests.faults.lossy_proxy import LossyProxy, lossy_proxy
@@ -83,7 +83,7 @@ def test_tries_outlast_ten_seconds_and_end_before_the_timer_has_the_shard_again(
     hours, minutes, seconds = map(int, limits["visibilityTimeout"].split(":"))
     pauses = (limits["maxDequeueCount"] - 1) * timedelta(hours=hours, minutes=minutes, seconds=seconds)
 
-    assert timedelta(seconds=10) < pauses < GOOD_FOR
+    assert timedelta(seconds=10) < pauses < HANDOVER_LIFETIME
 
 
 async def test_a_hiccup_of_the_tables_sends_nothing_to_the_poison_queue(shaken: Shaken) -> None:

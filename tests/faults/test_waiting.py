@@ -137,7 +137,7 @@ async def test_refusals_at_the_same_moment_do_not_keep_a_link_from_being_settled
         for _ in range(5):
             link = await link_of(instance, asked)
             with suppress(StaleWrite):
-                await instance.registrations.replace(link, link.value.refused("access_denied"))
+                await instance.registrations.replace(link, link.value.with_refusal("access_denied"))
 
     await asyncio.gather(rival(), settle(asked["registration"], pending.principal.id), rival())
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from infra.local.environment import APP_ID, LARGEST_REQUEST_BODY_BYTES, Environment
 from infra.local.host.request import MOST_LINE_BYTES
 from infra.local.visitor import Page, Visitor
-from shared.domain.claims_challenge import MEMBERS
+from shared.domain.claims_challenge import KNOWN_MEMBERS
 from shared.triggers.sign_in import ANSWER_FIELDS, PAGE_FIELDS
 from tests.fuzz.conftest import FUZZED, REQUESTS
 from tests.fuzz.hints import GUID
@@ -79,7 +79,7 @@ ACCOUNTS = st.lists(TEXTS, max_size=51)
 ADDRESSES = TEXTS.map("{}@contoso.example".format)
 CLAIMS = st.builds(
     lambda member, value: json.dumps({"access_token": {member: {"essential": True, "value": value}}}),
-    st.sampled_from([*MEMBERS, "xms_cc"]),
+    st.sampled_from([*KNOWN_MEMBERS, "xms_cc"]),
     TEXTS,
 )
 BACK = "https://myapp.example/"

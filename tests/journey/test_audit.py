@@ -11,7 +11,7 @@ import pytest
 
 from infra.local.environment import Environment
 from infra.local.visitor import Visitor
-from shared.domain.audit import LOOKS, Action, AuditOutcome
+from shared.domain.audit import READ_ACTIONS, Action, AuditOutcome
 from shared.services import Services
 from tests.conftest import MovedClock
 from tests.journey.conftest import Tenant, ask, bind, principal_id, status, tick
@@ -170,4 +170,4 @@ def test_the_documentation_tells_of_every_action_and_outcome(
     fields = set(re.findall(r"(?m)^\| `(\w+)` \|", PAGE))
     assert {name for record in records() for name in record} <= fields
     assert [] == [name for name in [*Action, *AuditOutcome] if f"`{name}`" not in PAGE]
-    assert LOOKS < set(Action)
+    assert READ_ACTIONS < set(Action)

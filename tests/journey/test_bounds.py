@@ -12,7 +12,7 @@ import pytest
 
 from infra.local.environment import Environment
 from infra.local.visitor import Page, Visitor
-from shared.domain.identity import key
+from shared.domain.identity import table_key
 from shared.services import Services
 from tests.app_routes import operations
 from tests.journey.conftest import ask, code_of
@@ -133,7 +133,7 @@ def faults(environment: Environment, begun: int) -> list[str]:
 
 async def spoil(instance: Services, registration: str) -> None:
     rows = instance.storage.get_table_client("Registrations")
-    entity = await rows.get_entity(key(registration), "")
+    entity = await rows.get_entity(table_key(registration), "")
     await rows.update_entity({**entity, "redirect_url": BROKEN})
 
 

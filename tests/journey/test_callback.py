@@ -225,7 +225,7 @@ async def test_a_link_expires(api: httpx.Client, instance: Services, clock: Move
     assert "link_expired" == dead.code
     stored = await instance.registrations.get(fingerprint(ticket))
     assert stored is not None
-    assert "expired" == stored.value.status(clock())
+    assert "expired" == stored.value.status_at(clock())
 
 
 def test_pages_are_private_and_run_no_scripts(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:

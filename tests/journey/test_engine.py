@@ -11,7 +11,7 @@ from infra.local.environment import Environment
 from infra.local.visitor import Visitor
 from shared.bootstrap import build_services
 from shared.domain.account import AccountState
-from shared.domain.identity import key
+from shared.domain.identity import table_key
 from shared.domain.work import Handover, Work, WorkKind
 from shared.ports import Insert, Remove, Replace
 from shared.services import Services
@@ -149,7 +149,7 @@ async def test_a_grant_that_does_not_open_any_more_keeps_no_sweep_from_the_other
     astray = replace(records.grant(broken, clock()), due=clock() + timedelta(days=30))
     await instance.principals.commit(broken.id, [Insert(astray)])
     await instance.principals.commit(well.id, [Insert(records.grant(well, clock()))])
-    await lose(instance, "Principals", key(broken.id), f"grant~{key(records.APP)}")
+    await lose(instance, "Principals", table_key(broken.id), f"grant~{table_key(records.APP)}")
 
     swept = await instance.sweep(clock() + timedelta(minutes=4))
 

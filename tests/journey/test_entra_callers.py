@@ -185,7 +185,9 @@ async def test_an_application_is_bound_to_accounts_by_setting(
 
     caller = await call(services, token_by_msal(environment.tenant.ready))
 
-    assert [True, True, False, False] == [caller.may_reach(name) for name in ("ORDERS", "sales-1", "orders-1", "sales")]
+    assert [True, True, False, False] == [
+        caller.can_access(name) for name in ("ORDERS", "sales-1", "orders-1", "sales")
+    ]
 
 
 @pytest.mark.parametrize(

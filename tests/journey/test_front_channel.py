@@ -17,8 +17,8 @@ from infra.local.environment import APP_ID, Environment
 from infra.local.visitor import Form, Page, Visitor
 from shared.bootstrap import build_services
 from shared.domain.caller import Caller, Scope
-from shared.domain.failure import ROWS, SignInRefusal
-from shared.domain.oauth_app import Breaker
+from shared.domain.failure import FAILURE_RULES, SignInRefusal
+from shared.domain.oauth_app import CircuitBreaker
 from shared.domain.principal import Principal
 from shared.domain.secret import Secret
 from shared.ports import EntraFailed, SignedIn, Stored
@@ -35,8 +35,8 @@ from tests.patience import wait_until
 type NewPerson = Callable[..., str]
 
 CALLER = Caller("administrator", "administrator", frozenset({Scope.ADMIN}))
-NUMBERS = sorted(number for row in ROWS for number in row.aadsts)
-ERRORS = sorted({error for row in ROWS for error in row.errors} | {"invalid_grant", "something_new"})
+NUMBERS = sorted(number for row in FAILURE_RULES for number in row.aadsts)
+ERRORS = sorted({error for row in FAILURE_RULES for error in row.errors} | {"invalid_grant", "something_new"})
 ATTACK = {"error": "invalid_client", "error_description": "AADSTS7000215: Invalid client secret provided."}
 STRANGERS: list[dict[str, str]] = [
     {},
@@ -55,10 +55,10 @@ async def stored_breakers(instance: Services) -> list[tuple[Any, str | None]]:
         return []
 
 
-async def open_breaker(instance: Services) -> Stored[Breaker]:
+async def open_breaker(instance: Services) -> Stored[CircuitBreaker]:
     """As the token endpoint's refusal leaves it, with no trial due and known to this instance."""
     now = instance.clock()
-    breaker = Breaker(APP_ID, "app_credential", now, now + timedelta(hours=1), 7000215)
+    breaker = CircuitBreaker(APP_ID, "app_credential", now, now + timedelta(hours=1), 7000215)
     instance.entra._seen.clear()  # noqa: SLF001 - memory shows nowhere else
     stored = await instance.breakers.insert(breaker)
     with pytest.raises(Exception, match="app_credential"):

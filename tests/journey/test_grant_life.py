@@ -110,7 +110,7 @@ class GrantLife(RuleBasedStateMachine):
         oid = next(row["oid"] for row in person if row["upn"] == self.who)
         tokens = await services.msal.refresh(app, token)
         results = await services.bind(stored.value, app, SignedIn(Principal(app.tenant, oid, self.who), tokens))
-        return results[self.account].state.bound
+        return results[self.account].state.is_bound
 
     @precondition(lambda self: self.bound)
     @rule()
@@ -271,7 +271,7 @@ class GrantLife(RuleBasedStateMachine):
         if grant.last_error is not None:
             assert (account.state, account.last_error.code) == (self.shown(grant.state), grant.last_error.code)
         elif account.state is not self.shown(AccountState.CONNECTED) or account.last_error is not None:
-            assert account.lost_mailbox
+            assert account.has_mailbox_error
             assert account.state is self.shown(AccountState.CONNECT_ERROR)
         assert (grant.state is AccountState.AUTHENTICATION_ERROR) == (grant.due is None)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from infra.local.environment import Environment
 from infra.local.visitor import Page
-from shared.domain.formats import RANDOM
+from shared.domain.formats import RANDOM_TOKEN_PATTERN
 from tests.fuzz.conftest import EXAMPLES
 from tests.journey.conftest import ask
 
@@ -88,5 +88,5 @@ def test_a_cookie_is_of_letters_that_no_host_encodes(api: httpx.Client) -> None:
 
     name, _, value = opened.headers["Set-Cookie"].partition(";")[0].partition("=")
     assert "__Host-mailbind" == name
-    assert RANDOM.fullmatch(value)
+    assert RANDOM_TOKEN_PATTERN.fullmatch(value)
     assert re.fullmatch(r"[A-Za-z0-9._~-]+", value)

@@ -88,7 +88,7 @@ async def test_a_callback_that_comes_to_bind_after_the_end_was_told_binds_nothin
     assert isinstance(outcome, Tried)
     assert ["link_expired"] == [result.code for result in outcome.results.values()]
     assert None is outcome.again
-    assert 404 == api.get(f"/v1/account/{late.asked.open[0].account}").status_code
+    assert 404 == api.get(f"/v1/account/{late.asked.unsettled_mailboxes[0].account}").status_code
     assert "expired" == status(api, {"registration": late.asked.id})["status"]
     assert ["registrationExpired"] == await late.events()
 
@@ -102,7 +102,7 @@ async def test_a_link_whose_end_comes_while_a_mailbox_is_being_bound_has_not_exp
         await late.passes(minutes=5)
         link = await late.instance.registrations.get(late.asked.id)
         assert link is not None
-        assert RegistrationStatus.EXPIRED is not link.value.status(late.clock())
+        assert RegistrationStatus.EXPIRED is not link.value.status_at(late.clock())
         return await write(*given)
 
     monkeypatch.setattr(WriteBinding, "__call__", slow)

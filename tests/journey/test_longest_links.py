@@ -11,13 +11,13 @@ import pytest
 
 from infra.local.environment import APP_ID
 from infra.local.visitor import Visitor
-from shared.domain.claims_challenge import MAX_CARRIED_BYTES, kept_claims
+from shared.domain.claims_challenge import MAX_CLAIMS_BYTES, sanitized_claims
 from shared.domain.clouds import CLOUDS, Resource
 from shared.domain.formats import (
-    LONGEST_ACCOUNT_ID,
-    LONGEST_LINK,
-    LONGEST_REDIRECT_URL,
-    LONGEST_SCOPES,
+    MAX_ACCOUNT_ID_BYTES,
+    MAX_LINK_BYTES,
+    MAX_REDIRECT_URL_BYTES,
+    MAX_SCOPES_BYTES,
     percent_encoded,
 )
 from shared.domain.invited_mailbox import InvitedMailbox, MailboxResult, MailboxState
@@ -31,7 +31,7 @@ from tests.journey.conftest import ask, bind
 type NewPerson = Callable[..., str]
 
 WIDE = "一"  # three bytes in UTF-8, nine percent-encoded
-LONGEST_ID = WIDE * (LONGEST_ACCOUNT_ID // 3)
+LONGEST_ID = WIDE * (MAX_ACCOUNT_ID_BYTES // 3)
 HOST = ".".join(["m" * 63] * 3 + ["m" * 53, "example"])  # RFC 1035 section 2.3.4
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
@@ -39,7 +39,7 @@ NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 def redirect_url(letter: str) -> str:
     """The longest that is accepted."""
     start = "https://myapp.example/done?x="
-    return start + letter * ((LONGEST_REDIRECT_URL - len(start)) // len(quote_plus(letter)))
+    return start + letter * ((MAX_REDIRECT_URL_BYTES - len(start)) // len(quote_plus(letter)))
 
 
 def registration(*accounts: str) -> PendingRegistration:
@@ -59,7 +59,7 @@ def test_the_longest_way_back_is_followed_and_one_byte_more_is_refused(
 
     assert account == bound.back["account"] == refused.back["account"]
     assert bound.refresh
-    assert max(len(percent_encoded(url)) for url in (bound.refresh, refused.links[-1])) < LONGEST_LINK
+    assert max(len(percent_encoded(url)) for url in (bound.refresh, refused.links[-1])) < MAX_LINK_BYTES
 
     over = {"redirectUrl": redirect_url(letter) + letter * 9}
     answer = api.post(f"/v1/account/{quote_plus(account)}/reauthorize", json=over)
@@ -70,7 +70,7 @@ def test_the_longest_way_back_is_followed_and_one_byte_more_is_refused(
 def test_a_way_back_with_any_refusal_fits(code: str) -> None:
     back = back_refused(registration(LONGEST_ID), code, REMEDIES[code].what)
 
-    assert len(percent_encoded(back)) < LONGEST_LINK
+    assert len(percent_encoded(back)) < MAX_LINK_BYTES
 
 
 @pytest.mark.parametrize("accounts", [1, 2, 3, 50])
@@ -79,16 +79,16 @@ def test_a_way_back_from_many_mailboxes_names_them_only_where_they_fit(accounts:
 
     back = back_tried(asked, {one.account: MailboxResult(MailboxState.NEW) for one in asked.mailboxes})
 
-    assert len(percent_encoded(back)) < LONGEST_LINK
+    assert len(percent_encoded(back)) < MAX_LINK_BYTES
 
 
 async def test_the_longest_authorize_url_fits(instance: Services) -> None:
     app = await instance.apps.get(APP_ID)
     assert app is not None
-    scopes = [f"{app.cloud.address(Resource.GRAPH)}/Mail.Read.Shared"]
-    while len(quote_plus(" ".join([*scopes, scopes[0]]))) <= LONGEST_SCOPES:
+    scopes = [f"{app.cloud.url_of(Resource.GRAPH)}/Mail.Read.Shared"]
+    while len(quote_plus(" ".join([*scopes, scopes[0]]))) <= MAX_SCOPES_BYTES:
         scopes.append(f"{scopes[0]}{len(scopes)}")
-    claims = kept_claims(f'{{"access_token":{{"polids":{{"values":["{"x" * (MAX_CARRIED_BYTES - 120)}"]}}}}}}')
+    claims = sanitized_claims(f'{{"access_token":{{"polids":{{"values":["{"x" * (MAX_CLAIMS_BYTES - 120)}"]}}}}}}')
     assert claims
     inner: Any = instance.entra.inner
     entra = replace(inner, redirect_uri=f"https://{HOST}/oauth")
@@ -100,7 +100,7 @@ async def test_the_longest_authorize_url_fits(instance: Services) -> None:
         claims=claims,
     )
 
-    assert len(percent_encoded(url)) < LONGEST_LINK
+    assert len(percent_encoded(url)) < MAX_LINK_BYTES
 
 
 def test_scopes_that_make_the_authorize_url_too_long_are_refused(api: httpx.Client) -> None:
@@ -126,7 +126,7 @@ def test_the_longest_query_of_the_list_leads_on(api: httpx.Client, visitor: Visi
 
     assert {*accounts} == {one["account"] for page in (first, second) for one in page["accounts"]}
     longest = {**following, "app": WIDE * 85, "email": WIDE * 104 + "@a.bc", "authorizedBy": WIDE * 106}
-    assert len(f"https://{HOST}/v1/accounts?page=1048576&{urlencode(longest)}") < LONGEST_LINK
+    assert len(f"https://{HOST}/v1/accounts?page=1048576&{urlencode(longest)}") < MAX_LINK_BYTES
 
 
 @pytest.mark.parametrize(

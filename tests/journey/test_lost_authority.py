@@ -278,8 +278,8 @@ async def test_a_further_account_is_refused_where_the_caller_was_remembered(
     async def add() -> None:
         """As the route does it."""
         caller = await services.identify_caller(Secret(owner.token), None)
-        caller.needs(Scope.REGISTER)
-        caller.needs(Scope.ACCOUNTS_WRITE)
+        caller.require_scope(Scope.REGISTER)
+        caller.require_scope(Scope.ACCOUNTS_WRITE)
         await services.add_account(further, {}, caller)
 
     with pytest.raises(InvalidInput):  # it may ask, and the OAuth app is one whose grants serve one account

@@ -7,7 +7,7 @@ import pytest
 
 from infra.local.visitor import Visitor
 from shared.domain.errors import SealBroken, Unavailable
-from shared.domain.identity import key
+from shared.domain.identity import table_key
 from shared.services import Services
 from tests.conftest import MovedClock, lose
 from tests.contract.records import APP
@@ -17,7 +17,9 @@ type NewPerson = Callable[..., str]
 
 
 async def lose_tokens(instance: Services, account: str, *names: str) -> None:
-    await lose(instance, "Principals", key(await principal_id(instance, account)), f"grant~{key(APP)}", *names)
+    await lose(
+        instance, "Principals", table_key(await principal_id(instance, account)), f"grant~{table_key(APP)}", *names
+    )
 
 
 async def test_an_account_whose_tokens_are_lost_can_be_paused_resumed_and_removed(

@@ -321,7 +321,7 @@ def test_the_way_back_stays_below_two_thousand_characters(many: Many) -> None:
     for length, told in [(20, 50), (256, 0)]:
         asked = with_many(many, length)
         results = {mailbox.account: MailboxResult(MailboxState.NEW) for mailbox in asked.mailboxes}
-        url = back_tried(asked.after("p", results, many.clock()), results)
+        url = back_tried(asked.after_sign_in("p", results, many.clock()), results)
 
         query = parse_qsl(urlsplit(url).query)
         assert told == [name for name, _ in query].count("accounts")

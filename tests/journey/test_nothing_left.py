@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from infra.local.environment import APP_ID, Environment
 from infra.local.visitor import Visitor
 from shared.bootstrap import build_services
-from shared.domain.identity import key
+from shared.domain.identity import table_key
 from tests.conftest import MovedClock
 from tests.journey.conftest import Tenant, tick, trust
 
@@ -44,7 +44,7 @@ class ComingAndGoing(RuleBasedStateMachine):
         self.people = [self.person(), self.person()]
         self.accounts = [f"{self.people[0].partition('@')[0]}-{number}" for number in (1, 2)]
         self.holders: dict[str, tuple[str, str]] = {}
-        self.identities = {key(account) for account in self.accounts}
+        self.identities = {table_key(account) for account in self.accounts}
 
     def person(self) -> str:
         number, tenant = next(people), Tenant(self.control)
@@ -57,7 +57,7 @@ class ComingAndGoing(RuleBasedStateMachine):
     def follow(self, who: str, **form: Any) -> None:
         answer = self.api.post("/v1/authentication/form", json={"redirectUrl": "https://myapp.example/", **form})
         assert 200 == answer.status_code, answer.text
-        self.identities.add(key(answer.json()["registration"]))
+        self.identities.add(table_key(answer.json()["registration"]))
         with Visitor(self.environment.tenant.ready["caFile"]) as visitor:
             visitor.follow(answer.json()["url"], who)
 
@@ -121,7 +121,7 @@ class ComingAndGoing(RuleBasedStateMachine):
             found = answer.json()
             assert self.holders.get(account) == (found["user"], found["email"])
             by = found["authorizedBy"]
-            self.identities.add(key(f"{by['tenantId']}.{by['objectId']}"))
+            self.identities.add(table_key(f"{by['tenantId']}.{by['objectId']}"))
 
     def teardown(self) -> None:
         try:

@@ -8,7 +8,7 @@ import httpx
 
 from infra.local.environment import APP_ID, Environment
 from infra.local.visitor import Visitor
-from shared.domain.identity import key
+from shared.domain.identity import table_key
 from shared.services import Services
 from tests.journey.apps import CONTOSO, Register, registers_apps  # noqa: F401 - a fixture
 from tests.journey.conftest import Tenant, ask, bind, code_of, principal_id
@@ -72,7 +72,7 @@ async def test_a_principal_from_before_there_was_a_row_of_bindings_is_held_to_th
 ) -> None:
     who = person()
     account = bind(api, visitor, who)
-    partition = key(await principal_id(instance, account))
+    partition = table_key(await principal_id(instance, account))
     rows = instance.storage.get_table_client("Principals")
     await rows.delete_entity(partition, "bindings~")
 

@@ -9,7 +9,7 @@ import pytest
 from infra.local.environment import APP_ID, Environment
 from infra.local.visitor import Visitor
 from shared.domain.errors import NotAuthorized
-from shared.domain.identity import key
+from shared.domain.identity import table_key
 from shared.services import Services
 from tests.conftest import MovedClock
 from tests.journey.apps import CONTOSO, Register, registers_apps  # noqa: F401 - a fixture
@@ -123,7 +123,7 @@ async def test_an_event_tells_that_another_mailbox_is_at_the_address_and_tells_i
         clock.forward(days=7, minutes=1)
         await tick(instance)
 
-    partition = key(await principal_id(instance, account))
+    partition = table_key(await principal_id(instance, account))
     rows = instance.storage.get_table_client("Principals").query_entities(f"PartitionKey eq '{partition}'")
     told = [row async for row in rows if row["RowKey"].startswith("event~") and row["name"] == "connectError"]
     assert 1 == len(told)
@@ -139,7 +139,7 @@ async def test_an_account_from_before_ids_were_kept_gets_its_own_at_the_next_pro
     assert stored is not None
     assert stored.value.inbox_id is not None
     rows = instance.storage.get_table_client("Principals")
-    row = dict(await rows.get_entity(key(of), f"account~{key(account)}"))
+    row = dict(await rows.get_entity(table_key(of), f"account~{table_key(account)}"))
     del row["inbox_id"]
     await rows.upsert_entity(row, mode="replace")
 

@@ -95,7 +95,7 @@ async def test_settings_of_now_decide_what_it_reaches_and_whether_its_tenant_cou
 
     narrowed = await bound.standing_callers(caller.id)
     assert narrowed is not None
-    assert [True, False] == [narrowed.may_reach(account) for account in ("orders-1", "other")]
+    assert [True, False] == [narrowed.can_access(account) for account in ("orders-1", "other")]
     assert [None, None] == [await services.standing_callers(caller.id) for services in (untrusting, without)]
     for services in (bound, untrusting, without):
         await services.close()
@@ -122,7 +122,7 @@ async def test_what_was_made_before_calls_were_recorded_goes_on_until_the_applic
     standing = await instance.standing_callers(caller.id)
     assert standing is not None
     assert standing.scopes == BOTH
-    assert not standing.may(Scope.ACCOUNTS_WRITE)
+    assert not standing.has_scope(Scope.ACCOUNTS_WRITE)
     clock.forward(days=91)
     assert [None, None] == [await services.standing_callers(caller.id) for services in (instance, other)]
 

@@ -7,7 +7,7 @@ from itertools import batched
 
 import pytest
 
-from shared.domain.identity import key
+from shared.domain.identity import table_key
 from shared.ports import Insert, Remove
 from tests.journey.conftest import code_of
 from tests.journey.many import SALES, SUPPORT, Many, where_grants_serve_many  # noqa: F401 - a fixture
@@ -34,7 +34,7 @@ async def fill(many: Many) -> AsyncIterator[Fill]:
     for some in batched(stored.items(), 100, strict=False):
         principal = some[0][1]
         partition = await many.instance.principals.partition(principal)
-        found = [partition.accounts[key(account)] for account, _ in some]
+        found = [partition.accounts[table_key(account)] for account, _ in some]
         await many.instance.principals.commit(principal, [Remove(one.value, one.version) for one in found])
 
 

@@ -18,8 +18,8 @@ from shared.adapters.tables.mapping import seal_identity, shape_of
 from shared.adapters.tables.sealed_kinds import SEALED_KINDS
 from shared.adapters.tables.table import Table, Write
 from shared.domain.caller import Scope
-from shared.domain.grant import HeldToken
-from shared.domain.identity import key
+from shared.domain.grant import ResourceToken
+from shared.domain.identity import table_key
 from shared.domain.limit import Bucket
 from shared.domain.oauth_app import ClientCertificate, ClientSecret
 from shared.domain.principal import TokenSet
@@ -39,7 +39,7 @@ __all__ = ["rotate"]  # a fixture
 pytestmark = pytest.mark.usefixtures("fresh")
 
 # These hold secrets in memory, and are never a row.
-TRANSIENT = {TokenSet, HeldToken, ClientSecret, ClientCertificate}
+TRANSIENT = {TokenSet, ResourceToken, ClientSecret, ClientCertificate}
 ROWS = [(table, prefix, kind) for table, kinds in SEALED_KINDS.items() for prefix, kind in kinds.items()]
 
 
@@ -78,7 +78,7 @@ class Place:
 
 
 def planted(table: str, prefix: str, name: str) -> Place:
-    return Place(table, key(secrets.token_hex(8)), f"{prefix}~{secrets.token_hex(4)}" if prefix else "", name)
+    return Place(table, table_key(secrets.token_hex(8)), f"{prefix}~{secrets.token_hex(4)}" if prefix else "", name)
 
 
 def kinds_with_secrets() -> set[type]:

@@ -205,7 +205,7 @@ async def test_a_record_whose_data_key_is_out_of_reach_holds_up_no_other(
 
     assert await services.reconnect_account(account)
     (webhook,) = await services.webhooks.all()
-    assert not webhook.lost
+    assert not webhook.has_lost_secrets
     app = await services.apps.get(registered)
     assert app is not None
     with pytest.raises(KeyUnavailable):

@@ -3,23 +3,23 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from shared.domain.audit import MOST_SAMPLED, Action, AuditOutcome, AuditRecord, AuditSampling
+from shared.domain.audit import MAX_SAMPLED_KINDS, Action, AuditOutcome, AuditRecord, AuditSampler
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 HELD = AuditRecord(Action.OPEN_LINK, AuditOutcome.REFUSED, "c", code="TooManyRequests")
 
 
 def test_the_first_of_a_flood_is_told_and_then_one_in_ten_seconds_with_how_many_were_left_out() -> None:
-    sampling = AuditSampling()
+    sampling = AuditSampler()
 
-    told = [sampling.kept(HELD, NOW + timedelta(seconds=second / 10)) for second in range(201)]
+    told = [sampling.sampled(HELD, NOW + timedelta(seconds=second / 10)) for second in range(201)]
 
     assert [None, 99, 99] == [record.left_out for record in told if record]
 
 
 def test_a_flood_hides_no_other_refusal() -> None:
-    sampling = AuditSampling()
-    sampling.kept(HELD, NOW)
+    sampling = AuditSampler()
+    sampling.sampled(HELD, NOW)
     others = [
         replace(HELD, action=Action.FINISH_SIGN_IN),
         replace(HELD, actor="token:1"),
@@ -28,22 +28,22 @@ def test_a_flood_hides_no_other_refusal() -> None:
         replace(HELD, code="Forbidden"),
     ]
 
-    assert others == [sampling.kept(record, NOW) for record in others]
+    assert others == [sampling.sampled(record, NOW) for record in others]
 
 
 def test_actors_that_were_made_up_take_bounded_room() -> None:
-    sampling = AuditSampling()
+    sampling = AuditSampler()
 
-    for number in range(2 * MOST_SAMPLED):
-        sampling.kept(replace(HELD, actor=f"entra:{number}"), NOW)
+    for number in range(2 * MAX_SAMPLED_KINDS):
+        sampling.sampled(replace(HELD, actor=f"entra:{number}"), NOW)
 
-    assert MOST_SAMPLED == len(sampling._samples)  # noqa: SLF001 - the promise is about what is kept
+    assert MAX_SAMPLED_KINDS == len(sampling._samples)  # noqa: SLF001 - the promise is about what is kept
 
 
 def test_ids_of_any_length_are_cut() -> None:
     long = replace(HELD, account="a" * 8000, target="t" * 8000, accounts=("b" * 8000, "c"))
 
-    cut = long.cut()
+    cut = long.truncated()
 
     assert ("a" * 256, "t" * 256, ("b" * 256, "c")) == (cut.account, cut.target, cut.accounts)
-    assert HELD == HELD.cut()
+    assert HELD == HELD.truncated()

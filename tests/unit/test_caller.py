@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from shared.domain.caller import ApiToken, Binding, Caller, Scope
 from shared.domain.errors import Forbidden, InvalidToken
-from shared.domain.identity import key
-from shared.domain.ttl_cache import Memory
+from shared.domain.identity import table_key
+from shared.domain.ttl_cache import TTLCache
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 TOKEN = ApiToken("f" * 64, "orders", frozenset({Scope.REGISTER}), NOW, "administrator")
@@ -24,13 +24,13 @@ def caller(*scopes: Scope, binding: Binding | None = None) -> Caller:
 @pytest.mark.parametrize("held", Scope)
 def test_a_scope_is_good_for_itself_and_admin_for_all(held: Scope) -> None:
     assert [scope for scope in Scope if held in {scope, Scope.ADMIN}] == [
-        scope for scope in Scope if caller(held).may(scope)
+        scope for scope in Scope if caller(held).has_scope(scope)
     ]
 
 
 def test_what_is_missing_is_named() -> None:
     with pytest.raises(Forbidden) as refused:
-        caller(Scope.REGISTER).needs(Scope.ACCOUNTS_READ)
+        caller(Scope.REGISTER).require_scope(Scope.ACCOUNTS_READ)
 
     assert "accounts:read" == refused.value.scope
     assert "accounts:read" in str(refused.value)
@@ -38,7 +38,7 @@ def test_what_is_missing_is_named() -> None:
 
 @given(account=st.text(), other=st.text())
 def test_a_binding_covers_exactly_what_is_the_same_account_to_the_tables(account: str, other: str) -> None:
-    assert (key(account) == key(other)) == Binding.to([account]).covers(other)
+    assert (table_key(account) == table_key(other)) == Binding.to([account]).covers(other)
 
 
 @given(prefix=st.text(), account=st.text())
@@ -49,9 +49,9 @@ def test_a_binding_to_a_beginning_covers_whatever_begins_so(prefix: str, account
 
 
 def test_an_empty_binding_reaches_nothing() -> None:
-    assert not caller(binding=Binding()).may_reach("")
+    assert not caller(binding=Binding()).can_access("")
     with pytest.raises(Forbidden):
-        caller(binding=Binding()).reaches_all()
+        caller(binding=Binding()).require_all_accounts()
 
 
 @pytest.mark.parametrize(
@@ -87,13 +87,13 @@ def test_a_token_is_good_until_the_very_moment_of_its_end() -> None:
 
 
 def test_memory_ends_forgets_and_is_bounded() -> None:
-    memory = Memory[str](2)
+    memory = TTLCache[str](2)
     until = NOW + timedelta(seconds=30)
     for name in ("a", "b", "a", "c"):
-        memory.keep(name, name, NOW, until)
+        memory.put(name, name, NOW, until)
 
-    assert [None, "a", "c"] == [memory.recall(name, NOW) for name in ("b", "a", "c")]
-    assert None is memory.recall("a", until)
-    assert None is memory.recall("a", NOW - timedelta(seconds=1))
-    memory.forget("a")
-    assert None is memory.recall("a", NOW)
+    assert [None, "a", "c"] == [memory.get(name, NOW) for name in ("b", "a", "c")]
+    assert None is memory.get("a", until)
+    assert None is memory.get("a", NOW - timedelta(seconds=1))
+    memory.discard("a")
+    assert None is memory.get("a", NOW)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.claims_challenge import MAX_CARRIED_BYTES, MEMBERS, kept_claims, read_challenge
+from shared.domain.claims_challenge import KNOWN_MEMBERS, MAX_CLAIMS_BYTES, parse_challenge, sanitized_claims
 
 GUID = "c5c0e6f4-6d6b-4f0f-9d1e-0b7f6a5c4d3e"
 # As Microsoft's services send them (entra/identity-platform: claims-challenge, app-resilience-continuous-access-
@@ -23,9 +23,9 @@ REAL = [
     '{"access_token":{"capolids":{"essential":true,"values":["c5c0e6f4-6d6b-4f0f-9d1e-0b7f6a5c4d3e"]}}}',
     '{"access_token":{"polids":{"essential":true}}}',
 ]
-NAMES = st.sampled_from(["access_token", "id_token", *MEMBERS, "xms_cc", "essential", "value", "values"]) | st.text(
-    max_size=20
-)
+NAMES = st.sampled_from(
+    ["access_token", "id_token", *KNOWN_MEMBERS, "xms_cc", "essential", "value", "values"]
+) | st.text(max_size=20)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=4),
@@ -39,7 +39,7 @@ def asking(**members: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("challenge", REAL)
 def test_real_challenges_pass_as_they_are(challenge: str) -> None:
-    assert (challenge, {}) == read_challenge(json.loads(challenge))
+    assert (challenge, {}) == parse_challenge(json.loads(challenge))
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_real_challenges_pass_as_they_are(challenge: str) -> None:
     ],
 )
 def test_whatever_no_challenge_holds_is_a_fault_that_names_the_field(claims: object, field: str) -> None:
-    assert field in read_challenge(claims)[1]
+    assert field in parse_challenge(claims)[1]
 
 
 def test_every_fault_is_named_at_once() -> None:
@@ -92,28 +92,28 @@ def test_every_fault_is_named_at_once() -> None:
         "claims.access_token.xms_cc",
         "claims.access_token.nbf.value",
         "claims.access_token.nbf.values",
-    } == set(read_challenge(claims)[1])
+    } == set(parse_challenge(claims)[1])
 
 
 def test_many_unknown_members_are_not_all_told() -> None:
     claims = {**asking(acrs={"value": "c1"}), **{f"{number:04}{'x' * 100}": 1 for number in range(1000)}}
 
-    assert all(len(name) < 100 for name in read_challenge(claims)[1])
-    assert 10 == len(read_challenge(claims)[1])
+    assert all(len(name) < 100 for name in parse_challenge(claims)[1])
+    assert 10 == len(parse_challenge(claims)[1])
 
 
 VALUES = st.sampled_from(["c1", "1604106651", "1.2.3.4", GUID, True, ["c1", "p1"], [GUID]])
 LIKELY = st.dictionaries(st.sampled_from(["essential", "value", "values"]), VALUES)
 
 
-@given(JSON | st.dictionaries(st.sampled_from(list(MEMBERS)), LIKELY).map(lambda members: asking(**members)))
+@given(JSON | st.dictionaries(st.sampled_from(list(KNOWN_MEMBERS)), LIKELY).map(lambda members: asking(**members)))
 def test_what_passes_is_short_and_made_of_known_members_only(claims: object) -> None:
-    built, faults = read_challenge(claims)
+    built, faults = parse_challenge(claims)
     if faults:
         return
 
-    assert built == read_challenge(json.loads(built))[0]
-    assert set(json.loads(built)["access_token"]) <= set(MEMBERS)
+    assert built == parse_challenge(json.loads(built))[0]
+    assert set(json.loads(built)["access_token"]) <= set(KNOWN_MEMBERS)
     assert "xms_cc" not in built
 
 
@@ -121,7 +121,7 @@ def test_the_longest_challenge_that_passes_fits_into_a_url() -> None:
     kinds = {"acrs": "c99", "nbf": "9" * 10, "xms_rp_ipaddr": "2001:db8:" + "ffff:" * 5 + "ffff", "capolids": GUID}
     values = {name: {"essential": True, "values": [value] * 10} for name, value in kinds.items()}
 
-    assert len(read_challenge({"access_token": values})[0]) <= MAX_CARRIED_BYTES
+    assert len(parse_challenge({"access_token": values})[0]) <= MAX_CLAIMS_BYTES
 
 
 @pytest.mark.parametrize(
@@ -150,12 +150,12 @@ def test_the_longest_challenge_that_passes_fits_into_a_url() -> None:
     ],
 )
 def test_what_microsoft_returns_is_kept_as_far_as_it_fits_into_a_url(returned: object, kept: str | None) -> None:
-    assert kept == kept_claims(returned)
+    assert kept == sanitized_claims(returned)
 
 
 @given(JSON)
 def test_kept_claims_are_short_however_they_are_written(claims: object) -> None:
-    kept = kept_claims(json.dumps({"access_token": claims}, ensure_ascii=False)) or ""
+    kept = sanitized_claims(json.dumps({"access_token": claims}, ensure_ascii=False)) or ""
 
-    assert len(quote_plus(kept)) <= MAX_CARRIED_BYTES
+    assert len(quote_plus(kept)) <= MAX_CLAIMS_BYTES
     assert kept.isascii()

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from shared.domain.clouds import CLOUDS, Cloud, Resource, Server, cloud_name, clouds_around
+from shared.domain.clouds import CLOUDS, Cloud, MailServer, Resource, cloud_name, clouds_with
 from shared.domain.oauth_app import OAuthApp
 
 GLOBAL = CLOUDS["global"]
@@ -51,7 +51,7 @@ def an_app(*base: str, skip: tuple[str, ...] = (), extra: tuple[str, ...] = ()) 
 def test_an_app_proves_mailboxes_through_what_its_scopes_open(
     app: OAuthApp, resources: tuple[Resource, ...], home: Resource
 ) -> None:
-    assert (resources, home) == (app.resources, app.home)
+    assert (resources, home) == (app.resources, app.primary_resource)
 
 
 def test_scopes_of_a_resource_are_asked_for_apart() -> None:
@@ -72,8 +72,8 @@ def test_scopes_of_a_resource_are_asked_for_apart() -> None:
 def test_mail_servers_are_those_of_the_cloud(outlook: str, imap: str, smtp: str) -> None:
     cloud = replace(GLOBAL, outlook=outlook)
 
-    assert (Server(imap, 993), Server(imap, 995), Server(smtp, 587)) == (cloud.imap, cloud.pop, cloud.smtp)
-    assert Server("127.0.0.1", 1993) == replace(cloud, imap_server=Server("127.0.0.1", 1993)).imap
+    assert (MailServer(imap, 993), MailServer(imap, 995), MailServer(smtp, 587)) == (cloud.imap, cloud.pop, cloud.smtp)
+    assert MailServer("127.0.0.1", 1993) == replace(cloud, imap_server=MailServer("127.0.0.1", 1993)).imap
 
 
 @pytest.mark.parametrize(
@@ -94,4 +94,4 @@ def test_the_cloud_of_the_settings_stands_for_the_global_one_and_for_no_other() 
     local = Cloud("https://127.0.0.1:1", "https://127.0.0.1:1", "https://127.0.0.1:1")
 
     assert "global" == cloud_name(local)
-    assert {**CLOUDS, "global": local} == clouds_around(local)
+    assert {**CLOUDS, "global": local} == clouds_with(local)

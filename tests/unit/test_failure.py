@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.failure import ROWS, FailureKind, TokenError, classify
+from shared.domain.failure import FAILURE_RULES, FailureKind, TokenError, classify
 from shared.domain.remedy import REMEDIES
 
 
@@ -69,12 +69,12 @@ def test_a_refused_client_is_never_a_persons_fault(suberror: str, numbers: tuple
 
 def test_no_number_suberror_or_error_is_in_two_rows() -> None:
     for cells in (
-        [number for row in ROWS for number in row.aadsts],
-        [suberror for row in ROWS for suberror in row.suberrors],
-        [error for row in ROWS for error in row.errors],
+        [number for row in FAILURE_RULES for number in row.aadsts],
+        [suberror for row in FAILURE_RULES for suberror in row.suberrors],
+        [error for row in FAILURE_RULES for error in row.errors],
     ):
         assert len(cells) == len(set(cells))
 
 
 def test_every_row_has_a_remedy_and_a_source() -> None:
-    assert not [row.code for row in ROWS if row.code not in REMEDIES or not row.source]
+    assert not [row.code for row in FAILURE_RULES if row.code not in REMEDIES or not row.source]

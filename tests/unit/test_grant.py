@@ -11,7 +11,7 @@ from shared.domain.errors import TooManyRequests
 from shared.domain.failure import Failure, FailureKind
 from shared.domain.grant import DelegatedGrant
 from shared.domain.principal import Principal, TokenSet
-from shared.domain.renewal import after_failure
+from shared.domain.renewal import grant_after_failure
 from shared.domain.secret import Secret
 from shared.domain.work import WorkKind
 
@@ -31,18 +31,18 @@ def a_grant() -> DelegatedGrant:
         scopes=("scope",),
         refreshed=NOON,
         bindings="b",
-    ).planned(NOON, 0)
+    ).scheduled(NOON, 0)
 
 
 def test_an_idle_grant_is_renewed_within_a_week() -> None:
     assert NOON + timedelta(days=7) == a_grant().due
     assert WorkKind.KEEPALIVE is a_grant().work
-    assert NOON + timedelta(days=6.3) == a_grant().planned(NOON, 1).due
+    assert NOON + timedelta(days=6.3) == a_grant().scheduled(NOON, 1).due
 
 
 @pytest.mark.parametrize("jitter", [0, 0.5, 0.999])
 def test_a_hot_grant_is_renewed_while_its_token_is_still_good_to_hand_out(jitter: float) -> None:
-    due = a_grant().handed_out_at(NOON, jitter).due
+    due = a_grant().with_hand_out(NOON, jitter).due
 
     assert due is not None
     assert timedelta(minutes=5) < NOON + timedelta(minutes=75) - due <= timedelta(minutes=15)
@@ -51,11 +51,11 @@ def test_a_hot_grant_is_renewed_while_its_token_is_still_good_to_hand_out(jitter
 def test_a_short_token_is_renewed_at_half_its_life_and_not_at_once() -> None:
     short = replace(a_grant(), access_expires=NOON + timedelta(minutes=10))
 
-    assert NOON + timedelta(minutes=5) == short.handed_out_at(NOON, 0).due
+    assert NOON + timedelta(minutes=5) == short.with_hand_out(NOON, 0).due
 
 
 def test_a_grant_cools_down_a_day_after_its_last_hand_out() -> None:
-    hot = a_grant().handed_out_at(NOON, 0)
+    hot = a_grant().with_hand_out(NOON, 0)
     tomorrow = NOON + timedelta(hours=25)
 
     cold = hot.renewed(replace(TOKENS, expires=tomorrow + timedelta(hours=1)), tomorrow, 0)
@@ -64,17 +64,17 @@ def test_a_grant_cools_down_a_day_after_its_last_hand_out() -> None:
 
 
 def test_hand_outs_are_marked_once_an_hour() -> None:
-    hot = a_grant().handed_out_at(NOON, 0)
+    hot = a_grant().with_hand_out(NOON, 0)
 
-    assert hot.home.marked_at(NOON + timedelta(minutes=59))
-    assert not hot.home.marked_at(NOON + timedelta(minutes=61))
+    assert hot.primary_token.has_recent_hand_out(NOON + timedelta(minutes=59))
+    assert not hot.primary_token.has_recent_hand_out(NOON + timedelta(minutes=61))
 
 
 def test_a_transient_failure_changes_no_state_and_backs_off() -> None:
     failure = Failure(FailureKind.TRANSIENT, "entra_unavailable")
     grant, pauses = a_grant(), []
     for _ in range(8):
-        grant = after_failure(grant, failure, NOON, 1)
+        grant = grant_after_failure(grant, failure, NOON, 1)
         assert grant.due is not None
         pauses.append(grant.due - NOON)
 
@@ -87,7 +87,7 @@ def test_a_transient_failure_changes_no_state_and_backs_off() -> None:
 def test_retry_after_is_waited_out() -> None:
     failure = Failure(FailureKind.TRANSIENT, "entra_unavailable", retry_after=timedelta(minutes=50))
 
-    grant = after_failure(a_grant(), failure, NOON, 0)
+    grant = grant_after_failure(a_grant(), failure, NOON, 0)
 
     assert NOON + timedelta(minutes=50) == grant.due
     assert NOON + timedelta(minutes=50) == grant.not_before
@@ -95,7 +95,7 @@ def test_retry_after_is_waited_out() -> None:
 
 @pytest.mark.parametrize("kind", [FailureKind.NEEDS_SIGN_IN, FailureKind.NEEDS_CONSENT])
 def test_a_grant_that_needs_a_person_stops_and_keeps_the_claims(kind: FailureKind) -> None:
-    grant = after_failure(a_grant(), Failure(kind, "needs_sign_in", claims="{}"), NOON, 0)
+    grant = grant_after_failure(a_grant(), Failure(kind, "needs_sign_in", claims="{}"), NOON, 0)
 
     assert None is grant.due
     assert AccountState.AUTHENTICATION_ERROR is grant.state
@@ -103,18 +103,18 @@ def test_a_grant_that_needs_a_person_stops_and_keeps_the_claims(kind: FailureKin
 
 
 def test_a_blocked_grant_is_tried_once_a_day() -> None:
-    grant = after_failure(a_grant(), Failure(FailureKind.BLOCKED, "blocked_by_policy"), NOON, 0)
+    grant = grant_after_failure(a_grant(), Failure(FailureKind.BLOCKED, "blocked_by_policy"), NOON, 0)
 
     assert NOON + timedelta(days=1) == grant.due
     assert AccountState.CONNECT_ERROR is grant.state
 
 
 def test_an_unknown_invalid_grant_is_believed_the_third_time() -> None:
-    first = after_failure(a_grant(), DOUBTFUL, NOON, 0)
+    first = grant_after_failure(a_grant(), DOUBTFUL, NOON, 0)
     assert first.due is not None
-    second = after_failure(first, DOUBTFUL, first.due, 0)
+    second = grant_after_failure(first, DOUBTFUL, first.due, 0)
     assert second.due is not None
-    third = after_failure(second, DOUBTFUL, second.due, 0)
+    third = grant_after_failure(second, DOUBTFUL, second.due, 0)
 
     assert [AccountState.CONNECTED, AccountState.CONNECTED] == [first.state, second.state]
     assert (NOON + timedelta(minutes=5), NOON + timedelta(minutes=15)) == (first.due, second.due)
@@ -122,10 +122,10 @@ def test_an_unknown_invalid_grant_is_believed_the_third_time() -> None:
 
 
 def test_asked_out_of_turn_the_same_answer_confirms_nothing() -> None:
-    first = after_failure(a_grant(), DOUBTFUL, NOON, 0)
+    first = grant_after_failure(a_grant(), DOUBTFUL, NOON, 0)
     again = first
     for seconds in range(1, 290, 10):
-        again = after_failure(again, DOUBTFUL, NOON + timedelta(seconds=seconds), 0.5)
+        again = grant_after_failure(again, DOUBTFUL, NOON + timedelta(seconds=seconds), 0.5)
 
     assert first == again
 
@@ -135,7 +135,7 @@ def test_asked_out_of_turn_the_same_answer_confirms_nothing() -> None:
     [(FailureKind.TRANSIENT, timedelta(seconds=10)), (FailureKind.BLOCKED, timedelta(minutes=15))],
 )
 def test_after_a_failure_nobody_has_entra_asked_for_a_callers_sake_at_once(kind: FailureKind, pause: timedelta) -> None:
-    assert NOON + pause == after_failure(a_grant(), Failure(kind, "code"), NOON, 0).not_before
+    assert NOON + pause == grant_after_failure(a_grant(), Failure(kind, "code"), NOON, 0).not_before
 
 
 def test_what_is_planned_is_never_due_at_once() -> None:
@@ -143,28 +143,28 @@ def test_what_is_planned_is_never_due_at_once() -> None:
     nearly_over = replace(a_grant(), refreshed=NOON - timedelta(hours=1), access_expires=NOON + timedelta(minutes=6))
     forgotten = replace(a_grant(), refreshed=NOON - timedelta(days=30))
 
-    assert NOON + timedelta(seconds=15) == nearly_over.handed_out_at(NOON, 0).due
-    assert NOON + timedelta(seconds=15) == forgotten.planned(NOON, 0).due
+    assert NOON + timedelta(seconds=15) == nearly_over.with_hand_out(NOON, 0).due
+    assert NOON + timedelta(seconds=15) == forgotten.scheduled(NOON, 0).due
 
 
 def test_a_token_from_the_future_is_not_handed_out() -> None:
     """A clock was ahead when it was got: Microsoft may see it end long before we do."""
     ahead = replace(a_grant(), refreshed=NOON + timedelta(days=1), access_expires=NOON + timedelta(days=1, hours=1))
 
-    assert not ahead.good_at(NOON)
-    assert ahead.good_at(NOON + timedelta(days=1))
+    assert not ahead.has_usable_token(NOON)
+    assert ahead.has_usable_token(NOON + timedelta(days=1))
 
 
 def test_a_grant_that_waits_longer_than_any_plan_is_brought_back() -> None:
     far = replace(a_grant(), due=NOON + timedelta(days=30), handed_out=NOON + timedelta(days=23))
 
-    assert not a_grant().astray_at(NOON)
-    assert far.astray_at(NOON)
-    assert (NOON + timedelta(seconds=15), None) == (far.recalled(NOON).due, far.recalled(NOON).handed_out)
+    assert not a_grant().is_scheduled_too_far_ahead(NOON)
+    assert far.is_scheduled_too_far_ahead(NOON)
+    assert (NOON + timedelta(seconds=15), None) == (far.rescheduled(NOON).due, far.rescheduled(NOON).handed_out)
 
 
 def test_an_app_fault_blames_no_account() -> None:
-    grant = after_failure(a_grant(), Failure(FailureKind.APP_FAULT, "app_credential"), NOON, 0)
+    grant = grant_after_failure(a_grant(), Failure(FailureKind.APP_FAULT, "app_credential"), NOON, 0)
 
     assert AccountState.CONNECTED is grant.state
     assert grant.due is not None
@@ -172,14 +172,16 @@ def test_an_app_fault_blames_no_account() -> None:
 
 def test_what_nobody_knows_is_an_error_only_after_two_days() -> None:
     unknown = Failure(FailureKind.TRANSIENT, "unknown_failure")
-    first = after_failure(a_grant(), unknown, NOON, 0)
+    first = grant_after_failure(a_grant(), unknown, NOON, 0)
 
-    assert AccountState.CONNECTED is after_failure(first, unknown, NOON + timedelta(days=2), 0).state
-    assert AccountState.CONNECT_ERROR is after_failure(first, unknown, NOON + timedelta(days=2, seconds=1), 0).state
+    assert AccountState.CONNECTED is grant_after_failure(first, unknown, NOON + timedelta(days=2), 0).state
+    assert (
+        AccountState.CONNECT_ERROR is grant_after_failure(first, unknown, NOON + timedelta(days=2, seconds=1), 0).state
+    )
 
 
 def test_new_tokens_end_every_trouble() -> None:
-    troubled = after_failure(a_grant(), Failure(FailureKind.NEEDS_SIGN_IN, "needs_sign_in", claims="{}"), NOON, 0)
+    troubled = grant_after_failure(a_grant(), Failure(FailureKind.NEEDS_SIGN_IN, "needs_sign_in", claims="{}"), NOON, 0)
 
     mended = troubled.renewed(TOKENS, NOON, 0)
 
@@ -188,10 +190,10 @@ def test_new_tokens_end_every_trouble() -> None:
 
 
 def test_a_lost_mailbox_is_looked_for_daily() -> None:
-    grant = a_grant().probed(lost=True, now=NOON, jitter=0)
+    grant = a_grant().after_probe(lost=True, now=NOON, jitter=0)
 
     assert NOON + timedelta(days=1) == grant.due
-    assert grant.probe_due_at(NOON + timedelta(days=1))
+    assert grant.is_probe_due(NOON + timedelta(days=1))
 
 
 def mail_tokens(expires: datetime) -> TokenSet:
@@ -205,51 +207,51 @@ def with_mail(grant: DelegatedGrant, *, minutes: int = 60) -> DelegatedGrant:
 def test_each_resource_has_a_token_of_its_own_and_all_share_the_refresh_token() -> None:
     grant = with_mail(a_grant())
 
-    mail = grant.held(Resource.OUTLOOK)
+    mail = grant.token_for(Resource.OUTLOOK)
     assert mail is not None
     assert (Secret("mail"), ("mail scope",), NOON + timedelta(minutes=60)) == (mail.token, mail.scopes, mail.expires)
-    assert (Secret("access"), ("scope",)) == (grant.home.token, grant.home.scopes)
+    assert (Secret("access"), ("scope",)) == (grant.primary_token.token, grant.primary_token.scopes)
     assert Secret("newest") == grant.refresh_token
-    assert None is a_grant().held(Resource.OUTLOOK)
+    assert None is a_grant().token_for(Resource.OUTLOOK)
 
 
 def test_only_what_is_taken_is_renewed_ahead() -> None:
     grant = with_mail(a_grant())
-    assert (WorkKind.KEEPALIVE, Resource.GRAPH) == (grant.work, grant.most_urgent(NOON + timedelta(minutes=50)))
+    assert (WorkKind.KEEPALIVE, Resource.GRAPH) == (grant.work, grant.next_resource(NOON + timedelta(minutes=50)))
 
-    taken = replace(grant.handed_out_at(NOON, 0, Resource.OUTLOOK), probe_due=NOON + timedelta(days=7))
+    taken = replace(grant.with_hand_out(NOON, 0, Resource.OUTLOOK), probe_due=NOON + timedelta(days=7))
     assert NOON + timedelta(minutes=45) == taken.due
-    assert Resource.OUTLOOK is taken.most_urgent(NOON)
+    assert Resource.OUTLOOK is taken.next_resource(NOON)
 
-    both = taken.handed_out_at(NOON, 0)
+    both = taken.with_hand_out(NOON, 0)
     assert NOON + timedelta(minutes=45) == both.due
-    assert Resource.GRAPH is both.renewed(mail_tokens(NOON + timedelta(minutes=110)), NOON, 0).most_urgent(NOON)
+    assert Resource.GRAPH is both.renewed(mail_tokens(NOON + timedelta(minutes=110)), NOON, 0).next_resource(NOON)
 
 
 def test_a_probe_needs_the_token_that_the_grant_lives_by() -> None:
-    taken = with_mail(a_grant()).handed_out_at(NOON, 0, Resource.OUTLOOK)
+    taken = with_mail(a_grant()).with_hand_out(NOON, 0, Resource.OUTLOOK)
 
-    assert Resource.GRAPH is replace(taken, probe_due=NOON).most_urgent(NOON)
+    assert Resource.GRAPH is replace(taken, probe_due=NOON).next_resource(NOON)
 
 
 def test_what_is_refused_for_one_resource_does_not_stop_the_grant() -> None:
-    grant = with_mail(a_grant()).handed_out_at(NOON, 0, Resource.OUTLOOK)
+    grant = with_mail(a_grant()).with_hand_out(NOON, 0, Resource.OUTLOOK)
 
-    refused = grant.refused(Resource.OUTLOOK, "needs_consent", NOON, 0)
+    refused = grant.with_refusal(Resource.OUTLOOK, "needs_consent", NOON, 0)
 
     assert (AccountState.CONNECTED, None, WorkKind.KEEPALIVE) == (refused.state, refused.last_error, refused.work)
-    assert None is refused.held(Resource.OUTLOOK)
-    assert "needs_consent" == refused.refused_at(NOON + timedelta(minutes=14), Resource.OUTLOOK)
-    assert None is refused.refused_at(NOON + timedelta(minutes=15), Resource.OUTLOOK)
-    assert None is refused.reauthorized(TOKENS, NOON, 0).refused_at(NOON, Resource.OUTLOOK)
+    assert None is refused.token_for(Resource.OUTLOOK)
+    assert "needs_consent" == refused.refusal_code(NOON + timedelta(minutes=14), Resource.OUTLOOK)
+    assert None is refused.refusal_code(NOON + timedelta(minutes=15), Resource.OUTLOOK)
+    assert None is refused.reauthorized(TOKENS, NOON, 0).refusal_code(NOON, Resource.OUTLOOK)
 
 
 def test_a_grant_that_lives_by_another_resource_keeps_no_token_of_the_former_one() -> None:
-    moved = with_mail(a_grant()).living_by(Resource.OUTLOOK, NOON)
+    moved = with_mail(a_grant()).with_primary_resource(Resource.OUTLOOK, NOON)
 
-    assert not moved.good_at(NOON)
-    assert None is moved.held(Resource.GRAPH)
-    assert moved.renewed(mail_tokens(NOON + timedelta(hours=1)), NOON, 0).good_at(NOON)
+    assert not moved.has_usable_token(NOON)
+    assert None is moved.token_for(Resource.GRAPH)
+    assert moved.renewed(mail_tokens(NOON + timedelta(hours=1)), NOON, 0).has_usable_token(NOON)
 
 
 def test_claims_that_answered_a_challenge_outlive_a_renewal_for_a_day_and_end_with_a_sign_in() -> None:
@@ -257,7 +259,7 @@ def test_claims_that_answered_a_challenge_outlive_a_renewal_for_a_day_and_end_wi
 
     assert STEP_UP == grant.renewed(TOKENS, NOON + timedelta(hours=23), 0).claims
     assert None is grant.renewed(TOKENS, NOON + timedelta(hours=24), 0).claims
-    assert (STEP_UP, None) == tuple(grant.claims_at(NOON + timedelta(hours=hours)) for hours in (23, 24))
+    assert (STEP_UP, None) == tuple(grant.sign_in_claims(NOON + timedelta(hours=hours)) for hours in (23, 24))
     assert (None, None) == ((anew := grant.reauthorized(TOKENS, NOON, 0)).claims, anew.challenged)
 
 
@@ -265,30 +267,30 @@ def test_after_a_refused_sign_in_only_claims_that_stopped_the_grant_go_along_aga
     challenged = replace(a_grant(), claims=STEP_UP, challenged=NOON)
     stopped = replace(a_grant(), claims=STEP_UP, due=None)
 
-    assert (STEP_UP, None) == tuple(challenged.claims_at(NOON, refused=refused) for refused in (False, True))
-    assert (STEP_UP, STEP_UP) == tuple(stopped.claims_at(NOON, refused=refused) for refused in (False, True))
+    assert (STEP_UP, None) == tuple(challenged.sign_in_claims(NOON, refused=refused) for refused in (False, True))
+    assert (STEP_UP, STEP_UP) == tuple(stopped.sign_in_claims(NOON, refused=refused) for refused in (False, True))
 
 
 @pytest.mark.parametrize("claims", ["x" * 8000, '{"access_token":{"acrs":{"value":"' + "c" * 4000 + '"}}}', "[", "{}"])
 def test_claims_that_an_earlier_version_kept_unchecked_are_not_carried(claims: str) -> None:
-    assert None is replace(a_grant(), claims=claims, challenged=NOON).claims_at(NOON)
-    assert None is replace(a_grant(), claims=claims, due=None).claims_at(NOON)
+    assert None is replace(a_grant(), claims=claims, challenged=NOON).sign_in_claims(NOON)
+    assert None is replace(a_grant(), claims=claims, due=None).sign_in_claims(NOON)
 
 
 def test_callers_have_a_grant_refreshed_twice_a_minute_at_most() -> None:
-    grant = a_grant().on_demand(NOON).on_demand(NOON)
+    grant = a_grant().with_on_demand_refresh(NOON).with_on_demand_refresh(NOON)
 
     with pytest.raises(TooManyRequests) as refused:
-        grant.on_demand(NOON)
+        grant.with_on_demand_refresh(NOON)
     assert timedelta(seconds=30) == refused.value.retry_after
-    again = grant.on_demand(NOON + timedelta(seconds=30))
+    again = grant.with_on_demand_refresh(NOON + timedelta(seconds=30))
     with pytest.raises(TooManyRequests):
-        again.on_demand(NOON + timedelta(seconds=31))
+        again.with_on_demand_refresh(NOON + timedelta(seconds=31))
 
 
 def test_a_refused_configuration_has_entra_asked_no_sooner_than_any_failure() -> None:
     """No breaker opens for it: what is wrong may be wrong in one tenant only."""
-    failed = after_failure(a_grant(), Failure(FailureKind.APP_FAULT, "app_configuration"), NOON, 0)
-    refused = after_failure(a_grant(), Failure(FailureKind.APP_FAULT, "app_credential"), NOON, 0)
+    failed = grant_after_failure(a_grant(), Failure(FailureKind.APP_FAULT, "app_configuration"), NOON, 0)
+    refused = grant_after_failure(a_grant(), Failure(FailureKind.APP_FAULT, "app_credential"), NOON, 0)
 
     assert (NOON + timedelta(seconds=10), None) == (failed.not_before, refused.not_before)

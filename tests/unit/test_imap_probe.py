@@ -9,7 +9,7 @@ import pytest
 
 from shared.adapters import imap
 from shared.adapters.imap import ImapProbe
-from shared.domain.clouds import CLOUDS, Server
+from shared.domain.clouds import CLOUDS, MailServer
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.secret import Secret
 from shared.ports import MailboxUnavailable
@@ -20,7 +20,7 @@ async def test_nobody_waits_for_the_logins_before_them(monkeypatch: pytest.Monke
     monkeypatch.setattr(imap, "TIMEOUT", 2.0)
     monkeypatch.setattr(imap, "DEADLINE_SECONDS", 1.0)
     server = socket.create_server(("127.0.0.1", 0))  # the system takes connections that nobody accepts
-    cloud = replace(CLOUDS["global"], imap_server=Server(*server.getsockname()))
+    cloud = replace(CLOUDS["global"], imap_server=MailServer(*server.getsockname()))
     app = OAuthApp("app", "App", "client", (), "t", frozenset(), cloud, cloud.scopes(["imap"]))
     probe, began, ended = ImapProbe(None, 1), time.monotonic(), list[float]()
 

@@ -19,8 +19,8 @@ RATES = st.integers(1, 1_000_000)
 def test_after_a_pause_a_whole_minutes_worth_passes_at_once_and_no_more(per_minute: int) -> None:
     rate, empty_at, passed = Rate(per_minute), NOON - timedelta(days=1), 0
 
-    while not rate.wait(empty_at, NOON):
-        empty_at, passed = rate.filled(empty_at, 1, NOON), passed + 1
+    while not rate.wait_time(empty_at, NOON):
+        empty_at, passed = rate.after_requests(empty_at, 1, NOON), passed + 1
 
     assert per_minute <= passed <= per_minute + 1
 
@@ -29,23 +29,23 @@ def test_after_a_pause_a_whole_minutes_worth_passes_at_once_and_no_more(per_minu
 def test_what_weighs_as_much_as_some_passes_as_often_as_they_would_together(per_minute: int, drops: int) -> None:
     rate, empty_at, passed = Rate(per_minute), NOON, 0
 
-    while not rate.wait(empty_at, NOON, drops):
-        empty_at, passed = rate.filled(empty_at, drops, NOON), passed + 1
+    while not rate.wait_time(empty_at, NOON, drops):
+        empty_at, passed = rate.after_requests(empty_at, drops, NOON), passed + 1
 
     assert passed == max(per_minute // drops, 1)
-    assert not rate.wait(empty_at, NOON + rate.wait(empty_at, NOON, drops), drops)
+    assert not rate.wait_time(empty_at, NOON + rate.wait_time(empty_at, NOON, drops), drops)
 
 
 @given(RATES, st.timedeltas(timedelta(), timedelta(days=400)))
 def test_after_the_wait_the_next_one_passes_however_full_the_bucket(per_minute: int, ahead: timedelta) -> None:
     rate = Rate(per_minute)
 
-    wait = rate.wait(NOON + ahead, NOON)
+    wait = rate.wait_time(NOON + ahead, NOON)
 
-    assert timedelta() <= wait <= rate.drop
-    assert not rate.wait(NOON + ahead, NOON + wait) or ahead > timedelta(minutes=1)
-    full = rate.filled(NOON + ahead, 1, NOON)
-    assert not rate.wait(full, NOON + rate.wait(full, NOON))
+    assert timedelta() <= wait <= rate.interval
+    assert not rate.wait_time(NOON + ahead, NOON + wait) or ahead > timedelta(minutes=1)
+    full = rate.after_requests(NOON + ahead, 1, NOON)
+    assert not rate.wait_time(full, NOON + rate.wait_time(full, NOON))
 
 
 @given(st.integers(1, 60), st.lists(st.floats(0, 30), max_size=200))
@@ -53,10 +53,10 @@ def test_over_any_time_no_more_pass_than_a_burst_and_what_leaked(per_minute: int
     rate, empty_at, now, passed = Rate(per_minute), NOON, NOON, 0
     for pause in pauses:
         now += timedelta(seconds=pause)
-        if not rate.wait(empty_at, now):
-            empty_at, passed = rate.filled(empty_at, 1, now), passed + 1
+        if not rate.wait_time(empty_at, now):
+            empty_at, passed = rate.after_requests(empty_at, 1, now), passed + 1
 
-    assert passed <= per_minute + (now - NOON) / rate.drop + 1
+    assert passed <= per_minute + (now - NOON) / rate.interval + 1
 
 
 class Counted:

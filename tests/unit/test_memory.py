@@ -2,36 +2,36 @@
 
 from datetime import UTC, datetime, timedelta
 
-from shared.domain.ttl_cache import Memory
+from shared.domain.ttl_cache import TTLCache
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 
 
 def test_a_name_of_any_length_takes_the_same_room() -> None:
-    memory = Memory[bool](10)
+    memory = TTLCache[bool](10)
 
     for name in ("a", "b" * 1_000_000, "ü" * 1000):
-        memory.keep(name, value=True, since=NOW, until=NOW + SECOND)
-        assert memory.recall(name, NOW)
+        memory.put(name, value=True, since=NOW, until=NOW + SECOND)
+        assert memory.get(name, NOW)
 
     assert {64} == {len(name) for name in memory._kept}  # noqa: SLF001 - the promise is about what is kept
 
 
 def test_what_has_expired_is_dropped_when_something_new_comes() -> None:
-    memory = Memory[int](1000)
+    memory = TTLCache[int](1000)
     for number in range(100):
-        memory.keep(str(number), number, NOW, NOW + SECOND)
+        memory.put(str(number), number, NOW, NOW + SECOND)
 
-    memory.keep("new", 1, NOW + SECOND, NOW + 2 * SECOND)
+    memory.put("new", 1, NOW + SECOND, NOW + 2 * SECOND)
 
     assert 1 == len(memory)
-    assert memory.recall("0", NOW + SECOND) is None
+    assert memory.get("0", NOW + SECOND) is None
 
 
 def test_the_oldest_entry_goes_when_there_are_too_many() -> None:
-    memory = Memory[int](2)
+    memory = TTLCache[int](2)
     for number in range(3):
-        memory.keep(str(number), number, NOW, NOW + SECOND)
+        memory.put(str(number), number, NOW, NOW + SECOND)
 
-    assert [None, 1, 2] == [memory.recall(str(number), NOW) for number in range(3)]
+    assert [None, 1, 2] == [memory.get(str(number), NOW) for number in range(3)]

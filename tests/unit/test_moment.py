@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.formats import EARLIEST, LATEST, bounded, read_moment
-from shared.domain.principal import LONGEST_LIFE, USUAL_LIFE, token_life
+from shared.domain.formats import EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, clamp_timestamp, parse_timestamp
+from shared.domain.principal import DEFAULT_TOKEN_LIFETIME, MAX_TOKEN_LIFETIME, parse_token_lifetime
 from shared.settings.reader import Reader
 from shared.triggers.fields import Fields
 
@@ -32,20 +32,20 @@ def test_a_date_out_of_range_is_refused_wherever_it_comes_in(text: str) -> None:
 
 @given(MOMENTS, st.timedeltas(-CENTURY, CENTURY))
 def test_whatever_was_bounded_can_be_reckoned_with(when: datetime, by: timedelta) -> None:
-    near = bounded(when)
+    near = clamp_timestamp(when)
 
-    assert EARLIEST <= near <= LATEST
+    assert EARLIEST_TIMESTAMP <= near <= LATEST_TIMESTAMP
     assert (near + by) - by == near
 
 
 @given(IN_RANGE)
 def test_a_date_in_range_is_taken_as_it_is(when: datetime) -> None:
-    assert when.astimezone(UTC) == read_moment(when.isoformat())
+    assert when.astimezone(UTC) == parse_timestamp(when.isoformat())
 
 
 @given(st.text() | st.integers() | st.floats() | st.none())
 def test_whatever_entra_says_of_a_tokens_life_it_ends_within_what_is_possible(said: object) -> None:
-    assert timedelta() <= token_life(said) <= LONGEST_LIFE
+    assert timedelta() <= parse_token_lifetime(said) <= MAX_TOKEN_LIFETIME
 
 
 @pytest.mark.parametrize(
@@ -53,12 +53,12 @@ def test_whatever_entra_says_of_a_tokens_life_it_ends_within_what_is_possible(sa
     [
         (timedelta(seconds=3599), 3599),
         (timedelta(seconds=3599), "3599"),
-        (LONGEST_LIFE, 10**12),
-        (LONGEST_LIFE, "9" * 5000),
-        (USUAL_LIFE, "soon"),
-        (USUAL_LIFE, -1),
-        (USUAL_LIFE, None),
+        (MAX_TOKEN_LIFETIME, 10**12),
+        (MAX_TOKEN_LIFETIME, "9" * 5000),
+        (DEFAULT_TOKEN_LIFETIME, "soon"),
+        (DEFAULT_TOKEN_LIFETIME, -1),
+        (DEFAULT_TOKEN_LIFETIME, None),
     ],
 )
 def test_a_tokens_life_is_what_entra_says(life: timedelta, said: object) -> None:
-    assert life == token_life(said)
+    assert life == parse_token_lifetime(said)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from shared.adapters.id_token import principal_of
 from shared.adapters.token_answer import Answer, TokenRefused, check_tokens, token_error
 from shared.domain.clouds import CLOUDS, GLOBAL
-from shared.domain.failure import aadsts_numbers, whole_number
+from shared.domain.failure import aadsts_numbers, parse_whole_number
 from shared.domain.oauth_app import ClientSecret, OAuthApp
 from shared.domain.secret import Secret
 from shared.ports import SignInInvalid
@@ -35,12 +35,12 @@ def answer(body: object, status: int = 400, **headers: str) -> Answer:
 
 @pytest.mark.parametrize("value", ODD)
 def test_what_is_no_whole_number_is_none(value: object) -> None:
-    assert None is whole_number(value, 1000)
+    assert None is parse_whole_number(value, 1000)
 
 
 @pytest.mark.parametrize(("expected", "value"), [(0, 0), (1000, 1000), (7, "7"), (1000, "1000"), (None, 1001)])
 def test_a_whole_number_is_read_up_to_its_bound(expected: int | None, value: object) -> None:
-    assert expected == whole_number(value, 1000)
+    assert expected == parse_whole_number(value, 1000)
 
 
 def test_aadsts_numbers_are_read_and_endless_digits_are_not() -> None:
@@ -57,7 +57,7 @@ def test_retry_after_is_seconds_up_to_a_day_or_nothing(expected: int | None, val
 
 @pytest.mark.parametrize("codes", [*ODD, [HUGE], [[]], [None, 50076], [{}], [10**400], {"a": 1}])
 def test_odd_error_codes_are_left_out(codes: object) -> None:
-    numbers = token_error(answer({"error": "invalid_grant", "error_codes": codes})).numbers
+    numbers = token_error(answer({"error": "invalid_grant", "error_codes": codes})).aadsts_numbers
 
     assert set(numbers) <= {50076}
 

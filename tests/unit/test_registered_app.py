@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.domain.app_check import StepStatus, check_client, check_end, check_redirect, check_scopes
+from shared.domain.app_check import StepStatus, check_client, check_expiry, check_redirect, check_scopes
 from shared.domain.clouds import CLOUDS
 from shared.domain.failure import TokenError, classify
 from shared.domain.oauth_app import Authentication, ClientSecret, FederatedIdentity, RegisteredApp, new_app_id
@@ -21,19 +21,19 @@ OURS = "https://mailbind.example/oauth"
 def test_an_app_signs_in_and_asks_in_its_own_cloud(cloud: str) -> None:
     app = APP.changed({"cloud": cloud, "base_scopes": ("api", "imap"), "extra_scopes": ("Calendars.Read",)}, NOW)
 
-    used = app.in_use(CLOUDS)
+    used = app.to_oauth_app(CLOUDS)
 
     hosts = CLOUDS[cloud]
     assert hosts == used.cloud
     assert {hosts.graph, hosts.outlook} == {scope.rpartition("/")[0] for scope in used.scopes}
     assert f"{hosts.graph}/Calendars.Read" in used.scopes
-    assert {} == app.faults(CLOUDS, OURS)
+    assert {} == app.validation_errors(CLOUDS, OURS)
 
 
 def test_scopes_of_another_cloud_do_not_fit() -> None:
     app = APP.changed({"cloud": "gcc-high", "extra_scopes": ("https://graph.microsoft.com/User.Read",)}, NOW)
 
-    assert {"extraScopes"} == set(app.faults(CLOUDS, OURS))
+    assert {"extraScopes"} == set(app.validation_errors(CLOUDS, OURS))
 
 
 def test_an_id_begins_with_the_time_and_fits_a_form() -> None:
@@ -47,14 +47,14 @@ def test_an_id_begins_with_the_time_and_fits_a_form() -> None:
 def test_an_app_for_every_tenant_has_to_name_some() -> None:
     anyone = APP.changed({"authority": "organizations"}, NOW)
 
-    assert {"tenants"} == set(anyone.faults(CLOUDS, OURS))
+    assert {"tenants"} == set(anyone.validation_errors(CLOUDS, OURS))
     assert frozenset({TENANT}) == APP.allowed_tenants
-    assert {} == anyone.changed({"tenants": (TENANT,)}, NOW).faults(CLOUDS, OURS)
+    assert {} == anyone.changed({"tenants": (TENANT,)}, NOW).validation_errors(CLOUDS, OURS)
 
 
 def test_a_mail_domain_belongs_to_one_of_the_apps_tenants() -> None:
     def faults(*domains: str) -> set[str]:
-        return set(APP.changed({"mail_domains": domains}, NOW).faults(CLOUDS, OURS))
+        return set(APP.changed({"mail_domains": domains}, NOW).validation_errors(CLOUDS, OURS))
 
     assert set() == faults(f"contoso.example={TENANT}", f"STRAßE.example={TENANT.upper()}")
     assert {"mailDomains"} == faults(f"contoso.example={CLIENT}")
@@ -65,19 +65,19 @@ def test_the_way_of_authentication_decides_what_is_needed_and_kept() -> None:
     federated = APP.changed({"authentication": Authentication.FEDERATED}, NOW)
     known = federated.changed({"managed_identity": CLIENT}, NOW)
 
-    assert {"managedIdentity"} == set(federated.faults(CLOUDS, OURS))
+    assert {"managedIdentity"} == set(federated.validation_errors(CLOUDS, OURS))
     assert (FederatedIdentity(CLIENT),) == known.credentials
     assert known.client_secret is None
-    assert {"clientSecret"} == set(known.strays({"client_secret": Secret("x")}))
-    assert {} == known.strays({"client_secret": None})
+    assert {"clientSecret"} == set(known.misplaced_credentials({"client_secret": Secret("x")}))
+    assert {} == known.misplaced_credentials({"client_secret": None})
 
 
 def test_the_end_of_the_secret_that_lasts_longest_counts() -> None:
     ends = {"secret_expires": NOW, "secret_expires_2": NOW + timedelta(days=9)}
     app = APP.changed({"client_secret_2": Secret("two"), **ends}, NOW)
 
-    assert NOW + timedelta(days=9) == app.in_use(CLOUDS).secret_expires
-    assert NOW == app.changed({"client_secret_2": None}, NOW).in_use(CLOUDS).secret_expires
+    assert NOW + timedelta(days=9) == app.to_oauth_app(CLOUDS).secret_expires
+    assert NOW == app.changed({"client_secret_2": None}, NOW).to_oauth_app(CLOUDS).secret_expires
 
 
 def test_no_secret_is_printed() -> None:
@@ -88,7 +88,7 @@ def test_no_secret_is_printed() -> None:
 def test_a_credential_that_ends_within_a_month_is_told(days: int | None, status: str) -> None:
     end = None if days is None else NOW + timedelta(days=days)
 
-    step = check_end(APP.changed({"secret_expires": end}, NOW).in_use(CLOUDS), NOW)
+    step = check_expiry(APP.changed({"secret_expires": end}, NOW).to_oauth_app(CLOUDS), NOW)
 
     assert status == step.status
     assert (status == "fail") is (step.hint is not None)
@@ -103,18 +103,18 @@ def test_a_redirect_of_another_place_is_told() -> None:
 def test_an_app_that_asks_for_imap_covers_delegation() -> None:
     imap = APP.changed({"base_scopes": ("imap",)}, NOW)
 
-    assert StepStatus.OK == check_scopes(imap.in_use(CLOUDS)).status
+    assert StepStatus.OK == check_scopes(imap.to_oauth_app(CLOUDS)).status
     assert (
         StepStatus.FAIL
-        == check_scopes(imap.changed({"skip_scopes": ("IMAP.AccessAsUser.All",)}, NOW).in_use(CLOUDS)).status
+        == check_scopes(imap.changed({"skip_scopes": ("IMAP.AccessAsUser.All",)}, NOW).to_oauth_app(CLOUDS)).status
     )
 
 
 @pytest.mark.parametrize(
     ("answer", "status"),
     [
-        (TokenError(401, "invalid_client", numbers=(7000222,)), StepStatus.FAIL),
-        (TokenError(400, "unauthorized_client", numbers=(700016,)), StepStatus.FAIL),
+        (TokenError(401, "invalid_client", aadsts_numbers=(7000222,)), StepStatus.FAIL),
+        (TokenError(400, "unauthorized_client", aadsts_numbers=(700016,)), StepStatus.FAIL),
         (TokenError(503), StepStatus.FAIL),
         # A policy blocks who has proven to be themselves.
         (TokenError(400, "invalid_grant", "message_only", (53003,)), StepStatus.OK),
@@ -127,9 +127,9 @@ def test_what_is_refused_after_the_client_was_accepted_is_no_fault_of_the_creden
 
 
 def test_a_grant_asks_for_no_scope_that_was_not_granted() -> None:
-    app = APP.in_use(CLOUDS)
+    app = APP.to_oauth_app(CLOUDS)
 
-    asked = app.within(["mail.readwrite.shared", "profile"])
+    asked = app.limited_to(["mail.readwrite.shared", "profile"])
 
     assert ("https://graph.microsoft.com/Mail.ReadWrite.Shared",) == asked.scopes
-    assert app == app.within([])
+    assert app == app.limited_to([])

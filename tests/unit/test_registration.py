@@ -14,7 +14,7 @@ def test_an_end_that_was_told_stays_told_unless_something_was_bound_after_all() 
     over = over.expired()
 
     refused = MailboxResult(MailboxState.REFUSED, "link_expired")
-    assert over == over.after("t.o", {"two": refused}, NOON)
+    assert over == over.after_sign_in("t.o", {"two": refused}, NOON)
     assert RegistrationStatus.EXPIRED is over.replaced({"two"}).stage
-    bound = over.after("t.o", {"two": MailboxResult(MailboxState.NEW)}, NOON)
+    bound = over.after_sign_in("t.o", {"two": MailboxResult(MailboxState.NEW)}, NOON)
     assert RegistrationStatus.COMPLETED is bound.stage

@@ -32,7 +32,7 @@ async def test_callers_of_one_name_share_a_call_and_later_ones_start_another() -
     call.go.set()
 
     assert [1] * 5 == await asyncio.gather(*waiting)
-    await calls.settled()
+    await calls.wait_until_idle()
     assert 2 == await calls("a", call)
 
 
@@ -66,7 +66,7 @@ async def test_a_failure_reaches_everybody_who_waits_and_is_not_kept() -> None:
     call.go.set()
 
     assert {LookupError} == {type(each) for each in await asyncio.gather(*waiting, return_exceptions=True)}
-    await calls.settled()
+    await calls.wait_until_idle()
     assert 2 == await calls("a", call)
 
 

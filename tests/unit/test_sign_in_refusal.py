@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain.failure import (
-    NO_CREDENTIAL,
-    ROWS,
+    APP_CREDENTIAL_FAILURE,
+    FAILURE_RULES,
     Failure,
     FailureKind,
     SignInRefusal,
@@ -17,8 +17,8 @@ from shared.domain.failure import (
 )
 from shared.domain.remedy import REMEDIES
 
-NUMBERS = sorted(number for row in ROWS for number in row.aadsts)
-ERRORS = sorted({error for row in ROWS for error in row.errors} | {"invalid_grant", "", "something_new"})
+NUMBERS = sorted(number for row in FAILURE_RULES for number in row.aadsts)
+ERRORS = sorted({error for row in FAILURE_RULES for error in row.errors} | {"invalid_grant", "", "something_new"})
 # What is known for certain of an app, a grant or a person; a browser knows nothing for certain.
 CERTAIN = {"app_credential", "app_configuration", "needs_sign_in", "person_gone", "oauth_app_gone", "secrets_lost"}
 
@@ -85,7 +85,7 @@ def test_a_code_that_is_malformed_blames_no_app_for_certain() -> None:
 
     assert "app_setup_suspected" == redemption_refusal(malformed)
     assert "sign_in_unknown" == redemption_refusal(classify(TokenError(400, "invalid_grant", "", (70008,))))
-    assert "app_credential" == redemption_refusal(NO_CREDENTIAL)
+    assert "app_credential" == redemption_refusal(APP_CREDENTIAL_FAILURE)
     assert "blocked_by_policy" == redemption_refusal(Failure(FailureKind.BLOCKED, "blocked_by_policy"))
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from shared.domain.caller import Binding
 from shared.domain.secret import Secret
-from shared.domain.webhook import place_of, webhook_id
+from shared.domain.webhook import masked_url, webhook_id
 
 URL = "https://chat.example/hooks"
 
@@ -35,4 +35,4 @@ def test_no_two_filters_or_callers_share_an_id() -> None:
     ],
 )
 def test_only_the_origin_of_a_url_is_shown(shown: str, url: str) -> None:
-    assert shown == place_of(Secret(url))
+    assert shown == masked_url(Secret(url))

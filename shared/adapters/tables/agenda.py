@@ -11,7 +11,7 @@ from shared.adapters.tables.group_commit import GroupCommit
 from shared.adapters.tables.mapping import from_entity, to_entity
 from shared.adapters.tables.table import Table
 from shared.domain.errors import RowUnreadable
-from shared.domain.identity import key
+from shared.domain.identity import table_key
 from shared.domain.work import Work, WorkKind
 
 KINDS = frozenset(WorkKind)
@@ -98,7 +98,7 @@ class TableAgenda:
 
 
 def _row(work: Work) -> str:
-    return f"{_moment(work.due)}~{work.kind}~{key(work.owner)}~{key(work.item)}"
+    return f"{_moment(work.due)}~{work.kind}~{table_key(work.owner)}~{table_key(work.item)}"
 
 
 def _behind(after: Work | datetime | None) -> str:

@@ -6,7 +6,7 @@ from itertools import batched
 
 from shared.adapters.tables.mapping import to_entity
 from shared.adapters.tables.table import Table, Write
-from shared.domain.identity import key
+from shared.domain.identity import table_key
 from shared.domain.webhook import Delivery
 from shared.ports import Stored
 
@@ -25,7 +25,7 @@ class TableDeliveries:
     async def put(self, deliveries: Sequence[Delivery]) -> None:
         """Batch by batch, so that an earlier one is always there before a later one is."""
         for batch in batched(deliveries, AT_ONCE, strict=False):
-            await self.table.put([to_entity(one, key(one.webhook), _row(one)) for one in batch])
+            await self.table.put([to_entity(one, table_key(one.webhook), _row(one)) for one in batch])
 
     async def waiting(self, webhook: str, after: Delivery | None, limit: int) -> Sequence[Stored[Delivery]]:
         """In one read, which sees one moment of the partition (Table service: snapshot isolation of a query)."""
@@ -37,7 +37,7 @@ class TableDeliveries:
 
     async def replace(self, stored: Stored[Delivery], delivery: Delivery) -> None:
         """In place, or by a transaction that moves it."""
-        partition = key(delivery.webhook)
+        partition = table_key(delivery.webhook)
         before, now = _row(stored.value), _row(delivery)
         entity = to_entity(delivery, partition, now)
         if before == now:
@@ -48,19 +48,19 @@ class TableDeliveries:
 
     async def remove(self, stored: Stored[Delivery]) -> None:
         """Delete the version that was read."""
-        entity = to_entity(stored.value, key(stored.value.webhook), _row(stored.value))
+        entity = to_entity(stored.value, table_key(stored.value.webhook), _row(stored.value))
         await self.table.write([Write("delete", entity, stored.version)])
 
     async def forget(self, webhook: str) -> bool:
         """Delete a page of all that waits or is parked."""
-        found = await self.table.first("PartitionKey eq @of", {"of": key(webhook)}, ["RowKey"], FORGOTTEN_AT_ONCE)
+        found = await self.table.first("PartitionKey eq @of", {"of": table_key(webhook)}, ["RowKey"], FORGOTTEN_AT_ONCE)
         for rows in batched(found, AT_ONCE, strict=False):
-            await self.table.drop(key(webhook), [row["RowKey"] for row in rows])
+            await self.table.drop(table_key(webhook), [row["RowKey"] for row in rows])
         return len(found) < FORGOTTEN_AT_ONCE
 
     async def _read(self, webhook: str, kind: str, after: str, limit: int) -> Sequence[Stored[Delivery]]:
         where = "PartitionKey eq @of and RowKey gt @after and RowKey lt @end"
-        bounds = {"of": key(webhook), "after": after, "end": f"{kind}~"}
+        bounds = {"of": table_key(webhook), "after": after, "end": f"{kind}~"}
         found: list[Stored[Delivery]] = []
         async for _, stored in self.table.records(Delivery, self.table.query(where, bounds, page=limit)):
             found.append(stored)

@@ -11,7 +11,7 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 
 from shared.domain.errors import RowUnreadable
-from shared.domain.formats import bounded
+from shared.domain.formats import clamp_timestamp
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.secret import Secret
 
@@ -81,7 +81,13 @@ def _within_range(record: Any) -> Any:  # noqa: ANN401 - any of our frozen datac
     changed = {}
     for field in fields(record):
         value = getattr(record, field.name)
-        near = bounded(value) if isinstance(value, datetime) else _within_range(value) if is_dataclass(value) else value
+        near = (
+            clamp_timestamp(value)
+            if isinstance(value, datetime)
+            else _within_range(value)
+            if is_dataclass(value)
+            else value
+        )
         if near is not value and near != value:
             changed[field.name] = near
     return replace(record, **changed) if changed else record

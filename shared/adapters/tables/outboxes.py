@@ -7,7 +7,7 @@ from itertools import batched
 
 from shared.adapters.tables.table import Table
 from shared.domain.event import Event, Origin
-from shared.domain.identity import key
+from shared.domain.identity import table_key
 
 AT_ONCE = 100  # rows of one transaction (Table service: entity group transactions)
 
@@ -20,14 +20,14 @@ class TableOutboxes:
 
     async def read(self, origin: Origin, owner: str, event: str) -> Event | None:
         """An event by one point read."""
-        stored = await self.tables[origin].read(Event, key(owner), f"event~{event}")
+        stored = await self.tables[origin].read(Event, table_key(owner), f"event~{event}")
         return stored.value if stored else None
 
     async def forget(self, events: Sequence[Event]) -> None:
         """Delete events, those of one place together."""
         rows: dict[tuple[Origin, str], list[str]] = {}
         for event in events:
-            rows.setdefault((event.origin, key(event.owner)), []).append(f"event~{event.id}")
+            rows.setdefault((event.origin, table_key(event.owner)), []).append(f"event~{event.id}")
         await asyncio.gather(
             *(
                 self.tables[origin].drop(owner, some)

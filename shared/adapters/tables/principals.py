@@ -14,7 +14,7 @@ from shared.domain.account import Account
 from shared.domain.errors import InvalidInput, RowUnreadable
 from shared.domain.event import Event
 from shared.domain.grant import DelegatedGrant
-from shared.domain.identity import key
+from shared.domain.identity import table_key
 from shared.domain.invited_mailbox import PendingAccount
 from shared.domain.principal import PrincipalBindings
 from shared.ports import Change, Insert, Partition, Record, Remove, Stored
@@ -41,7 +41,7 @@ class TablePrincipals:
         pending: dict[str, Stored[PendingAccount]] = {}
         bindings: Stored[PrincipalBindings] | None = None
         where = "PartitionKey eq @of and (RowKey lt 'event~' or RowKey gt 'event~~')"
-        async for entity in self.table.query(where, {"of": key(principal_id)}):
+        async for entity in self.table.query(where, {"of": table_key(principal_id)}):
             match entity["RowKey"].partition("~"):
                 case "bindings", _, _:
                     bindings = await self.table.record(PrincipalBindings, entity)
@@ -57,29 +57,31 @@ class TablePrincipals:
 
     async def grant(self, principal_id: str, app: str) -> Stored[DelegatedGrant] | None:
         """A grant by one point read."""
-        return await self.table.read(DelegatedGrant, key(principal_id), f"grant~{key(app)}", Opening.WHEN_USED)
+        return await self.table.read(
+            DelegatedGrant, table_key(principal_id), f"grant~{table_key(app)}", Opening.WHEN_USED
+        )
 
     async def account(self, principal_id: str, account: str) -> Stored[Account] | None:
         """An account by one point read."""
-        return await self.table.read(Account, key(principal_id), f"account~{key(account)}")
+        return await self.table.read(Account, table_key(principal_id), f"account~{table_key(account)}")
 
     async def pending(self, principal_id: str, registration: str) -> Stored[PendingAccount] | None:
         """A pending account by one point read."""
-        return await self.table.read(PendingAccount, key(principal_id), f"pending~{key(registration)}")
+        return await self.table.read(PendingAccount, table_key(principal_id), f"pending~{table_key(registration)}")
 
     async def commit(self, principal_id: str, changes: Sequence[Change]) -> Sequence[str]:
         """All changes in one transaction, or none."""
-        return await self.table.write([_write(key(principal_id), change) for change in changes])
+        return await self.table.write([_write(table_key(principal_id), change) for change in changes])
 
     async def forget_pending(self, principal_id: str, registration: str) -> None:
         """Delete a pending account, also one whose seal is broken; one that is gone is fine."""
-        await self.table.drop(key(principal_id), [f"pending~{key(registration)}"])
+        await self.table.drop(table_key(principal_id), [f"pending~{table_key(registration)}"])
 
     async def accounts(
         self, state: str | None, after: str | None, *, app: str | None = None, principal_id: str | None = None
     ) -> AsyncIterator[tuple[str, Account]]:
         """Every account that fits, in the order of the keys, each with the cursor that continues behind it."""
-        wanted = {"state": state, "app": app, "PartitionKey": principal_id and key(principal_id)}
+        wanted = {"state": state, "app": app, "PartitionKey": principal_id and table_key(principal_id)}
         parameters = {name: value for name, value in wanted.items() if value is not None}
         where = " and ".join([_ACCOUNTS, *(f"{name} eq @{name}" for name in parameters)])
         async for entity, stored in self.table.records(Account, self._behind(after, where, parameters)):
@@ -112,11 +114,11 @@ def _write(partition: str, change: Change) -> Write:
 def _row(record: Record) -> str:
     match record:
         case DelegatedGrant():
-            return f"grant~{key(record.app)}"
+            return f"grant~{table_key(record.app)}"
         case Account():
-            return f"account~{key(record.id)}"
+            return f"account~{table_key(record.id)}"
         case PendingAccount():
-            return f"pending~{key(record.registration)}"
+            return f"pending~{table_key(record.registration)}"
         case PrincipalBindings():
             return "bindings~"
         case Event():

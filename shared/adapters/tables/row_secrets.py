@@ -9,7 +9,7 @@ from shared.adapters.tables.mapping import Entity, seal_identity, shape_of
 from shared.adapters.tables.sealed_kinds import sealed_names
 from shared.adapters.tables.sealed_parts import parted, whole
 from shared.domain.errors import KeyUnavailable, SealBroken
-from shared.domain.secret import ClosedSecret, Secret
+from shared.domain.secret import SealedSecret, Secret
 from shared.ports import Sealer
 
 log = logging.getLogger(__name__)
@@ -68,6 +68,6 @@ async def _seal(sealer: Sealer, place: str, secret: Secret) -> str:
     try:
         return await sealer.seal(place, secret)
     except SealBroken:
-        if isinstance(secret, ClosedSecret) and secret.place == place:
+        if isinstance(secret, SealedSecret) and secret.place == place:
             return secret.sealed
         raise

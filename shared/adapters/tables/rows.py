@@ -14,7 +14,7 @@ from shared.adapters.tables.row_secrets import Opening
 from shared.adapters.tables.table import Table, Write
 from shared.domain.errors import RowUnreadable, StaleWrite
 from shared.domain.event import Event
-from shared.domain.identity import key
+from shared.domain.identity import table_key
 from shared.domain.oauth_app import RegisteredApp
 from shared.domain.registration import NewestLink, PendingRegistration, SignInAttempt
 from shared.ports import Stored
@@ -40,12 +40,12 @@ class TableRows[T]:
     async def get(self, identity: str) -> Stored[T] | None:
         """The record, or None. Raises RowUnreadable; a `disposable` record is deleted instead."""
         try:
-            return await self.table.read(self.kind, key(identity), "", self.opening)
+            return await self.table.read(self.kind, table_key(identity), "", self.opening)
         except RowUnreadable:
             if not self.disposable:
                 raise
-            self.table.unreadable({"PartitionKey": key(identity), "RowKey": ""})
-            await self.table.drop(key(identity), [""])
+            self.table.unreadable({"PartitionKey": table_key(identity), "RowKey": ""})
+            await self.table.drop(table_key(identity), [""])
             return None
 
     async def all(self) -> Sequence[T]:
@@ -72,7 +72,7 @@ class TableRows[T]:
         return (await self.table.write([change, *told]))[0]
 
     def _entity(self, value: T) -> Entity:
-        return to_entity(value, key(getattr(value, self.field)), "")
+        return to_entity(value, table_key(getattr(value, self.field)), "")
 
 
 class TableRegistrations(TableRows[PendingRegistration]):
@@ -88,9 +88,9 @@ class TableRegistrations(TableRows[PendingRegistration]):
     async def get(self, identity: str) -> Stored[PendingRegistration] | None:
         """The invitation as it stands now."""
         stored = await super().get(identity)
-        if stored is None or not stored.value.open:
+        if stored is None or not stored.value.unsettled_mailboxes:
             return stored
-        newest = await asyncio.gather(*(self.newest(mailbox.account) for mailbox in stored.value.open))
+        newest = await asyncio.gather(*(self.newest(mailbox.account) for mailbox in stored.value.unsettled_mailboxes))
         return Stored(_as_it_stands(stored.value, newest), stored.version)
 
     async def for_account(self, registration: str, account: str) -> Stored[PendingRegistration] | None:
@@ -118,7 +118,7 @@ class TableRegistrations(TableRows[PendingRegistration]):
 
     async def attempt(self, registration: str, attempt: str) -> Stored[SignInAttempt] | None:
         """An attempt to follow the invitation, or None."""
-        return await self.table.read(SignInAttempt, key(registration), f"signin~{attempt}")
+        return await self.table.read(SignInAttempt, table_key(registration), f"signin~{attempt}")
 
     async def add_attempt(self, attempt: SignInAttempt) -> None:
         """Note that a browser was sent to Entra.
@@ -129,7 +129,7 @@ class TableRegistrations(TableRows[PendingRegistration]):
         await self.table.write([Write("create", self._attempt(attempt))])
         where = "PartitionKey eq @of and RowKey gt 'signin~' and RowKey lt 'signin~~'"
         columns = ["RowKey", "created", "browser"]
-        rows = await self.table.first(where, {"of": key(attempt.registration)}, columns, FORGOTTEN_AT_ONCE)
+        rows = await self.table.first(where, {"of": table_key(attempt.registration)}, columns, FORGOTTEN_AT_ONCE)
         dropped = _too_many(rows, attempt)
         if any(row["browser"] != attempt.browser for row in dropped):
             log.warning("sign-ins of other browsers dropped", extra={"registration": attempt.registration})
@@ -153,7 +153,7 @@ class TableRegistrations(TableRows[PendingRegistration]):
     async def forget(self, registration: str) -> bool:
         """Delete an invitation after its attempts, whatever has become of them. Events are for the outbox."""
         where = "PartitionKey eq @of and RowKey ne '' and ( RowKey lt 'event~' or RowKey gt 'event~~' )"
-        rows = await self.table.first(where, {"of": key(registration)}, ["RowKey"], FORGOTTEN_AT_ONCE)
+        rows = await self.table.first(where, {"of": table_key(registration)}, ["RowKey"], FORGOTTEN_AT_ONCE)
         await self._drop(registration, [row["RowKey"] for row in rows])
         if len(rows) == FORGOTTEN_AT_ONCE:
             return False
@@ -163,12 +163,12 @@ class TableRegistrations(TableRows[PendingRegistration]):
         for mailbox in stored.value.mailboxes if stored is not None else ():
             with suppress(RowUnreadable):  # the account's next link writes it again
                 await self._forget_newest(NewestLink(mailbox.account, registration))
-        await self.table.drop(key(registration), [""])
+        await self.table.drop(table_key(registration), [""])
         return True
 
     async def _drop(self, registration: str, rows: Sequence[str]) -> None:
         for some in batched(rows, AT_ONCE, strict=False):
-            await self.table.drop(key(registration), some)
+            await self.table.drop(table_key(registration), some)
 
     async def _forget_newest(self, link: NewestLink) -> None:
         stored = await self.table.read(NewestLink, *_newest(link.account))
@@ -178,7 +178,7 @@ class TableRegistrations(TableRows[PendingRegistration]):
                 await self.table.write([Write("delete", entity, stored.version)])
 
     def _attempt(self, attempt: SignInAttempt) -> Entity:
-        return to_entity(attempt, key(attempt.registration), f"signin~{attempt.id}")
+        return to_entity(attempt, table_key(attempt.registration), f"signin~{attempt.id}")
 
 
 class TableOAuthApps(TableRows[RegisteredApp]):
@@ -202,8 +202,8 @@ class TableOAuthApps(TableRows[RegisteredApp]):
 
 def _as_it_stands(link: PendingRegistration, newest: Sequence[NewestLink | None]) -> PendingRegistration:
     """An invitation whose open mailboxes know of newer invitations, and of accounts that were removed."""
-    decided = {key(one.account): one for one in newest if one is not None}
-    rows = {mailbox.account: decided.get(key(mailbox.account)) for mailbox in link.open}
+    decided = {table_key(one.account): one for one in newest if one is not None}
+    rows = {mailbox.account: decided.get(table_key(mailbox.account)) for mailbox in link.unsettled_mailboxes}
     outdated = {account for account, row in rows.items() if row is not None and row.registration != link.id}
     removed = {account for account, row in rows.items() if row is not None and row.removed} - outdated
     if outdated:
@@ -220,4 +220,4 @@ def _too_many(rows: Sequence[Mapping[str, Any]], attempt: SignInAttempt) -> list
 
 def _newest(account: str) -> tuple[str, str]:
     # No id of a registration holds a `~`.
-    return f"newest~{key(account)}", ""
+    return f"newest~{table_key(account)}", ""

@@ -2,7 +2,7 @@
 
 import hmac
 
-from shared.domain.caller import SHAPE, Address, Caller, Scope
+from shared.domain.caller import TOKEN_ID_PATTERN, Address, Caller, Scope
 from shared.domain.errors import InvalidToken
 from shared.domain.identity import fingerprint
 from shared.domain.secret import Secret
@@ -40,7 +40,7 @@ class IdentifyCaller:
             return ADMINISTRATOR
         if self.entra is not None and text.count(".") == JWT_DOTS:
             return await self.entra(bearer)
-        token = await self.tokens.get(shown) if self.tokens is not None and SHAPE.fullmatch(text) else None
+        token = await self.tokens.get(shown) if self.tokens is not None and TOKEN_ID_PATTERN.fullmatch(text) else None
         if token is None:
             raise InvalidToken(BAD)
         return token.caller(self.clock(), address)

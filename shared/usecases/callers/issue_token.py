@@ -44,8 +44,8 @@ class IssueToken:
 
     async def __call__(self, wish: TokenWish, faults: Mapping[str, str], issuer: Caller) -> Issued:
         """Issue a token. `faults` were found in reading the wish. Raises InvalidInput with all, and Forbidden."""
-        issuer.needs(Scope.ADMIN)
-        issuer.reaches_all()
+        issuer.require_scope(Scope.ADMIN)
+        issuer.require_all_accounts()
         faults = {**self._faults(wish), **faults}
         if faults:
             raise InvalidInput(faults)

@@ -5,9 +5,9 @@ import logging
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from shared.domain.caller import CallingApplication, unseen_application
+from shared.domain.caller import CallingApplication, unrecorded_application
 from shared.domain.errors import MailbindError, StaleWrite
-from shared.domain.ttl_cache import Memory
+from shared.domain.ttl_cache import TTLCache
 from shared.ports import Clock, Rows, Stored
 from shared.usecases.callers.known_tokens import REMEMBERED, TRUSTED_FOR
 
@@ -22,13 +22,13 @@ class KnownApplications:
 
     rows: Rows[CallingApplication]
     clock: Clock
-    _known: Memory[CallingApplication] = field(default_factory=lambda: Memory(REMEMBERED))
+    _known: TTLCache[CallingApplication] = field(default_factory=lambda: TTLCache(REMEMBERED))
     _notes: set[asyncio.Task[None]] = field(default_factory=set)
 
     def note(self, seen: CallingApplication) -> None:
         """Record what a verified token said. The call does not wait for it."""
-        known = self._known.recall(seen.id, self.clock())
-        if known is not None and not known.after(seen).differs(known):
+        known = self._known.get(seen.id, self.clock())
+        if known is not None and not known.updated_by(seen).needs_write(known):
             return
         note = asyncio.create_task(self._note(seen))
         self._notes.add(note)
@@ -37,7 +37,7 @@ class KnownApplications:
     async def get(self, caller_id: str) -> CallingApplication:
         """What is known of an application that once made something. Raises StorageUnavailable."""
         now = self.clock()
-        return self._known.recall(caller_id, now) or await self._read(caller_id, now)
+        return self._known.get(caller_id, now) or await self._read(caller_id, now)
 
     async def settled(self) -> None:
         """Wait for what is being written."""
@@ -47,7 +47,7 @@ class KnownApplications:
         stored = await self.rows.get(caller_id)
         if stored is None:
             try:
-                stored = await self.rows.insert(unseen_application(caller_id, now))
+                stored = await self.rows.insert(unrecorded_application(caller_id, now))
             except StaleWrite:  # it called just now, or another instance asked too
                 return await self._read(caller_id, now)
         self._remember(stored.value, now)
@@ -69,11 +69,11 @@ class KnownApplications:
         if stored is None:
             # Without a role it made nothing; anybody in the tenant can get such a token.
             return (await self.rows.insert(seen)).value if seen.scopes else seen
-        merged = stored.value.after(seen)
-        if merged.differs(stored.value):
+        merged = stored.value.updated_by(seen)
+        if merged.needs_write(stored.value):
             await self.rows.replace(stored, merged)
             log.info("calling application recorded", extra={"caller": seen.id})
         return merged
 
     def _remember(self, application: CallingApplication, now: datetime) -> None:
-        self._known.keep(application.id, application, now, now + TRUSTED_FOR)
+        self._known.put(application.id, application, now, now + TRUSTED_FOR)

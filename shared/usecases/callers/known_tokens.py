@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from shared.domain.caller import ApiToken
 from shared.domain.errors import MailbindError, StaleWrite
-from shared.domain.ttl_cache import Memory
+from shared.domain.ttl_cache import TTLCache
 from shared.ports import ApiTokens, Clock, Stored
 
 log = logging.getLogger(__name__)
@@ -23,9 +23,9 @@ class KnownTokens:
 
     rows: ApiTokens
     clock: Clock
-    _known: Memory[Stored[ApiToken]] = field(default_factory=lambda: Memory(REMEMBERED))
-    _unknown: Memory[bool] = field(default_factory=lambda: Memory(REMEMBERED))
-    _noted: Memory[bool] = field(default_factory=lambda: Memory(REMEMBERED))
+    _known: TTLCache[Stored[ApiToken]] = field(default_factory=lambda: TTLCache(REMEMBERED))
+    _unknown: TTLCache[bool] = field(default_factory=lambda: TTLCache(REMEMBERED))
+    _noted: TTLCache[bool] = field(default_factory=lambda: TTLCache(REMEMBERED))
     _notes: set[asyncio.Task[None]] = field(default_factory=set)
     _revocations: int = 0
 
@@ -33,8 +33,8 @@ class KnownTokens:
         """The token that somebody shows, or None; its use is noted. Raises StorageUnavailable."""
         now = self.clock()
         stored = await self._stored(token_id, now)
-        if stored is not None and not stored.value.noted_at(now) and not self._noted.recall(token_id, now):
-            self._noted.keep(token_id, value=True, since=now, until=now + TRUSTED_FOR)
+        if stored is not None and not stored.value.is_use_recorded(now) and not self._noted.get(token_id, now):
+            self._noted.put(token_id, value=True, since=now, until=now + TRUSTED_FOR)
             note = asyncio.create_task(self._note(stored, now))
             self._notes.add(note)
             note.add_done_callback(self._notes.discard)
@@ -48,17 +48,17 @@ class KnownTokens:
     def forget(self, token_id: str) -> None:
         """Stop trusting a token that was revoked here just now."""
         self._revocations += 1
-        self._known.forget(token_id)
-        self._noted.forget(token_id)
+        self._known.discard(token_id)
+        self._noted.discard(token_id)
 
     async def settled(self) -> None:
         """Wait for what is being written."""
         await asyncio.gather(*self._notes)
 
     async def _stored(self, token_id: str, now: datetime) -> Stored[ApiToken] | None:
-        if self._unknown.recall(token_id, now):
+        if self._unknown.get(token_id, now):
             return None
-        return self._known.recall(token_id, now) or await self._read(token_id, now)
+        return self._known.get(token_id, now) or await self._read(token_id, now)
 
     async def _read(self, token_id: str, now: datetime) -> Stored[ApiToken] | None:
         """`now` is from before the read, because what was read may have been revoked right after.
@@ -69,16 +69,16 @@ class KnownTokens:
         stored = await self.rows.get(token_id)
         until = now + TRUSTED_FOR
         if stored is None:
-            self._unknown.keep(token_id, value=True, since=now, until=until)
+            self._unknown.put(token_id, value=True, since=now, until=until)
             return None
         if before == self._revocations:
-            self._known.keep(token_id, stored, now, until)
+            self._known.put(token_id, stored, now, until)
         return stored
 
     async def _note(self, stored: Stored[ApiToken], now: datetime) -> None:
         """Note the use beside the call, which does not wait and does not care whether it could be written."""
         try:
-            await self.rows.replace(stored, stored.value.used_at(now))
+            await self.rows.replace(stored, stored.value.with_last_used(now))
         except StaleWrite:
             pass  # noted by another instance, or revoked
         except MailbindError:

@@ -58,14 +58,14 @@ class LimitRequests:
         """Count a request that weighs as much as some, or raise TooManyRequests with the time after which it passes."""
         rate, now = Rate(self.rates[kind]), self.clock()
         bucket = self._bucket(kind, who, now)
-        wait = rate.wait(bucket.empty_at, now, drops)
+        wait = rate.wait_time(bucket.empty_at, now, drops)
         if wait:
             if not bucket.overflowed:
                 log.warning("requests limited", extra={"kind": kind})
             bucket.overflowed = True
             raise TooManyRequests(wait)
         bucket.overflowed = False
-        bucket.empty_at = rate.filled(bucket.empty_at, drops, now)
+        bucket.empty_at = rate.after_requests(bucket.empty_at, drops, now)
         bucket.untold += drops
         if self._is_time(bucket, rate, now):
             bucket.telling, bucket.told_at = True, now
@@ -109,7 +109,7 @@ class LimitRequests:
         drops, bucket.untold = bucket.untold, 0
         try:
             everybodys = await self._fill(keyed_fingerprint(identity, await self._todays_salt()), drops, rate)
-            mine = rate.filled(everybodys, bucket.untold, self.clock())
+            mine = rate.after_requests(everybodys, bucket.untold, self.clock())
             bucket.empty_at = max(bucket.empty_at, mine)
         except (MailbindError, StaleWrite) as error:
             bucket.untold += drops
@@ -121,7 +121,7 @@ class LimitRequests:
     async def _fill(self, row: str, drops: int, rate: Rate) -> datetime:
         for _ in range(TRIES):
             stored, now = await self.buckets.get(row), self.clock()
-            filled = Bucket(row, rate.filled(stored.value.empty_at if stored else now, drops, now))
+            filled = Bucket(row, rate.after_requests(stored.value.empty_at if stored else now, drops, now))
             try:
                 await (self.buckets.replace(stored, filled) if stored else self.buckets.insert(filled))
             except StaleWrite:

@@ -2,7 +2,7 @@
 
 import logging
 
-from shared.domain.caller import SHAPE, Caller, Scope
+from shared.domain.caller import TOKEN_ID_PATTERN, Caller, Scope
 from shared.domain.errors import Conflict, StaleWrite
 from shared.domain.identity import fingerprint
 from shared.ports import ApiTokens
@@ -26,9 +26,9 @@ class RevokeToken:
 
         Raises Forbidden and Conflict.
         """
-        revoker.needs(Scope.ADMIN)
-        revoker.reaches_all()
-        if not SHAPE.fullmatch(named):
+        revoker.require_scope(Scope.ADMIN)
+        revoker.require_all_accounts()
+        if not TOKEN_ID_PATTERN.fullmatch(named):
             return None
         return await self._revoke(named, revoker) or await self._revoke(fingerprint(named), revoker)
 

@@ -29,7 +29,7 @@ class StandingCallers:
             return ADMINISTRATOR if self.has_administrator else None
         if kind == "token" and self.tokens is not None:
             token = await self.tokens.look_up(name)
-            return token.standing(self.clock()) if token is not None else None
+            return token.current_caller(self.clock()) if token is not None else None
         if kind == "entra" and name and self.trust is not None:
             known = await self.applications.get(_with_tenant(caller_id, name, self.trust))
             return known.caller(self.trust, self.clock())

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from shared.domain.caller import Caller
 from shared.domain.errors import Conflict, InvalidInput, StaleWrite
 from shared.domain.secret import Secret
-from shared.domain.webhook import EVERY, GLOBAL, LOST, Webhook, place_of
+from shared.domain.webhook import ALL_EVENTS, GLOBAL_WEBHOOK_ID, LOST_SECRETS_MESSAGE, Webhook, masked_url
 from shared.ports import Clock, Entropy, Webhooks
 from shared.usecases import use_case
 from shared.usecases.events.ping_target import PingTarget
@@ -45,12 +45,12 @@ class ChangeSettings:
         if faults:
             raise InvalidInput(faults)
         for number in range(TRIES):
-            stored = await self.webhooks.get(GLOBAL)
+            stored = await self.webhooks.get(GLOBAL_WEBHOOK_ID)
             before = stored.value if stored else self._first(caller)
-            if before.lost and wish.url is None:
-                raise InvalidInput({"webhooks": f'"webhooks" is needed to change anything: {LOST}'})
+            if before.has_lost_secrets and wish.url is None:
+                raise InvalidInput({"webhooks": f'"webhooks" is needed to change anything: {LOST_SECRETS_MESSAGE}'})
             after = self._changed(before, wish, caller)
-            if number == 0 and after.active and wish.url is not None:
+            if number == 0 and after.is_active and wish.url is not None:
                 await self.ping.insist(after, "webhooks", verify=wish.verify)
             try:
                 await (self.webhooks.insert(after) if stored is None else self.webhooks.replace(stored, after))
@@ -62,15 +62,15 @@ class ChangeSettings:
 
     def _first(self, caller: Caller) -> Webhook:
         secret, now = new_secret(self.entropy), self.clock()
-        return Webhook(GLOBAL, "", (EVERY,), now, caller.id, secret=secret)
+        return Webhook(GLOBAL_WEBHOOK_ID, "", (ALL_EVENTS,), now, caller.id, secret=secret)
 
     def _changed(self, before: Webhook, wish: SettingsWish, caller: Caller) -> Webhook:
         after = before
-        if before.lost:
+        if before.has_lost_secrets:
             after = replace(before, secret=new_secret(self.entropy), headers=Secret(""), header_names=())
         if wish.url is not None:
             # The caller who sets the URL owns the target from then on.
-            after = replace(after, url=wish.url, place=place_of(wish.url), gone=None, created_by=caller.id)
+            after = replace(after, url=wish.url, place=masked_url(wish.url), gone=None, created_by=caller.id)
         if wish.headers is not None:
             after = replace(after, headers=Secret(json.dumps(wish.headers)), header_names=tuple(wish.headers))
         return replace(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from shared.domain.errors import StaleWrite
-from shared.domain.webhook import LONGEST, Delivery, Webhook, may_hear_of
+from shared.domain.webhook import MAX_RETRY_DELAY, Delivery, Webhook, can_receive_events_of
 from shared.ports import Answer, Clock, Deliveries, Jitter, Stored, TargetRefused, Targets, Webhooks
 from shared.usecases import use_case
 from shared.usecases.callers.standing_callers import StandingCallers
@@ -75,7 +75,7 @@ class DeliverToTarget:
     async def __call__(self, webhook: str) -> datetime | None:
         """Deliver until nothing is left, the target is down or the time is up; returns when to come again."""
         stored, now = await self.webhooks.get(webhook), self.clock()
-        if stored is None or not stored.value.active:
+        if stored is None or not stored.value.is_active:
             return await self._forget(webhook, now + LASTS)
         rest = self._resting.get(webhook)
         if rest is not None and now < rest <= now + PAUSE:
@@ -101,7 +101,7 @@ class DeliverToTarget:
         async with visit.slots:
             for stored in lane:
                 due, now = stored.value.not_before, self.clock()
-                if due is not None and now < due <= now + LONGEST * 2:
+                if due is not None and now < due <= now + MAX_RETRY_DELAY * 2:
                     visit.blocked[stored.value.lane] = due
                     return
                 if now >= visit.until or visit.given_up or visit.gone:
@@ -113,7 +113,7 @@ class DeliverToTarget:
     async def _one(self, visit: Visit, stored: Stored[Delivery]) -> bool:
         """Whether the lane may go on."""
         owner = await self.callers(visit.webhook.created_by)
-        if not all(may_hear_of(owner, account) for account in stored.value.about):
+        if not all(can_receive_events_of(owner, account) for account in stored.value.concerned_accounts):
             with suppress(StaleWrite):  # set free meanwhile, and looked at again
                 await self.deliveries.remove(stored)
             return True
@@ -132,7 +132,7 @@ class DeliverToTarget:
     async def _failed(self, visit: Visit, stored: Stored[Delivery], error: str, answer: Answer | None) -> bool:
         visit.failed, visit.in_a_row = visit.failed + 1, visit.in_a_row + 1
         visit.gone |= answer is not None and answer.status == GONE
-        failed = stored.value.failed(error, self.clock(), self.jitter(), answer.retry_after if answer else None)
+        failed = stored.value.after_failure(error, self.clock(), self.jitter(), answer.retry_after if answer else None)
         await self.deliveries.replace(stored, failed)
         ids = {"webhook": failed.webhook, "event_id": failed.id, "error": error, "attempts": failed.attempts}
         log.warning("delivery parked" if failed.parked else "delivery failed", extra=ids)
@@ -150,7 +150,7 @@ class DeliverToTarget:
     async def _end(self, stored: Stored[Webhook]) -> datetime | None:
         """It does not want anything any more."""
         with suppress(StaleWrite):  # subscribed anew right now; then it is asked again
-            await self.webhooks.replace(stored, stored.value.gone_at(self.clock()))
+            await self.webhooks.replace(stored, stored.value.marked_gone(self.clock()))
             log.warning("webhook gone", extra={"webhook": stored.value.id})
         return await self._forget(stored.value.id, self.clock() + LASTS)
 

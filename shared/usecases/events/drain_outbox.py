@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from itertools import batched
 
 from shared.domain.errors import RowUnreadable
-from shared.domain.event import Event, origin_of
-from shared.domain.formats import written
-from shared.domain.webhook import Delivery, Webhook, body_of, may_hear_of
+from shared.domain.event import Event, parse_source
+from shared.domain.formats import format_timestamp
+from shared.domain.webhook import Delivery, Webhook, can_receive_events_of, delivery_body
 from shared.domain.work import Work, WorkKind
 from shared.ports import Agenda, Clock, Deliveries, Outboxes, Webhooks
 from shared.usecases import use_case
@@ -100,7 +100,7 @@ class DrainOutbox:
 
     async def _read(self, work: Work) -> Event | None:
         try:
-            return await self.outboxes.read(*origin_of(work.owner), work.item)
+            return await self.outboxes.read(*parse_source(work.owner), work.item)
         except (RowUnreadable, ValueError):  # as if it had never come; the others go on
             log.exception("event unreadable", extra={"event_id": work.item})
             return None
@@ -123,15 +123,15 @@ class DrainOutbox:
         owner = await self.callers(webhook.created_by)
 
         def may_know(account: str | None) -> bool:
-            return webhook.hears_of(account) and may_hear_of(owner, account)
+            return webhook.covers(account) and can_receive_events_of(owner, account)
 
-        heard = [event.for_those(may_know) for event in events if webhook.wants(event)]
+        heard = [event.visible_to(may_know) for event in events if webhook.subscribes_to(event)]
         wanted = [self._delivery(webhook, event, now) for event in heard if event is not None]
         if wanted:
             await self.deliveries.put(wanted)
             await self.agenda.add(Work(WorkKind.DELIVER, now, webhook.id))
 
     def _delivery(self, webhook: Webhook, event: Event, now: datetime) -> Delivery:
-        body = json.dumps(body_of(event, self.service_url, written(event.at)), ensure_ascii=False)
+        body = json.dumps(delivery_body(event, self.service_url, format_timestamp(event.at)), ensure_ascii=False)
         delivery = Delivery(webhook.id, event.id, event.lane, event.name, body, now, event.account)
         return replace(delivery, can_wait=event.can_wait, accounts=event.accounts)

@@ -24,9 +24,17 @@ from datetime import datetime
 from typing import Any
 
 from shared.domain.account import Account
-from shared.domain.event import Event, EventName, Origin, after, of_account, of_expiring_grant, of_registration
+from shared.domain.event import (
+    Event,
+    EventName,
+    Origin,
+    account_data,
+    expiring_grant_data,
+    next_event_time,
+    registration_data,
+)
 from shared.domain.failure import Failure
-from shared.domain.formats import correlation
+from shared.domain.formats import correlation_id
 from shared.domain.registration import PendingRegistration
 from shared.domain.work import Work, WorkKind
 from shared.ports import Agenda, Clock, Entropy, Insert
@@ -51,20 +59,20 @@ class Outbox:
         """One event of each name about an account, and the account that is to be written with them."""
         told, news = account, []
         for name in names:
-            told, event = await self._about(told, name, of_account(name, account, failure, before))
+            told, event = await self._about(told, name, account_data(name, account, failure, before))
             news.append(event)
         return told, news
 
     async def warn(self, account: Account, expires: datetime) -> tuple[Account, list[Insert]]:
         """The event that an account's grant would die, and the account that knows of the warning."""
         warned = replace(account, warned=expires)
-        told, event = await self._about(warned, EventName.GRANT_EXPIRING, of_expiring_grant(account, expires))
+        told, event = await self._about(warned, EventName.GRANT_EXPIRING, expiring_grant_data(account, expires))
         return told, [event]
 
     async def refusals(self, before: PendingRegistration, now: PendingRegistration) -> list[Event]:
         """One event for each reason for which a sign-in through a link did not bind accounts."""
         refused: dict[str, list[str]] = {}
-        for account, code in now.refusals_since(before).items():
+        for account, code in now.new_refusals_since(before).items():
             refused.setdefault(code, []).append(account)
         name = EventName.REGISTRATION_FAILED
         return [await self.of_link(now, name, accounts, code) for code, accounts in refused.items()]
@@ -73,7 +81,7 @@ class Outbox:
         self, link: PendingRegistration, name: EventName, accounts: Sequence[str], code: str | None
     ) -> Event:
         """One event about several accounts of a link."""
-        event = await self.event(Origin.REGISTRATION, link.id, name, of_registration(link, code), accounts[0])
+        event = await self.event(Origin.REGISTRATION, link.id, name, registration_data(link, code), accounts[0])
         return replace(event, accounts=tuple(accounts))
 
     async def event(
@@ -90,12 +98,12 @@ class Outbox:
         now = self.clock()
         order = counts_at or now
         identity = f"{int(order.timestamp() * 1000):012x}{self.entropy(8).hex()}"
-        event = Event(identity, origin, owner, name, now, account, data, correlation())
+        event = Event(identity, origin, owner, name, now, account, data, correlation_id())
         kind = WorkKind.LATE_EVENT if event.can_wait else WorkKind.EVENT
-        await self.agenda.add(Work(kind, order, event.place, identity))
+        await self.agenda.add(Work(kind, order, event.source, identity))
         return event
 
     async def _about(self, account: Account, name: EventName, data: Mapping[str, Any]) -> tuple[Account, Insert]:
-        told = replace(account, told=after(account.told, self.clock()))
+        told = replace(account, told=next_event_time(account.told, self.clock()))
         event = await self.event(Origin.PRINCIPAL, told.principal_id, name, data, told.id, counts_at=told.told)
         return told, Insert(event)

@@ -3,7 +3,7 @@
 import json
 
 from shared.domain.errors import InvalidInput
-from shared.domain.formats import correlation, written
+from shared.domain.formats import correlation_id, format_timestamp
 from shared.domain.webhook import Delivery, Webhook
 from shared.ports import Clock, Entropy, TargetRefused, Targets
 from shared.usecases import use_case
@@ -29,11 +29,11 @@ class PingTarget:
         body = {
             "serviceUrl": self.service_url,
             "account": None,
-            "date": written(now),
+            "date": format_timestamp(now),
             "event": PING,
             "data": {"webhook": webhook.id},
             "id": identity,
-            "correlation": correlation(),
+            "correlation": correlation_id(),
         }
         try:
             sent = Delivery(webhook.id, identity, PING, PING, json.dumps(body), now)

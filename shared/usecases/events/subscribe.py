@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from shared.domain.caller import Binding, Caller
 from shared.domain.errors import Conflict, Forbidden, InvalidInput, LimitReached, StaleWrite
 from shared.domain.secret import Secret
-from shared.domain.webhook import GLOBAL, PREFIX, Webhook, origin_of, place_of, webhook_id
+from shared.domain.webhook import GLOBAL_WEBHOOK_ID, SIGNING_SECRET_PREFIX, Webhook, masked_url, url_origin, webhook_id
 from shared.ports import Clock, Entropy, Stored, Webhooks
 from shared.usecases import use_case
 from shared.usecases.events.ping_target import PingTarget
@@ -60,13 +60,13 @@ class Subscribe:
         if faults:
             raise InvalidInput(faults)
         accounts = asked.filter or caller.binding
-        if not caller.may_reach_all_of(accounts):
+        if not caller.can_access_all_of(accounts):
             raise Forbidden("The accounts are outside of those that this caller is bound to")
         made = new_secret(self.entropy)
         for number in range(TRIES):
             stored = await self._mine(asked, accounts, caller)
             identity = stored.value.id if stored else webhook_id(asked.url, accounts, caller.id)
-            secret = asked.secret or (stored.value.secret if stored and not stored.value.lost else made)
+            secret = asked.secret or (stored.value.secret if stored and not stored.value.has_lost_secrets else made)
             webhook = self._webhook(asked, identity, accounts, caller, secret, stored)
             if number == 0:
                 await self.ping.insist(webhook, "url", verify=asked.verify)
@@ -124,7 +124,7 @@ class Subscribe:
         return Webhook(
             id=identity,
             url=asked.url,
-            place=place_of(asked.url),
+            place=masked_url(asked.url),
             secret=secret,
             events=asked.events,
             created=self.clock(),
@@ -136,11 +136,11 @@ class Subscribe:
 
 def check_places(kept: Sequence[Webhook], url: Secret, caller: Caller) -> None:
     """Raise LimitReached when one more would be too many: of this caller, to this origin, or in all."""
-    others = [webhook for webhook in kept if webhook.id != GLOBAL]
-    origin = origin_of(url)
+    others = [webhook for webhook in kept if webhook.id != GLOBAL_WEBHOOK_ID]
+    origin = url_origin(url)
     counts = (
         (MOST_OF_CALLER, [one for one in others if one.created_by == caller.id], "of this caller"),
-        (MOST_OF_ORIGIN, [one for one in others if origin_of(one.url) == origin], "to this origin"),
+        (MOST_OF_ORIGIN, [one for one in others if url_origin(one.url) == origin], "to this origin"),
         (MOST, others, "in all"),
     )
     for most, found, whose in counts:
@@ -152,4 +152,4 @@ def check_places(kept: Sequence[Webhook], url: Secret, caller: Caller) -> None:
 
 def new_secret(entropy: Entropy) -> Secret:
     """A signing secret: 24 random bytes, as the Standard Webhooks specification advises."""
-    return Secret(PREFIX + base64.b64encode(entropy(24)).decode())
+    return Secret(SIGNING_SECRET_PREFIX + base64.b64encode(entropy(24)).decode())

@@ -5,7 +5,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 from shared.domain.errors import StaleWrite
-from shared.domain.event import EventName, Origin, Warned, of_expiring_secret, secret_of
+from shared.domain.event import EventName, ExpiryWarning, Origin, expiring_secret_data, secret_warning_id
 from shared.domain.grant import DelegatedGrant
 from shared.domain.oauth_app import OAuthApp
 from shared.ports import Clock, Principals, Replace, Rows
@@ -20,7 +20,7 @@ class WarnAhead:
     """The sweep comes by every day. What was warned of is written with the event, so nobody is warned twice."""
 
     principals: Principals
-    warned: Rows[Warned]
+    warned: Rows[ExpiryWarning]
     outbox: Outbox
     clock: Clock
     ahead: timedelta
@@ -47,12 +47,12 @@ class WarnAhead:
         expires = app.secret_expires
         if expires is None or self.clock() < expires - self.ahead:
             return
-        known = await self.warned.get(secret_of(app.id))
+        known = await self.warned.get(secret_warning_id(app.id))
         if known is not None and known.value.expires == expires:
             return
-        name, data = EventName.OAUTH_APP_SECRET_EXPIRING, of_expiring_secret(app, expires)
-        news = [await self.outbox.event(Origin.OAUTH_APP, secret_of(app.id), name, data)]
+        name, data = EventName.OAUTH_APP_SECRET_EXPIRING, expiring_secret_data(app, expires)
+        news = [await self.outbox.event(Origin.OAUTH_APP, secret_warning_id(app.id), name, data)]
         with suppress(StaleWrite):  # another instance's sweep
-            mark = Warned(secret_of(app.id), expires)
+            mark = ExpiryWarning(secret_warning_id(app.id), expires)
             await (self.warned.insert(mark, news) if known is None else self.warned.replace(known, mark, news))
             log.warning("oauth app secret expires", extra={"app": app.id})

@@ -9,7 +9,14 @@ from datetime import datetime, timedelta
 
 from shared.domain.caller import Caller, Scope
 from shared.domain.errors import Conflict, Forbidden, NotFound, StaleWrite
-from shared.domain.webhook import GLOBAL, LOST, PARKED_FOR, Delivery, Webhook, why_withdrawn
+from shared.domain.webhook import (
+    DEAD_LETTER_RETENTION,
+    GLOBAL_WEBHOOK_ID,
+    LOST_SECRETS_MESSAGE,
+    Delivery,
+    Webhook,
+    withdrawal_reason,
+)
 from shared.domain.work import Work, WorkKind
 from shared.ports import Agenda, Clock, Deliveries, Stored, Webhooks
 from shared.usecases import use_case
@@ -39,8 +46,8 @@ class Standing:
     @property
     def last_error(self) -> str | None:
         """Why nothing can be sent, or the head of what waits is still there, or else why the youngest was parked."""
-        if self.webhook.lost:
-            return LOST
+        if self.webhook.has_lost_secrets:
+            return LOST_SECRETS_MESSAGE
         found = [one.error for one in (*self.waiting, *reversed(self.parked)) if one.error]
         return found[0] if found else None
 
@@ -164,7 +171,7 @@ class WebhookCare:
 
         async def one(stored: Stored[Delivery]) -> None:
             with suppress(StaleWrite):  # delivered or tried right now
-                await self.deliveries.replace(stored, stored.value.again(now))
+                await self.deliveries.replace(stored, stored.value.requeued(now))
 
         await asyncio.gather(*map(one, found))
         return len(found)
@@ -173,12 +180,14 @@ class WebhookCare:
         waiting, parked = await asyncio.gather(
             self.deliveries.waiting(webhook.id, None, LOOKED_AT), self.deliveries.parked(webhook.id, LOOKED_AT)
         )
-        withdrawn = why_withdrawn(await self.callers(webhook.created_by), webhook.filter)
+        withdrawn = withdrawal_reason(await self.callers(webhook.created_by), webhook.filter)
         return Standing(webhook, withdrawn, [one.value for one in waiting], [one.value for one in parked])
 
     def _is_old(self, stored: Stored[Delivery]) -> bool:
-        return stored.value.parked is not None and self.clock() - stored.value.parked >= PARKED_FOR
+        return stored.value.parked is not None and self.clock() - stored.value.parked >= DEAD_LETTER_RETENTION
 
 
 def _may_know(caller: Caller, webhook: Webhook) -> bool:
-    return caller.may_reach_all_of(webhook.filter) and (webhook.id != GLOBAL or caller.may(Scope.ADMIN))
+    return caller.can_access_all_of(webhook.filter) and (
+        webhook.id != GLOBAL_WEBHOOK_ID or caller.has_scope(Scope.ADMIN)
+    )

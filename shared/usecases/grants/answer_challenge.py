@@ -3,7 +3,7 @@
 from shared.domain.clouds import Resource
 from shared.domain.errors import InvalidInput
 from shared.domain.failure import FailureKind
-from shared.domain.renewal import PERSONS, Wish
+from shared.domain.renewal import SIGN_IN_FAILURE_KINDS, TokenRequest
 from shared.ports import Clock
 from shared.usecases import use_case
 from shared.usecases.grants.hand_out import HandedOut, HandOut, handed_out
@@ -31,11 +31,11 @@ class AnswerChallenge:
         resource = resource or grant.resource
         await self.hand_out.check_covered(grant, resource)
         check_askable(grant, self.clock())
-        refreshed = await self.refresh(stored, Wish(resource, claims), hand_out=True)
+        refreshed = await self.refresh(stored, TokenRequest(resource, claims), hand_out=True)
         refused = refreshed.refused if refreshed and refreshed.failure is None else None
-        if refused is not None and refused.kind in PERSONS:
+        if refused is not None and refused.kind in SIGN_IN_FAILURE_KINDS:
             raise refusal("claims_challenge")
         if refused is not None and refused.kind is FailureKind.APP_FAULT:
             raise InvalidInput({"claims": '"claims" are not such as Microsoft accepts'})
         grant = settled(refreshed)
-        return handed_out(account, grant, grant.held(resource), cached=False)
+        return handed_out(account, grant, grant.token_for(resource), cached=False)

@@ -9,9 +9,9 @@ from functools import partial
 from shared.domain.account import MAILBOX_REPLACED, Account, AccountState
 from shared.domain.clouds import Resource
 from shared.domain.errors import InvalidInput, NotFound, StaleWrite, Unavailable
-from shared.domain.grant import DelegatedGrant, HeldToken
-from shared.domain.identity import key
-from shared.domain.renewal import Wish
+from shared.domain.grant import DelegatedGrant, ResourceToken
+from shared.domain.identity import table_key
+from shared.domain.renewal import TokenRequest
 from shared.domain.secret import Secret
 from shared.domain.ttl_cache import SharedCalls
 from shared.domain.work import Work
@@ -73,11 +73,11 @@ class HandOut:
         """
         account, stored = await self.look_up(account_id)
         resource = resource or stored.value.resource
-        held, now = stored.value.held(resource), self.clock()
-        if held is None or not held.good_at(now):
+        held, now = stored.value.token_for(resource), self.clock()
+        if held is None or not held.is_usable(now):
             grant = await self.renewed(stored, resource)
-            return handed_out(account, grant, grant.held(resource), cached=False)
-        if not held.marked_at(now):
+            return handed_out(account, grant, grant.token_for(resource), cached=False)
+        if not held.has_recent_hand_out(now):
             await self._mark(stored, resource)
         return handed_out(account, stored.value, held, cached=True)
 
@@ -100,12 +100,12 @@ class HandOut:
         return account, stored
 
     async def _look_up(self, account_id: str) -> tuple[Account, Stored[DelegatedGrant]]:
-        known = self._remembered.get(key(account_id))
+        known = self._remembered.get(table_key(account_id))
         if known is not None:
             stored = await self.principals.grant(known.account.principal_id, known.account.app)
             if stored is not None and stored.value.bindings == known.bindings:
                 return known.account, stored
-        self._remembered.pop(key(account_id), None)
+        self._remembered.pop(table_key(account_id), None)
         found = await self.find.known(account_id)
         return await self._remember(found.account.value)
 
@@ -115,7 +115,7 @@ class HandOut:
         again = await self.principals.account(seen.principal_id, seen.id)
         if stored is None or again is None:
             raise NotFound("No such account")
-        self._remembered[key(seen.id)] = Remembered(again.value, stored.value.bindings)
+        self._remembered[table_key(seen.id)] = Remembered(again.value, stored.value.bindings)
         if len(self._remembered) > REMEMBERED_ACCOUNTS:
             self._remembered.popitem(last=False)
         return again.value, stored
@@ -130,7 +130,7 @@ class HandOut:
         grant = stored.value
         await self.check_covered(grant, resource)
         check_askable(grant, self.clock())
-        if refused := grant.refused_at(self.clock(), resource):
+        if refused := grant.refusal_code(self.clock(), resource):
             raise refusal(refused)
         name = (grant.principal.id, grant.app, resource)
         return settled(await self._refreshing(name, partial(self._refresh, *name, hand_out=hand_out)))
@@ -140,13 +140,13 @@ class HandOut:
         stored = await self.principals.grant(principal_id, app)
         if stored is None:
             return None
-        if stored.value.good_at(self.clock(), resource):
+        if stored.value.has_usable_token(self.clock(), resource):
             return Refreshed(stored)
-        return await self.refresh(stored, Wish(resource), hand_out=hand_out)
+        return await self.refresh(stored, TokenRequest(resource), hand_out=hand_out)
 
     async def _mark(self, stored: Stored[DelegatedGrant], resource: Resource) -> None:
         grant = stored.value
-        marked = grant.handed_out_at(self.clock(), self.jitter(), resource)
+        marked = grant.with_hand_out(self.clock(), self.jitter(), resource)
         try:
             if marked.due is not None and marked.due != grant.due:
                 await self.agenda.add(Work(marked.work, marked.due, grant.principal.id, grant.app))
@@ -157,7 +157,7 @@ class HandOut:
             log.warning("hand-out not marked", extra={"principal": grant.principal.id})
 
 
-def handed_out(account: Account, grant: DelegatedGrant, held: HeldToken | None, *, cached: bool) -> HandedOut:
+def handed_out(account: Account, grant: DelegatedGrant, held: ResourceToken | None, *, cached: bool) -> HandedOut:
     """The answer with one of the grant's tokens. Raises Unavailable when others took it away meanwhile."""
     if held is None:
         raise unavailable("entra_unavailable", None)

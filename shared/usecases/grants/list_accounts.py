@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from shared.domain.account import Account
 from shared.domain.caller import Caller
 from shared.domain.errors import InvalidInput, SealBroken
-from shared.domain.identity import normal, normal_address
+from shared.domain.identity import normalize_address, normalize_id
 from shared.domain.secret import Secret
 from shared.ports import Principals, Sealer
 from shared.usecases import use_case
@@ -39,20 +39,20 @@ class AccountQuery:
     @property
     def principal_id(self) -> str | None:
         """The principal whose partition holds all that fits, if the query names one."""
-        name = normal(self.authorized_by or "")
+        name = normalize_id(self.authorized_by or "")
         return name if PRINCIPAL_ID.fullmatch(name) else None
 
     def normalized(self) -> "AccountQuery":
         """The query with its addresses as `fits` compares them: made once, however many accounts are looked at."""
-        email = self.email and normal_address(self.email)
-        return replace(self, email=email, authorized_by=self.authorized_by and normal_address(self.authorized_by))
+        email = self.email and normalize_address(self.email)
+        return replace(self, email=email, authorized_by=self.authorized_by and normalize_address(self.authorized_by))
 
     def fits(self, account: Account) -> bool:
         """Whether the account is one of those, as far as storage cannot tell."""
         part = (self.query or "").casefold()
         return (
             any(part in text.casefold() for text in (account.id, account.name, account.email))
-            and (self.email is None or self.email == normal_address(account.email))
+            and (self.email is None or self.email == normalize_address(account.email))
             and (self.authorized_by is None or _authorizes(self.authorized_by, account))
         )
 
@@ -100,7 +100,7 @@ class ListAccounts:
                     raise InvalidInput({"page": '"page" is too deep; follow "cursor" from page to page instead'})
                 return AccountPage(tuple(page), None, last if total < end else cursor)
             last, looked = position, looked + 1
-            if not caller.may_reach(account.id) or not query.fits(account):
+            if not caller.can_access(account.id) or not query.fits(account):
                 continue
             if begin <= total < end:
                 page.append(account)
@@ -112,7 +112,7 @@ class ListAccounts:
         page: list[Account] = []
         cursor, looked = query.cursor, 0
         async for position, account in self._found(query):
-            fits = caller.may_reach(account.id) and query.fits(account)
+            fits = caller.can_access(account.id) and query.fits(account)
             if looked == LOOKED_AT or (fits and len(page) == query.page_size):
                 return AccountPage(tuple(page), None, cursor)
             if fits:
@@ -137,4 +137,4 @@ class ListAccounts:
 
 def _authorizes(wanted: str, account: Account) -> bool:
     object_id = account.principal_id.partition(".")[2]
-    return wanted in {object_id, account.principal_id, normal_address(account.sign_in_name)}
+    return wanted in {object_id, account.principal_id, normalize_address(account.sign_in_name)}

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from shared.domain.account import Account, AccountState
 from shared.domain.errors import StaleWrite
 from shared.domain.event import EventName
-from shared.domain.grant import DelegatedGrant, Probing
-from shared.domain.identity import key
+from shared.domain.grant import DelegatedGrant, ProbeProgress
+from shared.domain.identity import table_key
 from shared.domain.work import Work
 from shared.ports import (
     Agenda,
@@ -62,19 +62,19 @@ class ProbeMailboxes:
         until = min(until, self.clock() + LASTS)
         partition = await self.principals.partition(grant.principal.id)
         behind, lost = (grant.probing.behind, grant.probing.lost) if grant.probing else ("", False)
-        found = {key(account.value.id): account for account in partition.served_by(grant.app)}
+        found = {table_key(account.value.id): account for account in partition.served_by(grant.app)}
         left = sorted(name for name in found if name > behind)
         while left:
             some, left = left[:WRITTEN_EACH], left[WRITTEN_EACH:]
             lost_now, stored = await self._some([found[name] for name in some], stored)
             lost |= lost_now
             if left:
-                after, now = replace(stored.value, probing=Probing(some[-1], lost)), self.clock()
+                after, now = replace(stored.value, probing=ProbeProgress(some[-1], lost)), self.clock()
                 if now >= until:
-                    await self._plan(stored, after.planned(now, self.jitter()))
+                    await self._plan(stored, after.scheduled(now, self.jitter()))
                     return
                 stored = Stored(after, await self._write_grant(stored, after))
-        await self._plan(stored, stored.value.probed(lost=lost, now=self.clock(), jitter=self.jitter()))
+        await self._plan(stored, stored.value.after_probe(lost=lost, now=self.clock(), jitter=self.jitter()))
 
     async def _some(
         self, accounts: Sequence[Stored[Account]], grant: Stored[DelegatedGrant]
@@ -88,7 +88,7 @@ class ProbeMailboxes:
 
         for before, after in zip(accounts, await asyncio.gather(*map(in_turn, accounts)), strict=True):
             probed, grant = await self._write(before, after, grant)
-            lost |= probed.lost_mailbox
+            lost |= probed.has_mailbox_error
         return lost, grant
 
     async def _plan(self, stored: Stored[DelegatedGrant], after: DelegatedGrant) -> None:
@@ -115,10 +115,10 @@ class ProbeMailboxes:
                 app, tokens.access_token, account.email, shared=account.shared
             )
         except MailboxRefused as refused:
-            return account.troubled(AccountState.CONNECT_ERROR, refused.refusal.value, self.clock())
+            return account.with_error(AccountState.CONNECT_ERROR, refused.refusal.value, self.clock())
         except MailboxUnavailable:
             return account
-        return account.opened(opened, self.clock())
+        return account.after_probe(opened, self.clock())
 
     async def _write(
         self, stored: Stored[Account], after: Account, grant: Stored[DelegatedGrant]

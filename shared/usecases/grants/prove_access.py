@@ -8,7 +8,7 @@ from shared.domain.clouds import Resource
 from shared.domain.failure import FailureKind
 from shared.domain.identity import same_address, same_id
 from shared.domain.invited_mailbox import BindRequest
-from shared.domain.oauth_app import OAuthApp, opens_shared_mailboxes
+from shared.domain.oauth_app import OAuthApp, covers_shared_mailboxes
 from shared.domain.principal import ExpectedPerson, Principal
 from shared.ports import (
     Entra,
@@ -80,7 +80,7 @@ class ProveAccess:
         prove = _shared if request.delegated else _own
         proof = prove(request, existing, signed_in.principal, person)
         tokens = signed_in.tokens
-        if proof.shared and not opens_shared_mailboxes(tokens.scopes):
+        if proof.shared and not covers_shared_mailboxes(tokens.scopes):
             raise AccessRefused("missing_scope")
         try:
             opened = await self.probes[tokens.resource].open(app, tokens.access_token, proof.email, shared=proof.shared)
@@ -96,7 +96,7 @@ class ProveAccess:
         """The person, by Graph wherever the app may read profiles, also when its mailboxes are opened by IMAP."""
         tokens = signed_in.tokens
         person = await self.probes[tokens.resource].person(app, signed_in)
-        if tokens.resource is Resource.GRAPH or not app.reads_profiles:
+        if tokens.resource is Resource.GRAPH or not app.can_read_profiles:
             return person
         try:
             profile = await self.entra.refresh(app, tokens.refresh_token, Resource.GRAPH)

@@ -13,7 +13,14 @@ from shared.domain.failure import Failure, FailureKind
 from shared.domain.grant import DelegatedGrant
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.principal import TokenSet
-from shared.domain.renewal import PLAIN, EntraAnswer, Wish, about_all, after_failure, is_newer
+from shared.domain.renewal import (
+    DEFAULT_TOKEN_REQUEST,
+    RefreshAnswer,
+    TokenRequest,
+    affects_every_request,
+    grant_after_failure,
+    was_renewed_meanwhile,
+)
 from shared.domain.work import Work
 from shared.ports import (
     Agenda,
@@ -85,7 +92,12 @@ class RefreshGrant:
     _unwritten: UnwrittenAnswers = field(default_factory=UnwrittenAnswers)
 
     async def __call__(
-        self, stored: Stored[DelegatedGrant], wish: Wish = PLAIN, *, hand_out: bool = False, on_demand: bool = False
+        self,
+        stored: Stored[DelegatedGrant],
+        wish: TokenRequest = DEFAULT_TOKEN_REQUEST,
+        *,
+        hand_out: bool = False,
+        on_demand: bool = False,
     ) -> Refreshed | None:
         """Ask Entra and write down what came of it; None when the grant was removed meanwhile.
 
@@ -113,14 +125,14 @@ class RefreshGrant:
         return refreshed
 
     async def _store(
-        self, stored: Stored[DelegatedGrant], wish: Wish, answered: Answered, *, hand_out: bool
+        self, stored: Stored[DelegatedGrant], wish: TokenRequest, answered: Answered, *, hand_out: bool
     ) -> Refreshed | None:
         answer, jitter = answered.answer, self.jitter()
         current: Stored[DelegatedGrant] | None = stored
         for _ in range(TRIES):
             if current is None:
                 return None
-            if wish.claims is None and is_newer(current.value, stored.value, wish.resource):
+            if wish.claims is None and was_renewed_meanwhile(current.value, stored.value, wish.resource):
                 return Refreshed(current)
             after = answered.applied(current.value, wish, jitter, hand_out=hand_out)
             try:
@@ -129,22 +141,26 @@ class RefreshGrant:
                 current = await self.principals.grant(after.principal.id, after.app)
                 continue
             self._log(after, answer)
-            return Refreshed(written, answer.failure, answer.refused)
+            return Refreshed(written, answer.failure, answer.request_failure)
         raise StaleWrite
 
-    def _unstored(self, stored: Stored[DelegatedGrant], wish: Wish, answered: Answered, *, hand_out: bool) -> Refreshed:
+    def _unstored(
+        self, stored: Stored[DelegatedGrant], wish: TokenRequest, answered: Answered, *, hand_out: bool
+    ) -> Refreshed:
         after = answered.applied(stored.value, wish, self.jitter(), hand_out=hand_out)
-        return Refreshed(Stored(after, stored.version), answered.answer.failure, answered.answer.refused, stored=False)
+        return Refreshed(
+            Stored(after, stored.version), answered.answer.failure, answered.answer.request_failure, stored=False
+        )
 
     async def _count_failure(self, grant: DelegatedGrant) -> None:
         """Plan the next try later and later: storage answers, and does not take the tokens. Callers are not held up."""
         with suppress(MailbindError, StaleWrite):
             current = await self.principals.grant(grant.principal.id, grant.app)
             if current is not None and current.value.due is not None:
-                failed = after_failure(current.value, NOT_STORED, self.clock(), self.jitter())
+                failed = grant_after_failure(current.value, NOT_STORED, self.clock(), self.jitter())
                 await self._write(current, replace(failed, not_before=current.value.not_before), NOT_STORED)
 
-    async def _ask(self, grant: DelegatedGrant, wish: Wish) -> EntraAnswer:
+    async def _ask(self, grant: DelegatedGrant, wish: TokenRequest) -> RefreshAnswer:
         """Ask for what is wished. When Entra refuses that, ask for what the grant lives by before anybody is blamed.
 
         Consent and policies are of one resource, and whatever claims a caller passes on are the caller's: neither may
@@ -152,22 +168,22 @@ class RefreshGrant:
         """
         app = await self.apps.get(grant.app)
         if app is None:
-            return EntraAnswer(NO_SUCH_APP)
-        home = grant.resource if grant.resource in app.resources else app.home
+            return RefreshAnswer(NO_SUCH_APP)
+        home = grant.resource if grant.resource in app.resources else app.primary_resource
         wanted = wish.resource if wish.resource in app.resources else home
         first = await self._refresh(app, grant, wanted, wish.claims)
         plain = wanted is home and wish.claims is None
-        if plain or isinstance(first, TokenSet) or about_all(first):
-            return EntraAnswer(first, home=home)
-        return EntraAnswer(await self._refresh(app, grant, home), first, home)
+        if plain or isinstance(first, TokenSet) or affects_every_request(first):
+            return RefreshAnswer(first, primary_resource=home)
+        return RefreshAnswer(await self._refresh(app, grant, home), first, home)
 
     async def _refresh(
         self, app: OAuthApp, grant: DelegatedGrant, resource: Resource, claims: str | None = None
     ) -> TokenSet | Failure:
-        held = grant.held(resource)
+        held = grant.token_for(resource)
         try:
             return await self.entra.refresh(
-                app.within(held.scopes) if held else app, grant.refresh_token, resource, claims
+                app.limited_to(held.scopes) if held else app, grant.refresh_token, resource, claims
             )
         except EntraFailed as failed:
             return failed.failure
@@ -204,14 +220,14 @@ class RefreshGrant:
                 found.append(Moved(stored.value, account, (Replace(told, stored.version), *news)))
         return found
 
-    def _log(self, grant: DelegatedGrant, answer: EntraAnswer) -> None:
+    def _log(self, grant: DelegatedGrant, answer: RefreshAnswer) -> None:
         ids = {"principal": grant.principal.id, "app": grant.app}
-        if isinstance(answer.grant, Failure):
-            log.warning("grant not refreshed", extra=ids | _traced(answer.grant))
+        if isinstance(answer.result, Failure):
+            log.warning("grant not refreshed", extra=ids | _traced(answer.result))
         else:
-            log.info("grant refreshed", extra={**ids, "work": grant.work, "resource": answer.grant.resource})
-        if answer.refused is not None:
-            log.warning("access token refused", extra=ids | _traced(answer.refused))
+            log.info("grant refreshed", extra={**ids, "work": grant.work, "resource": answer.result.resource})
+        if answer.request_failure is not None:
+            log.warning("access token refused", extra=ids | _traced(answer.request_failure))
 
 
 def _traced(failure: Failure) -> dict[str, object]:
@@ -224,5 +240,5 @@ def _news(before: DelegatedGrant, after: DelegatedGrant) -> bool:
 
 def _follow(account: Account, grant: DelegatedGrant) -> Account:
     if grant.last_error is not None:
-        return account.troubled(grant.state, grant.last_error.code, grant.last_error.since)
-    return account.recovered() if account.last_error is not None and not account.lost_mailbox else account
+        return account.with_error(grant.state, grant.last_error.code, grant.last_error.since)
+    return account.recovered() if account.last_error is not None and not account.has_mailbox_error else account

@@ -2,7 +2,7 @@
 
 from shared.domain.errors import Conflict, StaleWrite
 from shared.domain.grant import DelegatedGrant
-from shared.domain.renewal import PLAIN, Wish
+from shared.domain.renewal import DEFAULT_TOKEN_REQUEST, TokenRequest
 from shared.ports import Clock, Principals, Replace, Stored
 from shared.usecases import use_case
 from shared.usecases.grants.refresh_grant import Refreshed, RefreshGrant
@@ -23,7 +23,7 @@ class RefreshOnDemand:
     clock: Clock
 
     async def __call__(
-        self, stored: Stored[DelegatedGrant], wish: Wish = PLAIN, *, hand_out: bool = False
+        self, stored: Stored[DelegatedGrant], wish: TokenRequest = DEFAULT_TOKEN_REQUEST, *, hand_out: bool = False
     ) -> Refreshed | None:
         """As RefreshGrant does. Raises TooManyRequests, Unavailable while Entra asks for a pause, and Conflict."""
         counted = await self._count(stored)
@@ -36,7 +36,7 @@ class RefreshOnDemand:
                 return None
             grant, now = current.value, self.clock()
             check_pause(grant, now)
-            counted = grant.on_demand(now)
+            counted = grant.with_on_demand_refresh(now)
             try:
                 versions = await self.principals.commit(grant.principal.id, [Replace(counted, current.version)])
             except StaleWrite:

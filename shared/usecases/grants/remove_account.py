@@ -8,7 +8,7 @@ from shared.domain.account import Account
 from shared.domain.errors import Conflict, StaleWrite
 from shared.domain.event import EventName
 from shared.domain.grant import DelegatedGrant
-from shared.domain.identity import key
+from shared.domain.identity import table_key
 from shared.ports import Change, Clock, Directory, Entropy, Partition, Principals, Registrations, Remove, Replace
 from shared.usecases import use_case
 from shared.usecases.events.outbox import Outbox
@@ -64,7 +64,7 @@ class RemoveAccount:
                 return removed
             if tell:
                 # The row goes, and what its last event was goes with it: the event must be in the same transaction.
-                held = partition.accounts[key(account.id)].value
+                held = partition.accounts[table_key(account.id)].value
                 changes += (await self.outbox.tell(held, [EventName.ACCOUNT_DELETED]))[1]
             try:
                 await self.principals.commit(account.principal_id, changes)
@@ -86,7 +86,7 @@ class RemoveAccount:
             await self.leftover(theirs.value, as_seen=True)
 
     def _changes(self, account: Account, partition: Partition, *, as_seen: bool) -> list[Change]:
-        mine = partition.accounts.get(key(account.id))
+        mine = partition.accounts.get(table_key(account.id))
         if mine is None or (as_seen and mine.value != account):
             return []
         changes: list[Change] = [Remove(mine.value, mine.version)]

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from shared.domain.errors import MailbindError, StaleWrite
-from shared.domain.statistics import Countable, Counters, label
+from shared.domain.statistics import CountedRecord, Counters, counter_name
 from shared.ports import Rows
 
 log = logging.getLogger(__name__)
@@ -22,14 +22,14 @@ class Tally:
     _changes: Counter[str] = field(default_factory=Counter)
     _writing: asyncio.Task[None] | None = None
 
-    def moved(self, before: Countable | None, after: Countable | None) -> None:
+    def moved(self, before: CountedRecord | None, after: CountedRecord | None) -> None:
         """Count a record that came (no `before`), changed, or went (no `after`)."""
-        if before is not None and after is not None and label(before) == label(after):
+        if before is not None and after is not None and counter_name(before) == counter_name(after):
             return
         if before is not None:
-            self._changes[label(before)] -= 1
+            self._changes[counter_name(before)] -= 1
         if after is not None:
-            self._changes[label(after)] += 1
+            self._changes[counter_name(after)] += 1
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write())
 

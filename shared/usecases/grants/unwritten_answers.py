@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from shared.domain.grant import DelegatedGrant
-from shared.domain.principal import GOOD_FOR, TokenSet
-from shared.domain.renewal import EntraAnswer, Wish, after_answer
-from shared.domain.ttl_cache import Memory
+from shared.domain.principal import MIN_HAND_OUT_LIFETIME, TokenSet
+from shared.domain.renewal import RefreshAnswer, TokenRequest, grant_after_refresh
+from shared.domain.ttl_cache import TTLCache
 
 # Each entry is two tokens of at most some 100 KB.
 MAX_ENTRIES = 100
@@ -18,7 +18,7 @@ FAILURE_LIFETIME = timedelta(minutes=5)
 class Answered:
     """What Entra said `at` a time, and when it was last tried to be stored."""
 
-    answer: EntraAnswer
+    answer: RefreshAnswer
     at: datetime
     tried: datetime
 
@@ -26,35 +26,37 @@ class Answered:
         """Whether it is too early to try to store it once more."""
         return timedelta() <= now - self.tried < WRITE_AGAIN_AFTER
 
-    def applied(self, grant: DelegatedGrant, wish: Wish, jitter: float, *, hand_out: bool) -> DelegatedGrant:
+    def applied(self, grant: DelegatedGrant, wish: TokenRequest, jitter: float, *, hand_out: bool) -> DelegatedGrant:
         """The grant after the answer, and after the hand-out if somebody waits for the token."""
-        after = after_answer(grant, wish, self.answer, self.at, jitter)
-        return after.handed_out_at(self.at, jitter, wish.resource) if hand_out and self.answer.granted else after
+        after = grant_after_refresh(grant, wish, self.answer, self.at, jitter)
+        return after.with_hand_out(self.at, jitter, wish.resource) if hand_out and self.answer.is_complete else after
 
 
 @dataclass(slots=True)
 class UnwrittenAnswers:
     """The newest ones. An answer to claims is for one call and is not kept."""
 
-    _kept: Memory[Answered] = field(default_factory=lambda: Memory(MAX_ENTRIES))
+    _kept: TTLCache[Answered] = field(default_factory=lambda: TTLCache(MAX_ENTRIES))
 
-    def keep(self, grant: DelegatedGrant, wish: Wish, answered: Answered) -> None:
+    def keep(self, grant: DelegatedGrant, wish: TokenRequest, answered: Answered) -> None:
         """Keep tokens for as long as they may be handed out, and a refusal for minutes."""
         if wish.claims is not None:
             return
-        tokens = answered.answer.grant
-        until = tokens.expires - GOOD_FOR if isinstance(tokens, TokenSet) else answered.at + FAILURE_LIFETIME
-        self._kept.keep(_name(grant, wish), answered, answered.at, until)
+        tokens = answered.answer.result
+        until = (
+            tokens.expires - MIN_HAND_OUT_LIFETIME if isinstance(tokens, TokenSet) else answered.at + FAILURE_LIFETIME
+        )
+        self._kept.put(_name(grant, wish), answered, answered.at, until)
 
-    def recall(self, grant: DelegatedGrant, wish: Wish, now: datetime) -> Answered | None:
+    def recall(self, grant: DelegatedGrant, wish: TokenRequest, now: datetime) -> Answered | None:
         """The answer for this wish, unless the grant has got newer tokens since."""
-        answered = self._kept.recall(_name(grant, wish), now) if wish.claims is None else None
+        answered = self._kept.get(_name(grant, wish), now) if wish.claims is None else None
         return answered if answered is not None and grant.last_refreshed <= answered.at else None
 
-    def forget(self, grant: DelegatedGrant, wish: Wish) -> None:
+    def forget(self, grant: DelegatedGrant, wish: TokenRequest) -> None:
         """It is stored."""
-        self._kept.forget(_name(grant, wish))
+        self._kept.discard(_name(grant, wish))
 
 
-def _name(grant: DelegatedGrant, wish: Wish) -> str:
+def _name(grant: DelegatedGrant, wish: TokenRequest) -> str:
     return f"{grant.principal.id}|{grant.app}|{wish.resource or grant.resource}"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.domain.errors import NotFound
-from shared.domain.oauth_app import Breaker, RegisteredApp
+from shared.domain.oauth_app import CircuitBreaker, RegisteredApp
 from shared.ports import Principals, RegisteredApps, Rows
 from shared.usecases import use_case
 
@@ -16,7 +16,7 @@ class AppView:
 
     app: RegisteredApp
     stored: bool
-    fault: Breaker | None
+    fault: CircuitBreaker | None
     accounts: int | None = None
 
 
@@ -26,7 +26,7 @@ class AppCatalogue:
 
     rows: RegisteredApps
     seed: RegisteredApp
-    breakers: Rows[Breaker]
+    breakers: Rows[CircuitBreaker]
     principals: Principals
 
     async def page(self, page: int, size: int) -> tuple[int, Sequence[AppView]]:

@@ -46,7 +46,7 @@ class DeleteApp:
             except StaleWrite:
                 continue
             self.known.forget()
-            await self.entra.forgive(stored.value.in_use(self.clouds))
+            await self.entra.forgive(stored.value.to_oauth_app(self.clouds))
             log.warning("oauth app deleted", extra={"app": stored.value.id, "accounts": accounts})
             return accounts
         raise Conflict("The OAuth app is being changed by others; try again")

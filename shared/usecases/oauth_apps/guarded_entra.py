@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 
 from shared.domain.clouds import Resource
 from shared.domain.errors import StaleWrite
-from shared.domain.event import Event, EventName, Origin, after, of_breaker
+from shared.domain.event import Event, EventName, Origin, breaker_data, next_event_time
 from shared.domain.failure import Failure, FailureKind
-from shared.domain.oauth_app import OPENS, TRIAL_EVERY, Breaker, OAuthApp
+from shared.domain.oauth_app import BREAKER_OPEN_CODE, BREAKER_TRIAL_INTERVAL, CircuitBreaker, OAuthApp
 from shared.domain.principal import TokenSet
 from shared.domain.secret import Secret
 from shared.ports import Clock, Entra, EntraFailed, Rows, SignedIn, Stored
@@ -25,7 +25,7 @@ TRUSTED_FOR = timedelta(seconds=15)
 class Seen:
     """What was last read of a breaker, and when."""
 
-    breaker: Stored[Breaker] | None
+    breaker: Stored[CircuitBreaker] | None
     at: datetime
 
 
@@ -37,7 +37,7 @@ class GuardedEntra:
     """
 
     inner: Entra
-    breakers: Rows[Breaker]
+    breakers: Rows[CircuitBreaker]
     outbox: Outbox
     clock: Clock
     _seen: dict[str, Seen] = field(default_factory=dict)
@@ -98,23 +98,23 @@ class GuardedEntra:
         try:
             return await call
         except EntraFailed as failed:
-            if failed.failure.code == OPENS:
+            if failed.failure.code == BREAKER_OPEN_CODE:
                 _log_fault(app, failed.failure)
             raise
 
-    async def _breaker(self, app: str) -> Stored[Breaker] | None:
+    async def _breaker(self, app: str) -> Stored[CircuitBreaker] | None:
         seen, now = self._seen.get(app), self.clock()
         if seen is None or not timedelta() <= now - seen.at < TRUSTED_FOR:
             seen = Seen(await self.breakers.get(app), now)
             self._seen[app] = seen
         return seen.breaker
 
-    async def _take_trial(self, breaker: Stored[Breaker]) -> bool:
+    async def _take_trial(self, breaker: Stored[CircuitBreaker]) -> bool:
         now = self.clock()
         if now < breaker.value.trial:
             return False
         try:
-            taken = await self.breakers.replace(breaker, breaker.value.tried(now))
+            taken = await self.breakers.replace(breaker, breaker.value.with_next_trial(now))
         except StaleWrite:
             self._seen.pop(breaker.value.app, None)  # another caller's trial, or it is closed already
             return False
@@ -123,14 +123,14 @@ class GuardedEntra:
 
     async def _learn(self, app: OAuthApp, failure: Failure | None) -> None:
         """Open for a refused credential; any answer that got past the credential closes."""
-        if failure is not None and failure.code == OPENS:
+        if failure is not None and failure.code == BREAKER_OPEN_CODE:
             await self._open(app, failure)
         elif failure is None or failure.kind not in {FailureKind.TRANSIENT, FailureKind.APP_FAULT}:
             await self._close(app)
 
     async def _open(self, app: OAuthApp, failure: Failure) -> None:
         now = self.clock()
-        opened = Breaker(app.id, failure.code, now, now + TRIAL_EVERY, failure.aadsts)
+        opened = CircuitBreaker(app.id, failure.code, now, now + BREAKER_TRIAL_INTERVAL, failure.aadsts)
         before = await self._breaker(app.id)
         if before is not None and before.value.is_open >= opened.is_open:
             return
@@ -148,17 +148,17 @@ class GuardedEntra:
         self._seen[app.id] = Seen(None, self.clock())
         with suppress(StaleWrite):  # somebody else closed it
             # Behind the event that it opened, whatever the clock says.
-            at = after(seen.breaker.value.since, self.clock())
+            at = next_event_time(seen.breaker.value.since, self.clock())
             await self.breakers.remove(
                 seen.breaker, await self._news(EventName.OAUTH_APP_RECOVERED, seen.breaker.value, at)
             )
             log.warning("oauth app recovered", extra={"app": app.id})
 
-    async def _news(self, name: EventName, breaker: Breaker, at: datetime) -> list[Event]:
+    async def _news(self, name: EventName, breaker: CircuitBreaker, at: datetime) -> list[Event]:
         """Told of breakers that hold calls back; what a verification found was answered to who asked for it."""
         if not breaker.is_open:
             return []
-        return [await self.outbox.event(Origin.OAUTH_APP, breaker.app, name, of_breaker(breaker), counts_at=at)]
+        return [await self.outbox.event(Origin.OAUTH_APP, breaker.app, name, breaker_data(breaker), counts_at=at)]
 
 
 def _log_fault(app: OAuthApp, failure: Failure) -> None:

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from shared.domain.clouds import Cloud
-from shared.domain.formats import LONGEST_APP_ID
+from shared.domain.formats import MAX_APP_ID_CHARACTERS
 from shared.domain.oauth_app import OAuthApp, RegisteredApp
-from shared.domain.ttl_cache import Memory, SharedCalls
+from shared.domain.ttl_cache import SharedCalls, TTLCache
 from shared.ports import Clock, RegisteredApps
 
 # Every instance notices a change within this time; a refresh seldom waits for a read.
@@ -24,8 +24,8 @@ class KnownApps:
     seed: RegisteredApp
     clouds: Mapping[str, Cloud]
     clock: Clock
-    _known: Memory[Mapping[str, OAuthApp]] = field(default_factory=lambda: Memory(1))
-    _missing: Memory[bool] = field(default_factory=lambda: Memory(REMEMBERED))
+    _known: TTLCache[Mapping[str, OAuthApp]] = field(default_factory=lambda: TTLCache(1))
+    _missing: TTLCache[bool] = field(default_factory=lambda: TTLCache(REMEMBERED))
     _reads: SharedCalls = field(default_factory=SharedCalls)
     _changes: int = 0
 
@@ -34,13 +34,13 @@ class KnownApps:
 
         Its own row is, for nobody's made-up id is worth reading all apps.
         """
-        if len(app) > LONGEST_APP_ID:
+        if len(app) > MAX_APP_ID_CHARACTERS:
             return None
         found, now, missing = (await self._apps()).get(app), self.clock(), self._missing
-        if found is not None or missing.recall(app, now):
+        if found is not None or missing.get(app, now):
             return found
         if await self.rows.get(app) is None:
-            missing.keep(app, value=True, since=now, until=now + TRUSTED_FOR)
+            missing.put(app, value=True, since=now, until=now + TRUSTED_FOR)
             return None
         self._forget_known()
         return (await self._apps()).get(app)
@@ -52,14 +52,14 @@ class KnownApps:
     def forget(self) -> None:
         """Trust nothing of what was read: something was changed here just now."""
         self._forget_known()
-        self._missing = Memory(REMEMBERED)
+        self._missing = TTLCache(REMEMBERED)
 
     def _forget_known(self) -> None:
-        self._known = Memory(1)
+        self._known = TTLCache(1)
         self._changes += 1
 
     async def _apps(self) -> Mapping[str, OAuthApp]:
-        known = self._known.recall(ALL, self.clock())
+        known = self._known.get(ALL, self.clock())
         if known is not None:
             return known
         # A read that began before a change here is not one to share.
@@ -72,6 +72,6 @@ class KnownApps:
         """
         known, now = self._known, self.clock()
         registered = {self.seed.id: self.seed} | {app.id: app for app in await self.rows.all()}
-        apps = {app.id: app.in_use(self.clouds) for app in registered.values()}
-        known.keep(ALL, apps, now, now + TRUSTED_FOR)
+        apps = {app.id: app.to_oauth_app(self.clouds) for app in registered.values()}
+        known.put(ALL, apps, now, now + TRUSTED_FOR)
         return apps

@@ -55,14 +55,18 @@ class RegisterApp:
             except StaleWrite:
                 continue
             self.known.forget()
-            await self.entra.forgive(after.in_use(self.clouds))
+            await self.entra.forgive(after.to_oauth_app(self.clouds))
             log.info("oauth app changed", extra={"app": after.id})
             return after.id
         raise Conflict("The OAuth app is being changed by others; try again")
 
     def _checked(self, before: RegisteredApp, told: Told, faults: Mapping[str, str]) -> RegisteredApp:
         after = before.changed(told, self.clock())
-        found = {**after.faults(self.clouds, self.redirect_uri), **after.strays(told), **faults}
+        found = {
+            **after.validation_errors(self.clouds, self.redirect_uri),
+            **after.misplaced_credentials(told),
+            **faults,
+        }
         if found:
             raise InvalidInput(found)
         return after

@@ -7,17 +7,17 @@ from shared.domain.app_check import (
     Step,
     StepStatus,
     check_client,
-    check_end,
+    check_expiry,
     check_redirect,
     check_scopes,
     failed,
+    failed_call,
     passed,
-    refused,
     skipped,
 )
 from shared.domain.clouds import Cloud
 from shared.domain.errors import Conflict, NotFound, StaleWrite
-from shared.domain.failure import NO_CREDENTIAL, Failure
+from shared.domain.failure import APP_CREDENTIAL_FAILURE, Failure
 from shared.domain.oauth_app import OAuthApp, RegisteredApp
 from shared.domain.remedy import remedy
 from shared.ports import Clock, EntraFailed, EntraSetup, Principals, RegisteredApps
@@ -67,13 +67,13 @@ class VerifyApp:
         if stored is None and app != self.seed.id:
             raise NotFound("No such OAuth app")
         kept = stored.value if stored else self.seed
-        used = kept.in_use(self.clouds)
+        used = kept.to_oauth_app(self.clouds)
         steps = [
             await self._authority(used),
             await self._client(used),
             check_redirect(kept.redirect_url, self.redirect_uri),
             check_scopes(used),
-            check_end(used, self.clock()),
+            check_expiry(used, self.clock()),
             *await self._account(used, account, open_mailbox=open_mailbox),
         ]
         return Verified(kept, account, tuple(steps))
@@ -82,14 +82,16 @@ class VerifyApp:
         try:
             await self.setup.discover(app)
         except EntraFailed as failure:
-            return refused("authority", failure.failure)
+            return failed_call("authority", failure.failure)
         return passed("authority", f"{app.cloud.authority}/{app.tenant}")
 
     async def _client(self, app: OAuthApp) -> Step:
         """Each credential by itself; the app's breaker learns what one call with all of them would have found."""
         tried = [(one, await self._try(replace(app, credentials=(one,)))) for one in app.credentials]
         faults = [failure for _, failure in tried if failure is not None]
-        await self.entra.verified(app, next(iter(faults), NO_CREDENTIAL) if len(faults) == len(tried) else None)
+        await self.entra.verified(
+            app, next(iter(faults), APP_CREDENTIAL_FAILURE) if len(faults) == len(tried) else None
+        )
         return check_client(tried)
 
     async def _try(self, app: OAuthApp) -> Failure | None:
@@ -119,7 +121,7 @@ class VerifyApp:
         if renewed is None or current is None:
             raise NotFound("No such account")
         if renewed.failure is not None:
-            return [refused("grant", renewed.failure), skipped("mailbox", "There is no token to open it with.")]
+            return [failed_call("grant", renewed.failure), skipped("mailbox", "There is no token to open it with.")]
         ok = passed("grant", "Entra renewed it.")
         if not open_mailbox:
             return [ok, skipped("mailbox", "It was not asked for.")]

@@ -75,7 +75,7 @@ class AddAccount:
         when Microsoft does not answer.
         """
         for account in filter(None, (wanted.account, wanted.through)):
-            caller.reaches(account)
+            caller.require_account(account)
         app = await self.apps.get(wanted.provider) if wanted.provider else None
         faults = _faults(wanted, app, caller) | dict(faults)
         if faults or app is None or wanted.through is None or wanted.mailbox is None:
@@ -98,12 +98,12 @@ class AddAccount:
         # Should this process die right after it claimed the id, nobody else would give it back.
         await self.agenda.add(Work(WorkKind.REAP, self.clock() + 2 * CLAIM_FOR, request.by, request.account))
         result = await self._bind(request, app, grant, wanted.expected)
-        if result.state.bound:
+        if result.state.is_bound:
             return Added(request.account, result.state)
         raise _refusal(result)
 
     async def _fresh(self, stored: Stored[DelegatedGrant]) -> DelegatedGrant:
-        if stored.value.good_at(self.clock()):
+        if stored.value.has_usable_token(self.clock()):
             return stored.value
         return await self.hand_out.renewed(stored, stored.value.resource, hand_out=False)
 

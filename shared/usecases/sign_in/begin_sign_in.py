@@ -6,7 +6,7 @@ import logging
 
 from shared.domain.account import Account
 from shared.domain.errors import EntraBusy
-from shared.domain.formats import correlate
+from shared.domain.formats import set_correlation_id
 from shared.domain.identity import fingerprint
 from shared.domain.registration import PendingRegistration, SignInAttempt
 from shared.domain.secret import Secret
@@ -51,14 +51,14 @@ class BeginSignIn:
         if isinstance(stored, DeadLink):
             return stored
         asked = stored.value
-        correlate(asked.correlation)
-        return await self._begin(asked if asked.app else asked.through(chosen), cookie)
+        set_correlation_id(asked.correlation)
+        return await self._begin(asked if asked.app else asked.via_app(chosen), cookie)
 
     async def _begin(self, asked: PendingRegistration, cookie: Secret) -> Secret | DeadLink:
         app = await self.apps.get(asked.app)
         if app is None or not serves(app, asked):
             return DeadLink(APP_UNAVAILABLE, asked)
-        found = await asyncio.gather(*(self.find(mailbox.account) for mailbox in asked.open))
+        found = await asyncio.gather(*(self.find(mailbox.account) for mailbox in asked.unsettled_mailboxes))
         holders = [one.account.value for one in found if one is not None]
         state = Secret(f"{asked.id}.{base64.urlsafe_b64encode(self.entropy(32)).rstrip(b'=').decode()}")
         try:
@@ -79,7 +79,9 @@ class BeginSignIn:
         """The claims of a challenge that the sign-in has to meet (Entra: claims challenges)."""
         for principal_id, app in {(holder.principal_id, holder.app) for holder in holders}:
             grant = await self.principals.grant(principal_id, app)
-            if grant is not None and (claims := grant.value.claims_at(self.clock(), refused=asked.failure is not None)):
+            if grant is not None and (
+                claims := grant.value.sign_in_claims(self.clock(), refused=asked.failure is not None)
+            ):
                 return claims
         return None
 
@@ -91,4 +93,4 @@ def _login_hint(asked: PendingRegistration, holders: list[Account]) -> str | Non
     if holders:
         known = {holder.sign_in_name for holder in holders}
         return known.pop() if len(known) == 1 and not asked.allow_principal_change else None
-    return None if asked.delegated or asked.single is None else asked.single.email
+    return None if asked.delegated or asked.only_mailbox is None else asked.only_mailbox.email

@@ -7,7 +7,7 @@ from shared.domain.account import Account
 from shared.domain.errors import StaleWrite
 from shared.domain.invited_mailbox import LINK_CANCELLED, BindRequest, InvitedMailbox, MailboxState
 from shared.domain.registration import RegistrationStatus
-from shared.domain.webhook import may_change_accounts, may_register
+from shared.domain.webhook import can_change_accounts, can_register
 from shared.ports import Clock, Directory, Principals, Registrations
 from shared.usecases import use_case
 from shared.usecases.callers.standing_callers import StandingCallers
@@ -85,18 +85,18 @@ class BindMailbox:
         """
         link = await self.registrations.for_account(request.by, request.account)
         now = self.clock()
-        mailbox = link.value.mailbox(request.account) if link else None
+        mailbox = link.value.mailbox_for(request.account) if link else None
         _refuse_ended(mailbox)
-        if link is None or mailbox is None or mailbox.settled:
+        if link is None or mailbox is None or mailbox.is_settled:
             raise AccessRefused("link_used")
         if link.value.stage is RegistrationStatus.EXPIRED:
             raise AccessRefused("link_expired")
-        if link.value.ends_within_binding(now):
+        if link.value.expires_during_binding(now):
             await self.registrations.replace(link, replace(link.value, being_bound=now))
         requester = await self.callers(link.value.requested_by)
-        if not may_register(requester, [request.account]):
+        if not can_register(requester, [request.account]):
             raise AccessRefused(WITHDRAWN)
-        return request.authorized(may_change=may_change_accounts(requester))
+        return request.with_permissions(may_change=can_change_accounts(requester))
 
     async def _check_not_ended(self, request: BindRequest) -> None:
         """Raise AccessRefused when the link was ended while the account's id was claimed.
@@ -104,7 +104,7 @@ class BindMailbox:
         What another tab of the same person bound meanwhile ends nothing: both tabs come to the same account.
         """
         link = await self.registrations.for_account(request.by, request.account)
-        _refuse_ended(link.value.mailbox(request.account) if link else None)
+        _refuse_ended(link.value.mailbox_for(request.account) if link else None)
 
 
 def _refuse_ended(mailbox: InvitedMailbox | None) -> None:

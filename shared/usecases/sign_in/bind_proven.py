@@ -10,7 +10,7 @@ from shared.domain.invited_mailbox import BindRequest, InvitedMailbox, MailboxRe
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.principal import ExpectedPerson
 from shared.domain.registration import PendingRegistration
-from shared.domain.webhook import may_change_accounts, may_register
+from shared.domain.webhook import can_change_accounts, can_register
 from shared.ports import MailboxUnavailable, Partition, Person, Principals, SignedIn
 from shared.usecases import use_case
 from shared.usecases.callers.standing_callers import StandingCallers
@@ -45,13 +45,13 @@ class BindProven:
 
         Raises AccessRefused when it is not about a mailbox but about who signed in, or who asked for the link.
         """
-        wanted = asked.open if mailboxes is None else mailboxes
+        wanted = asked.unsettled_mailboxes if mailboxes is None else mailboxes
         requester = await self.callers(asked.requested_by)
-        if not may_register(requester, (mailbox.account for mailbox in wanted)):
+        if not can_register(requester, (mailbox.account for mailbox in wanted)):
             raise AccessRefused(WITHDRAWN)
-        may_change = may_change_accounts(requester)
-        requests = [asked.request(mailbox).authorized(may_change=may_change) for mailbox in wanted]
-        return await self.each(requests, app, signed_in, asked.expected)
+        may_change = can_change_accounts(requester)
+        requests = [asked.bind_request(mailbox).with_permissions(may_change=may_change) for mailbox in wanted]
+        return await self.each(requests, app, signed_in, asked.expected_person)
 
     async def each(
         self, requests: Collection[BindRequest], app: OAuthApp, signed_in: SignedIn, expected: ExpectedPerson

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from shared.domain.errors import EntraBusy, StaleWrite, StorageUnavailable
 from shared.domain.failure import FailureKind
-from shared.domain.formats import correlate
-from shared.domain.invited_mailbox import MailboxResult, MailboxState, wait_for_access
+from shared.domain.formats import set_correlation_id
+from shared.domain.invited_mailbox import MailboxResult, MailboxState, new_pending_account
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.registration import PendingRegistration
 from shared.domain.secret import Secret
@@ -92,7 +92,7 @@ class BindSignedIn:
         away = [account for account, result in results.items() if result.state is MailboxState.WAITING_FOR_ACCESS]
         tried = {account: result for account, result in results.items() if account not in away}
         link = await self.record(asked.id, signed_in.principal.id, tried) if tried else None
-        outcome = Tried(link.through(app.id) if link else asked, results)
+        outcome = Tried(link.via_app(app.id) if link else asked, results)
         if away:
             waits = await self._wait_out(app, asked, signed_in, tuple(away))
             if isinstance(waits, Refused):
@@ -111,7 +111,7 @@ class BindSignedIn:
     ) -> Outcome:
         return await self.keep.wait(
             asked,
-            wait_for_access(
+            new_pending_account(
                 registration=asked.id,
                 accounts=accounts,
                 principal=signed_in.principal,
@@ -131,8 +131,8 @@ class BindSignedIn:
         stored = await self.links(offered.registration)
         if isinstance(stored, DeadLink):
             return _ended(stored.registration, stored.code, signed_in)
-        asked = stored.value.through(opened.app)
-        correlate(asked.correlation)
+        asked = stored.value.via_app(opened.app)
+        set_correlation_id(asked.correlation)
         app = await self.apps.get(asked.app)
         if app is None:
             return await self.refuse(APP_UNAVAILABLE, asked, cookie)
@@ -150,7 +150,7 @@ class BindSignedIn:
         with suppress(StaleWrite, StorageUnavailable):
             stored = await self.registrations.get(asked.id)
             if stored is not None:
-                refused = stored.value.refused(code)
+                refused = stored.value.with_refusal(code)
                 await self.registrations.replace(stored, refused, await self.outbox.refusals(stored.value, refused))
 
 
@@ -159,6 +159,6 @@ def _ended(asked: PendingRegistration | None, code: str, signed_in: SignedIn) ->
     ours = {
         mailbox.account: MailboxResult(mailbox.state, email=mailbox.email)
         for mailbox in (asked.mailboxes if asked else ())
-        if mailbox.state.bound and mailbox.principal_id == signed_in.principal.id
+        if mailbox.state.is_bound and mailbox.principal_id == signed_in.principal.id
     }
     return Tried(asked, ours) if asked and ours else Refused(code, asked)

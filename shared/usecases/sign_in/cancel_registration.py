@@ -27,17 +27,17 @@ class CancelRegistration:
         """The registration as it is then; repeating it changes nothing. Raises NotFound and Conflict."""
         for _ in range(MAX_WRITE_ATTEMPTS):
             stored = await self.registrations.get(registration)
-            if stored is None or not all(caller.may_reach(mailbox.account) for mailbox in stored.value.mailboxes):
+            if stored is None or not all(caller.can_access(mailbox.account) for mailbox in stored.value.mailboxes):
                 raise NotFound("No such registration")
             link = stored.value
-            cancelled = link.cancelled([mailbox.account for mailbox in link.open])
-            if link.open:
+            cancelled = link.cancelled([mailbox.account for mailbox in link.unsettled_mailboxes])
+            if link.unsettled_mailboxes:
                 try:
                     await self.registrations.replace(stored, cancelled)
                 except StaleWrite:
                     continue
                 log.info("registration cancelled", extra={"registration": registration, "by": caller.id})
-            for waiting in {mailbox.principal_id for mailbox in link.open}:
+            for waiting in {mailbox.principal_id for mailbox in link.unsettled_mailboxes}:
                 if waiting is not None:
                     await self.principals.forget_pending(waiting, registration)
             return cancelled

@@ -7,8 +7,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from shared.domain.account import Account
 from shared.domain.caller import Caller, Scope
-from shared.domain.formats import LONGEST_REDIRECT_URL, percent_encoded
-from shared.domain.identity import normal, normal_address, same_address
+from shared.domain.formats import MAX_REDIRECT_URL_BYTES, percent_encoded
+from shared.domain.identity import normalize_address, normalize_id, same_address
 from shared.domain.invited_mailbox import InvitedMailbox
 
 # A property holds 32 Ki characters of UTF-16 (Understanding the Table service data model), and results are added.
@@ -95,7 +95,7 @@ def _mailbox_faults(
         faults |= _contradictions(invitation, existing)
     if existing is not None and not faults:
         faults |= _change_faults(invitation, email, mailbox, existing, caller)
-        if app is not None and app != existing.app and not caller.may(Scope.ACCOUNTS_WRITE):
+        if app is not None and app != existing.app and not caller.has_scope(Scope.ACCOUNTS_WRITE):
             told = f"is not the OAuth app of the account, and another one needs the scope {Scope.ACCOUNTS_WRITE}"
             faults["type"] = f'"type" {told}'
     return faults
@@ -106,7 +106,7 @@ def _change_faults(
 ) -> dict[str, str]:
     """An account that exists changes its person or mailbox only for a caller who may write accounts, and says so."""
     faults = {}
-    if not caller.may(Scope.ACCOUNTS_WRITE):
+    if not caller.has_scope(Scope.ACCOUNTS_WRITE):
         for name, wanted in (
             ("allowPrincipalChange", invitation.allow_principal_change),
             ("changeMailbox", invitation.change_mailbox),
@@ -127,7 +127,10 @@ def _repetitions(invitation: Invitation) -> dict[str, str]:
     faults = {}
     seen: set[tuple[str, str]] = set()
     for index, mailbox in enumerate(invitation.mailboxes):
-        for name, text in (("account", normal(mailbox.account)), ("email", normal_address(mailbox.email or ""))):
+        for name, text in (
+            ("account", normalize_id(mailbox.account)),
+            ("email", normalize_address(mailbox.email or "")),
+        ):
             if text and (name, text) in seen:
                 key = invitation.key(index, name)
                 faults[key] = f'"{key}" is that of an earlier mailbox'
@@ -154,8 +157,8 @@ def _contradictions(invitation: Invitation, existing: Account) -> dict[str, str]
 def _redirect_fault(url: str | None, origins: frozenset[str], added: frozenset[str]) -> str | None:
     if not url:
         return '"redirectUrl" is required'
-    if len(percent_encoded(url)) > LONGEST_REDIRECT_URL:
-        return f'"redirectUrl" must be at most {LONGEST_REDIRECT_URL} bytes long, percent-encoded'
+    if len(percent_encoded(url)) > MAX_REDIRECT_URL_BYTES:
+        return f'"redirectUrl" must be at most {MAX_REDIRECT_URL_BYTES} bytes long, percent-encoded'
     return _address_fault(url, origins, added)
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from shared.domain.account import Account
 from shared.domain.errors import StaleWrite
-from shared.domain.identity import key
+from shared.domain.identity import table_key
 from shared.ports import Claim, Clock, Directory, DirectoryEntry, Partition, Stored
 from shared.usecases import use_case
 from shared.usecases.grants.find_account import FindAccount
@@ -72,6 +72,6 @@ class ClaimAccount:
             claim = entry.value.claim if entry else None
             ours = entry and account.principal_id in {entry.value.principal_id, claim.principal_id if claim else None}
             # Another tab of the same person leads here too; then the row is theirs and must stay.
-            if not ours and key(account.id) not in before.accounts:
+            if not ours and table_key(account.id) not in before.accounts:
                 await self.remove.leftover(account)
             raise

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from shared.domain.errors import EntraBusy, StaleWrite
 from shared.domain.failure import redemption_refusal
-from shared.domain.formats import correlate
+from shared.domain.formats import set_correlation_id
 from shared.domain.identity import fingerprint
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.registration import PendingRegistration, SignInAttempt
@@ -47,8 +47,8 @@ class CompleteSignIn:
         stored = await self.links(registration)
         if isinstance(stored, DeadLink):
             return Refused(stored.code, stored.registration)
-        correlate(stored.value.correlation)
-        return await self._once(attempt, stored.value.through(attempt.value.app), answer, cookie)
+        set_correlation_id(stored.value.correlation)
+        return await self._once(attempt, stored.value.via_app(attempt.value.app), answer, cookie)
 
     async def _once(
         self, attempt: Stored[SignInAttempt], asked: PendingRegistration, answer: Mapping[str, str], cookie: Secret

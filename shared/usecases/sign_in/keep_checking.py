@@ -3,8 +3,8 @@
 import logging
 
 from shared.domain.errors import Conflict, StaleWrite, StorageUnavailable
-from shared.domain.formats import correlate
-from shared.domain.invited_mailbox import MailboxResult, MailboxState, PendingAccount, wait_for_access
+from shared.domain.formats import set_correlation_id
+from shared.domain.invited_mailbox import MailboxResult, MailboxState, PendingAccount, new_pending_account
 from shared.domain.registration import PendingRegistration
 from shared.domain.secret import Secret
 from shared.domain.work import Work, WorkKind
@@ -61,15 +61,15 @@ class KeepChecking:
         if isinstance(stored, DeadLink):
             return Refused(stored.code, stored.registration)
         asked = stored.value
-        correlate(asked.correlation)
-        shut = [mailbox.account for mailbox in asked.open if mailbox.failure == NO_ACCESS]
+        set_correlation_id(asked.correlation)
+        shut = [mailbox.account for mailbox in asked.unsettled_mailboxes if mailbox.failure == NO_ACCESS]
         return await self.wait(
             asked,
-            wait_for_access(
+            new_pending_account(
                 registration=asked.id,
-                accounts=tuple(shut or [mailbox.account for mailbox in asked.open]),
+                accounts=tuple(shut or [mailbox.account for mailbox in asked.unsettled_mailboxes]),
                 principal=signed_in.principal,
-                app=asked.through(opened.app).app,
+                app=asked.via_app(opened.app).app,
                 tokens=signed_in.tokens,
                 kept=True,
                 reason=NO_ACCESS,
@@ -93,14 +93,14 @@ class KeepChecking:
         results = dict.fromkeys(pending.accounts, waits)
         link = await self.record(registration, principal_id, results)
         log.info("access awaited", extra={"registration": registration, "code": pending.reason})
-        return Tried(link.through(pending.app) if link else asked, results, until=pending.until, principal=principal_id)
+        return Tried(link.via_app(pending.app) if link else asked, results, until=pending.until, principal=principal_id)
 
     async def _write(self, pending: PendingAccount) -> None:
         for _ in range(TRIES):
             before = await self.principals.pending(pending.principal.id, pending.registration)
             change: Change = Insert(pending)
             if before is not None:
-                change = Replace(pending.after(before.value), before.version)
+                change = Replace(pending.merged_with(before.value), before.version)
             try:
                 await self.principals.commit(pending.principal.id, [change])
             except StaleWrite:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from shared.domain.invited_mailbox import LINK_CANCELLED, MailboxState
 from shared.domain.registration import PendingRegistration, RegistrationStatus
-from shared.domain.webhook import may_register
+from shared.domain.webhook import can_register
 from shared.ports import Clock, Registrations, Stored
 from shared.usecases import use_case
 from shared.usecases.callers.standing_callers import StandingCallers
@@ -33,16 +33,16 @@ class LiveLinks:
         stored = await self.registrations.get(registration)
         if stored is None:
             return DeadLink("link_unknown")
-        if not stored.value.usable(self.clock()):
+        if not stored.value.is_usable(self.clock()):
             return DeadLink(_end_of(stored.value), stored.value)
         requester = await self.callers(stored.value.requested_by)
-        if not may_register(requester, (mailbox.account for mailbox in stored.value.open)):
+        if not can_register(requester, (mailbox.account for mailbox in stored.value.unsettled_mailboxes)):
             return DeadLink(WITHDRAWN, stored.value)
         return stored
 
 
 def _end_of(link: PendingRegistration) -> str:
-    if link.open:
+    if link.unsettled_mailboxes:
         return "link_expired"
     if link.stage is RegistrationStatus.REPLACED:
         return "link_replaced"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from shared.domain.account import Account
 from shared.domain.errors import StaleWrite
-from shared.domain.formats import correlate
+from shared.domain.formats import set_correlation_id
 from shared.domain.identity import fingerprint
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.registration import PendingRegistration
@@ -58,7 +58,7 @@ class OpenLink:
         stored = await self.links(fingerprint(ticket))
         if isinstance(stored, DeadLink):
             return stored
-        correlate(stored.value.correlation)
+        set_correlation_id(stored.value.correlation)
         await self._note(stored)
         page = replace(await self.page(stored.value, cookie), replaces=await self._replaces(stored.value))
         return page if page.apps else DeadLink(APP_UNAVAILABLE, stored.value)
@@ -73,7 +73,7 @@ class OpenLink:
     async def _replaces(self, registration: PendingRegistration) -> Sequence[Account]:
         if not registration.allow_principal_change and not registration.change_mailbox:
             return ()
-        found = await asyncio.gather(*(self.find(mailbox.account) for mailbox in registration.open))
+        found = await asyncio.gather(*(self.find(mailbox.account) for mailbox in registration.unsettled_mailboxes))
         return [one.account.value for one in found if one is not None]
 
     async def _apps(self, registration: PendingRegistration) -> Sequence[OAuthApp]:
@@ -95,4 +95,4 @@ class OpenLink:
 
 def serves(app: OAuthApp, registration: PendingRegistration) -> bool:
     """Whether people may sign in through the app for this: several mailboxes need one that lets a grant serve them."""
-    return app.enabled and (registration.single is not None or app.credential_reuse)
+    return app.enabled and (registration.only_mailbox is not None or app.credential_reuse)

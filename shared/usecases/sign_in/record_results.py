@@ -28,7 +28,7 @@ class RecordResults:
         for _ in range(TRIES):
             if link is None:
                 return None
-            after = link.value.after(principal_id, results, self.clock(), gave_up=gave_up)
+            after = link.value.after_sign_in(principal_id, results, self.clock(), stop_waiting=gave_up)
             try:
                 return (
                     await self.registrations.replace(link, after, await self.outbox.refusals(link.value, after))

@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from shared.domain.account import Account
 from shared.domain.caller import Caller
 from shared.domain.errors import InvalidInput, StaleWrite
-from shared.domain.formats import correlation
+from shared.domain.formats import correlation_id
 from shared.domain.identity import fingerprint
 from shared.domain.invited_mailbox import InvitedMailbox
-from shared.domain.registration import REMEMBERED, TOLD_AFTER, NewestLink, PendingRegistration
+from shared.domain.registration import EXPIRY_EVENT_DELAY, OUTCOME_RETENTION, NewestLink, PendingRegistration
 from shared.domain.secret import Secret
 from shared.domain.work import Work, WorkKind
 from shared.ports import Agenda, Clock, Entropy, OAuthApps, Registrations
@@ -62,7 +62,7 @@ class StartRegistration:
         """
         for mailbox in invitation.wanted:
             if mailbox.account:
-                caller.reaches(mailbox.account)
+                caller.require_account(mailbox.account)
         existing = await self._existing(invitation, faults)
         app = await self._app(invitation, existing)
         faults = invitation_faults(invitation, existing, caller, app, self.origins) | dict(faults)
@@ -86,11 +86,11 @@ class StartRegistration:
             allow_principal_change=invitation.allow_principal_change,
             change_mailbox=invitation.change_mailbox,
             pinned_to=invitation.principal_id,
-            correlation=correlation(),
+            correlation=correlation_id(),
         )
         await asyncio.gather(
-            self.agenda.add(Work(WorkKind.REAP, registration.expires + REMEMBERED, registration.id)),
-            self.agenda.add(Work(WorkKind.EXPIRE, registration.expires + TOLD_AFTER, registration.id)),
+            self.agenda.add(Work(WorkKind.REAP, registration.expires + OUTCOME_RETENTION, registration.id)),
+            self.agenda.add(Work(WorkKind.EXPIRE, registration.expires + EXPIRY_EVENT_DELAY, registration.id)),
         )
         await self.registrations.insert(registration)
         await self._supersede(registration.id, [one.account for one in invitation.wanted if one.account])
@@ -133,7 +133,7 @@ class StartRegistration:
         await asyncio.gather(*(self.registrations.make_newest(NewestLink(one, registration)) for one in accounts))
         for earlier in {link.registration for link in before if link is not None}:
             outdated = await self.registrations.get(earlier)
-            if outdated is None or len(outdated.value.open) == len(outdated.value.mailboxes):
+            if outdated is None or len(outdated.value.unsettled_mailboxes) == len(outdated.value.mailboxes):
                 continue
             with suppress(StaleWrite):  # somebody follows it right now, and finds out by themselves
                 await self.registrations.replace(outdated, outdated.value)

@@ -8,7 +8,7 @@ from shared.domain.account import Account, AccountState
 from shared.domain.errors import SealBroken
 from shared.domain.event import EventName
 from shared.domain.grant import DelegatedGrant
-from shared.domain.identity import key, same_address, same_id
+from shared.domain.identity import same_address, same_id, table_key
 from shared.domain.invited_mailbox import BindRequest, PendingAccount
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.principal import PrincipalBindings, TokenSet
@@ -65,7 +65,7 @@ class WriteBinding:
         grant, account = self._grant(proven, held), self._account(proven, holder)
         if grant.due is not None:
             await self.agenda.add(Work(grant.work, grant.due, account.principal_id, grant.app))
-        before = partition.accounts.get(key(account.id))
+        before = partition.accounts.get(table_key(account.id))
         known = holder or (before.value if before else None)
         told, news = await self.outbox.tell(account, _news(known, account), before=known)
         bindings = PrincipalBindings(account.principal_id, self.clock())
@@ -73,7 +73,7 @@ class WriteBinding:
         changes += [
             _waited(stored, proven.request.account)
             for stored in partition.pending.values()
-            if stored.value.registration == proven.request.by and stored.value.waits_for(proven.request.account)
+            if stored.value.registration == proven.request.by and stored.value.includes(proven.request.account)
         ]
         if before is not None and before.value.app != grant.app:
             changes += self._left(partition, before.value.app)
@@ -86,7 +86,7 @@ class WriteBinding:
     def _account(self, proven: Proven, holder: Account | None) -> Account:
         request, principal, proof, now = proven.request, proven.signed_in.principal, proven.proof, self.clock()
         if holder is not None:
-            again = holder.rebound(principal, request.by, now)
+            again = holder.reauthorized(principal, request.by, now)
             same = same_address(holder.email, proof.email)
             return replace(
                 again,
@@ -135,7 +135,7 @@ class WriteBinding:
             bindings=bindings,
             resource=tokens.resource,
         )
-        return grant.probed(lost=False, now=now, jitter=self.jitter())
+        return grant.after_probe(lost=False, now=now, jitter=self.jitter())
 
     def _left(self, partition: Partition, app: str) -> list[Change]:
         """The grant through the app that the account was with goes with its last account, and is rid of this one."""
@@ -153,7 +153,7 @@ class WriteBinding:
         between, the person's link still works, and its next try ends the same way.
         """
         others = (one for one in partition.served_by(account.app) if not same_id(one.value.id, account.id))
-        ill = [one for one in others if one.value.last_error is not None and not one.value.lost_mailbox]
+        ill = [one for one in others if one.value.last_error is not None and not one.value.has_mailbox_error]
         for some in batched(ill, RECOVERED_AT_ONCE, strict=False):
             told = await asyncio.gather(
                 *(self.outbox.tell(one.value.recovered(), [EventName.AUTHENTICATION_SUCCESS]) for one in some)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from shared.domain.errors import StaleWrite
 from shared.domain.grant import DelegatedGrant
-from shared.domain.renewal import Wish
+from shared.domain.renewal import TokenRequest
 from shared.domain.work import Work
 from shared.ports import Clock, Principals, Stored
 from shared.usecases import use_case
@@ -34,16 +34,16 @@ class KeepAlive:
         stored = await self.principals.grant(work.owner, work.item)
         if stored is None or stored.value.due != work.due:
             return "leftover" if self.clock() - work.due >= GRACE else EARLY
-        if stored.value.probing is not None and stored.value.good_at(self.clock()):
+        if stored.value.probing is not None and stored.value.has_usable_token(self.clock()):
             return await self._go_on(stored, until)
-        refreshed = await self.refresh(stored, Wish(stored.value.most_urgent(self.clock())))
+        refreshed = await self.refresh(stored, TokenRequest(stored.value.next_resource(self.clock())))
         if refreshed is None:
             return "leftover"
         if not refreshed.stored:
             return FAILED
         if refreshed.failure is not None:
             return refreshed.failure.kind
-        if refreshed.grant.value.probe_due_at(self.clock()):
+        if refreshed.grant.value.is_probe_due(self.clock()):
             # Changed meanwhile, it is still due for a probe, and gets one after its next refresh.
             with suppress(StaleWrite):
                 await self.probe(refreshed.grant, until)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shared.domain.oauth_app import Breaker
+from shared.domain.oauth_app import CircuitBreaker
 from shared.domain.statistics import Counters, Sweep, Tick
 from shared.ports import Agenda, Clock, OAuthApps, Rows
 from shared.usecases import use_case
@@ -27,7 +27,7 @@ class Statistics:
     overdue: int
     oldest: datetime | None
     capped: bool
-    breakers: Sequence[Breaker]
+    breakers: Sequence[CircuitBreaker]
     events: Underway
 
     def late(self, now: datetime) -> float:
@@ -53,9 +53,9 @@ class OpenBreakers:
     """The breakers that are open now."""
 
     apps: OAuthApps
-    breakers: Rows[Breaker]
+    breakers: Rows[CircuitBreaker]
 
-    async def __call__(self) -> Sequence[Breaker]:
+    async def __call__(self) -> Sequence[CircuitBreaker]:
         """One read for each OAuth app."""
         found = await asyncio.gather(*(self.breakers.get(app.id) for app in await self.apps.all()))
         return [stored.value for stored in found if stored is not None and stored.value.is_open]

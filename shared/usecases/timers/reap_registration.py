@@ -47,6 +47,6 @@ class ReapRegistration:
         stored = await self.registrations.get(registration)
         for mailbox in stored.value.mailboxes if stored else ():
             await self.claim.lapse(mailbox.account, registration)
-        for waits in {mailbox.principal_id for mailbox in stored.value.open} if stored else set():
+        for waits in {mailbox.principal_id for mailbox in stored.value.unsettled_mailboxes} if stored else set():
             if waits is not None:
                 await self.principals.forget_pending(waits, registration)

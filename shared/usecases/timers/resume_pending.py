@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 
 from shared.domain.audit import Action, AuditOutcome, AuditRecord
 from shared.domain.errors import StaleWrite
-from shared.domain.event import EventName, Origin, of_registration
+from shared.domain.event import EventName, Origin, registration_data
 from shared.domain.failure import FailureKind
-from shared.domain.formats import correlate
+from shared.domain.formats import set_correlation_id
 from shared.domain.invited_mailbox import LINK_CANCELLED, MailboxResult, MailboxState, PendingAccount
 from shared.domain.registration import PendingRegistration
-from shared.domain.webhook import may_register
+from shared.domain.webhook import can_register
 from shared.domain.work import Work, WorkKind
 from shared.ports import (
     Agenda,
@@ -89,7 +89,7 @@ class ResumePending:
         if link is None:
             await self.principals.commit(work.owner, [Remove(stored.value, stored.version)])
             return
-        correlate(link.value.correlation)
+        set_correlation_id(link.value.correlation)
         looked = await self._look(stored.value, link.value)
         if looked.bound:
             await self.record(work.item, work.owner, looked.bound)
@@ -104,13 +104,13 @@ class ResumePending:
 
     async def _look(self, pending: PendingAccount, asked: PendingRegistration) -> Looked:
         """Somebody else may have bound a mailbox by now, or made a newer link for its account."""
-        mine = [mailbox for mailbox in asked.mailboxes if pending.waits_for(mailbox.account)]
+        mine = [mailbox for mailbox in asked.mailboxes if pending.includes(mailbox.account)]
         ended = {m.account: m.failure or LINK_CANCELLED for m in mine if m.state in ENDED}
-        left = [mailbox for mailbox in mine if not mailbox.settled]
+        left = [mailbox for mailbox in mine if not mailbox.is_settled]
         if self.clock() >= pending.until:
             over = {mailbox.account: mailbox.failure or pending.reason for mailbox in left}
             return Looked(pending, {}, {}, ended | over)
-        if not may_register(await self.callers(asked.requested_by), (mailbox.account for mailbox in left)):
+        if not can_register(await self.callers(asked.requested_by), (mailbox.account for mailbox in left)):
             return Looked(pending, {}, {}, ended | {mailbox.account: WITHDRAWN for mailbox in left})
         app = await self.apps.get(pending.app)
         if app is None:
@@ -118,7 +118,7 @@ class ResumePending:
         results: Mapping[str, MailboxResult]
         try:
             if left and pending.access_expires - self.clock() < STILL_GOOD:
-                pending = pending.refreshed(await self.entra.refresh(app, pending.refresh_token))
+                pending = pending.with_tokens(await self.entra.refresh(app, pending.refresh_token))
             signed_in = SignedIn(pending.principal, pending.tokens)
             results = await self.bind(asked, app, signed_in, left) if left else {}
         except (EntraFailed, AccessRefused) as failed:
@@ -127,7 +127,7 @@ class ResumePending:
         codes = {account: result.code for account, result in results.items() if result.code}
         waits = {account: code for account, code in codes.items() if _patient(pending, code)}
         over = {account: code for account, code in codes.items() if account not in waits}
-        bound = {account: result for account, result in results.items() if result.state.bound}
+        bound = {account: result for account, result in results.items() if result.state.is_bound}
         return Looked(pending, bound, waits, ended | over)
 
     async def _write(self, work: Work, looked: Looked, asked: PendingRegistration) -> None:
@@ -143,14 +143,14 @@ class ResumePending:
         changes: list[Change] = [Remove(stored.value, stored.version)]
         if looked.waits:
             reason = next(iter(looked.waits.values()))
-            after = replace(looked.pending.looked(reason, self.clock()), accounts=tuple(looked.waits))
+            after = replace(looked.pending.after_failed_probe(reason, self.clock()), accounts=tuple(looked.waits))
             await self.agenda.add(Work(WorkKind.PROBE, after.due, work.owner, work.item))
             changes = [Replace(after, stored.version)]
             log.info("access still awaited", extra={"registration": work.item, "code": reason})
         for account, code in looked.over.items():
             if code == LINK_CANCELLED:
                 continue  # the caller who ended the link knows
-            name, data = EventName.REGISTRATION_FAILED, of_registration(asked, code)
+            name, data = EventName.REGISTRATION_FAILED, registration_data(asked, code)
             changes.append(Insert(await self.outbox.event(Origin.PRINCIPAL, work.owner, name, data, account)))
             log.info("access not given", extra={"registration": work.item, "code": code})
         await self.principals.commit(work.owner, changes)
@@ -178,7 +178,7 @@ class ResumePending:
 
 
 def _waits(link: PendingRegistration, account: str) -> bool:
-    mailbox = link.mailbox(account)
+    mailbox = link.mailbox_for(account)
     return mailbox is not None and mailbox.state is MailboxState.WAITING_FOR_ACCESS
 
 

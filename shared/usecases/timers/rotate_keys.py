@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from shared.domain.errors import StaleWrite
-from shared.domain.secret import NOTICED_WITHIN, DataKey, forgettable
+from shared.domain.secret import KEY_CHECK_INTERVAL, DataKey, deletable_keys
 from shared.ports import Clock, DataKeyRing, SealedRow, SealedRows
 from shared.usecases import use_case
 
@@ -75,7 +75,7 @@ class RotateKeys:
         Returns how many values hold each of the older data keys back; 0 means that only its age does.
         """
         keys = await self.ring.listed()
-        old = forgettable(keys, self.clock())
+        old = deletable_keys(keys, self.clock())
         walked = await self._walk(reseal=False)
         kept: dict[str, int] = {}
         for key in keys[:-1]:
@@ -90,7 +90,7 @@ class RotateKeys:
     async def _noticed(self) -> None:
         """Wait until every process seals under the newest data key, or what they write would have to be done again."""
         newest = await self._newest()
-        left = newest.created + NOTICED_WITHIN - self.clock()
+        left = newest.created + KEY_CHECK_INTERVAL - self.clock()
         if left > timedelta():
             self.report(f"waiting {left.total_seconds():.0f} s for every process to notice data key {newest.id}")
             await self.pause(left)

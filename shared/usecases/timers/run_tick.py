@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from shared.domain.errors import StaleWrite
 from shared.domain.statistics import Tick
-from shared.domain.work import GOOD_FOR, Handover
+from shared.domain.work import HANDOVER_LIFETIME, Handover
 from shared.ports import Clock, Rows, ShardQueue
 from shared.usecases import use_case
 from shared.usecases.grants.tally import Tally
@@ -57,7 +57,7 @@ class RunTick:
             return
         with suppress(StaleWrite):  # it took too long, and the timer has the shard again
             if worked.more:
-                await self.handovers.replace(held, Handover(shard, due_by, self.clock() + GOOD_FOR))
+                await self.handovers.replace(held, Handover(shard, due_by, self.clock() + HANDOVER_LIFETIME))
                 await self.queue.send(shard, due_by)
             else:
                 await self.handovers.remove(held)
@@ -67,7 +67,7 @@ class RunTick:
         return held.value.due_by if held is not None and self.clock() < held.value.expires else None
 
     async def _hand_over(self, shard: str, due_by: datetime) -> bool:
-        handover = Handover(shard, due_by, self.clock() + GOOD_FOR)
+        handover = Handover(shard, due_by, self.clock() + HANDOVER_LIFETIME)
         held = await self.handovers.get(shard)
         if held is not None and self.clock() < held.value.expires:
             return False

@@ -30,16 +30,18 @@ class SettleLink:
         """Nothing happens unless the link waits for this principal; `codes` say by account why it is not bound."""
         for _ in range(TRIES):
             link = await self.registrations.get(registration)
-            waits = [mailbox for mailbox in link.value.mailboxes if mailbox.waits_for(principal_id)] if link else []
+            waits = (
+                [mailbox for mailbox in link.value.mailboxes if mailbox.is_waiting_for(principal_id)] if link else []
+            )
             pending = await self.principals.pending(principal_id, registration) if waits else None
             results = {
                 mailbox.account: await self._became(registration, principal_id, mailbox, codes or {})
                 for mailbox in waits
-                if pending is None or not pending.value.waits_for(mailbox.account)
+                if pending is None or not pending.value.includes(mailbox.account)
             }
             if link is None or not results:
                 return
-            settled = link.value.after(principal_id, results, self.clock(), gave_up=True)
+            settled = link.value.after_sign_in(principal_id, results, self.clock(), stop_waiting=True)
             try:
                 await self.registrations.replace(link, settled)
             except StaleWrite:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from shared.domain.account import Account
 from shared.domain.errors import InvalidInput, StaleWrite, Unavailable
 from shared.domain.grant import DelegatedGrant
-from shared.domain.statistics import Countable, Counters, Sweep, label
+from shared.domain.statistics import CountedRecord, Counters, Sweep, counter_name
 from shared.domain.work import Work
 from shared.ports import (
     Agenda,
@@ -37,7 +37,7 @@ AT_ONCE = 64
 RECORD_LASTS = timedelta(minutes=1)
 
 # What there is of a record after mending, and whether it needed it.
-type _Left = tuple[Countable | None, bool]
+type _Left = tuple[CountedRecord | None, bool]
 
 
 @dataclass(slots=True)
@@ -109,7 +109,7 @@ class SweepGrants:
             await self._step(run, "webhooks", self.care.tidy(webhook, until), webhook=webhook.id)
 
     async def _pages(self, run: Run, until: datetime) -> None:
-        page: list[Countable] = []
+        page: list[CountedRecord] = []
         async for position, record in self.principals.everything(run.swept.cursor):
             page.append(record)
             if len(page) == AT_ONCE:
@@ -119,14 +119,14 @@ class SweepGrants:
         run.swept = replace(await self._through(run, page), cursor=None)
         run.ended = True
 
-    async def _through(self, run: Run, page: list[Countable]) -> Sweep:
+    async def _through(self, run: Run, page: list[CountedRecord]) -> Sweep:
         """Mend what needs it, and count everything as it is afterwards."""
         left = await asyncio.gather(*(self._mend(run, record) for record in page))
         counts = Counter(run.swept.counts)
-        counts.update(label(record) for record, _ in left if record is not None)
+        counts.update(counter_name(record) for record, _ in left if record is not None)
         return replace(run.swept, counts=dict(counts), mended=run.swept.mended + sum(mended for _, mended in left))
 
-    async def _mend(self, run: Run, record: Countable) -> _Left:
+    async def _mend(self, run: Run, record: CountedRecord) -> _Left:
         """A record's failure is its own; with storage or the key away, no other would fare better."""
         try:
             async with asyncio.timeout(self.record_lasts.total_seconds()):
@@ -154,14 +154,14 @@ class SweepGrants:
     async def _is_planned(self, grant: DelegatedGrant) -> bool:
         if grant.due is None:
             return True
-        return not grant.astray_at(self.clock()) and await self.agenda.holds(_work(grant, grant.due))
+        return not grant.is_scheduled_too_far_ahead(self.clock()) and await self.agenda.holds(_work(grant, grant.due))
 
     async def _plan(self, stored: Stored[DelegatedGrant]) -> DelegatedGrant:
         grant, now = stored.value, self.clock()
-        if not grant.astray_at(now):
+        if not grant.is_scheduled_too_far_ahead(now):
             await self.agenda.add(_work(grant, grant.due or now))
             return grant
-        back = grant.recalled(now)
+        back = grant.rescheduled(now)
         await self.agenda.add(_work(back, back.due or now))
         with suppress(StaleWrite):  # refreshed just now, and so planned anew
             await self.principals.commit(grant.principal.id, [Replace(back, stored.version)])

@@ -119,7 +119,7 @@ class WorkAgenda:
 
     async def _row(self, work: Work, run: Run) -> str:
         """One row. Its failure is its own: the row stays, and is tried again when some time has passed."""
-        if work.waits_at(self.clock()):
+        if work.is_waiting(self.clock()):
             return WAITS
         async with run.slots:
             if self.clock() >= run.limits.until:
@@ -140,7 +140,7 @@ class WorkAgenda:
 
     async def _put_off(self, work: Work) -> str:
         with suppress(Unavailable):
-            await self.agenda.put_off(work.failed(self.clock()))
+            await self.agenda.put_off(work.after_failure(self.clock()))
         return FAILED
 
 
