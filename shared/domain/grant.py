@@ -1,4 +1,4 @@
-"""A delegated grant with the access tokens that it holds."""
+"""A delegated grant: one principal's tokens for one OAuth app, and when they need work next."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -12,16 +12,32 @@ from shared.domain.principal import MIN_HAND_OUT_LIFETIME, Principal, TokenSet
 from shared.domain.secret import Secret
 from shared.domain.work import WorkKind
 
+# A token that was handed out within this period is hot: it is renewed before it expires.
 HOT_PERIOD = timedelta(hours=24)
 HAND_OUT_RECORD_INTERVAL = timedelta(hours=1)
 RENEWAL_LEAD_TIME = timedelta(minutes=15)
-# Clocks of instances differ by less; a grant from further ahead was written by a clock that was wrong.
+# Instances' clocks differ by less. A timestamp further ahead was written by an instance whose clock was wrong.
 MAX_CLOCK_SKEW = timedelta(minutes=5)
+
+IDLE_REFRESH_INTERVAL = timedelta(days=7)
+# A refresh token expires when it is not used for this long (Microsoft identity platform, "Refresh tokens": token
+# lifetime).
+REFRESH_TOKEN_IDLE_LIFETIME = timedelta(days=90)
+LOST_MAILBOX_PROBE_INTERVAL = timedelta(days=1)
+# Work is written to the agenda before the grant's own row. If it were due at once, a worker could read the agenda row
+# first and take it for a leftover.
+MIN_SCHEDULE_DELAY = timedelta(seconds=15)
+# How long no token is requested for a resource after Entra refused one.
+REFUSED_RESOURCE_RETRY_INTERVAL = timedelta(minutes=15)
+# How long the next sign-in carries the claims that Microsoft returned for a caller's claims challenge.
+CHALLENGE_CLAIMS_LIFETIME = timedelta(days=1)
+# Entra treats a client that keeps asking as stuck in a loop (AADSTS50196) and blocks the whole grant for an hour.
+ON_DEMAND_RATE = Rate(per_minute=2)
 
 
 @dataclass(frozen=True, slots=True)
 class ResourceToken:
-    """An access token for a resource, when it was got, and when somebody last took it."""
+    """An access token for one resource, when it was issued, and when it was last handed out."""
 
     resource: Resource
     token: Secret
@@ -31,28 +47,29 @@ class ResourceToken:
     handed_out: datetime | None
 
     def is_usable(self, now: datetime) -> bool:
-        """Whether it may still be handed out. When it was got in the future, nobody knows its age."""
+        """Whether it may be handed out. A token issued in the future may not: its real age is unknown."""
         return self.expires - now >= MIN_HAND_OUT_LIFETIME and self.refreshed - now < MAX_CLOCK_SKEW
 
     def is_hot(self, now: datetime) -> bool:
-        """Whether somebody took it within the last day."""
+        """Whether it was handed out within the last day."""
         return self.handed_out is not None and now - self.handed_out < HOT_PERIOD
 
     def has_recent_hand_out(self, now: datetime) -> bool:
-        """Whether the last hand-out is noted closely enough, so that a further one need not write."""
+        """Whether the recorded hand-out is less than an hour old, so that another one needs no write."""
         return self.handed_out is not None and now - self.handed_out < HAND_OUT_RECORD_INTERVAL
 
     def renewal_time(self, jitter: float) -> datetime:
-        """When a newer one is to be got, so that nobody who takes it has to wait; `jitter` is in [0, 1)."""
-        life = self.expires - self.refreshed
-        return self.expires - min(RENEWAL_LEAD_TIME, life / 2) * (1 - jitter / 3)
+        """When to renew it so that no caller has to wait for a refresh; `jitter` is in [0, 1)."""
+        lifetime = self.expires - self.refreshed
+        return self.expires - min(RENEWAL_LEAD_TIME, lifetime / 2) * (1 - jitter / 3)
 
 
 @dataclass(frozen=True, slots=True)
 class FurtherAccess:
-    """What is known of a grant's token for the resource that it does not live by.
+    """What is known about the grant's token for its secondary resource.
 
-    `refused` says why Entra gives none, although the grant lives: a consent or a policy is of one resource.
+    `refused` says why Entra issues no token for it while the grant itself works: consent and policies apply to one
+    resource each.
     """
 
     expires: datetime
@@ -62,25 +79,11 @@ class FurtherAccess:
     refused: LastError | None = None
 
 
-IDLE_REFRESH_INTERVAL = timedelta(days=7)
-# A refresh token dies when nobody used it for so long (Microsoft identity platform, "Refresh tokens": token lifetime).
-REFRESH_TOKEN_IDLE_LIFETIME = timedelta(days=90)
-LOST_MAILBOX_PROBE_INTERVAL = timedelta(days=1)
-# A plan is written to the agenda before it is written here: due at once, its row would be taken for one left over.
-MIN_SCHEDULE_DELAY = timedelta(seconds=15)
-# How soon Entra is asked again for a resource that it refused.
-REFUSED_RESOURCE_RETRY_INTERVAL = timedelta(minutes=15)
-# For how long the next sign-in carries what Microsoft answered a caller's claims challenge with.
-CHALLENGE_CLAIMS_LIFETIME = timedelta(days=1)
-# Entra takes a client that keeps asking for a looping one (AADSTS50196) and makes the whole grant wait for an hour.
-ON_DEMAND_RATE = Rate(per_minute=2)
-
-
 @dataclass(frozen=True, slots=True)
 class ProbeProgress:
     """How far a probe of a grant's mailboxes has come.
 
-    `behind` is the key of the last account, and `lost` says whether a mailbox was lost so far.
+    `behind` is the key of the last probed account; `lost` says whether any mailbox did not open so far.
     """
 
     behind: str
@@ -91,14 +94,20 @@ class ProbeProgress:
 class DelegatedGrant:
     """A principal's tokens for one OAuth app, shared by all accounts that the principal authorizes through it.
 
-    `due` and `work` say what the agenda owes this grant; an agenda row of another time is left over and means nothing.
-    `bindings` changes whenever an account joins or leaves, is paused or resumed, so that what was read about the
-    accounts can be trusted for as long as it stays the same. `doubts` counts unconfirmed `invalid_grant` answers.
-    Before `not_before` nobody is to ask Entra for a caller's sake; at `probe_due` the mailboxes are looked at.
-    `access_token` is for `resource`, which the grant lives by: its mailboxes are probed through it, and only when Entra
-    refuses that, the grant is in trouble. `further_token` is for the other one. `challenged` is when a caller last
-    passed a claims challenge on. `on_demand_until` is when the last refreshes that callers demanded stop to count.
-    `probing` is there while some of its mailboxes have been looked at and some have not.
+    Scheduling: `due` and `work` say what the agenda has to do for this grant. An agenda row with another time is a
+    leftover and is ignored. `due` is None once only a new sign-in helps. `failures` counts failed refreshes in a row,
+    since `failing_since`; `doubts` counts `invalid_grant` answers that are not confirmed yet. No refresh is made for a
+    caller before `not_before`. The mailboxes are probed at `probe_due`, and `probing` is set while that is in progress.
+
+    Resources: the grant has one primary resource, `resource`, with `access_token`. Its mailboxes are probed through
+    it, and the grant is in trouble only when Entra refuses tokens for it. `further` and `further_token` belong to the
+    secondary resource.
+
+    Claims: `challenged` is when a caller last passed on a claims challenge, and `claims` is what the next sign-in has
+    to carry. `on_demand_until` is the rate limit's state for refreshes that callers demand.
+
+    `bindings` changes whenever an account is added, removed, paused or resumed. What was read about the accounts is
+    valid as long as it stays the same.
     """
 
     principal: Principal
@@ -127,9 +136,11 @@ class DelegatedGrant:
     on_demand_until: datetime | None = None
     probing: ProbeProgress | None = None
 
+    # Access tokens
+
     @property
     def primary_token(self) -> ResourceToken:
-        """The access token for the resource that the grant lives by."""
+        """The access token for the primary resource."""
         return ResourceToken(
             self.resource, self.access_token, self.access_expires, self.scopes, self.refreshed, self.handed_out
         )
@@ -138,161 +149,184 @@ class DelegatedGrant:
         """The access token for a resource, or None."""
         if resource is self.resource:
             return self.primary_token
-        held = self.further
-        if held is None or self.further_token is None:
+        access = self.further
+        if access is None or self.further_token is None:
             return None
-        return ResourceToken(resource, self.further_token, held.expires, held.scopes, held.refreshed, held.handed_out)
+        return ResourceToken(
+            resource, self.further_token, access.expires, access.scopes, access.refreshed, access.handed_out
+        )
 
     def has_usable_token(self, now: datetime, resource: Resource | None = None) -> bool:
-        """Whether there is an access token that may be handed out."""
-        held = self.token_for(resource or self.resource)
-        return held is not None and held.is_usable(now)
+        """Whether there is an access token that may be handed out, by default for the primary resource."""
+        token = self.token_for(resource or self.resource)
+        return token is not None and token.is_usable(now)
 
     def refusal_code(self, now: datetime, resource: Resource) -> str | None:
-        """Why Entra refused this resource a short while ago, or None."""
-        refused = self.further.refused if self.further and resource is not self.resource else None
-        return refused.code if refused and now - refused.since < REFUSED_RESOURCE_RETRY_INTERVAL else None
+        """Why Entra refused this resource within the last 15 minutes, or None."""
+        refusal = self.further.refused if self.further and resource is not self.resource else None
+        return refusal.code if refusal and now - refusal.since < REFUSED_RESOURCE_RETRY_INTERVAL else None
 
     def next_resource(self, now: datetime) -> Resource:
-        """The resource whose token is to be renewed next. A probe needs the one that the grant lives by."""
-        other = next(each for each in Resource if each is not self.resource)
-        home, further = self.primary_token, self.token_for(other)
-        if further is None or not further.is_hot(now) or self.is_probe_due(now):
+        """The resource whose token is renewed next. A probe needs the primary one."""
+        secondary_resource = next(resource for resource in Resource if resource is not self.resource)
+        primary, secondary = self.primary_token, self.token_for(secondary_resource)
+        if secondary is None or not secondary.is_hot(now) or self.is_probe_due(now):
             return self.resource
-        return other if not home.is_hot(now) or further.expires < home.expires else self.resource
+        if not primary.is_hot(now) or secondary.expires < primary.expires:
+            return secondary_resource
+        return self.resource
 
-    def is_probe_due(self, now: datetime) -> bool:
-        """Whether it is time to look whether the mailboxes still open."""
-        return self.probe_due is None or now >= self.probe_due
-
-    @property
-    def expires_if_idle(self) -> datetime | None:
-        """When it would die if nobody ever refreshed it again; None when only a sign-in helps already."""
-        return self.last_refreshed + REFRESH_TOKEN_IDLE_LIFETIME if self.due is not None else None
+    # Times
 
     @property
     def last_refreshed(self) -> datetime:
-        """When the refresh token was last used, whatever for."""
-        return max(held.refreshed for held in self._tokens)
+        """When the refresh token was last used, for any resource."""
+        return max(token.refreshed for token in self._tokens)
 
     @property
     def last_handed_out(self) -> datetime | None:
-        """When anybody last took an access token."""
-        return max((held.handed_out for held in self._tokens if held.handed_out is not None), default=None)
+        """When an access token was last handed out, for any resource."""
+        return max((token.handed_out for token in self._tokens if token.handed_out is not None), default=None)
 
     @property
-    def _tokens(self) -> list[ResourceToken]:
-        return [held for held in map(self.token_for, Resource) if held is not None]
+    def expires_if_idle(self) -> datetime | None:
+        """When the refresh token expires if it is never used again; None when only a new sign-in helps."""
+        return self.last_refreshed + REFRESH_TOKEN_IDLE_LIFETIME if self.due is not None else None
+
+    def is_probe_due(self, now: datetime) -> bool:
+        """Whether it is time to check that the mailboxes still open."""
+        return self.probe_due is None or now >= self.probe_due
 
     def is_scheduled_too_far_ahead(self, now: datetime) -> bool:
-        """Whether it waits for a time that no plan reaches to: a clock was ahead when it was made."""
+        """Whether `due` is later than any schedule allows, because the clock that set it was ahead."""
         return self.due is not None and self.due - now > IDLE_REFRESH_INTERVAL + MAX_CLOCK_SKEW
 
-    def rescheduled(self, now: datetime) -> "DelegatedGrant":
-        """Brought back from a future that a wrong clock put it in: to be refreshed and probed soon."""
-        past = self.handed_out if self.handed_out is not None and self.handed_out <= now else None
-        kept = replace(self, handed_out=past, not_before=None, probe_due=None, probing=None)
-        kept = replace(kept, further=None, further_token=None)
-        return replace(kept, due=now + MIN_SCHEDULE_DELAY, work=WorkKind.KEEPALIVE)
+    # Changes: each method returns the changed grant
 
     def renewed(self, tokens: TokenSet, now: datetime, jitter: float) -> "DelegatedGrant":
-        """With newer tokens, its failures forgotten, and its next work planned. `jitter` is in [0, 1).
+        """Store newer tokens, clear all failures and schedule the next work. `jitter` is in [0, 1).
 
-        Claims that answered a caller's challenge stay for a day: the refresh itself did without them.
+        The claims of a caller's challenge are kept for a day: the refresh succeeded without them.
         """
-        well = replace(
-            self,
+        healthy = replace(
+            self._with_access_token(tokens, now),
             refresh_token=tokens.refresh_token,
             failures=0,
             doubts=0,
             failing_since=None,
             state=AccountState.CONNECTED,
             last_error=None,
-            claims=self.claims if self._challenged_at(now) else None,
+            claims=self.claims if self._has_open_challenge(now) else None,
             not_before=None,
         )
-        return _holding(well, tokens, now).scheduled(now, jitter)
-
-    def sign_in_claims(self, now: datetime, *, refused: bool = False) -> str | None:
-        """What the next sign-in carries: the claims that Microsoft stopped it with, or answered a challenge with.
-
-        The latter are kept for a day, and a caller may have made the challenge up: after a sign-in that was `refused`
-        the next one does without. Rows that an earlier version wrote may hold claims that nobody has checked.
-        """
-        wanted = not refused if self._challenged_at(now) else self.due is None
-        return sanitized_claims(self.claims) if wanted else None
-
-    def with_on_demand_refresh(self, now: datetime) -> "DelegatedGrant":
-        """With one more refresh that a caller demanded. Raises TooManyRequests over the limit for each grant."""
-        empty_at = self.on_demand_until or now
-        if wait := ON_DEMAND_RATE.wait_time(empty_at, now):
-            raise TooManyRequests(wait)
-        return replace(self, on_demand_until=ON_DEMAND_RATE.after_requests(empty_at, 1, now))
-
-    def _challenged_at(self, now: datetime) -> bool:
-        return self.challenged is not None and now - self.challenged < CHALLENGE_CLAIMS_LIFETIME
-
-    def with_primary_resource(self, resource: Resource, now: datetime) -> "DelegatedGrant":
-        """Living by another resource from now on; its token is still to be got."""
-        if resource is self.resource:
-            return self
-        bare = replace(self, access_token=Secret(""), access_expires=now, scopes=(), further=None, further_token=None)
-        return replace(bare, resource=resource)
+        return healthy.scheduled(now, jitter)
 
     def reauthorized(self, tokens: TokenSet, now: datetime, jitter: float) -> "DelegatedGrant":
-        """After a sign-in: what was challenged is met, what was refused may be given now, what was held may be void."""
-        anew = replace(self.with_primary_resource(tokens.resource, now), claims=None, challenged=None)
-        return replace(anew, further=None, further_token=None).renewed(tokens, now, jitter)
+        """Store the tokens of a new sign-in.
 
-    def scheduled(self, now: datetime, jitter: float) -> "DelegatedGrant":
-        """With its next due time: ahead of the access token's end while hot, once a week while idle, never at once.
-
-        Up to five minutes (hot) or a tenth of the week (idle) of jitter keep grants that were made together from
-        falling due together.
+        It answers an open claims challenge, it may have brought consent for a refused resource, and it may have
+        invalidated the secondary token.
         """
-        if self.probing is not None:
-            return replace(self, due=now + MIN_SCHEDULE_DELAY)
-        hot = [held.renewal_time(jitter) for held in self._tokens if held.is_hot(now)]
-        if hot:
-            return replace(self, work=WorkKind.REFRESH, due=max(min(hot), now + MIN_SCHEDULE_DELAY))
-        weekly = self.refreshed + IDLE_REFRESH_INTERVAL * (1 - jitter / 10)
-        return replace(
-            self, work=WorkKind.KEEPALIVE, due=max(min(weekly, self.probe_due or weekly), now + MIN_SCHEDULE_DELAY)
-        )
+        grant = replace(self.with_primary_resource(tokens.resource, now), claims=None, challenged=None)
+        return replace(grant, further=None, further_token=None).renewed(tokens, now, jitter)
 
-    def after_probe(self, *, lost: bool, now: datetime, jitter: float) -> "DelegatedGrant":
-        """Its mailboxes were looked at; one that is lost is looked for daily, until it is found again."""
-        pause = LOST_MAILBOX_PROBE_INTERVAL if lost else IDLE_REFRESH_INTERVAL
-        return replace(self, probe_due=now + pause * (1 - jitter / 10), probing=None).scheduled(now, jitter)
-
-    def with_hand_out(self, now: datetime, jitter: float, resource: Resource | None = None) -> "DelegatedGrant":
-        """Noted as hot, and so renewed ahead of expiry from now on. One that waits after a failure keeps its place."""
-        if resource in {None, self.resource}:
-            marked = replace(self, handed_out=now)
-        else:
-            marked = replace(self, further=replace(self.further, handed_out=now) if self.further else None)
-        if self.due is None or self.failures:
-            return marked
-        planned = marked.scheduled(now, jitter)
-        return planned if planned.due is not None and planned.due < self.due else marked
+    def with_primary_resource(self, resource: Resource, now: datetime) -> "DelegatedGrant":
+        """Make another resource the primary one. Its token is not there yet."""
+        if resource is self.resource:
+            return self
+        empty = replace(self, access_token=Secret(""), access_expires=now, scopes=(), further=None, further_token=None)
+        return replace(empty, resource=resource)
 
     def with_refusal(self, resource: Resource, code: str, now: datetime, jitter: float) -> "DelegatedGrant":
-        """Entra gives no token for a further resource, and it was found that the grant lives."""
+        """Record that Entra refuses the secondary resource although the grant itself works."""
         if resource is self.resource:
             return self
         further = FurtherAccess(now, (), now, refused=LastError(code, now))
         return replace(self, further=further, further_token=None).scheduled(now, jitter)
 
+    def with_hand_out(self, now: datetime, jitter: float, resource: Resource | None = None) -> "DelegatedGrant":
+        """Record a hand-out, which makes the token hot. A grant that waits after a failure keeps its schedule."""
+        if resource in {None, self.resource}:
+            recorded = replace(self, handed_out=now)
+        else:
+            recorded = replace(self, further=replace(self.further, handed_out=now) if self.further else None)
+        if self.due is None or self.failures:
+            return recorded
+        scheduled = recorded.scheduled(now, jitter)
+        return scheduled if scheduled.due is not None and scheduled.due < self.due else recorded
 
-def _holding(grant: DelegatedGrant, tokens: TokenSet, now: datetime) -> DelegatedGrant:
-    if tokens.resource is not grant.resource:
-        taken = grant.further.handed_out if grant.further else None
-        further = FurtherAccess(tokens.expires, tokens.scopes, now, taken)
-        return replace(grant, further=further, further_token=tokens.access_token)
-    return replace(
-        grant,
-        access_token=tokens.access_token,
-        access_expires=tokens.expires,
-        scopes=tokens.scopes,
-        refreshed=now,
-    )
+    def with_on_demand_refresh(self, now: datetime) -> "DelegatedGrant":
+        """Count a refresh that a caller demanded. Raises TooManyRequests over the limit of this grant."""
+        empty_at = self.on_demand_until or now
+        if wait := ON_DEMAND_RATE.wait_time(empty_at, now):
+            raise TooManyRequests(wait)
+        return replace(self, on_demand_until=ON_DEMAND_RATE.after_requests(empty_at, 1, now))
+
+    def after_probe(self, *, lost: bool, now: datetime, jitter: float) -> "DelegatedGrant":
+        """Schedule the next probe: daily while a mailbox is lost, weekly otherwise."""
+        interval = LOST_MAILBOX_PROBE_INTERVAL if lost else IDLE_REFRESH_INTERVAL
+        return replace(self, probe_due=now + interval * (1 - jitter / 10), probing=None).scheduled(now, jitter)
+
+    def scheduled(self, now: datetime, jitter: float) -> "DelegatedGrant":
+        """Schedule the next work: before the access token expires while hot, weekly while idle, never at once.
+
+        Up to five minutes (hot) or a tenth of a week (idle) of jitter keep grants that were created together from
+        becoming due together.
+        """
+        if self.probing is not None:
+            return replace(self, due=now + MIN_SCHEDULE_DELAY)
+        renewal_times = [token.renewal_time(jitter) for token in self._tokens if token.is_hot(now)]
+        if renewal_times:
+            return replace(self, work=WorkKind.REFRESH, due=max(min(renewal_times), now + MIN_SCHEDULE_DELAY))
+        idle_refresh = self.refreshed + IDLE_REFRESH_INTERVAL * (1 - jitter / 10)
+        due = min(idle_refresh, self.probe_due or idle_refresh)
+        return replace(self, work=WorkKind.KEEPALIVE, due=max(due, now + MIN_SCHEDULE_DELAY))
+
+    def rescheduled(self, now: datetime) -> "DelegatedGrant":
+        """Refresh and probe soon, and drop every timestamp that a wrong clock set in the future."""
+        handed_out = self.handed_out if self.handed_out is not None and self.handed_out <= now else None
+        return replace(
+            self,
+            handed_out=handed_out,
+            not_before=None,
+            probe_due=None,
+            probing=None,
+            further=None,
+            further_token=None,
+            due=now + MIN_SCHEDULE_DELAY,
+            work=WorkKind.KEEPALIVE,
+        )
+
+    # Claims challenges
+
+    def sign_in_claims(self, now: datetime, *, refused: bool = False) -> str | None:
+        """The claims that the next sign-in has to carry.
+
+        While the grant is stopped, they are those that Microsoft refused the refresh with. After a caller's challenge,
+        they are those that Microsoft answered it with, for a day; a caller may have made the challenge up, so after a
+        `refused` sign-in the next one goes without. Rows written by earlier versions may hold unchecked claims.
+        """
+        wanted = not refused if self._has_open_challenge(now) else self.due is None
+        return sanitized_claims(self.claims) if wanted else None
+
+    def _has_open_challenge(self, now: datetime) -> bool:
+        return self.challenged is not None and now - self.challenged < CHALLENGE_CLAIMS_LIFETIME
+
+    # Helpers
+
+    @property
+    def _tokens(self) -> list[ResourceToken]:
+        return [token for token in map(self.token_for, Resource) if token is not None]
+
+    def _with_access_token(self, tokens: TokenSet, now: datetime) -> "DelegatedGrant":
+        if tokens.resource is not self.resource:
+            handed_out = self.further.handed_out if self.further else None
+            further = FurtherAccess(tokens.expires, tokens.scopes, now, handed_out)
+            return replace(self, further=further, further_token=tokens.access_token)
+        return replace(
+            self,
+            access_token=tokens.access_token,
+            access_expires=tokens.expires,
+            scopes=tokens.scopes,
+            refreshed=now,
+        )

@@ -1,4 +1,4 @@
-"""A mailbox that a registration invites, and the pending account while its access is not proven."""
+"""A mailbox that a registration invites, and the pending account that waits until the mailbox opens."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -9,12 +9,12 @@ from shared.domain.identity import same_id
 from shared.domain.principal import Principal, TokenSet
 from shared.domain.secret import Secret
 
-# Why the mailbox of a link that its caller ended is not bound.
+# Why a mailbox is not bound: the caller cancelled its link.
 LINK_CANCELLED = "link_cancelled"
 
 
 class MailboxState(StrEnum):
-    """What became of a mailbox; `new` and `existing` are what the caller's page is told of a bound account's id."""
+    """The state of an invited mailbox. Of a bound one it says whether its account id is new or existed before."""
 
     PENDING = "pending"
     WAITING_FOR_ACCESS = "waitingForAccess"
@@ -26,13 +26,13 @@ class MailboxState(StrEnum):
 
     @property
     def is_bound(self) -> bool:
-        """Whether the account is there; its id was `new`, or `existing` before."""
+        """Whether the mailbox is bound."""
         return self in {MailboxState.NEW, MailboxState.EXISTING}
 
 
 @dataclass(frozen=True, slots=True)
 class MailboxResult:
-    """What one sign-in, or one look later, did for a mailbox. `code` says why it is not bound."""
+    """What a sign-in, or a later probe, did for a mailbox. `code` says why it is not bound."""
 
     state: MailboxState
     code: str | None = None
@@ -41,10 +41,10 @@ class MailboxResult:
 
 @dataclass(frozen=True, slots=True)
 class InvitedMailbox:
-    """A mailbox that `account` is to be bound to; without an `email` the signer's own.
+    """A mailbox to bind to the account id `account`; without an `email` it is the mailbox of the person who signs in.
 
-    `principal_id` is who bound it or is waited for, `failure` the code of why it is not bound. `named` says that the
-    caller named the `email`; otherwise it was filled in from the account that exists.
+    `principal_id` is who bound it, or who it is waiting for. `failure` is the code of why it is not bound. `named` says
+    that the caller named the `email`; otherwise it was copied from the existing account.
     """
 
     account: str
@@ -57,32 +57,32 @@ class InvitedMailbox:
 
     @property
     def is_settled(self) -> bool:
-        """Whether its link has done for it what it can."""
+        """Whether the link can do nothing more for it."""
         return self.state.is_bound or self.state in {MailboxState.REPLACED, MailboxState.CANCELLED}
 
     @property
     def is_refused(self) -> bool:
-        """Whether the last sign-in came to nothing for it."""
+        """Whether the last sign-in did not bind it."""
         return self.state is MailboxState.REFUSED
 
     def is_waiting_for(self, principal_id: str) -> bool:
-        """Whether it is waited that it opens for that principal."""
+        """Whether it is waiting until it opens for that principal."""
         return self.state is MailboxState.WAITING_FOR_ACCESS and self.principal_id == principal_id
 
     def replaced(self) -> "InvitedMailbox":
-        """A newer link is there for the account."""
+        """There is a newer link for the account."""
         if self.is_settled:
             return self
         return replace(self, state=MailboxState.REPLACED, principal_id=None, failure="link_replaced")
 
     def cancelled(self, code: str) -> "InvitedMailbox":
-        """The link was ended, or its account removed; `code` says which."""
+        """The link was cancelled or the account removed; `code` says which."""
         if self.is_settled:
             return self
         return replace(self, state=MailboxState.CANCELLED, principal_id=None, failure=code)
 
     def after_sign_in(self, principal_id: str, result: MailboxResult, *, stop_waiting: bool) -> "InvitedMailbox":
-        """What became of it for a principal. Somebody's refusal ends nobody else's waiting."""
+        """The result of a principal's sign-in. A refusal of one person does not end the waiting for another."""
         if result.state.is_bound and not self.state.is_bound:
             email = result.email or self.email
             return replace(self, state=result.state, principal_id=principal_id, email=email, failure=None)
@@ -97,11 +97,12 @@ class InvitedMailbox:
 
 @dataclass(frozen=True, slots=True)
 class BindRequest:
-    """A mailbox that is to be bound now, for a person who is signed in.
+    """A request to bind a mailbox now, for a person who has signed in.
 
-    `by` is the id of the registration that asks for it, or of a request that named `through`: the account whose grant
-    is used. `allow_principal_change` and `change_mailbox` let an account that exists change its person and its mailbox.
-    `may_change` says that the caller may write accounts: without that, name and OAuth app of one that exists stay too.
+    `by` is the id of the registration behind it, or of an API request that named `through`, the account whose grant is
+    used. `allow_principal_change` and `change_mailbox` let an existing account get another person or another mailbox.
+    `may_change` says that the caller may write accounts; otherwise the name and the OAuth app of an existing account
+    stay as they are.
     """
 
     by: str
@@ -116,13 +117,13 @@ class BindRequest:
     through: str | None = None
 
     def with_permissions(self, *, may_change: bool) -> "BindRequest":
-        """What it may do by the authority that its caller has now."""
+        """The request, limited to what its caller is allowed to do now."""
         if may_change:
             return self
         return replace(self, allow_principal_change=False, change_mailbox=False, may_change=False)
 
 
-# Exchange takes up to an hour, sometimes a day, to notice new permissions (graph-docs issues 2361 and 4978).
+# Exchange needs up to an hour, sometimes a day, until a new permission takes effect (graph-docs issues 2361 and 4978).
 ACCESS_WAIT_LIMIT = timedelta(hours=24)
 OUTAGE_WAIT_LIMIT = timedelta(hours=1)
 ACCESS_PROBE_INTERVAL = timedelta(minutes=5)
@@ -131,10 +132,10 @@ OUTAGE_PROBE_INTERVAL = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class PendingAccount:
-    """A grant that waits for mailboxes to open, kept in the principal's partition.
+    """A grant that waits until mailboxes open, stored in the principal's partition.
 
-    `kept` says that the person asked to keep checking; otherwise only an outage at Microsoft is waited for. `accounts`
-    are those of the registration that are waited for; none in rows of before there could be several.
+    `kept` says that the person asked Mailbind to keep checking; otherwise it waits for an outage at Microsoft to end.
+    `accounts` are the accounts of the registration that wait; empty in rows from before there could be several.
     """
 
     registration: str
@@ -154,27 +155,27 @@ class PendingAccount:
 
     @property
     def tokens(self) -> TokenSet:
-        """The grant that waits."""
+        """The tokens of the sign-in."""
         return TokenSet(self.refresh_token, self.access_token, self.access_expires, self.scopes, self.resource)
 
     def merged_with(self, before: "PendingAccount") -> "PendingAccount":
-        """In place of earlier waiting: an outage does not cut short what the person asked for."""
-        both = replace(self, accounts=tuple(dict.fromkeys((*before.accounts, *self.accounts))))
-        return replace(both, kept=True, until=max(self.until, before.until)) if before.kept else both
+        """Replace an earlier wait and keep its accounts. An outage does not shorten what the person asked for."""
+        merged = replace(self, accounts=tuple(dict.fromkeys((*before.accounts, *self.accounts))))
+        return replace(merged, kept=True, until=max(self.until, before.until)) if before.kept else merged
 
     def includes(self, account: str) -> bool:
-        """Whether this account's mailbox is waited for."""
+        """Whether this account is one of those that wait."""
         return not self.accounts or any(same_id(account, waiting) for waiting in self.accounts)
 
     def without(self, account: str) -> "PendingAccount | None":
-        """Waiting for the others only, or for none any more."""
-        left = tuple(other for other in self.accounts if not same_id(other, account))
-        return replace(self, accounts=left) if left else None
+        """The wait for the other accounts; None when there are no others."""
+        others = tuple(other for other in self.accounts if not same_id(other, account))
+        return replace(self, accounts=others) if others else None
 
     def after_failed_probe(self, reason: str, now: datetime) -> "PendingAccount":
-        """Probed again, without success; `reason` says why."""
-        pause = ACCESS_PROBE_INTERVAL if reason == "no_mailbox_access" else OUTAGE_PROBE_INTERVAL
-        return replace(self, reason=reason, due=now + pause)
+        """The mailbox did not open; `reason` says why."""
+        interval = ACCESS_PROBE_INTERVAL if reason == "no_mailbox_access" else OUTAGE_PROBE_INTERVAL
+        return replace(self, reason=reason, due=now + interval)
 
     def with_tokens(self, tokens: TokenSet) -> "PendingAccount":
         """With newer tokens."""
@@ -199,7 +200,7 @@ def new_pending_account(
     reason: str,
     now: datetime,
 ) -> PendingAccount:
-    """Begin to wait: a day when the person asked for it, an hour when Microsoft did not answer."""
+    """Start to wait: a day if the person asked for it, an hour if Microsoft did not answer."""
     return PendingAccount(
         registration=registration,
         principal=principal,

@@ -10,16 +10,16 @@ from shared.domain.invited_mailbox import LINK_CANCELLED, BindRequest, InvitedMa
 from shared.domain.principal import ExpectedPerson
 from shared.domain.secret import Secret
 
-# How long a registration's outcome can still be asked for once its link is dead.
+# How long the outcome of a registration can be read after its link has expired.
 OUTCOME_RETENTION = timedelta(days=7)
-# Whoever came back from Microsoft in the last moment of a link is still being bound.
+# A person who came back from Microsoft just before the link expired may still be in the middle of binding.
 EXPIRY_EVENT_DELAY = timedelta(minutes=1)
-# No invocation lasts longer than host.json's functionTimeout, and clocks differ by less than the rest.
+# Longer than any invocation (host.json: functionTimeout), plus the skew between instances' clocks.
 MAX_BINDING_TIME = timedelta(minutes=15)
 
 
 class RegistrationStatus(StrEnum):
-    """Where a registration stands, in the words of `GET /v1/authentication/form/{registration}`."""
+    """The status that `GET /v1/authentication/form/{registration}` answers."""
 
     PENDING = "pending"
     OPENED = "opened"
@@ -38,13 +38,15 @@ UNDECIDED_STATUSES = frozenset({RegistrationStatus.PENDING, RegistrationStatus.O
 class PendingRegistration:
     """An invitation to bind `mailboxes`, one or several, through one sign-in.
 
-    `id` is the SHA-256 of the link's ticket, so that the ticket is not stored. `expected_email` pins who may sign in,
-    in `expected_tenant` where that is told, and so does `pinned_to`, a principal's id, whatever becomes of the
-    accounts. `failure` is the code of the last sign-in that bound nothing; the link stays open until `expires` or until
-    nothing is left to bind. `requested_by` is the caller's id, `requester` what people know it by. `app` is empty where
-    the person may choose among several OAuth apps. `being_bound` is when a mailbox last began to be bound near the end.
-    `allow_principal_change` and `change_mailbox` are what the form asked for; whether its caller may still have that is
-    decided at the binding. `told` are the codes of sign-ins that bound nothing and that the caller was told of.
+    `id` is the SHA-256 of the link's ticket; the ticket itself is not stored. `expected_email`, within
+    `expected_tenant` if that is given, says who must sign in; so does `pinned_to`, a principal's id, which holds
+    whatever happens to the accounts. `requested_by` is the caller's id and `requester` the caller's name for people.
+    `app` is empty when the person may choose among several OAuth apps. `allow_principal_change` and `change_mailbox`
+    are what the form asked for; whether its caller may still do that is checked when a mailbox is bound.
+
+    The link stays open until `expires`, or until no mailbox is left to bind. `failure` is the code of the last sign-in
+    that bound nothing. `told` are the codes of failed sign-ins for which the caller got an event. `being_bound` is when
+    the last binding close to the expiry began.
     """
 
     id: str
@@ -70,21 +72,21 @@ class PendingRegistration:
 
     @property
     def expected_person(self) -> ExpectedPerson:
-        """Whom it is for."""
+        """Who must sign in."""
         return ExpectedPerson(self.expected_email, self.expected_tenant)
 
     @property
     def only_mailbox(self) -> InvitedMailbox | None:
-        """The mailbox of an invitation to bind one."""
+        """The mailbox, if the invitation is for exactly one."""
         return self.mailboxes[0] if len(self.mailboxes) == 1 else None
 
     @property
     def unsettled_mailboxes(self) -> tuple[InvitedMailbox, ...]:
-        """What is still to be bound, whether or not it is waited for."""
+        """Mailboxes that are not bound, replaced or cancelled yet; some may be waiting for access."""
         return tuple(mailbox for mailbox in self.mailboxes if not mailbox.is_settled)
 
     def bind_request(self, mailbox: InvitedMailbox) -> BindRequest:
-        """To bind one of its mailboxes now."""
+        """The request to bind one of its mailboxes now."""
         return BindRequest(
             by=self.id,
             account=mailbox.account,
@@ -97,40 +99,57 @@ class PendingRegistration:
         )
 
     def mailbox_for(self, account: str) -> InvitedMailbox | None:
-        """The mailbox that was asked for under this account id."""
+        """The invited mailbox for this account id, or None."""
         return next((mailbox for mailbox in self.mailboxes if same_id(mailbox.account, account)), None)
 
     def status_at(self, now: datetime) -> RegistrationStatus:
-        """The stage, or `expired` when the time for it has run out before anything came of it."""
-        over = self.stage in UNDECIDED_STATUSES and now >= self.expires and not self.has_binding_in_progress(now)
-        return RegistrationStatus.EXPIRED if over else self.stage
+        """The stage, or `expired` when the link expired before anything was bound."""
+        expired = self.stage in UNDECIDED_STATUSES and now >= self.expires and not self.has_binding_in_progress(now)
+        return RegistrationStatus.EXPIRED if expired else self.stage
 
     def is_usable(self, now: datetime) -> bool:
         """Whether the link may still start a sign-in."""
         return bool(self.unsettled_mailboxes) and now < self.expires
 
     def via_app(self, app: str) -> "PendingRegistration":
-        """As it is for a sign-in that went through this OAuth app."""
+        """The registration for a sign-in through this OAuth app."""
         return replace(self, app=app or self.app)
 
-    def replaced(self, accounts: Collection[str]) -> "PendingRegistration":
-        """A newer registration for these accounts was started: for them this link is worth nothing any more."""
-        newer = set(map(normalize_id, accounts))
-        return self._with(one.replaced() if normalize_id(one.account) in newer else one for one in self.mailboxes)
+    def expires_during_binding(self, now: datetime) -> bool:
+        """Whether the link may expire, and its expiry be reported, while a binding that begins now is running."""
+        return self.stage in UNDECIDED_STATUSES and now + MAX_BINDING_TIME >= self.expires
 
-    def cancelled(self, accounts: Collection[str], code: str = LINK_CANCELLED) -> "PendingRegistration":
-        """The link was ended for these accounts, or they were removed. What was bound stays bound."""
-        ended = set(map(normalize_id, accounts))
-        return self._with(one.cancelled(code) if normalize_id(one.account) in ended else one for one in self.mailboxes)
+    def has_binding_in_progress(self, now: datetime) -> bool:
+        """Whether a binding may still be running, so that the expiry must not be reported yet."""
+        begun = self.being_bound if self.stage in UNDECIDED_STATUSES else None
+        return begun is not None and now < begun + MAX_BINDING_TIME
 
     def opened(self) -> "PendingRegistration":
-        """Somebody looked at the link's page. Waiting goes on meanwhile, and what was bound stays said."""
+        """Somebody opened the link's page. That changes neither waiting for access nor finished bindings."""
         if self.stage in {RegistrationStatus.PENDING, RegistrationStatus.FAILED}:
             return replace(self, stage=RegistrationStatus.OPENED)
         return self
 
+    def expired(self) -> "PendingRegistration":
+        """The link expired before anything was bound, and the caller is told so."""
+        return replace(self, stage=RegistrationStatus.EXPIRED)
+
+    def replaced(self, accounts: Collection[str]) -> "PendingRegistration":
+        """There is a newer registration for these accounts; this link no longer works for them."""
+        ids = set(map(normalize_id, accounts))
+        return self._with(
+            mailbox.replaced() if normalize_id(mailbox.account) in ids else mailbox for mailbox in self.mailboxes
+        )
+
+    def cancelled(self, accounts: Collection[str], code: str = LINK_CANCELLED) -> "PendingRegistration":
+        """The link was cancelled for these accounts, or they were removed. Bound mailboxes stay bound."""
+        ids = set(map(normalize_id, accounts))
+        return self._with(
+            mailbox.cancelled(code) if normalize_id(mailbox.account) in ids else mailbox for mailbox in self.mailboxes
+        )
+
     def with_refusal(self, code: str) -> "PendingRegistration":
-        """A sign-in came to nothing. The link goes on working; whoever waits for access goes on waiting."""
+        """A sign-in failed as a whole. The link still works, and mailboxes that wait for access keep waiting."""
         if not self.unsettled_mailboxes:
             return self
         if self.stage not in UNDECIDED_STATUSES:
@@ -138,77 +157,63 @@ class PendingRegistration:
         told = self.told if code in self.told else (*self.told, code)
         return replace(self, stage=RegistrationStatus.FAILED, failure=code, told=told)
 
-    def new_refusals_since(self, before: "PendingRegistration") -> Mapping[str, str]:
-        """By account, why a sign-in did not bind it; those that were refused for the same reason before are not new.
-
-        Whoever has the link can come back from Microsoft as often as they like, and say what they like.
-        """
-        if self.told != before.told:
-            return {mailbox.account: self.told[-1] for mailbox in self.unsettled_mailboxes}
-        known = {(mailbox.account, mailbox.failure) for mailbox in before.mailboxes if mailbox.is_refused}
-        refused = [mailbox for mailbox in self.mailboxes if mailbox.is_refused]
-        return {one.account: one.failure for one in refused if one.failure and (one.account, one.failure) not in known}
-
-    def expires_during_binding(self, now: datetime) -> bool:
-        """Whether its end may be told while a binding that begins now is still under way."""
-        return self.stage in UNDECIDED_STATUSES and now + MAX_BINDING_TIME >= self.expires
-
-    def has_binding_in_progress(self, now: datetime) -> bool:
-        """Whether a binding may still be under way, so that its end is not to be told yet."""
-        begun = self.being_bound if self.stage in UNDECIDED_STATUSES else None
-        return begun is not None and now < begun + MAX_BINDING_TIME
-
-    def expired(self) -> "PendingRegistration":
-        """The time for it has run out, and the caller is told."""
-        return replace(self, stage=RegistrationStatus.EXPIRED)
-
     def after_sign_in(
         self, principal_id: str, results: Mapping[str, MailboxResult], now: datetime, *, stop_waiting: bool = False
     ) -> "PendingRegistration":
-        """What became of mailboxes when a principal had signed in; `gave_up` ends the waiting for that principal.
+        """The results of a principal's sign-in, by account; `stop_waiting` ends the waiting for that principal.
 
-        Once the caller was told that the link has expired, nothing that came to nothing is news.
+        Once the expiry was reported, only a bound mailbox changes anything.
         """
-        bound = any(result.state.is_bound for result in results.values())
-        if self.stage is RegistrationStatus.EXPIRED and not bound:
+        any_bound = any(result.state.is_bound for result in results.values())
+        if self.stage is RegistrationStatus.EXPIRED and not any_bound:
             return self
-        heard = self._with(
+        updated = self._with(
             mailbox.after_sign_in(principal_id, results[mailbox.account], stop_waiting=stop_waiting)
             if mailbox.account in results
             else mailbox
             for mailbox in self.mailboxes
         )
-        unbound = next((mailbox.failure for mailbox in heard.unsettled_mailboxes if mailbox.failure), self.failure)
+        failure = next((mailbox.failure for mailbox in updated.unsettled_mailboxes if mailbox.failure), self.failure)
         return replace(
-            heard,
-            failure=None if any(mailbox.state.is_bound for mailbox in heard.mailboxes) else unbound,
-            completed=now if bound else self.completed,
+            updated,
+            failure=None if any(mailbox.state.is_bound for mailbox in updated.mailboxes) else failure,
+            completed=now if any_bound else self.completed,
         )
 
-    def _with(self, mailboxes: Iterable[InvitedMailbox]) -> "PendingRegistration":
-        """Its stage follows from what became of the mailboxes, once anything has.
+    def new_refusals_since(self, before: "PendingRegistration") -> Mapping[str, str]:
+        """The accounts that a sign-in did not bind, each with the reason, unless the reason is the same as before.
 
-        What is refused after an end that was told is no news.
+        Without that exception anybody with the link could cause any number of events: how a sign-in ends is what their
+        browser says.
         """
-        now = replace(self, mailboxes=tuple(mailboxes))
-        states = {mailbox.state for mailbox in now.mailboxes}
+        if self.told != before.told:
+            return {mailbox.account: self.told[-1] for mailbox in self.unsettled_mailboxes}
+        refusals = {mailbox.account: mailbox.failure for mailbox in self.mailboxes if mailbox.is_refused}
+        known = {mailbox.account: mailbox.failure for mailbox in before.mailboxes if mailbox.is_refused}
+        return {account: code for account, code in refusals.items() if code and code != known.get(account)}
+
+    def _with(self, mailboxes: Iterable[InvitedMailbox]) -> "PendingRegistration":
+        """With changed mailboxes, whose states decide the stage. A refusal after a reported expiry is not reported."""
+        updated = replace(self, mailboxes=tuple(mailboxes))
+        states = {mailbox.state for mailbox in updated.mailboxes}
         if MailboxState.WAITING_FOR_ACCESS in states:
-            return replace(now, stage=RegistrationStatus.WAITING_FOR_ACCESS)
+            return replace(updated, stage=RegistrationStatus.WAITING_FOR_ACCESS)
         if any(state.is_bound for state in states):
-            return replace(now, stage=RegistrationStatus.COMPLETED)
+            return replace(updated, stage=RegistrationStatus.COMPLETED)
         if states == {MailboxState.REPLACED}:
-            return replace(now, stage=RegistrationStatus.REPLACED)
-        if MailboxState.CANCELLED in states and not now.unsettled_mailboxes:
-            return replace(now, stage=RegistrationStatus.CANCELLED)
-        failed = MailboxState.REFUSED in states and self.stage is not RegistrationStatus.EXPIRED
-        return replace(now, stage=RegistrationStatus.FAILED) if failed else now
+            return replace(updated, stage=RegistrationStatus.REPLACED)
+        if MailboxState.CANCELLED in states and not updated.unsettled_mailboxes:
+            return replace(updated, stage=RegistrationStatus.CANCELLED)
+        if MailboxState.REFUSED in states and self.stage is not RegistrationStatus.EXPIRED:
+            return replace(updated, stage=RegistrationStatus.FAILED)
+        return updated
 
 
 @dataclass(frozen=True, slots=True)
 class NewestLink:
-    """Which registration of an account counts: the one that was started last, whoever asked for it.
+    """The only registration of an account that counts: the one that was started last, by any caller.
 
-    `removed` says that the account was removed after that, so that none counts until there is a newer one.
+    `removed` says that the account was removed after that, so that none counts until a newer one is started.
     """
 
     account: str
@@ -218,11 +223,11 @@ class NewestLink:
 
 @dataclass(frozen=True, slots=True)
 class SignInAttempt:
-    """One browser's way to Entra and back.
+    """One browser's round trip to Entra.
 
-    `id` is the SHA-256 of the OAuth `state`, `browser` that of the browser's cookie: an attempt is finished by the
-    browser that began it or not at all (RFC 9700 section 2.1). `flow` holds PKCE verifier and nonce until it is used.
-    `app` is the OAuth app that it goes through; attempts from before there were several name none.
+    `id` is the SHA-256 of the OAuth `state`, `browser` that of the browser's cookie: only the browser that began an
+    attempt can finish it (RFC 9700 section 2.1). `flow` holds the PKCE verifier and the nonce until it is used. `app`
+    is the OAuth app; it is empty in attempts from before there could be several.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""What an answer of the token endpoint means for a grant: renewed, delayed or stopped."""
+"""What an answer of the token endpoint means for a grant: renewed, retried later, or stopped until a new sign-in."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -11,99 +11,24 @@ from shared.domain.oauth_app import BREAKER_OPEN_CODE
 from shared.domain.principal import TokenSet
 from shared.domain.work import WorkKind
 
+FIRST_RETRY_DELAY, MAX_RETRY_DELAY = timedelta(minutes=1), timedelta(minutes=30)
 BLOCKED_RETRY_INTERVAL = timedelta(days=1)
-BACKOFF = (timedelta(minutes=1), timedelta(minutes=30))
-CONFIRMATION_DELAY = timedelta(minutes=5)
+# An `invalid_grant` without a known reason stops the grant only after this many such answers, minutes apart.
 REQUIRED_CONFIRMATIONS = 3
+CONFIRMATION_DELAY = timedelta(minutes=5)
+# After this period of unknown failures the grant counts as blocked.
 UNKNOWN_FAILURE_PERIOD = timedelta(days=2)
-# How soon a caller who waits for a token may have Entra asked again after a failure.
+# How soon after a failure a caller who waits for a token causes another refresh.
 ON_DEMAND_RETRY_DELAY = timedelta(seconds=10)
 BLOCKED_ON_DEMAND_RETRY_DELAY = timedelta(minutes=15)
 
-
-def grant_after_failure(grant: DelegatedGrant, failure: Failure, now: datetime, jitter: float) -> DelegatedGrant:
-    """After a failed refresh: the kind decides the state and the next try (DESIGN: five kinds of failure)."""
-    if not failure.confirmed and _waits_to_confirm(grant, now):
-        return grant
-    if not failure.confirmed and grant.doubts + 1 < REQUIRED_CONFIRMATIONS:
-        return _doubted(grant, now, jitter)
-    since = grant.failing_since or now
-    noted = replace(
-        grant,
-        failures=grant.failures + 1,
-        failing_since=since,
-        not_before=now + (failure.retry_after or ON_DEMAND_RETRY_DELAY),
-    )
-    match failure.kind:
-        case FailureKind.NEEDS_SIGN_IN | FailureKind.NEEDS_CONSENT:
-            return _stopped(noted, failure, now)
-        case FailureKind.BLOCKED:
-            return _blocked(noted, failure.code, now, jitter)
-        case _ if failure.code == "unknown_failure" and now - since > UNKNOWN_FAILURE_PERIOD:
-            return _blocked(noted, failure.code, now, jitter)
-        case FailureKind.APP_FAULT if failure.code == BREAKER_OPEN_CODE:
-            noted = replace(noted, not_before=None)  # the app's breaker knows when to ask again
-    return replace(noted, due=now + _pause(noted.failures, failure.retry_after, jitter))
-
-
-def _waits_to_confirm(grant: DelegatedGrant, now: datetime) -> bool:
-    """Whether an earlier doubt is too young: asked out of turn, the same answer confirms nothing."""
-    return bool(grant.doubts) and grant.not_before is not None and now < grant.not_before
-
-
-def _doubted(grant: DelegatedGrant, now: datetime, jitter: float) -> DelegatedGrant:
-    """Refused in words that nobody knows; to be asked again when some minutes have passed."""
-    again = now + CONFIRMATION_DELAY * (1 + grant.doubts + jitter)
-    return replace(
-        grant,
-        failures=grant.failures + 1,
-        failing_since=grant.failing_since or now,
-        doubts=grant.doubts + 1,
-        due=again,
-        not_before=again,
-    )
-
-
-def _stopped(grant: DelegatedGrant, failure: Failure, now: datetime) -> DelegatedGrant:
-    """Not refreshed any more, until a person signs in."""
-    return replace(
-        grant,
-        due=None,
-        state=AccountState.AUTHENTICATION_ERROR,
-        last_error=_same_or_new(grant.last_error, failure.code, now),
-        claims=failure.claims,
-    )
-
-
-def _blocked(grant: DelegatedGrant, code: str, now: datetime, jitter: float) -> DelegatedGrant:
-    """Refused for reasons that may pass without a sign-in: tried once a day."""
-    return replace(
-        grant,
-        due=now + BLOCKED_RETRY_INTERVAL * (1 + jitter / 10),
-        not_before=now + BLOCKED_ON_DEMAND_RETRY_DELAY,
-        work=WorkKind.REFRESH,
-        state=AccountState.CONNECT_ERROR,
-        last_error=_same_or_new(grant.last_error, code, now),
-    )
-
-
-def _same_or_new(last: LastError | None, code: str, now: datetime) -> LastError:
-    return last if last is not None and last.code == code else LastError(code, now)
-
-
-def _pause(failures: int, retry_after: timedelta | None, jitter: float) -> timedelta:
-    first, longest = BACKOFF
-    pause = min(first * (1 << min(failures - 1, 10)), longest) * (0.5 + jitter / 2)
-    return max(pause, retry_after or timedelta())
-
-
-# Failures that a person's sign-in mends.
+# Failures that a new sign-in of the person repairs.
 SIGN_IN_FAILURE_KINDS = {FailureKind.NEEDS_SIGN_IN, FailureKind.NEEDS_CONSENT}
 
 
 @dataclass(frozen=True, slots=True)
 class TokenRequest:
-    """A token for this resource, by default the one that the grant lives by; one that meets these claims."""
+    """A request for a token: for `resource`, by default the grant's primary one, and with these `claims`."""
 
     resource: Resource | None = None
     claims: str | None = None
@@ -114,9 +39,11 @@ DEFAULT_TOKEN_REQUEST = TokenRequest()
 
 @dataclass(frozen=True, slots=True)
 class RefreshAnswer:
-    """What Entra said of the grant, and of what was wished beyond that, if it refused it.
+    """Entra's answer to a refresh.
 
-    `home` is the resource that the grant lives by from now on.
+    `result` decides over the grant: new tokens, or why it could not be renewed. When Entra refused the resource or the
+    claims of the request and renewed the grant without them, `request_failure` says why. `primary_resource` is the
+    grant's primary resource from now on.
     """
 
     result: TokenSet | Failure
@@ -125,49 +52,135 @@ class RefreshAnswer:
 
     @property
     def failure(self) -> Failure | None:
-        """Why the grant could not be renewed, if it could not."""
+        """Why the grant could not be renewed, or None."""
         return self.result if isinstance(self.result, Failure) else None
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything that was wished was given."""
+        """Whether Entra issued the token that was requested."""
         return self.failure is None and self.request_failure is None
 
 
 def affects_every_request(failure: Failure) -> bool:
-    """Whether it would be the same for whatever is asked for: Entra is unwell, or refuses the app's own credential."""
+    """Whether any other token request would fail as well: Entra is down, or it refuses the app's own credential."""
     return failure.kind is FailureKind.TRANSIENT or failure.code == "app_credential"
 
 
 def was_renewed_meanwhile(grant: DelegatedGrant, before: DelegatedGrant, resource: Resource | None) -> bool:
-    """Whether somebody else has renewed the very token meanwhile."""
-    held, was = (each.token_for(resource or each.resource) for each in (grant, before))
-    return held is not None and (was is None or held.refreshed > was.refreshed)
+    """Whether another instance has renewed this resource's token since `before` was read."""
+    token, token_before = (each.token_for(resource or each.resource) for each in (grant, before))
+    return token is not None and (token_before is None or token.refreshed > token_before.refreshed)
 
 
 def grant_after_refresh(
-    grant: DelegatedGrant, wish: TokenRequest, answer: RefreshAnswer, now: datetime, jitter: float
+    grant: DelegatedGrant, request: TokenRequest, answer: RefreshAnswer, now: datetime, jitter: float
 ) -> DelegatedGrant:
-    """What becomes of the grant. An app that no longer covers what it lived by gives it another home."""
-    told, refused = answer.result, answer.request_failure
+    """The grant after Entra's answer to a refresh."""
     before = grant.with_primary_resource(answer.primary_resource or grant.resource, now)
-    if wish.claims is not None:
-        before = replace(before, challenged=now, claims=_unmet(refused))
-    if isinstance(told, Failure):
-        if before.claims is not None and told.kind in SIGN_IN_FAILURE_KINDS:
-            # The sign-in that mends this has to meet the challenge too.
-            code = "claims_challenge" if wish.claims else told.code
-            told = replace(told, code=code, claims=told.claims or before.claims)
-        return grant_after_failure(before, told, now, jitter)
-    after = before.renewed(told, now, jitter)
-    if refused is not None and wish.claims is None and wish.resource is not None:
-        after = after.with_refusal(wish.resource, refused.code, now, jitter)
-    return after
+    if request.claims is not None:
+        before = replace(before, challenged=now, claims=_claims_for_sign_in(answer.request_failure))
+    if isinstance(answer.result, Failure):
+        return grant_after_failure(before, _with_open_claims(answer.result, before, request), now, jitter)
+    renewed = before.renewed(answer.result, now, jitter)
+    if answer.request_failure is not None and request.claims is None and request.resource is not None:
+        return renewed.with_refusal(request.resource, answer.request_failure.code, now, jitter)
+    return renewed
 
 
-def _unmet(refused: Failure | None) -> str | None:
-    """The claims that the next sign-in has to carry; where a policy blocks, none would help.
+def grant_after_failure(grant: DelegatedGrant, failure: Failure, now: datetime, jitter: float) -> DelegatedGrant:
+    """The grant after a failed refresh. The kind of failure decides its state and when it is tried next."""
+    if not failure.confirmed and _is_too_early_to_confirm(grant, now):
+        return grant
+    if not failure.confirmed and grant.doubts + 1 < REQUIRED_CONFIRMATIONS:
+        return _doubted(grant, now, jitter)
+    failed = replace(
+        grant,
+        failures=grant.failures + 1,
+        failing_since=grant.failing_since or now,
+        not_before=now + (failure.retry_after or ON_DEMAND_RETRY_DELAY),
+    )
+    match failure.kind:
+        case FailureKind.NEEDS_SIGN_IN | FailureKind.NEEDS_CONSENT:
+            return _stopped(failed, failure, now)
+        case FailureKind.BLOCKED:
+            return _blocked(failed, failure.code, now, jitter)
+        case _ if failure.code == "unknown_failure" and _is_failing_too_long(failed, now):
+            return _blocked(failed, failure.code, now, jitter)
+        case FailureKind.APP_FAULT if failure.code == BREAKER_OPEN_CODE:
+            failed = replace(failed, not_before=None)  # the app's circuit breaker decides when Entra is called again
+    return replace(failed, due=now + _retry_delay(failed.failures, failure.retry_after, jitter))
 
-    They are those that Microsoft returned, never the caller's: a sign-in with made-up claims might be refused.
+
+def _doubted(grant: DelegatedGrant, now: datetime, jitter: float) -> DelegatedGrant:
+    """Refused without a known reason: ask again in a few minutes before believing it."""
+    retry = now + CONFIRMATION_DELAY * (1 + grant.doubts + jitter)
+    return replace(
+        grant,
+        failures=grant.failures + 1,
+        failing_since=grant.failing_since or now,
+        doubts=grant.doubts + 1,
+        due=retry,
+        not_before=retry,
+    )
+
+
+def _stopped(grant: DelegatedGrant, failure: Failure, now: datetime) -> DelegatedGrant:
+    """No more refreshes until the person signs in again."""
+    return replace(
+        grant,
+        due=None,
+        state=AccountState.AUTHENTICATION_ERROR,
+        last_error=_last_error(grant, failure.code, now),
+        claims=failure.claims,
+    )
+
+
+def _blocked(grant: DelegatedGrant, code: str, now: datetime, jitter: float) -> DelegatedGrant:
+    """Refused for a reason that may go away without a sign-in: retry once a day."""
+    return replace(
+        grant,
+        due=now + BLOCKED_RETRY_INTERVAL * (1 + jitter / 10),
+        not_before=now + BLOCKED_ON_DEMAND_RETRY_DELAY,
+        work=WorkKind.REFRESH,
+        state=AccountState.CONNECT_ERROR,
+        last_error=_last_error(grant, code, now),
+    )
+
+
+def _last_error(grant: DelegatedGrant, code: str, now: datetime) -> LastError:
+    """The error with the time when it first occurred."""
+    last = grant.last_error
+    return last if last is not None and last.code == code else LastError(code, now)
+
+
+def _is_too_early_to_confirm(grant: DelegatedGrant, now: datetime) -> bool:
+    """Whether an earlier doubt is so recent that the same answer, for a caller's sake, confirms nothing."""
+    return bool(grant.doubts) and grant.not_before is not None and now < grant.not_before
+
+
+def _is_failing_too_long(grant: DelegatedGrant, now: datetime) -> bool:
+    return grant.failing_since is not None and now - grant.failing_since > UNKNOWN_FAILURE_PERIOD
+
+
+def _retry_delay(failures: int, retry_after: timedelta | None, jitter: float) -> timedelta:
+    """Exponential backoff, at least as long as Entra asks for."""
+    delay = min(FIRST_RETRY_DELAY * (1 << min(failures - 1, 10)), MAX_RETRY_DELAY) * (0.5 + jitter / 2)
+    return max(delay, retry_after or timedelta())
+
+
+def _with_open_claims(failure: Failure, grant: DelegatedGrant, request: TokenRequest) -> Failure:
+    """The failure, so that the sign-in that repairs the grant also answers an open claims challenge."""
+    if grant.claims is None or failure.kind not in SIGN_IN_FAILURE_KINDS:
+        return failure
+    code = "claims_challenge" if request.claims else failure.code
+    return replace(failure, code=code, claims=failure.claims or grant.claims)
+
+
+def _claims_for_sign_in(request_failure: Failure | None) -> str | None:
+    """The claims that Microsoft returned for the next sign-in to carry; none when a sign-in would not help.
+
+    The caller's own claims are never used: a sign-in with made-up claims might be refused.
     """
-    return refused.claims if refused is not None and refused.kind in SIGN_IN_FAILURE_KINDS else None
+    if request_failure is None or request_failure.kind not in SIGN_IN_FAILURE_KINDS:
+        return None
+    return request_failure.claims
