@@ -1,4 +1,4 @@
-"""Audit records: who did what to which, and what came of it."""
+"""Audit records: who did what to which object, and the outcome."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Action(StrEnum):
-    """What can be done; each route and each resumed sign-in is one of them."""
+    """An audited action: one for each route, and one for a resumed sign-in."""
 
     START_REGISTRATION = "registration.start"
     READ_REGISTRATION = "registration.read"
@@ -45,7 +45,7 @@ class Action(StrEnum):
 
 
 class AuditOutcome(StrEnum):
-    """What came of it. `failed` is a fault of ours."""
+    """The outcome of an action. `failed` is a fault of Mailbind."""
 
     DONE = "done"
     WAITING = "waiting"
@@ -53,7 +53,7 @@ class AuditOutcome(StrEnum):
     FAILED = "failed"
 
 
-# Who looks changes nothing; who was not let look is recorded all the same.
+# Successful reads are not logged, because they change nothing; refused reads are.
 READ_ACTIONS = frozenset(
     {
         Action.READ_REGISTRATION,
@@ -69,25 +69,24 @@ READ_ACTIONS = frozenset(
     }
 )
 
-
-# Anybody may cause these refusals as fast as they can send, so each of them need not be told.
+# Anybody can cause these refusals as fast as they can send requests, so only some of them are logged.
 SAMPLED_CODES = frozenset(
     {"TooManyRequests", "BodyTooLarge", "UriTooLong", "HeadersTooLarge", "UnsupportedMediaType", "LengthRequired"}
 )
 SAMPLING_INTERVAL = timedelta(seconds=10)
-MAX_SAMPLED_KINDS = 1000  # kinds of refusals that are remembered; each is an action, a code and an actor
-MAX_ID_CHARACTERS = 256  # characters; what is longer was made up by the request
+MAX_SAMPLED_KINDS = 1000  # a kind of refusal is an action, a code and an actor
+MAX_ID_CHARACTERS = 256  # no id of ours is longer, so a longer one was made up by the request
 
 
 @dataclass(frozen=True, slots=True)
 class AuditRecord:
-    """One line of the audit log. No personal data beyond ids.
+    """One line of the audit log. It holds no personal data besides ids.
 
-    `actor` is a caller's id, `person:` with a principal's, or `unknown`. `accounts` are those of a link for several,
-    `results` what became of each: a state, or the code of why it is not bound. `target` is the registration, API
-    token, OAuth app or webhook that it was about, `resource` the OAuth app that a token was handed out of, and `cached`
-    says that Entra was not asked for it. `correlation` joins records of one request. `left_out` is how many refusals
-    of the same action, code and actor this instance left out since the last record of them.
+    `actor` is a caller's id, `person:` with a principal's id, or `unknown`. `accounts` are set for a link to several
+    accounts, and `results` has the result of each: a state, or the code of why it is not bound. `target` is the
+    registration, API token, OAuth app or webhook of the action. `resource` is the resource of a handed-out token, and
+    `cached` says that Entra was not called for it. `correlation` joins the records of one request. `left_out` is how
+    many refusals with the same action, code and actor this instance did not log since its last record of them.
     """
 
     action: Action
@@ -105,11 +104,11 @@ class AuditRecord:
 
     @property
     def is_logged(self) -> bool:
-        """Whether it is more than somebody having looked."""
+        """Whether it has to be logged: everything but a successful read."""
         return self.outcome is not AuditOutcome.DONE or self.action not in READ_ACTIONS
 
     def truncated(self) -> "AuditRecord":
-        """The record with ids of a bounded length, whatever the request called things."""
+        """The record with ids of limited length, however long the names in the request were."""
         texts = {name: getattr(self, name) for name in ("actor", "account", "target", "resource", "code")}
         long = {
             name: text[:MAX_ID_CHARACTERS] for name, text in texts.items() if text and len(text) > MAX_ID_CHARACTERS
@@ -121,7 +120,7 @@ class AuditRecord:
 
 @dataclass(slots=True)
 class Sample:
-    """When a refusal was last recorded, and how many were left out since."""
+    """When a refusal was last logged, and how many were left out since."""
 
     recorded: datetime
     left_out: int = 0
@@ -129,12 +128,12 @@ class Sample:
 
 @dataclass(slots=True)
 class AuditSampler:
-    """Records the first refusal of its kind in ten seconds, and with the next one how many were left out."""
+    """Logs the first refusal of a kind in ten seconds, and with the next one how many were left out."""
 
     _samples: dict[tuple[Action, str, str], Sample] = field(default_factory=dict)
 
     def sampled(self, record: AuditRecord, now: datetime) -> AuditRecord | None:
-        """The record as it is to be written, or None."""
+        """The record to log, or None to leave it out."""
         if record.code not in SAMPLED_CODES:
             return record
         kind = (record.action, record.code, record.actor)

@@ -1,4 +1,4 @@
-"""Claims challenges: which claims a caller may pass on to Entra, and which are kept for the next sign-in.
+"""Claims challenges: the claims that a caller may pass on to Entra, and those that the next sign-in carries.
 
 Sources: learn.microsoft.com, entra/identity-platform, "Claims challenges, claims requests and client capabilities"
 [challenge], "Developer guidance for Conditional Access" [ca], "Developer guide to Conditional Access authentication
@@ -14,9 +14,9 @@ from urllib.parse import quote_plus
 
 from shared.domain.principal import is_guid
 
-# No entry of a claim lists more: authentication contexts are 99 in a tenant, and a challenge names those of one API.
+# Longer lists do not occur: a tenant has at most 99 authentication contexts, and a challenge names those of one API.
 MAX_VALUES = 10
-# What claims may add to an authorize URL, encoded, so that all of it stays below MAX_LINK_BYTES.
+# How much claims may add to an authorize URL, encoded, so that the URL stays below MAX_LINK_BYTES.
 MAX_CLAIMS_BYTES = 1536
 
 ACCESS_TOKEN_MEMBER = "access_token"  # noqa: S105 - the name of a member
@@ -34,7 +34,7 @@ def _seconds(value: str) -> str | None:
 
 def _address(value: str) -> str | None:
     try:
-        # A zone (RFC 4007) is any text, and no address that a service sees has one.
+        # A zone (RFC 4007) can be any text, and no address that a service sees has one.
         return None if "%" in value else str(ip_address(value))
     except ValueError:
         return None
@@ -44,9 +44,9 @@ def _policy(value: str) -> str | None:
     return value.lower() if is_guid(value.lower()) else None
 
 
-# Members of `access_token` that challenges of Microsoft's services hold: how each of their values is written, and by
-# whom. `xms_cc` is none of them: with it a *client* declares that it can handle challenges, and gets tokens that live
-# for up to 28 hours [challenge] [cae].
+# The members of `access_token` in challenges of Microsoft's services: for each, a parser of its values and a description
+# for error messages. `xms_cc` is not allowed: a *client* declares with it that it can handle challenges, and gets tokens
+# with a lifetime of up to 28 hours [challenge] [cae].
 KNOWN_MEMBERS: Mapping[str, tuple[Callable[[str], str | None], str]] = {
     "acrs": (_context, "an authentication context such as c1"),  # [context]; p1 is Azure Resource Manager's
     "nbf": (_seconds, "a time in seconds, as digits"),  # [cae]: the token was revoked, or a policy has changed
@@ -57,23 +57,23 @@ KNOWN_MEMBERS: Mapping[str, tuple[Callable[[str], str | None], str]] = {
 
 
 def parse_challenge(claims: object, name: str = "claims") -> tuple[str, dict[str, str]]:
-    """A caller's claims, decoded from JSON, written again from the members that are known; and what is wrong, by field.
+    """Parse a caller's claims, decoded from JSON. Returns them as JSON again, and the faults by field name.
 
-    Nothing of the caller's own text is in the result: names are ours, and each value is one of its kind.
+    The result holds none of the caller's own text: names are ours, and every value was parsed as one of its kind.
     """
     faults: dict[str, str] = {}
     within = f"{name}.{ACCESS_TOKEN_MEMBER}"
     members = _members(claims, name, [ACCESS_TOKEN_MEMBER], faults).get(ACCESS_TOKEN_MEMBER)
-    wanted = _members(members, within, KNOWN_MEMBERS, faults)
-    built = {member: _member(value, f"{within}.{member}", member, faults) for member, value in wanted.items()}
-    return json.dumps({ACCESS_TOKEN_MEMBER: built}, separators=(",", ":")), faults
+    requested = _members(members, within, KNOWN_MEMBERS, faults)
+    parsed = {member: _claim(value, f"{within}.{member}", member, faults) for member, value in requested.items()}
+    return json.dumps({ACCESS_TOKEN_MEMBER: parsed}, separators=(",", ":")), faults
 
 
 def sanitized_claims(claims: object) -> str | None:
-    """What Microsoft returned as `claims`, as it may be kept and carried by the next sign-in; None for what may not.
+    """The part of Microsoft's `claims` that may be stored and sent with the next sign-in, or None.
 
-    Members that are not known here pass, because Microsoft knows what it asks for. Client capabilities do not, nor what
-    is about other tokens, nor what makes the URL too long: a sign-in without claims is better than none.
+    Unknown members pass, because Microsoft knows what it asks for. Client capabilities and claims about other tokens
+    are left out. Claims that would make the URL too long are dropped: a sign-in without claims is better than none.
     """
     if not isinstance(claims, str) or len(claims) > MAX_CLAIMS_BYTES:
         return None
@@ -88,7 +88,7 @@ def sanitized_claims(claims: object) -> str | None:
 
 
 def _members(value: object, name: str, allowed: Collection[str], faults: dict[str, str]) -> dict[str, Any]:
-    """The members of an object that are allowed, of which at least one must be there; others are faults."""
+    """The allowed members of an object, which must have at least one of them. Other members are faults."""
     if not isinstance(value, dict) or not value:
         faults[name] = f'"{name}" must be an object with some of [{", ".join(allowed)}]'
         return {}
@@ -97,27 +97,27 @@ def _members(value: object, name: str, allowed: Collection[str], faults: dict[st
     return {member: value[member] for member in allowed if member in value}
 
 
-def _member(value: object, name: str, member: str, faults: dict[str, str]) -> dict[str, Any]:
-    """One claim that is asked for: `essential`, and the `value` or the `values` that it must have [oidc]."""
-    write, what = KNOWN_MEMBERS[member]
-    asked = _members(value, name, ["essential", "value", "values"], faults)
-    built: dict[str, Any] = {}
-    if "essential" in asked:
-        built["essential"] = asked["essential"] is True
-        if not isinstance(asked["essential"], bool):
+def _claim(value: object, name: str, member: str, faults: dict[str, str]) -> dict[str, Any]:
+    """One requested claim: `essential`, and the `value` or the `values` that it must have [oidc]."""
+    parse, description = KNOWN_MEMBERS[member]
+    given = _members(value, name, ["essential", "value", "values"], faults)
+    parsed: dict[str, Any] = {}
+    if "essential" in given:
+        parsed["essential"] = given["essential"] is True
+        if not isinstance(given["essential"], bool):
             faults[f"{name}.essential"] = f'"{name}.essential" must be a boolean'
-    if "value" in asked:
-        built["value"] = _written(asked["value"], write)
-        if built["value"] is None:
-            faults[f"{name}.value"] = f'"{name}.value" must be {what}'
-    if "values" in asked:
-        values = asked["values"]
+    if "value" in given:
+        parsed["value"] = _parsed(given["value"], parse)
+        if parsed["value"] is None:
+            faults[f"{name}.value"] = f'"{name}.value" must be {description}'
+    if "values" in given:
+        values = given["values"]
         fits = isinstance(values, list) and 0 < len(values) <= MAX_VALUES
-        built["values"] = [_written(each, write) for each in values] if fits else [None]
-        if None in built["values"]:
-            faults[f"{name}.values"] = f'"{name}.values" must be a list of 1 to {MAX_VALUES}, each {what}'
-    return built
+        parsed["values"] = [_parsed(item, parse) for item in values] if fits else [None]
+        if None in parsed["values"]:
+            faults[f"{name}.values"] = f'"{name}.values" must be a list of 1 to {MAX_VALUES}, each {description}'
+    return parsed
 
 
-def _written(value: object, write: Callable[[str], str | None]) -> str | None:
-    return write(value) if isinstance(value, str) else None
+def _parsed(value: object, parse: Callable[[str], str | None]) -> str | None:
+    return parse(value) if isinstance(value, str) else None

@@ -1,4 +1,4 @@
-"""Microsoft's clouds, and what an OAuth app asks for in each."""
+"""Microsoft's clouds: their addresses, mail servers and scopes."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ BASE_SCOPES = {
     "api": ("Mail.ReadWrite.Shared", "Mail.Send.Shared", "User.Read"),
     "imap": ("IMAP.AccessAsUser.All", "POP.AccessAsUser.All", "SMTP.Send"),
 }
-# Servers of IMAP and POP, and of SMTP, where they do not bear the resource's own name (Microsoft support: POP, IMAP and
+# Servers for IMAP and POP, and for SMTP, where they are not the resource's own host (Microsoft support: POP, IMAP and
 # SMTP settings for Outlook.com; Office 365 operated by 21Vianet; Microsoft 365 US government endpoints).
 MAIL_SERVERS = {
     "outlook.office.com": ("outlook.office365.com", "smtp.office365.com"),
@@ -22,7 +22,7 @@ IMAP_PORT, POP_PORT, SMTP_PORT = 993, 995, 587
 
 
 class Resource(StrEnum):
-    """What an access token is for; one token is for one of them (Entra: v2-oauth2-auth-code-flow, `scope`)."""
+    """What an access token is for. Each token is for one resource (Entra: v2-oauth2-auth-code-flow, `scope`)."""
 
     GRAPH = "graph"
     OUTLOOK = "outlook"
@@ -30,7 +30,7 @@ class Resource(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MailServer:
-    """Where a mail protocol is spoken."""
+    """The host and port of a mail protocol."""
 
     host: str
     port: int
@@ -38,9 +38,9 @@ class MailServer:
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """Where a cloud's authority, Graph and Outlook are; each an https address without a path.
+    """The addresses of a cloud's authority, Graph and Outlook; each is an https URL without a path.
 
-    `imap_server` is where IMAP is spoken when it is not where the cloud has it.
+    `imap_server` replaces the cloud's own IMAP server.
     """
 
     authority: str
@@ -60,7 +60,7 @@ class Cloud:
 
     @property
     def smtp(self) -> MailServer:
-        """SMTP submission, which begins TLS by STARTTLS."""
+        """SMTP submission with STARTTLS."""
         return MailServer(self._mail_servers[1], SMTP_PORT)
 
     @property
@@ -69,22 +69,22 @@ class Cloud:
         return MAIL_SERVERS.get(host, (host, host))
 
     def url_of(self, resource: Resource) -> str:
-        """The resource's address, which its scopes begin with."""
+        """The resource's URL, which its scopes begin with."""
         return self.graph if resource is Resource.GRAPH else self.outlook
 
     def scopes(self, base: Iterable[str], extra: Iterable[str] = (), skip: Iterable[str] = ()) -> tuple[str, ...]:
-        """The scopes of these bases and the extra ones, by full name, so that a token is for this very cloud.
+        """The full names of these base scopes and the extra ones, so that tokens are for this very cloud.
 
-        A short name is one of Graph's. `skip` leaves scopes out, by their full or their short names.
+        A short name is a scope of Graph. `skip` leaves scopes out, by their full or short names.
         """
         roots = {"api": self.graph, "imap": self.outlook}
-        asked = [f"{roots[name]}/{scope}" for name in base for scope in BASE_SCOPES[name]]
-        asked += [scope if "://" in scope else f"{self.graph}/{scope}" for scope in extra]
-        left_out = {scope.casefold() for scope in skip}
+        requested = [f"{roots[name]}/{scope}" for name in base for scope in BASE_SCOPES[name]]
+        requested += [scope if "://" in scope else f"{self.graph}/{scope}" for scope in extra]
+        skipped = {scope.casefold() for scope in skip}
         return tuple(
             scope
-            for scope in dict.fromkeys(asked)
-            if not {scope.casefold(), scope.rpartition("/")[2].casefold()} & left_out
+            for scope in dict.fromkeys(requested)
+            if not {scope.casefold(), scope.rpartition("/")[2].casefold()} & skipped
         )
 
 
@@ -106,10 +106,10 @@ CLOUDS = {
 
 
 def clouds_with(own: Cloud) -> Mapping[str, Cloud]:
-    """Every cloud by its name; `own`, the one of the settings, stands for the global one."""
+    """Every cloud by its name. `own`, the cloud of the settings, takes the place of the global one."""
     return {**CLOUDS, GLOBAL: own}
 
 
 def cloud_name(cloud: Cloud) -> str:
-    """The name of a cloud; one that nobody knows stands for the global one."""
+    """The name of a cloud. An unknown one counts as the global one."""
     return next((name for name, known in CLOUDS.items() if known == cloud), GLOBAL)

@@ -1,4 +1,4 @@
-"""How many requests somebody may send: leaky buckets, each kept as the moment at which it will be empty."""
+"""Rate limits: leaky buckets, each stored as the time at which it will be empty."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,7 +10,7 @@ MINUTE = timedelta(minutes=1)
 
 
 class LimitKind(StrEnum):
-    """What is limited, and by whom it is counted."""
+    """What is limited, and per what it is counted."""
 
     FORM_BY_CALLER = "formByCaller"
     FORM_BY_ADDRESS = "formByAddress"
@@ -22,33 +22,33 @@ class LimitKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many requests a minute, and as many at once after a pause.
+    """A number of requests per minute, which may also come all at once after a pause.
 
-    The algorithm is the virtual scheduling of ITU-T I.371: a request puts one drop into a bucket that empties evenly,
-    and a bucket is known by the moment at which it is empty. A full one takes no more, so whoever goes on too fast
-    waits for one drop to leave, and no longer.
+    The algorithm is the virtual scheduling of ITU-T I.371: each request adds one drop to a bucket that empties evenly,
+    and the bucket is represented by the time at which it is empty. A full bucket rejects requests, so a client that
+    sends too fast waits until one drop has left, and no longer.
     """
 
     per_minute: int
 
     @property
     def interval(self) -> timedelta:
-        """How long one request takes to be forgotten, rounded so that all that are allowed fit into a minute."""
+        """The time in which one drop leaves, rounded down so that all allowed requests fit into a minute."""
         return timedelta(microseconds=MINUTE // timedelta(microseconds=1) // self.per_minute)
 
     def wait_time(self, empty_at: datetime, now: datetime, drops: int = 1) -> timedelta:
-        """How long until so many more fit; zero when they do. More than a minute's worth fits into an empty bucket."""
+        """How long until so many drops fit; zero if they fit now. An empty bucket takes any number of drops."""
         needed = min(drops, self.per_minute) * self.interval
         return max(min(empty_at, now + MINUTE) + needed - now - MINUTE, timedelta())
 
     def after_requests(self, empty_at: datetime, drops: int, now: datetime) -> datetime:
-        """When the bucket is empty after some more drops."""
+        """When the bucket is empty after these drops."""
         return min(max(empty_at, now) + drops * self.interval, now + MINUTE)
 
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """A bucket that all instances share. `id` tells nobody whose it is."""
+    """A bucket that all instances share. `id` does not reveal whose it is."""
 
     id: str
     empty_at: datetime
@@ -56,7 +56,7 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class LimitSalt:
-    """What addresses are hashed with for one day; worth nothing after `empty_at`."""
+    """The salt with which client addresses are hashed for one day. It is useless after `empty_at`."""
 
     day: str
     value: Secret
