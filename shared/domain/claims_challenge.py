@@ -44,9 +44,9 @@ def _policy(value: str) -> str | None:
     return value.lower() if is_guid(value.lower()) else None
 
 
-# The members of `access_token` in challenges of Microsoft's services: for each, a parser of its values and a description
-# for error messages. `xms_cc` is not allowed: a *client* declares with it that it can handle challenges, and gets tokens
-# with a lifetime of up to 28 hours [challenge] [cae].
+# The members of `access_token` in challenges of Microsoft's services, each with a parser for its values and a text
+# for error messages. `xms_cc` is not allowed: with it a *client* declares that it can handle challenges, and gets
+# tokens with a lifetime of up to 28 hours [challenge] [cae].
 KNOWN_MEMBERS: Mapping[str, tuple[Callable[[str], str | None], str]] = {
     "acrs": (_context, "an authentication context such as c1"),  # [context]; p1 is Azure Resource Manager's
     "nbf": (_seconds, "a time in seconds, as digits"),  # [cae]: the token was revoked, or a policy has changed

@@ -1,4 +1,4 @@
-"""Events: their names, their data and the warnings among them."""
+"""Events: their names, their data (never a token, a code or a secret), and which expiries were already warned of."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,12 +14,15 @@ from shared.domain.oauth_app import CircuitBreaker, OAuthApp
 from shared.domain.registration import PendingRegistration
 from shared.domain.remedy import remedy
 
-# Two events of one account differ by this much at least, so that their ids sort as they happened.
+# The least time between two events of one account, so that their ids sort in the order in which they happened.
 MIN_EVENT_INTERVAL = timedelta(milliseconds=1)
+
+# EmailEngine's names for: the grant could not be renewed, or a call with a valid token was refused.
+RENEWAL_ERROR, REQUEST_ERROR = "OauthRenewError", "ApiRequestError"
 
 
 class EventName(StrEnum):
-    """What can happen. The first seven carry the names and meanings that callers of EmailEngine know."""
+    """Events. The first seven have the names and meanings that EmailEngine gives them."""
 
     ACCOUNT_ADDED = "accountAdded"
     ACCOUNT_INITIALIZED = "accountInitialized"
@@ -38,7 +41,7 @@ class EventName(StrEnum):
 
 
 class Origin(StrEnum):
-    """Whose partition an event is written in: that of the principal, of the registration or of the OAuth app."""
+    """The kind of partition that an event is stored in: of a principal, a registration or an OAuth app."""
 
     PRINCIPAL = "principal"
     REGISTRATION = "registration"
@@ -49,10 +52,10 @@ class Origin(StrEnum):
 class Event:
     """One row of the outbox.
 
-    `id` begins with a time in milliseconds that is later than that of every earlier event of the same account, whatever
-    the clocks say, so ids sort as things happened. `at` is for people to read. `owner` is the origin's id,
-    `correlation` that of the request or timer run that it came of. An event about a link names all `accounts` that it
-    is about, and `account` is the first of them.
+    `id` begins with a time in milliseconds that is later than in any earlier event of the same account, whatever the
+    clocks say, so ids sort in the order of events. `at` is the time for people to read. `owner` is the id of the
+    principal, registration or OAuth app. `correlation` is the id of the request or timer run that caused the event. An
+    event about a link lists all its `accounts`, and `account` is the first of them.
     """
 
     id: str
@@ -67,21 +70,21 @@ class Event:
 
     @property
     def source(self) -> str:
-        """Where it lies, as the agenda knows it."""
+        """The partition that the event is stored in, as the agenda writes it."""
         return f"{self.origin}:{self.owner}"
 
     @property
     def lane(self) -> str:
-        """What it is in order with: the other events of its account, or of its OAuth app."""
+        """The group of events that are delivered in order: those of an account, or of an OAuth app."""
         return f"account:{normalize_id(self.account)}" if self.account and len(self.accounts) < 2 else self.source  # noqa: PLR2004
 
     @property
     def can_wait(self) -> bool:
-        """Whether others go first: one caller can have thousands of links expire at once."""
+        """Whether other events go first: one caller can have thousands of links that expire at once."""
         return self.name == EventName.REGISTRATION_EXPIRED
 
     def visible_to(self, may_know: Callable[[str | None], bool]) -> "Event | None":
-        """As somebody hears it who may know of some accounts only; None when of none of them."""
+        """The event without the accounts that a recipient may not know; None if nothing is left."""
         if not self.accounts:
             return self if may_know(self.account) else None
         known = tuple(account for account in self.accounts if may_know(account))
@@ -89,36 +92,44 @@ class Event:
         return replace(self, account=known[0], accounts=known, data=data) if known else None
 
 
+@dataclass(frozen=True, slots=True)
+class ExpiryWarning:
+    """The expiry that a warning was sent for. `id` names the credential; see `secret_warning_id`."""
+
+    id: str
+    expires: datetime
+
+
 def next_event_time(last: datetime | None, now: datetime) -> datetime:
-    """When the next event counts as having happened: now, and behind the last one in any case."""
+    """The time of the next event: now, or shortly after the last event if the clock is behind it."""
     return now if last is None else max(now, last + MIN_EVENT_INTERVAL)
 
 
-def parse_source(place: str) -> tuple[Origin, str]:
-    """The origin and owner of a place."""
-    origin, _, owner = place.partition(":")
+def parse_source(source: str) -> tuple[Origin, str]:
+    """The origin and the owner of a source."""
+    origin, _, owner = source.partition(":")
     return Origin(origin), owner
 
 
-# In EmailEngine's words: the grant could not be renewed, or a call with a good token was refused.
-RENEWAL_ERROR, REQUEST_ERROR = "OauthRenewError", "ApiRequestError"
+def secret_warning_id(app: str) -> str:
+    """The id for an OAuth app's credential; it cannot be an app's own id, which has no `~`."""
+    return f"{app}~secret"
 
 
 def account_data(
     name: EventName, account: Account, failure: Failure | None = None, before: Account | None = None
 ) -> dict[str, Any]:
-    """The data of an event about an account; `failure` is what Microsoft answered, `before` the account until now."""
+    """The data of an event about an account; `failure` is Microsoft's answer, `before` the account before a change."""
     match name:
         case EventName.ACCOUNT_CHANGED if before is not None:
-            return {**_who_and_where(account), "previous": _who_and_where(before)}
+            return {**_user_and_email(account), "previous": _user_and_email(before)}
         case EventName.ACCOUNT_ADDED | EventName.ACCOUNT_DELETED:
             return {"account": account.id}
         case EventName.ACCOUNT_INITIALIZED:
             return {"initialized": True}
         case EventName.AUTHENTICATION_ERROR | EventName.CONNECT_ERROR if account.last_error is not None:
-            told = error_data(account.last_error.code, failure)
             return {
-                **told,
+                **error_data(account.last_error.code, failure),
                 "serverResponseCode": REQUEST_ERROR if account.has_mailbox_error else RENEWAL_ERROR,
                 "user": account.sign_in_name,
             }
@@ -128,21 +139,17 @@ def account_data(
             return {"user": account.sign_in_name}
 
 
-def _who_and_where(account: Account) -> dict[str, Any]:
-    return {"user": account.sign_in_name, "email": account.email}
-
-
 def expiring_grant_data(account: Account, expires: datetime) -> dict[str, Any]:
-    """The data of the warning that an account's grant would die."""
+    """The data of the warning that an account's grant is about to expire."""
     code = account.last_error.code if account.last_error else None
-    told = error_data(code) if code else {"action": "Use the account or reconnect it: that renews its grant."}
-    return {**told, "user": account.sign_in_name, "app": account.app, "expires": format_timestamp(expires)}
+    details = error_data(code) if code else {"action": "Use the account or reconnect it: that renews its grant."}
+    return {**details, "user": account.sign_in_name, "app": account.app, "expires": format_timestamp(expires)}
 
 
 def registration_data(registration: PendingRegistration, code: str | None = None) -> dict[str, Any]:
-    """The data of an event about a registration; `code` says why it came to nothing."""
-    about = {"registration": registration.id, "expires": format_timestamp(registration.expires)}
-    return {**about, **error_data(code)} if code else about
+    """The data of an event about a registration; `code` says why it failed."""
+    data = {"registration": registration.id, "expires": format_timestamp(registration.expires)}
+    return {**data, **error_data(code)} if code else data
 
 
 def breaker_data(breaker: CircuitBreaker) -> dict[str, Any]:
@@ -157,26 +164,17 @@ def breaker_data(breaker: CircuitBreaker) -> dict[str, Any]:
 
 
 def expiring_secret_data(app: OAuthApp, expires: datetime) -> dict[str, Any]:
-    """The data of the warning that an OAuth app's credential ends."""
-    action = "Add a new client secret or certificate in Entra, and give it to Mailbind, before the old one ends."
+    """The data of the warning that an OAuth app's credential is about to expire."""
+    action = "Add a new client secret or certificate in Entra, and store it in Mailbind, before the old one expires."
     return {"app": app.id, "name": app.name, "expires": format_timestamp(expires), "action": action}
 
 
 def error_data(code: str, failure: Failure | None = None) -> dict[str, Any]:
-    """A code, and what it means to a person; kind and AADSTS number where Microsoft told."""
-    told = remedy(code)
-    said: dict[str, Any] = {"response": told.what, "code": code, "action": told.action}
-    return said | ({"kind": failure.kind.value, "aadsts": failure.aadsts} if failure else {})
+    """A code with its explanation for people; the kind and the AADSTS number if Microsoft answered."""
+    known = remedy(code)
+    data: dict[str, Any] = {"response": known.what, "code": code, "action": known.action}
+    return data | ({"kind": failure.kind.value, "aadsts": failure.aadsts} if failure else {})
 
 
-@dataclass(frozen=True, slots=True)
-class ExpiryWarning:
-    """The end of a credential that was warned of. `id` names whose; see `secret_of`."""
-
-    id: str
-    expires: datetime
-
-
-def secret_warning_id(app: str) -> str:
-    """The id for an OAuth app's credential; no app's own id holds a `~`."""
-    return f"{app}~secret"
+def _user_and_email(account: Account) -> dict[str, Any]:
+    return {"user": account.sign_in_name, "email": account.email}

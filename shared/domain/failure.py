@@ -1,4 +1,13 @@
-"""Failures of Microsoft's answers: the table of known ones, and how an answer is classified."""
+"""Failures of calls to Microsoft: the rules for known answers, and the classification of an answer.
+
+The principle is Microsoft's: react to `error`; `error_codes` are diagnostic and may change (reference-error-codes). So
+status, `error` and `suberror` decide, and AADSTS numbers only refine.
+
+Sources of the rules: [codes] learn.microsoft.com, identity-platform/reference-error-codes; [flow] identity-platform/
+v2-oauth2-auth-code-flow, "Error codes for token endpoint errors"; [ca] entra/identity/conditional-access; [wif]
+identity-platform/workload-identity-federation; [loop] identity-platform/reference-breaking-changes, "looping clients";
+[msal] suberrors as named in MSAL's libraries.
+"""
 
 import math
 import re
@@ -9,7 +18,7 @@ from enum import StrEnum
 
 
 class FailureKind(StrEnum):
-    """Whom a failure asks something of: nobody, the person, their administrator, or the operator of the OAuth app."""
+    """Who has to act: nobody, the person, their administrator, or the operator of the OAuth app."""
 
     TRANSIENT = "transient"
     NEEDS_SIGN_IN = "needsSignIn"
@@ -19,8 +28,65 @@ class FailureKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """One failed call: its kind, our stable `code`, and what operators can trace it by.
+
+    `claims` is a claims challenge that the next sign-in must carry (Entra documentation, claims challenges).
+    `confirmed` is false for an `invalid_grant` without a known reason, which must repeat before it is believed.
+    """
+
+    kind: FailureKind
+    code: str
+    aadsts: int | None = None
+    retry_after: timedelta | None = None
+    claims: str | None = None
+    confirmed: bool = True
+    trace: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenError:
+    """An error answer of the token endpoint (RFC 6749 section 5.2, with Microsoft's additions)."""
+
+    status: int
+    error: str = ""
+    suberror: str = ""
+    aadsts_numbers: tuple[int, ...] = ()
+    claims: str | None = None
+    retry_after: timedelta | None = None
+    trace: str | None = None
+
+
+class MailboxRefusal(StrEnum):
+    """Why Microsoft did not open a probed mailbox."""
+
+    NO_ACCESS = "no_mailbox_access"
+    MISSING_SCOPE = "missing_scope"
+
+
+class SignInRefusal(StrEnum):
+    """Why a sign-in came back without a code, according to the browser.
+
+    The authorize endpoint reports errors through the browser, so anybody can forge them. They decide which page the
+    person sees and which code the registration and its event carry, but nothing about the OAuth app, a grant or an
+    account.
+    """
+
+    CANCELLED = "access_denied"
+    NEEDS_CONSENT = "needs_consent"
+    NEEDS_ADMIN_CONSENT = "needs_admin_consent"
+    BLOCKED_BY_POLICY = "blocked_by_policy"
+    TRY_AGAIN = "entra_unavailable"
+    APP_SETUP_SUSPECTED = "app_setup_suspected"
+    REFUSED = "sign_in_refused"
+
+
+@dataclass(frozen=True, slots=True)
 class FailureRule:
-    """Answers that mean the same: by `error`, by `suberror`, by AADSTS number. `pause` is a least time to wait."""
+    """Error answers with the same meaning: matched by `error`, `suberror` or AADSTS number.
+
+    `source` names the documentation behind it, `min_pause` is the least time to wait before the next call.
+    """
 
     code: str
     kind: FailureKind
@@ -31,7 +97,7 @@ class FailureRule:
     min_pause: timedelta | None = None
 
 
-def _row(
+def _rule(
     code: str,
     kind: FailureKind,
     source: str,
@@ -47,7 +113,7 @@ def _row(
 
 
 FAILURE_RULES = (
-    _row(
+    _rule(
         "needs_sign_in",
         FailureKind.NEEDS_SIGN_IN,
         "[codes] [flow] [msal]",
@@ -58,7 +124,7 @@ FAILURE_RULES = (
             *(50158, 50055, 50144, 50085, 50097, 700020, 53004, 16000, 16001),
         ),
     ),
-    _row(
+    _rule(
         "needs_consent",
         FailureKind.NEEDS_CONSENT,
         "[codes] [flow]",
@@ -66,8 +132,8 @@ FAILURE_RULES = (
         suberrors="consent_required",
         aadsts=(65001, 65004, 90008),
     ),
-    _row("needs_admin_consent", FailureKind.NEEDS_CONSENT, "[codes]", aadsts=(90094, 90095)),
-    _row(
+    _rule("needs_admin_consent", FailureKind.NEEDS_CONSENT, "[codes]", aadsts=(90094, 90095)),
+    _rule(
         "blocked_by_policy",
         FailureKind.BLOCKED,
         "[codes] [ca] [msal]",
@@ -77,20 +143,20 @@ FAILURE_RULES = (
             *(500021, 500022, 500212, 500213),
         ),
     ),
-    _row(
+    _rule(
         "person_gone",
         FailureKind.BLOCKED,
         "[codes]",
         aadsts=(50057, 50034, 51004, 50014, 50020, 90072, 50053),
     ),
-    _row(
+    _rule(
         "app_credential",
         FailureKind.APP_FAULT,
         "[codes] [wif]",
         errors="invalid_client",
         aadsts=(7000222, 7000215, 70002, 700027, 50012, 700030, 700213, 70021, 7000218, 700025),
     ),
-    _row(
+    _rule(
         "app_configuration",
         FailureKind.APP_FAULT,
         "[codes]",
@@ -100,7 +166,7 @@ FAILURE_RULES = (
             *(500011, 650052, 650054, 650057, 65005, 650056, 900144, 9002313, 700005, 501481, 900382, 900432, 90038),
         ),
     ),
-    _row(
+    _rule(
         "entra_unavailable",
         FailureKind.TRANSIENT,
         "[codes]; HTTP 408, 429 and 5xx by RFC 9110",
@@ -110,150 +176,25 @@ FAILURE_RULES = (
             *(50000, 90055, 501621),
         ),
     ),
-    _row(
+    _rule(
         "cooling_down",
         FailureKind.TRANSIENT,
-        "[loop]: arrives as invalid_grant and means our own polling, not the grant",
+        "[loop]: arrives as invalid_grant, but is about our polling and not about the grant",
         aadsts=(50196,),
         pause=timedelta(hours=1),
     ),
 )
 
-
-AADSTS_PATTERN = re.compile(r"AADSTS([0-9]{1,9})(?![0-9])")
-MAX_AADSTS_NUMBER = 999_999_999
-MAX_AADSTS_NUMBERS_READ = 10
-
-
-def parse_whole_number(value: object, maximum: int) -> int | None:
-    """The number from 0 to `most` that this is, as JSON or as decimal digits; None for anything else.
-
-    `int()` alone raises for superscript digits, which `str.isdigit` accepts, and for more than 4,300 digits.
-    """
-    if isinstance(value, str):
-        value = int(value) if value.isascii() and value.isdigit() and len(value) <= len(str(maximum)) else None
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= maximum else None
-
-
-def aadsts_numbers(text: str) -> tuple[int, ...]:
-    """The AADSTS numbers that an error description mentions, at most ten of them."""
-    return tuple(int(number) for number in AADSTS_PATTERN.findall(text)[:MAX_AADSTS_NUMBERS_READ])
-
-
-def is_finite_number(value: object) -> bool:
-    """Whether a JSON value is a number that can be compared: NaN, infinity, booleans and text are not."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return isinstance(value, int) or math.isfinite(value)
-
-
-class MailboxRefusal(StrEnum):
-    """What Microsoft's answers to a probe come down to."""
-
-    NO_ACCESS = "no_mailbox_access"
-    MISSING_SCOPE = "missing_scope"
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """One failed call: what kind, our stable `code`, and what operators may trace it by.
-
-    `claims` is a claims challenge that the next sign-in must carry (Entra documentation, claims challenges).
-    `confirmed` is false for an `invalid_grant` of no known kind, which has to be seen again before it is believed.
-    """
-
-    kind: FailureKind
-    code: str
-    aadsts: int | None = None
-    retry_after: timedelta | None = None
-    claims: str | None = None
-    confirmed: bool = True
-    trace: str | None = None
-
-
-RULES_BY_AADSTS_NUMBER = {number: row for row in FAILURE_RULES for number in row.aadsts}
-RULES_BY_SUBERROR = {suberror: row for row in FAILURE_RULES for suberror in row.suberrors}
-RULES_BY_ERROR = {error: row for row in FAILURE_RULES for error in row.errors}
+RULES_BY_AADSTS_NUMBER = {number: rule for rule in FAILURE_RULES for number in rule.aadsts}
+RULES_BY_SUBERROR = {suberror: rule for rule in FAILURE_RULES for suberror in rule.suberrors}
+RULES_BY_ERROR = {error: rule for rule in FAILURE_RULES for error in rule.errors}
+UNKNOWN_RULE = FailureRule("unknown_failure", FailureKind.TRANSIENT, source="ours: an unknown answer destroys nothing")
+UNCONFIRMED_RULE = FailureRule(
+    "needs_sign_in", FailureKind.NEEDS_SIGN_IN, source="ours: an invalid_grant without a reason is confirmed first"
+)
 
 APP_CREDENTIAL_FAILURE = Failure(FailureKind.APP_FAULT, "app_credential")
 ENTRA_UNAVAILABLE = Failure(FailureKind.TRANSIENT, "entra_unavailable")
-UNKNOWN_RULE = FailureRule(
-    "unknown_failure", FailureKind.TRANSIENT, source="ours: nothing is destroyed over an answer nobody knows"
-)
-UNCONFIRMED_RULE = FailureRule(
-    "needs_sign_in", FailureKind.NEEDS_SIGN_IN, source="ours: a bare invalid_grant is confirmed first"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class TokenError:
-    """The token endpoint's error answer (RFC 6749 section 5.2, and Microsoft's additions to it)."""
-
-    status: int
-    error: str = ""
-    suberror: str = ""
-    aadsts_numbers: tuple[int, ...] = ()
-    claims: str | None = None
-    retry_after: timedelta | None = None
-    trace: str | None = None
-
-
-def classify(answer: TokenError) -> Failure:
-    """Tell the five kinds of failure apart."""
-    row, number = _matching_row(answer)
-    return Failure(
-        kind=row.kind,
-        code=row.code,
-        aadsts=number if number is not None else next(iter(answer.aadsts_numbers), None),
-        retry_after=answer.retry_after or row.min_pause,
-        claims=answer.claims,
-        confirmed=row is not UNCONFIRMED_RULE,
-        trace=answer.trace,
-    )
-
-
-def _matching_row(answer: TokenError) -> tuple[FailureRule, int | None]:
-    if answer.status in {408, 429} or answer.status >= 500:  # noqa: PLR2004 - HTTP's own numbers
-        return RULES_BY_ERROR["temporarily_unavailable"], None
-    by_error = RULES_BY_ERROR.get(answer.error, UNKNOWN_RULE)
-    if answer.error == "invalid_client":
-        # Whatever the number says, this is about the app and never about a person.
-        return _refined(answer, by_error, {FailureKind.APP_FAULT, FailureKind.TRANSIENT})
-    if answer.suberror in RULES_BY_SUBERROR:
-        by_error = RULES_BY_SUBERROR[answer.suberror]
-    elif answer.error == "invalid_grant":
-        by_error = UNCONFIRMED_RULE
-    return _refined(answer, by_error, set(FailureKind))
-
-
-def _refined(answer: TokenError, row: FailureRule, allowed: set[FailureKind]) -> tuple[FailureRule, int | None]:
-    for number in answer.aadsts_numbers:
-        known = RULES_BY_AADSTS_NUMBER.get(number)
-        if known is not None and known.kind in allowed and not _blames_client(known, answer):
-            return known, number
-    return row, None
-
-
-def _blames_client(row: FailureRule, answer: TokenError) -> bool:
-    """Whether the number blames the client's credential while `error` blames the code or refresh token.
-
-    Entra has answered expired ones with `invalid_grant` and "AADSTS70002: Error validating credentials. AADSTS70008:
-    The provided authorization code or refresh token is expired".
-    """
-    return answer.error == "invalid_grant" and row.code == APP_CREDENTIAL_FAILURE.code
-
-
-class SignInRefusal(StrEnum):
-    """Why the sign-in came back without a code, as the browser tells it."""
-
-    CANCELLED = "access_denied"
-    NEEDS_CONSENT = "needs_consent"
-    NEEDS_ADMIN_CONSENT = "needs_admin_consent"
-    BLOCKED_BY_POLICY = "blocked_by_policy"
-    TRY_AGAIN = "entra_unavailable"
-    APP_SETUP_SUSPECTED = "app_setup_suspected"
-    REFUSED = "sign_in_refused"
-
 
 REFUSALS_BY_FAILURE_CODE = {
     "needs_consent": SignInRefusal.NEEDS_CONSENT,
@@ -264,11 +205,29 @@ REFUSALS_BY_FAILURE_CODE = {
     "app_configuration": SignInRefusal.APP_SETUP_SUSPECTED,
 }
 
+AADSTS_PATTERN = re.compile(r"AADSTS([0-9]{1,9})(?![0-9])")
+MAX_AADSTS_NUMBER = 999_999_999
+MAX_AADSTS_NUMBERS_READ = 10
+
+
+def classify(answer: TokenError) -> Failure:
+    """Classify an error answer."""
+    rule, number = _matching_rule(answer)
+    return Failure(
+        kind=rule.kind,
+        code=rule.code,
+        aadsts=number if number is not None else next(iter(answer.aadsts_numbers), None),
+        retry_after=answer.retry_after or rule.min_pause,
+        claims=answer.claims,
+        confirmed=rule is not UNCONFIRMED_RULE,
+        trace=answer.trace,
+    )
+
 
 def sign_in_refusal(answer: Mapping[str, str]) -> SignInRefusal:
-    """Map the authorize endpoint's error answer (Entra: v2-oauth2-auth-code-flow, "Error response").
+    """Classify an error answer of the authorize endpoint (Entra: v2-oauth2-auth-code-flow, "Error response").
 
-    Reads `error`, `error_subcode` and the AADSTS numbers of `error_description`; `error_uri` is ignored.
+    It reads `error`, `error_subcode` and the AADSTS numbers in `error_description`, and ignores `error_uri`.
     """
     error, numbers = answer.get("error", ""), aadsts_numbers(answer.get("error_description", ""))
     if error == "access_denied" and (answer.get("error_subcode") == "cancel" or not numbers):
@@ -280,12 +239,67 @@ def sign_in_refusal(answer: Mapping[str, str]) -> SignInRefusal:
 
 
 def redemption_refusal(failure: Failure) -> str:
-    """The code for a person whose code the token endpoint did not redeem.
+    """The code to show when the token endpoint did not redeem the browser's authorization code.
 
-    The browser chose the code, and a made-up one is refused as malformed, which is no fault of the app's registration.
+    The browser chose that code. A made-up one is refused as malformed, which says nothing about the app's registration.
     """
     codes: Mapping[str, str] = {
         "needs_sign_in": "sign_in_unknown",
         "app_configuration": SignInRefusal.APP_SETUP_SUSPECTED.value,
     }
     return codes.get(failure.code, failure.code)
+
+
+def _matching_rule(answer: TokenError) -> tuple[FailureRule, int | None]:
+    if answer.status in {408, 429} or answer.status >= 500:  # noqa: PLR2004 - HTTP's own numbers
+        return RULES_BY_ERROR["temporarily_unavailable"], None
+    by_error = RULES_BY_ERROR.get(answer.error, UNKNOWN_RULE)
+    if answer.error == "invalid_client":
+        # With any number, this is about the app and never about a person.
+        return _rule_for_number(answer, by_error, {FailureKind.APP_FAULT, FailureKind.TRANSIENT})
+    if answer.suberror in RULES_BY_SUBERROR:
+        by_error = RULES_BY_SUBERROR[answer.suberror]
+    elif answer.error == "invalid_grant":
+        by_error = UNCONFIRMED_RULE
+    return _rule_for_number(answer, by_error, set(FailureKind))
+
+
+def _rule_for_number(
+    answer: TokenError, rule: FailureRule, allowed: set[FailureKind]
+) -> tuple[FailureRule, int | None]:
+    for number in answer.aadsts_numbers:
+        known = RULES_BY_AADSTS_NUMBER.get(number)
+        if known is not None and known.kind in allowed and not _blames_client(known, answer):
+            return known, number
+    return rule, None
+
+
+def _blames_client(rule: FailureRule, answer: TokenError) -> bool:
+    """Whether the number blames the client's credential although `error` blames the code or refresh token.
+
+    Entra has answered expired ones with `invalid_grant` and "AADSTS70002: Error validating credentials. AADSTS70008:
+    The provided authorization code or refresh token is expired".
+    """
+    return answer.error == "invalid_grant" and rule.code == APP_CREDENTIAL_FAILURE.code
+
+
+def aadsts_numbers(text: str) -> tuple[int, ...]:
+    """The AADSTS numbers in an error description, at most ten of them."""
+    return tuple(int(number) for number in AADSTS_PATTERN.findall(text)[:MAX_AADSTS_NUMBERS_READ])
+
+
+def parse_whole_number(value: object, maximum: int) -> int | None:
+    """The whole number from 0 to `maximum` that a JSON number or decimal digits stand for; None for anything else.
+
+    `int()` alone raises for superscript digits, which `str.isdigit` accepts, and for more than 4,300 digits.
+    """
+    if isinstance(value, str):
+        value = int(value) if value.isascii() and value.isdigit() and len(value) <= len(str(maximum)) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= maximum else None
+
+
+def is_finite_number(value: object) -> bool:
+    """Whether a JSON value is a number that can be compared: not NaN, infinity, a boolean or text."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return isinstance(value, int) or math.isfinite(value)
