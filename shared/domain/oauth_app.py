@@ -1,4 +1,4 @@
-"""An OAuth app: its credentials, its registration and its circuit breaker."""
+"""OAuth apps: their credentials, their registration with Mailbind and their circuit breaker."""
 
 import base64
 from collections.abc import Iterable, Mapping
@@ -17,14 +17,14 @@ from shared.domain.secret import Secret
 
 @dataclass(frozen=True, slots=True)
 class ClientSecret:
-    """A secret that Entra made, and that ends some day."""
+    """A client secret, which Entra issues with an expiry."""
 
     secret: Secret
 
 
 @dataclass(frozen=True, slots=True)
 class ClientCertificate:
-    """A certificate that is registered with the app, and its private key; both PEM (Entra: certificate credentials)."""
+    """A certificate that is registered with the app, and its private key, both PEM (Entra: certificate credentials)."""
 
     private_key: Secret
     certificate: str
@@ -32,7 +32,7 @@ class ClientCertificate:
 
 @dataclass(frozen=True, slots=True)
 class FederatedIdentity:
-    """A user-assigned managed identity that the app trusts, by its client id: nothing to keep, nothing that ends.
+    """A user-assigned managed identity that the app trusts, by its client id: no secret to store, and no expiry.
 
     Entra calls it a federated identity credential (workload identity federation, "managed identity as a credential").
     """
@@ -45,14 +45,14 @@ type ClientCredential = ClientSecret | ClientCertificate | FederatedIdentity
 
 @dataclass(frozen=True, slots=True)
 class OAuthApp:
-    """An Entra app registration in one of Microsoft's clouds.
+    """An Entra app registration in one of Microsoft's clouds, as sign-ins and refreshes use it.
 
-    `tenant` is the authority's segment: a tenant id, or `organizations`.
-    `credentials` are tried in order, so that a new one can be added before the old one ends. `tenants` are the ids of
-    the tenants whose people may sign in. `scopes` are by full name, of the resources of `cloud`. `credential_reuse`
-    lets one principal's grant serve many accounts. `secret_expires` is when the credential ends, as far as anybody has
-    told. One that is not `enabled` starts no sign-in; the grants that it has go on. `mail_domains` are pairs of a
-    domain, in its normal form, and the tenant that operators assigned it to.
+    `tenant` is the authority's path segment: a tenant id, or `organizations`. `tenants` are the ids of the tenants
+    whose people may sign in. `credentials` are tried in order, so that a new one can be added before the old one
+    expires; `secret_expires` is that expiry, if known. `scopes` are full names, for resources of `cloud`.
+    `credential_reuse` lets one principal's grant serve many accounts. An app that is not `enabled` starts no sign-in,
+    but its grants still work. `mail_domains` are pairs of a normalized domain and the tenant that operators assigned
+    it to.
     """
 
     id: str
@@ -69,18 +69,18 @@ class OAuthApp:
     mail_domains: frozenset[tuple[str, str]] = frozenset()
 
     def trusts_mail(self, address: str, tenant_id: str) -> bool:
-        """Whether that tenant's administrators may say whose address it is: nobody else verifies what they write."""
+        """Whether the tenant's administrators may say whose address it is. Nobody else checks what they enter."""
         return len(self.tenants) == 1 or (domain_of(address), tenant_id) in self.mail_domains
 
     def scopes_of(self, resource: Resource) -> tuple[str, ...]:
-        """Its scopes of one resource: a token request may name no other's."""
+        """The scopes for one resource; a token request may not mix resources."""
         prefix = f"{self.cloud.url_of(resource)}/".casefold()
         return tuple(scope for scope in self.scopes if scope.casefold().startswith(prefix))
 
     def limited_to(self, granted: Iterable[str]) -> "OAuthApp":
-        """The app as it asks on behalf of a grant: for nothing that was not granted.
+        """The app for a refresh of a grant: it requests no more than was granted.
 
-        A scope that was added to the app since would stop the grant until its person consents (AADSTS65001).
+        A scope that was added to the app later would fail every refresh until the person consents (AADSTS65001).
         """
         names = {scope.rpartition("/")[2].casefold() for scope in granted}
         kept = tuple(scope for scope in self.scopes if scope.rpartition("/")[2].casefold() in names)
@@ -88,17 +88,17 @@ class OAuthApp:
 
     @property
     def resources(self) -> tuple[Resource, ...]:
-        """What its grants give access tokens for."""
+        """The resources that its grants have access tokens for."""
         return tuple(resource for resource in Resource if self.scopes_of(resource))
 
     @property
     def can_read_profiles(self) -> bool:
-        """Whether Graph tells it who has signed in (permission User.Read)."""
+        """Whether it may read from Graph who has signed in (permission User.Read)."""
         return any(scope.rpartition("/")[2].casefold() == "user.read" for scope in self.scopes_of(Resource.GRAPH))
 
     @property
     def primary_resource(self) -> Resource:
-        """The resource that mailboxes are proven through: Graph where its scopes do, otherwise Outlook."""
+        """The resource through which mailboxes are probed: Graph if its scopes allow that, otherwise Outlook."""
         return next(
             (each for each in self.resources if covers_shared_mailboxes(self.scopes_of(each))),
             (*self.resources, Resource.GRAPH)[0],
@@ -106,10 +106,10 @@ class OAuthApp:
 
 
 def covers_shared_mailboxes(granted: Iterable[str]) -> bool:
-    """Whether the granted scopes cover mailboxes of others.
+    """Whether the granted scopes include access to shared mailboxes.
 
-    Without a `.Shared` scope Graph refuses them even to those with Full Access, in the words of a missing access. IMAP
-    has one scope for all that a person may open.
+    Without a `.Shared` scope Graph refuses them even to people with Full Access, with the same error as for missing
+    access. IMAP has one scope for all mailboxes that a person may open.
     """
     names = [scope.rpartition("/")[2].casefold() for scope in granted]
     shared = (name.startswith("mail.read") and name.endswith(".shared") for name in names)
@@ -117,7 +117,8 @@ def covers_shared_mailboxes(granted: Iterable[str]) -> bool:
 
 
 BREAKER_TRIAL_INTERVAL = timedelta(minutes=1)
-# Only what is wrong with the credential is wrong for everybody; a configuration may be wrong for one tenant.
+# The only failure that opens the breaker: a wrong credential is wrong for everybody, a configuration may be wrong for
+# one tenant.
 BREAKER_OPEN_CODE = "app_credential"
 
 
@@ -133,28 +134,28 @@ class CircuitBreaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether it holds back the app's calls; otherwise it only remembers what a verification found."""
+        """Whether the app's calls are held back; otherwise it only records what a verification found."""
         return self.code == BREAKER_OPEN_CODE
 
     def with_next_trial(self, now: datetime) -> "CircuitBreaker":
-        """With the next trial after this one."""
+        """With the next trial one interval from now."""
         return replace(self, trial=now + BREAKER_TRIAL_INTERVAL)
 
 
-# A multitenant app signs people of these in (Entra: v2-oauth2-auth-code-flow, `tenant`). `consumers` is left out:
+# The authorities of multitenant apps (Entra: v2-oauth2-auth-code-flow, `tenant`). `consumers` is left out, because
 # personal accounts have no shared mailboxes.
 MULTITENANT_AUTHORITIES = ("organizations", "common")
 
 
 class Authentication(StrEnum):
-    """How an app proves itself to Entra."""
+    """How an app authenticates to Entra."""
 
-    SECRET = "secret"  # noqa: S105 - the name of a way
+    SECRET = "secret"  # noqa: S105 - the name of a method
     CERTIFICATE = "certificate"
     FEDERATED = "federated"
 
 
-# What each way needs, and what is forgotten when another one is chosen.
+# The fields of each authentication method; they are cleared when another method is chosen.
 FIELDS_BY_AUTHENTICATION: Mapping[Authentication, tuple[str, ...]] = {
     Authentication.SECRET: ("client_secret", "client_secret_2", "secret_expires", "secret_expires_2"),
     Authentication.CERTIFICATE: ("certificate", "private_key", "secret_expires"),
@@ -171,12 +172,12 @@ CREDENTIAL_FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class RegisteredApp:
-    """An Entra app registration, in words of the API. A disabled one starts no sign-in; its grants live on.
+    """An Entra app registration as an operator entered it, in the API's terms.
 
-    `authority` is a tenant id, `organizations` or `common`; `tenants` may be left out with a tenant id, and
-    `mail_domains` are written as `domain=tenant id`. `base_scopes` are keys of BASE_SCOPES. `redirect_url` is what the
-    operator was told to register at Entra, None for our own. `secret_expires` is when the secret or certificate ends,
-    `secret_expires_2` when the second secret does.
+    `authority` is a tenant id, `organizations` or `common`; with a tenant id `tenants` may be left out. `mail_domains`
+    have the form `domain=tenant id`. `base_scopes` are keys of BASE_SCOPES. `redirect_url` is the redirect URI that the
+    operator registered at Entra, None for our own. `secret_expires` is when the secret or certificate expires, and
+    `secret_expires_2` when the second secret does. A disabled app starts no sign-in; its grants still work.
     """
 
     id: str
@@ -206,7 +207,7 @@ class RegisteredApp:
     updated: datetime | None = None
 
     def changed(self, changes: Mapping[str, Any], now: datetime) -> "RegisteredApp":
-        """With other values of some fields; the end of a secret that is replaced is not known until it is told."""
+        """With new values for some fields. A new secret has no known expiry unless the change sets one."""
         told = dict(changes)
         for secret, end in (("client_secret", "secret_expires"), ("client_secret_2", "secret_expires_2")):
             if secret in told:
@@ -220,7 +221,7 @@ class RegisteredApp:
 
     @property
     def credentials(self) -> tuple[ClientCredential, ...]:
-        """How it authenticates, in the order in which to try; none while what the way needs is missing."""
+        """The credentials in the order in which to try them; empty while the method's fields are incomplete."""
         match self.authentication:
             case Authentication.SECRET:
                 return tuple(ClientSecret(one) for one in (self.client_secret, self.client_secret_2) if one)
@@ -233,11 +234,11 @@ class RegisteredApp:
 
     @property
     def allowed_tenants(self) -> frozenset[str]:
-        """Whose people may sign in: those of the authority when nothing else is said."""
+        """The tenants whose people may sign in: by default the authority's own."""
         return frozenset(self.tenants or ([self.authority] if is_guid(self.authority) else []))
 
     def to_oauth_app(self, clouds: Mapping[str, Cloud]) -> OAuthApp:
-        """The app as sign-ins and refreshes see it."""
+        """The app as sign-ins and refreshes use it."""
         cloud = clouds[self.cloud]
         return OAuthApp(
             id=self.id,
@@ -292,14 +293,14 @@ class RegisteredApp:
 
 
 def parse_mail_domain(assignment: str) -> tuple[str, str]:
-    """The domain, in its normal form, and the tenant of `domain=tenant id`."""
+    """Parse `domain=tenant id` into the normalized domain and the tenant."""
     domain, _, tenant = assignment.rpartition("=")
     return domain_of(f"@{domain.removeprefix('@')}"), tenant.strip().lower()
 
 
 def new_app_id(now: datetime, random: bytes) -> str:
-    """An id as EmailEngine has them: eight bytes of milliseconds and four more, in base64url.
+    """An id like EmailEngine's: eight bytes of milliseconds and four more, in base64url.
 
-    Those four count up there; here they are random, because instances share no counter.
+    EmailEngine counts with the four bytes; here they are random, because instances share no counter.
     """
     return base64.urlsafe_b64encode(int(now.timestamp() * 1000).to_bytes(8) + random[:4]).decode()

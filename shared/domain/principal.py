@@ -1,4 +1,4 @@
-"""The person who authorizes: who they are, what they authorize, and the tokens of their sign-in."""
+"""The authorizing principal, and the tokens of a sign-in."""
 
 import uuid
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from shared.domain.secret import Secret
 class Principal:
     """An authorizing principal.
 
-    `tenant_id` and `object_id` are the `tid` and `oid` claims: together they are immutable and unique, which a sign-in
-    name is not (Microsoft identity platform, ID token claims reference). `sign_in_name` is shown and suggested, and
-    decides nothing.
+    `tenant_id` and `object_id` are the `tid` and `oid` claims: together they are immutable and unique, and a sign-in
+    name is neither (Microsoft identity platform, ID token claims reference). `sign_in_name` is only shown and used as a
+    login hint.
     """
 
     tenant_id: str
@@ -23,20 +23,20 @@ class Principal:
 
     @property
     def id(self) -> str:
-        """The one identity that storage and comparisons go by."""
+        """The identity in storage and in comparisons."""
         return f"{self.tenant_id}.{self.object_id}".lower()
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectedPerson:
-    """Whom a link is for, in the words of its caller: an address, the id of a tenant, both or neither."""
+    """Who must sign in, as the caller said: an address, a tenant id, both or neither."""
 
     email: str | None = None
     tenant: str | None = None
 
 
 def is_guid(text: str) -> bool:
-    """Whether it is an id as Entra writes them."""
+    """Whether it is an id in the form that Entra writes."""
     try:
         return str(uuid.UUID(text)) == text.lower()
     except ValueError:
@@ -45,31 +45,31 @@ def is_guid(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class PrincipalBindings:
-    """One row for each principal that authorizes an account, whichever OAuth apps that is through.
+    """One row for each principal that authorizes an account, through any OAuth app.
 
-    Every transaction that binds an account to the principal, or takes one away, writes this row over the version that
-    it read. So of two that are decided at once on what was there before, one fails and decides again: the rule "one
-    principal, one account" cannot be passed through two OAuth apps. A partition from before there was this row gets it
-    with its next binding. It is deleted with the last account.
+    Every transaction that adds an account to the principal, or removes one, overwrites the version of this row that it
+    read. Of two concurrent transactions one therefore fails and decides again, so that the rule "one principal, one
+    account" cannot be bypassed through two OAuth apps. A partition from before this row existed gets it with its next
+    binding. The row is deleted with the last account.
     """
 
     principal_id: str
     changed: datetime
 
 
-# What a hand-out promises: long enough for a caller's own work to end before the token does.
+# The least remaining lifetime of a token that is handed out, so that the caller can finish its work with it.
 MIN_HAND_OUT_LIFETIME = timedelta(minutes=5)
-# An access token lives for 60 to 90 minutes, and for up to 28 hours with continuous access evaluation (Microsoft
+# An access token is valid for 60 to 90 minutes, and for up to 28 hours with continuous access evaluation (Microsoft
 # identity platform, "Access tokens": token lifetime).
 DEFAULT_TOKEN_LIFETIME, MAX_TOKEN_LIFETIME = timedelta(hours=1), timedelta(hours=28)
-# For how long one is handed out at most: none can be called back. One that lives longer was issued under a token
-# lifetime policy, or to a client that declared cp1, which Mailbind never does.
+# The longest time for which a token is handed out, because tokens cannot be revoked. A longer lifetime comes from a
+# token lifetime policy, or from a client that declared cp1, which Mailbind never does.
 MAX_HAND_OUT_LIFETIME = timedelta(hours=2)
 
 
 @dataclass(frozen=True, slots=True)
 class TokenSet:
-    """One refresh token, which is good for every resource, and an access token for one of them, until `expires`.
+    """A refresh token, which is valid for every resource, and an access token for one resource, valid until `expires`.
 
     Microsoft identity platform, "Refresh tokens": they are bound to a person and a client, not to a resource.
     """
@@ -82,9 +82,9 @@ class TokenSet:
 
 
 def parse_token_lifetime(expires_in: object) -> timedelta:
-    """How long an access token lives by Entra's `expires_in`, in seconds; within what Microsoft says that it can be.
+    """The lifetime of an access token by Entra's `expires_in` in seconds, at most MAX_TOKEN_LIFETIME.
 
-    Without one, or with one that is no number, the usual life (RFC 6749 section 5.1 only recommends the field).
+    The default lifetime if it is missing or not a number (RFC 6749 section 5.1 only recommends the field).
     """
     text = str(expires_in)
     if not text.isascii() or not text.isdigit():

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """A title, what happened and why, and the action that mends it. Plain sentences, no personal data."""
+    """A title, what happened and why, and the action that repairs it. Plain sentences, no personal data."""
 
     title: str
     what: str
@@ -22,16 +22,16 @@ REMEDIES = {
         " an account that has it.",
     ),
     "mailbox_replaced": Remedy(
-        "This address leads to another mailbox now",
-        "The address now belongs to another mailbox than the one that was connected: an administrator reassigned it, or"
-        " created the mailbox again. No access token is handed out for this account.",
-        "If the new mailbox is meant, ask for a link that allows the change: POST /v1/authentication/form with"
+        "This address now belongs to another mailbox",
+        "An administrator gave the address to another mailbox than the one that was connected, or created the mailbox"
+        " again. No access token is handed out for this account.",
+        "If you want the new mailbox, ask for a link that allows the change: POST /v1/authentication/form with"
         ' "changeMailbox". Otherwise ask an administrator to restore the address: the account recovers within a day.',
     ),
     "same_mailbox": Remedy(
         "This mailbox is already connected under another address",
         "Two of the addresses in this link lead to the same mailbox. It was connected under the other one.",
-        "Nothing to do. If another mailbox was meant, ask the sender of the link to check the address.",
+        "Nothing to do. If you want another mailbox, ask the sender of the link to check the address.",
     ),
     "missing_scope": Remedy(
         "A permission is missing",
@@ -70,15 +70,15 @@ REMEDIES = {
         "Try again when you are ready.",
     ),
     "claims_challenge": Remedy(
-        "Microsoft asks for more than the last sign-in gave",
-        "An API did not accept the access token: it asks for something that only the person who authorized the mailbox"
-        " can give, such as a second factor.",
+        "Microsoft requires more than the last sign-in provided",
+        "An API did not accept the access token: it requires something that only the person who authorized the mailbox"
+        " can provide, such as a second factor.",
         "Have that person sign in again through a new link: POST /v1/account/{account}/reauthorize makes one. The"
-        " sign-in carries what Microsoft asked for.",
+        " sign-in includes what Microsoft asks for.",
     ),
     "needs_consent": Remedy(
         "Consent is needed",
-        "The permissions were not accepted, so nothing could be bound.",
+        "The permissions were not accepted, so no mailbox was connected.",
         "Sign in again and accept the permissions, or ask an administrator to consent for the organization.",
     ),
     "needs_admin_consent": Remedy(
@@ -107,7 +107,7 @@ REMEDIES = {
         "Ask the operator of this service to renew the app's client secret or certificate.",
     ),
     "app_configuration": Remedy(
-        "This service is not set up right",
+        "This service is not set up correctly",
         "Microsoft refused the request because of the app's registration. It is not about you or your account.",
         "Ask the operator of this service to check the app registration: redirect URI, tenant and permissions.",
     ),
@@ -125,7 +125,7 @@ REMEDIES = {
         " Entra's sign-in logs.",
     ),
     "app_unavailable": Remedy(
-        "This link's way to sign in is closed",
+        "This link's app is not in use any more",
         "The app registration that this link signs in through is switched off, or is not used here any more.",
         "Ask the sender of the link for a new one.",
     ),
@@ -142,17 +142,17 @@ REMEDIES = {
     "cooling_down": Remedy(
         "Microsoft asks for a pause",
         "Microsoft limits how often this sign-in may be used and asks to wait.",
-        "Nothing to do: it is tried again within the hour.",
+        "Nothing to do: Mailbind tries again within an hour.",
     ),
     "graph_unavailable": Remedy(
         "Microsoft 365 does not answer",
         "You are signed in, but the mailbox could not be checked because Microsoft 365 did not answer.",
-        "Nothing to do: it is checked again for an hour, and bound as soon as it opens.",
+        "Nothing to do: Mailbind keeps checking for an hour, and connects the mailbox as soon as it opens.",
     ),
     "unknown_failure": Remedy(
-        "Something unknown went wrong at Microsoft",
-        "Microsoft answered with an error that is not known here.",
-        "Try again later; if it stays, the operator finds the error's number in the log.",
+        "Microsoft reported an unknown error",
+        "Microsoft answered with an error that Mailbind does not know.",
+        "Try again later. If it keeps failing, the operator can find the number of the error in the log.",
     ),
     "too_many_accounts": Remedy(
         "This sign-in already serves the maximum number of accounts",
@@ -200,7 +200,7 @@ REMEDIES = {
         "Copy the link and nothing else, or ask its sender for a new one.",
     ),
     "MethodNotAllowed": Remedy(
-        "This page cannot be opened like that",
+        "This page cannot be opened this way",
         "Your browser, or a tool, sent a request that this address does not accept.",
         "Open the link again, and use the buttons on the page.",
     ),
@@ -230,7 +230,7 @@ REMEDIES = {
         "Delete the cookies of this site in your browser, then open the link again.",
     ),
     "tenant_not_allowed": Remedy(
-        "This organization is not served here",
+        "This service does not accept your organization",
         "The account that you signed in with belongs to an organization that this service does not accept.",
         "Sign in with an account of the organization that owns the mailbox.",
     ),
@@ -241,7 +241,7 @@ REMEDIES = {
     ),
     "browser_mismatch": Remedy(
         "This sign-in began in another browser",
-        "For your safety a sign-in has to end in the browser in which it began, with cookies allowed.",
+        "For your safety, a sign-in must end in the browser in which it began, and that browser must accept cookies.",
         "Open the link again in this browser and stay in it.",
     ),
     "sign_in_unknown": Remedy(
@@ -261,7 +261,7 @@ REMEDIES = {
     ),
     "link_used": Remedy(
         "This link has been used",
-        "The mailbox that it was made for is bound. A link works once.",
+        "The mailbox that it was made for is connected. A link works once.",
         "Nothing to do. If it was not you, tell the sender of the link.",
     ),
     "link_replaced": Remedy(
@@ -307,12 +307,12 @@ REMEDIES = {
     ),
     "account_busy": Remedy(
         "Somebody else is binding this account right now",
-        "Another sign-in for the same account is just being finished.",
+        "Another sign-in for the same account is in progress.",
         "Wait a minute and try again.",
     ),
 }
 
 
 def remedy(code: str) -> Remedy:
-    """The remedy of a code; codes that Microsoft may invent tomorrow read as unknown."""
+    """The remedy for a code; a code that is not known here gets that of `unknown_failure`."""
     return REMEDIES.get(code, REMEDIES["unknown_failure"])

@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Never
 
-# What answers of the API show in place of a secret.
+# What the API answers in place of a secret.
 MASK = "******"
 
 
 class Secret:
-    """A token, code or key. Prints as stars, and refuses to be pickled."""
+    """A token, code or key. It prints as stars and cannot be pickled."""
 
     __slots__ = ("_value",)
 
@@ -20,7 +20,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """The value itself; only for the moment in which it is sealed, sent or compared."""
+        """The value itself. Call this only to seal, send or compare it."""
         return self._value
 
     def __repr__(self) -> str:
@@ -33,30 +33,30 @@ class Secret:
         return hash(self.reveal())
 
     def __reduce__(self) -> Never:
-        raise TypeError("a secret does not leave the process")
+        raise TypeError("a secret must not leave the process")
 
 
 class SealedSecret(Secret):
-    """A sealed value that is opened when it is revealed, each time anew; what `opening` raises, `reveal` raises.
+    """A sealed value that is decrypted each time it is revealed. `reveal` raises what `unseal` raises.
 
-    `sealed` is how it lies at `place`, so that it can be written back there unopened.
+    `sealed` is the encrypted value as stored at `place`, so that it can be written back there without decrypting it.
     """
 
-    __slots__ = ("_opening", "place", "sealed")
+    __slots__ = ("_unseal", "place", "sealed")
 
-    def __init__(self, opening: Callable[[], str], place: str, sealed: str) -> None:
-        self._opening = opening
+    def __init__(self, unseal: Callable[[], str], place: str, sealed: str) -> None:
+        self._unseal = unseal
         self.place = place
         self.sealed = sealed
 
     def reveal(self) -> str:
-        """The value, opened now."""
-        return self._opening()
+        """The value, decrypted now."""
+        return self._unseal()
 
 
-# How long a process may go on sealing without having looked for a newer data key.
+# How long a process may seal without checking for a newer data key.
 KEY_CHECK_INTERVAL = timedelta(minutes=1)
-# How long a process that cannot open the newest data key may go on sealing under the one before it.
+# How long a process that cannot unwrap the newest data key may seal with the one before it.
 KEY_SUCCESSION_PERIOD = timedelta(minutes=10)
 # A data key is deleted only this long after a newer one was made. By then no process seals with it (KEY_CHECK_INTERVAL
 # and KEY_SUCCESSION_PERIOD), and the last write that did has succeeded or failed (host.json: functionTimeout, 10 min).
@@ -67,7 +67,7 @@ FIRST_DATA_KEY_ID = "0" * 20
 
 @dataclass(frozen=True, slots=True)
 class DataKey:
-    """`id` sorts by age; `wrapped_by` names the key-encryption key and its version; `wrapped` is base64."""
+    """A data key. `wrapped` is base64, `wrapped_by` names the key-encryption key and its version. Ids sort by age."""
 
     id: str
     wrapped: str
@@ -76,9 +76,9 @@ class DataKey:
 
 
 def next_data_key_id(newest: DataKey | None, at: datetime) -> str:
-    """The id of the data key that is due `at` a moment: milliseconds in 12 hexadecimal digits, and 8 more.
+    """The id of the data key that follows at this time: milliseconds in 12 hexadecimal digits, and 8 more.
 
-    It follows from what was there before, so whoever makes the same key at the same time meets the other's row.
+    It is derived from the newest key, so that two processes that create the same key at the same time use the same row.
     """
     if newest is None:
         return FIRST_DATA_KEY_ID
@@ -87,18 +87,18 @@ def next_data_key_id(newest: DataKey | None, at: datetime) -> str:
 
 
 def sealing_order(keys: Sequence[DataKey], now: datetime) -> list[DataKey]:
-    """The data keys that may seal, the best first, out of all of them, the oldest first."""
+    """The data keys that may seal, best first. `keys` are all data keys, oldest first."""
     allowed = [key for key, later in pairwise(keys) if now - later.created < KEY_SUCCESSION_PERIOD]
     return [*keys[-1:], *reversed(allowed)]
 
 
 def deletable_keys(keys: Sequence[DataKey], now: datetime) -> list[DataKey]:
-    """The data keys that nobody seals under any more, out of all of them, the oldest first."""
+    """The data keys that no process seals with any more. `keys` are all data keys, oldest first."""
     return [key for key, later in pairwise(keys) if now - later.created >= DATA_KEY_RETENTION]
 
 
 def xoauth2(user: str, token: Secret) -> Secret:
-    """The client's initial response before its encoding: `user=…^Aauth=Bearer …^A^A`.
+    """The initial client response before its encoding: `user=…^Aauth=Bearer …^A^A`.
 
     Exchange: "Authenticate an IMAP, POP or SMTP connection using OAuth", SASL XOAUTH2.
     """

@@ -1,4 +1,4 @@
-"""What is counted, so that nobody has to count by looking at everything."""
+"""Counters of accounts and grants, and the state of the timer and of the daily sweep."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,9 +13,10 @@ type CountedRecord = Account | DelegatedGrant
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """How many accounts there are in each state, and how many grants are hot, idle and stopped.
+    """How many accounts are in each state, and how many grants are hot, idle and stopped.
 
-    Kept by adding and subtracting; the daily sweep counts anew, and `swept` says when it last did.
+    They are maintained by adding and subtracting, so that nobody has to read every row. The daily sweep counts again;
+    `swept` says when it last did.
     """
 
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -23,7 +24,7 @@ class Counters:
     name: str = "counters"
 
     def changed_by(self, changes: Mapping[str, int]) -> "Counters":
-        """With the changes added; a counter that a crash left wrong never shows less than nothing."""
+        """Add the changes. A counter that a crash left wrong is never shown below zero."""
         names = {*self.counts, *changes}
         sums = {name: max(self.counts.get(name, 0) + changes.get(name, 0), 0) for name in sorted(names)}
         return Counters(sums, self.swept)
@@ -31,7 +32,7 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """What the last run of the timer did. `outcomes` counts rows by what became of them."""
+    """What the last run of the timer did. `outcomes` counts agenda rows by their outcome."""
 
     began: datetime
     ended: datetime
@@ -41,12 +42,12 @@ class Tick:
 
     @property
     def seconds(self) -> float:
-        """How long it took."""
+        """The duration of the run."""
         return (self.ended - self.began).total_seconds()
 
 
 def counter_name(record: CountedRecord) -> str:
-    """The counter that a record is counted under."""
+    """The counter that a record is counted in."""
     if isinstance(record, Account):
         return f"accounts.{record.state}"
     if record.due is None:
@@ -56,9 +57,9 @@ def counter_name(record: CountedRecord) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """How far a sweep has come. `cursor` is where it goes on; without one it has ended.
+    """The progress of a sweep. `cursor` is where it continues; None means that it has ended.
 
-    `failed` names the steps of it that failed, or left something out.
+    `failed` names the steps that failed or were incomplete.
     """
 
     began: datetime

@@ -1,4 +1,4 @@
-"""A TTL cache, and calls that are shared by everyone who waits for the same answer."""
+"""A TTL cache with a limited number of entries, and calls shared by all callers that need the same result."""
 
 import asyncio
 from collections import OrderedDict
@@ -13,58 +13,61 @@ from shared.domain.identity import fingerprint
 
 @dataclass(slots=True)
 class TTLCache[T]:
-    """Values by name. Expired ones are dropped; when there are too many, the oldest one goes.
+    """Values by name. Expired values are dropped; when the cache is full, the oldest one is.
 
-    A name is kept as its SHA-256, so that an entry has the same size whatever text it was asked for by: `most` bounds
-    the cache in bytes as well, as long as values are of bounded size.
+    Names are stored as their SHA-256, so that every entry has the same size: `max_entries` limits the memory too, as
+    long as the values are of limited size.
     """
 
     max_entries: int
-    _kept: OrderedDict[str, tuple[datetime, datetime, T]] = field(default_factory=OrderedDict)
+    _entries: OrderedDict[str, tuple[datetime, datetime, T]] = field(default_factory=OrderedDict)
 
     def put(self, name: str, value: T, since: datetime, until: datetime) -> None:
-        """Remember a value that is good in [since, until), in place of an older one."""
+        """Store a value that is valid in [since, until), replacing an older one."""
         self._drop_expired(since)
-        kept = fingerprint(name)
-        self._kept.pop(kept, None)
-        self._kept[kept] = (since, until, value)
-        if len(self._kept) > self.max_entries:
-            self._kept.popitem(last=False)
+        key = fingerprint(name)
+        self._entries.pop(key, None)
+        self._entries[key] = (since, until, value)
+        if len(self._entries) > self.max_entries:
+            self._entries.popitem(last=False)
 
     def get(self, name: str, now: datetime) -> T | None:
-        """The value, or None. A clock that was set back makes forgetful, not trusting."""
-        since, until, value = self._kept.get(fingerprint(name), (now, now, None))
+        """The value, or None. A clock that was set back makes values invalid, never valid for longer."""
+        since, until, value = self._entries.get(fingerprint(name), (now, now, None))
         return value if since <= now < until else None
 
     def discard(self, name: str) -> None:
-        """Remember it no more."""
-        self._kept.pop(fingerprint(name), None)
+        """Remove the value, if it is there."""
+        self._entries.pop(fingerprint(name), None)
 
     def __len__(self) -> int:
-        """How many entries there are, expired ones that were not dropped yet included."""
-        return len(self._kept)
+        """The number of entries, including expired ones that have not been dropped yet."""
+        return len(self._entries)
 
     def _drop_expired(self, now: datetime) -> None:
-        """From the oldest entry on, so that each is looked at once; they mostly expire in the order they came in."""
-        while self._kept:
-            oldest = next(iter(self._kept))
-            if self._kept[oldest][1] > now:
+        """Drop expired entries, oldest first, up to the first valid one. Most expire in the order of insertion."""
+        while self._entries:
+            oldest = next(iter(self._entries))
+            if self._entries[oldest][1] > now:
                 return
-            del self._kept[oldest]
+            del self._entries[oldest]
 
 
 @dataclass(slots=True)
 class SharedCalls:
-    """Calls in flight, by name. A caller who gives up ends no call, because others may wait for it."""
+    """Calls in progress, by name: at most one for each name, without a lock or a queue.
+
+    A caller that is cancelled does not cancel the call, because others may be waiting for it.
+    """
 
     _running: dict[Hashable, asyncio.Task[Any]] = field(default_factory=dict)
 
     async def __call__[T](self, name: Hashable, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """The result of the call of that name, started here unless it is in flight; raises what the call raises."""
+        """The result of the call with this name, started unless it is in progress. Raises what the call raises."""
         return await asyncio.shield(self.start(name, call))
 
     def start[T](self, name: Hashable, call: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
-        """The same without waiting for it. What the call raises is lost when nobody waits."""
+        """Start the call without waiting for it. If nobody waits, what the call raises is lost."""
         task = self._running.get(name)
         if task is None:
             task = asyncio.create_task(call())
@@ -73,16 +76,16 @@ class SharedCalls:
         return task
 
     def __contains__(self, name: Hashable) -> bool:
-        """Whether a call of that name is in flight."""
+        """Whether a call with this name is in progress."""
         return name in self._running
 
     async def wait_until_idle(self) -> None:
-        """Wait until nothing is in flight, whether it succeeds or fails."""
+        """Wait until no call is in progress, whether calls succeed or fail."""
         while self._running:
             await asyncio.wait(self._running.values())
 
     async def close(self) -> None:
-        """Cancel what is in flight, and wait until it has ended."""
+        """Cancel the calls in progress, and wait until they have ended."""
         for task in self._running.values():
             task.cancel()
         await self.wait_until_idle()
@@ -90,4 +93,4 @@ class SharedCalls:
     def _ended(self, name: Hashable, task: asyncio.Task[Any]) -> None:
         self._running.pop(name, None)
         if not task.cancelled():
-            task.exception()  # retrieved here too, because everybody who waited may have given up
+            task.exception()  # retrieved here as well, because every waiting caller may have been cancelled

@@ -1,4 +1,4 @@
-"""Work on the agenda, and shards that are handed over to other instances."""
+"""Work on the agenda, and the handover of a shard to another instance."""
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -8,7 +8,7 @@ FIRST_RETRY_DELAY, MAX_RETRY_DELAY = timedelta(minutes=1), timedelta(minutes=30)
 
 
 class WorkKind(StrEnum):
-    """What there can be to do."""
+    """The kinds of work."""
 
     REFRESH = "refresh"
     KEEPALIVE = "keepalive"
@@ -22,13 +22,16 @@ class WorkKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One row of the agenda. `owner` is a principal's or registration's id, `item` what of theirs is meant.
+    """One row of the agenda. `owner` and `item` say what the work is about.
 
-    The item is an OAuth app for `refresh` and `keepalive`, a registration for `probe`, the account of a request that no
-    registration stands for, or empty, for `reap`, and empty for `expire`. For `event`
-    and `lateEvent`, owner is the event's place and item its id; for `deliver`, owner is a webhook.
+    - `refresh`, `keepalive`: a principal, and an OAuth app.
+    - `probe`: a principal, and a registration.
+    - `reap`: a registration, without an item; or an API request without a registration, and its account.
+    - `expire`: a registration; no item.
+    - `event`, `lateEvent`: the event's source, and its id.
+    - `deliver`: a webhook.
 
-    Work that failed is tried again after `not_before`. It is the same work as before, whatever these two say.
+    Work that failed is retried after `not_before`. `failures` and `not_before` do not count when rows are compared.
     """
 
     kind: WorkKind
@@ -39,22 +42,22 @@ class Work:
     not_before: datetime | None = field(default=None, compare=False)
 
     def is_waiting(self, now: datetime) -> bool:
-        """Whether it is not to be tried again yet. A time from further ahead was written by a clock that was wrong."""
+        """Whether it must not be retried yet. A later time than any retry was written by a clock that was ahead."""
         return self.not_before is not None and now < self.not_before <= now + MAX_RETRY_DELAY
 
     def after_failure(self, now: datetime) -> "Work":
-        """After one more failure: a minute, two, four … half an hour."""
-        pause = min(FIRST_RETRY_DELAY * (1 << min(self.failures, 10)), MAX_RETRY_DELAY)
-        return replace(self, failures=self.failures + 1, not_before=now + pause)
+        """Retry later: after a minute, two, four … half an hour."""
+        delay = min(FIRST_RETRY_DELAY * (1 << min(self.failures, 10)), MAX_RETRY_DELAY)
+        return replace(self, failures=self.failures + 1, not_before=now + delay)
 
 
-# A worker that stays away this long has died; its shard is the timer's again.
+# If a worker needs longer, it has died, and the timer takes the shard back.
 HANDOVER_LIFETIME = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """Rows of a shard that were due by `due_by` are somebody else's until `expires`."""
+    """The rows of a shard that were due by `due_by` are another instance's work until `expires`."""
 
     shard: str
     due_by: datetime

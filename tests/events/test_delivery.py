@@ -293,7 +293,7 @@ async def test_a_webhook_whose_secrets_do_not_open_keeps_its_events_until_it_sub
 
     assert (0, 1) == (len(receiver.took("ok/broken")), len(receiver.took("ok/well")))
     (held,) = (await app.webhook_care.one(broken, ADMIN)).waiting
-    assert "its secrets do not open any more" in (held.error or "")
+    assert "its secrets cannot be decrypted any more" in (held.error or "")
 
     assert broken == await subscribe(app, receiver.url("ok/broken"))
     clock.forward(minutes=1)

@@ -39,7 +39,7 @@ def test_a_verification_walks_through_everything(
     ("changes", "step", "hint"),
     [
         ({"authority": "9188040d-6c67-4c5b-b112-36a304b66dad"}, "authority", "no such tenant"),
-        ({"clientId": "9188040d-6c67-4c5b-b112-36a304b66dad"}, "client", "no app of this clientId"),
+        ({"clientId": "9188040d-6c67-4c5b-b112-36a304b66dad"}, "client", "no app with this clientId"),
         ({"clientSecret": "not-the-secret"}, "client", "value of the client secret"),
         ({"skipScopes": ["Mail.ReadWrite.Shared"]}, "scopes", "Mail.ReadWrite.Shared"),
         ({"secretExpires": "2020-01-31"}, "secret", "new one"),

@@ -112,7 +112,7 @@ def test_an_oauth_app_is_verified_step_by_step(cli: Cli, api: httpx.Client, envi
 
     assert (0, "ok") == (sound.returncode, sound.stdout.split()[0])
     assert (1, "") == (faulty.returncode, faulty.stderr)
-    assert "fail  The app proves itself to Entra" in faulty.stdout
+    assert "fail  Entra accepts the app's credential" in faulty.stdout
     assert "\n      The secret is wrong." in faulty.stdout
     assert [APP_ID, wrong] == sorted(line.split()[0] for line in listed.stdout.splitlines()[1:])
 

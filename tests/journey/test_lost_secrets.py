@@ -7,7 +7,7 @@ from shared.services import Services
 from tests.events.conftest import SECRET, Receiver, lose_secrets
 
 MASK = "******"
-WORDS = "its secrets do not open any more"
+WORDS = "its secrets cannot be decrypted any more"
 
 
 def subscribe(api: httpx.Client, url: str) -> httpx.Response:

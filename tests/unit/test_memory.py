@@ -15,7 +15,7 @@ def test_a_name_of_any_length_takes_the_same_room() -> None:
         memory.put(name, value=True, since=NOW, until=NOW + SECOND)
         assert memory.get(name, NOW)
 
-    assert {64} == {len(name) for name in memory._kept}  # noqa: SLF001 - the promise is about what is kept
+    assert {64} == {len(name) for name in memory._entries}  # noqa: SLF001 - the promise is about what is kept
 
 
 def test_what_has_expired_is_dropped_when_something_new_comes() -> None:
