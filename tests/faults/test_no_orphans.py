@@ -159,8 +159,7 @@ def world(storage: Azurite, reusing: Environment) -> Iterator[tuple[asyncio.Runn
     ):
         tenant = Tenant(client)
         services = build_services({**reusing.settings, "MAILBIND_TABLES": storage.connection_string}, clock)
-        names = [f"person{number:04}@contoso.example" for number in (next(numbers), next(numbers))]
-        tenant.do("person", create=int(names[-1][6:10]))
+        names = [person for _ in OPENS for person in tenant.do("person", create=1, first=next(numbers))["people"]]
         for name, opens in zip(names, OPENS.values(), strict=True):
             for mailbox in MAILBOXES:
                 tenant.do("access", person=name, mailbox=mailbox, fullAccess=mailbox in opens)

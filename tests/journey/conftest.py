@@ -83,8 +83,7 @@ def person(tenant: Tenant) -> Callable[..., str]:
     """Somebody new in the tenant, with Full Access to support@ unless said otherwise."""
 
     def make(*, access: bool = True) -> str:
-        name = f"person{next(numbers):04}@contoso.example"
-        tenant.do("person", create=int(name[6:10]))
+        name: str = tenant.do("person", create=1, first=next(numbers))["people"][0]
         tenant.do("access", person=name, mailbox="support@contoso.example", fullAccess=access)
         return name
 

@@ -47,9 +47,8 @@ class ComingAndGoing(RuleBasedStateMachine):
         self.identities = {table_key(account) for account in self.accounts}
 
     def person(self) -> str:
-        number, tenant = next(people), Tenant(self.control)
-        tenant.do("person", create=number)
-        name = f"person{number:04}@contoso.example"
+        tenant = Tenant(self.control)
+        name: str = tenant.do("person", create=1, first=next(people))["people"][0]
         for mailbox in MAILBOXES:
             tenant.do("access", person=name, mailbox=mailbox, fullAccess=True)
         return name

@@ -128,6 +128,12 @@ def test_many_people_can_move_in_and_sign_in(tenant: LocalTenant) -> None:
     assert 200 == tenant.graph(f"/users/{SUPPORT}/mailFolders/inbox", token).status_code
 
 
+def test_people_can_be_numbered_from_any_number(tenant: LocalTenant) -> None:
+    people = tenant.control("person", create=2, first=5001)["people"]
+
+    assert ["person5001@contoso.example", "person5002@contoso.example"] == people
+
+
 def test_many_shared_mailboxes_can_be_set_up_for_a_person(tenant: LocalTenant) -> None:
     tenant.control("mailbox", create=2, person=ALICE)
     mailboxes = tenant.control("mailbox", create=12, person=MALLORY)["mailboxes"]

@@ -135,7 +135,7 @@ class ControlEndpoint:
     def _person(self, body: bodies.Change) -> dict[str, Any] | None:
         if body.create is not None:
             mailbox = self._box(body.mailbox) if body.mailbox else None
-            return {"people": self._tenant.directory.populate(body.create, mailbox)}
+            return {"people": self._tenant.directory.populate(body.create, mailbox, body.first)}
         if body.upn is None:
             raise ValueError("upn: either this or create is wanted")
         person, client = self._who(body.upn, "upn"), self._tenant.directory.first_client

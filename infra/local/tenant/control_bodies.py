@@ -104,9 +104,9 @@ class SigningKey(Body, frozen=True):
 class Change(Body, frozen=True):
     """Something new about a person; or `create`: that many people with Full Access to the mailbox.
 
-    `consented` is to Mailbind's app: all of its permissions, none, or exactly these full scope addresses. `address` is
-    the primary address of their mailbox, `sign_in_name` their new sign-in name, `mail` the property of their profile
-    where it is none of their addresses.
+    `first` is the number of the first one. `consented` is to Mailbind's app: all of its permissions, none, or exactly
+    these full scope addresses. `address` is the primary address of their mailbox, `sign_in_name` their new sign-in
+    name, `mail` the property of their profile where it is none of their addresses.
     """
 
     upn: str | None = None
@@ -117,6 +117,7 @@ class Change(Body, frozen=True):
     admin_consent_required: bool | None = None
     consented: bool | list[str] | None = None
     create: Count | None = None
+    first: Count = 1
     mailbox: str | None = None
 
 

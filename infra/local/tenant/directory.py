@@ -223,9 +223,9 @@ class Directory:
         """Let the app have these scopes and no others."""
         self._consents[person.oid, client.id] = frozenset(scopes)
 
-    def populate(self, count: int, mailbox: Mailbox | None) -> list[str]:
+    def populate(self, count: int, mailbox: Mailbox | None, first: int = 1) -> list[str]:
         """Move people in (person0001@ …; those who are there stay) and return their sign-in names."""
-        names = [f"person{number:04}@{self.domain}" for number in range(1, count + 1)]
+        names = [f"person{number:04}@{self.domain}" for number in range(first, first + count)]
         for name in names:
             person = self.person(name) or self._move_in(
                 # The same name gets the same id again, so refresh tokens outlive a restart.
@@ -261,11 +261,14 @@ class Directory:
 
     def _keep(self, mailbox: Mailbox) -> None:
         """Note a mailbox as it is now, and by which names it is found."""
+        before = self.people.get(mailbox.oid) or self.shared.get(mailbox.oid)
+        for name in before.names if before else ():
+            if (known := self.mailbox(name, mailbox.tenant_id)) and known.oid == mailbox.oid:
+                del self._by_name[known.tenant_id, name.lower()]
         if isinstance(mailbox, Person):
             self.people[mailbox.oid] = mailbox
         else:
             self.shared[mailbox.oid] = mailbox
-        self._by_name = {name: known for name, known in self._by_name.items() if known.oid != mailbox.oid}
         self._by_name.update({(mailbox.tenant_id, name.lower()): mailbox for name in mailbox.names})
 
 
