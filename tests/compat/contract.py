@@ -1,6 +1,6 @@
 """EmailEngine's published HTTP contract (v2.79), route by route, as far as it is about authorization.
 
-Facts only, in our own words. What the table in docs/emailengine.md says of each route follows from here.
+Facts only, in our own words. The table in docs/emailengine.md is generated from this file.
 """
 
 import re
@@ -37,9 +37,9 @@ def refused(status: int, error: str, message: object = str) -> dict[str, object]
 REGISTRATION = (
     better(
         "POST /v1/authentication/form",
-        "the mailbox is proven before it is bound, links are opaque and for one browser; an unknown `type` is refused"
-        " instead of ignored, `redirectUrl` has to be of an allowed origin. An account that exists keeps its person and"
-        " mailbox unless `allowPrincipalChange` and `changeMailbox` say otherwise. `mailboxes` asks for many at once",
+        "the mailbox is proven before it is bound; links are opaque and work in one browser only; an unknown `type` is"
+        " refused, not ignored; `redirectUrl` must have an allowed origin. An existing account keeps its person and"
+        " mailbox unless `allowPrincipalChange` and `changeMailbox` allow a change. `mailboxes` requests many at once",
         Promise("only redirectUrl is required; the answer is the link", shape={"url": LINK}, body=FORM),
         Promise("the documented example", shape={"url": LINK}, body=SHARED | {"account": "compat-1", "name": "Shared"}),
         Promise("null and empty texts count as absent", body=FORM | {"account": None, "name": "", "email": ""}),
@@ -62,8 +62,8 @@ REGISTRATION = (
     ),
     better(
         "GET /accounts/new",
-        "a page says who asks for what before anybody goes to Microsoft; PKCE, a nonce, a `state` that this browser"
-        " alone can bring back, and the person as `login_hint`, never the shared mailbox",
+        "a page says who asks for what before the person goes to Microsoft; PKCE, a nonce, a `state` that only this"
+        " browser can return, and the person as `login_hint`, never the shared mailbox",
         Promise(
             "needs no token", headers={"content-type": re.compile("text/html.*")}, call="GET {link}", caller="nobody"
         ),
@@ -71,8 +71,9 @@ REGISTRATION = (
     ),
     better(
         "GET /oauth",
-        "`form_post`, so that no code is in a URL; what went wrong is said in words, can be tried again, and reaches"
-        " `redirectUrl` too. Success goes there with `account` and `state=new` or `existing`, as in EmailEngine",
+        "`form_post`, so that no code is in a URL; the page explains a failure, lets the person try again, and passes"
+        " it on to `redirectUrl`. Success redirects there with `account` and `state=new` or `existing`, as in"
+        " EmailEngine",
         Promise(
             "an answer that nobody waits for is 400",
             400,
@@ -84,7 +85,7 @@ REGISTRATION = (
 ACCOUNTS = (
     better(
         "GET /v1/accounts",
-        "also by `app`, `email`, `authorizedBy`, and with a `cursor` for deep lists",
+        "also filters by `app`, `email` and `authorizedBy`, and has a `cursor` for deep lists",
         Promise(
             "pages from zero, echoes of query and state",
             shape={"total": int, "page": 0, "pages": int, "query": False, "state": "*", "accounts": [LISTED]},
@@ -109,8 +110,8 @@ ACCOUNTS = (
     ),
     better(
         "POST /v1/account",
-        "binds a further mailbox to a grant that is there (`delegatedUser`, `delegatedAccount`): probed at once, and"
-        " the account hands out tokens. With `authorize` it answers with a link. Passwords are refused",
+        "binds a further mailbox to an existing grant (`delegatedUser`, `delegatedAccount`): probed at once, and the"
+        " account hands out tokens. With `authorize` it returns a link. Passwords are refused",
         Promise(
             "authorize asks for a link",
             shape={"redirect": LINK},
@@ -155,8 +156,8 @@ ACCOUNTS = (
     ),
     better(
         "GET /v1/account/{account}",
-        "also who authorizes it since when, what to do about `lastError`, and when what would end. `type` is `outlook`"
-        " also where a grant serves several accounts; counters and sync times do not exist",
+        "also says who authorizes it and since when, what to do about `lastError`, and what expires when. `type` is"
+        " `outlook` even if a grant serves several accounts; there are no counters and sync times",
         Promise(
             "all of it, secrets hidden",
             shape=LISTED
@@ -181,9 +182,9 @@ ACCOUNTS = (
     ),
     same(
         "PUT /v1/account/{account}",
-        "`name`, and `paused`; fields about fetching and sending mail are taken without effect. What a sign-in proved"
-        " (`email`, `oauth2`) is not for changing here: `POST …/reauthorize` and the form do that. Its own `webhooks`"
-        " is a `POST /v1/webhooks` with `account`",
+        "`name` and `paused`; fields about fetching and sending mail are accepted without effect. What a sign-in proved"
+        " (`email`, `oauth2`) cannot be changed here; use `POST …/reauthorize` or the form. Instead of an account's"
+        " `webhooks`, use `POST /v1/webhooks` with `account`",
         Promise("the name", shape={"account": "{account}"}, body={"name": "Renamed", "logs": False, "path": None}),
         Promise("expectedEmail is cleared by null", shape={"account": "{account}"}, body={"expectedEmail": None}),
         Promise("unknown fields are refused", 400, wrong("odd"), body={"odd": 1}),
@@ -193,8 +194,8 @@ ACCOUNTS = (
     ),
     better(
         "DELETE /v1/account/{account}",
-        "says whether tokens went with it; deleting one account of a grant leaves the others alone. `revoke` does"
-        " nothing for Microsoft, there as here",
+        "says whether tokens were deleted with it; deleting one account of a grant does not affect the others."
+        " `revoke` has no effect for Microsoft accounts, in EmailEngine and here",
         Promise(
             "says so", shape={"account": "{spare}", "deleted": True}, call="DELETE /v1/account/{spare}?revoke=false"
         ),
@@ -202,14 +203,14 @@ ACCOUNTS = (
     ),
     better(
         "PUT /v1/account/{account}/reconnect",
-        "done when it answers, with what came of it",
+        "answers when it is done, with the result",
         Promise("asks for it", shape={"reconnect": True}, body={"reconnect": True}),
         Promise("not", shape={"reconnect": False}, body={"reconnect": False}),
     ),
     better(
         "GET /v1/account/{account}/oauth-token",
-        "on by default, for callers with a scope for it that can be bound to one mailbox; the token is good for five"
-        " minutes at least, `email` is the mailbox. Every account hands out, also where a grant serves several",
+        "on by default, for callers with the scope for it, which can be bound to one mailbox; the token is valid for at"
+        " least five minutes; `email` is the mailbox. Every account hands out tokens, even if a grant serves several",
         Promise(
             "the token, and whose it is",
             shape={
@@ -228,12 +229,12 @@ ACCOUNTS = (
         ),
         Promise("not without the right to", 403, refused(403, "Forbidden") | {"requestedScope": str}, caller="reader"),
     ),
-    left_out("PUT /v1/account/{account}/sync", "there is no mail here that could be synced"),
+    left_out("PUT /v1/account/{account}/sync", "Mailbind does not sync mail"),
     left_out("PUT /v1/account/{account}/flush", "as above"),
-    left_out("GET /v1/account/{account}/server-signatures", "Gmail's"),
-    left_out("POST /v1/verifyAccount", "IMAP passwords; a mailbox is proven by the sign-in itself"),
+    left_out("GET /v1/account/{account}/server-signatures", "specific to Gmail"),
+    left_out("POST /v1/verifyAccount", "IMAP passwords; the sign-in itself proves the mailbox"),
     left_out("GET /v1/autoconfig", "IMAP settings"),
-    left_out("GET /v1/logs/{account}", "IMAP sessions; there is an audit log"),
+    left_out("GET /v1/logs/{account}", "logs of IMAP sessions; Mailbind has an audit log"),
 )
 APP = {
     "id": re.compile(r"[A-Za-z0-9_-]{16}"),
@@ -268,13 +269,13 @@ WISH = {
 APPS = (
     same(
         "GET /v1/oauth2",
-        "pages, the newest first; secrets read back as `******`",
+        "pages, newest first; secrets read back as `******`",
         Promise("a page", shape={"total": int, "page": 0, "pages": int, "apps": [APP]}, query="page=0&pageSize=20"),
     ),
     better(
         "POST /v1/oauth2",
-        "certificates, managed identities and a second secret too; a redirect URI that is not this one is refused."
-        " `provider` is `outlook`; `baseScopes` is `api` when left out, where EmailEngine takes `imap`",
+        "also certificates, managed identities and a second secret; a redirect URI other than Mailbind's is refused."
+        " `provider` is `outlook`; `baseScopes` defaults to `api`, in EmailEngine to `imap`",
         Promise("all fields", shape={"id": APP["id"], "created": True}, body=WISH),
         Promise("what is required", 400, wrong("name", "provider", "clientId", "authority", "clientSecret"), body={}),
         Promise("unknown fields", 400, wrong("odd"), body=WISH | {"odd": 1}),
@@ -288,7 +289,7 @@ APPS = (
     ),
     same(
         "PUT /v1/oauth2/{app}",
-        "the hidden secret, sent back, leaves it as it is",
+        "sending the hidden secret back leaves it unchanged",
         Promise(
             "some fields",
             shape={"id": "{otherApp}", "updated": True},
@@ -316,7 +317,7 @@ APPS = (
     ),
     better(
         "POST /v1/oauth2/{app}/verify",
-        "also whether the scopes open shared mailboxes and whether the secret ends soon",
+        "also checks whether the scopes open shared mailboxes and whether the secret expires soon",
         Promise(
             "step by step",
             shape={
@@ -343,7 +344,7 @@ APPS = (
 EVENTS = (
     same(
         "GET /v1/settings",
-        "what is about webhooks; secrets and headers read back hidden",
+        "the settings about webhooks; secrets and headers read back hidden",
         Promise(
             "what is set",
             shape={
@@ -359,8 +360,8 @@ EVENTS = (
     ),
     better(
         "POST /v1/settings",
-        "the target is tried at once, and has to be public https. Any number of further ones, each with its own secret,"
-        " events and accounts: `POST /v1/webhooks`. `serviceUrl` is a setting of the app",
+        "the target is tested at once, and must be public https. `POST /v1/webhooks` adds further ones, each with its"
+        " own secret, events and accounts. `serviceUrl` is a setting of the app",
         Promise(
             "some of them, events about mail too",
             shape={"updated": [str]},
@@ -370,11 +371,11 @@ EVENTS = (
     ),
     better(
         "webhooks: what is sent",
-        "signed as Standard Webhooks say, beside EmailEngine's headers; in order for each account, for three days, then"
-        " parked and visible. Events have an `id`, say why, and what to do; `connectSuccess`, `registrationFailed`,"
-        " `grantExpiring` and more are new, those about mail do not exist",
+        "signed as in Standard Webhooks, in addition to EmailEngine's headers; in order for each account, retried for"
+        " three days, then visible as dead letters. Events have an `id`, a reason, and what to do; `connectSuccess`,"
+        " `registrationFailed`, `grantExpiring` and more are new; there are no events about mail",
     ),
-    left_out("GET /v1/webhookRoutes", "`GET /v1/webhooks`"),
+    left_out("GET /v1/webhookRoutes", "use `GET /v1/webhooks`"),
 )
 # What EmailEngine sends of each event that is not about mail, and with what headers.
 SENT = {
@@ -397,41 +398,41 @@ SENT_HEADERS = {
 OPERATION = (
     better(
         "GET /v1/tokens",
-        "tokens are for single mailboxes too, for networks and a time; the token itself is shown once",
+        "tokens can be limited to mailboxes, networks and a time; the token itself is shown once",
         Promise(
             "a page", shape={"total": int, "page": 0, "pages": int, "tokens": [{"id": str}]}, query="page=0&pageSize=20"
         ),
     ),
     left_out(
         "POST /v1/tokens, GET and DELETE /v1/tokens/{token}",
-        "`POST /v1/token` and `DELETE /v1/token/{token}`: what a token may do is said in other words, so callers change"
-        " anyway",
+        "use `POST /v1/token` and `DELETE /v1/token/{token}`: a token's rights are expressed differently, so callers"
+        " must change anyway",
     ),
     same(
         "GET /health",
-        "`success` is false also while Microsoft refuses an OAuth app; `GET /v1/stats` names it",
+        "`success` is also false while Microsoft rejects an OAuth app; `GET /v1/stats` names it",
         Promise("needs no token", shape={"success": True}, caller="nobody"),
     ),
-    left_out("GET /metrics", "`GET /v1/stats`, and Application Insights"),
+    left_out("GET /metrics", "use `GET /v1/stats` and Application Insights"),
     left_out("GET /v1/changes", "events go to webhooks"),
     better(
         "GET /swagger.json",
-        "also `GET /openapi.json` (OpenAPI 3.1) and `GET /docs`, a page without scripts; examples everywhere, refusals"
-        " included",
+        "also `GET /openapi.json` (OpenAPI 3.1) and `GET /docs`, a page without scripts; examples for every answer,"
+        " including refusals",
         Promise("OpenAPI 2.0, without a token", shape={"swagger": "2.0", "paths": dict}, caller="nobody"),
     ),
 )
 MAIL = (
     left_out(
         "messages, mailboxes, search, submit, outbox, templates, blocklists, gateways, exports, delivery tests",
-        "Mailbind fetches and sends no mail: use Graph or IMAP with the token that it hands out",
+        "Mailbind does not fetch or send mail: use Graph or IMAP with the token that it hands out",
     ),
 )
 ERRORS = (
     same(
         "every route: errors",
         "`statusCode`, `error`, `message`, `code`, and `fields` with all faults at once. A token in the URL"
-        " (`?access_token=`) is not taken",
+        " (`?access_token=`) is not accepted",
         Promise(
             "no token",
             401,
