@@ -5,14 +5,15 @@ import random
 import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 
 import azure.functions as func
 
 from shared.adapters.shard_queue import QUEUE
+from shared.assembly import Environment, assemble
 from shared.pages.render import Pages
-from shared.ports import Clock
-from shared.services import Services
-from shared.settings import read_settings
+from shared.ports import App, Clock
+from shared.settings import Settings, read_settings
 from shared.telemetry import quiet_libraries, tell_fields, write_audit
 from shared.triggers import (
     account_changes,
@@ -36,12 +37,34 @@ from shared.triggers.callers import Callers
 from shared.triggers.reference import Reference
 from shared.triggers.request_limits import RequestLimits
 from shared.triggers.routes import Routes
-from shared.usecases.grants.list_accounts import ListAccounts
+from shared.usecases.accounts.change import change_account, remove_account
+from shared.usecases.accounts.read import list_accounts, read_account
+from shared.usecases.apps.catalogue import delete_oauth_app
+from shared.usecases.apps.verify import verify_oauth_app
+from shared.usecases.callers.api_tokens import issue_token, revoke_token
+from shared.usecases.callers.identify import identify_caller
+from shared.usecases.events.delivery import deliver_events
+from shared.usecases.events.webhooks import change_settings, subscribe
+from shared.usecases.sign_in.complete import complete_sign_in, finish_sign_in
+from shared.usecases.sign_in.further import add_account
+from shared.usecases.sign_in.link import begin_sign_in, open_link
+from shared.usecases.sign_in.start import cancel_registration, reauthorize_account, start_registration
+from shared.usecases.sign_in.wait import keep_checking
+from shared.usecases.tokens.hand_out import answer_challenge, hand_out
+from shared.usecases.tokens.probe import reconnect_account
+from shared.usecases.upkeep.statistics import read_health, read_statistics
+from shared.usecases.upkeep.sweep import sweep
+from shared.usecases.upkeep.tick import run_tick, tidy, work_shard
 
 
-def build_services(values: Mapping[str, str], clock: Clock | None = None) -> Services:
-    """Services for these settings. Raises SettingsError with every fault in them."""
-    return Services(read_settings(values), clock or now, secrets.token_bytes, random.random)
+def build(values: Mapping[str, str], clock: Clock | None = None) -> App:
+    """The App of these environment variables. Raises SettingsError with every fault in them."""
+    return build_from(read_settings(values), clock)
+
+
+def build_from(settings: Settings, clock: Clock | None = None) -> App:
+    """The App of these settings."""
+    return assemble(settings, Environment(clock or now, secrets.token_bytes, random.random, write_audit))
 
 
 def now() -> datetime:
@@ -53,61 +76,62 @@ def build_app() -> func.FunctionApp:
     """The Functions app, from the environment."""
     quiet_libraries()
     tell_fields()
-    services = build_services(os.environ)
-    settings = services.settings
-    limits = RequestLimits(services.limit_requests, settings.proxies)
-    audit = Audit(write_audit, services.clock, services.entropy)
-    callers = Callers(services.identify_caller, limits, audit, settings.proxies)
-    rendered = Pages(services.entropy)
-    pages = BrowserPages(rendered, services.apps, audit, services.redirect_uri)
-    app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+    settings = read_settings(os.environ)
+    app = build_from(settings)
+    limits = RequestLimits(app.rate_limit.count, settings.proxies)
+    audit = Audit(write_audit, app.clock, app.entropy)
+    callers = Callers(partial(identify_caller, app), limits, audit, settings.proxies)
+    rendered = Pages(app.entropy)
+    pages = BrowserPages(rendered, app.oauth_apps, audit, app.config.redirect_uri)
+    functions = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
     blueprints = (
         authentication_form.blueprint(
             callers,
             limits,
-            services.start_registration,
-            services.cancel_registration,
-            services.registrations,
-            services.clock,
+            partial(start_registration, app),
+            partial(cancel_registration, app),
+            app.stores.registrations,
+            app.clock,
         ),
         sign_in.blueprint(
             pages,
             limits,
-            services.open_link,
-            services.begin_sign_in,
-            services.complete_sign_in,
-            services.bind_signed_in,
-            services.keep_checking,
+            partial(open_link, app),
+            partial(begin_sign_in, app),
+            partial(complete_sign_in, app),
+            partial(finish_sign_in, app),
+            partial(keep_checking, app),
         ),
         accounts.blueprint(
             callers,
-            ListAccounts(services.principals, services.sealer),
-            services.read_account,
-            services.remove_account,
-            services.reconnect_account,
+            partial(list_accounts, app),
+            partial(read_account, app),
+            partial(remove_account, app),
+            partial(reconnect_account, app),
         ),
-        further_accounts.blueprint(callers, limits, services.add_account, services.start_registration),
-        account_changes.blueprint(callers, limits, services.change_account, services.reauthorize_account),
-        oauth_token.blueprint(callers, services.hand_out, services.answer_challenge, services.apps),
-        tokens.blueprint(callers, services.api_tokens, services.issue_token, services.revoke_token, services.clock),
-        oauth_apps.blueprint(
-            callers, services.app_catalogue, services.register_app, services.delete_app, services.verify_app
+        further_accounts.blueprint(callers, limits, partial(add_account, app), partial(start_registration, app)),
+        account_changes.blueprint(callers, limits, partial(change_account, app), partial(reauthorize_account, app)),
+        oauth_token.blueprint(callers, partial(hand_out, app), partial(answer_challenge, app), app.oauth_apps),
+        tokens.blueprint(
+            callers, app.stores.api_tokens, partial(issue_token, app), partial(revoke_token, app), app.clock
         ),
-        operation.blueprint(callers, services.read_health, services.read_statistics, services.clock),
+        oauth_apps.blueprint(callers, app, partial(delete_oauth_app, app), partial(verify_oauth_app, app)),
+        operation.blueprint(callers, partial(read_health, app), partial(read_statistics, app), app.clock),
         reference.blueprint(Reference(settings.base_url, rendered), audit),
-        webhooks.blueprint(callers, limits, services.subscribe, services.webhook_care, settings.base_url),
-        webhook_settings.blueprint(callers, services.webhooks, services.change_settings, settings.base_url),
+        webhooks.blueprint(callers, limits, partial(subscribe, app), app, settings.base_url),
+        webhook_settings.blueprint(callers, app.stores.webhooks, partial(change_settings, app), settings.base_url),
         timers.blueprint(
-            services.run_tick,
-            services.sweep,
-            services.deliver_events,
-            services.tidy,
-            services.clock,
-            services.entropy,
+            partial(run_tick, app),
+            partial(work_shard, app),
+            partial(sweep, app),
+            partial(deliver_events, app),
+            partial(tidy, app),
+            app.clock,
+            app.entropy,
             queue=QUEUE,
         ),
     )
     declared = [route for each in blueprints if isinstance(each, Routes) for route in each.declared]
     for blueprint in (*blueprints, unmatched.blueprint(pages, declared)):
-        app.register_functions(blueprint)
-    return app
+        functions.register_functions(blueprint)
+    return functions

@@ -8,12 +8,12 @@ import sys
 from datetime import timedelta
 from functools import partial
 
-from shared.bootstrap import build_services
+from shared.bootstrap import build
 from shared.domain.errors import Unavailable
 from shared.domain.secret import DATA_KEY_RETENTION
 from shared.settings import SettingsError
 from shared.telemetry import WithFields, quiet_libraries
-from shared.usecases.timers.rotate_keys import RotateKeys
+from shared.usecases.upkeep.rotate import Rotation, forget_data_keys, make_data_key, reseal, rewrap_data_keys
 
 NEEDED = "{} values need it; rotate first (--resume names those that do not open)"
 WAITS = f"it was the newest until less than {DATA_KEY_RETENTION.total_seconds() / 60:.0f} minutes ago; try later"
@@ -37,23 +37,23 @@ def main() -> None:
 
 async def rotate(asked: argparse.Namespace) -> bool:
     """Whether all that was asked for is done."""
-    services = build_services(os.environ)
+    app = build(os.environ)
     say = partial(print, flush=True)
-    rotation = RotateKeys(services.data_keys, services.sealed_rows, services.clock, _sleep, say)
+    rotation = Rotation(app, _sleep, say)
     try:
         if asked.forget_old:
-            kept = await rotation.forget()
+            kept = await forget_data_keys(rotation)
             for key, values in kept.items():
                 say(f"kept data key {key}: " + (NEEDED.format(values) if values else WAITS))
             return not kept
-        wrapped = await rotation.rewrap()
+        wrapped = await rewrap_data_keys(rotation)
         if asked.rewrap:
             return wrapped
         if not asked.resume:
-            await rotation.make()
-        return await rotation.reseal() and wrapped
+            await make_data_key(rotation)
+        return await reseal(rotation) and wrapped
     finally:
-        await services.close()
+        await app.close()
 
 
 def _warn_on_stderr() -> None:

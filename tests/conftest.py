@@ -8,12 +8,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from azure.data.tables.aio import TableServiceClient
 from hypothesis import HealthCheck, settings
 
 from infra.local import azurite as azurite_part
 from infra.local.azurite import Azurite
-from shared.bootstrap import build_services
-from shared.services import Services
+from shared.adapters.entra import MsalEntra
+from shared.adapters.open_data_keys import OpenDataKeys
+from shared.adapters.tables.connection import TableStorage
+from shared.adapters.tables.principals import TablePrincipals
+from shared.bootstrap import build
+from shared.domain.oauth_app import OAuthApp
+from shared.ports import App, KeyWrapping
+from shared.usecases.apps.circuit_breaker import CircuitBreakerEntra, Seen
 from tests.sealed_text import data_key_of
 
 API_TOKEN = secrets.token_hex(32)
@@ -67,9 +74,46 @@ def settings_for(tables: str, **more: str) -> dict[str, str]:
     }
 
 
-async def lose(services: Services, table: str, partition: str, row: str, *names: str) -> None:
+def tables_of(app: App) -> TableStorage:
+    """The app's own connection to Table Storage."""
+    principals = app.stores.principals
+    assert isinstance(principals, TablePrincipals)
+    storage = getattr(principals.table.connect, "__self__", None)
+    assert isinstance(storage, TableStorage)
+    return storage
+
+
+def storage_of(app: App) -> TableServiceClient:
+    """The app's own client of Table Storage, for tests that look at rows as they lie."""
+    return tables_of(app).service
+
+
+def key_wrapping_of(app: App) -> KeyWrapping:
+    """The key-encryption keys."""
+    assert isinstance(app.sealing.data_keys, OpenDataKeys)
+    return app.sealing.data_keys.wrapping
+
+
+def seen_breakers(app: App) -> dict[str, Seen]:
+    """What this instance remembers of circuit breakers."""
+    assert isinstance(app.microsoft.entra, CircuitBreakerEntra)
+    return app.microsoft.entra._seen  # noqa: SLF001 - memory shows nowhere else
+
+
+def unguarded(app: App) -> MsalEntra:
+    """Entra without circuit breakers."""
+    assert isinstance(app.microsoft.setup, MsalEntra)
+    return app.microsoft.setup
+
+
+def first_app(app: App) -> OAuthApp:
+    """The OAuth app of the settings."""
+    return app.config.seed.to_oauth_app(app.config.clouds)
+
+
+async def lose(services: App, table: str, partition: str, row: str, *names: str) -> None:
     """Have a row's sealed values, or those named, as they are when the data key that they were sealed under is gone."""
-    rows = services.storage.get_table_client(table)
+    rows = storage_of(services).get_table_client(table)
     found = await rows.get_entity(partition, row)
     sealed = names or [name for name, value in found.items() if data_key_of(value)]
     lost = dict.fromkeys(sealed, f"v1.{20 * 'f'}.AAAA")
@@ -82,7 +126,7 @@ def clock() -> MovedClock:
 
 
 @pytest.fixture
-async def services(azurite: Azurite, clock: MovedClock) -> AsyncIterator[Services]:
-    built = build_services(settings_for(azurite.connection_string), clock)
+async def services(azurite: Azurite, clock: MovedClock) -> AsyncIterator[App]:
+    built = build(settings_for(azurite.connection_string), clock)
     yield built
     await built.close()

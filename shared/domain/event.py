@@ -8,7 +8,7 @@ from typing import Any
 
 from shared.domain.account import Account
 from shared.domain.failure import Failure
-from shared.domain.formats import format_timestamp
+from shared.domain.formats import correlation_id, format_timestamp
 from shared.domain.identity import normalize_id
 from shared.domain.oauth_app import CircuitBreaker, OAuthApp
 from shared.domain.registration import PendingRegistration
@@ -114,6 +114,25 @@ def parse_source(source: str) -> tuple[Origin, str]:
 def secret_warning_id(app: str) -> str:
     """The id for an OAuth app's credential; it cannot be an app's own id, which has no `~`."""
     return f"{app}~secret"
+
+
+def new_event(
+    origin: Origin,
+    owner: str,
+    name: EventName,
+    data: Mapping[str, Any],
+    account: str | None = None,
+    *,
+    now: datetime,
+    suffix: bytes,
+    counts_at: datetime | None = None,
+) -> Event:
+    """An event in its owner's partition. `counts_at` is its place in the order, by default now.
+
+    `suffix` is random, and distinguishes events of the same millisecond.
+    """
+    identity = f"{int((counts_at or now).timestamp() * 1000):012x}{suffix.hex()}"
+    return Event(identity, origin, owner, name, now, account, data, correlation_id())
 
 
 def account_data(

@@ -4,6 +4,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+# Shards of the agenda that hold no work for grants. Registrations have one of their own because they have a timer of
+# their own; so have the outbox and the deliveries, because slow targets hold up no refreshes.
+REAP_SHARD = "reap"
+OUTBOX_SHARD = "outbox"
+LATE_OUTBOX_SHARD = "late"
+OUTBOX_SHARDS = (OUTBOX_SHARD, LATE_OUTBOX_SHARD)
+DELIVERY_SHARD = "delivery"
+
 FIRST_RETRY_DELAY, MAX_RETRY_DELAY = timedelta(minutes=1), timedelta(minutes=30)
 
 

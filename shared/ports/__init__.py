@@ -1,6 +1,7 @@
 """What use cases need from outside."""
 
 from shared.ports.agenda import Agenda, ShardQueue
+from shared.ports.app import App, Callers, Config, Microsoft, Sealing, Stores, Timeouts
 from shared.ports.environment import AuditLog, Clock, Entropy, Jitter
 from shared.ports.events import Answer, Deliveries, Outboxes, TargetRefused, Targets, Webhooks
 from shared.ports.microsoft import (
@@ -32,16 +33,22 @@ from shared.ports.rows import (
     Stored,
 )
 from shared.ports.sealing import DataKeyRing, DataKeys, KeyWrapping, SealedRow, SealedRows, Sealer
+from shared.ports.state import CachedAccount, Caches, Health, UnstoredAnswer
 
 __all__ = [
     "Agenda",
     "Answer",
     "ApiTokens",
+    "App",
     "AuditLog",
     "Buckets",
+    "CachedAccount",
+    "Caches",
+    "Callers",
     "Change",
     "Claim",
     "Clock",
+    "Config",
     "DataKeyRing",
     "DataKeys",
     "Deliveries",
@@ -52,6 +59,7 @@ __all__ = [
     "EntraFailed",
     "EntraSetup",
     "Entropy",
+    "Health",
     "Insert",
     "Jitter",
     "KeyWrapping",
@@ -59,6 +67,7 @@ __all__ = [
     "MailboxProbes",
     "MailboxRefused",
     "MailboxUnavailable",
+    "Microsoft",
     "OAuthApps",
     "Outboxes",
     "Partition",
@@ -73,13 +82,17 @@ __all__ = [
     "SealedRow",
     "SealedRows",
     "Sealer",
+    "Sealing",
     "ShardQueue",
     "SignInEntra",
     "SignInInvalid",
     "SignInRefused",
     "SignedIn",
     "Stored",
+    "Stores",
     "TargetRefused",
     "Targets",
+    "Timeouts",
+    "UnstoredAnswer",
     "Webhooks",
 ]

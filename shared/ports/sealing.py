@@ -48,6 +48,9 @@ class DataKeyRing(Protocol):
 
     async def forget(self, data_key: DataKey) -> None: ...
 
+    async def settled(self) -> None:
+        """Wait for calls in the background."""
+
 
 @dataclass(frozen=True, slots=True)
 class SealedRow:

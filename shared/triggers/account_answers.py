@@ -9,7 +9,7 @@ from shared.domain.oauth_app import OAuthApp
 from shared.domain.remedy import remedy
 from shared.domain.secret import MASK
 from shared.triggers.answers import moment
-from shared.usecases.grants.read_account import AccountDetails
+from shared.usecases.accounts.read import AccountDetails
 
 
 def summary(account: Account) -> dict[str, Any]:

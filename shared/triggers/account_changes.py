@@ -1,11 +1,12 @@
 """PUT /v1/account/{account} and POST /v1/account/{account}/reauthorize: change an account, and repair it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import azure.functions as func
 
+from shared.domain.account import Account
 from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
 from shared.triggers.answers import answer
@@ -15,8 +16,8 @@ from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import Fields, read_object
 from shared.triggers.request_limits import RequestLimits
 from shared.triggers.routes import Routes
-from shared.usecases.grants.change_account import AccountChange, ChangeAccount
-from shared.usecases.sign_in.reauthorize_account import ReauthorizeAccount
+from shared.usecases.accounts.change import AccountChange
+from shared.usecases.sign_in.start import Started
 
 # What EmailEngine's accounts have and these have not; it is about fetching and sending mail.
 WITHOUT_EFFECT: Mapping[str, tuple[type | tuple[type, ...], Sequence[str]]] = {
@@ -27,7 +28,10 @@ WITHOUT_EFFECT: Mapping[str, tuple[type | tuple[type, ...], Sequence[str]]] = {
 
 
 def blueprint(
-    callers: Callers, limits: RequestLimits, change: ChangeAccount, reauthorize: ReauthorizeAccount
+    callers: Callers,
+    limits: RequestLimits,
+    change: Callable[..., Awaitable[Account]],
+    reauthorize: Callable[..., Awaitable[Started]],
 ) -> Routes:
     """Both routes."""
     routes = Routes()

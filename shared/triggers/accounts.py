@@ -1,11 +1,12 @@
 """/v1/accounts and /v1/account: list, read, remove, reconnect."""
 
 import math
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import azure.functions as func
 
-from shared.domain.account import AccountState
+from shared.domain.account import Account, AccountState
 from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
 from shared.triggers.account_answers import last_error, summary, whole
@@ -13,10 +14,8 @@ from shared.triggers.answers import answer
 from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import LONGEST_ADDRESS, Fields, read_object
 from shared.triggers.routes import Routes
-from shared.usecases.grants.list_accounts import AccountQuery, ListAccounts
-from shared.usecases.grants.read_account import ReadAccount
-from shared.usecases.grants.reconnect_account import ReconnectAccount
-from shared.usecases.grants.remove_account import RemoveAccount
+from shared.usecases.accounts.change import Removed
+from shared.usecases.accounts.read import AccountDetails, AccountPage, AccountQuery
 
 LONGEST_FILTER = 256  # bytes, so that all filters and the cursor of the next page fit into a URL
 # Callers of EmailEngine may ask for its other states too; no account is ever in one of those.
@@ -24,7 +23,11 @@ STATES = [*AccountState, "unset", "connecting", "syncing", "disconnected"]
 
 
 def blueprint(
-    callers: Callers, listing: ListAccounts, read: ReadAccount, remove: RemoveAccount, reconnect: ReconnectAccount
+    callers: Callers,
+    listing: Callable[..., Awaitable[AccountPage]],
+    read: Callable[..., Awaitable[AccountDetails]],
+    remove: Callable[..., Awaitable[Removed]],
+    reconnect: Callable[..., Awaitable[Account]],
 ) -> Routes:
     """The account routes."""
     routes = Routes()

@@ -1,6 +1,6 @@
 """/v1/authentication/form: start a registration, ask after it, and end it."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import azure.functions as func
@@ -20,9 +20,8 @@ from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import Fields, read_object
 from shared.triggers.request_limits import RequestLimits
 from shared.triggers.routes import Routes
-from shared.usecases.sign_in.cancel_registration import CancelRegistration
-from shared.usecases.sign_in.check_invitation import Invitation
-from shared.usecases.sign_in.start_registration import Started, StartRegistration
+from shared.usecases.sign_in.invitation import Invitation
+from shared.usecases.sign_in.start import Started
 
 MOST_MAILBOXES = 50
 
@@ -30,8 +29,8 @@ MOST_MAILBOXES = 50
 def blueprint(
     callers: Callers,
     limits: RequestLimits,
-    start: StartRegistration,
-    cancel: CancelRegistration,
+    start: Callable[..., Awaitable[Started]],
+    cancel: Callable[..., Awaitable[PendingRegistration]],
     registrations: Registrations,
     clock: Clock,
 ) -> Routes:

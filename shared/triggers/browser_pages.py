@@ -26,9 +26,8 @@ from shared.triggers.faults import refusal_of
 from shared.triggers.mailbox_groups import BOUND, WAITING, came_to, grouped
 from shared.triggers.request_bounds import BodyType, check_bounds
 from shared.triggers.way_back import back_refused, back_tried, host
-from shared.usecases.sign_in.live_links import DeadLink
-from shared.usecases.sign_in.open_link import LinkPage
-from shared.usecases.sign_in.sign_in_outcome import Outcome, Refused, Tried
+from shared.usecases.sign_in.link import LinkPage, UnusableLink
+from shared.usecases.sign_in.outcome import Outcome, Refused, Tried
 
 STATUSES = {
     "link_unknown": 404,
@@ -95,7 +94,7 @@ class BrowserPages:
             set_cookie(response, page.cookie)
         return response
 
-    async def dead(self, link: DeadLink) -> func.HttpResponse:
+    async def dead(self, link: UnusableLink) -> func.HttpResponse:
         """A link that leads nowhere."""
         return await self.refused(Refused(link.code, link.registration))
 

@@ -17,7 +17,6 @@ from shared.triggers.client_address import client_address
 from shared.triggers.faults import refusal_of
 from shared.triggers.request_bounds import BodyType, check_bounds
 from shared.triggers.request_limits import RequestLimits
-from shared.usecases.callers.identify_caller import IdentifyCaller
 
 type CallerHandler = Callable[[func.HttpRequest, Caller], Awaitable[func.HttpResponse]]
 
@@ -26,7 +25,7 @@ type CallerHandler = Callable[[func.HttpRequest, Caller], Awaitable[func.HttpRes
 class Callers:
     """Knows callers by their bearer token. `proxies` is how many proxies of ours stand before the platform."""
 
-    identify: IdentifyCaller
+    identify: Callable[..., Awaitable[Caller]]
     limits: RequestLimits
     audit: Audit
     proxies: int

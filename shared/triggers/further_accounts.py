@@ -1,6 +1,6 @@
 """POST /v1/account: bind a further mailbox to a grant that is there, or ask for a link to sign in."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import azure.functions as func
@@ -18,15 +18,20 @@ from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import Fields, read_object
 from shared.triggers.request_limits import RequestLimits
 from shared.triggers.routes import Routes
-from shared.usecases.sign_in.add_account import AddAccount, FurtherAccount
-from shared.usecases.sign_in.check_invitation import Invitation
-from shared.usecases.sign_in.start_registration import StartRegistration
+from shared.usecases.sign_in.further import Added, FurtherAccount
+from shared.usecases.sign_in.invitation import Invitation
+from shared.usecases.sign_in.start import Started
 
 # What the form calls otherwise than this route does.
 NAMES = {"redirectUrl": "oauth2.redirectUrl", "type": "oauth2.provider"}
 
 
-def blueprint(callers: Callers, limits: RequestLimits, add: AddAccount, start: StartRegistration) -> Routes:
+def blueprint(
+    callers: Callers,
+    limits: RequestLimits,
+    add: Callable[..., Awaitable[Added]],
+    start: Callable[..., Awaitable[Started]],
+) -> Routes:
     """The route. To register an account with a grant that is there, without its person, takes both scopes."""
     routes = Routes()
 
@@ -95,7 +100,9 @@ def _invitation(fields: Fields, oauth2: Fields) -> Invitation:
     )
 
 
-async def _link(start: StartRegistration, asked: Invitation, faults: Mapping[str, str], caller: Caller) -> str:
+async def _link(
+    start: Callable[..., Awaitable[Started]], asked: Invitation, faults: Mapping[str, str], caller: Caller
+) -> str:
     about(account=asked.account)
     try:
         started = await start(asked, faults, caller)

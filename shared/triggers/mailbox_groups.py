@@ -2,7 +2,7 @@
 
 from shared.domain.audit import AuditOutcome
 from shared.domain.invited_mailbox import InvitedMailbox, MailboxResult, MailboxState
-from shared.usecases.sign_in.sign_in_outcome import Tried
+from shared.usecases.sign_in.outcome import Tried
 
 BOUND, WAITING = "bound", "waiting"
 

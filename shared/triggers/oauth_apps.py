@@ -1,6 +1,7 @@
 """/v1/oauth2: OAuth apps, and whether they are set up right."""
 
 import math
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import azure.functions as func
@@ -11,20 +12,20 @@ from shared.domain.caller import Caller, Scope
 from shared.domain.oauth_app import CREDENTIAL_FIELDS, CircuitBreaker
 from shared.domain.remedy import remedy
 from shared.domain.secret import MASK
+from shared.ports import App
 from shared.triggers.answers import answer, moment
 from shared.triggers.app_fields import read_app
 from shared.triggers.audit import about
 from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import Fields, read_object
 from shared.triggers.routes import Routes
-from shared.usecases.oauth_apps.app_catalogue import AppCatalogue, AppView
-from shared.usecases.oauth_apps.delete_app import DeleteApp
-from shared.usecases.oauth_apps.register_app import RegisterApp
-from shared.usecases.oauth_apps.verify_app import Verified, VerifyApp
+from shared.usecases.apps import catalogue
+from shared.usecases.apps.catalogue import AppView
+from shared.usecases.apps.verify import Verified
 
 
 def blueprint(
-    callers: Callers, catalogue: AppCatalogue, register: RegisterApp, delete: DeleteApp, verify: VerifyApp
+    callers: Callers, app: App, delete: Callable[..., Awaitable[int]], verify: Callable[..., Awaitable[Verified]]
 ) -> Routes:
     """The routes; all of them are for administrators."""
     routes = Routes()
@@ -35,29 +36,29 @@ def blueprint(
         fields = Fields(req.params)
         page, size = fields.paging()
         fields.refuse_faults()
-        total, apps = await catalogue.page(page, size)
-        shown = [describe(app, register.redirect_uri) for app in apps]
+        total, apps = await catalogue.list_oauth_apps(app, page, size)
+        shown = [describe(view, app.config.redirect_uri) for view in apps]
         return answer({"total": total, "page": page, "pages": math.ceil(total / size), "apps": shown})
 
     @routes.post("v1/oauth2")
     @for_callers(callers, Action.REGISTER_APP, Scope.ADMIN)
     async def register_oauth_app(req: func.HttpRequest, _: Caller) -> func.HttpResponse:
-        app = await register(*read_app(read_object(req), new=True))
-        about(target=app)
-        return answer({"id": app, "created": True})
+        app_id = await catalogue.register_oauth_app(app, *read_app(read_object(req), new=True))
+        about(target=app_id)
+        return answer({"id": app_id, "created": True})
 
     @routes.get("v1/oauth2/{app}")
     @for_callers(callers, Action.READ_APP, Scope.ADMIN)
     async def get_oauth_app(req: func.HttpRequest, _: Caller) -> func.HttpResponse:
-        view = await catalogue.one(req.route_params["app"])
-        return answer(describe(view, register.redirect_uri) | {"accounts": view.accounts})
+        view = await catalogue.read_oauth_app(app, req.route_params["app"])
+        return answer(describe(view, app.config.redirect_uri) | {"accounts": view.accounts})
 
     @routes.put("v1/oauth2/{app}")
     @for_callers(callers, Action.CHANGE_APP, Scope.ADMIN)
     async def change_oauth_app(req: func.HttpRequest, _: Caller) -> func.HttpResponse:
-        app = await register.change(req.route_params["app"], *read_app(read_object(req), new=False))
-        about(target=app)
-        return answer({"id": app, "updated": True})
+        app_id = await catalogue.change_oauth_app(app, req.route_params["app"], *read_app(read_object(req), new=False))
+        about(target=app_id)
+        return answer({"id": app_id, "updated": True})
 
     @routes.delete("v1/oauth2/{app}")
     @for_callers(callers, Action.DELETE_APP, Scope.ADMIN)
@@ -65,10 +66,10 @@ def blueprint(
         fields = Fields(req.params)
         force = fields.switch("force")
         fields.refuse_faults()
-        app = req.route_params["app"]
-        accounts = await delete(app, force=force)
-        about(target=app)
-        return answer({"id": app, "deleted": True, "accounts": accounts})
+        app_id = req.route_params["app"]
+        accounts = await delete(app_id, force=force)
+        about(target=app_id)
+        return answer({"id": app_id, "deleted": True, "accounts": accounts})
 
     @routes.post("v1/oauth2/{app}/verify")
     @for_callers(callers, Action.VERIFY_APP, Scope.ADMIN)

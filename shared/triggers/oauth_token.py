@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +22,7 @@ from shared.triggers.audit import about
 from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import Fields, read_object
 from shared.triggers.routes import Routes
-from shared.usecases.grants.answer_challenge import AnswerChallenge
-from shared.usecases.grants.hand_out import HandedOut, HandOut
+from shared.usecases.tokens.hand_out import HandedOut
 
 ROUTE = "v1/account/{account}/oauth-token"
 LONGEST_CLAIMS = 8192
@@ -42,7 +41,12 @@ class TokenQuery:
     expected_email: str | None = None
 
 
-def blueprint(callers: Callers, hand_out: HandOut, challenge: AnswerChallenge, apps: OAuthApps) -> Routes:
+def blueprint(
+    callers: Callers,
+    hand_out: Callable[..., Awaitable[HandedOut]],
+    challenge: Callable[..., Awaitable[HandedOut]],
+    apps: OAuthApps,
+) -> Routes:
     """Both routes."""
     routes = Routes()
 

@@ -1,5 +1,6 @@
 """GET /health and GET /v1/stats: how the app is doing."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import azure.functions as func
@@ -8,15 +9,19 @@ from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
 from shared.domain.oauth_app import CircuitBreaker
 from shared.domain.remedy import remedy
-from shared.ports import Clock
+from shared.ports import Clock, Health
 from shared.triggers.answers import answer, moment
 from shared.triggers.callers import Callers, for_callers, for_everybody
 from shared.triggers.routes import Routes
-from shared.usecases.timers.read_health import ReadHealth
-from shared.usecases.timers.read_statistics import ReadStatistics, Statistics
+from shared.usecases.upkeep.statistics import Statistics
 
 
-def blueprint(callers: Callers, health: ReadHealth, statistics: ReadStatistics, clock: Clock) -> Routes:
+def blueprint(
+    callers: Callers,
+    health: Callable[..., Awaitable[Health]],
+    statistics: Callable[..., Awaitable[Statistics]],
+    clock: Clock,
+) -> Routes:
     """Both routes. Health needs no token, so it tells only whether all is well; statistics tell what is not."""
     routes = Routes()
 

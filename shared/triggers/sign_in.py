@@ -1,6 +1,6 @@
 """What a person's browser meets: the link's page, the way to Entra, and the way back."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import azure.functions as func
 
@@ -13,14 +13,8 @@ from shared.triggers.browser_pages import BrowserPages
 from shared.triggers.request_bounds import read_form
 from shared.triggers.request_limits import RequestLimits
 from shared.triggers.routes import Routes
-from shared.usecases.sign_in.begin_sign_in import BeginSignIn
-from shared.usecases.sign_in.bind_signed_in import BindSignedIn
-from shared.usecases.sign_in.carried_grant import Carried
-from shared.usecases.sign_in.complete_sign_in import CompleteSignIn
-from shared.usecases.sign_in.keep_checking import KeepChecking
-from shared.usecases.sign_in.live_links import DeadLink
-from shared.usecases.sign_in.open_link import OpenLink
-from shared.usecases.sign_in.sign_in_outcome import Outcome, Tried
+from shared.usecases.sign_in.link import LinkPage, UnusableLink
+from shared.usecases.sign_in.outcome import Carried, Outcome, Tried
 
 # What our pages send back.
 PAGE_FIELDS = ("registration", "confirmation", "opened", "app", "keep", "finish")
@@ -31,11 +25,11 @@ ANSWER_FIELDS = ("state", "code", "error", "error_description", "error_subcode",
 def blueprint(
     pages: BrowserPages,
     limits: RequestLimits,
-    open_link: OpenLink,
-    begin: BeginSignIn,
-    complete: CompleteSignIn,
-    bind: BindSignedIn,
-    keep: KeepChecking,
+    open_link: Callable[..., Awaitable[LinkPage]],
+    begin: Callable[..., Awaitable[Secret]],
+    complete: Callable[..., Awaitable[Outcome]],
+    finish: Callable[..., Awaitable[Outcome]],
+    keep: Callable[..., Awaitable[Outcome]],
 ) -> Routes:
     """The routes that need no caller's token."""
     routes = Routes()
@@ -45,9 +39,10 @@ def blueprint(
     async def open_sign_in_link(req: func.HttpRequest) -> func.HttpResponse:
         limits.page(req)
         cookie = read_cookie(req)
-        page = await open_link(Secret(_ticket(req)), cookie)
-        if isinstance(page, DeadLink):
-            return await pages.dead(page)
+        try:
+            page = await open_link(Secret(_ticket(req)), cookie)
+        except UnusableLink as link:
+            return await pages.dead(link)
         return pages.confirm(page, is_new=page.cookie != cookie)
 
     @routes.post("accounts/new")
@@ -59,11 +54,12 @@ def blueprint(
         if "keep" in form:
             return await _show(pages, await keep(Carried(registration, form["keep"]), cookie))
         if "finish" in form:
-            return await _show(pages, await bind.finish(Carried(registration, form["finish"]), cookie))
+            return await _show(pages, await finish(Carried(registration, form["finish"]), cookie))
         opened = form.get("opened", "") if _is_from_our_page(req) else ""
-        target = await begin(registration, form.get("confirmation", ""), cookie, form.get("app", ""), opened=opened)
-        if isinstance(target, DeadLink):
-            return await pages.dead(target)
+        try:
+            target = await begin(registration, form.get("confirmation", ""), cookie, form.get("app", ""), opened=opened)
+        except UnusableLink as link:
+            return await pages.dead(link)
         about(target=registration)
         return pages.redirect(target)
 

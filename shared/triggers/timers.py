@@ -1,25 +1,25 @@
 """Timer and queue triggers: keep grants alive, share a backlog, reap, sweep."""
 
 import logging
+from collections.abc import Awaitable, Callable
 
 import azure.functions as func
 
 from shared.domain.formats import set_correlation_id
+from shared.domain.statistics import Sweep, Tick
 from shared.ports import Clock, Entropy
 from shared.triggers.shard_message import read_shard_message
-from shared.usecases.events.deliver_events import DeliverEvents
-from shared.usecases.timers.run_tick import LASTS, RunTick
-from shared.usecases.timers.sweep import SweepGrants
-from shared.usecases.timers.tidy import Tidy
+from shared.usecases.upkeep.tick import RUN_TIME
 
 log = logging.getLogger(__name__)
 
 
 def blueprint(
-    tick: RunTick,
-    sweep: SweepGrants,
-    deliver: DeliverEvents,
-    tidy: Tidy,
+    tick: Callable[..., Awaitable[Tick]],
+    shard: Callable[..., Awaitable[None]],
+    sweep: Callable[..., Awaitable[Sweep]],
+    deliver: Callable[..., Awaitable[bool]],
+    tidy: Callable[..., Awaitable[None]],
     clock: Clock,
     entropy: Entropy,
     *,
@@ -42,7 +42,7 @@ def blueprint(
     @bp.queue_trigger("message", queue_name=queue, connection="AzureWebJobsStorage")
     async def work_shard(message: func.QueueMessage) -> None:
         begin()
-        await tick.work_shard(*read_shard_message(message.get_body()))
+        await shard(*read_shard_message(message.get_body()))
 
     @bp.timer_trigger("timer", schedule="%REAP_SCHEDULE%", run_on_startup=False, use_monitor=True)
     async def reap_registrations(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding's name
@@ -54,11 +54,11 @@ def blueprint(
     @bp.timer_trigger("timer", schedule="%DELIVER_SCHEDULE%", run_on_startup=False, use_monitor=False)
     async def deliver_events(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding's name
         begin()
-        await deliver(clock() + LASTS)
+        await deliver(clock() + RUN_TIME)
 
     @bp.timer_trigger("timer", schedule="%SWEEP_SCHEDULE%", run_on_startup=False, use_monitor=True)
     async def sweep_grants(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding's name
         begin()
-        await sweep(clock() + LASTS)
+        await sweep(clock() + RUN_TIME)
 
     return bp

@@ -2,7 +2,7 @@
 
 import ipaddress
 import math
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,14 +18,19 @@ from shared.triggers.audit import about
 from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import A_MOMENT, Fields, read_object
 from shared.triggers.routes import Routes
-from shared.usecases.callers.issue_token import IssueToken, TokenWish
-from shared.usecases.callers.revoke_token import RevokeToken
+from shared.usecases.callers.api_tokens import Issued, TokenWish
 
 SCOPES = [scope.value for scope in Scope]
 LONGEST_LIFE = 10 * 365 * 24 * 3600
 
 
-def blueprint(callers: Callers, tokens: ApiTokens, issue: IssueToken, revoke: RevokeToken, clock: Clock) -> Routes:
+def blueprint(
+    callers: Callers,
+    tokens: ApiTokens,
+    issue: Callable[..., Awaitable[Issued]],
+    revoke: Callable[..., Awaitable[str | None]],
+    clock: Clock,
+) -> Routes:
     """The routes; all of them are for administrators."""
     routes = Routes()
 

@@ -1,7 +1,7 @@
 """GET and POST /v1/settings: the global target of events, in EmailEngine's words."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import azure.functions as func
@@ -17,7 +17,7 @@ from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import Fields, read_object
 from shared.triggers.routes import Routes
 from shared.triggers.webhooks import LONGEST_URL, read_secret
-from shared.usecases.events.change_settings import ChangeSettings, SettingsWish
+from shared.usecases.events.webhooks import SettingsWish
 
 # Names that EmailEngine's callers have in their settings and that nothing here is about; they are taken.
 ABOUT_MAIL = {
@@ -33,7 +33,7 @@ VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,1022}[\x21-\x7e])?")
 OURS = re.compile(r"host|content-.*|transfer-encoding|connection|user-agent|webhook-.*|x-ee-wh-.*|te|upgrade|expect")
 
 
-def blueprint(callers: Callers, webhooks: Webhooks, change: ChangeSettings, base_url: str) -> Routes:
+def blueprint(callers: Callers, webhooks: Webhooks, change: Callable[..., Awaitable[Webhook]], base_url: str) -> Routes:
     """Both routes; for administrators."""
     routes = Routes()
 

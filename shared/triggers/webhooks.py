@@ -1,7 +1,7 @@
 """/v1/webhooks: where events go."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import azure.functions as func
@@ -11,6 +11,7 @@ from shared.domain.caller import Caller, Scope
 from shared.domain.event import EventName
 from shared.domain.secret import MASK, Secret
 from shared.domain.webhook import ALL_EVENTS, SIGNING_SECRET_PREFIX, Delivery, Webhook, is_target_url
+from shared.ports import App
 from shared.triggers.account_filter import described, read_filter
 from shared.triggers.answers import answer, moment
 from shared.triggers.audit import about
@@ -18,8 +19,9 @@ from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import Fields, read_object
 from shared.triggers.request_limits import RequestLimits
 from shared.triggers.routes import Routes
-from shared.usecases.events.subscribe import Subscribe, Subscription
-from shared.usecases.events.webhook_care import LOOKED_AT, Standing, WebhookCare
+from shared.usecases.events import webhook_care
+from shared.usecases.events.webhook_care import LOOKED_AT, Standing
+from shared.usecases.events.webhooks import Subscribed, Subscription
 
 NAMES = [ALL_EVENTS, *(name.value for name in EventName)]
 LONGEST_URL = 2048
@@ -28,7 +30,7 @@ KEY = range(24, 65)  # bytes of a signing key (Standard Webhooks specification, 
 
 
 def blueprint(
-    callers: Callers, limits: RequestLimits, subscribe: Subscribe, care: WebhookCare, base_url: str
+    callers: Callers, limits: RequestLimits, subscribe: Callable[..., Awaitable[Subscribed]], app: App, base_url: str
 ) -> Routes:
     """The routes. A caller that is bound to accounts has events of these only."""
     routes = Routes()
@@ -47,19 +49,19 @@ def blueprint(
     @routes.get("v1/webhooks")
     @for_callers(callers, Action.LIST_WEBHOOKS, Scope.WEBHOOKS, minds_reach=True)
     async def list_webhooks(_: func.HttpRequest, caller: Caller) -> func.HttpResponse:
-        return answer({"webhooks": [*map(standing, await care.all(caller))]})
+        return answer({"webhooks": [*map(standing, await webhook_care.list_webhooks(app, caller))]})
 
     @routes.get("v1/webhooks/{webhook}")
     @for_callers(callers, Action.READ_WEBHOOK, Scope.WEBHOOKS, minds_reach=True)
     async def get_webhook(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
-        found = await care.one(req.route_params["webhook"], caller)
+        found = await webhook_care.read_webhook(app, req.route_params["webhook"], caller)
         return answer({**standing(found), "parkedEvents": [*map(describe_delivery, found.parked)]})
 
     @routes.delete("v1/webhooks/{webhook}")
     @for_callers(callers, Action.REMOVE_WEBHOOK, Scope.WEBHOOKS, minds_reach=True)
     async def delete_webhook(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
         webhook = req.route_params["webhook"]
-        await care.remove(webhook, caller)
+        await webhook_care.remove_webhook(app, webhook, caller)
         about(target=webhook)
         return answer({"id": webhook, "deleted": True})
 
@@ -68,7 +70,7 @@ def blueprint(
     async def ping_webhook(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
         limits.form(req, caller.id)
         webhook = req.route_params["webhook"]
-        wrong = await care.test(webhook, caller)
+        wrong = await webhook_care.ping_webhook(app, webhook, caller)
         about(target=webhook)
         return answer({"id": webhook, "success": wrong is None, "error": wrong})
 
@@ -76,7 +78,7 @@ def blueprint(
     @for_callers(callers, Action.REDELIVER, Scope.WEBHOOKS, minds_reach=True)
     async def redeliver(req: func.HttpRequest, caller: Caller) -> func.HttpResponse:
         webhook = req.route_params["webhook"]
-        done = await care.redeliver(webhook, caller)
+        done = await webhook_care.redeliver(app, webhook, caller)
         about(target=webhook)
         return answer({"id": webhook, "redelivered": done.tried, "more": done.more})
 

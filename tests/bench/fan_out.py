@@ -12,8 +12,8 @@ import httpx
 from infra.local import azurite, parts
 from infra.local.environment import SCHEDULES
 from infra.local.host.settings import HOST_JSON_PREFIX
-from shared.bootstrap import build_services
-from shared.services import Services
+from shared.bootstrap import build
+from shared.ports import App
 from tests.bench.figure import Figure, at_least
 from tests.bench.grants import seed
 from tests.conftest import settings_for
@@ -42,7 +42,7 @@ async def figures() -> list[Figure]:
                 MAILBIND_AGENDA_SHARDS="4",
                 MAILBIND_TICK_ROWS="1",
             )
-            services = build_services(settings)
+            services = build(settings)
             try:
                 times = [await _worked_by(count, services, settings, folder) for count in (1, 2, 2, 1)]
             finally:
@@ -53,7 +53,7 @@ async def figures() -> list[Figure]:
     return [at_least("a backlog worked by one host against two, in time", one / two, 1.5, **detail)]
 
 
-async def _worked_by(count: int, services: Services, settings: Mapping[str, str], folder: Path) -> float:
+async def _worked_by(count: int, services: App, settings: Mapping[str, str], folder: Path) -> float:
     with _hosts(count, settings, folder) as running:
         await seed(services, GRANTS, services.clock())
         before = await _asked(settings)

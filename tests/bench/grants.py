@@ -6,14 +6,13 @@ from datetime import datetime, timedelta
 
 from shared.domain.secret import Secret
 from shared.domain.work import Work, WorkKind
-from shared.ports import Insert
-from shared.services import Services
+from shared.ports import App, Insert
 from tests.contract.records import APP, grant, principal
 
 AT_ONCE = 64
 
 
-async def seed(services: Services, count: int, due: datetime, apps: int = 1) -> None:
+async def seed(services: App, count: int, due: datetime, apps: int = 1) -> None:
     """So many grants with their agenda rows, due at one moment but for some milliseconds, of so many OAuth apps."""
     slots = asyncio.Semaphore(AT_ONCE)
 
@@ -30,15 +29,15 @@ async def seed(services: Services, count: int, due: datetime, apps: int = 1) -> 
                 work=WorkKind.KEEPALIVE,
                 probe_due=when + timedelta(days=3650),
             )
-            await services.agenda.add(Work(held.work, when, who.id, held.app))
-            await services.principals.commit(who.id, [Insert(held)])
+            await services.stores.agenda.add(Work(held.work, when, who.id, held.app))
+            await services.stores.principals.commit(who.id, [Insert(held)])
 
     for begin in range(0, count, 1000):
         await asyncio.gather(*(one(number) for number in range(begin, min(begin + 1000, count))))
 
 
-async def plan(services: Services, count: int, due: datetime) -> None:
+async def plan(services: App, count: int, due: datetime) -> None:
     """So many agenda rows only, for runs that find nothing due."""
     for begin in range(0, count, 2000):
         rows = (Work(WorkKind.KEEPALIVE, due, f"planned.{number}", APP) for number in range(begin, begin + 2000))
-        await asyncio.gather(*(services.agenda.add(row) for row in rows))
+        await asyncio.gather(*(services.stores.agenda.add(row) for row in rows))

@@ -8,15 +8,16 @@ from pathlib import Path
 from infra.local import azurite, parts
 from infra.local.environment import Secrets, app_settings, start_tenant
 from shared.adapters.entra_callers import EntraCallerTokens
-from shared.bootstrap import build_services
+from shared.bootstrap import build
 from shared.domain.caller import Scope
 from shared.domain.identity import fingerprint, table_key
 from shared.domain.secret import Secret
-from shared.ports import DirectoryEntry, Insert
-from shared.services import Services
-from shared.usecases.callers.identify_caller import ADMINISTRATOR
-from shared.usecases.callers.issue_token import TokenWish
+from shared.ports import App, DirectoryEntry, Insert
+from shared.usecases.callers.api_tokens import TokenWish, issue_token
+from shared.usecases.callers.identify import ADMINISTRATOR, identify_caller
+from shared.usecases.tokens.hand_out import hand_out
 from tests.bench.figure import Figure, at_least, in_turn
+from tests.conftest import storage_of
 from tests.contract.records import APP, account, grant, principal
 from tests.local.calling_app import token_by_msal
 
@@ -32,7 +33,7 @@ async def figures() -> list[Figure]:
         storage = azurite.start(folder=folder)
         with parts.running(start_tenant(folder, state=folder)) as tenant:
             settings = app_settings(storage, tenant.ready, "http://127.0.0.1:7071", Secrets.fresh())
-            services = build_services(settings)
+            services = build(settings)
             try:
                 held, partition = await _bound(services)
                 callers = {"": None, ", for an API token": await _api_token(services)}
@@ -47,36 +48,34 @@ async def figures() -> list[Figure]:
                 storage.stop()
 
 
-async def _api_token(services: Services) -> Secret:
+async def _api_token(services: App) -> Secret:
     wish = TokenWish("bench", frozenset({Scope.OAUTH_TOKEN}))
-    return (await services.issue_token(wish, {}, ADMINISTRATOR)).token
+    return (await issue_token(services, wish, {}, ADMINISTRATOR)).token
 
 
-async def _bound(services: Services) -> tuple[str, str]:
+async def _bound(services: App) -> tuple[str, str]:
     who, now = principal(), services.clock()
     held = account(who, now)
     # Tokens of the size that Entra gives.
     hot = grant(who, now).with_hand_out(now, 0)
     changes = {"access_token": Secret("a" * 2200), "refresh_token": Secret("r" * 1200)}
     sized = hot.__class__(**{**{name: getattr(hot, name) for name in hot.__slots__}, **changes})
-    await services.principals.commit(who.id, [Insert(sized), Insert(held)])
-    await services.directory.insert(DirectoryEntry(held.id, who.id, APP))
-    await services.hand_out(held.id)
+    await services.stores.principals.commit(who.id, [Insert(sized), Insert(held)])
+    await services.stores.directory.insert(DirectoryEntry(held.id, who.id, APP))
+    await hand_out(services, held.id)
     return held.id, table_key(who.id)
 
 
-async def _figure(
-    services: Services, name: str, partition: str, at_once: int, who: str, bearer: Secret | None
-) -> Figure:
-    table = services.storage.get_table_client("Principals")
+async def _figure(services: App, name: str, partition: str, at_once: int, who: str, bearer: Secret | None) -> Figure:
+    table = storage_of(services).get_table_client("Principals")
     row = f"grant~{table_key(APP)}"
 
     async def one() -> None:
         if bearer is not None:
-            caller = await services.identify_caller(bearer, None)
+            caller = await identify_caller(services, bearer, None)
             caller.require_scope(Scope.OAUTH_TOKEN)
             caller.require_account(name)
-        (await services.hand_out(name)).access_token.reveal()
+        (await hand_out(services, name)).access_token.reveal()
 
     async def reads() -> None:
         for _ in range(CALLS // at_once):
@@ -96,15 +95,15 @@ async def _figure(
     return at_least(f"hand-out of a fresh token, {at_once} at once{who}, against the bare read", ratio, 0.8, **detail)
 
 
-async def _microseconds(services: Services, bearer: Secret, *, anew: bool = False) -> float:
+async def _microseconds(services: App, bearer: Secret, *, anew: bool = False) -> float:
     """What finding out who asks costs when it is remembered, and when it is not: a table read, or a signature."""
     seconds = 0.0
     for _ in range(CALLS):
         if anew:
-            services.known_tokens.forget(fingerprint(bearer))
-            if isinstance(services.entra_callers, EntraCallerTokens):
-                services.entra_callers._verified.discard(fingerprint(bearer))  # noqa: SLF001 - what is measured is how it is without
+            services.callers.api_tokens.forget(fingerprint(bearer))
+            if isinstance(services.callers.entra, EntraCallerTokens):
+                services.callers.entra._verified.discard(fingerprint(bearer))  # noqa: SLF001 - what is measured is how it is without
         began = time.perf_counter()
-        await services.identify_caller(bearer, None)
+        await identify_caller(services, bearer, None)
         seconds += time.perf_counter() - began
     return round(1e6 * seconds / CALLS, 1)

@@ -18,12 +18,13 @@ from azure.data.tables import UpdateMode
 
 from infra.local import azurite, parts
 from shared.adapters.token_transport import NoCache, TokenTransport
-from shared.bootstrap import build_services
-from shared.connections import TIMER_THREADS
-from shared.services import WORK_AT_ONCE, Services
+from shared.assembly import TIMER_THREADS
+from shared.bootstrap import build
+from shared.ports import App
+from shared.usecases.upkeep.tick import run_tick
 from tests.bench.figure import Figure, at_least, in_turn
 from tests.bench.grants import seed
-from tests.conftest import MovedClock, settings_for
+from tests.conftest import MovedClock, settings_for, storage_of
 
 GRANTS = 1000
 ROUNDS = 3
@@ -33,7 +34,7 @@ SCOPES = ["https://graph.microsoft.com/Mail.ReadWrite.Shared"]
 
 
 @asynccontextmanager
-async def parts_running(**more: str) -> AsyncIterator[tuple[Services, MovedClock, parts.Ready]]:
+async def parts_running(**more: str) -> AsyncIterator[tuple[App, MovedClock, parts.Ready]]:
     """Azurite and a token endpoint with latency, each in a process of its own, and services on them."""
     with tempfile.TemporaryDirectory() as name:
         folder, clock = Path(name), MovedClock()
@@ -47,7 +48,7 @@ async def parts_running(**more: str) -> AsyncIterator[tuple[Services, MovedClock
                 MAILBIND_TICK_ROWS="100000",
                 **more,
             )
-            services = build_services(settings, clock)
+            services = build(settings, clock)
             try:
                 yield services, clock, tokens.ready
             finally:
@@ -62,12 +63,12 @@ async def figures() -> list[Figure]:
         return [await _end_to_end(services, clock, ready), *await _transports(ready)]
 
 
-async def _end_to_end(services: Services, clock: MovedClock, ready: parts.Ready) -> Figure:
+async def _end_to_end(services: App, clock: MovedClock, ready: parts.Ready) -> Figure:
     floor = await _floor(services, ready)
 
     async def tick() -> None:
         clock.forward(days=8)
-        done = await services.run_tick()
+        done = await run_tick(services)
         assert done.outcomes == {"refreshed": GRANTS}, done.outcomes
 
     await tick()
@@ -82,9 +83,9 @@ async def _end_to_end(services: Services, clock: MovedClock, ready: parts.Ready)
     return at_least("refresh, end to end, against bare MSAL and bare table operations", ratio, 0.8, **detail)
 
 
-async def _floor(services: Services, ready: parts.Ready) -> Callable[[], Any]:
+async def _floor(services: App, ready: parts.Ready) -> Callable[[], Any]:
     """For each grant: read its row, one MSAL call in the pool, write its row; for a hundred: two agenda batches."""
-    table, agenda = (services.storage.get_table_client(name) for name in ("Principals", "Agenda"))
+    table, agenda = (storage_of(services).get_table_client(name) for name in ("Principals", "Agenda"))
     rows = [row async for row in table.query_entities("RowKey ge 'grant~'", select=["PartitionKey", "RowKey"])]
     application = _application(ready, TokenTransport(TIMER_THREADS, ready["caFile"]))
     pool, runs = ThreadPoolExecutor(TIMER_THREADS), itertools.count()
@@ -102,7 +103,7 @@ async def _floor(services: Services, ready: parts.Ready) -> Callable[[], Any]:
             )
 
     async def floor() -> None:
-        slots, run = asyncio.Semaphore(WORK_AT_ONCE), next(runs)
+        slots, run = asyncio.Semaphore(services.config.rows_at_once), next(runs)
         names = [f"{run:06d}-{number:06d}" for number in range(len(rows))]
         for verb in ("upsert", "delete"):
             for begin in range(0, len(names), BATCH):

@@ -14,13 +14,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from infra.local import azurite
-from shared.bootstrap import build_services
+from shared.bootstrap import build
 from shared.domain.oauth_app import OAuthApp
-from shared.services import Services
+from shared.ports import App
+from shared.usecases.upkeep.tick import run_tick
 from tests.bench.figure import Figure, at_most, in_turn
 from tests.bench.grants import plan, seed
 from tests.bench.refresh import parts_running
-from tests.conftest import settings_for
+from tests.conftest import first_app, settings_for, storage_of
 from tests.faults.lossy_proxy import lossy_proxy
 
 FEW, MANY = 1_000, 100_000
@@ -32,7 +33,7 @@ async def idle() -> list[Figure]:
     """Two Azurites, so that each holds its own number of rows; the ticks take turns."""
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
         storages = [azurite.start(folder=Path(folder)) for folder in (one, other)]
-        few, many = (build_services(settings_for(storage.connection_string)) for storage in storages)
+        few, many = (build(settings_for(storage.connection_string)) for storage in storages)
         try:
             later = few.clock() + timedelta(days=1)
             await plan(few, FEW, later)
@@ -50,24 +51,24 @@ async def _requests(storages: list[azurite.Azurite]) -> Figure:
     for storage in storages:
         port = urlsplit(storage.tables_url).port or 0
         async with lossy_proxy(port) as (proxy, through):
-            services = build_services(settings_for(storage.connection_string.replace(f":{port}/", f":{through}/")))
-            await services.run_tick()
+            services = build(settings_for(storage.connection_string.replace(f":{port}/", f":{through}/")))
+            await run_tick(services)
             before = proxy.requests
-            assert not (await services.run_tick()).outcomes
+            assert not (await run_tick(services)).outcomes
             counts.append(proxy.requests - before)
             await services.close()
     name = "storage requests of a tick with nothing due, at 100,000 grants against 1,000"
     return at_most(name, counts[1] / counts[0], 1.2, at_1000=counts[0], at_100000=counts[1])
 
 
-async def _times(few: Services, many: Services) -> list[Figure]:
+async def _times(few: App, many: App) -> list[Figure]:
     """The tick's own time, and what passes on the clock; the latter beside a bare query."""
 
     async def small() -> None:
-        assert not (await few.run_tick()).outcomes
+        assert not (await run_tick(few)).outcomes
 
     async def large() -> None:
-        assert not (await many.run_tick()).outcomes
+        assert not (await run_tick(many)).outcomes
 
     await small()
     await large()
@@ -97,8 +98,8 @@ def _grown(name: str, times: tuple[float, float, float]) -> Figure:
     return at_most(name, ratio, 1.2, at_1000_ms=round(1000 * small, 1), at_100000_ms=round(1000 * large, 1))
 
 
-def _range_query(services: Services) -> Callable[[], Awaitable[None]]:
-    table = services.storage.get_table_client("Agenda")
+def _range_query(services: App) -> Callable[[], Awaitable[None]]:
+    table = storage_of(services).get_table_client("Agenda")
 
     async def query() -> None:
         where = "PartitionKey eq '000' and RowKey gt '' and RowKey lt '00001'"
@@ -126,7 +127,7 @@ class ManyApps:
 async def memory(due: int = int(os.environ.get("MAILBIND_BENCH_DUE", "100000"))) -> list[Figure]:
     """This process's memory while it works so many due grants, tick by tick, against the first tenth of that time."""
     async with parts_running() as (services, clock, _):
-        vars(services)["apps"] = ManyApps(services.settings.oauth_app)
+        vars(services)["apps"] = ManyApps(first_app(services))
         await seed(services, due, services.clock(), apps=APPS)
         clock.forward(days=8)
         samples: list[float] = []
@@ -134,7 +135,7 @@ async def memory(due: int = int(os.environ.get("MAILBIND_BENCH_DUE", "100000")))
         sampling = asyncio.create_task(_sample(samples))
         outcomes, seconds, ticks = Counter[str](), time.monotonic(), 0
         while outcomes["refreshed"] < due:
-            done = await services.run_tick()
+            done = await run_tick(services)
             assert done.outcomes, outcomes
             outcomes.update(done.outcomes)
             ticks += 1

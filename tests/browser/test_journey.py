@@ -9,7 +9,7 @@ from playwright.async_api import Page, expect
 
 from infra.local.environment import Environment, local_environment
 from infra.local.visitor import Visitor
-from shared.services import Services
+from shared.ports import App
 from tests.journey.conftest import STILL, Tenant, ask, bind, status
 
 type NewPerson = Callable[..., str]
@@ -278,7 +278,7 @@ async def test_where_administrators_consent_the_page_leads_them_there(
 
 
 async def test_dead_links_say_why(
-    page: Page, api: httpx.Client, person: NewPerson, environment: Environment, instance: Services, shot: Shot
+    page: Page, api: httpx.Client, person: NewPerson, environment: Environment, instance: App, shot: Shot
 ) -> None:
     asked = ask(api)
     await page.goto(f"{environment.base_url}/accounts/new?ticket=broken")
@@ -299,9 +299,9 @@ async def test_dead_links_say_why(
     await shot(page, "link replaced")
 
     late = ask(api)
-    stored = await instance.registrations.get(late["registration"])
+    stored = await instance.stores.registrations.get(late["registration"])
     assert stored
-    await instance.registrations.replace(stored, replace(stored.value, expires=instance.clock()))
+    await instance.stores.registrations.replace(stored, replace(stored.value, expires=instance.clock()))
     await page.goto(late["url"])
     await expect(page.get_by_role("heading", level=1)).to_have_text("This link has expired")
     await shot(page, "link expired")

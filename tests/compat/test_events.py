@@ -15,7 +15,8 @@ import pytest
 
 from infra.local.environment import Environment
 from infra.local.visitor import Visitor
-from shared.bootstrap import build_services
+from shared.bootstrap import build
+from shared.usecases.events.delivery import deliver_events
 from tests.compat.conftest import World
 from tests.compat.contract import SENT, SENT_BODY, SENT_HEADERS
 from tests.compat.promises import misfits
@@ -67,8 +68,8 @@ async def test_the_events_of_an_accounts_life_are_told_as_emailengine_tells_them
     visitor.cookies.clear()
     bind(api, visitor, WHO, account=account, email=None, delegated=None)
     api.delete(f"/v1/account/{account}")
-    services = build_services(environment.settings)
-    await services.deliver_events(services.clock() + timedelta(minutes=1))
+    services = build(environment.settings)
+    await deliver_events(services, services.clock() + timedelta(minutes=1))
     await services.close()
     api.post("/v1/settings", json={"webhooksEnabled": False})
     api.close()

@@ -17,7 +17,8 @@ import pytest
 from infra.connector.__main__ import HERE
 from infra.connector.definition import TRIGGERS, definition
 from infra.local.visitor import Visitor
-from shared.services import Services
+from shared.ports import App
+from shared.usecases.events.delivery import deliver_events
 from tests.described import DOCUMENT, hold_event
 from tests.events.conftest import Receiver
 from tests.journey.conftest import Tenant, bind
@@ -53,8 +54,8 @@ class Flow:
         return self.api.delete(self.unsubscribe).status_code
 
 
-async def deliver(instance: Services) -> None:
-    assert await instance.deliver_events(instance.clock() + timedelta(minutes=4))
+async def deliver(instance: App) -> None:
+    assert await deliver_events(instance, instance.clock() + timedelta(minutes=4))
 
 
 def told(receiver: Receiver, path: str, account: str) -> list[str]:
@@ -68,7 +69,7 @@ def told(receiver: Receiver, path: str, account: str) -> list[str]:
 
 @pytest.mark.usefixtures("tenant")
 async def test_a_flow_starts_when_a_mailbox_is_bound(
-    api: httpx.Client, visitor: Visitor, person: Callable[..., str], instance: Services, receiver: Receiver
+    api: httpx.Client, visitor: Visitor, person: Callable[..., str], instance: App, receiver: Receiver
 ) -> None:
     flow = Flow(api, "WhenMailboxBound", receiver.url("ok/flow-bound?sig=of-a-flow"))
 
@@ -85,7 +86,7 @@ async def test_a_flow_starts_when_a_mailbox_is_bound(
     assert 404 == api.get(f"/v1/webhooks/{first['id']}").status_code
     visitor.cookies.clear()
     later = bind(api, visitor, person())
-    await instance.deliver_events(instance.clock() + timedelta(minutes=4))
+    await deliver_events(instance, instance.clock() + timedelta(minutes=4))
     assert [] == told(receiver, "ok/flow-bound", later)
 
 
@@ -93,7 +94,7 @@ async def test_a_flow_starts_when_a_mailbox_needs_attention(
     api: httpx.Client,
     visitor: Visitor,
     person: Callable[..., str],
-    instance: Services,
+    instance: App,
     receiver: Receiver,
     tenant: Tenant,
 ) -> None:

@@ -10,9 +10,11 @@ from shared.domain.caller import Caller, Scope
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.principal import TokenSet
 from shared.domain.registration import NewestLink
-from shared.ports import DirectoryEntry, SignedIn, Stored
-from shared.services import Services
-from shared.usecases.grants.prove_access import AccessRefused, Proof
+from shared.ports import App, DirectoryEntry, SignedIn, Stored
+from shared.usecases.accounts.read import find_account
+from shared.usecases.sign_in.binding import bind_mailbox
+from shared.usecases.sign_in.proof import AccessRefused, Proof
+from shared.usecases.sign_in.start import cancel_registration
 from shared.usecases.sign_in.write_binding import Proven
 from tests.contract.records import grant, principal, registration
 
@@ -22,8 +24,8 @@ CALLER = Caller("administrator", "administrator", frozenset({Scope.ADMIN}))
 class Gated:
     """The directory, whose new entries are written when the gate is open."""
 
-    def __init__(self, services: Services) -> None:
-        self.rows = services.directory
+    def __init__(self, services: App) -> None:
+        self.rows = services.stores.directory
         self.gate, self.claiming = asyncio.Event(), asyncio.Event()
 
     async def insert(self, value: DirectoryEntry) -> Stored[DirectoryEntry]:
@@ -35,11 +37,11 @@ class Gated:
         return getattr(self.rows, name)
 
 
-async def proven_through_a_link(services: Services) -> Proven:
+async def proven_through_a_link(services: App) -> Proven:
     now, who = services.clock(), principal()
     link = registration(now)
-    await services.registrations.insert(link)
-    app = await services.apps.get(link.app)
+    await services.stores.registrations.insert(link)
+    app = await services.oauth_apps.get(link.app)
     assert isinstance(app, OAuthApp)
     held = grant(who, now)
     tokens = TokenSet(held.refresh_token, held.access_token, held.access_expires, held.scopes, held.resource)
@@ -49,21 +51,21 @@ async def proven_through_a_link(services: Services) -> Proven:
 
 
 @pytest.mark.parametrize("ended", ["cancelled", "removed"])
-async def test_a_link_that_is_ended_while_its_account_is_claimed_binds_nothing(services: Services, ended: str) -> None:
+async def test_a_link_that_is_ended_while_its_account_is_claimed_binds_nothing(services: App, ended: str) -> None:
     proven, directory = await proven_through_a_link(services), Gated(services)
     request, code = proven.request, {"cancelled": "link_cancelled", "removed": "account_removed"}[ended]
-    await services.registrations.make_newest(NewestLink(request.account, request.by))
-    claim = replace(services.claim_account, directory=directory)  # type: ignore[arg-type] # passes on
-    binding = asyncio.create_task(replace(services.bind_mailbox, claim=claim)(proven))
+    await services.stores.registrations.make_newest(NewestLink(request.account, request.by))
+    gated = replace(services, stores=replace(services.stores, directory=directory))  # type: ignore[arg-type] # passes on
+    binding = asyncio.create_task(bind_mailbox(gated, proven))
     await directory.claiming.wait()
 
     if ended == "cancelled":
-        await services.cancel_registration(request.by, CALLER)
+        await cancel_registration(services, request.by, CALLER)
     else:
-        await services.registrations.end_links(request.account)
+        await services.stores.registrations.end_links(request.account)
     directory.gate.set()
 
     with pytest.raises(AccessRefused, match=code):
         await binding
-    assert None is await services.find(request.account)
-    assert None is await services.directory.get(request.account)
+    assert None is await find_account(services, request.account)
+    assert None is await services.stores.directory.get(request.account)

@@ -5,16 +5,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from shared.domain.oauth_app import RegisteredApp
-from shared.ports import Stored
-from shared.services import Services
-from shared.usecases.oauth_apps.known_apps import KnownApps
+from shared.ports import App, Stored
+from shared.usecases.apps.cache import CachedOAuthApps
 
 
 class Gated:
     """The rows of OAuth apps, which are read when the gate is open; what was read is as it was at the call."""
 
-    def __init__(self, services: Services) -> None:
-        self.rows = services.oauth_apps
+    def __init__(self, services: App) -> None:
+        self.rows = services.stores.oauth_apps
         self.gate = asyncio.Event()
         self.reads = 0
 
@@ -28,11 +27,11 @@ class Gated:
         return found
 
 
-def known(services: Services, rows: Gated) -> KnownApps:
-    return KnownApps(rows, services.settings.seed, services.clouds, services.clock)  # type: ignore[arg-type] # passes on
+def known(services: App, rows: Gated) -> CachedOAuthApps:
+    return CachedOAuthApps(rows, services.config.seed, services.config.clouds, services.clock)  # type: ignore[arg-type] # passes on
 
 
-async def test_callers_share_a_read_and_one_who_leaves_ends_it_for_nobody(services: Services) -> None:
+async def test_callers_share_a_read_and_one_who_leaves_ends_it_for_nobody(services: App) -> None:
     rows = Gated(services)
     apps = known(services, rows)
     waiting = [asyncio.create_task(apps.all()) for _ in range(20)]
@@ -43,18 +42,20 @@ async def test_callers_share_a_read_and_one_who_leaves_ends_it_for_nobody(servic
     found = await asyncio.gather(*waiting[1:])
 
     assert 1 == rows.reads
-    assert all(services.settings.seed.id in {app.id for app in each} for each in found)
+    assert all(services.config.seed.id in {app.id for app in each} for each in found)
 
 
-async def test_who_asks_after_a_change_shares_no_read_from_before_it(services: Services) -> None:
-    rows, seed = Gated(services), services.settings.seed
+async def test_who_asks_after_a_change_shares_no_read_from_before_it(services: App) -> None:
+    rows, seed = Gated(services), services.config.seed
     apps = known(services, rows)
     before = asyncio.create_task(apps.get(seed.id))
     while not rows.reads:  # noqa: ASYNC110 - there is no event for a read that has begun
         await asyncio.sleep(0.01)
     stored = await rows.get(seed.id)
     changed = replace(stored.value if stored else seed, title="Changed")
-    await (services.oauth_apps.replace(stored, changed) if stored else services.oauth_apps.insert(changed))
+    await (
+        services.stores.oauth_apps.replace(stored, changed) if stored else services.stores.oauth_apps.insert(changed)
+    )
     apps.forget()
     after = asyncio.create_task(apps.get(seed.id))
     await asyncio.sleep(0.1)
@@ -65,6 +66,6 @@ async def test_who_asks_after_a_change_shares_no_read_from_before_it(services: S
     assert found is not None
     assert "Changed" == found.name
     assert found == await apps.get(seed.id)
-    kept = await services.oauth_apps.get(seed.id)
+    kept = await services.stores.oauth_apps.get(seed.id)
     assert kept is not None
-    await services.oauth_apps.remove(kept)
+    await services.stores.oauth_apps.remove(kept)

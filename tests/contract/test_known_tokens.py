@@ -1,13 +1,12 @@
 """Promises of how API tokens are read."""
 
 import asyncio
+from dataclasses import replace
 
 from shared.domain.caller import ApiToken, Caller, Scope
 from shared.domain.identity import fingerprint
-from shared.ports import Stored
-from shared.services import Services
-from shared.usecases.callers.known_tokens import KnownTokens
-from shared.usecases.callers.revoke_token import RevokeToken
+from shared.ports import App, Stored
+from shared.usecases.callers.api_tokens import CachedApiTokens, revoke_token
 from tests.journey.callers import api_token
 
 ADMINISTRATOR = Caller("administrator", "administrator", frozenset({Scope.ADMIN}))
@@ -16,8 +15,8 @@ ADMINISTRATOR = Caller("administrator", "administrator", frozenset({Scope.ADMIN}
 class Gated:
     """The rows of API tokens. What was read is as it was at the call, and arrives when the gate is open."""
 
-    def __init__(self, services: Services) -> None:
-        self.rows = services.api_tokens
+    def __init__(self, services: App) -> None:
+        self.rows = services.stores.api_tokens
         self.gate, self.read = asyncio.Event(), asyncio.Event()
 
     async def get(self, token_id: str) -> Stored[ApiToken] | None:
@@ -27,14 +26,15 @@ class Gated:
         return found
 
 
-async def test_a_token_that_is_revoked_here_while_it_is_read_is_not_remembered(services: Services) -> None:
+async def test_a_token_that_is_revoked_here_while_it_is_read_is_not_remembered(services: App) -> None:
     token = fingerprint(await api_token(services, frozenset({Scope.OAUTH_TOKEN})))
     rows = Gated(services)
-    known = KnownTokens(rows, services.clock)  # type: ignore[arg-type] # passes on
+    known = CachedApiTokens(rows, services.clock)  # type: ignore[arg-type] # passes on
+    app = replace(services, callers=replace(services.callers, api_tokens=known))
     reading = asyncio.create_task(known.look_up(token))
     await rows.read.wait()
 
-    assert token == await RevokeToken(services.api_tokens, known)(token, ADMINISTRATOR)
+    assert token == await revoke_token(app, token, ADMINISTRATOR)
     rows.gate.set()
 
     assert await reading is not None  # it began before

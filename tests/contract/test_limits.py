@@ -11,12 +11,13 @@ from datetime import timedelta
 import pytest
 
 from infra.local.azurite import Azurite
-from shared.bootstrap import build_services
+from shared.bootstrap import build
 from shared.domain.errors import TooManyRequests
 from shared.domain.limit import LimitKind
-from shared.services import Services
-from shared.usecases.callers.limit_requests import MOST, LimitRequests
-from tests.conftest import MovedClock, settings_for
+from shared.ports import App
+from shared.ports.state import RateLimit
+from shared.usecases.callers.rate_limit import MAX_BUCKETS, SharedRateLimit
+from tests.conftest import MovedClock, settings_for, storage_of
 
 # One every ten seconds, so that what leaks while a test runs does not count.
 SIX = {"MAILBIND_PAGES_PER_MINUTE": "6"}
@@ -24,8 +25,8 @@ PAGE = LimitKind.PAGE
 
 
 @pytest.fixture
-async def instances(azurite: Azurite, clock: MovedClock) -> AsyncIterator[list[Services]]:
-    built = [build_services(settings_for(azurite.connection_string, **SIX), clock) for _ in range(3)]
+async def instances(azurite: Azurite, clock: MovedClock) -> AsyncIterator[list[App]]:
+    built = [build(settings_for(azurite.connection_string, **SIX), clock) for _ in range(3)]
     yield built
     for one in built:
         await one.close()
@@ -37,30 +38,30 @@ def who() -> str:
     return f"203.0.113.{secrets.token_hex(8)}"
 
 
-def through(limit: LimitRequests, who: str, times: int) -> int:
+def through(limit: RateLimit, who: str, times: int) -> int:
     """How many of so many requests pass."""
     passed = 0
     for _ in range(times):
         with suppress(TooManyRequests):
-            limit(PAGE, who)
+            limit.count(PAGE, who)
             passed += 1
     return passed
 
 
-def waits(limit: LimitRequests, who: str) -> timedelta:
+def waits(limit: RateLimit, who: str) -> timedelta:
     """How long a request is told to wait."""
     with pytest.raises(TooManyRequests) as refused:
-        limit(PAGE, who)
+        limit.count(PAGE, who)
     assert refused.value.retry_after is not None
     return refused.value.retry_after
 
 
-async def test_a_burst_passes_up_to_the_limit(instances: list[Services], who: str) -> None:
-    assert 6 == through(instances[0].limit_requests, who, 50)
+async def test_a_burst_passes_up_to_the_limit(instances: list[App], who: str) -> None:
+    assert 6 == through(instances[0].rate_limit, who, 50)
 
 
-async def test_the_wait_is_honest(instances: list[Services], who: str, clock: MovedClock) -> None:
-    limit = instances[0].limit_requests
+async def test_the_wait_is_honest(instances: list[App], who: str, clock: MovedClock) -> None:
+    limit = instances[0].rate_limit
     through(limit, who, 50)
 
     for _ in range(3):
@@ -70,18 +71,16 @@ async def test_the_wait_is_honest(instances: list[Services], who: str, clock: Mo
         assert 1 == through(limit, who, 5)
 
 
-async def test_one_who_is_over_the_limit_holds_up_nobody_else_and_nothing_else(
-    instances: list[Services], who: str
-) -> None:
-    limit = instances[0].limit_requests
+async def test_one_who_is_over_the_limit_holds_up_nobody_else_and_nothing_else(instances: list[App], who: str) -> None:
+    limit = instances[0].rate_limit
     through(limit, who, 50)
 
     assert 6 == through(limit, f"{who}0", 50)
-    limit(LimitKind.CALLBACK, who)
+    limit.count(LimitKind.CALLBACK, who)
 
 
-async def test_what_passed_on_one_instance_counts_on_the_next(instances: list[Services], who: str) -> None:
-    first, second, third = (one.limit_requests for one in instances)
+async def test_what_passed_on_one_instance_counts_on_the_next(instances: list[App], who: str) -> None:
+    first, second, third = (one.rate_limit for one in instances)
     assert 6 == through(first, who, 50)
     await first.settled()
 
@@ -92,19 +91,17 @@ async def test_what_passed_on_one_instance_counts_on_the_next(instances: list[Se
         assert 0 == through(other, who, 50)
 
 
-async def test_a_flood_over_all_instances_is_held_to_little_more_than_the_limit(
-    instances: list[Services], who: str
-) -> None:
+async def test_a_flood_over_all_instances_is_held_to_little_more_than_the_limit(instances: list[App], who: str) -> None:
     passed = 0
     for _ in range(20):
-        passed += sum(through(one.limit_requests, who, 1) for one in instances)
-        await asyncio.gather(*(one.limit_requests.settled() for one in instances))
+        passed += sum(through(one.rate_limit, who, 1) for one in instances)
+        await asyncio.gather(*(one.rate_limit.settled() for one in instances))
 
     assert 6 <= passed <= 6 + len(instances)
 
 
-async def test_who_is_refused_costs_no_writes(instances: list[Services], who: str) -> None:
-    limit = instances[0].limit_requests
+async def test_who_is_refused_costs_no_writes(instances: list[App], who: str) -> None:
+    limit = instances[0].rate_limit
     through(limit, who, 6)
     await limit.settled()
     before = await rows_of(instances[0])
@@ -115,16 +112,17 @@ async def test_who_is_refused_costs_no_writes(instances: list[Services], who: st
     assert before == await rows_of(instances[0])
 
 
-async def test_memory_is_bounded_and_who_was_seen_last_is_remembered(instances: list[Services], who: str) -> None:
-    limit = instances[0].limit_requests
-    for number in range(MOST + 500):
-        limit(PAGE, f"{who}-{number}")
+async def test_memory_is_bounded_and_who_was_seen_last_is_remembered(instances: list[App], who: str) -> None:
+    limit = instances[0].rate_limit
+    assert isinstance(limit, SharedRateLimit)
+    for number in range(MAX_BUCKETS + 500):
+        limit.count(PAGE, f"{who}-{number}")
 
     through(limit, who, 50)
-    for number in range(MOST - 1):
-        limit(PAGE, f"{who}-again-{number}")
+    for number in range(MAX_BUCKETS - 1):
+        limit.count(PAGE, f"{who}-again-{number}")
 
-    assert MOST == len(limit)
+    assert MAX_BUCKETS == len(limit)
     assert 0 == through(limit, who, 5)
     await limit.settled()
 
@@ -135,18 +133,18 @@ async def test_without_storage_nobody_is_locked_out_and_each_instance_holds_the_
     with socket.create_server(("127.0.0.1", 0)) as closed:
         nowhere = closed.getsockname()[1]
     there = azurite.tables_url.rpartition(":")[2].partition("/")[0]
-    alone = build_services(settings_for(azurite.connection_string.replace(f":{there}/", f":{nowhere}/"), **SIX), clock)
+    alone = build(settings_for(azurite.connection_string.replace(f":{there}/", f":{nowhere}/"), **SIX), clock)
     try:
-        with caplog.at_level(logging.WARNING, "shared.usecases.callers.limit_requests"):
-            assert 6 == through(alone.limit_requests, who, 50)
-            await alone.limit_requests.settled()
+        with caplog.at_level(logging.WARNING, "shared.usecases.callers.rate_limit"):
+            assert 6 == through(alone.rate_limit, who, 50)
+            await alone.rate_limit.settled()
 
         assert 1 == caplog.messages.count("limits not shared")
         assert who not in caplog.text
-        assert 0 == through(alone.limit_requests, who, 5)
-        assert 6 == through(alone.limit_requests, f"{who}0", 50)
+        assert 0 == through(alone.rate_limit, who, 5)
+        assert 6 == through(alone.rate_limit, f"{who}0", 50)
         clock.forward(minutes=1)
-        assert 6 == through(alone.limit_requests, who, 50)
+        assert 6 == through(alone.rate_limit, who, 50)
     finally:
         await alone.close()
 
@@ -154,14 +152,14 @@ async def test_without_storage_nobody_is_locked_out_and_each_instance_holds_the_
 async def test_what_is_stored_tells_nobody_whose_it_is_and_does_not_stay(
     storage: Azurite, clock: MovedClock, who: str
 ) -> None:
-    one = build_services(settings_for(storage.connection_string, **SIX), clock)
+    one = build(settings_for(storage.connection_string, **SIX), clock)
     try:
-        through(one.limit_requests, who, 3)
-        await one.limit_requests.settled()
+        through(one.rate_limit, who, 3)
+        await one.rate_limit.settled()
         first = await rows_of(one)
         clock.forward(days=1)
-        through(one.limit_requests, who, 3)
-        await one.limit_requests.settled()
+        through(one.rate_limit, who, 3)
+        await one.rate_limit.settled()
         second = await rows_of(one)
 
         assert [2, 4] == [len(first), len(second)]
@@ -171,16 +169,16 @@ async def test_what_is_stored_tells_nobody_whose_it_is_and_does_not_stay(
         assert all(salt.startswith("v1.") for salt in salts)
 
         clock.forward(minutes=2)
-        assert 2 == await one.limit_requests.forget(one.clock() + timedelta(minutes=1))
+        assert 2 == await one.rate_limit.forget(one.clock() + timedelta(minutes=1))
         assert 2 == len(await rows_of(one))
         clock.forward(days=2)
-        assert 2 == await one.limit_requests.forget(one.clock() + timedelta(minutes=1))
+        assert 2 == await one.rate_limit.forget(one.clock() + timedelta(minutes=1))
         assert {} == await rows_of(one)
     finally:
         await one.close()
 
 
-async def rows_of(one: Services) -> dict[str, dict[str, object]]:
+async def rows_of(one: App) -> dict[str, dict[str, object]]:
     """What storage holds for limits, by partition."""
-    rows = one.storage.get_table_client("Limits").list_entities()
+    rows = storage_of(one).get_table_client("Limits").list_entities()
     return {row["PartitionKey"]: dict(row) async for row in rows}

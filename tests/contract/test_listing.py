@@ -2,6 +2,7 @@
 
 import base64
 import uuid
+from functools import partial
 
 import pytest
 
@@ -9,24 +10,19 @@ from shared.domain.caller import Binding, Caller, Scope
 from shared.domain.errors import InvalidInput
 from shared.domain.identity import table_key
 from shared.domain.principal import Principal
-from shared.ports import Insert
-from shared.services import Services
-from shared.usecases.grants import list_accounts
-from shared.usecases.grants.list_accounts import AccountQuery, ListAccounts
+from shared.ports import App, Insert
+from shared.usecases.accounts.read import AccountQuery, list_accounts
 from tests.contract.records import account
 
 
-async def test_accounts_out_of_reach_cost_a_bounded_look_and_no_cursor_tells_of_them(
-    services: Services, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_accounts_out_of_reach_cost_a_bounded_look_and_no_cursor_tells_of_them(services: App) -> None:
     who = Principal(str(uuid.uuid4()), str(uuid.uuid4()), "alice@contoso.example")
     first, *others, last = sorted((uuid.uuid4().hex for _ in range(12)), key=table_key)
-    await services.principals.commit(
+    await services.stores.principals.commit(
         who.id, [Insert(account(who, services.clock(), name)) for name in (first, *others, last)]
     )
     bound = Caller("token:t", "t", frozenset({Scope.ACCOUNTS_READ}), Binding.to([first, last]))
-    monkeypatch.setattr(list_accounts, "LOOKED_AT", 3)
-    listing = ListAccounts(services.principals, services.sealer)
+    listing = partial(list_accounts, services, max_scanned=3)
 
     page = await listing(AccountQuery(page_size=1, authorized_by=who.id), bound)
     pages, cursors = [[one.id for one in page.accounts]], []
@@ -51,8 +47,7 @@ async def test_accounts_out_of_reach_cost_a_bounded_look_and_no_cursor_tells_of_
     ],
 )
 async def test_so_many_accounts_are_counted_and_the_cursor_leads_behind_them(
-    services: Services,
-    monkeypatch: pytest.MonkeyPatch,
+    services: App,
     counted: int,
     page: int,
     listed: list[int],
@@ -60,8 +55,7 @@ async def test_so_many_accounts_are_counted_and_the_cursor_leads_behind_them(
     leads_on: bool,  # noqa: FBT001 - a case's column
 ) -> None:
     who, names = await five(services)
-    monkeypatch.setattr(list_accounts, "COUNTED", counted)
-    listing = ListAccounts(services.principals, services.sealer)
+    listing = partial(list_accounts, services, max_counted=counted)
     reader = Caller("token:t", "t", frozenset({Scope.ACCOUNTS_READ}))
 
     found = await listing(AccountQuery(page=page, page_size=2, authorized_by=who), reader)
@@ -75,37 +69,31 @@ async def test_so_many_accounts_are_counted_and_the_cursor_leads_behind_them(
     assert names[page * 2 :] == [*shown, *rest]
 
 
-async def test_a_page_behind_all_that_is_counted_is_refused_and_names_the_cursor(
-    services: Services, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_page_behind_all_that_is_counted_is_refused_and_names_the_cursor(services: App) -> None:
     who, _ = await five(services)
-    monkeypatch.setattr(list_accounts, "COUNTED", 3)
     reader = Caller("token:t", "t", frozenset({Scope.ACCOUNTS_READ}))
 
     with pytest.raises(InvalidInput) as refused:
-        await ListAccounts(services.principals, services.sealer)(
-            AccountQuery(page=2, page_size=2, authorized_by=who), reader
-        )
+        await list_accounts(services, AccountQuery(page=2, page_size=2, authorized_by=who), reader, max_counted=3)
 
     assert {"page"} == set(refused.value.fields)
     assert '"cursor"' in refused.value.fields["page"]
 
 
-async def five(services: Services) -> tuple[str, list[str]]:
+async def five(services: App) -> tuple[str, list[str]]:
     """A principal and its accounts in the order of the keys."""
     who = Principal(str(uuid.uuid4()), str(uuid.uuid4()), "alice@contoso.example")
     names = sorted((uuid.uuid4().hex for _ in range(5)), key=table_key)
-    await services.principals.commit(who.id, [Insert(account(who, services.clock(), name)) for name in names])
+    await services.stores.principals.commit(who.id, [Insert(account(who, services.clock(), name)) for name in names])
     return who.id, names
 
 
-async def test_a_bound_caller_cannot_choose_where_to_look(services: Services) -> None:
+async def test_a_bound_caller_cannot_choose_where_to_look(services: App) -> None:
     bound = Caller("token:t", "t", frozenset({Scope.ACCOUNTS_READ}), Binding.to(["mine"]))
     made_up = base64.urlsafe_b64encode(b'["a","account~a"]').decode()
-    listing = ListAccounts(services.principals, services.sealer)
 
     with pytest.raises(InvalidInput) as refused:
-        await listing(AccountQuery(page_size=1, cursor=made_up), bound)
+        await list_accounts(services, AccountQuery(page_size=1, cursor=made_up), bound)
 
     assert ["cursor"] == list(refused.value.fields)
 

@@ -16,68 +16,72 @@ from shared.domain.identity import table_key
 from shared.domain.invited_mailbox import new_pending_account
 from shared.domain.principal import TokenSet
 from shared.domain.secret import Secret
-from shared.ports import Insert, Remove, Replace, Stored
-from shared.services import Services
+from shared.ports import App, Insert, Remove, Replace, Stored
+from tests.conftest import storage_of
 from tests.contract.records import APP, account, grant, principal
 
 
-async def test_a_grant_comes_back_as_it_was_written(services: Services) -> None:
+async def test_a_grant_comes_back_as_it_was_written(services: App) -> None:
     who = principal()
     written = replace(grant(who, services.clock()), last_error=LastError("blocked_by_policy", services.clock()))
 
-    await services.principals.commit(who.id, [Insert(written)])
+    await services.stores.principals.commit(who.id, [Insert(written)])
 
-    stored = await services.principals.grant(who.id, APP)
+    stored = await services.stores.principals.grant(who.id, APP)
     assert stored is not None
     assert written == stored.value
 
 
-async def test_a_grant_with_tokens_for_two_resources_comes_back_too_and_both_lie_sealed(services: Services) -> None:
+async def test_a_grant_with_tokens_for_two_resources_comes_back_too_and_both_lie_sealed(services: App) -> None:
     who, now = principal(), services.clock()
     further = TokenSet(Secret("refresh-token"), Secret("mail-token"), now, ("mail",), Resource.OUTLOOK)
     written = grant(who, now).renewed(further, now, 0).with_hand_out(now, 0, Resource.OUTLOOK)
 
-    await services.principals.commit(who.id, [Insert(written)])
+    await services.stores.principals.commit(who.id, [Insert(written)])
 
-    stored = await services.principals.grant(who.id, APP)
+    stored = await services.stores.principals.grant(who.id, APP)
     assert stored is not None
     assert written == stored.value
-    row = await services.storage.get_table_client("Principals").get_entity(table_key(who.id), f"grant~{table_key(APP)}")
+    row = (
+        await storage_of(services)
+        .get_table_client("Principals")
+        .get_entity(table_key(who.id), f"grant~{table_key(APP)}")
+    )
     assert "mail-token" not in str(row)
 
 
-async def test_a_grant_from_before_there_were_two_resources_is_one_for_graph(services: Services) -> None:
+async def test_a_grant_from_before_there_were_two_resources_is_one_for_graph(services: App) -> None:
     who = principal()
-    await services.principals.commit(who.id, [Insert(grant(who, services.clock()))])
-    raw = services.storage.get_table_client("Principals")
+    await services.stores.principals.commit(who.id, [Insert(grant(who, services.clock()))])
+    raw = storage_of(services).get_table_client("Principals")
     row = dict(await raw.get_entity(table_key(who.id), f"grant~{table_key(APP)}"))
 
     del row["resource"]
     await raw.upsert_entity(row, mode=UpdateMode.REPLACE)
 
-    stored = await services.principals.grant(who.id, APP)
+    stored = await services.stores.principals.grant(who.id, APP)
     assert stored is not None
     assert (Resource.GRAPH, None) == (stored.value.resource, stored.value.token_for(Resource.OUTLOOK))
 
 
-async def test_what_was_never_written_is_none(services: Services) -> None:
-    assert None is await services.principals.grant(principal().id, APP)
-    assert None is await services.principals.account(principal().id, "nope")
-    assert None is await services.principals.pending(principal().id, "nope")
+async def test_what_was_never_written_is_none(services: App) -> None:
+    assert None is await services.stores.principals.grant(principal().id, APP)
+    assert None is await services.stores.principals.account(principal().id, "nope")
+    assert None is await services.stores.principals.pending(principal().id, "nope")
 
 
-async def test_secrets_lie_sealed_and_bound_to_their_row(services: Services) -> None:
+async def test_secrets_lie_sealed_and_bound_to_their_row(services: App) -> None:
     who, other = principal(), principal()
-    await services.principals.commit(who.id, [Insert(grant(who, services.clock()))])
-    await services.principals.commit(other.id, [Insert(grant(other, services.clock()))])
-    raw = services.storage.get_table_client("Principals")
+    await services.stores.principals.commit(who.id, [Insert(grant(who, services.clock()))])
+    await services.stores.principals.commit(other.id, [Insert(grant(other, services.clock()))])
+    raw = storage_of(services).get_table_client("Principals")
     rows = [row async for row in raw.list_entities()]
 
     assert not [row for row in rows if "refresh-token" in str(row) or "access-token" in str(row)]
 
     mine, theirs = [row for row in rows if row["RowKey"].startswith("grant~") and _owner(row) in {who.id, other.id}]
     await raw.upsert_entity({**mine, "refresh_token": theirs["refresh_token"]})
-    moved = await services.principals.grant(_owner(mine), APP)
+    moved = await services.stores.principals.grant(_owner(mine), APP)
     assert moved is not None
     with pytest.raises(SealBroken):
         moved.value.refresh_token.reveal()
@@ -91,65 +95,65 @@ def _owner(row: dict[str, str]) -> str:
     return f"{found['tenant_id']}.{found['object_id']}"
 
 
-async def test_a_transaction_is_all_or_nothing(services: Services) -> None:
+async def test_a_transaction_is_all_or_nothing(services: App) -> None:
     who = principal()
     taken = account(who, services.clock())
-    await services.principals.commit(who.id, [Insert(taken)])
+    await services.stores.principals.commit(who.id, [Insert(taken)])
 
     with pytest.raises(StaleWrite):
-        await services.principals.commit(who.id, [Insert(grant(who, services.clock())), Insert(taken)])
+        await services.stores.principals.commit(who.id, [Insert(grant(who, services.clock())), Insert(taken)])
 
-    assert None is await services.principals.grant(who.id, APP)
+    assert None is await services.stores.principals.grant(who.id, APP)
 
 
-async def test_of_two_writers_one_wins_and_the_other_is_told(services: Services) -> None:
+async def test_of_two_writers_one_wins_and_the_other_is_told(services: App) -> None:
     who = principal()
-    (version,) = await services.principals.commit(who.id, [Insert(grant(who, services.clock()))])
+    (version,) = await services.stores.principals.commit(who.id, [Insert(grant(who, services.clock()))])
     tries = [replace(grant(who, services.clock()), bindings=str(number)) for number in range(8)]
 
     results = await asyncio.gather(
-        *(services.principals.commit(who.id, [Replace(one, version)]) for one in tries), return_exceptions=True
+        *(services.stores.principals.commit(who.id, [Replace(one, version)]) for one in tries), return_exceptions=True
     )
 
     won = [number for number, result in enumerate(results) if not isinstance(result, BaseException)]
-    stored = await services.principals.grant(who.id, APP)
+    stored = await services.stores.principals.grant(who.id, APP)
     assert 7 == sum(isinstance(result, StaleWrite) for result in results)
     assert stored is not None
     assert [int(stored.value.bindings)] == won
 
 
-async def test_of_two_inserts_one_wins(services: Services) -> None:
+async def test_of_two_inserts_one_wins(services: App) -> None:
     who = principal()
 
     results = await asyncio.gather(
-        *(services.principals.commit(who.id, [Insert(grant(who, services.clock()))]) for _ in range(6)),
+        *(services.stores.principals.commit(who.id, [Insert(grant(who, services.clock()))]) for _ in range(6)),
         return_exceptions=True,
     )
 
     assert 5 == sum(isinstance(result, StaleWrite) for result in results)
 
 
-async def test_removing_an_older_version_is_refused(services: Services) -> None:
+async def test_removing_an_older_version_is_refused(services: App) -> None:
     who = principal()
     first = grant(who, services.clock())
-    (version,) = await services.principals.commit(who.id, [Insert(first)])
-    await services.principals.commit(who.id, [Replace(first, version)])
+    (version,) = await services.stores.principals.commit(who.id, [Insert(first)])
+    await services.stores.principals.commit(who.id, [Replace(first, version)])
 
     with pytest.raises(StaleWrite):
-        await services.principals.commit(who.id, [Remove(first, version)])
+        await services.stores.principals.commit(who.id, [Remove(first, version)])
 
 
-async def test_the_versions_of_a_commit_are_those_to_write_over_next(services: Services) -> None:
+async def test_the_versions_of_a_commit_are_those_to_write_over_next(services: App) -> None:
     who = principal()
     one, two = grant(who, services.clock()), account(who, services.clock())
-    versions = await services.principals.commit(who.id, [Insert(one), Insert(two)])
+    versions = await services.stores.principals.commit(who.id, [Insert(one), Insert(two)])
 
-    again = await services.principals.commit(who.id, [Replace(one, versions[0]), Replace(two, versions[1])])
+    again = await services.stores.principals.commit(who.id, [Replace(one, versions[0]), Replace(two, versions[1])])
 
     assert 2 == len(set(again) - set(versions))
 
 
-async def test_a_partition_holds_everything_but_events(services: Services) -> None:
+async def test_a_partition_holds_everything_but_events(services: App) -> None:
     who, now = principal(), services.clock()
     waiting = new_pending_account(
         registration=secrets.token_hex(32),
@@ -163,36 +167,38 @@ async def test_a_partition_holds_everything_but_events(services: Services) -> No
     )
     held = account(who, now)
     event = Event("0" * 12, Origin.PRINCIPAL, who.id, EventName.ACCOUNT_ADDED, now, held.id)
-    await services.principals.commit(who.id, [Insert(grant(who, now)), Insert(held), Insert(waiting), Insert(event)])
+    await services.stores.principals.commit(
+        who.id, [Insert(grant(who, now)), Insert(held), Insert(waiting), Insert(event)]
+    )
 
-    partition = await services.principals.partition(who.id)
+    partition = await services.stores.principals.partition(who.id)
 
     assert [APP] == list(partition.grants)
     assert [held] == [stored.value for stored in partition.accounts.values()]
     assert [waiting] == [stored.value for stored in partition.pending.values()]
 
 
-async def test_an_event_can_be_forgotten_twice(services: Services) -> None:
+async def test_an_event_can_be_forgotten_twice(services: App) -> None:
     who = principal()
     told = EventName.ACCOUNT_ADDED, services.clock(), "a", {"account": "a", "more": [1, None]}
     event = Event("f" * 12, Origin.PRINCIPAL, who.id, *told)
-    await services.principals.commit(who.id, [Insert(event)])
+    await services.stores.principals.commit(who.id, [Insert(event)])
 
-    assert event == await services.outboxes.read(event.origin, event.owner, event.id)
-    await services.outboxes.forget([event])
-    await services.outboxes.forget([event])
+    assert event == await services.stores.outboxes.read(event.origin, event.owner, event.id)
+    await services.stores.outboxes.forget([event])
+    await services.stores.outboxes.forget([event])
 
-    raw = services.storage.get_table_client("Principals")
+    raw = storage_of(services).get_table_client("Principals")
     assert [] == [row async for row in raw.query_entities("RowKey eq @row", parameters={"row": f"event~{event.id}"})]
 
 
-async def test_cursors_lead_through_all_accounts_once(services: Services) -> None:
+async def test_cursors_lead_through_all_accounts_once(services: App) -> None:
     mark = secrets.token_hex(4)
     for number in range(7):
         who = principal()
         state = AccountState.CONNECT_ERROR if number % 2 else AccountState.CONNECTED
         held = replace(account(who, services.clock(), f"{mark}-{number}"), state=state)
-        await services.principals.commit(who.id, [Insert(held)])
+        await services.stores.principals.commit(who.id, [Insert(held)])
 
     seen: list[str] = []
     cursor: str | None = None
@@ -202,50 +208,54 @@ async def test_cursors_lead_through_all_accounts_once(services: Services) -> Non
         if not step:
             break
         cursor = step[-1][0]
-    troubled = [a.id async for _, a in services.principals.accounts("connectError", None) if a.id.startswith(mark)]
+    troubled = [
+        a.id async for _, a in services.stores.principals.accounts("connectError", None) if a.id.startswith(mark)
+    ]
 
     assert {f"{mark}-{number}" for number in range(7)} == set(seen)
     assert 7 == len(seen)
     assert 3 == len(troubled)
 
 
-async def _first(services: Services, cursor: str | None, count: int):  # type: ignore[no-untyped-def] # noqa: ANN202 - a generator of pairs
-    async for position, found in services.principals.accounts(None, cursor):
+async def _first(services: App, cursor: str | None, count: int):  # type: ignore[no-untyped-def] # noqa: ANN202 - a generator of pairs
+    async for position, found in services.stores.principals.accounts(None, cursor):
         yield position, found.id
         count -= 1
         if not count:
             return
 
 
-async def test_a_made_up_cursor_is_refused_by_name(services: Services) -> None:
+async def test_a_made_up_cursor_is_refused_by_name(services: App) -> None:
     with pytest.raises(InvalidInput) as refused:
-        [pair async for pair in services.principals.accounts(None, "bm9wZQ==")]
+        [pair async for pair in services.stores.principals.accounts(None, "bm9wZQ==")]
 
     assert ["cursor"] == list(refused.value.fields)
 
 
-async def test_ids_that_storage_forbids_in_keys_are_fine(services: Services) -> None:
+async def test_ids_that_storage_forbids_in_keys_are_fine(services: App) -> None:
     who = principal()
     for odd in ("a/b\\c#d?e", "x" * 256, "ü" * 256, "%41+b", "tab\tnul\x00", "~event~"):
         held = account(who, services.clock(), odd)
-        await services.principals.commit(who.id, [Insert(held)])
+        await services.stores.principals.commit(who.id, [Insert(held)])
 
-        stored = await services.principals.account(who.id, odd)
+        stored = await services.stores.principals.account(who.id, odd)
 
         assert isinstance(stored, Stored)
         assert held == stored.value
 
 
-async def test_account_ids_do_not_differ_by_case(services: Services) -> None:
+async def test_account_ids_do_not_differ_by_case(services: App) -> None:
     who = principal()
-    await services.principals.commit(who.id, [Insert(account(who, services.clock(), "Shared"))])
+    await services.stores.principals.commit(who.id, [Insert(account(who, services.clock(), "Shared"))])
 
     with pytest.raises(StaleWrite):
-        await services.principals.commit(who.id, [Insert(account(who, services.clock(), "sHARED"))])
+        await services.stores.principals.commit(who.id, [Insert(account(who, services.clock(), "sHARED"))])
 
 
-async def test_a_table_that_is_not_there_reads_as_empty_and_is_made_by_the_first_write(services: Services) -> None:
-    table = Table("T" + secrets.token_hex(8), services.storage.get_table_client, services.sealer, services.entropy)
+async def test_a_table_that_is_not_there_reads_as_empty_and_is_made_by_the_first_write(services: App) -> None:
+    table = Table(
+        "T" + secrets.token_hex(8), storage_of(services).get_table_client, services.sealing.sealer, services.entropy
+    )
     who = principal()
 
     assert None is await table.read(type(who), "p", "")

@@ -4,31 +4,34 @@ from datetime import timedelta
 
 import pytest
 
+from shared.adapters.tables.rows import TableRegistrations
 from shared.adapters.tables.table import Write
 from shared.domain.errors import NotStorable
 from shared.domain.invited_mailbox import InvitedMailbox
 from shared.domain.registration import NewestLink, PendingRegistration
-from shared.services import Services
+from shared.ports import App
 from tests.conftest import MovedClock
 
 LARGEST = 32 * 1024  # characters of a property (Understanding the Table service data model)
 
 
-async def test_a_value_that_is_too_large_for_a_property_is_not_storable(services: Services, clock: MovedClock) -> None:
+async def test_a_value_that_is_too_large_for_a_property_is_not_storable(services: App, clock: MovedClock) -> None:
     mailbox, now = InvitedMailbox("shared", "support@contoso.example", None), clock()
     url = "x" * (LARGEST + 1)
     registration = PendingRegistration("f" * 64, (mailbox,), url, "app", "caller", now, now + timedelta(hours=1))
 
     with pytest.raises(NotStorable) as refused:
-        await services.registrations.insert(registration)
+        await services.stores.registrations.insert(registration)
 
     assert (400, "NotStorable") == (refused.value.status, refused.value.code)
-    assert await services.registrations.get("f" * 64) is None
+    assert await services.stores.registrations.get("f" * 64) is None
 
 
-async def test_a_value_that_is_too_large_spoils_its_transaction(services: Services) -> None:
+async def test_a_value_that_is_too_large_spoils_its_transaction(services: App) -> None:
     small = {"PartitionKey": "too-large", "RowKey": "small"}
-    table = services.registrations.table
+    registrations = services.stores.registrations
+    assert isinstance(registrations, TableRegistrations)
+    table = registrations.table
 
     with pytest.raises(NotStorable):
         await table.write(
@@ -38,6 +41,6 @@ async def test_a_value_that_is_too_large_spoils_its_transaction(services: Servic
     assert [] == [entity async for entity in table.query("PartitionKey eq @of", {"of": "too-large"})]
 
 
-async def test_a_value_that_is_too_large_spoils_an_unconditional_write_too(services: Services) -> None:
+async def test_a_value_that_is_too_large_spoils_an_unconditional_write_too(services: App) -> None:
     with pytest.raises(NotStorable):
-        await services.registrations.make_newest(NewestLink("shared", "x" * (LARGEST + 1)))
+        await services.stores.registrations.make_newest(NewestLink("shared", "x" * (LARGEST + 1)))

@@ -14,65 +14,66 @@ from shared.domain.invited_mailbox import InvitedMailbox, MailboxState
 from shared.domain.registration import NewestLink, SignInAttempt
 from shared.domain.secret import Secret
 from shared.domain.work import Work, WorkKind
-from shared.ports import Claim, DirectoryEntry
-from shared.services import Services
+from shared.ports import App, Claim, DirectoryEntry
+from tests.conftest import storage_of
 from tests.contract.records import registration
 
 
-async def test_one_of_many_claims_wins(services: Services) -> None:
+async def test_one_of_many_claims_wins(services: App) -> None:
     name = secrets.token_hex(8)
     claims = [Claim(f"p{number}", "app", "r", services.clock()) for number in range(8)]
 
     results = await asyncio.gather(
-        *(services.directory.insert(DirectoryEntry(name, claim=claim)) for claim in claims), return_exceptions=True
+        *(services.stores.directory.insert(DirectoryEntry(name, claim=claim)) for claim in claims),
+        return_exceptions=True,
     )
 
     assert 7 == sum(isinstance(result, StaleWrite) for result in results)
-    entry = await services.directory.get(name.upper())
+    entry = await services.stores.directory.get(name.upper())
     assert entry is not None
     assert entry.value.claim in claims
 
 
-async def test_a_directory_entry_is_replaced_only_as_it_was_read(services: Services) -> None:
+async def test_a_directory_entry_is_replaced_only_as_it_was_read(services: App) -> None:
     name = secrets.token_hex(8)
-    first = await services.directory.insert(DirectoryEntry(name, "p", "app"))
-    second = await services.directory.replace(first, DirectoryEntry(name, "q", "app"))
+    first = await services.stores.directory.insert(DirectoryEntry(name, "p", "app"))
+    second = await services.stores.directory.replace(first, DirectoryEntry(name, "q", "app"))
 
     with pytest.raises(StaleWrite):
-        await services.directory.replace(first, DirectoryEntry(name, "r", "app"))
+        await services.stores.directory.replace(first, DirectoryEntry(name, "r", "app"))
     with pytest.raises(StaleWrite):
-        await services.directory.remove(first)
+        await services.stores.directory.remove(first)
 
-    await services.directory.remove(second)
-    assert None is await services.directory.get(name)
+    await services.stores.directory.remove(second)
+    assert None is await services.stores.directory.get(name)
 
 
-async def test_a_registration_comes_back_as_it_was_written(services: Services) -> None:
+async def test_a_registration_comes_back_as_it_was_written(services: App) -> None:
     asked = registration(services.clock())
-    await services.registrations.insert(asked)
+    await services.stores.registrations.insert(asked)
 
-    stored = await services.registrations.get(asked.id)
+    stored = await services.stores.registrations.get(asked.id)
 
     assert stored is not None
     assert asked == stored.value
 
 
-async def test_one_mailbox_of_several_is_read_as_the_whole_registration_shows_it(services: Services) -> None:
+async def test_one_mailbox_of_several_is_read_as_the_whole_registration_shows_it(services: App) -> None:
     names = [secrets.token_hex(8) for _ in range(3)]
     mailboxes = tuple(InvitedMailbox(name, f"{name}@contoso.example") for name in names)
     asked = replace(registration(services.clock()), mailboxes=mailboxes)
-    await services.registrations.insert(asked)
-    await services.registrations.make_newest(NewestLink(names[1], asked.id))
-    await services.registrations.make_newest(NewestLink(names[2], "a-newer-one"))
+    await services.stores.registrations.insert(asked)
+    await services.stores.registrations.make_newest(NewestLink(names[1], asked.id))
+    await services.stores.registrations.make_newest(NewestLink(names[2], "a-newer-one"))
 
-    stored = await services.registrations.get(asked.id)
-    one_by_one = {name: await services.registrations.for_account(asked.id, name) for name in names}
+    stored = await services.stores.registrations.get(asked.id)
+    one_by_one = {name: await services.stores.registrations.for_account(asked.id, name) for name in names}
 
     assert stored is not None
     assert list(stored.value.mailboxes) == [one and one.value.mailbox_for(name) for name, one in one_by_one.items()]
     assert {stored.version} == {one and one.version for one in one_by_one.values()}
     assert ["pending", "pending", "replaced"] == [one.state for one in stored.value.mailboxes]
-    assert None is await services.registrations.for_account("nothing", names[0])
+    assert None is await services.stores.registrations.for_account("nothing", names[0])
 
 
 @pytest.mark.parametrize(
@@ -87,94 +88,98 @@ async def test_one_mailbox_of_several_is_read_as_the_whole_registration_shows_it
     ],
 )
 async def test_a_registration_of_before_there_could_be_several_mailboxes_asks_for_one(
-    services: Services, stage: str, state: str, more: dict[str, str]
+    services: App, stage: str, state: str, more: dict[str, str]
 ) -> None:
     asked = registration(services.clock())
-    await services.registrations.insert(asked)
-    table = services.storage.get_table_client("Registrations")
+    await services.stores.registrations.insert(asked)
+    table = storage_of(services).get_table_client("Registrations")
     row = dict(await table.get_entity(table_key(asked.id), ""))
     del row["mailboxes"]
     before = {**row, "account": "shared", "email": "support@contoso.example", "name": "Support", "stage": stage, **more}
     await table.update_entity(before, mode=UpdateMode.REPLACE)
 
-    stored = await services.registrations.get(asked.id)
+    stored = await services.stores.registrations.get(asked.id)
 
     assert stored is not None
     assert stage == stored.value.stage
     one = InvitedMailbox("shared", "support@contoso.example", "Support", MailboxState(state))
     told = replace(one, principal_id=more.get("principal_id"), failure=more.get("failure"))
     assert (told,) == stored.value.mailboxes
-    again = await services.registrations.replace(stored, stored.value)
+    again = await services.stores.registrations.replace(stored, stored.value)
     assert again.value == stored.value
 
 
-async def test_an_attempt_is_used_once_and_then_keeps_no_secret(services: Services) -> None:
+async def test_an_attempt_is_used_once_and_then_keeps_no_secret(services: App) -> None:
     asked = registration(services.clock())
     attempt = SignInAttempt(secrets.token_hex(32), asked.id, "browser", services.clock(), Secret("the-verifier"))
-    await services.registrations.add_attempt(attempt)
-    stored = await services.registrations.attempt(asked.id, attempt.id)
+    await services.stores.registrations.add_attempt(attempt)
+    stored = await services.stores.registrations.attempt(asked.id, attempt.id)
     assert stored is not None
     assert attempt == stored.value
 
-    uses = await asyncio.gather(*(services.registrations.use_attempt(stored) for _ in range(4)), return_exceptions=True)
+    uses = await asyncio.gather(
+        *(services.stores.registrations.use_attempt(stored) for _ in range(4)), return_exceptions=True
+    )
 
     assert 3 == sum(isinstance(result, StaleWrite) for result in uses)
-    used = await services.registrations.attempt(asked.id, attempt.id)
+    used = await services.stores.registrations.attempt(asked.id, attempt.id)
     assert used is not None
     assert used.value.used
     assert Secret("") == used.value.flow
 
 
-async def test_forgetting_a_registration_takes_its_attempts_along(services: Services) -> None:
+async def test_forgetting_a_registration_takes_its_attempts_along(services: App) -> None:
     asked = registration(services.clock())
-    await services.registrations.insert(asked)
+    await services.stores.registrations.insert(asked)
     attempt = SignInAttempt(secrets.token_hex(32), asked.id, "browser", services.clock(), Secret("x"))
-    await services.registrations.add_attempt(attempt)
+    await services.stores.registrations.add_attempt(attempt)
 
-    await services.registrations.forget(asked.id)
-    await services.registrations.forget(asked.id)
+    await services.stores.registrations.forget(asked.id)
+    await services.stores.registrations.forget(asked.id)
 
-    assert None is await services.registrations.get(asked.id)
-    assert None is await services.registrations.attempt(asked.id, attempt.id)
+    assert None is await services.stores.registrations.get(asked.id)
+    assert None is await services.stores.registrations.attempt(asked.id, attempt.id)
 
 
-async def test_the_agenda_gives_what_is_due_oldest_first_and_nothing_else(services: Services) -> None:
+async def test_the_agenda_gives_what_is_due_oldest_first_and_nothing_else(services: App) -> None:
     owner, now = secrets.token_hex(16), services.clock()
     works = [Work(WorkKind.REFRESH, now + timedelta(seconds=seconds), owner, "app") for seconds in (5, -60, -5, 60, -1)]
     for work in works:
-        await services.agenda.add(work)
-        await services.agenda.add(work)
+        await services.stores.agenda.add(work)
+        await services.stores.agenda.add(work)
 
-    due = [work for shard in services.agenda.shards for work in await services.agenda.due(shard, now, None)]
+    due = [
+        work for shard in services.stores.agenda.shards for work in await services.stores.agenda.due(shard, now, None)
+    ]
 
     mine = [work for work in due if work.owner == owner]
     assert [works[1], works[2], works[4]] == mine
     for work in works:
-        await services.agenda.remove([work])
-        await services.agenda.remove([work])
+        await services.stores.agenda.remove([work])
+        await services.stores.agenda.remove([work])
 
 
-async def test_pages_of_the_agenda_continue_behind_the_last_row(services: Services) -> None:
+async def test_pages_of_the_agenda_continue_behind_the_last_row(services: App) -> None:
     owner, now = secrets.token_hex(16), services.clock() - timedelta(days=400)
     works = [Work(WorkKind.PROBE, now, owner, f"{number:04d}") for number in range(130)]
-    await asyncio.gather(*(services.agenda.add(work) for work in works))
-    (shard,) = [shard for shard in services.agenda.shards if await services.agenda.due(shard, now, None)]
+    await asyncio.gather(*(services.stores.agenda.add(work) for work in works))
+    (shard,) = [shard for shard in services.stores.agenda.shards if await services.stores.agenda.due(shard, now, None)]
 
-    first = await services.agenda.due(shard, now, None)
-    second = await services.agenda.due(shard, now, first[-1])
+    first = await services.stores.agenda.due(shard, now, None)
+    second = await services.stores.agenda.due(shard, now, first[-1])
 
     assert 100 == len(first)
     assert 130 == len({work.item for work in (*first, *second)})
-    await asyncio.gather(*(services.agenda.remove([work]) for work in works))
+    await asyncio.gather(*(services.stores.agenda.remove([work]) for work in works))
 
 
-async def test_work_of_a_newer_version_waits_for_it_and_holds_up_nothing(services: Services) -> None:
+async def test_work_of_a_newer_version_waits_for_it_and_holds_up_nothing(services: App) -> None:
     now = services.clock()
     known = Work(WorkKind.REFRESH, now, "somebody", "an-app")
-    await services.agenda.add(known)
-    (shard,) = [shard for shard in services.agenda.shards if await services.agenda.due(shard, now, None)]
-    table = services.storage.get_table_client("Agenda")
+    await services.stores.agenda.add(known)
+    (shard,) = [shard for shard in services.stores.agenda.shards if await services.stores.agenda.due(shard, now, None)]
+    table = storage_of(services).get_table_client("Agenda")
     (row,) = [dict(row) async for row in table.query_entities(f"PartitionKey eq '{shard}' and kind eq 'refresh'")]
     await table.create_entity({**row, "RowKey": f"{row['RowKey'][:14]}~archive~x", "kind": "archive"})
 
-    assert [known] == list(await services.agenda.due(shard, now, None))
+    assert [known] == list(await services.stores.agenda.due(shard, now, None))

@@ -22,8 +22,8 @@ from shared.triggers.tokens import read_wish
 from shared.triggers.webhook_settings import OURS
 from shared.triggers.webhook_settings import read_wish as read_settings
 from shared.triggers.webhooks import read_subscription
-from shared.usecases.callers.identify_caller import ADMINISTRATOR
-from shared.usecases.sign_in.check_invitation import invitation_faults
+from shared.usecases.callers.identify import ADMINISTRATOR
+from shared.usecases.sign_in.invitation import invitation_faults
 from tests.described import DOCUMENT
 from tests.fuzz.conftest import FUZZED
 

@@ -14,15 +14,17 @@ import pytest
 
 from infra.local import parts
 from infra.local.azurite import Azurite
-from shared.bootstrap import build_services
+from shared.bootstrap import build
 from shared.domain.caller import Binding, Caller, Scope
 from shared.domain.event import EventName
 from shared.domain.identity import table_key
 from shared.domain.principal import Principal
 from shared.domain.secret import Secret
-from shared.ports import Insert, Replace
-from shared.services import Services
-from shared.usecases.events.subscribe import Subscription
+from shared.ports import App, Insert, Replace
+from shared.usecases.events.delivery import deliver_events
+from shared.usecases.events.outbox import account_events
+from shared.usecases.events.webhook_care import remove_webhook
+from shared.usecases.events.webhooks import Subscription, subscribe
 from tests.conftest import MovedClock, lose, settings_for
 from tests.contract.records import account, principal
 
@@ -76,15 +78,15 @@ def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
 
 
 @pytest.fixture
-async def app(storage: Azurite, clock: MovedClock) -> AsyncIterator[Services]:
+async def app(storage: Azurite, clock: MovedClock) -> AsyncIterator[App]:
     """Nobody's webhooks are left by the test before."""
     settings = settings_for(storage.connection_string, MAILBIND_WEBHOOKS_LOOPBACK="true")
-    built = build_services(settings, clock)
+    built = build(settings, clock)
     yield built
-    for webhook in await built.webhooks.all():
-        await built.webhook_care.remove(webhook.id, ADMIN)
-    if (lease := await built.leases.get("delivery")) is not None:
-        await built.leases.remove(lease)
+    for webhook in await built.stores.webhooks.all():
+        await remove_webhook(built, webhook.id, ADMIN)
+    if (lease := await built.stores.leases.get("delivery")) is not None:
+        await built.stores.leases.remove(lease)
     await built.close()
 
 
@@ -92,7 +94,7 @@ async def app(storage: Azurite, clock: MovedClock) -> AsyncIterator[Services]:
 class Teller:
     """Somebody whose accounts have things happen to them, each in a transaction as the app makes them."""
 
-    services: Services
+    services: App
     who: Principal = field(default_factory=principal)
     versions: dict[str, tuple[Any, str]] = field(default_factory=dict)
 
@@ -100,14 +102,14 @@ class Teller:
         """Events of one account, in one transaction; the account comes with its first."""
         known = self.versions.get(name)
         before = known[0] if known else account(self.who, self.services.clock(), name)
-        told, news = await self.services.outbox.tell(before, events)
+        told, news = await account_events(self.services, before, events)
         change = Replace(told, known[1]) if known else Insert(told)
-        versions = await self.services.principals.commit(self.who.id, [change, *news])
+        versions = await self.services.stores.principals.commit(self.who.id, [change, *news])
         self.versions[name] = told, versions[0]
 
 
 @pytest.fixture
-def teller(app: Services) -> Teller:
+def teller(app: App) -> Teller:
     return Teller(app)
 
 
@@ -115,17 +117,17 @@ def named(start: str = "account") -> str:
     return f"{start}-{secrets.token_hex(4)}"
 
 
-async def subscribe(app: Services, url: str, filtered: Binding | None = None, *, verify: bool = False) -> str:
+async def subscribe_to(app: App, url: str, filtered: Binding | None = None, *, verify: bool = False) -> str:
     """A webhook for everything."""
     asked = Subscription(Secret(url), ("*",), filtered, Secret(SECRET), verify=verify)
-    return (await app.subscribe(asked, {}, ADMIN)).webhook.id
+    return (await subscribe(app, asked, {}, ADMIN)).webhook.id
 
 
-async def lose_secrets(app: Services, webhook: str) -> None:
+async def lose_secrets(app: App, webhook: str) -> None:
     """What is left of a webhook when the data key that its secrets were sealed under is gone."""
     await lose(app, "Webhooks", table_key(webhook), "")
 
 
-async def deliver(app: Services) -> bool:
+async def deliver(app: App) -> bool:
     """What the timer does, and only what it needs for one go."""
-    return await app.deliver_events(app.clock() + timedelta(minutes=4))
+    return await deliver_events(app, app.clock() + timedelta(minutes=4))

@@ -5,14 +5,15 @@ import os
 import sys
 from datetime import timedelta
 
-from shared.bootstrap import build_services
+from shared.bootstrap import build
 from shared.domain.event import EventName
+from shared.usecases.events.delivery import deliver_events
 from tests.events.conftest import Teller, named
 
 
 async def live() -> None:
     """Until it is killed; one line for each transaction that was committed."""
-    services = build_services(os.environ)
+    services = build(os.environ)
 
     async def happen() -> None:
         while True:
@@ -24,7 +25,7 @@ async def live() -> None:
 
     async def deliver() -> None:
         while True:
-            await services.deliver_events(services.clock() + timedelta(minutes=1))
+            await deliver_events(services, services.clock() + timedelta(minutes=1))
 
     await asyncio.gather(*(happen() for _ in range(4)), deliver())
 

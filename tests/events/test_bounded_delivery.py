@@ -11,51 +11,53 @@ import pytest
 
 from infra.local.azurite import Azurite
 from shared.adapters.tables.deliveries import FORGOTTEN_AT_ONCE
-from shared.bootstrap import build_services
+from shared.bootstrap import build
 from shared.domain.event import EventName
 from shared.domain.secret import Secret
 from shared.domain.webhook import Delivery, Webhook
-from shared.services import Services
-from shared.usecases.events import deliver_to_target, webhook_care
-from shared.usecases.events.webhook_care import Redelivered
+from shared.ports import App, Timeouts
+from shared.usecases.events.delivery import deliver_events
+from shared.usecases.events.fan_out import fan_out, has_events
+from shared.usecases.events.target import visit_target
+from shared.usecases.events.webhook_care import Redelivered, redeliver, remove_webhook
 from tests.conftest import MovedClock, settings_for
-from tests.events.conftest import ADMIN, SECRET, Receiver, Teller, named, subscribe
+from tests.events.conftest import ADMIN, SECRET, Receiver, Teller, named, subscribe_to
 from tests.faults.lossy_proxy import LossyProxy, lossy_proxy
 
 SHORT = timedelta(milliseconds=500)
 
 
 @pytest.fixture
-async def slow(storage: Azurite, clock: MovedClock) -> AsyncIterator[tuple[LossyProxy, Services]]:
+async def slow(storage: Azurite, clock: MovedClock) -> AsyncIterator[tuple[LossyProxy, App]]:
     """Another instance, which reaches the same storage through a proxy that a test makes slow."""
     port = urlsplit(storage.tables_url).port or 0
     async with lossy_proxy(port) as (proxy, through):
         tables = storage.connection_string.replace(f":{port}/", f":{through}/")
-        built = build_services(settings_for(tables, MAILBIND_WEBHOOKS_LOOPBACK="true"), clock)
+        built = build(settings_for(tables, MAILBIND_WEBHOOKS_LOOPBACK="true"), clock)
         yield proxy, built
         await built.close()
 
 
-async def silent(app: Services) -> str:
+async def silent(app: App) -> str:
     """A webhook whose target nobody visits."""
     url = "http://127.0.0.1:9/"
     webhook = Webhook(named(), url, ("*",), app.clock(), ADMIN.id, Secret(url), Secret(SECRET))
-    await app.webhooks.insert(webhook)
+    await app.stores.webhooks.insert(webhook)
     return webhook.id
 
 
-async def queue(app: Services, webhook: str, count: int, *, parked: bool = False) -> None:
+async def queue(app: App, webhook: str, count: int, *, parked: bool = False) -> None:
     """So many deliveries of as many accounts."""
     now = app.clock()
     body = '{"event": "accountAdded", "account": "x"}'
     made = [Delivery(webhook, f"{number:032x}", f"lane-{number}", "accountAdded", body, now) for number in range(count)]
-    await app.deliveries.put([replace(one, parked=now if parked else None) for one in made])
+    await app.stores.deliveries.put([replace(one, parked=now if parked else None) for one in made])
 
 
-async def until_lease(app: Services, *, held: bool) -> None:
+async def until_lease(app: App, *, held: bool) -> None:
     """Return when somebody holds it, or nobody does any more."""
     for _ in range(1000):
-        lease = await app.leases.get("delivery")
+        lease = await app.stores.leases.get("delivery")
         if held is (lease is not None and app.clock() < lease.value.until):
             return
         await asyncio.sleep(0.05)
@@ -63,97 +65,92 @@ async def until_lease(app: Services, *, held: bool) -> None:
 
 
 async def test_a_run_with_a_full_outbox_ends_in_time_and_the_next_ones_finish_the_rest(
-    app: Services, teller: Teller
+    app: App, teller: Teller
 ) -> None:
     webhook = await silent(app)
     names = [named() for _ in range(20)]
     await asyncio.gather(*(teller.tell(name, *[EventName.AUTHENTICATION_ERROR] * 50) for name in names))
 
     drained = [0]
-    while await app.deliver_events.drain.anything():
-        await app.deliver_events(app.clock() + timedelta(milliseconds=300))
-        drained.append(len(await app.deliveries.waiting(webhook, None, 1001)))
+    while await has_events(app):
+        await deliver_events(app, app.clock() + timedelta(milliseconds=300))
+        drained.append(len(await app.stores.deliveries.waiting(webhook, None, 1001)))
         assert len(drained) < 100
 
     assert len(set(drained)) > 2, "one run did it all"
-    waiting = await app.deliveries.waiting(webhook, None, 1001)
+    waiting = await app.stores.deliveries.waiting(webhook, None, 1001)
     assert dict.fromkeys(names, 50) == Counter(one.value.account for one in waiting)
 
 
 async def test_a_visit_of_a_target_with_a_long_queue_ends_and_the_next_ones_finish_the_rest(
-    app: Services, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    app: App, receiver: Receiver
 ) -> None:
-    monkeypatch.setattr(deliver_to_target, "LASTS", SHORT)
-    webhook = await subscribe(app, receiver.url("ok/long"))
+    hurried = replace(app, timeouts=Timeouts(target_visit=SHORT))
+    webhook = await subscribe_to(app, receiver.url("ok/long"))
     await queue(app, webhook, 600)
 
     left: list[int] = []
     while not left or left[-1]:
-        again = await app.deliver_events.visit(webhook)
-        left.append(len(await app.deliveries.waiting(webhook, None, 601)))
+        again = await visit_target(hurried, webhook)
+        left.append(len(await app.stores.deliveries.waiting(webhook, None, 601)))
         assert (again is None) is (left[-1] == 0)
 
     assert (True, sorted(left, reverse=True)) == (len(left) > 1, left)
     assert 600 == len(receiver.took("ok/long"))
 
 
-async def test_what_waits_for_a_removed_webhook_is_forgotten_a_page_at_a_time(
-    app: Services, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(deliver_to_target, "LASTS", timedelta())
+async def test_what_waits_for_a_removed_webhook_is_forgotten_a_page_at_a_time(app: App) -> None:
+    hurried = replace(app, timeouts=Timeouts(target_visit=timedelta()))
     webhook = await silent(app)
     await queue(app, webhook, 2 * FORGOTTEN_AT_ONCE + 100)
 
-    await app.webhook_care.remove(webhook, ADMIN)
+    await remove_webhook(app, webhook, ADMIN)
 
-    left = [len(await app.deliveries.waiting(webhook, None, 3 * FORGOTTEN_AT_ONCE))]
-    while await app.deliver_events.visit(webhook) is not None:
-        left.append(len(await app.deliveries.waiting(webhook, None, 3 * FORGOTTEN_AT_ONCE)))
+    left = [len(await app.stores.deliveries.waiting(webhook, None, 3 * FORGOTTEN_AT_ONCE))]
+    while await visit_target(hurried, webhook) is not None:
+        left.append(len(await app.stores.deliveries.waiting(webhook, None, 3 * FORGOTTEN_AT_ONCE)))
     assert [FORGOTTEN_AT_ONCE + 100, 100] == left
-    assert 0 == len(await app.deliveries.waiting(webhook, None, 1))
+    assert 0 == len(await app.stores.deliveries.waiting(webhook, None, 1))
 
 
-async def test_redelivering_tries_so_many_and_says_that_more_is_left(
-    app: Services, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(webhook_care, "TRIED_AT_ONCE", 200)
+async def test_redelivering_tries_so_many_and_says_that_more_is_left(app: App) -> None:
     webhook = await silent(app)
     await queue(app, webhook, 250, parked=True)
 
-    assert Redelivered(200, more=True) == await app.webhook_care.redeliver(webhook, ADMIN)
-    assert Redelivered(50, more=False) == await app.webhook_care.redeliver(webhook, ADMIN)
-    assert 250 == len(await app.deliveries.waiting(webhook, None, 251))
+    assert Redelivered(200, more=True) == await redeliver(app, webhook, ADMIN, limit=200)
+    assert Redelivered(50, more=False) == await redeliver(app, webhook, ADMIN, limit=200)
+    assert 250 == len(await app.stores.deliveries.waiting(webhook, None, 251))
 
 
 async def test_a_fan_out_that_runs_out_of_time_goes_on_with_the_webhooks_that_are_left(
-    app: Services, slow: tuple[LossyProxy, Services], teller: Teller, caplog: pytest.LogCaptureFixture
+    app: App, slow: tuple[LossyProxy, App], teller: Teller, caplog: pytest.LogCaptureFixture
 ) -> None:
     proxy, other = slow
     webhooks = [await silent(app) for _ in range(48)]
     await teller.tell(named(), *[EventName.AUTHENTICATION_ERROR] * 5)
-    drain = replace(other.deliver_events.drain, fan_out_lasts=timedelta(seconds=2))
+    hurried = replace(other, timeouts=Timeouts(fan_out=timedelta(seconds=2)))
     proxy.delay = 0.25
 
     reached = [0]
-    while await drain() and len(reached) < 20:
-        told = [len(await app.deliveries.waiting(webhook, None, 6)) for webhook in webhooks]
+    while await fan_out(hurried) and len(reached) < 20:
+        told = [len(await app.stores.deliveries.waiting(webhook, None, 6)) for webhook in webhooks]
         assert {0, 5} >= set(told)
         reached.append(told.count(5))
 
     assert (True, len(webhooks), sorted(reached)) == (len(reached) > 2, reached[-1], reached)
     assert "fan-out ran out of time" in caplog.messages
-    assert not await drain.anything()
+    assert not await has_events(hurried)
 
 
 async def test_a_run_ends_with_its_lease_when_storage_stops_to_answer(
-    app: Services, slow: tuple[LossyProxy, Services], teller: Teller, receiver: Receiver
+    app: App, slow: tuple[LossyProxy, App], teller: Teller, receiver: Receiver
 ) -> None:
     """The SDK would wait for storage, and try again, for longer than the lease lasts."""
     proxy, other = slow
-    await subscribe(app, receiver.url("hangs/storage"))
+    await subscribe_to(app, receiver.url("hangs/storage"))
     await teller.tell(named(), EventName.ACCOUNT_ADDED)
-    short = replace(other.deliver_events, leased_for=timedelta(seconds=3))
-    running = asyncio.create_task(short(other.clock() + timedelta(minutes=4)))
+    hurried = replace(other, timeouts=Timeouts(delivery_lease=timedelta(seconds=3)))
+    running = asyncio.create_task(deliver_events(hurried, other.clock() + timedelta(minutes=4)))
     try:
         await until_lease(app, held=True)
         proxy.unanswered = b"HTTP/1.1"

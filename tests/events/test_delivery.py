@@ -12,22 +12,25 @@ from infra.local import parts
 from infra.local.azurite import Azurite
 from shared.domain.caller import Binding
 from shared.domain.event import EventName
+from shared.domain.webhook import Lease
 from shared.domain.work import Work, WorkKind
-from shared.ports import Insert, Remove
-from shared.services import Services
-from shared.usecases.events.webhook_care import Redelivered
-from tests.conftest import MovedClock, settings_for
+from shared.ports import App, Insert, Remove
+from shared.usecases.events.fan_out import fan_out
+from shared.usecases.events.outbox import account_events
+from shared.usecases.events.webhook_care import Redelivered, list_webhooks, read_webhook, redeliver
+from shared.usecases.upkeep.sweep import sweep
+from tests.conftest import MovedClock, settings_for, storage_of
 from tests.contract.records import account, principal
-from tests.events.conftest import ADMIN, Receiver, Teller, deliver, lose_secrets, named, subscribe
+from tests.events.conftest import ADMIN, Receiver, Teller, deliver, lose_secrets, named, subscribe_to
 from tests.patience import until
 
 ADDED, UP, DOWN = EventName.ACCOUNT_ADDED, EventName.CONNECT_SUCCESS, EventName.CONNECT_ERROR
 
 
 async def test_a_receiver_that_is_killed_and_comes_back_misses_nothing_and_hears_all_in_order(
-    app: Services, teller: Teller, receiver: Receiver, clock: MovedClock
+    app: App, teller: Teller, receiver: Receiver, clock: MovedClock
 ) -> None:
-    target = await subscribe(app, receiver.url("ok/killed"))
+    target = await subscribe_to(app, receiver.url("ok/killed"))
     tellers = [teller, *(Teller(app) for _ in range(24))]
     accounts = [named() for _ in tellers]
 
@@ -47,7 +50,7 @@ async def test_a_receiver_that_is_killed_and_comes_back_misses_nothing_and_hears
     await delivering
     receiver.start()
     clock.forward(seconds=61)
-    await app.webhook_care.redeliver(target, ADMIN)
+    await redeliver(app, target, ADMIN)
     await deliver(app)
 
     told = receiver.took("ok/killed")
@@ -61,12 +64,12 @@ async def test_a_receiver_that_is_killed_and_comes_back_misses_nothing_and_hears
 
 
 async def test_a_dead_target_a_slow_one_and_one_that_fails_delay_no_other(
-    app: Services, teller: Teller, receiver: Receiver
+    app: App, teller: Teller, receiver: Receiver
 ) -> None:
-    dead = await subscribe(app, "http://127.0.0.1:9/dead")
-    slow = await subscribe(app, receiver.url("hangs/forever"))
-    await subscribe(app, receiver.url("fails/always"))
-    await subscribe(app, receiver.url("ok/quick"))
+    dead = await subscribe_to(app, "http://127.0.0.1:9/dead")
+    slow = await subscribe_to(app, receiver.url("hangs/forever"))
+    await subscribe_to(app, receiver.url("fails/always"))
+    await subscribe_to(app, receiver.url("ok/quick"))
     for _ in range(20):
         await teller.tell(named(), ADDED)
     delivering = asyncio.create_task(deliver(app))
@@ -80,7 +83,7 @@ async def test_a_dead_target_a_slow_one_and_one_that_fails_delay_no_other(
     delivering.cancel()
     with pytest.raises(asyncio.CancelledError):
         await delivering
-    found = {one.webhook.id: one for one in await app.webhook_care.all(ADMIN)}
+    found = {one.webhook.id: one for one in await list_webhooks(app, ADMIN)}
     assert "it could not be reached" == found[dead].last_error
     assert 20 <= len(found[slow].waiting)
     # It was given up after a few, not asked about each of twenty accounts.
@@ -88,9 +91,9 @@ async def test_a_dead_target_a_slow_one_and_one_that_fails_delay_no_other(
 
 
 async def test_a_head_that_fails_holds_up_its_own_account_only_and_is_parked_in_the_end(
-    app: Services, teller: Teller, receiver: Receiver, clock: MovedClock
+    app: App, teller: Teller, receiver: Receiver, clock: MovedClock
 ) -> None:
-    target, sick, well = await subscribe(app, receiver.url("picky/one")), named() + "-sick", named()
+    target, sick, well = await subscribe_to(app, receiver.url("picky/one")), named() + "-sick", named()
     for _ in range(2):
         await teller.tell(sick, DOWN, UP)
         await teller.tell(well, DOWN, UP)
@@ -101,7 +104,7 @@ async def test_a_head_that_fails_holds_up_its_own_account_only_and_is_parked_in_
     heard = [(r["body"]["account"], r["body"]["event"]) for r in receiver.took("picky/one")]
     assert [(well, DOWN), (well, UP)] * 2 == [one for one in heard if one[0] == well]
     assert [(sick, DOWN)] == [one for one in heard if one[0] == sick]
-    found = await app.webhook_care.one(target, ADMIN)
+    found = await read_webhook(app, target, ADMIN)
     assert (4, 0, "it answered 500") == (len(found.waiting), len(found.parked), found.last_error)
     pauses = []
     for _ in range(3):
@@ -111,64 +114,67 @@ async def test_a_head_that_fails_holds_up_its_own_account_only_and_is_parked_in_
         clock.ahead += waits - app.clock()
         began = app.clock()
         await deliver(app)
-        found = await app.webhook_care.one(target, ADMIN)
+        found = await read_webhook(app, target, ADMIN)
     # It failed at some moment between the two that each pause is measured from.
     for most, least, (since_ended, since_began) in zip((6, 24, 96), (4, 16, 64), pauses, strict=True):
         assert since_ended <= most
         assert least <= since_began
     clock.forward(days=3)
     await deliver(app)
-    found = await app.webhook_care.one(target, ADMIN)
+    found = await read_webhook(app, target, ADMIN)
     assert (0, 4, [DOWN, UP] * 2) == (len(found.waiting), len(found.parked), [one.event for one in found.parked])
 
     # Whoever mended the receiver has it tell again what is parked.
-    assert Redelivered(4, more=False) == await app.webhook_care.redeliver(target, ADMIN)
-    found = await app.webhook_care.one(target, ADMIN)
+    assert Redelivered(4, more=False) == await redeliver(app, target, ADMIN)
+    found = await read_webhook(app, target, ADMIN)
     assert (4, 0) == (len(found.waiting), len(found.parked))
     clock.forward(days=3, seconds=1)
     await deliver(app)
     clock.forward(days=31)
-    await app.sweep(app.clock() + timedelta(minutes=4))
-    assert 0 == len((await app.webhook_care.one(target, ADMIN)).parked)
+    await sweep(app, app.clock() + timedelta(minutes=4))
+    assert 0 == len((await read_webhook(app, target, ADMIN)).parked)
 
 
 async def test_what_says_410_hears_nothing_more_until_it_subscribes_again(
-    app: Services, teller: Teller, receiver: Receiver
+    app: App, teller: Teller, receiver: Receiver
 ) -> None:
-    target = await subscribe(app, receiver.url("gone/away"))
+    target = await subscribe_to(app, receiver.url("gone/away"))
     await teller.tell(named(), ADDED)
     await deliver(app)
     await teller.tell(named(), ADDED)
     await deliver(app)
 
-    found = await app.webhook_care.one(target, ADMIN)
+    found = await read_webhook(app, target, ADMIN)
     assert (1, False, 0) == (len(receiver.took("gone/away")), found.webhook.is_active, len(found.waiting))
 
-    assert target == await subscribe(app, receiver.url("gone/away"))
+    assert target == await subscribe_to(app, receiver.url("gone/away"))
     await teller.tell(named(), ADDED)
     await deliver(app)
     assert 2 == len(receiver.took("gone/away"))
 
 
 async def test_a_redirect_is_a_failure_and_a_target_that_asks_for_a_pause_gets_it(
-    app: Services, teller: Teller, receiver: Receiver
+    app: App, teller: Teller, receiver: Receiver
 ) -> None:
-    away, busy = await subscribe(app, receiver.url("redirects/away")), await subscribe(app, receiver.url("busy/bee"))
+    away, busy = (
+        await subscribe_to(app, receiver.url("redirects/away")),
+        await subscribe_to(app, receiver.url("busy/bee")),
+    )
     await teller.tell(named(), ADDED)
     await deliver(app)
 
-    assert "it answered 307" == (await app.webhook_care.one(away, ADMIN)).last_error
+    assert "it answered 307" == (await read_webhook(app, away, ADMIN)).last_error
     assert 1 == len(receiver.took("redirects/away"))
     assert [] == receiver.took("ok/redirected")
-    (held,) = (await app.webhook_care.one(busy, ADMIN)).waiting
+    (held,) = (await read_webhook(app, busy, ADMIN)).waiting
     assert held.not_before is not None
     assert 20 < (held.not_before - app.clock()).total_seconds() <= 40
 
 
-async def test_a_target_hears_of_its_own_accounts_only(app: Services, teller: Teller, receiver: Receiver) -> None:
+async def test_a_target_hears_of_its_own_accounts_only(app: App, teller: Teller, receiver: Receiver) -> None:
     mine, other = named("mine"), named("other")
-    await subscribe(app, receiver.url("ok/one"), Binding.to([mine.upper()]))
-    await subscribe(app, receiver.url("ok/some"), Binding.to(prefixes=["MINE-"]))
+    await subscribe_to(app, receiver.url("ok/one"), Binding.to([mine.upper()]))
+    await subscribe_to(app, receiver.url("ok/some"), Binding.to(prefixes=["MINE-"]))
     await teller.tell(mine, ADDED)
     await teller.tell(other, ADDED)
     await deliver(app)
@@ -178,19 +184,18 @@ async def test_a_target_hears_of_its_own_accounts_only(app: Services, teller: Te
 
 
 async def test_events_stay_in_order_when_the_account_moves_to_another_person_and_clocks_disagree(
-    app: Services, teller: Teller, receiver: Receiver, clock: MovedClock
+    app: App, teller: Teller, receiver: Receiver, clock: MovedClock
 ) -> None:
-    await subscribe(app, receiver.url("ok/moved"))
+    await subscribe_to(app, receiver.url("ok/moved"))
     moved, others = named(), Teller(app, principal())
     clock.forward(minutes=3)
     await teller.tell(moved, ADDED)
     await teller.tell(moved, DOWN)
     known, version = teller.versions[moved]
     clock.forward(minutes=-3)  # the next instance's clock is behind
-    taken = known.reauthorized(others.who, "r", clock())
-    taken, news = await app.outbox.tell(taken, [EventName.AUTHENTICATION_SUCCESS])
-    await app.principals.commit(others.who.id, [Insert(taken), *news])
-    await app.principals.commit(teller.who.id, [Remove(known, version)])
+    taken, news = await account_events(app, known.rebound(others.who, "r", clock()), [EventName.AUTHENTICATION_SUCCESS])
+    await app.stores.principals.commit(others.who.id, [Insert(taken), *news])
+    await app.stores.principals.commit(teller.who.id, [Remove(known, version)])
     await deliver(app)
 
     told = [record["body"] for record in receiver.took("ok/moved")]
@@ -198,35 +203,35 @@ async def test_events_stay_in_order_when_the_account_moves_to_another_person_and
 
 
 async def test_an_agenda_row_whose_event_comes_later_is_kept_and_one_whose_event_never_comes_is_not(
-    app: Services, teller: Teller, receiver: Receiver, clock: MovedClock
+    app: App, teller: Teller, receiver: Receiver, clock: MovedClock
 ) -> None:
-    await subscribe(app, receiver.url("ok/late"))
+    await subscribe_to(app, receiver.url("ok/late"))
     late, never = named(), named()
-    told, news = await app.outbox.tell(account(teller.who, clock(), late), [ADDED])
-    await app.outbox.tell(account(teller.who, clock(), never), [ADDED])
+    told, news = await account_events(app, account(teller.who, clock(), late), [ADDED])
+    await account_events(app, account(teller.who, clock(), never), [ADDED])
     await deliver(app)
     assert [] == receiver.took("ok/late")
-    assert 2 == len(await app.agenda.due("outbox", clock() + timedelta(days=1), None))
+    assert 2 == len(await app.stores.agenda.due("outbox", clock() + timedelta(days=1), None))
 
-    await app.principals.commit(teller.who.id, [Insert(told), *news])
+    await app.stores.principals.commit(teller.who.id, [Insert(told), *news])
     await deliver(app)
     assert [late] == [record["body"]["account"] for record in receiver.took("ok/late")]
     clock.forward(minutes=16)
     await deliver(app)
-    assert 0 == len(await app.agenda.due("outbox", clock() + timedelta(days=1), None))
+    assert 0 == len(await app.stores.agenda.due("outbox", clock() + timedelta(days=1), None))
 
 
 async def test_of_two_instances_one_delivers_and_the_other_takes_over_when_it_died(
-    app: Services, teller: Teller, receiver: Receiver, clock: MovedClock
+    app: App, teller: Teller, receiver: Receiver, clock: MovedClock
 ) -> None:
-    await subscribe(app, receiver.url("ok/two"))
+    await subscribe_to(app, receiver.url("ok/two"))
     for _ in range(10):
         await teller.tell(named(), ADDED)
 
     assert [True, False] == sorted(await asyncio.gather(deliver(app), deliver(app)), reverse=True)
     assert 10 == len(receiver.took("ok/two"))
 
-    await app.deliver_events._take()  # noqa: SLF001 - what one leaves that dies in the middle
+    await app.stores.leases.insert(Lease("died", app.clock() + app.timeouts.delivery_lease))
     await teller.tell(named(), ADDED)
     assert not await deliver(app)
     clock.forward(seconds=61)
@@ -236,9 +241,9 @@ async def test_of_two_instances_one_delivers_and_the_other_takes_over_when_it_di
 
 @pytest.mark.parametrize("lines", [1, 25])
 async def test_an_app_that_is_killed_anywhere_has_told_of_what_it_did_and_of_nothing_else(
-    app: Services, storage: Azurite, receiver: Receiver, clock: MovedClock, lines: int
+    app: App, storage: Azurite, receiver: Receiver, clock: MovedClock, lines: int
 ) -> None:
-    await subscribe(app, receiver.url(f"ok/dying{lines}"))
+    await subscribe_to(app, receiver.url(f"ok/dying{lines}"))
     env = os.environ | settings_for(storage.connection_string, MAILBIND_WEBHOOKS_LOOPBACK="true")
     command = [sys.executable, "-m", "tests.events.dying"]
     before = await _dying(app)
@@ -257,45 +262,45 @@ async def test_an_app_that_is_killed_anywhere_has_told_of_what_it_did_and_of_not
     told = [(record["body"]["account"], record["body"]["event"]) for record in receiver.took(f"ok/dying{lines}")]
     assert lines <= len(bound)
     assert {(name, event) for name in bound for event in (ADDED, EventName.ACCOUNT_INITIALIZED)} == set(told)
-    rows = [row async for row in app.storage.get_table_client("Principals").list_entities()]
+    rows = [row async for row in storage_of(app).get_table_client("Principals").list_entities()]
     assert [] == [row for row in rows if row["RowKey"].startswith("event~")]
-    assert [] == await app.agenda.due("outbox", clock() + timedelta(days=1), None)
-    assert [] == [row async for row in app.storage.get_table_client("Deliveries").list_entities()]
+    assert [] == await app.stores.agenda.due("outbox", clock() + timedelta(days=1), None)
+    assert [] == [row async for row in storage_of(app).get_table_client("Deliveries").list_entities()]
 
 
-async def _dying(app: Services) -> set[str]:
-    return {one.id async for _, one in app.principals.accounts(None, None) if one.id.startswith("dying")}
+async def _dying(app: App) -> set[str]:
+    return {one.id async for _, one in app.stores.principals.accounts(None, None) if one.id.startswith("dying")}
 
 
 async def test_what_was_fanned_out_for_a_webhook_that_is_removed_meanwhile_leaves_no_row(
-    app: Services, teller: Teller, receiver: Receiver
+    app: App, teller: Teller, receiver: Receiver
 ) -> None:
-    target = await subscribe(app, receiver.url("ok/removed"))
-    stored = await app.webhooks.get(target)
+    target = await subscribe_to(app, receiver.url("ok/removed"))
+    stored = await app.stores.webhooks.get(target)
     assert stored is not None
     await teller.tell(named(), ADDED)
-    await app.deliver_events.drain()
-    await app.webhooks.remove(stored)
-    await app.agenda.add(Work(WorkKind.DELIVER, app.clock(), target))
+    await fan_out(app)
+    await app.stores.webhooks.remove(stored)
+    await app.stores.agenda.add(Work(WorkKind.DELIVER, app.clock(), target))
     await deliver(app)
 
-    assert [] == [row async for row in app.storage.get_table_client("Deliveries").list_entities()]
+    assert [] == [row async for row in storage_of(app).get_table_client("Deliveries").list_entities()]
     assert [] == receiver.took("ok/removed")
 
 
 async def test_a_webhook_whose_secrets_do_not_open_keeps_its_events_until_it_subscribes_again_and_no_other_waits(
-    app: Services, teller: Teller, receiver: Receiver, clock: MovedClock
+    app: App, teller: Teller, receiver: Receiver, clock: MovedClock
 ) -> None:
-    broken, _ = await subscribe(app, receiver.url("ok/broken")), await subscribe(app, receiver.url("ok/well"))
+    broken, _ = await subscribe_to(app, receiver.url("ok/broken")), await subscribe_to(app, receiver.url("ok/well"))
     await lose_secrets(app, broken)
     await teller.tell(named(), ADDED)
     await deliver(app)
 
     assert (0, 1) == (len(receiver.took("ok/broken")), len(receiver.took("ok/well")))
-    (held,) = (await app.webhook_care.one(broken, ADMIN)).waiting
-    assert "its secrets cannot be decrypted any more" in (held.error or "")
+    (held,) = (await read_webhook(app, broken, ADMIN)).waiting
+    assert "its secrets do not open any more" in (held.error or "")
 
-    assert broken == await subscribe(app, receiver.url("ok/broken"))
+    assert broken == await subscribe_to(app, receiver.url("ok/broken"))
     clock.forward(minutes=1)
     await deliver(app)
     (told,) = receiver.took("ok/broken")
@@ -304,23 +309,23 @@ async def test_a_webhook_whose_secrets_do_not_open_keeps_its_events_until_it_sub
 
 @pytest.mark.parametrize("days", [30, 400])
 async def test_a_clock_that_jumps_ahead_and_back_loses_no_event_and_keeps_no_order_waiting(
-    app: Services, teller: Teller, receiver: Receiver, clock: MovedClock, days: int
+    app: App, teller: Teller, receiver: Receiver, clock: MovedClock, days: int
 ) -> None:
     """The sweep has a look at whatever waits."""
     name, path = named(), f"picky/jump{days}"
-    target = await subscribe(app, receiver.url(path))
+    target = await subscribe_to(app, receiver.url(path))
     clock.forward(days=days)
     await teller.tell(name, ADDED)
-    await app.deliver_events.drain()
+    await fan_out(app)
     await teller.tell(name + "-sick", ADDED)
     await deliver(app)
     await teller.tell(name, DOWN)
     clock.forward(days=-days)
     await teller.tell(name, UP)
     await deliver(app)
-    await app.sweep(app.clock() + timedelta(minutes=4))
+    await sweep(app, app.clock() + timedelta(minutes=4))
     await deliver(app)
 
     assert [ADDED, DOWN, UP] == [r["body"]["event"] for r in receiver.took(path) if r["body"]["account"] == name]
-    (sick,) = (await app.webhook_care.one(target, ADMIN)).waiting
+    (sick,) = (await read_webhook(app, target, ADMIN)).waiting
     assert 2 == sick.attempts

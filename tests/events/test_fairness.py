@@ -7,21 +7,21 @@ from datetime import timedelta
 import pytest
 
 from infra.local.azurite import Azurite
-from shared.adapters.tables.agenda import REAP_SHARD
-from shared.bootstrap import build_services
+from shared.bootstrap import build
 from shared.domain.caller import Binding
 from shared.domain.event import EventName
 from shared.domain.invited_mailbox import InvitedMailbox
-from shared.domain.work import Work, WorkKind
-from shared.services import Services
-from shared.usecases.events.deliver_to_target import AT_ONCE
-from shared.usecases.timers.work_agenda import Limits
+from shared.domain.work import REAP_SHARD, Work, WorkKind
+from shared.ports import App
+from shared.usecases.events.target import MAX_LANES_AT_ONCE
+from shared.usecases.upkeep.agenda import Limits
+from shared.usecases.upkeep.tick import work_agenda
 from tests.conftest import MovedClock, settings_for
 from tests.contract.records import registration
-from tests.events.conftest import Receiver, Teller, deliver, named, subscribe
+from tests.events.conftest import Receiver, Teller, deliver, named, subscribe_to
 
 
-async def expire(app: Services, *links: tuple[str, ...]) -> None:
+async def expire(app: App, *links: tuple[str, ...]) -> None:
     """Links for these accounts run out, and that is told."""
     slots = asyncio.Semaphore(8)
 
@@ -29,19 +29,19 @@ async def expire(app: Services, *links: tuple[str, ...]) -> None:
         async with slots:
             asked = registration(app.clock() - timedelta(days=2))
             mailboxes = tuple(InvitedMailbox(account, f"{account}@contoso.example") for account in accounts)
-            await app.registrations.insert(replace(asked, mailboxes=mailboxes))
-            await app.agenda.add(Work(WorkKind.EXPIRE, asked.expires, asked.id))
+            await app.stores.registrations.insert(replace(asked, mailboxes=mailboxes))
+            await app.stores.agenda.add(Work(WorkKind.EXPIRE, asked.expires, asked.id))
 
     await asyncio.gather(*map(one, links))
-    await app.work_agenda({REAP_SHARD: None}, Limits(app.clock() + timedelta(minutes=4)))
+    await work_agenda(app, {REAP_SHARD: None}, Limits(app.clock() + timedelta(minutes=4)))
 
 
 async def test_a_link_for_fifty_mailboxes_expires_once_and_tells_each_target_of_its_own(
-    app: Services, receiver: Receiver
+    app: App, receiver: Receiver
 ) -> None:
-    await subscribe(app, receiver.url("ok/all"))
-    await subscribe(app, receiver.url("ok/two"), Binding(("mine-1", "mine-2")))
-    await subscribe(app, receiver.url("ok/none"), Binding(("others",)))
+    await subscribe_to(app, receiver.url("ok/all"))
+    await subscribe_to(app, receiver.url("ok/two"), Binding(("mine-1", "mine-2")))
+    await subscribe_to(app, receiver.url("ok/none"), Binding(("others",)))
     accounts = ("mine-1", *(f"theirs-{number}" for number in range(48)), "mine-2")
 
     await expire(app, accounts)
@@ -56,9 +56,9 @@ async def test_a_link_for_fifty_mailboxes_expires_once_and_tells_each_target_of_
 
 
 async def test_what_happens_to_accounts_is_told_before_hundreds_of_links_that_expired(
-    app: Services, teller: Teller, receiver: Receiver
+    app: App, teller: Teller, receiver: Receiver
 ) -> None:
-    await subscribe(app, receiver.url("ok/fair"))
+    await subscribe_to(app, receiver.url("ok/fair"))
     await expire(app, *((f"link-{number}",) for number in range(300)))
     await teller.tell(named("account"), EventName.AUTHENTICATION_ERROR)
 
@@ -66,15 +66,15 @@ async def test_what_happens_to_accounts_is_told_before_hundreds_of_links_that_ex
 
     heard = [record["body"]["event"] for record in receiver.took("ok/fair")]
     assert 301 == len(heard)
-    assert EventName.AUTHENTICATION_ERROR in heard[:AT_ONCE]  # so many are sent side by side
+    assert EventName.AUTHENTICATION_ERROR in heard[:MAX_LANES_AT_ONCE]  # so many are sent side by side
 
 
 async def test_a_run_holds_its_lease_however_long_it_lasts(
-    app: Services, teller: Teller, clock: MovedClock, receiver: Receiver, storage: Azurite
+    app: App, teller: Teller, clock: MovedClock, receiver: Receiver, storage: Azurite
 ) -> None:
-    await subscribe(app, receiver.url("hangs/long"))
+    await subscribe_to(app, receiver.url("hangs/long"))
     await teller.tell(named(), EventName.ACCOUNT_ADDED)
-    another = build_services(settings_for(storage.connection_string, MAILBIND_WEBHOOKS_LOOPBACK="true"), clock)
+    another = build(settings_for(storage.connection_string, MAILBIND_WEBHOOKS_LOOPBACK="true"), clock)
     running = asyncio.create_task(deliver(app))
     try:
         await _renewed(app, clock)
@@ -89,9 +89,9 @@ async def test_a_run_holds_its_lease_however_long_it_lasts(
         await another.close()
 
 
-async def _renewed(app: Services, clock: MovedClock) -> None:
+async def _renewed(app: App, clock: MovedClock) -> None:
     for _ in range(300):
-        held = await app.leases.get("delivery")
+        held = await app.stores.leases.get("delivery")
         if held is not None and held.value.until - clock() > timedelta(seconds=40):
             return
         await asyncio.sleep(0.1)

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -10,31 +11,31 @@ from shared.domain.errors import Forbidden, LimitReached, NotFound
 from shared.domain.event import EventName
 from shared.domain.secret import Secret
 from shared.domain.webhook import Webhook, webhook_id
-from shared.services import Services
-from shared.usecases.events.subscribe import MOST, MOST_OF_CALLER, MOST_OF_ORIGIN, Subscribed, Subscription
-from shared.usecases.events.webhook_care import Redelivered
+from shared.ports import App
+from shared.usecases.events.webhook_care import Redelivered, ping_webhook, redeliver, remove_webhook
+from shared.usecases.events.webhooks import MOST, MOST_OF_CALLER, MOST_OF_ORIGIN, Subscribed, Subscription, subscribe
 from tests.events.conftest import ADMIN, SECRET, Receiver, Teller, deliver, named
 
 VICTIM, RIVAL = (Caller(f"token:{name}", name, frozenset({Scope.WEBHOOKS})) for name in ("victim", "rival"))
 OTHER = Secret("another secret, long enough")
 
 
-async def ask(app: Services, url: str, caller: Caller, *events: str, secret: Secret | None = None) -> Subscribed:
-    return await app.subscribe(Subscription(Secret(url), events or ("*",), secret=secret, verify=False), {}, caller)
+async def ask(app: App, url: str, caller: Caller, *events: str, secret: Secret | None = None) -> Subscribed:
+    return await subscribe(app, Subscription(Secret(url), events or ("*",), secret=secret, verify=False), {}, caller)
 
 
 async def test_who_knows_a_webhooks_url_neither_signs_nor_narrows_it(
-    app: Services, teller: Teller, receiver: Receiver
+    app: App, teller: Teller, receiver: Receiver
 ) -> None:
     url = receiver.url("ok/owned")
     token = ApiToken("victim", "victim", VICTIM.scopes, app.clock(), ADMIN.id)
-    await app.api_tokens.insert(token)  # a webhook hears of something only while its maker may
+    await app.stores.api_tokens.insert(token)  # a webhook hears of something only while its maker may
     first = await ask(app, url, VICTIM, secret=Secret(SECRET))
 
     second = await ask(app, url, RIVAL, "accountDeleted", secret=OTHER)
 
     assert (True, True) == (second.new, first.webhook.id != second.webhook.id)
-    kept = await app.webhooks.get(first.webhook.id)
+    kept = await app.stores.webhooks.get(first.webhook.id)
     assert kept is not None
     assert (Secret(SECRET), ("*",), VICTIM.id) == (kept.value.secret, kept.value.events, kept.value.created_by)
     await teller.tell(named(), EventName.ACCOUNT_ADDED)
@@ -45,28 +46,28 @@ async def test_who_knows_a_webhooks_url_neither_signs_nor_narrows_it(
     assert (False, first.webhook.id) == (again.new, again.webhook.id)
 
 
-async def test_only_its_maker_and_administrators_end_try_or_repeat_a_webhook(app: Services, receiver: Receiver) -> None:
+async def test_only_its_maker_and_administrators_end_try_or_repeat_a_webhook(app: App, receiver: Receiver) -> None:
     made = (await ask(app, receiver.url("ok/mine"), VICTIM)).webhook.id
     bound = replace(RIVAL, binding=Binding(prefixes=("x-",)))
 
-    for act in (app.webhook_care.remove, app.webhook_care.test, app.webhook_care.redeliver):
+    for act in (partial(remove_webhook, app), partial(ping_webhook, app), partial(redeliver, app)):
         with pytest.raises(Forbidden):
             await act(made, RIVAL)
         with pytest.raises(NotFound):
             await act(made, bound)
     assert 0 == len(receiver.took("ok/mine"))
 
-    assert None is await app.webhook_care.test(made, VICTIM)
-    assert Redelivered(0, more=False) == await app.webhook_care.redeliver(made, ADMIN)
-    await app.webhook_care.remove(made, VICTIM)
-    assert None is await app.webhooks.get(made)
+    assert None is await ping_webhook(app, made, VICTIM)
+    assert Redelivered(0, more=False) == await redeliver(app, made, ADMIN)
+    await remove_webhook(app, made, VICTIM)
+    assert None is await app.stores.webhooks.get(made)
 
 
-async def test_a_webhook_whose_id_names_no_caller_is_still_its_makers(app: Services, receiver: Receiver) -> None:
+async def test_a_webhook_whose_id_names_no_caller_is_still_its_makers(app: App, receiver: Receiver) -> None:
     """As ids were before callers had webhooks of their own."""
     url = receiver.url("ok/before")
     identity = webhook_id(Secret(url), None, None)
-    await app.webhooks.insert(Webhook(identity, url, ("*",), app.clock(), VICTIM.id, Secret(url), OTHER))
+    await app.stores.webhooks.insert(Webhook(identity, url, ("*",), app.clock(), VICTIM.id, Secret(url), OTHER))
 
     mine = await ask(app, url, VICTIM, "accountAdded")
     theirs = await ask(app, url, RIVAL)
@@ -74,12 +75,12 @@ async def test_a_webhook_whose_id_names_no_caller_is_still_its_makers(app: Servi
 
     assert [(False, identity)] * 2 == [(one.new, one.webhook.id) for one in (mine, administrators)]
     assert (True, True) == (theirs.new, theirs.webhook.id != identity)
-    kept = await app.webhooks.get(identity)
+    kept = await app.stores.webhooks.get(identity)
     assert kept is not None
     assert (("accountAdded",), OTHER, VICTIM.id) == (kept.value.events, kept.value.secret, kept.value.created_by)
 
 
-async def test_a_caller_who_takes_all_places_it_can_leaves_some_to_others(app: Services) -> None:
+async def test_a_caller_who_takes_all_places_it_can_leaves_some_to_others(app: App) -> None:
     """Its own are counted, and those of one origin, so that neither is anybody's alone."""
     bound = replace(RIVAL, binding=Binding(("nobody",)))
     for number in range(MOST_OF_CALLER):
@@ -91,26 +92,28 @@ async def test_a_caller_who_takes_all_places_it_can_leaves_some_to_others(app: S
     assert not (await ask(app, "http://127.0.0.1:9/?1", bound)).new  # what is there may be asked for again
 
 
-async def test_webhooks_that_are_made_at_the_same_moment_are_no_more_than_there_may_be(app: Services) -> None:
+async def test_webhooks_that_are_made_at_the_same_moment_are_no_more_than_there_may_be(app: App) -> None:
     hasty = replace(RIVAL, id=f"token:{named()}")
     for number in range(MOST_OF_CALLER - 5):
         url = f"https://{named()}.example/{number}"
-        await app.webhooks.insert(Webhook(named(), url, ("*",), app.clock(), hasty.id, Secret(url), OTHER))
+        await app.stores.webhooks.insert(Webhook(named(), url, ("*",), app.clock(), hasty.id, Secret(url), OTHER))
 
     asked = [ask(app, f"http://127.0.0.1:9/?{number}", hasty) for number in range(20)]
     answers = await asyncio.gather(*asked, return_exceptions=True)
 
     assert 15 == sum(isinstance(answer, LimitReached) for answer in answers)
-    assert MOST_OF_CALLER == sum(one.created_by == hasty.id for one in await app.webhooks.all())
+    assert MOST_OF_CALLER == sum(one.created_by == hasty.id for one in await app.stores.webhooks.all())
 
 
 @pytest.mark.parametrize(("others", "whose", "most"), [("", "to this origin", MOST_OF_ORIGIN), ("s", "in all", MOST)])
 async def test_a_target_has_no_more_webhooks_than_it_may_and_so_has_the_app(
-    app: Services, others: str, whose: str, most: int
+    app: App, others: str, whose: str, most: int
 ) -> None:
     for number in range(most):
         url = f"http{others}://127.0.0.1:9/{number}"
-        await app.webhooks.insert(Webhook(named(), url, ("*",), app.clock(), f"token:{number}", Secret(url), OTHER))
+        await app.stores.webhooks.insert(
+            Webhook(named(), url, ("*",), app.clock(), f"token:{number}", Secret(url), OTHER)
+        )
 
     with pytest.raises(LimitReached, match=whose):
         await ask(app, "http://127.0.0.1:9/x", VICTIM)

@@ -16,30 +16,33 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from shared.domain.identity import table_key
-from shared.services import Services
-from tests.conftest import MovedClock
+from shared.ports import App
+from shared.usecases.events.delivery import deliver_events
+from shared.usecases.upkeep.sweep import sweep
+from shared.usecases.upkeep.tick import run_tick, tidy
+from tests.conftest import MovedClock, storage_of
 
 LIMIT = timedelta(minutes=4)
 
 
-async def drained(services: Services, clock: MovedClock) -> None:
+async def drained(services: App, clock: MovedClock) -> None:
     """Do what is due until links, events and plans of now are over, as the timers would."""
     for days in (0.1, 4, 8, 8):
         clock.forward(days=days)
-        await services.run_tick()
-        await services.tidy()
-        await services.sweep(services.clock() + LIMIT)
+        await run_tick(services)
+        await tidy(services)
+        await sweep(services, services.clock() + LIMIT)
     clock.forward(hours=1)
-    await services.run_tick()
-    await services.deliver_events(services.clock() + LIMIT)
+    await run_tick(services)
+    await deliver_events(services, services.clock() + LIMIT)
 
 
-async def rows(services: Services, table: str) -> list[dict[str, Any]]:
-    found = [dict(row) async for row in services.storage.get_table_client(table).list_entities()]
+async def rows(services: App, table: str) -> list[dict[str, Any]]:
+    found = [dict(row) async for row in storage_of(services).get_table_client(table).list_entities()]
     return [row for row in found if row.get("RowKey") is not None]
 
 
-async def orphans(services: Services) -> list[str]:
+async def orphans(services: App) -> list[str]:
     """What each of them is."""
     principals = {(row["PartitionKey"], row["RowKey"]): row for row in await rows(services, "Principals")}
     entries = {row["PartitionKey"]: row for row in await rows(services, "Accounts")}

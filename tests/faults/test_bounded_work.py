@@ -11,20 +11,20 @@ import pytest
 from azure.data.tables.aio import TableClient
 
 from infra.local.environment import Environment, local_environment
-from shared.adapters.tables.agenda import REAP_SHARD
 from shared.adapters.tables.rows import ATTEMPTS_KEPT
-from shared.bootstrap import build_services
+from shared.bootstrap import build
 from shared.domain.account import Account
 from shared.domain.grant import DelegatedGrant
 from shared.domain.identity import table_key
 from shared.domain.invited_mailbox import new_pending_account
 from shared.domain.principal import TokenSet
 from shared.domain.registration import SignInAttempt
-from shared.domain.work import Work, WorkKind
-from shared.ports import Insert, Replace
-from shared.services import Services
-from shared.usecases.timers.work_agenda import FAILED, WAITS, Limits
-from tests.conftest import MovedClock
+from shared.domain.work import REAP_SHARD, Work, WorkKind
+from shared.ports import App, Insert, Replace, Timeouts
+from shared.usecases.accounts.read import find_account
+from shared.usecases.upkeep.agenda import FAILED, WAITS, Limits
+from shared.usecases.upkeep.tick import work_agenda
+from tests.conftest import MovedClock, storage_of
 from tests.contract.records import grant, principal, registration
 from tests.faults.test_shared_backlog import bind_many, everyone_is_well, make_due, tenant_of
 from tests.journey.conftest import STILL, Tenant
@@ -32,7 +32,7 @@ from tests.journey.conftest import STILL, Tenant
 # What a run is given, and how many times that it may last at most: the rows that it has begun come to their next stop.
 GIVEN, TIMES = timedelta(seconds=1), 8
 
-type Backlog = Callable[[Services, Tenant], Awaitable[None]]
+type Backlog = Callable[[App, Tenant], Awaitable[None]]
 
 
 @pytest.fixture
@@ -43,27 +43,27 @@ def outside(tmp_path: Path) -> Iterator[Environment]:
 
 
 @pytest.fixture
-async def app(outside: Environment, clock: MovedClock) -> AsyncIterator[Services]:
-    built = build_services(outside.settings, clock)
+async def app(outside: Environment, clock: MovedClock) -> AsyncIterator[App]:
+    built = build(outside.settings, clock)
     yield built
     await built.close()
 
 
-async def _mailboxes(app: Services, count: int) -> None:
+async def _mailboxes(app: App, count: int) -> None:
     """So many more mailboxes for the one grant that is there, in rows that nothing else needs."""
     held = await _first_account(app)
     for start in range(0, count, 100):
         more = [replace(held, id=f"more-{number:05}") for number in range(start, min(start + 100, count))]
-        await app.principals.commit(held.principal_id, [Insert(one) for one in more])
+        await app.stores.principals.commit(held.principal_id, [Insert(one) for one in more])
 
 
-async def many_grants(app: Services, tenant: Tenant) -> None:
+async def many_grants(app: App, tenant: Tenant) -> None:
     accounts = await bind_many(app, tenant, 80)
     await make_due(app, accounts)
     tenant.do("latency", endpoint="token", milliseconds=600)
 
 
-async def many_mailboxes(app: Services, tenant: Tenant) -> None:
+async def many_mailboxes(app: App, tenant: Tenant) -> None:
     accounts = await bind_many(app, tenant, 1)
     await _mailboxes(app, 150)
     app_clock = app.clock
@@ -73,13 +73,13 @@ async def many_mailboxes(app: Services, tenant: Tenant) -> None:
     tenant.do("latency", endpoint="graph", milliseconds=300)
 
 
-async def many_who_wait(app: Services, _: Tenant) -> None:
+async def many_who_wait(app: App, _: Tenant) -> None:
     slots = asyncio.Semaphore(8)
 
     async def one() -> None:
         async with slots:
             who, asked, now = principal(), registration(app.clock()), app.clock()
-            await app.registrations.insert(asked)
+            await app.stores.registrations.insert(asked)
             held = grant(who, now)
             tokens = TokenSet(held.refresh_token, held.access_token, held.access_expires, held.scopes)
             waits = new_pending_account(
@@ -92,34 +92,34 @@ async def many_who_wait(app: Services, _: Tenant) -> None:
                 reason="graph_unavailable",
                 now=now - timedelta(hours=2),
             )
-            await app.principals.commit(who.id, [Insert(waits)])
-            await app.agenda.add(Work(WorkKind.PROBE, waits.due, who.id, asked.id))
+            await app.stores.principals.commit(who.id, [Insert(waits)])
+            await app.stores.agenda.add(Work(WorkKind.PROBE, waits.due, who.id, asked.id))
 
     await asyncio.gather(*(one() for _ in range(150)))
 
 
-async def many_attempts(app: Services, _: Tenant) -> None:
+async def many_attempts(app: App, _: Tenant) -> None:
     """As there were before they were limited."""
     asked = registration(app.clock() - timedelta(days=9))
-    await app.registrations.insert(asked)
-    rows = app.storage.get_table_client("Registrations")
+    await app.stores.registrations.insert(asked)
+    rows = storage_of(app).get_table_client("Registrations")
     start = [{"PartitionKey": table_key(asked.id), "RowKey": f"signin~{number:06}"} for number in range(6000)]
     await asyncio.gather(*(_written(rows, start[at : at + 100]) for at in range(0, len(start), 100)))
-    await app.agenda.add(Work(WorkKind.REAP, asked.expires + timedelta(days=7), asked.id))
+    await app.stores.agenda.add(Work(WorkKind.REAP, asked.expires + timedelta(days=7), asked.id))
 
 
 async def _written(rows: TableClient, entities: list[dict[str, str]]) -> None:
     await rows.submit_transaction([("upsert", entity) for entity in entities])
 
 
-async def many_links(app: Services, _: Tenant) -> None:
+async def many_links(app: App, _: Tenant) -> None:
     slots = asyncio.Semaphore(8)
 
     async def one() -> None:
         async with slots:
             asked = registration(app.clock() - timedelta(days=2))
-            await app.registrations.insert(asked)
-            await app.agenda.add(Work(WorkKind.EXPIRE, asked.expires, asked.id))
+            await app.stores.registrations.insert(asked)
+            await app.stores.agenda.add(Work(WorkKind.EXPIRE, asked.expires, asked.id))
 
     await asyncio.gather(*(one() for _ in range(250)))
 
@@ -137,15 +137,15 @@ DELIVERED = {WorkKind.EVENT, WorkKind.LATE_EVENT, WorkKind.DELIVER}
 
 @pytest.mark.parametrize("kind", [kind for kind in WorkKind if kind not in DELIVERED])
 async def test_a_run_ends_when_its_time_is_up_and_the_next_ones_finish_the_rest(
-    app: Services, outside: Environment, clock: MovedClock, kind: WorkKind
+    app: App, outside: Environment, clock: MovedClock, kind: WorkKind
 ) -> None:
     backlog, shard = BACKLOGS[kind]
     with tenant_of(outside) as tenant:
         await backlog(app, tenant)
         runs = 0
-        while [work for work in await app.agenda.due(shard, app.clock(), None, 1) if work.kind in BACKLOGS]:
+        while [work for work in await app.stores.agenda.due(shard, app.clock(), None, 1) if work.kind in BACKLOGS]:
             began = time.monotonic()
-            await app.work_agenda({shard: None}, Limits(app.clock() + GIVEN))
+            await work_agenda(app, {shard: None}, Limits(app.clock() + GIVEN))
             took = time.monotonic() - began
             runs += 1
 
@@ -154,14 +154,14 @@ async def test_a_run_ends_when_its_time_is_up_and_the_next_ones_finish_the_rest(
 
 
 async def test_a_probe_of_many_mailboxes_goes_on_where_it_stopped_and_asks_entra_once(
-    app: Services, outside: Environment, clock: MovedClock
+    app: App, outside: Environment, clock: MovedClock
 ) -> None:
     with tenant_of(outside) as tenant:
         await many_mailboxes(app, tenant)
         tenant.client.delete("events")
         positions = []
         while (stored := await _only_grant(app)).is_probe_due(app.clock()):
-            await app.work_agenda({"000": None}, Limits(app.clock() + GIVEN))
+            await work_agenda(app, {"000": None}, Limits(app.clock() + GIVEN))
             positions.append((await _only_grant(app)).probing)
             clock.forward(seconds=16)
             assert len(positions) < 50, stored
@@ -173,24 +173,24 @@ async def test_a_probe_of_many_mailboxes_goes_on_where_it_stopped_and_asks_entra
 
 
 async def test_a_row_that_runs_out_of_time_waits_and_holds_up_no_other(
-    app: Services, outside: Environment, clock: MovedClock, caplog: pytest.LogCaptureFixture
+    app: App, outside: Environment, clock: MovedClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     with tenant_of(outside) as tenant:
         slow, well = await bind_many(app, tenant, 2)
         clock.forward(days=8)
         await make_due(app, [slow, well])
-        found = await app.find(well)
+        found = await find_account(app, well)
         assert found is not None
         held = found.account.value
-        stored = await app.principals.grant(held.principal_id, held.app)
+        stored = await app.stores.principals.grant(held.principal_id, held.app)
         assert stored is not None
         later = replace(stored.value, probe_due=app.clock() + timedelta(days=1))
-        await app.principals.commit(held.principal_id, [Replace(later, stored.version)])
+        await app.stores.principals.commit(held.principal_id, [Replace(later, stored.version)])
         tenant.do("latency", endpoint="graph", milliseconds=8000)
-        short = replace(app.work_agenda, row_lasts=timedelta(seconds=2))
+        short = replace(app, timeouts=Timeouts(agenda_row=timedelta(seconds=2)))
 
         async def run() -> dict[str, int]:
-            worked = (await short({"000": None}, Limits(app.clock() + timedelta(minutes=4))))["000"]
+            worked = (await work_agenda(short, {"000": None}, Limits(app.clock() + timedelta(minutes=4))))["000"]
             return {outcome: count for outcome, count in worked.outcomes.items() if outcome != "leftover"}
 
         assert {FAILED: 1, "refreshed": 1} == await run()
@@ -204,46 +204,48 @@ async def test_a_row_that_runs_out_of_time_waits_and_holds_up_no_other(
         await everyone_is_well(app, [slow, well])
 
 
-async def test_only_the_newest_sign_ins_of_a_link_are_kept(services: Services) -> None:
+async def test_only_the_newest_sign_ins_of_a_link_are_kept(services: App) -> None:
     asked = registration(services.clock())
-    await services.registrations.insert(asked)
+    await services.stores.registrations.insert(asked)
     for number in range(ATTEMPTS_KEPT + 5):
         attempt = SignInAttempt(f"{number:03}", asked.id, "browser", services.clock() + timedelta(seconds=number))
-        await services.registrations.add_attempt(attempt)
+        await services.stores.registrations.add_attempt(attempt)
 
-    kept = [await services.registrations.attempt(asked.id, f"{number:03}") for number in range(ATTEMPTS_KEPT + 5)]
+    kept = [
+        await services.stores.registrations.attempt(asked.id, f"{number:03}") for number in range(ATTEMPTS_KEPT + 5)
+    ]
     assert [False] * 5 + [True] * ATTEMPTS_KEPT == [one is not None for one in kept]
 
 
 async def test_a_browser_that_begins_again_and_again_pushes_out_its_own_sign_ins_and_nobody_elses(
-    services: Services, caplog: pytest.LogCaptureFixture
+    services: App, caplog: pytest.LogCaptureFixture
 ) -> None:
     asked = registration(services.clock())
-    await services.registrations.insert(asked)
+    await services.stores.registrations.insert(asked)
     start = services.clock()
 
     async def begin(name: str, browser: str, second: int) -> None:
         attempt = SignInAttempt(name, asked.id, browser, start + timedelta(seconds=second))
-        await services.registrations.add_attempt(attempt)
+        await services.stores.registrations.add_attempt(attempt)
 
     await begin("a-person", "careful", 0)
     for number in range(ATTEMPTS_KEPT + 5):
         await begin(f"{number:03}", "flood", number + 1)
-    assert await services.registrations.attempt(asked.id, "a-person") is not None
+    assert await services.stores.registrations.attempt(asked.id, "a-person") is not None
     assert "sign-ins of other browsers dropped" not in caplog.messages
 
     await begin("the-last", "another", 100)
-    kept = [await services.registrations.attempt(asked.id, name) for name in ("a-person", "the-last", "024")]
+    kept = [await services.stores.registrations.attempt(asked.id, name) for name in ("a-person", "the-last", "024")]
     assert [False, True, True] == [one is not None for one in kept]
     assert "sign-ins of other browsers dropped" in caplog.messages
 
 
-async def _only_grant(app: Services) -> DelegatedGrant:
+async def _only_grant(app: App) -> DelegatedGrant:
     held = await _first_account(app)
-    stored = await app.principals.grant(held.principal_id, held.app)
+    stored = await app.stores.principals.grant(held.principal_id, held.app)
     assert stored is not None
     return stored.value
 
 
-async def _first_account(app: Services) -> Account:
-    return await anext(account async for _, account in app.principals.accounts(None, None))
+async def _first_account(app: App) -> Account:
+    return await anext(account async for _, account in app.stores.principals.accounts(None, None))

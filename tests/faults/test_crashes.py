@@ -9,22 +9,21 @@ import httpx
 from infra.local.visitor import Visitor
 from shared.domain.invited_mailbox import InvitedMailbox
 from shared.domain.registration import RegistrationStatus
-from shared.ports import Claim, DirectoryEntry
-from shared.services import Services
-from tests.conftest import MovedClock
+from shared.ports import App, Claim, DirectoryEntry
+from tests.conftest import MovedClock, storage_of
 from tests.journey.conftest import ask, bind, code_of, principal_id, status, tick
 
 type NewPerson = Callable[..., str]
 
 
-async def claim(instance: Services, asked: dict[str, str], *, principal: str, until: timedelta) -> None:
+async def claim(instance: App, asked: dict[str, str], *, principal: str, until: timedelta) -> None:
     """What a process leaves that dies between its claim and its transaction."""
     left = Claim(principal, "AAABiCtT7XUAAAAF", asked["registration"], instance.clock() + until)
-    await instance.directory.insert(DirectoryEntry(asked["account"], claim=left))
+    await instance.stores.directory.insert(DirectoryEntry(asked["account"], claim=left))
 
 
 async def test_a_claim_whose_transaction_never_came_is_taken_over_when_it_ran_out(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     asked = ask(api)
     await claim(instance, asked, principal="somebody.else", until=timedelta(seconds=-1))
@@ -34,7 +33,7 @@ async def test_a_claim_whose_transaction_never_came_is_taken_over_when_it_ran_ou
 
 
 async def test_a_claim_that_still_runs_is_respected_and_then_not(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     asked, who = ask(api), person()
     other = {**ask(api), "account": asked["account"]}
@@ -43,16 +42,16 @@ async def test_a_claim_that_still_runs_is_respected_and_then_not(
     page = visitor.follow(asked["url"], who)
 
     assert (409, "account_busy") == (page.status, code_of(page))
-    entry = await instance.directory.get(asked["account"])
+    entry = await instance.stores.directory.get(asked["account"])
     assert entry is not None
     assert entry.value.claim is not None
     run_out = Claim("somebody.else", "app", "r", instance.clock() - timedelta(seconds=1))
-    await instance.directory.replace(entry, DirectoryEntry(asked["account"], claim=run_out))
+    await instance.stores.directory.replace(entry, DirectoryEntry(asked["account"], claim=run_out))
     assert "new" == visitor.follow(asked["url"], who).back["state"]
 
 
 async def test_a_retry_takes_up_its_own_claim_at_once(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     who = person()
     first = bind(api, visitor, who)
@@ -65,20 +64,20 @@ async def test_a_retry_takes_up_its_own_claim_at_once(
 
 
 async def test_a_crash_after_the_transaction_leaves_a_working_account_and_the_link_still_says_new(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     who, asked = person(), ask(api)
     visitor.follow(asked["url"], who)
     principal = await principal_id(instance, asked["account"])
-    entry = await instance.directory.get(asked["account"])
-    link = await instance.registrations.get(asked["registration"])
+    entry = await instance.stores.directory.get(asked["account"])
+    link = await instance.stores.registrations.get(asked["registration"])
     assert entry
     assert link
     unconfirmed = Claim(principal, "AAABiCtT7XUAAAAF", asked["registration"], instance.clock())
-    await instance.directory.replace(entry, DirectoryEntry(asked["account"], claim=unconfirmed))
+    await instance.stores.directory.replace(entry, DirectoryEntry(asked["account"], claim=unconfirmed))
     untold = tuple(InvitedMailbox(mailbox.account, mailbox.email) for mailbox in link.value.mailboxes)
     reopened = replace(link.value, stage=RegistrationStatus.OPENED, completed=None, mailboxes=untold)
-    await instance.registrations.replace(link, reopened)
+    await instance.stores.registrations.replace(link, reopened)
 
     assert 200 == api.get(f"/v1/account/{asked['account']}/oauth-token").status_code
     assert "new" == visitor.follow(asked["url"], who).back["state"]
@@ -86,30 +85,30 @@ async def test_a_crash_after_the_transaction_leaves_a_working_account_and_the_li
 
 
 async def test_an_entry_that_leads_nowhere_is_no_account_and_its_id_is_free(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     asked = ask(api)
-    await instance.directory.insert(DirectoryEntry(asked["account"], "gone.person", "AAABiCtT7XUAAAAF"))
+    await instance.stores.directory.insert(DirectoryEntry(asked["account"], "gone.person", "AAABiCtT7XUAAAAF"))
 
     assert 404 == api.get(f"/v1/account/{asked['account']}").status_code
     assert "new" == visitor.follow(asked["url"], person()).back["state"]
 
 
 async def test_what_was_bound_before_a_crash_is_not_said_to_have_expired(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, clock: MovedClock
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, clock: MovedClock
 ) -> None:
     asked = ask(api)
     visitor.follow(asked["url"], person())
-    link = await instance.registrations.get(asked["registration"])
+    link = await instance.stores.registrations.get(asked["registration"])
     assert link
     untold = tuple(InvitedMailbox(mailbox.account, mailbox.email) for mailbox in link.value.mailboxes)
     reopened = replace(link.value, stage=RegistrationStatus.OPENED, completed=None, mailboxes=untold)
-    await instance.registrations.replace(link, reopened)
+    await instance.stores.registrations.replace(link, reopened)
 
     clock.forward(hours=25)
     await tick(instance)
 
-    rows = [row async for row in instance.storage.get_table_client("Registrations").list_entities()]
+    rows = [row async for row in storage_of(instance).get_table_client("Registrations").list_entities()]
     told = [row["name"] for row in rows if row["RowKey"].startswith("event~") and row["account"] == asked["account"]]
     assert [] == told
     assert "completed" == status(api, asked)["status"]

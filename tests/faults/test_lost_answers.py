@@ -8,95 +8,95 @@ from urllib.parse import urlsplit
 import pytest
 
 from infra.local.azurite import Azurite
-from shared.bootstrap import build_services
+from shared.bootstrap import build
 from shared.domain.errors import StaleWrite, StorageUnavailable
-from shared.ports import DirectoryEntry, Insert, Replace
-from shared.services import Services
-from tests.conftest import MovedClock, settings_for
+from shared.ports import App, DirectoryEntry, Insert, Replace
+from shared.usecases.upkeep.statistics import read_health
+from tests.conftest import MovedClock, settings_for, tables_of
 from tests.contract.records import APP, account, grant, principal
 from tests.faults.lossy_proxy import LossyProxy, lossy_proxy
 from tests.patience import until
 
 
 @pytest.fixture
-async def lossy(azurite: Azurite) -> AsyncIterator[tuple[LossyProxy, Services]]:
+async def lossy(azurite: Azurite) -> AsyncIterator[tuple[LossyProxy, App]]:
     port = urlsplit(azurite.tables_url).port or 0
     async with lossy_proxy(port) as (proxy, through):
-        services = build_services(settings_for(azurite.connection_string.replace(f":{port}/", f":{through}/")))
+        services = build(settings_for(azurite.connection_string.replace(f":{port}/", f":{through}/")))
         # Tables are made by the first write to them; what is lost here is the answer to a later one.
         who = principal()
-        await services.directory.insert(DirectoryEntry(who.object_id, who.id, APP))
-        await services.principals.commit(who.id, [Insert(grant(who, services.clock()))])
+        await services.stores.directory.insert(DirectoryEntry(who.object_id, who.id, APP))
+        await services.stores.principals.commit(who.id, [Insert(grant(who, services.clock()))])
         yield proxy, services
         await services.close()
 
 
-async def test_an_insert_that_meets_its_own_first_try_succeeds(lossy: tuple[LossyProxy, Services]) -> None:
+async def test_an_insert_that_meets_its_own_first_try_succeeds(lossy: tuple[LossyProxy, App]) -> None:
     proxy, services = lossy
     who = principal()
     proxy.losing = 1
 
-    (version,) = await services.principals.commit(who.id, [Insert(grant(who, services.clock()))])
+    (version,) = await services.stores.principals.commit(who.id, [Insert(grant(who, services.clock()))])
 
     assert 1 == len(proxy.lost)
-    stored = await services.principals.grant(who.id, APP)
+    stored = await services.stores.principals.grant(who.id, APP)
     assert stored is not None
     assert version == stored.version
 
 
-async def test_a_conditional_update_that_meets_its_own_first_try_succeeds(lossy: tuple[LossyProxy, Services]) -> None:
+async def test_a_conditional_update_that_meets_its_own_first_try_succeeds(lossy: tuple[LossyProxy, App]) -> None:
     proxy, services = lossy
     who = principal()
     first = grant(who, services.clock())
-    (version,) = await services.principals.commit(who.id, [Insert(first)])
+    (version,) = await services.stores.principals.commit(who.id, [Insert(first)])
     proxy.losing = 1
 
-    await services.principals.commit(who.id, [Replace(replace(first, bindings="second"), version)])
+    await services.stores.principals.commit(who.id, [Replace(replace(first, bindings="second"), version)])
 
     assert 1 == len(proxy.lost)
-    stored = await services.principals.grant(who.id, APP)
+    stored = await services.stores.principals.grant(who.id, APP)
     assert stored is not None
     assert "second" == stored.value.bindings
 
 
-async def test_a_transaction_that_meets_its_own_first_try_succeeds(lossy: tuple[LossyProxy, Services]) -> None:
+async def test_a_transaction_that_meets_its_own_first_try_succeeds(lossy: tuple[LossyProxy, App]) -> None:
     proxy, services = lossy
     who = principal()
     proxy.losing = 1
 
-    await services.principals.commit(
+    await services.stores.principals.commit(
         who.id, [Insert(grant(who, services.clock())), Insert(account(who, services.clock(), "one"))]
     )
 
     assert 1 == len(proxy.lost)
-    assert await services.principals.account(who.id, "one") is not None
+    assert await services.stores.principals.account(who.id, "one") is not None
 
 
 async def test_a_claim_that_meets_its_own_first_try_is_ours_and_a_second_claim_is_not(
-    lossy: tuple[LossyProxy, Services],
+    lossy: tuple[LossyProxy, App],
 ) -> None:
     proxy, services = lossy
     name = principal().object_id
     proxy.losing = 1
 
-    await services.directory.insert(DirectoryEntry(name, "me", APP))
+    await services.stores.directory.insert(DirectoryEntry(name, "me", APP))
 
     with pytest.raises(StaleWrite):
-        await services.directory.insert(DirectoryEntry(name, "somebody-else", APP))
-    entry = await services.directory.get(name)
+        await services.stores.directory.insert(DirectoryEntry(name, "somebody-else", APP))
+    entry = await services.stores.directory.get(name)
     assert entry is not None
     assert "me" == entry.value.principal_id
 
 
-async def test_storage_that_does_not_answer_is_said_to_be_unavailable(lossy: tuple[LossyProxy, Services]) -> None:
+async def test_storage_that_does_not_answer_is_said_to_be_unavailable(lossy: tuple[LossyProxy, App]) -> None:
     proxy, services = lossy
     proxy.refusing = True
-    refused = build_services(settings_for(services.settings.tables.reveal()))
+    refused = build(settings_for(tables_of(services).tables.reveal()))
 
     with pytest.raises(StorageUnavailable):
-        await refused.directory.get("anything")
+        await refused.stores.directory.get("anything")
     with pytest.raises(StorageUnavailable):
-        await refused.directory.insert(DirectoryEntry("anything", "me", APP))
+        await refused.stores.directory.insert(DirectoryEntry("anything", "me", APP))
     await refused.close()
 
 
@@ -107,10 +107,10 @@ async def test_all_who_ask_for_health_while_storage_hangs_wait_for_one_look(
     port = urlsplit(azurite.tables_url).port or 0
     async with lossy_proxy(port) as (proxy, through):
         settings = settings_for(azurite.connection_string.replace(f":{port}/", f":{through}/"))
-        services = build_services(settings, clock)
+        services = build(settings, clock)
         proxy.writes_left = 1
         proxy.over.set()  # nothing is answered
-        asked = [asyncio.create_task(services.read_health()) for _ in range(8)]
+        asked = [asyncio.create_task(read_health(services)) for _ in range(8)]
         await until(lambda: proxy.requests)
         clock.forward(minutes=1)
         proxy.refusing = True

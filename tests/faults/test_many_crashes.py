@@ -12,26 +12,30 @@ import pytest
 
 from infra.local.azurite import Azurite
 from infra.local.environment import Environment
-from shared.bootstrap import build_services
-from shared.connections import Connections
+from shared.bootstrap import build
 from shared.domain.invited_mailbox import InvitedMailbox, MailboxState
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.principal import Principal
 from shared.domain.registration import PendingRegistration
 from shared.domain.secret import Secret
-from shared.ports import SignedIn
-from shared.services import Services
-from shared.usecases.callers.identify_caller import ADMINISTRATOR
-from shared.usecases.sign_in.add_account import FurtherAccount
-from shared.usecases.sign_in.check_invitation import Invitation
-from tests.conftest import MovedClock
+from shared.ports import App, SignedIn
+from shared.usecases.accounts.change import remove_account
+from shared.usecases.accounts.read import find_account
+from shared.usecases.callers.identify import ADMINISTRATOR
+from shared.usecases.sign_in.complete import conclude_sign_in
+from shared.usecases.sign_in.further import FurtherAccount, add_account
+from shared.usecases.sign_in.invitation import Invitation
+from shared.usecases.sign_in.start import start_registration
+from shared.usecases.tokens.hand_out import hand_out
+from shared.usecases.upkeep.tick import run_tick
+from tests.conftest import MovedClock, first_app, unguarded
 from tests.faults.lossy_proxy import lossy_proxy
 from tests.faults.orphans import drained, orphans, rows
 from tests.journey.many import BOARD, SALES, SUPPORT, Many, where_grants_serve_many  # noqa: F401 - a fixture
 
 COOKIE = Secret("a-browser")
 STEP = 1 if os.environ.get("MAILBIND_EVERY_WRITE") else 4
-type Doing = Callable[[Services], Awaitable[object]]
+type Doing = Callable[[App], Awaitable[object]]
 
 
 @dataclass
@@ -42,13 +46,13 @@ class Alone:
     port: int
     many: Many
     clock: MovedClock
-    services: Services
+    services: App
 
     async def killed(self, writes: int, doing: Doing) -> bool:
         """Do it in a process that is killed after so many writes; False when it was over before."""
         async with lossy_proxy(self.port) as (proxy, port):
             tables = self.settings["MAILBIND_TABLES"].replace(f":{self.port}/", f":{port}/")
-            services = build_services({**self.settings, "MAILBIND_TABLES": tables}, self.clock)
+            services = build({**self.settings, "MAILBIND_TABLES": tables}, self.clock)
             proxy.writes_left, others = writes, asyncio.all_tasks()
             work = asyncio.ensure_future(doing(services))
             over = asyncio.create_task(proxy.over.wait())
@@ -58,33 +62,33 @@ class Alone:
                 task.cancel()
             with suppress(asyncio.CancelledError):
                 await work
-            await Connections.close(services)
+            await services.connections.aclose()
             return died
 
     async def person(self, *mailboxes: str) -> tuple[SignedIn, OAuthApp]:
-        name, app = self.many.person(*mailboxes), self.services.settings.oauth_app
+        name, app = self.many.person(*mailboxes), first_app(self.services)
         people = self.many.tenant.client.get(str(self.many.tenant.client.base_url).removesuffix("/")).json()["people"]
         oid = next(row["oid"] for row in people if row["upn"] == name)
         token = Secret(self.many.tenant.do("sign-in", person=name)["refreshToken"])
-        return SignedIn(Principal(app.tenant, oid, name), await self.services.msal.refresh(app, token)), app
+        return SignedIn(Principal(app.tenant, oid, name), await unguarded(self.services).refresh(app, token)), app
 
     async def link(self, *mailboxes: str) -> tuple[PendingRegistration, list[str]]:
         asked = tuple(InvitedMailbox(f"{box.partition('@')[0]}-{secrets.token_hex(4)}", box) for box in mailboxes)
         invitation = Invitation("https://myapp.example/", mailboxes=asked)
-        started = await self.services.start_registration(invitation, {}, ADMINISTRATOR)
-        stored = await self.services.registrations.get(started.registration)
+        started = await start_registration(self.services, invitation, {}, ADMINISTRATOR)
+        stored = await self.services.stores.registrations.get(started.registration)
         assert stored is not None
         return stored.value, [mailbox.account for mailbox in asked]
 
     async def states(self, asked: PendingRegistration) -> list[MailboxState]:
-        stored = await self.services.registrations.get(asked.id)
+        stored = await self.services.stores.registrations.get(asked.id)
         assert stored is not None
         return [mailbox.state for mailbox in stored.value.mailboxes]
 
     async def hand_out_and_remove(self, *accounts: str) -> None:
         for account in accounts:
-            await self.services.hand_out(account)
-            await self.services.remove_account(account)
+            await hand_out(self.services, account)
+            await remove_account(self.services, account)
 
     async def left(self) -> list[str]:
         """What nobody needs any more once everything that was due is done, and accounts that are still there."""
@@ -96,7 +100,7 @@ class Alone:
 @pytest.fixture
 async def alone(storage: Azurite, reusing: Environment, many: Many) -> AsyncIterator[Alone]:
     settings, clock = {**reusing.settings, "MAILBIND_TABLES": storage.connection_string}, MovedClock()
-    services = build_services(settings, clock)
+    services = build(settings, clock)
     yield Alone(settings, urlsplit(storage.tables_url).port or 0, many, clock, services)
     await services.close()
 
@@ -115,8 +119,8 @@ async def test_at_the_callback_a_second_try_ends_as_the_first_would_have(alone: 
 
     async def killed(writes: int) -> bool:
         asked, (support, _, sales) = await alone.link(SUPPORT, BOARD, SALES)
-        died = await alone.killed(writes, lambda services: services.bind_signed_in(app, asked, signed_in, COOKIE))
-        await alone.services.bind_signed_in(app, asked, signed_in, COOKIE)
+        died = await alone.killed(writes, lambda services: conclude_sign_in(services, app, asked, signed_in, COOKIE))
+        await conclude_sign_in(alone.services, app, asked, signed_in, COOKIE)
         assert [MailboxState.NEW, MailboxState.REFUSED, MailboxState.NEW] == await alone.states(asked)
         await alone.hand_out_and_remove(support, sales)
         return died
@@ -129,8 +133,8 @@ async def test_at_the_callback_nobody_has_to_try_again(alone: Alone) -> None:
 
     async def killed(writes: int) -> bool:
         asked, accounts = await alone.link(SUPPORT, SALES)
-        died = await alone.killed(writes, lambda services: services.bind_signed_in(app, asked, signed_in, COOKIE))
-        bound = [account for account in accounts if await alone.services.find(account)]
+        died = await alone.killed(writes, lambda services: conclude_sign_in(services, app, asked, signed_in, COOKIE))
+        bound = [account for account in accounts if await find_account(alone.services, account)]
         await alone.hand_out_and_remove(*bound)
         return died
 
@@ -143,12 +147,12 @@ async def test_on_the_agenda_the_next_tick_goes_on(alone: Alone) -> None:
     async def killed(writes: int) -> bool:
         asked, accounts = await alone.link(SUPPORT, BOARD, SALES)
         alone.many.tenant.do("outage", endpoint="graph", mode="503")
-        await alone.services.bind_signed_in(app, asked, signed_in, COOKIE)
+        await conclude_sign_in(alone.services, app, asked, signed_in, COOKIE)
         alone.many.tenant.do("outage", endpoint="graph", mode="none")
         alone.clock.forward(minutes=2)
-        died = await alone.killed(writes, lambda services: services.run_tick())
+        died = await alone.killed(writes, run_tick)
         alone.clock.forward(minutes=2)
-        await alone.services.run_tick()
+        await run_tick(alone.services)
         assert [MailboxState.NEW, MailboxState.REFUSED, MailboxState.REFUSED] == await alone.states(asked)
         await alone.hand_out_and_remove(accounts[0])
         return died
@@ -159,17 +163,17 @@ async def test_on_the_agenda_the_next_tick_goes_on(alone: Alone) -> None:
 async def test_a_further_mailbox_is_bound_by_asking_again_or_not_at_all(alone: Alone) -> None:
     signed_in, app = await alone.person(SUPPORT, SALES)
     asked, (support,) = await alone.link(SUPPORT)
-    await alone.services.bind_signed_in(app, asked, signed_in, COOKIE)
+    await conclude_sign_in(alone.services, app, asked, signed_in, COOKIE)
 
     async def killed(writes: int) -> bool:
         further = FurtherAccount(f"further-{writes}", None, SALES, provider=app.id, through=support)
-        died = await alone.killed(writes, lambda services: services.add_account(further, {}, ADMINISTRATOR))
+        died = await alone.killed(writes, lambda services: add_account(services, further, {}, ADMINISTRATOR))
         if writes % 2:
-            await alone.services.add_account(further, {}, ADMINISTRATOR)
-        if await alone.services.find(f"further-{writes}"):
+            await add_account(alone.services, further, {}, ADMINISTRATOR)
+        if await find_account(alone.services, f"further-{writes}"):
             await alone.hand_out_and_remove(f"further-{writes}")
         if not died:
-            await alone.services.remove_account(support)
+            await remove_account(alone.services, support)
         return died
 
     assert await after_each_write(alone, killed) > 5

@@ -17,18 +17,22 @@ from hypothesis import strategies as st
 
 from infra.local.azurite import Azurite
 from infra.local.environment import Environment
-from shared.bootstrap import build_services
+from shared.bootstrap import build
 from shared.domain.errors import MailbindError
 from shared.domain.invited_mailbox import InvitedMailbox
 from shared.domain.principal import Principal
 from shared.domain.secret import Secret
-from shared.ports import SignedIn
-from shared.services import Services
-from shared.usecases.callers.identify_caller import ADMINISTRATOR
-from shared.usecases.sign_in.add_account import FurtherAccount
-from shared.usecases.sign_in.check_invitation import Invitation
-from shared.usecases.sign_in.sign_in_outcome import Tried
-from tests.conftest import MovedClock
+from shared.ports import App, SignedIn
+from shared.usecases.accounts.change import remove_account
+from shared.usecases.callers.identify import ADMINISTRATOR
+from shared.usecases.sign_in.complete import conclude_sign_in
+from shared.usecases.sign_in.further import FurtherAccount, add_account
+from shared.usecases.sign_in.invitation import Invitation
+from shared.usecases.sign_in.outcome import Tried
+from shared.usecases.sign_in.start import start_registration
+from shared.usecases.sign_in.wait import keep_checking
+from shared.usecases.tokens.hand_out import hand_out
+from tests.conftest import MovedClock, first_app, unguarded
 from tests.faults.orphans import drained, orphans, rows
 from tests.journey.conftest import Tenant, tick, trust
 from tests.journey.many import BOARD, SALES, SUPPORT
@@ -72,9 +76,9 @@ class Add:
     mailbox: int
 
     async def __call__(self, world: "World") -> None:
-        provider = world.services.settings.oauth_app.id
+        provider = first_app(world.services).id
         further = FurtherAccount(self.account, None, MAILBOXES[self.mailbox], provider=provider, through=self.through)
-        await world.services.add_account(further, {}, ADMINISTRATOR)
+        await add_account(world.services, further, {}, ADMINISTRATOR)
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ class Remove:
     account: str
 
     async def __call__(self, world: "World") -> None:
-        await world.services.remove_account(self.account)
+        await remove_account(world.services, self.account)
 
 
 @dataclass(frozen=True)
@@ -118,22 +122,22 @@ steps: st.SearchStrategy[list[Step]] = st.lists(
 class World:
     """Storage of its own, and two people of the tenant."""
 
-    services: Services
+    services: App
     clock: MovedClock
     tenant: Tenant
     people: Sequence[tuple[str, Principal]]
 
     async def follow(self, asked: Invitation, person: int, *, keeps: bool) -> None:
         name, principal = self.people[person]
-        started = await self.services.start_registration(asked, {}, ADMINISTRATOR)
-        stored = await self.services.registrations.get(started.registration)
+        started = await start_registration(self.services, asked, {}, ADMINISTRATOR)
+        stored = await self.services.stores.registrations.get(started.registration)
         assert stored is not None
-        app = self.services.settings.oauth_app
+        app = first_app(self.services)
         token = Secret(self.tenant.do("sign-in", person=name)["refreshToken"])
-        signed_in = SignedIn(principal, await self.services.msal.refresh(app, token))
-        tried = await self.services.bind_signed_in(app, stored.value, signed_in, COOKIE)
+        signed_in = SignedIn(principal, await unguarded(self.services).refresh(app, token))
+        tried = await conclude_sign_in(self.services, app, stored.value, signed_in, COOKIE)
         if keeps and isinstance(tried, Tried) and tried.keep:
-            await self.services.keep_checking(tried.keep, COOKIE)
+            await keep_checking(self.services, tried.keep, COOKIE)
 
     async def take(self, wanted: Sequence[Step]) -> None:
         """Take the steps; afterwards nothing is left over, nor when all accounts are gone."""
@@ -143,8 +147,8 @@ class World:
         await drained(self.services, self.clock)
         assert [] == await orphans(self.services)
         for one in await rows(self.services, "Accounts"):
-            await self.services.hand_out(one["account"])
-            await self.services.remove_account(one["account"])
+            await hand_out(self.services, one["account"])
+            await remove_account(self.services, one["account"])
         await drained(self.services, self.clock)
         assert [] == await orphans(self.services)
         assert [] == await rows(self.services, "Principals")
@@ -158,13 +162,13 @@ def world(storage: Azurite, reusing: Environment) -> Iterator[tuple[asyncio.Runn
         asyncio.Runner() as runner,
     ):
         tenant = Tenant(client)
-        services = build_services({**reusing.settings, "MAILBIND_TABLES": storage.connection_string}, clock)
+        services = build({**reusing.settings, "MAILBIND_TABLES": storage.connection_string}, clock)
         names = [person for _ in OPENS for person in tenant.do("person", create=1, first=next(numbers))["people"]]
         for name, opens in zip(names, OPENS.values(), strict=True):
             for mailbox in MAILBOXES:
                 tenant.do("access", person=name, mailbox=mailbox, fullAccess=mailbox in opens)
         oids = {row["upn"]: row["oid"] for row in client.get(ready["controlUrl"]).json()["people"]}
-        app = services.settings.oauth_app
+        app = first_app(services)
         people = [(name, Principal(app.tenant, oids[name], name)) for name in names]
         yield runner, World(services, clock, tenant, people)
         runner.run(services.close())

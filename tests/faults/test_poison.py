@@ -18,9 +18,9 @@ from infra.local.azurite import Azurite
 from infra.local.environment import SCHEDULES
 from infra.local.host.settings import HOST_JSON_PREFIX
 from shared.adapters.shard_queue import API_VERSION, POISON_QUEUE, QUEUE
-from shared.bootstrap import build_services
+from shared.bootstrap import build
 from shared.domain.work import HANDOVER_LIFETIME
-from shared.services import Services
+from shared.ports import App
 from tests.conftest import settings_for
 from tests.faults.lossy_proxy import LossyProxy, lossy_proxy
 from tests.journey.conftest import STILL
@@ -30,7 +30,7 @@ from tests.patience import until
 HICCUP_SECONDS = 20
 AT_ONCE = {f"{HOST_JSON_PREFIX}extensions__queues__visibilityTimeout": "00:00:00"}
 FAILED = " function failed function=work_shard "
-TOLD = " ERROR shared.usecases.timers.tidy shard messages failed for good messages=1"
+TOLD = " ERROR shared.usecases.upkeep.tick shard messages failed for good messages=1"
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Shaken:
 
     host: parts.Part
     tables: LossyProxy
-    services: Services
+    services: App
 
     def log(self) -> str:
         return self.host.log.read_text()
@@ -58,7 +58,7 @@ async def shaken(storage: Azurite, tmp_path: Path, request: pytest.FixtureReques
     known, port = storage.connection_string, urlsplit(storage.tables_url).port or 0
     async with lossy_proxy(port) as (tables, through):
         more = {"MAILBIND_TABLES": known.replace(f":{port}/", f":{through}/"), **getattr(request, "param", {})}
-        services = build_services(settings_for(known))
+        services = build(settings_for(known))
         with host(tmp_path, settings_for(known, **{**STILL, **SCHEDULES, **more})) as running:
             yield Shaken(running, tables, services)
         await services.close()

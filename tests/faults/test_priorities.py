@@ -12,16 +12,21 @@ import pytest
 from infra.local.environment import Environment, local_environment
 from infra.local.visitor import Visitor
 from shared.adapters.token_calls import TokenCalls
-from shared.bootstrap import build_services
-from shared.connections import TIMER_THREADS
+from shared.assembly import TIMER_THREADS
+from shared.bootstrap import build
 from shared.domain.errors import EntraBusy
 from shared.domain.secret import Secret
-from shared.services import Services
-from shared.usecases.sign_in.sign_in_outcome import Refused, Tried
+from shared.ports import App
+from shared.usecases.sign_in.complete import complete_sign_in
+from shared.usecases.sign_in.link import begin_sign_in
+from shared.usecases.sign_in.outcome import Refused, Tried
+from shared.usecases.tokens.hand_out import hand_out
+from shared.usecases.upkeep.tick import run_tick
+from tests.conftest import first_app, unguarded
 from tests.faults.test_shared_backlog import bind_many, make_due, tenant_of
 from tests.journey.conftest import STILL, Tenant, ask, bind
 from tests.journey.test_callback import to_the_callback
-from tests.journey.test_front_channel import open_link
+from tests.journey.test_front_channel import opened_link
 from tests.journey.test_keeping_alive import grant_of
 from tests.patience import until
 
@@ -38,9 +43,9 @@ def backlog(tmp_path: Path) -> Iterator[Environment]:
 
 
 @pytest.fixture
-async def fresh(environment: Environment) -> AsyncIterator[Services]:
+async def fresh(environment: Environment) -> AsyncIterator[App]:
     """An instance that has asked Microsoft for nothing yet."""
-    built = build_services(environment.settings)
+    built = build(environment.settings)
     yield built
     await built.close()
 
@@ -58,25 +63,25 @@ def hanging(tenant: Tenant, endpoint: str) -> int:
 
 async def test_nobody_waits_for_the_timers_calls(backlog: Environment) -> None:
     """They hang, and more are due: a sign-in begins and ends, and a token is handed out, before any of them is over."""
-    services = build_services(backlog.settings)
+    services = build(backlog.settings)
     with tenant_of(backlog) as tenant, Visitor(backlog.tenant.ready["caFile"]) as visitor:
         tenant.do("lifetimes", accessTokenSeconds=120)  # so that each hand-out needs a new token
         accounts = await bind_many(services, tenant, WAITING + 1)
         await make_due(services, accounts[1:])
-        browser = await open_link(services)
+        browser = await opened_link(services)
         tenant.client.delete("events")
         tenant.do("outage", endpoint="token", mode="hang")
-        tick = asyncio.create_task(services.run_tick())
+        tick = asyncio.create_task(run_tick(services))
         await until(lambda: hanging(tenant, "token") == TIMER_THREADS)
         tenant.do("outage", endpoint="token", mode="none")
 
-        url = await services.begin_sign_in(
-            browser.page.registration.id, browser.page.confirmation, browser.page.cookie, ""
+        url = await begin_sign_in(
+            services, browser.page.registration.id, browser.page.confirmation, browser.page.cookie, ""
         )
         assert isinstance(url, Secret)
         back = visitor.submit(visitor.open(url.reveal()).forms[0], login="alice@contoso.example").forms[0]
         outcome, token = await asyncio.gather(
-            services.complete_sign_in(back.fields, browser.page.cookie), services.hand_out(accounts[0])
+            complete_sign_in(services, back.fields, browser.page.cookie), hand_out(services, accounts[0])
         )
 
         assert isinstance(outcome, Tried)
@@ -91,22 +96,22 @@ async def test_nobody_waits_for_the_timers_calls(backlog: Environment) -> None:
 
 
 async def test_whoever_cannot_be_served_soon_is_told_to_come_back_and_no_grant_is_blamed(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, fresh: Services, tenant: Tenant
+    api: httpx.Client, visitor: Visitor, person: NewPerson, fresh: App, tenant: Tenant
 ) -> None:
     tenant.do("lifetimes", accessTokenSeconds=120)
     accounts = [bind(api, visitor, person()) for _ in range(2)]
     form = to_the_callback(visitor, ask(api)["url"], person())
     (cookie,) = next(iter(visitor.cookies.values())).values()
-    fresh.msal.calls = TokenCalls(1, 0.2)
-    await fresh.msal.discover(fresh.settings.oauth_app)
+    unguarded(fresh).calls = TokenCalls(1, 0.2)
+    await unguarded(fresh).discover(first_app(fresh))
     tenant.do("outage", endpoint="token", mode="hang")
-    first = asyncio.create_task(fresh.hand_out(accounts[0]))
+    first = asyncio.create_task(hand_out(fresh, accounts[0]))
     await until(lambda: hanging(tenant, "token") == 1)
     before = await grant_of(fresh, accounts[1])
 
     with pytest.raises(EntraBusy) as busy:
-        await fresh.hand_out(accounts[1])
-    told = await fresh.complete_sign_in(form.fields, Secret(cookie))
+        await hand_out(fresh, accounts[1])
+    told = await complete_sign_in(fresh, form.fields, Secret(cookie))
 
     assert ("entra_unavailable", 503, True) == (busy.value.code, busy.value.status, bool(busy.value.retry_after))
     assert before.version == (await grant_of(fresh, accounts[1])).version
@@ -117,12 +122,12 @@ async def test_whoever_cannot_be_served_soon_is_told_to_come_back_and_no_grant_i
         await first
 
 
-async def test_the_authoritys_metadata_is_read_once_and_beside_the_event_loop(fresh: Services, tenant: Tenant) -> None:
-    browsers = [await open_link(fresh) for _ in range(5)]
+async def test_the_authoritys_metadata_is_read_once_and_beside_the_event_loop(fresh: App, tenant: Tenant) -> None:
+    browsers = [await opened_link(fresh) for _ in range(5)]
     tenant.do("outage", endpoint="all", mode="hang")
 
     def begin(page: Any) -> asyncio.Task[Any]:
-        return asyncio.create_task(fresh.begin_sign_in(page.registration.id, page.confirmation, page.cookie, ""))
+        return asyncio.create_task(begin_sign_in(fresh, page.registration.id, page.confirmation, page.cookie, ""))
 
     begun = [begin(browser.page) for browser in browsers]
     await until(lambda: hanging(tenant, "other") == 1)  # the loop goes on, or this would not be seen

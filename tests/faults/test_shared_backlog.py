@@ -16,18 +16,22 @@ import pytest
 from infra.local import parts
 from infra.local.environment import Environment, local_environment
 from infra.local.host.settings import HOST_JSON_PREFIX
-from shared.bootstrap import build_services
+from shared.bootstrap import build
 from shared.domain.account import AccountState
 from shared.domain.errors import StaleWrite
 from shared.domain.invited_mailbox import MailboxState
 from shared.domain.principal import Principal
 from shared.domain.secret import Secret
 from shared.domain.work import Work
-from shared.ports import Replace, SignedIn
-from shared.services import Services
-from shared.usecases.callers.identify_caller import ADMINISTRATOR
-from shared.usecases.sign_in.check_invitation import Invitation
-from tests.conftest import MovedClock
+from shared.ports import App, Replace, SignedIn
+from shared.usecases.accounts.read import find_account
+from shared.usecases.callers.identify import ADMINISTRATOR
+from shared.usecases.sign_in.binding import bind_invited_mailboxes
+from shared.usecases.sign_in.invitation import Invitation
+from shared.usecases.sign_in.start import start_registration
+from shared.usecases.upkeep.statistics import read_statistics
+from shared.usecases.upkeep.sweep import sweep
+from tests.conftest import MovedClock, first_app, unguarded
 from tests.journey.conftest import STILL, Tenant, tick, trust
 from tests.patience import until
 
@@ -53,7 +57,7 @@ def tenant_of(outside: Environment) -> Iterator[Tenant]:
         yield Tenant(client)
 
 
-async def bind_many(services: Services, tenant: Tenant, count: int) -> list[str]:
+async def bind_many(services: App, tenant: Tenant, count: int) -> list[str]:
     """So many people, each with a bound account; returns the accounts."""
     names = tenant.do("person", create=count, mailbox=MAILBOX)["people"]
     url = str(tenant.client.base_url).removesuffix("/")
@@ -62,12 +66,14 @@ async def bind_many(services: Services, tenant: Tenant, count: int) -> list[str]
     async def one(name: str) -> str:
         token = await asyncio.to_thread(lambda: tenant.do("sign-in", person=name)["refreshToken"])
         invitation = Invitation("https://myapp.example/", name.partition("@")[0], email=MAILBOX, delegated=True)
-        started = await services.start_registration(invitation, {}, ADMINISTRATOR)
-        asked = await services.registrations.get(started.registration)
+        started = await start_registration(services, invitation, {}, ADMINISTRATOR)
+        asked = await services.stores.registrations.get(started.registration)
         assert asked is not None
-        app = services.settings.oauth_app
-        tokens = await services.msal.refresh(app, Secret(token))
-        bound = await services.bind(asked.value, app, SignedIn(Principal(app.tenant, oids[name], name), tokens))
+        app = first_app(services)
+        tokens = await unguarded(services).refresh(app, Secret(token))
+        bound = await bind_invited_mailboxes(
+            services, asked.value, app, SignedIn(Principal(app.tenant, oids[name], name), tokens)
+        )
         assert {MailboxState.NEW} == {result.state for result in bound.values()}, bound
         return next(iter(bound))
 
@@ -80,43 +86,43 @@ async def bind_many(services: Services, tenant: Tenant, count: int) -> list[str]
     return list(await asyncio.gather(*map(in_turn, names)))
 
 
-async def make_due(services: Services, accounts: list[str]) -> None:
+async def make_due(services: App, accounts: list[str]) -> None:
     """Have every grant wait for this very moment."""
     slots = asyncio.Semaphore(8)
 
     async def one(account: str) -> None:
         async with slots:
-            found = await services.find(account)
+            found = await find_account(services, account)
             assert found is not None
             held = found.account.value
             while True:
-                stored = await services.principals.grant(held.principal_id, held.app)
+                stored = await services.stores.principals.grant(held.principal_id, held.app)
                 assert stored is not None
                 now = services.clock()
                 due = replace(stored.value, due=now)
-                await services.agenda.add(Work(due.work, now, held.principal_id, held.app))
+                await services.stores.agenda.add(Work(due.work, now, held.principal_id, held.app))
                 with suppress(StaleWrite):  # a host still works what was handed over to it
-                    await services.principals.commit(held.principal_id, [Replace(due, stored.version)])
+                    await services.stores.principals.commit(held.principal_id, [Replace(due, stored.version)])
                     return
 
     await asyncio.gather(*map(one, accounts))
 
 
-async def everyone_is_well(services: Services, accounts: list[str]) -> None:
+async def everyone_is_well(services: App, accounts: list[str]) -> None:
     """Every account is connected, and every stored refresh token is accepted by the tenant."""
     for account in accounts:
-        found = await services.find(account)
+        found = await find_account(services, account)
         assert found is not None
         held = found.account.value
         assert held.state is AccountState.CONNECTED
-        stored = await services.principals.grant(held.principal_id, held.app)
+        stored = await services.stores.principals.grant(held.principal_id, held.app)
         assert stored is not None
-        await services.msal.refresh(services.settings.oauth_app, stored.value.refresh_token)
+        await unguarded(services).refresh(first_app(services), stored.value.refresh_token)
 
 
-async def mended(services: Services) -> int:
+async def mended(services: App) -> int:
     """What a sweep through everything finds to mend."""
-    swept = await services.sweep(services.clock() + timedelta(minutes=4))
+    swept = await sweep(services, services.clock() + timedelta(minutes=4))
     assert swept.cursor is None
     return swept.mended
 
@@ -143,7 +149,7 @@ def shares(*hosts: parts.Part) -> list[int]:
 
 
 async def test_two_hosts_share_a_backlog_and_refresh_no_grant_twice(outside: Environment, tmp_path: Path) -> None:
-    services = build_services(outside.settings)
+    services = build(outside.settings)
     with tenant_of(outside) as tenant, parts.running(another_host(outside, tmp_path, "second")) as second:
         accounts = await bind_many(services, tenant, GRANTS * 2)
         await make_due(services, accounts)
@@ -165,7 +171,7 @@ async def test_two_hosts_share_a_backlog_and_refresh_no_grant_twice(outside: Env
 
 
 async def test_hosts_that_are_killed_at_any_moment_lose_no_grant(outside: Environment, tmp_path: Path) -> None:
-    chance, services = random.Random(7), build_services(outside.settings)  # noqa: S311 - to be repeatable
+    chance, services = random.Random(7), build(outside.settings)  # noqa: S311 - to be repeatable
     with tenant_of(outside) as tenant:
         accounts = await bind_many(services, tenant, GRANTS)
         for number in range(KILLS):
@@ -188,10 +194,10 @@ async def test_hosts_that_are_killed_at_any_moment_lose_no_grant(outside: Enviro
 
         clock = MovedClock()
         clock.forward(minutes=20)
-        after = build_services({**outside.settings, "MAILBIND_TICK_ROWS": "100000"}, clock)
+        after = build({**outside.settings, "MAILBIND_TICK_ROWS": "100000"}, clock)
         await tick(after)
         assert 0 == await mended(after)
         await everyone_is_well(after, accounts)
-        assert 0 == (await after.read_statistics()).overdue
+        assert 0 == (await read_statistics(after)).overdue
         await after.close()
     await services.close()

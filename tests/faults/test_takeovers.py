@@ -8,8 +8,9 @@ import httpx
 
 from infra.local.visitor import Visitor
 from shared.domain.account import Account
-from shared.ports import Claim, DirectoryEntry, Insert
-from shared.services import Services
+from shared.ports import App, Claim, DirectoryEntry, Insert
+from shared.usecases.accounts.change import remove_account
+from shared.usecases.accounts.read import find_account
 from tests.conftest import MovedClock
 from tests.contract.records import APP, grant, principal
 from tests.faults.test_shared_backlog import mended
@@ -18,20 +19,20 @@ from tests.journey.conftest import bind
 type NewPerson = Callable[..., str]
 
 
-async def half_taken_over(instance: Services, account: str, *, claimed_for: timedelta) -> Account:
+async def half_taken_over(instance: App, account: str, *, claimed_for: timedelta) -> Account:
     """What is left of a takeover whose transaction came and whose confirmation did not: two rows for one account."""
-    found = await instance.find(account)
+    found = await find_account(instance, account)
     assert found is not None
     rival, entry = principal(), found.entry
     theirs = replace(found.account.value, principal_id=rival.id, registration="rival")
-    await instance.principals.commit(rival.id, [Insert(grant(rival, instance.clock())), Insert(theirs)])
+    await instance.stores.principals.commit(rival.id, [Insert(grant(rival, instance.clock())), Insert(theirs)])
     claim = Claim(rival.id, APP, "rival", instance.clock() + claimed_for)
-    await instance.directory.replace(entry, replace(entry.value, claim=claim))
+    await instance.stores.directory.replace(entry, replace(entry.value, claim=claim))
     return theirs
 
 
 async def test_the_sweep_takes_back_what_was_never_confirmed(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     account = bind(api, visitor, person())
     await mended(instance)
@@ -39,26 +40,26 @@ async def test_the_sweep_takes_back_what_was_never_confirmed(
 
     assert 2 == await mended(instance)  # their account, and the agenda row that their grant never had
 
-    assert None is await instance.principals.account(theirs.principal_id, account)
-    assert None is await instance.principals.grant(theirs.principal_id, APP)
+    assert None is await instance.stores.principals.account(theirs.principal_id, account)
+    assert None is await instance.stores.principals.grant(theirs.principal_id, APP)
     assert 200 == api.get(f"/v1/account/{account}/oauth-token").status_code
     assert 0 == await mended(instance)
 
 
 async def test_the_sweep_lets_a_takeover_that_is_under_way_be(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     account = bind(api, visitor, person())
     theirs = await half_taken_over(instance, account, claimed_for=timedelta(minutes=2))
 
     await mended(instance)
 
-    assert await instance.principals.account(theirs.principal_id, account)
-    await instance.remove_account(account)
+    assert await instance.stores.principals.account(theirs.principal_id, account)
+    await remove_account(instance, account)
 
 
 async def test_a_removed_account_does_not_come_back_from_a_takeover(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     account = bind(api, visitor, person())
     theirs = await half_taken_over(instance, account, claimed_for=timedelta(seconds=-1))
@@ -67,22 +68,22 @@ async def test_a_removed_account_does_not_come_back_from_a_takeover(
     await mended(instance)
 
     assert 404 == api.get(f"/v1/account/{account}").status_code
-    assert None is await instance.directory.get(account)
-    assert None is await instance.principals.account(theirs.principal_id, account)
+    assert None is await instance.stores.directory.get(account)
+    assert None is await instance.stores.principals.account(theirs.principal_id, account)
 
 
 async def test_a_binding_whose_confirmation_never_came_is_confirmed_by_the_sweep(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, clock: MovedClock
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, clock: MovedClock
 ) -> None:
     account = bind(api, visitor, person())
-    entry = await instance.directory.get(account)
+    entry = await instance.stores.directory.get(account)
     assert entry is not None
     assert entry.value.principal_id
     claim = Claim(entry.value.principal_id, APP, "link", clock() - timedelta(seconds=1))
-    await instance.directory.replace(entry, DirectoryEntry(account, claim=claim))
+    await instance.stores.directory.replace(entry, DirectoryEntry(account, claim=claim))
 
     assert 1 == await mended(instance)
 
-    confirmed = await instance.directory.get(account)
+    confirmed = await instance.stores.directory.get(account)
     assert confirmed is not None
     assert DirectoryEntry(account, entry.value.principal_id, APP) == confirmed.value

@@ -11,10 +11,12 @@ import pytest
 
 from infra.local import azurite
 from infra.local.environment import Environment, local_environment
-from shared.bootstrap import build_services
-from shared.connections import TIMER_THREADS
+from shared.assembly import TIMER_THREADS
+from shared.bootstrap import build
 from shared.domain.errors import StorageUnavailable
-from shared.services import Services
+from shared.ports import App
+from shared.usecases.tokens.hand_out import hand_out
+from shared.usecases.upkeep.statistics import read_statistics
 from tests.conftest import MovedClock
 from tests.faults.test_shared_backlog import bind_many, everyone_is_well, make_due, mended, tenant_of
 from tests.journey.conftest import STILL, tick
@@ -34,7 +36,7 @@ def kept(tmp_path: Path) -> Iterator[Environment]:
 
 async def test_whatever_the_token_endpoint_does_nobody_is_blamed_and_everybody_recovers(kept: Environment) -> None:
     clock = MovedClock()
-    services = build_services(kept.settings, clock)
+    services = build(kept.settings, clock)
     with tenant_of(kept) as tenant:
         accounts = await bind_many(services, tenant, GRANTS)
         for mode in ("503", "html", "reset"):
@@ -57,7 +59,7 @@ async def test_whatever_the_token_endpoint_does_nobody_is_blamed_and_everybody_r
 async def test_a_token_endpoint_that_hangs_costs_its_time_out_and_nobodys_state(kept: Environment) -> None:
     """The read time-out ends each call; MSAL's default would wait for ever."""
     clock = MovedClock()
-    services = build_services({**kept.settings, "MAILBIND_AGENDA_SHARDS": "1"}, clock)
+    services = build({**kept.settings, "MAILBIND_AGENDA_SHARDS": "1"}, clock)
     with tenant_of(kept) as tenant:
         accounts = await bind_many(services, tenant, TIMER_THREADS)
         await make_due(services, accounts)
@@ -76,7 +78,7 @@ async def test_storage_that_goes_in_the_middle_of_a_tick_costs_nobody_their_gran
     kept: Environment, tmp_path: Path
 ) -> None:
     clock = MovedClock()
-    services = build_services(kept.settings, clock)
+    services = build(kept.settings, clock)
     with tenant_of(kept) as tenant:
         accounts = await bind_many(services, tenant, GRANTS)
         storage = kept.storage
@@ -104,14 +106,14 @@ async def test_storage_that_goes_in_the_middle_of_a_tick_costs_nobody_their_gran
 async def test_a_clock_that_jumps_ahead_and_back_loses_nothing(kept: Environment, days: int) -> None:
     """Plans that it made reach too far; the sweep brings them back before a refresh token can die of idleness."""
     clock = MovedClock()
-    services = build_services(kept.settings, clock)
+    services = build(kept.settings, clock)
     with tenant_of(kept) as tenant:
         accounts = await bind_many(services, tenant, GRANTS)
         clock.forward(days=days)
         assert {"refreshed": GRANTS} == (await tick(services)).outcomes
         clock.forward(days=-days)
         assert {} == (await tick(services)).outcomes
-        assert not (await services.hand_out(accounts[0])).cached
+        assert not (await hand_out(services, accounts[0])).cached
 
         assert GRANTS - 1 == await mended(services)
 
@@ -124,11 +126,11 @@ async def test_a_clock_that_jumps_ahead_and_back_loses_nothing(kept: Environment
     await services.close()
 
 
-async def _all_well(services: Services, clock: MovedClock, accounts: list[str]) -> None:
+async def _all_well(services: App, clock: MovedClock, accounts: list[str]) -> None:
     """When the pauses after failures are over, nothing is overdue, nothing is missing, and every grant lives."""
     for _ in range(2):
         clock.forward(minutes=40)
         await tick(services)
-    assert 0 == (await services.read_statistics()).overdue
+    assert 0 == (await read_statistics(services)).overdue
     assert 0 == await mended(services)
     await everyone_is_well(services, accounts)

@@ -10,18 +10,17 @@ import httpx
 import pytest
 
 from infra.local.visitor import Visitor
-from shared.adapters.tables.agenda import REAP_SHARD
 from shared.domain.errors import StaleWrite
 from shared.domain.invited_mailbox import MailboxState, PendingAccount
 from shared.domain.registration import PendingRegistration, RegistrationStatus
-from shared.domain.work import Work, WorkKind
-from shared.ports import Stored
-from shared.services import Services
-from shared.usecases.timers.settle_link import SettleLink
-from shared.usecases.timers.work_agenda import Limits
-from tests.conftest import MovedClock
+from shared.domain.work import REAP_SHARD, Work, WorkKind
+from shared.ports import App, Stored
+from shared.usecases.upkeep.agenda import Limits
+from shared.usecases.upkeep.registrations import settle_link
+from shared.usecases.upkeep.tick import work_agenda
+from tests.conftest import MovedClock, storage_of
 from tests.journey.conftest import Tenant, ask, principal_id, status, tick
-from tests.journey.test_waiting import keep_checking
+from tests.journey.test_waiting import press_keep_checking
 
 type NewPerson = Callable[..., str]
 
@@ -30,32 +29,32 @@ type NewPerson = Callable[..., str]
 def waiting(api: httpx.Client, visitor: Visitor, person: NewPerson) -> tuple[dict[str, str], str]:
     """A link that somebody without access keeps checking through, and who that is."""
     who, asked = person(access=False), ask(api)
-    keep_checking(visitor, visitor.follow(asked["url"], who))
+    press_keep_checking(visitor, visitor.follow(asked["url"], who))
     assert "waitingForAccess" == status(api, asked)["status"]
     return asked, who
 
 
-async def link_of(instance: Services, asked: dict[str, str]) -> Stored[PendingRegistration]:
-    link = await instance.registrations.get(asked["registration"])
+async def link_of(instance: App, asked: dict[str, str]) -> Stored[PendingRegistration]:
+    link = await instance.stores.registrations.get(asked["registration"])
     assert link is not None
     return link
 
 
-async def pending_of(instance: Services, asked: dict[str, str]) -> PendingAccount:
+async def pending_of(instance: App, asked: dict[str, str]) -> PendingAccount:
     link = await link_of(instance, asked)
     waits = link.value.mailboxes[0].principal_id
     assert waits is not None
-    stored = await instance.principals.pending(waits, asked["registration"])
+    stored = await instance.stores.principals.pending(waits, asked["registration"])
     assert stored is not None
     return stored.value
 
 
 async def test_a_crash_after_the_grant_was_deleted_leaves_a_link_that_the_next_tick_settles(
-    waiting: tuple[dict[str, str], str], api: httpx.Client, instance: Services, clock: MovedClock
+    waiting: tuple[dict[str, str], str], api: httpx.Client, instance: App, clock: MovedClock
 ) -> None:
     asked, _ = waiting
     pending = await pending_of(instance, asked)
-    await instance.principals.forget_pending(pending.principal.id, asked["registration"])
+    await instance.stores.principals.forget_pending(pending.principal.id, asked["registration"])
 
     clock.forward(minutes=6)
     await tick(instance)
@@ -64,7 +63,7 @@ async def test_a_crash_after_the_grant_was_deleted_leaves_a_link_that_the_next_t
 
 
 async def test_a_crash_after_the_binding_leaves_a_link_that_the_next_tick_completes(
-    waiting: tuple[dict[str, str], str], api: httpx.Client, tenant: Tenant, instance: Services, clock: MovedClock
+    waiting: tuple[dict[str, str], str], api: httpx.Client, tenant: Tenant, instance: App, clock: MovedClock
 ) -> None:
     asked, who = waiting
     before = (await link_of(instance, asked)).value
@@ -73,9 +72,9 @@ async def test_a_crash_after_the_binding_leaves_a_link_that_the_next_tick_comple
     await tick(instance)
     completed = await link_of(instance, asked)
     assert RegistrationStatus.COMPLETED is completed.value.stage
-    await instance.registrations.replace(completed, before)
+    await instance.stores.registrations.replace(completed, before)
     holder = await principal_id(instance, asked["account"])
-    await instance.agenda.add(Work(WorkKind.PROBE, instance.clock(), holder, asked["registration"]))
+    await instance.stores.agenda.add(Work(WorkKind.PROBE, instance.clock(), holder, asked["registration"]))
 
     clock.forward(minutes=1)
     await tick(instance)
@@ -84,13 +83,13 @@ async def test_a_crash_after_the_binding_leaves_a_link_that_the_next_tick_comple
 
 
 async def test_a_crash_before_the_link_says_that_it_waits_is_made_good_by_the_first_probe(
-    waiting: tuple[dict[str, str], str], api: httpx.Client, instance: Services, clock: MovedClock
+    waiting: tuple[dict[str, str], str], api: httpx.Client, instance: App, clock: MovedClock
 ) -> None:
     asked, _ = waiting
     link = await link_of(instance, asked)
     refused = replace(link.value.mailboxes[0], state=MailboxState.REFUSED, principal_id=None)
     unsaid = replace(link.value, stage=RegistrationStatus.FAILED, mailboxes=(refused,))
-    await instance.registrations.replace(link, unsaid)
+    await instance.stores.registrations.replace(link, unsaid)
 
     clock.forward(minutes=6)
     await tick(instance)
@@ -104,12 +103,12 @@ async def test_of_two_who_wait_one_may_give_up_and_the_link_waits_for_the_other(
     other_visitor: Visitor,
     tenant: Tenant,
     person: NewPerson,
-    instance: Services,
+    instance: App,
     clock: MovedClock,
 ) -> None:
     asked, first = waiting
     second = person(access=False)
-    keep_checking(other_visitor, other_visitor.follow(asked["url"], second))
+    press_keep_checking(other_visitor, other_visitor.follow(asked["url"], second))
     tenant.do("revoke", person=second)
     clock.forward(minutes=90)
     await tick(instance)
@@ -126,43 +125,42 @@ async def test_of_two_who_wait_one_may_give_up_and_the_link_waits_for_the_other(
 
 
 async def test_refusals_at_the_same_moment_do_not_keep_a_link_from_being_settled(
-    waiting: tuple[dict[str, str], str], api: httpx.Client, instance: Services
+    waiting: tuple[dict[str, str], str], api: httpx.Client, instance: App
 ) -> None:
     asked, _ = waiting
     pending = await pending_of(instance, asked)
-    await instance.principals.forget_pending(pending.principal.id, asked["registration"])
-    settle = SettleLink(instance.registrations, instance.principals, instance.find, instance.clock)
+    await instance.stores.principals.forget_pending(pending.principal.id, asked["registration"])
 
     async def rival() -> None:
         for _ in range(5):
             link = await link_of(instance, asked)
             with suppress(StaleWrite):
-                await instance.registrations.replace(link, link.value.with_refusal("access_denied"))
+                await instance.stores.registrations.replace(link, link.value.with_refusal("access_denied"))
 
-    await asyncio.gather(rival(), settle(asked["registration"], pending.principal.id), rival())
+    await asyncio.gather(rival(), settle_link(instance, asked["registration"], pending.principal.id), rival())
 
     assert "failed" == status(api, asked)["status"]
 
 
 async def test_whatever_a_link_says_it_is_forgotten_after_a_week_with_the_grant_that_waited(
-    waiting: tuple[dict[str, str], str], api: httpx.Client, instance: Services, clock: MovedClock
+    waiting: tuple[dict[str, str], str], api: httpx.Client, instance: App, clock: MovedClock
 ) -> None:
     asked, who = waiting
     pending = await pending_of(instance, asked)
     probe = Work(WorkKind.PROBE, pending.due, pending.principal.id, asked["registration"])
-    assert await instance.agenda.holds(probe)
-    await instance.agenda.remove([probe])
+    assert await instance.stores.agenda.holds(probe)
+    await instance.stores.agenda.remove([probe])
 
     clock.forward(days=8, minutes=1)
-    await instance.work_agenda({REAP_SHARD: None}, Limits(instance.clock() + timedelta(minutes=4)))
+    await work_agenda(instance, {REAP_SHARD: None}, Limits(instance.clock() + timedelta(minutes=4)))
 
     assert 404 == api.get(f"/v1/authentication/form/{asked['registration']}").status_code
-    raw = instance.storage.get_table_client("Principals")
+    raw = storage_of(instance).get_table_client("Principals")
     assert [] == [row async for row in raw.list_entities() if who in str(row)]
 
 
 async def test_an_outage_does_not_cut_short_what_the_person_asked_for(
-    waiting: tuple[dict[str, str], str], api: httpx.Client, visitor: Visitor, tenant: Tenant, instance: Services
+    waiting: tuple[dict[str, str], str], api: httpx.Client, visitor: Visitor, tenant: Tenant, instance: App
 ) -> None:
     asked, who = waiting
     before = await pending_of(instance, asked)

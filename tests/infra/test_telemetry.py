@@ -11,7 +11,7 @@ from infra.local.narration import FIELD, LINE
 from shared.domain.audit import Action
 from shared.domain.failure import FailureKind
 from shared.telemetry import WithFields, tell_fields
-from shared.usecases.timers.work_agenda import FAILED
+from shared.usecases.upkeep.agenda import FAILED
 
 QUERIES = sorted((Path(__file__).parents[2] / "infra/monitoring").glob("*.kql"))
 OPTIONAL = {"code"}  # a record has one when something was refused

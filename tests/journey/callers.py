@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from infra.local.environment import Environment
 from shared.domain.caller import ApiToken, Binding, Scope
 from shared.domain.identity import fingerprint
-from shared.services import Services
+from shared.ports import App
 from tests.local.calling_app import API, ORDERS, token_by_msal
 
 INSIDE, OUTSIDE = "Bound-Inside", "other-outside"
@@ -36,20 +36,20 @@ class Kind:
     bound: str | None = None
 
 
-async def api_token(services: Services, scopes: frozenset[Scope], **more: Any) -> str:
+async def api_token(services: App, scopes: frozenset[Scope], **more: Any) -> str:
     """A token as it is stored when one was issued."""
     token = secrets.token_hex(32)
     kept = ApiToken(fingerprint(token), "a test's", scopes, services.clock(), "test")
-    await services.api_tokens.insert(replace(kept, **more))
+    await services.stores.api_tokens.insert(replace(kept, **more))
     return token
 
 
-async def kinds_with_api_tokens(environment: Environment, services: Services) -> dict[str, Kind]:
+async def kinds_with_api_tokens(environment: Environment, services: App) -> dict[str, Kind]:
     admin, past = environment.secrets.admin_token, services.clock() - timedelta(seconds=1)
     revoked = await api_token(services, WORK)
-    stored = await services.api_tokens.get(fingerprint(revoked))
+    stored = await services.stores.api_tokens.get(fingerprint(revoked))
     assert stored is not None
-    await services.api_tokens.remove(stored)
+    await services.stores.api_tokens.remove(stored)
     # The host sees who connects, as the platform's front end does; whatever else a header says, a client wrote.
     here = await api_token(services, WORK, addresses=("192.0.2.1/32", "127.0.0.0/8"))
     elsewhere = await api_token(services, WORK, addresses=("203.0.113.0/24", "2001:db8::/32"))

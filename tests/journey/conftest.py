@@ -14,11 +14,14 @@ import pytest
 
 from infra.local.environment import Environment, local_environment
 from infra.local.visitor import Page, Visitor
-from shared.adapters.tables.agenda import REAP_SHARD
-from shared.bootstrap import build_services
+from shared.bootstrap import build
 from shared.domain.statistics import Tick
-from shared.services import Services
-from shared.usecases.timers.work_agenda import Limits
+from shared.domain.work import REAP_SHARD
+from shared.ports import App
+from shared.usecases.accounts.read import find_account
+from shared.usecases.apps.circuit_breaker import open_breakers
+from shared.usecases.upkeep.agenda import Limits
+from shared.usecases.upkeep.tick import run_tick, work_agenda
 from tests.conftest import MovedClock
 from tests.described import as_described
 from tests.events.conftest import receiver  # noqa: F401 - a fixture
@@ -103,29 +106,29 @@ def other_visitor(environment: Environment) -> Iterator[Visitor]:
 
 
 @pytest.fixture
-async def instance(environment: Environment, clock: MovedClock) -> AsyncIterator[Services]:
+async def instance(environment: Environment, clock: MovedClock) -> AsyncIterator[App]:
     """Another instance of the app on the same storage, whose clock the test moves. Its breakers end with the test."""
-    built = build_services(environment.settings, clock)
+    built = build(environment.settings, clock)
     yield built
-    for breaker in await built.open_breakers():
-        stored = await built.breakers.get(breaker.app)
+    for breaker in await open_breakers(built):
+        stored = await built.stores.breakers.get(breaker.app)
         if stored is not None:
-            await built.breakers.remove(stored)
+            await built.stores.breakers.remove(stored)
     await built.close()
 
 
 @pytest.fixture
-async def other(environment: Environment, clock: MovedClock) -> AsyncIterator[Services]:
+async def other(environment: Environment, clock: MovedClock) -> AsyncIterator[App]:
     """One more instance on the same storage, with the same clock."""
-    built = build_services(environment.settings, clock)
+    built = build(environment.settings, clock)
     yield built
     await built.close()
 
 
-async def tick(instance: Services) -> Tick:
+async def tick(instance: App) -> Tick:
     """What the timers do, on that instance."""
-    tick = await instance.run_tick()
-    await instance.work_agenda({REAP_SHARD: None}, Limits(instance.clock() + timedelta(minutes=4)))
+    tick = await run_tick(instance)
+    await work_agenda(instance, {REAP_SHARD: None}, Limits(instance.clock() + timedelta(minutes=4)))
     return tick
 
 
@@ -186,9 +189,9 @@ def xoauth2_of(mailbox: str, token: str) -> bytes:
     return f"user={mailbox}\x01auth=Bearer {token}\x01\x01".encode()
 
 
-async def principal_id(instance: Services, account: str) -> str:
+async def principal_id(instance: App, account: str) -> str:
     """The id of whoever authorizes an account."""
-    found = await instance.find(account)
+    found = await find_account(instance, account)
     assert found is not None
     return found.account.value.principal_id
 

@@ -11,8 +11,8 @@ import pytest
 
 from infra.local.environment import Environment
 from infra.local.visitor import Visitor
-from shared.bootstrap import build_services
-from shared.services import Services
+from shared.bootstrap import build
+from shared.ports import App
 from tests.conftest import MovedClock
 from tests.journey.conftest import Tenant, tick, trust
 
@@ -27,8 +27,9 @@ class Many:
     api: httpx.Client
     tenant: Tenant
     visitor: Visitor
-    instance: Services
+    instance: App
     clock: MovedClock
+    ca_file: str
 
     def person(self, *mailboxes: str) -> str:
         """Somebody new with Full Access to these."""
@@ -70,13 +71,13 @@ class Many:
 async def where_grants_serve_many(reusing: Environment, clock: MovedClock) -> AsyncIterator[Many]:
     headers = {"Authorization": f"Bearer {reusing.secrets.admin_token}"}
     ready = reusing.tenant.ready
-    instance = build_services(reusing.settings, clock)
+    instance = build(reusing.settings, clock)
     with (
         httpx.Client(base_url=reusing.base_url, headers=headers, timeout=30) as api,
         httpx.Client(base_url=ready["controlUrl"] + "/", verify=trust(ready["caFile"]), timeout=30) as control,
         Visitor(ready["caFile"]) as visitor,
     ):
         tenant = Tenant(control)
-        yield Many(api, tenant, visitor, instance, clock)
+        yield Many(api, tenant, visitor, instance, clock, ready["caFile"])
         tenant.do("reset")
     await instance.close()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import httpx
@@ -10,11 +11,13 @@ import pytest
 
 from infra.local.visitor import Visitor
 from shared.domain.errors import NotAuthorized
-from shared.services import Services
-from shared.usecases.callers.identify_caller import ADMINISTRATOR
-from shared.usecases.grants import list_accounts
-from shared.usecases.grants.change_account import AccountChange
-from shared.usecases.grants.list_accounts import AccountQuery, ListAccounts
+from shared.ports import App
+from shared.usecases.accounts.change import AccountChange, change_account
+from shared.usecases.accounts.read import AccountQuery, list_accounts
+from shared.usecases.callers.identify import ADMINISTRATOR
+from shared.usecases.tokens.hand_out import hand_out
+from shared.usecases.tokens.probe import reconnect_account
+from shared.usecases.upkeep.tick import run_tick
 from tests.conftest import MovedClock
 from tests.journey.conftest import Tenant, ask, bind, code_of, principal_id
 from tests.patience import until
@@ -30,7 +33,7 @@ def state_of(api: httpx.Client, account: str) -> tuple[str, str | None]:
 
 
 async def test_an_account_tells_who_authorizes_it_and_how_long_that_lasts(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     who = person()
     asked = ask(api, name="Shared Account")
@@ -71,7 +74,7 @@ TIMES = {"lastRefresh", "lastHandOut", "expiresIfIdle", "oauth2"}
 
 
 async def test_accounts_are_found_by_app_address_and_person(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     who = person()
     account = bind(api, visitor, who)
@@ -97,12 +100,10 @@ async def test_behind_a_cursor_a_rare_find_costs_a_bounded_look(
     api: httpx.Client,
     visitor: Visitor,
     person: NewPerson,
-    instance: Services,
-    monkeypatch: pytest.MonkeyPatch,
+    instance: App,
 ) -> None:
     wanted = {bind(api, visitor, person(), name="A Rare Find") for _ in range(2)}
-    monkeypatch.setattr(list_accounts, "LOOKED_AT", 3)
-    listing = ListAccounts(instance.principals, instance.sealer)
+    listing = partial(list_accounts, instance, max_scanned=3)
     first = await listing(AccountQuery(page_size=1), ADMINISTRATOR)
 
     seen: list[str] = [account.id for account in first.accounts if account.name == "A Rare Find"]
@@ -142,13 +143,13 @@ def test_renaming_lasts_and_what_was_proven_is_not_for_renaming(
 
 
 async def test_changes_at_the_same_time_all_find_their_way(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     account = bind(api, visitor, person())
 
     changes = [AccountChange(name="Renamed"), AccountChange(paused=True), AccountChange(name="Renamed")]
     await asyncio.gather(
-        *(instance.change_account(account, change, {}) for change in changes), instance.reconnect_account(account)
+        *(change_account(instance, account, change, {}) for change in changes), reconnect_account(instance, account)
     )
 
     found = api.get(f"/v1/account/{account}").json()
@@ -156,11 +157,11 @@ async def test_changes_at_the_same_time_all_find_their_way(
 
 
 async def test_a_paused_account_hands_out_nothing_and_loses_nothing(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, clock: MovedClock
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, clock: MovedClock
 ) -> None:
     account = bind(api, visitor, person())
     path = f"/v1/account/{account}"
-    assert (await instance.hand_out(account)).cached
+    assert (await hand_out(instance, account)).cached
     counted = api.get("/v1/stats").json()["accounts"].get("paused", 0)
 
     assert 200 == api.put(path, json={"paused": True}).status_code
@@ -169,13 +170,13 @@ async def test_a_paused_account_hands_out_nothing_and_loses_nothing(
     refused = api.get(f"{path}/oauth-token")
     assert (403, "account_paused") == (refused.status_code, refused.json()["code"])
     with pytest.raises(NotAuthorized):  # an instance that had it in mind
-        await instance.hand_out(account)
+        await hand_out(instance, account)
     await until(lambda: counted + 1 == paused(api))
     clock.forward(days=6.9)
     principal = await principal_id(instance, account)
-    before = await instance.principals.grant(principal, "AAABiCtT7XUAAAAF")
-    await instance.run_tick()
-    after = await instance.principals.grant(principal, "AAABiCtT7XUAAAAF")
+    before = await instance.stores.principals.grant(principal, "AAABiCtT7XUAAAAF")
+    await run_tick(instance)
+    after = await instance.stores.principals.grant(principal, "AAABiCtT7XUAAAAF")
     assert before is not None
     assert after is not None
     assert before.value.refreshed < after.value.refreshed

@@ -51,7 +51,9 @@ async def test_a_further_mailbox_is_bound_to_the_grant_that_is_there(many: Many)
     told = many.api.get(f"/v1/account/{body['account']}").json()
     assert ("Sales", account) == (told["name"], told["oauth2"]["auth"]["delegatedAccount"])
     assert {"account": body["account"], "state": "existing"} == add(many, body).json()
-    assert {1} == {len((await many.instance.principals.partition(await principal_id(many.instance, account))).grants)}
+    assert {1} == {
+        len((await many.instance.stores.principals.partition(await principal_id(many.instance, account))).grants)
+    }
 
 
 def test_an_account_without_an_id_gets_one_and_outlives_the_one_whose_grant_it_uses(many: Many) -> None:

@@ -10,10 +10,12 @@ import pytest
 
 from infra.local.environment import APP_ID, Environment
 from infra.local.visitor import Visitor
-from shared.bootstrap import build_services
+from shared.bootstrap import build
 from shared.domain.errors import NotAuthorized
-from shared.services import Services
-from tests.conftest import MovedClock
+from shared.ports import App
+from shared.usecases.accounts.read import find_account
+from shared.usecases.tokens.hand_out import hand_out
+from tests.conftest import MovedClock, unguarded
 from tests.journey.apps import SECRET, Register, fields_of, registers_apps, steps  # noqa: F401 - a fixture
 from tests.journey.conftest import Tenant, ask, bind, code_of
 
@@ -61,7 +63,7 @@ def test_an_app_that_accounts_use_is_deleted_only_by_force_and_its_accounts_say_
 
 
 async def test_a_grant_whose_app_is_gone_is_asked_about_once_a_day_and_no_more(
-    api: httpx.Client, instance: Services, visitor: Visitor, person: NewPerson, register: Register, clock: MovedClock
+    api: httpx.Client, instance: App, visitor: Visitor, person: NewPerson, register: Register, clock: MovedClock
 ) -> None:
     app = register()
     account = bind(api, visitor, person(), type=app)
@@ -69,12 +71,12 @@ async def test_a_grant_whose_app_is_gone_is_asked_about_once_a_day_and_no_more(
     clock.forward(hours=2)
 
     with pytest.raises(NotAuthorized) as refused:
-        await instance.hand_out(account)
+        await hand_out(instance, account)
 
     assert "oauth_app_gone" == refused.value.code
-    found = await instance.find(account)
+    found = await find_account(instance, account)
     assert found is not None
-    grant = await instance.principals.grant(found.account.value.principal_id, app)
+    grant = await instance.stores.principals.grant(found.account.value.principal_id, app)
     assert grant is not None
     assert grant.value.due is not None
     assert timedelta(hours=23) < grant.value.due - clock()
@@ -108,7 +110,7 @@ def test_a_disabled_app_starts_nothing_and_its_grants_are_renewed(
 
 async def test_a_changed_secret_takes_effect_here_at_once_and_elsewhere_within_half_a_minute(
     api: httpx.Client,
-    instance: Services,
+    instance: App,
     visitor: Visitor,
     person: NewPerson,
     register: Register,
@@ -116,7 +118,7 @@ async def test_a_changed_secret_takes_effect_here_at_once_and_elsewhere_within_h
 ) -> None:
     app = register()
     account = bind(api, visitor, person(), type=app)
-    used = await instance.apps.get(app)
+    used = await instance.oauth_apps.get(app)
     assert used is not None
 
     api.put(f"/v1/oauth2/{app}", json={"clientSecret": "not-the-secret"})
@@ -126,9 +128,9 @@ async def test_a_changed_secret_takes_effect_here_at_once_and_elsewhere_within_h
     told = api.get(f"/v1/oauth2/{app}").json()["lastError"]
     assert ("app_credential", 7000215) == (told["code"], told["aadsts"])
     assert "clientSecret" in told["action"]
-    assert used.credentials == (await instance.apps.get(app) or used).credentials
+    assert used.credentials == (await instance.oauth_apps.get(app) or used).credentials
     clock.forward(seconds=31)
-    assert used.credentials != (await instance.apps.get(app) or used).credentials
+    assert used.credentials != (await instance.oauth_apps.get(app) or used).credentials
 
     api.put(f"/v1/oauth2/{app}", json={"clientSecret": SECRET})
 
@@ -137,9 +139,9 @@ async def test_a_changed_secret_takes_effect_here_at_once_and_elsewhere_within_h
 
 
 async def test_an_unknown_app_costs_one_look_at_its_own_row_and_a_new_one_is_noticed_at_once(
-    instance: Services, register: Register, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
+    instance: App, register: Register, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows, reads = type(instance.oauth_apps), Counter[str]()
+    rows, reads = type(instance.stores.oauth_apps), Counter[str]()
 
     def count(name: str, read: Callable[..., Any]) -> None:
         def counted(*given: Any) -> Any:
@@ -152,14 +154,14 @@ async def test_an_unknown_app_costs_one_look_at_its_own_row_and_a_new_one_is_not
     count("all", rows.all)
     for _ in range(3):
         for app in ("unknown-1", "unknown-2"):
-            assert None is await instance.apps.get(app)
+            assert None is await instance.oauth_apps.get(app)
     assert {"all": 1, "get": 2} == reads
     new = register()
-    assert new == getattr(await instance.apps.get(new), "id", None)
-    assert new in [app.id for app in await instance.apps.all()]
+    assert new == getattr(await instance.oauth_apps.get(new), "id", None)
+    assert new in [app.id for app in await instance.oauth_apps.all()]
     assert {"all": 2, "get": 3} == reads
     clock.forward(seconds=31)
-    assert None is await instance.apps.get("unknown-1")
+    assert None is await instance.oauth_apps.get("unknown-1")
     assert {"all": 3, "get": 4} == reads
 
 
@@ -167,15 +169,15 @@ async def test_clients_of_changed_credentials_do_not_pile_up(
     environment: Environment, api: httpx.Client, register: Register
 ) -> None:
     app = register()
-    here = build_services(environment.settings)
+    here = build(environment.settings)
     try:
         for number in range(5):
             api.put(f"/v1/oauth2/{app}", json={"clientSecret": f"wrong-{number}", "clientSecret2": SECRET})
-            here.apps.forget()
-            used = await here.apps.get(app)
+            here.oauth_apps.forget()
+            used = await here.oauth_apps.get(app)
             assert used is not None
-            await here.msal.authenticate(used)
-            assert 2 >= len(here.msal.applications._built[app])  # noqa: SLF001 - memory shows nowhere else
+            await unguarded(here).authenticate(used)
+            assert 2 >= len(unguarded(here).applications._built[app])  # noqa: SLF001 - memory shows nowhere else
     finally:
         await here.close()
 
@@ -209,7 +211,7 @@ def test_a_choice_that_is_none_is_refused(api: httpx.Client, visitor: Visitor, r
 
 
 async def test_the_carried_grant_remembers_the_app_that_was_chosen(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, register: Register
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, register: Register
 ) -> None:
     app, asked, who = register(), ask(api), person(access=False)
     page = visitor.open(asked["url"])
@@ -218,9 +220,9 @@ async def test_the_carried_grant_remembers_the_app_that_was_chosen(
     waiting = visitor.submit(refused.form_with("keep"))
 
     assert 202 == waiting.status
-    stored = await instance.registrations.get(asked["registration"])
+    stored = await instance.stores.registrations.get(asked["registration"])
     assert stored is not None
-    partition = await instance.principals.partition(str(stored.value.mailboxes[0].principal_id))
+    partition = await instance.stores.principals.partition(str(stored.value.mailboxes[0].principal_id))
     assert [app] == [pending.value.app for pending in partition.pending.values()]
 
 

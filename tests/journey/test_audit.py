@@ -12,7 +12,7 @@ import pytest
 from infra.local.environment import Environment
 from infra.local.visitor import Visitor
 from shared.domain.audit import READ_ACTIONS, Action, AuditOutcome
-from shared.services import Services
+from shared.ports import App
 from tests.conftest import MovedClock
 from tests.journey.conftest import Tenant, ask, bind, principal_id, status, tick
 
@@ -37,7 +37,7 @@ async def test_a_journey_leaves_one_record_for_each_step(
     api: httpx.Client,
     visitor: Visitor,
     person: NewPerson,
-    instance: Services,
+    instance: App,
     records: Callable[..., list[dict[str, Any]]],
 ) -> None:
     asked = ask(api)
@@ -120,7 +120,7 @@ async def test_a_sign_in_that_waits_is_recorded_again_when_it_ends(
     api: httpx.Client,
     visitor: Visitor,
     person: NewPerson,
-    instance: Services,
+    instance: App,
     clock: MovedClock,
     tenant: Tenant,
     caplog: pytest.LogCaptureFixture,

@@ -14,14 +14,15 @@ import pytest
 from infra.local.environment import Environment
 from infra.local.visitor import Form, Page, Visitor
 from shared.domain.secret import Secret
-from shared.services import Services
+from shared.ports import App
 from shared.triggers.browser_cookie import COOKIE
-from shared.usecases.sign_in.carried_grant import Carried
-from shared.usecases.sign_in.sign_in_outcome import Refused
+from shared.usecases.sign_in.complete import complete_sign_in
+from shared.usecases.sign_in.outcome import Carried, Refused
+from shared.usecases.sign_in.wait import keep_checking
 from tests.conftest import MovedClock
 from tests.journey.conftest import Tenant, ask, code_of, status
 from tests.journey.test_callback import to_the_callback
-from tests.journey.test_waiting import keep_checking
+from tests.journey.test_waiting import press_keep_checking
 
 type NewPerson = Callable[..., str]
 
@@ -182,14 +183,14 @@ def test_the_cookie_is_for_this_host_this_browser_and_this_session_only(api: htt
 
 
 async def test_a_sign_in_that_took_more_than_an_hour_is_over(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, clock: MovedClock, tenant: Tenant
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, clock: MovedClock, tenant: Tenant
 ) -> None:
     form = to_the_callback(visitor, ask(api)["url"], person())
     (cookie,) = visitor.cookies[urlsplit(form.action).netloc].values()
     before = len(tenant.events("code redeemed"))
 
     clock.forward(hours=1, seconds=1)
-    outcome = await instance.complete_sign_in(form.fields, Secret(cookie))
+    outcome = await complete_sign_in(instance, form.fields, Secret(cookie))
 
     assert isinstance(outcome, Refused)
     assert "sign_in_unknown" == outcome.code
@@ -308,7 +309,7 @@ def test_every_page_and_every_redirect_is_private(
         "confirm": visitor.open(asked["url"]),
         "link unknown": visitor.open(f"{base}/accounts/new?ticket=x"),
         "refused": refused,
-        "waiting": keep_checking(visitor, refused),
+        "waiting": press_keep_checking(visitor, refused),
         "mismatch": visitor.submit(form),
         "bound": other_visitor.submit(form),
         "link used": visitor.open(asked["url"]),
@@ -360,7 +361,7 @@ def test_a_hostile_error_is_neither_shown_nor_logged_nor_passed_on(
 
 
 async def test_what_a_form_field_carries_is_for_one_purpose_one_link_and_half_an_hour(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, clock: MovedClock
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, clock: MovedClock
 ) -> None:
     asked, other = ask(api), ask(api)
     page = visitor.follow(asked["url"], person(access=False))
@@ -380,6 +381,6 @@ async def test_what_a_form_field_carries_is_for_one_purpose_one_link_and_half_an
 
     clock.forward(minutes=31)
     offered = page.form_with("keep").fields
-    late = await instance.keep_checking(Carried(offered["registration"], offered["keep"]), Secret(cookie))
+    late = await keep_checking(instance, Carried(offered["registration"], offered["keep"]), Secret(cookie))
     assert isinstance(late, Refused)
     assert "sign_in_unknown" == late.code

@@ -7,8 +7,8 @@ import httpx
 
 from infra.local.environment import Environment
 from infra.local.visitor import Visitor
-from shared.ports import DirectoryEntry, Insert
-from shared.services import Services
+from shared.ports import App, DirectoryEntry, Insert
+from tests.conftest import storage_of
 from tests.contract import records
 from tests.journey.conftest import Tenant, ask, bind, code_of, graph_opens, principal_id, status
 
@@ -105,13 +105,13 @@ def test_a_form_that_contradicts_the_kind_of_the_account_is_refused(
 
 
 async def test_an_account_that_came_into_being_as_another_kind_stays_it(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     asked = ask(api, email=None, delegated=None, allowPrincipalChange=True)
     other = records.principal()
     there = records.account(other, instance.clock(), asked["account"])
-    await instance.principals.commit(other.id, [Insert(there)])
-    await instance.directory.insert(DirectoryEntry(there.id, other.id, there.app))
+    await instance.stores.principals.commit(other.id, [Insert(there)])
+    await instance.stores.directory.insert(DirectoryEntry(there.id, other.id, there.app))
 
     page = visitor.follow(asked["url"], person())
 
@@ -134,7 +134,7 @@ def test_somebody_else_cannot_take_an_account_over(
 
 
 async def test_somebody_else_can_when_the_form_allows_it_and_the_first_grant_goes(
-    api: httpx.Client, visitor: Visitor, other_visitor: Visitor, person: NewPerson, instance: Services
+    api: httpx.Client, visitor: Visitor, other_visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     who, other = person(), person()
     account = bind(api, visitor, who)
@@ -144,11 +144,11 @@ async def test_somebody_else_can_when_the_form_allows_it_and_the_first_grant_goe
 
     assert "existing" == page.back["state"]
     assert other == api.get(f"/v1/account/{account}").json()["user"]
-    left = await instance.principals.partition(before)
+    left = await instance.stores.principals.partition(before)
     assert not left.accounts
     assert not left.grants
     assert 1 == len(
-        [a for _, a in [pair async for pair in instance.principals.accounts(None, None)] if a.id == account]
+        [a for _, a in [pair async for pair in instance.stores.principals.accounts(None, None)] if a.id == account]
     )
 
 
@@ -213,7 +213,7 @@ def test_another_address_is_not_ones_own_mailbox(api: httpx.Client, visitor: Vis
 
 
 async def test_without_access_nothing_is_bound_nothing_is_kept_and_the_link_works_for_the_right_person(
-    api: httpx.Client, visitor: Visitor, other_visitor: Visitor, person: NewPerson, instance: Services
+    api: httpx.Client, visitor: Visitor, other_visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     stranger, right = person(access=False), person()
     asked = ask(api)
@@ -225,7 +225,7 @@ async def test_without_access_nothing_is_bound_nothing_is_kept_and_the_link_work
     assert "no_mailbox_access" == page.back["error"]
     assert asked["account"] == page.back["account"]
     assert page.back["error_description"]
-    raw = instance.storage.get_table_client("Principals")
+    raw = storage_of(instance).get_table_client("Principals")
     assert not [row async for row in raw.list_entities() if stranger in str(row)]
     assert ("failed", "no_mailbox_access") == (status(api, asked)["status"], status(api, asked)["failure"]["code"])
     assert "new" == other_visitor.follow(asked["url"], right).back["state"]

@@ -13,8 +13,9 @@ import pytest
 from infra.local.environment import Environment
 from infra.local.visitor import Page, Visitor
 from shared.domain.identity import table_key
-from shared.services import Services
+from shared.ports import App
 from tests.app_routes import operations
+from tests.conftest import storage_of
 from tests.journey.conftest import ask, code_of
 from tests.local.calling_app import token_by_msal
 from tests.patience import wait_until
@@ -109,7 +110,7 @@ def cpu(environment: Environment) -> float:
 
 
 async def test_a_fault_of_ours_is_answered_with_a_page(
-    environment: Environment, api: httpx.Client, visitor: Visitor, instance: Services
+    environment: Environment, api: httpx.Client, visitor: Visitor, instance: App
 ) -> None:
     asked = ask(api)
     await spoil(instance, asked["registration"])
@@ -131,8 +132,8 @@ def faults(environment: Environment, begun: int) -> list[str]:
     return [line for line in environment.host.log.read_text()[begun:].splitlines() if "request failed" in line]
 
 
-async def spoil(instance: Services, registration: str) -> None:
-    rows = instance.storage.get_table_client("Registrations")
+async def spoil(instance: App, registration: str) -> None:
+    rows = storage_of(instance).get_table_client("Registrations")
     entity = await rows.get_entity(table_key(registration), "")
     await rows.update_entity({**entity, "redirect_url": BROKEN})
 

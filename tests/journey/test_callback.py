@@ -10,8 +10,8 @@ from infra.local.environment import Environment
 from infra.local.visitor import Form, Page, Visitor
 from shared.domain.identity import fingerprint
 from shared.domain.secret import Secret
-from shared.services import Services
-from shared.usecases.sign_in.live_links import DeadLink
+from shared.ports import App
+from shared.usecases.sign_in.link import UnusableLink, open_link
 from tests.conftest import MovedClock
 from tests.journey.conftest import Tenant, ask, code_of, status
 
@@ -212,18 +212,17 @@ def test_continue_needs_the_page_that_this_browser_was_shown(
     assert ["browser_mismatch"] * 3 == [code_of(page) for page in (stolen, swapped, empty)]
 
 
-async def test_a_link_expires(api: httpx.Client, instance: Services, clock: MovedClock) -> None:
+async def test_a_link_expires(api: httpx.Client, instance: App, clock: MovedClock) -> None:
     asked = ask(api)
     ticket = Secret(parse_qs(urlsplit(asked["url"]).query)["ticket"][0])
     clock.forward(hours=23, minutes=59)
-    assert not isinstance(await instance.open_link(ticket, None), DeadLink)
+    await open_link(instance, ticket, None)
 
     clock.forward(minutes=2)
 
-    dead = await instance.open_link(ticket, None)
-    assert isinstance(dead, DeadLink)
-    assert "link_expired" == dead.code
-    stored = await instance.registrations.get(fingerprint(ticket))
+    with pytest.raises(UnusableLink, match="link_expired"):
+        await open_link(instance, ticket, None)
+    stored = await instance.stores.registrations.get(fingerprint(ticket))
     assert stored is not None
     assert "expired" == stored.value.status_at(clock())
 

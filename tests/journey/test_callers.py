@@ -10,7 +10,7 @@ import pytest
 
 from infra.local import parts
 from infra.local.environment import Environment
-from shared.bootstrap import build_services
+from shared.bootstrap import build
 from shared.domain.caller import Scope
 from tests.app_routes import operations
 from tests.journey.callers import INSIDE, Kind, kinds_with_api_tokens, kinds_with_entra_tokens
@@ -108,7 +108,7 @@ def expected(row: Row, kind: Kind) -> int:
 
 @pytest.fixture(scope="module")
 async def kinds(environment: Environment) -> AsyncIterator[dict[str, Kind]]:
-    services = build_services(environment.settings)
+    services = build(environment.settings)
     yield await kinds_with_api_tokens(environment, services) | kinds_with_entra_tokens(environment)
     await services.close()
 

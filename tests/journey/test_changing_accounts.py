@@ -14,9 +14,13 @@ from infra.local.visitor import Visitor
 from shared.domain.caller import Scope
 from shared.domain.identity import fingerprint
 from shared.domain.secret import Secret
-from shared.ports import DirectoryEntry, Insert
-from shared.services import Services
-from shared.usecases.sign_in.check_invitation import Invitation
+from shared.ports import App, DirectoryEntry, Insert
+from shared.usecases.accounts.change import remove_account
+from shared.usecases.accounts.read import find_account
+from shared.usecases.callers.identify import identify_caller
+from shared.usecases.events.delivery import deliver_events
+from shared.usecases.sign_in.invitation import Invitation
+from shared.usecases.sign_in.start import start_registration
 from tests.contract import records
 from tests.events.conftest import Receiver
 from tests.journey.apps import Register, registers_apps  # noqa: F401 - a fixture
@@ -37,14 +41,14 @@ def calling(environment: Environment, token: str) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-async def registrar(environment: Environment, instance: Services) -> AsyncIterator[httpx.Client]:
+async def registrar(environment: Environment, instance: App) -> AsyncIterator[httpx.Client]:
     """A caller who may register, and nothing else."""
     with calling(environment, await api_token(instance, frozenset({Scope.REGISTER}))) as client:
         yield client
 
 
 @pytest.fixture
-async def writer(environment: Environment, instance: Services) -> AsyncIterator[httpx.Client]:
+async def writer(environment: Environment, instance: App) -> AsyncIterator[httpx.Client]:
     """A caller who may register and write accounts."""
     scopes = frozenset({Scope.REGISTER, Scope.ACCOUNTS_WRITE})
     with calling(environment, await api_token(instance, scopes)) as client:
@@ -112,11 +116,11 @@ async def test_an_account_that_comes_into_being_after_the_form_keeps_its_person_
     visitor: Visitor,
     person: NewPerson,
     tenant: Tenant,
-    instance: Services,
+    instance: App,
 ) -> None:
     who = person()
     tenant.do("access", person=who, mailbox=SALES, fullAccess=True)
-    held = await instance.find(bind(api, visitor, who))
+    held = await find_account(instance, bind(api, visitor, who))
     assert held is not None
     changes = {"allowPrincipalChange": True, "changeMailbox": True}
     for principal_id, wanted, code in (
@@ -125,19 +129,19 @@ async def test_an_account_that_comes_into_being_after_the_form_keeps_its_person_
     ):
         asked = ask(registrar, email=wanted, **changes)
         there = replace(held.account.value, id=asked["account"], principal_id=principal_id, inbox_id=None)
-        await instance.principals.commit(principal_id, [Insert(there)])
-        await instance.directory.insert(DirectoryEntry(there.id, principal_id, there.app))
+        await instance.stores.principals.commit(principal_id, [Insert(there)])
+        await instance.stores.directory.insert(DirectoryEntry(there.id, principal_id, there.app))
 
         page = visitor.follow(asked["url"], who)
 
         assert code == code_of(page)
-        found = await instance.find(there.id)
+        found = await find_account(instance, there.id)
         assert found is not None
         assert there == found.account.value
 
 
 async def test_authority_that_is_lost_between_form_and_sign_in_changes_nothing(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, instance: Services
+    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, instance: App
 ) -> None:
     who, mallory = person(), person()
     tenant.do("access", person=who, mailbox=SALES, fullAccess=True)
@@ -152,12 +156,12 @@ async def test_authority_that_is_lost_between_form_and_sign_in_changes_nothing(
             allow_principal_change=True,
             change_mailbox=True,
         )
-        caller = await instance.identify_caller(Secret(token), None)
-        link = await instance.start_registration(invitation, {}, caller)
-        stored = await instance.api_tokens.get(fingerprint(token))
+        caller = await identify_caller(instance, Secret(token), None)
+        link = await start_registration(instance, invitation, {}, caller)
+        stored = await instance.stores.api_tokens.get(fingerprint(token))
         assert stored is not None
         # The host has not seen the token yet, so it goes by the row as it is now.
-        await instance.api_tokens.replace(stored, replace(stored.value, scopes=frozenset({Scope.REGISTER})))
+        await instance.stores.api_tokens.replace(stored, replace(stored.value, scopes=frozenset({Scope.REGISTER})))
         visitor.cookies.clear()
 
         page = visitor.follow(link.url.reveal(), login)
@@ -173,7 +177,7 @@ async def test_who_may_only_register_changes_neither_name_nor_oauth_app(
     visitor: Visitor,
     person: NewPerson,
     register: Register,
-    instance: Services,
+    instance: App,
 ) -> None:
     who, app = person(), register()
     account = bind(api, visitor, who, name="Support", type=APP_ID)
@@ -181,16 +185,16 @@ async def test_who_may_only_register_changes_neither_name_nor_oauth_app(
     assert {"type"} == refused_fields(registrar, account=account, email=SUPPORT, delegated=True, type=app)
     page = visitor.follow(ask(registrar, account=account, name="Mallory")["url"], who)
     assert "existing" == page.back["state"]
-    held = await instance.find(account)
+    held = await find_account(instance, account)
     assert held is not None
     assert ("Support", APP_ID) == (held.account.value.name, held.account.value.app)
 
     raced = ask(registrar, type=app)
     there = replace(held.account.value, id=raced["account"])
-    await instance.principals.commit(there.principal_id, [Insert(there)])
-    await instance.directory.insert(DirectoryEntry(there.id, there.principal_id, there.app))
+    await instance.stores.principals.commit(there.principal_id, [Insert(there)])
+    await instance.stores.directory.insert(DirectoryEntry(there.id, there.principal_id, there.app))
     assert "other_app" == code_of(visitor.follow(raced["url"], who))
-    await instance.remove_account(there.id)
+    await remove_account(instance, there.id)
 
     visitor.follow(ask(api, account=account, name="Sales desk", type=app)["url"], who)
     told = api.get(f"/v1/account/{account}").json()
@@ -224,7 +228,7 @@ async def test_a_change_of_mailbox_or_person_is_told_with_old_and_new_and_the_pa
     other_visitor: Visitor,
     person: NewPerson,
     tenant: Tenant,
-    instance: Services,
+    instance: App,
     receiver: Receiver,
 ) -> None:
     who, other = person(), person()
@@ -245,7 +249,7 @@ async def test_a_change_of_mailbox_or_person_is_told_with_old_and_new_and_the_pa
     repaired = ask(writer, account=account, email=SALES)
     assert "currently" not in other_visitor.open(repaired["url"]).text
     other_visitor.follow(repaired["url"], other)
-    assert await instance.deliver_events(instance.clock() + timedelta(minutes=4))
+    assert await deliver_events(instance, instance.clock() + timedelta(minutes=4))
 
     assert [
         {"user": who, "email": SALES, "previous": {"user": who, "email": SUPPORT}},

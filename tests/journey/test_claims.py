@@ -15,8 +15,9 @@ import pytest
 from infra.local.environment import APP_ID
 from infra.local.visitor import Visitor
 from shared.domain.errors import TooManyRequests, Unavailable
-from shared.ports import Replace
-from shared.services import Services
+from shared.ports import App, Replace
+from shared.usecases.tokens.hand_out import hand_out
+from shared.usecases.tokens.probe import reconnect_account
 from tests.conftest import MovedClock
 from tests.journey.conftest import Tenant, ask, bind, principal_id
 
@@ -75,7 +76,7 @@ def test_claims_that_no_challenge_holds_go_nowhere(
 
 
 async def test_a_callers_claims_are_neither_kept_nor_in_the_url_of_the_next_sign_in(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, instance: Services
+    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, instance: App
 ) -> None:
     who = person()
     account = bind(api, visitor, who)
@@ -87,7 +88,7 @@ async def test_a_callers_claims_are_neither_kept_nor_in_the_url_of_the_next_sign
     answer = api.post(f"/v1/account/{account}/oauth-token", json={"claims": json.dumps(claims)})
 
     assert (403, "claims_challenge") == (answer.status_code, answer.json()["code"])
-    grant = await instance.principals.grant(await principal_id(instance, account), APP_ID)
+    grant = await instance.stores.principals.grant(await principal_id(instance, account), APP_ID)
     assert grant is not None
     assert None is grant.value.claims
     assert 200 == visitor.follow(ask(api, account=account)["url"], who).status
@@ -95,16 +96,16 @@ async def test_a_callers_claims_are_neither_kept_nor_in_the_url_of_the_next_sign
 
 
 async def test_whatever_an_earlier_version_kept_no_sign_in_fails_for_it(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, instance: Services
+    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, instance: App
 ) -> None:
     """Up to 8,192 characters of a caller's own are in the rows of before."""
     who = person()
     account = bind(api, visitor, who)
     for length in (2000, 4000, 8000):
-        stored = await instance.principals.grant(await principal_id(instance, account), APP_ID)
+        stored = await instance.stores.principals.grant(await principal_id(instance, account), APP_ID)
         assert stored is not None
         kept = replace(stored.value, claims=padded(length), challenged=instance.clock())
-        await instance.principals.commit(stored.value.principal.id, [Replace(kept, stored.version)])
+        await instance.stores.principals.commit(stored.value.principal.id, [Replace(kept, stored.version)])
 
         assert 200 == visitor.follow(ask(api, account=account)["url"], who).status
         assert None is tenant.events("code issued")[-1].get("claims")
@@ -132,7 +133,7 @@ async def test_a_token_that_lives_for_a_day_is_handed_out_for_two_hours_and_told
     visitor: Visitor,
     person: NewPerson,
     tenant: Tenant,
-    instance: Services,
+    instance: App,
     clock: MovedClock,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -140,10 +141,10 @@ async def test_a_token_that_lives_for_a_day_is_handed_out_for_two_hours_and_told
     tenant.do("lifetimes", accessTokenSeconds=86_400)
     account = bind(api, visitor, who)
 
-    assert (await instance.hand_out(account)).expires - clock() <= timedelta(hours=2)
+    assert (await hand_out(instance, account)).expires - clock() <= timedelta(hours=2)
     clock.forward(minutes=116)
     with caplog.at_level(logging.ERROR):
-        refreshed = await instance.hand_out(account)
+        refreshed = await hand_out(instance, account)
 
     assert (False, True) == (refreshed.cached, refreshed.expires - clock() <= timedelta(hours=2))
     told = [record for record in caplog.records if record.message == "access token lives too long"]
@@ -156,7 +157,7 @@ async def test_a_token_that_lives_no_longer_is_not_told_of(
     visitor: Visitor,
     person: NewPerson,
     tenant: Tenant,
-    instance: Services,
+    instance: App,
     lifetime: int,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -164,7 +165,7 @@ async def test_a_token_that_lives_no_longer_is_not_told_of(
     tenant.do("lifetimes", accessTokenSeconds=lifetime)
 
     with caplog.at_level(logging.ERROR):
-        await instance.reconnect_account(account)
+        await reconnect_account(instance, account)
 
     assert [] == [record for record in caplog.records if record.message == "access token lives too long"]
 
@@ -190,15 +191,15 @@ def test_a_caller_reconnects_twice_a_minute_whichever_way_it_asks(
 
 
 async def test_callers_who_reconnect_at_the_same_moment_on_two_instances_share_the_limit(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, instance: Services, other: Services
+    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, instance: App, other: App
 ) -> None:
     who = person()
     account = bind(api, visitor, who)
     before = refreshes(tenant, who)
 
-    async def reconnect(services: Services) -> Any:
+    async def reconnect(services: App) -> Any:
         try:
-            return await services.reconnect_account(account)
+            return await reconnect_account(services, account)
         except TooManyRequests as limited:
             return limited
 
@@ -209,28 +210,28 @@ async def test_callers_who_reconnect_at_the_same_moment_on_two_instances_share_t
 
 
 async def test_a_pause_that_entra_asks_for_holds_for_reconnecting_too(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, instance: Services, clock: MovedClock
+    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, instance: App, clock: MovedClock
 ) -> None:
     who = person()
     account = bind(api, visitor, who)
     tenant.do("fail", endpoint="token", failure="50196", times=1, person=who, grant="refresh_token")
-    await instance.reconnect_account(account)
+    await reconnect_account(instance, account)
     before = refreshes(tenant, who)
 
     clock.forward(minutes=30)
     with pytest.raises(Unavailable) as waiting:
-        await instance.reconnect_account(account)
+        await reconnect_account(instance, account)
 
     assert waiting.value.retry_after is not None
     assert timedelta(minutes=20) < waiting.value.retry_after <= timedelta(minutes=31)
     assert before == refreshes(tenant, who)
     clock.forward(minutes=31)
-    await instance.reconnect_account(account)
+    await reconnect_account(instance, account)
     assert before + 1 == refreshes(tenant, who)
 
 
 async def test_an_app_that_is_refused_in_one_tenant_has_entra_asked_no_sooner_than_any_failure(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, instance: Services, clock: MovedClock
+    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, instance: App, clock: MovedClock
 ) -> None:
     who = person()
     account = bind(api, visitor, who)
@@ -240,6 +241,6 @@ async def test_an_app_that_is_refused_in_one_tenant_has_entra_asked_no_sooner_th
 
     for _ in range(10):
         with pytest.raises(Unavailable):
-            await instance.hand_out(account)
+            await hand_out(instance, account)
 
     assert 1 == refreshes(tenant, who) - before

@@ -11,7 +11,8 @@ import pytest
 
 from infra.local.environment import Environment
 from infra.local.visitor import Visitor
-from shared.services import Services
+from shared.ports import App
+from shared.usecases.events.delivery import deliver_events
 from tests.events.conftest import SECRET, Receiver
 from tests.faults.test_shared_backlog import run_timer
 from tests.journey.conftest import Tenant, ask, trust
@@ -37,7 +38,7 @@ async def test_a_callers_id_is_in_logs_in_calls_to_microsoft_and_in_events(
     api: httpx.Client,
     visitor: Visitor,
     person: Callable[..., str],
-    instance: Services,
+    instance: App,
     receiver: Receiver,
     environment: Environment,
     journal: Callable[..., list[dict[str, Any]]],
@@ -49,7 +50,7 @@ async def test_a_callers_id_is_in_logs_in_calls_to_microsoft_and_in_events(
     begun = len(environment.host.log.read_text())
     asked = api.post("/v1/authentication/form", json=form, headers={"X-Correlation-Id": CALLERS})
     assert 200 == visitor.follow(asked.json()["url"], who).status
-    assert await instance.deliver_events(instance.clock() + timedelta(minutes=4))
+    assert await deliver_events(instance, instance.clock() + timedelta(minutes=4))
     api.delete(f"/v1/webhooks/{hook['id']}")
 
     log = environment.host.log.read_text()[begun:]

@@ -8,13 +8,14 @@ import httpx
 
 from infra.local.visitor import Visitor
 from shared.domain.caller import Binding, Scope
-from shared.services import Services
-from tests.conftest import MovedClock
+from shared.ports import App
+from shared.usecases.accounts.read import find_account
+from tests.conftest import MovedClock, storage_of
 from tests.journey.callers import api_token, bearer
 from tests.journey.conftest import Tenant, ask, bind, code_of, status, tick
 from tests.journey.many import SALES, SUPPORT, Many, where_grants_serve_many  # noqa: F401 - a fixture
 from tests.journey.test_callback import to_the_callback
-from tests.journey.test_waiting import keep_checking
+from tests.journey.test_waiting import press_keep_checking
 
 type NewPerson = Callable[..., str]
 
@@ -23,23 +24,23 @@ def end(api: httpx.Client, registration: str) -> httpx.Response:
     return api.delete(f"/v1/authentication/form/{registration}")
 
 
-async def grants_of(instance: Services, who: str) -> list[str]:
-    rows = instance.storage.get_table_client("Principals")
+async def grants_of(instance: App, who: str) -> list[str]:
+    rows = storage_of(instance).get_table_client("Principals")
     return [row["RowKey"] async for row in rows.list_entities() if who in str(row) and "event~" not in row["RowKey"]]
 
 
-async def failures_of(instance: Services, account: str) -> list[str]:
+async def failures_of(instance: App, account: str) -> list[str]:
     """The codes of `registrationFailed` events that nobody has delivered yet."""
     found = []
     for table in ("Principals", "Registrations"):
-        rows = instance.storage.get_table_client(table)
+        rows = storage_of(instance).get_table_client(table)
         found += [row async for row in rows.list_entities() if row["RowKey"].startswith("event~")]
     mine = [row for row in found if row.get("account") == account and row["name"] == "registrationFailed"]
     return [json.loads(row["data"])["code"] for row in mine]
 
 
 async def test_an_ended_link_leads_nowhere_and_ending_it_again_changes_nothing(
-    api: httpx.Client, visitor: Visitor, instance: Services, clock: MovedClock
+    api: httpx.Client, visitor: Visitor, instance: App, clock: MovedClock
 ) -> None:
     asked = ask(api)
     form = visitor.open(asked["url"]).form_with("confirmation")
@@ -69,7 +70,7 @@ def test_a_link_that_has_bound_its_mailbox_stays_completed(
 
 
 async def test_a_sign_in_that_is_under_way_loses_and_no_failure_is_told(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, instance: Services
+    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, instance: App
 ) -> None:
     at_microsoft, probing = ask(api), ask(api)
     form = to_the_callback(visitor, at_microsoft["url"], person())
@@ -86,30 +87,30 @@ async def test_a_sign_in_that_is_under_way_loses_and_no_failure_is_told(
     assert "link_cancelled" == code_of(await coming_back)
     assert ended.json()["deleted"]
     for asked in (at_microsoft, probing):
-        assert await instance.find(asked["account"]) is None
+        assert await find_account(instance, asked["account"]) is None
         assert [] == await failures_of(instance, asked["account"])
 
 
 async def test_ending_a_link_ends_waiting_for_access_at_once(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, instance: Services, clock: MovedClock
+    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, instance: App, clock: MovedClock
 ) -> None:
     who, asked = person(access=False), ask(api)
     page = visitor.follow(asked["url"], who)
-    keep_checking(visitor, page)
+    press_keep_checking(visitor, page)
     assert await grants_of(instance, who)
 
     end(api, asked["registration"])
 
     assert [] == await grants_of(instance, who)
-    assert "link_cancelled" == code_of(keep_checking(visitor, page))
+    assert "link_cancelled" == code_of(press_keep_checking(visitor, page))
     tenant.do("access", person=who, mailbox=SUPPORT, fullAccess=True)
     clock.forward(minutes=6)
     await tick(instance)
-    assert await instance.find(asked["account"]) is None
+    assert await find_account(instance, asked["account"]) is None
     assert ["no_mailbox_access"] == await failures_of(instance, asked["account"])  # of the sign-in that began to wait
 
 
-async def test_only_who_may_register_the_accounts_ends_their_link(api: httpx.Client, instance: Services) -> None:
+async def test_only_who_may_register_the_accounts_ends_their_link(api: httpx.Client, instance: App) -> None:
     asked = ask(api)
     route = f"/v1/authentication/form/{asked['registration']}"
     callers = {
@@ -124,7 +125,7 @@ async def test_only_who_may_register_the_accounts_ends_their_link(api: httpx.Cli
 
 
 async def test_removing_an_account_ends_its_open_links(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, clock: MovedClock
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, clock: MovedClock
 ) -> None:
     who = person()
     account = bind(api, visitor, who)
@@ -143,7 +144,7 @@ async def test_removing_an_account_ends_its_open_links(
     api.delete(f"/v1/account/{account}")
     clock.forward(days=9)
     await tick(instance)
-    rows = [row async for row in instance.storage.get_table_client("Registrations").list_entities()]
+    rows = [row async for row in storage_of(instance).get_table_client("Registrations").list_entities()]
     assert [] == [row["PartitionKey"] for row in rows if account in str(row)]
 
 
@@ -153,12 +154,12 @@ async def test_removing_an_account_ends_waiting_for_it(
     other_visitor: Visitor,
     person: NewPerson,
     tenant: Tenant,
-    instance: Services,
+    instance: App,
     clock: MovedClock,
 ) -> None:
     account, waits = bind(api, visitor, person()), person(access=False)
     handover = ask(api, account=account, allowPrincipalChange=True)
-    keep_checking(other_visitor, other_visitor.follow(handover["url"], waits))
+    press_keep_checking(other_visitor, other_visitor.follow(handover["url"], waits))
     assert await grants_of(instance, waits)
 
     api.delete(f"/v1/account/{account}")
@@ -166,7 +167,7 @@ async def test_removing_an_account_ends_waiting_for_it(
     clock.forward(minutes=6)
     await tick(instance)
 
-    assert await instance.find(account) is None
+    assert await find_account(instance, account) is None
     assert [] == await grants_of(instance, waits)
     assert ["account_removed"] == [code for code in await failures_of(instance, account) if code != "no_mailbox_access"]
 

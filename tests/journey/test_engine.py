@@ -9,13 +9,17 @@ import httpx
 
 from infra.local.environment import Environment
 from infra.local.visitor import Visitor
-from shared.bootstrap import build_services
+from shared.bootstrap import build
 from shared.domain.account import AccountState
 from shared.domain.identity import table_key
 from shared.domain.work import Handover, Work, WorkKind
-from shared.ports import Insert, Remove, Replace
-from shared.services import Services
-from shared.usecases.timers.work_agenda import Limits
+from shared.ports import App, Insert, Remove, Replace
+from shared.usecases.tokens.hand_out import hand_out
+from shared.usecases.tokens.refresh import refresh_grant
+from shared.usecases.upkeep.agenda import Limits
+from shared.usecases.upkeep.statistics import read_statistics
+from shared.usecases.upkeep.sweep import sweep
+from shared.usecases.upkeep.tick import run_tick, work_agenda, work_shard
 from tests.conftest import MovedClock, lose
 from tests.contract import records
 from tests.journey.conftest import Tenant, bind, principal_id, tick
@@ -28,45 +32,47 @@ type NewPerson = Callable[..., str]
 async def test_a_shard_with_more_rows_than_a_tick_takes_is_handed_over_and_worked_by_whoever_comes(
     environment: Environment, clock: MovedClock
 ) -> None:
-    few = build_services({**environment.settings, "MAILBIND_TICK_ROWS": "100", "MAILBIND_AGENDA_SHARDS": "1"}, clock)
+    few = build({**environment.settings, "MAILBIND_TICK_ROWS": "100", "MAILBIND_AGENDA_SHARDS": "1"}, clock)
     try:
         due = few.clock() - timedelta(hours=1)
-        await asyncio.gather(*(few.agenda.add(_leftover(due, number)) for number in range(250)))
+        await asyncio.gather(*(few.stores.agenda.add(_leftover(due, number)) for number in range(250)))
 
-        first = await few.run_tick()
+        first = await run_tick(few)
 
         assert ("000",) == first.handed_over
-        held = await few.handovers.get("000")
+        held = await few.stores.handovers.get("000")
         assert held is not None
-        assert len(await few.agenda.due("000", due, None)) == 100
-        second = await few.run_tick()
+        assert len(await few.stores.agenda.due("000", due, None)) == 100
+        second = await run_tick(few)
         assert () == second.handed_over
         assert 0 == second.outcomes.get("leftover", 0)
 
-        await few.run_tick.work_shard("000", held.value.due_by)
+        await work_shard(few, "000", held.value.due_by)
 
-        assert [] == list(await few.agenda.due("000", due, None))
-        assert None is await few.handovers.get("000")
+        assert [] == list(await few.stores.agenda.due("000", due, None))
+        assert None is await few.stores.handovers.get("000")
     finally:
         await few.close()
 
 
 async def test_a_shard_whose_worker_died_is_the_timers_again(environment: Environment, clock: MovedClock) -> None:
-    few = build_services({**environment.settings, "MAILBIND_AGENDA_SHARDS": "1"}, clock)
+    few = build({**environment.settings, "MAILBIND_AGENDA_SHARDS": "1"}, clock)
     try:
         due = few.clock() - timedelta(hours=1)
-        await few.agenda.add(_leftover(due, 1))
-        await few.handovers.insert(Handover("000", few.clock(), few.clock() + timedelta(minutes=15)))
-        await few.run_tick()
-        assert 1 == len([work for work in await few.agenda.due("000", due, None) if work.owner.startswith("gone")])
+        await few.stores.agenda.add(_leftover(due, 1))
+        await few.stores.handovers.insert(Handover("000", few.clock(), few.clock() + timedelta(minutes=15)))
+        await run_tick(few)
+        assert 1 == len(
+            [work for work in await few.stores.agenda.due("000", due, None) if work.owner.startswith("gone")]
+        )
 
         clock.forward(minutes=16)
-        await few.run_tick()
+        await run_tick(few)
 
-        assert [] == [work for work in await few.agenda.due("000", due, None) if work.owner.startswith("gone")]
-        stored = await few.handovers.get("000")
+        assert [] == [work for work in await few.stores.agenda.due("000", due, None) if work.owner.startswith("gone")]
+        stored = await few.stores.handovers.get("000")
         assert stored is not None
-        await few.handovers.remove(stored)
+        await few.stores.handovers.remove(stored)
     finally:
         await few.close()
 
@@ -78,63 +84,63 @@ def _leftover(due: datetime, number: int) -> Work:
 async def test_a_tick_stops_when_its_time_is_up_and_leaves_the_rest(
     environment: Environment, clock: MovedClock
 ) -> None:
-    built = build_services({**environment.settings, "MAILBIND_AGENDA_SHARDS": "1"}, clock)
+    built = build({**environment.settings, "MAILBIND_AGENDA_SHARDS": "1"}, clock)
     try:
         due = built.clock() - timedelta(hours=1)
-        await asyncio.gather(*(built.agenda.add(_leftover(due, number)) for number in range(30)))
+        await asyncio.gather(*(built.stores.agenda.add(_leftover(due, number)) for number in range(30)))
 
-        worked = await built.work_agenda({"000": None}, Limits(built.clock()))
+        worked = await work_agenda(built, {"000": None}, Limits(built.clock()))
 
         assert worked["000"].more
-        assert 30 <= len(await built.agenda.due("000", due, None))
-        assert not (await built.work_agenda({"000": None}, Limits(built.clock() + timedelta(minutes=1))))["000"].more
-        assert [] == [work for work in await built.agenda.due("000", due, None) if work.owner.startswith("gone")]
+        assert 30 <= len(await built.stores.agenda.due("000", due, None))
+        assert not (await work_agenda(built, {"000": None}, Limits(built.clock() + timedelta(minutes=1))))["000"].more
+        assert [] == [work for work in await built.stores.agenda.due("000", due, None) if work.owner.startswith("gone")]
     finally:
         await built.close()
 
 
 async def test_the_sweep_mends_what_is_missing_and_counts_everything(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, clock: MovedClock
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, clock: MovedClock
 ) -> None:
     lost_agenda, lost_directory = (bind(api, visitor, person()) for _ in range(2))
     grant = (await grant_of(instance, lost_agenda)).value
     assert grant.due is not None
     row = Work(grant.work, grant.due, grant.principal.id, grant.app)
-    await instance.agenda.remove([row])
-    entry = await instance.directory.get(lost_directory)
+    await instance.stores.agenda.remove([row])
+    entry = await instance.stores.directory.get(lost_directory)
     assert entry is not None
-    await instance.directory.remove(entry)
+    await instance.stores.directory.remove(entry)
     assert 404 == api.get(f"/v1/account/{lost_directory}").status_code
 
-    swept = await instance.sweep(clock() + timedelta(minutes=4))
+    swept = await sweep(instance, clock() + timedelta(minutes=4))
 
     assert swept.mended >= 2
     assert None is swept.cursor
-    assert await instance.agenda.holds(row)
+    assert await instance.stores.agenda.holds(row)
     assert 200 == api.get(f"/v1/account/{lost_directory}/oauth-token").status_code
-    again = await instance.sweep(clock() + timedelta(minutes=4))
+    again = await sweep(instance, clock() + timedelta(minutes=4))
     assert 0 == again.mended
-    accounts = [found async for _, found in instance.principals.accounts(None, None)]
+    accounts = [found async for _, found in instance.stores.principals.accounts(None, None)]
     connected = sum(found.state is AccountState.CONNECTED for found in accounts)
     assert connected == again.counts["accounts.connected"]
     assert connected == api.get("/v1/stats").json()["accounts"]["connected"]
 
 
-async def test_a_sweep_whose_time_is_up_goes_on_where_it_was(instance: Services, clock: MovedClock) -> None:
+async def test_a_sweep_whose_time_is_up_goes_on_where_it_was(instance: App, clock: MovedClock) -> None:
     for _ in range(100):
         who = records.principal()
-        await instance.principals.commit(
+        await instance.stores.principals.commit(
             who.id, [Insert(records.grant(who, clock())), Insert(records.account(who, clock()))]
         )
     ahead = records.principal()
     hot = replace(records.grant(ahead, clock()), due=clock() + timedelta(days=30), work=WorkKind.REFRESH)
-    await instance.principals.commit(ahead.id, [Insert(hot)])
+    await instance.stores.principals.commit(ahead.id, [Insert(hot)])
 
-    full = await instance.sweep(clock() + timedelta(minutes=4))
+    full = await sweep(instance, clock() + timedelta(minutes=4))
 
-    runs = [await instance.sweep(clock())]
+    runs = [await sweep(instance, clock())]
     while runs[-1].cursor is not None:
-        runs.append(await instance.sweep(clock()))
+        runs.append(await sweep(instance, clock()))
 
     assert len(runs) > 3
     assert full.counts == runs[-1].counts
@@ -143,36 +149,36 @@ async def test_a_sweep_whose_time_is_up_goes_on_where_it_was(instance: Services,
 
 
 async def test_a_grant_that_does_not_open_any_more_keeps_no_sweep_from_the_others(
-    instance: Services, clock: MovedClock
+    instance: App, clock: MovedClock
 ) -> None:
     broken, well = records.principal(), records.principal()
     astray = replace(records.grant(broken, clock()), due=clock() + timedelta(days=30))
-    await instance.principals.commit(broken.id, [Insert(astray)])
-    await instance.principals.commit(well.id, [Insert(records.grant(well, clock()))])
+    await instance.stores.principals.commit(broken.id, [Insert(astray)])
+    await instance.stores.principals.commit(well.id, [Insert(records.grant(well, clock()))])
     await lose(instance, "Principals", table_key(broken.id), f"grant~{table_key(records.APP)}")
 
-    swept = await instance.sweep(clock() + timedelta(minutes=4))
+    swept = await sweep(instance, clock() + timedelta(minutes=4))
 
     assert None is swept.cursor
     assert swept.mended >= 2
     for who in (broken, well):
-        stored = await instance.principals.grant(who.id, records.APP)
+        stored = await instance.stores.principals.grant(who.id, records.APP)
         assert stored is not None
         assert stored.value.due is not None
         assert stored.value.due < clock() + timedelta(days=8)
-        assert await instance.agenda.holds(Work(stored.value.work, stored.value.due, who.id, records.APP))
-        await instance.principals.commit(who.id, [Remove(stored.value, stored.version)])
+        assert await instance.stores.agenda.holds(Work(stored.value.work, stored.value.due, who.id, records.APP))
+        await instance.stores.principals.commit(who.id, [Remove(stored.value, stored.version)])
 
 
 async def test_the_counters_follow_what_happens(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, clock: MovedClock, tenant: Tenant
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, clock: MovedClock, tenant: Tenant
 ) -> None:
-    await instance.sweep(clock() + timedelta(minutes=4))
+    await sweep(instance, clock() + timedelta(minutes=4))
     before = api.get("/v1/stats").json()
     who = person()
     account = bind(api, visitor, who)
     await _until(api, "accounts", "connected", before["accounts"].get("connected", 0) + 1)
-    await instance.hand_out(account)
+    await hand_out(instance, account)
     await instance.tally.settled()
     await _until(api, "grants", "hot", before["grants"].get("hot", 0) + 1)
 
@@ -190,8 +196,8 @@ async def test_a_grant_that_two_find_stopped_is_counted_once(
     api: httpx.Client,
     visitor: Visitor,
     person: NewPerson,
-    instance: Services,
-    other: Services,
+    instance: App,
+    other: App,
     tenant: Tenant,
 ) -> None:
     who = person()
@@ -199,13 +205,13 @@ async def test_a_grant_that_two_find_stopped_is_counted_once(
     stored = await grant_of(instance, account)
     tenant.do("revoke", person=who)
     tenant.do("latency", endpoint="token", milliseconds=300)
-    before = (await instance.read_statistics()).counters.counts.get("accounts.authenticationError", 0)
+    before = (await read_statistics(instance)).counters.counts.get("accounts.authenticationError", 0)
 
-    await asyncio.gather(*(one.refresh_grant(stored) for one in (instance, other)))
+    await asyncio.gather(*(refresh_grant(one, stored) for one in (instance, other)))
 
     for one in (instance, other):
         await one.tally.settled()
-    assert before + 1 == (await instance.read_statistics()).counters.counts["accounts.authenticationError"]
+    assert before + 1 == (await read_statistics(instance)).counters.counts["accounts.authenticationError"]
 
 
 async def _until(api: httpx.Client, group: str, name: str, expected: int) -> None:
@@ -213,15 +219,15 @@ async def _until(api: httpx.Client, group: str, name: str, expected: int) -> Non
 
 
 async def test_stats_tell_what_is_late_and_what_the_last_tick_did(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     account = bind(api, visitor, person())
-    await instance.hand_out(account)
+    await hand_out(instance, account)
     grant = await grant_of(instance, account)
     soon = replace(grant.value, due=instance.clock() - timedelta(minutes=10))
     assert soon.due
-    await instance.agenda.add(Work(soon.work, soon.due, soon.principal.id, soon.app))
-    await instance.principals.commit(await principal_id(instance, account), [Replace(soon, grant.version)])
+    await instance.stores.agenda.add(Work(soon.work, soon.due, soon.principal.id, soon.app))
+    await instance.stores.principals.commit(await principal_id(instance, account), [Replace(soon, grant.version)])
     late = api.get("/v1/stats").json()
     assert late["overdue"] >= 1
     assert late["oldestOverdueSeconds"] >= 600

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from infra.local.environment import Environment
-from shared.bootstrap import build_services
+from shared.bootstrap import build
 from shared.domain.caller import Caller, Scope
 from shared.domain.errors import InvalidToken, Unavailable
 from shared.domain.secret import Secret
-from shared.services import Services
+from shared.ports import App
+from shared.usecases.callers.identify import identify_caller
 from tests.conftest import MovedClock
 from tests.journey.conftest import Tenant
 from tests.local.calling_app import (
@@ -26,8 +27,8 @@ from tests.local.calling_app import (
 ROLES = frozenset({Scope.REGISTER, Scope.OAUTH_TOKEN})
 
 
-async def call(services: Services, token: str) -> Caller:
-    return await services.identify_caller(Secret(token), None)
+async def call(services: App, token: str) -> Caller:
+    return await identify_caller(services, Secret(token), None)
 
 
 def keys_read(tenant: Tenant) -> int:
@@ -37,7 +38,7 @@ def keys_read(tenant: Tenant) -> int:
 @pytest.mark.parametrize("get", [token_by_msal, token_by_azure_identity])
 @pytest.mark.parametrize("version", [1, 2])
 async def test_an_application_calls_with_what_microsofts_libraries_get(
-    environment: Environment, instance: Services, tenant: Tenant, get: Callable[..., str], version: int
+    environment: Environment, instance: App, tenant: Tenant, get: Callable[..., str], version: int
 ) -> None:
     tenant.do("api", address=API, tokenVersion=version)
 
@@ -47,15 +48,13 @@ async def test_an_application_calls_with_what_microsofts_libraries_get(
     assert (f"entra:{tenant_id}/{ORDERS}", ROLES, None) == (caller.id, caller.scopes, caller.binding)
 
 
-async def test_an_application_may_ask_by_the_apis_client_id(environment: Environment, instance: Services) -> None:
+async def test_an_application_may_ask_by_the_apis_client_id(environment: Environment, instance: App) -> None:
     caller = await call(instance, token_by_msal(environment.tenant.ready, f"{API_CLIENT_ID}/.default"))
 
     assert ROLES == caller.scopes
 
 
-async def test_a_persons_token_for_the_api_is_refused(
-    environment: Environment, instance: Services, tenant: Tenant
-) -> None:
+async def test_a_persons_token_for_the_api_is_refused(environment: Environment, instance: App, tenant: Tenant) -> None:
     refresh_token = tenant.do("sign-in", person="alice@contoso.example", clientId=ORDERS)["refreshToken"]
     ready = environment.tenant.ready
     with session(ready) as http:
@@ -67,7 +66,7 @@ async def test_a_persons_token_for_the_api_is_refused(
 
 
 async def test_the_keys_are_read_once_for_any_number_of_tokens(
-    environment: Environment, instance: Services, tenant: Tenant
+    environment: Environment, instance: App, tenant: Tenant
 ) -> None:
     before = keys_read(tenant)
 
@@ -78,7 +77,7 @@ async def test_the_keys_are_read_once_for_any_number_of_tokens(
 
 
 async def test_a_new_signing_key_is_found_and_the_old_one_stops(
-    environment: Environment, instance: Services, tenant: Tenant, clock: MovedClock
+    environment: Environment, instance: App, tenant: Tenant, clock: MovedClock
 ) -> None:
     ready = environment.tenant.ready
     old, unseen = token_by_msal(ready), token_by_msal(ready)
@@ -97,7 +96,7 @@ async def test_a_new_signing_key_is_found_and_the_old_one_stops(
 
 
 async def test_unknown_keys_make_us_ask_once_a_minute_at_most(
-    environment: Environment, instance: Services, tenant: Tenant, clock: MovedClock
+    environment: Environment, instance: App, tenant: Tenant, clock: MovedClock
 ) -> None:
     good = token_by_msal(environment.tenant.ready)
     tenant.do("signing-key")
@@ -119,7 +118,7 @@ async def test_unknown_keys_make_us_ask_once_a_minute_at_most(
 
 @pytest.mark.parametrize("mode", ["503", "html", "reset"])
 async def test_known_keys_go_on_while_the_tenant_does_not_answer(
-    environment: Environment, instance: Services, tenant: Tenant, clock: MovedClock, mode: str
+    environment: Environment, instance: App, tenant: Tenant, clock: MovedClock, mode: str
 ) -> None:
     tenant.do("lifetimes", accessTokenSeconds=4 * 3600)
     first, second, rolled = token_by_msal(environment.tenant.ready), token_by_msal(environment.tenant.ready), ""
@@ -138,7 +137,7 @@ async def test_known_keys_go_on_while_the_tenant_does_not_answer(
 
 
 async def test_nobody_is_refused_because_keys_cannot_be_read_yet(
-    environment: Environment, instance: Services, tenant: Tenant, clock: MovedClock
+    environment: Environment, instance: App, tenant: Tenant, clock: MovedClock
 ) -> None:
     token = token_by_msal(environment.tenant.ready)
     tenant.do("outage", endpoint="all", mode="503")
@@ -152,7 +151,7 @@ async def test_nobody_is_refused_because_keys_cannot_be_read_yet(
 
 
 async def test_a_token_that_was_verified_ends_when_it_says(
-    environment: Environment, instance: Services, tenant: Tenant, clock: MovedClock
+    environment: Environment, instance: App, tenant: Tenant, clock: MovedClock
 ) -> None:
     tenant.do("lifetimes", accessTokenSeconds=120)
     token = token_by_msal(environment.tenant.ready)
@@ -165,21 +164,21 @@ async def test_a_token_that_was_verified_ends_when_it_says(
 
 
 @pytest.fixture
-async def changed(environment: Environment) -> AsyncIterator[Callable[..., Services]]:
+async def changed(environment: Environment) -> AsyncIterator[Callable[..., App]]:
     """Further instances with other settings."""
-    made: list[Services] = []
+    made: list[App] = []
 
-    def build(**settings: str) -> Services:
-        made.append(build_services({**environment.settings, **settings}))
+    def start(**settings: str) -> App:
+        made.append(build({**environment.settings, **settings}))
         return made[-1]
 
-    yield build
+    yield start
     for services in made:
         await services.close()
 
 
 async def test_an_application_is_bound_to_accounts_by_setting(
-    environment: Environment, changed: Callable[..., Services]
+    environment: Environment, changed: Callable[..., App]
 ) -> None:
     services = changed(MAILBIND_CALLER_ACCOUNTS=f"{ORDERS.upper()}=Orders, {ORDERS}=sales-*")
 
@@ -194,7 +193,7 @@ async def test_an_application_is_bound_to_accounts_by_setting(
     ("kinds", "by_token", "by_entra"), [("tokens", True, False), ("entra", False, True), ("Entra , tokens", True, True)]
 )
 async def test_each_kind_of_caller_can_be_switched_off(
-    environment: Environment, changed: Callable[..., Services], kinds: str, by_token: Any, by_entra: Any
+    environment: Environment, changed: Callable[..., App], kinds: str, by_token: Any, by_entra: Any
 ) -> None:
     services = changed(MAILBIND_CALLERS=kinds)
 
@@ -211,7 +210,7 @@ async def test_each_kind_of_caller_can_be_switched_off(
 
 
 async def test_another_tenants_applications_call_only_where_it_is_listed(
-    environment: Environment, changed: Callable[..., Services]
+    environment: Environment, changed: Callable[..., App]
 ) -> None:
     """Its administrator gives roles as they like, so signing people in from there is not enough."""
     other = "9188040d-6c67-4c5b-b112-36a304b66dad"

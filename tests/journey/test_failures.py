@@ -13,16 +13,21 @@ import pytest
 
 from infra.local.environment import Environment
 from infra.local.visitor import Visitor
-from shared.bootstrap import build_services
+from shared.bootstrap import build
 from shared.domain.account import AccountState
 from shared.domain.errors import Unavailable
 from shared.domain.principal import Principal
 from shared.domain.secret import Secret
-from shared.ports import SignedIn
-from shared.services import Services
-from shared.usecases.callers.identify_caller import ADMINISTRATOR
-from shared.usecases.sign_in.check_invitation import Invitation
-from tests.conftest import MovedClock
+from shared.ports import App, SignedIn
+from shared.usecases.accounts.change import remove_account
+from shared.usecases.apps.circuit_breaker import open_breakers
+from shared.usecases.callers.identify import ADMINISTRATOR
+from shared.usecases.sign_in.binding import bind_invited_mailboxes
+from shared.usecases.sign_in.invitation import Invitation
+from shared.usecases.sign_in.start import start_registration
+from shared.usecases.tokens.hand_out import hand_out
+from shared.usecases.tokens.refresh import refresh_grant
+from tests.conftest import MovedClock, first_app, unguarded
 from tests.journey.conftest import Tenant, ask, bind, code_of
 from tests.journey.test_keeping_alive import events_of, grant_of, state_of
 
@@ -54,7 +59,7 @@ async def test_every_row_of_the_failure_table_through_the_real_path(
     api: httpx.Client,
     visitor: Visitor,
     person: NewPerson,
-    instance: Services,
+    instance: App,
     clock: MovedClock,
     tenant: Tenant,
     number: str,
@@ -65,7 +70,7 @@ async def test_every_row_of_the_failure_table_through_the_real_path(
     clock.forward(hours=2)
     tenant.do("fail", endpoint="token", failure=number, times=1, person=who, grant="refresh_token")
 
-    refreshed = await instance.refresh_grant(await grant_of(instance, account))
+    refreshed = await refresh_grant(instance, await grant_of(instance, account))
 
     state, worked, event = EXPECTED[group]
     grant = (await grant_of(instance, account)).value
@@ -84,7 +89,7 @@ async def test_every_row_of_the_failure_table_through_the_real_path(
 
 
 async def test_an_expired_client_secret_blames_no_account_and_one_trial_a_minute_finds_the_end(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, clock: MovedClock, tenant: Tenant
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, clock: MovedClock, tenant: Tenant
 ) -> None:
     accounts = [bind(api, visitor, person()) for _ in range(3)]
     clock.forward(hours=2)
@@ -93,7 +98,7 @@ async def test_an_expired_client_secret_blames_no_account_and_one_trial_a_minute
     for _ in range(3):
         for account in accounts:
             with pytest.raises(Unavailable) as unavailable:
-                await instance.hand_out(account)
+                await hand_out(instance, account)
             assert "app_credential" == unavailable.value.code
     assert 1 == len([event for event in tenant.events("failed") if event.get("failure") == "7000222"])
     (breaker,) = api.get("/v1/stats").json()["breakers"]
@@ -102,16 +107,16 @@ async def test_an_expired_client_secret_blames_no_account_and_one_trial_a_minute
     assert ["connected"] * 3 == [state_of(api, account)[0] for account in accounts]
 
     clock.forward(seconds=61)
-    results = await asyncio.gather(*(instance.hand_out(account) for account in accounts), return_exceptions=True)
+    results = await asyncio.gather(*(hand_out(instance, account) for account in accounts), return_exceptions=True)
     assert all(isinstance(result, Unavailable) for result in results)
     assert 2 == len([event for event in tenant.events("failed") if event.get("failure") == "7000222"])
 
     tenant.do("reset")
     _people_again(tenant)
     clock.forward(seconds=61)
-    token = await instance.hand_out(accounts[0])
+    token = await hand_out(instance, accounts[0])
     assert not token.cached
-    assert not (await instance.hand_out(accounts[1])).cached
+    assert not (await hand_out(instance, accounts[1])).cached
     assert [] == api.get("/v1/stats").json()["breakers"]
 
 
@@ -125,11 +130,11 @@ async def test_a_second_client_secret_takes_over_without_a_gap(
     account = bind(api, visitor, person())
     good = environment.settings["MAILBIND_OAUTH_CLIENT_SECRET"]
     both = {"MAILBIND_OAUTH_CLIENT_SECRET": "expired-secret", "MAILBIND_OAUTH_CLIENT_SECRET_2": good}
-    rotated = build_services({**environment.settings, **both}, clock)
+    rotated = build({**environment.settings, **both}, clock)
     clock.forward(hours=2)
     try:
-        assert not (await rotated.hand_out(account)).cached
-        assert () == tuple(await rotated.open_breakers())
+        assert not (await hand_out(rotated, account)).cached
+        assert () == tuple(await open_breakers(rotated))
     finally:
         await rotated.close()
 
@@ -138,8 +143,8 @@ async def test_retry_after_is_honoured_by_every_instance(
     api: httpx.Client,
     visitor: Visitor,
     person: NewPerson,
-    instance: Services,
-    other: Services,
+    instance: App,
+    other: App,
     clock: MovedClock,
     tenant: Tenant,
 ) -> None:
@@ -147,14 +152,14 @@ async def test_retry_after_is_honoured_by_every_instance(
     clock.forward(hours=2)
     tenant.do("throttle", endpoint="token", times=1, retryAfter=120)
     with pytest.raises(Unavailable):
-        await instance.hand_out(account)
+        await hand_out(instance, account)
     calls = len(tenant.events("refreshed"))
     with pytest.raises(Unavailable) as unavailable:
-        await other.hand_out(account)
+        await hand_out(other, account)
     assert timedelta(seconds=100) < (unavailable.value.retry_after or timedelta()) <= timedelta(seconds=120)
     assert calls == len(tenant.events("refreshed"))
     clock.forward(seconds=121)
-    assert not (await other.hand_out(account)).cached
+    assert not (await hand_out(other, account)).cached
 
 
 async def test_a_missing_scope_is_told_apart_from_a_missing_access(
@@ -169,35 +174,35 @@ async def test_a_missing_scope_is_told_apart_from_a_missing_access(
 async def test_a_grant_that_serves_more_accounts_than_a_transaction_takes_fails_and_recovers_as_one(
     environment: Environment, person: NewPerson, tenant: Tenant
 ) -> None:
-    reusing = build_services({**environment.settings, "MAILBIND_OAUTH_CREDENTIAL_REUSE": "true"})
+    reusing = build({**environment.settings, "MAILBIND_OAUTH_CREDENTIAL_REUSE": "true"})
     who, count = person(), 55
     people = tenant.client.get(str(tenant.client.base_url).removesuffix("/")).json()["people"]
     oid = next(row["oid"] for row in people if row["upn"] == who)
-    app = reusing.settings.oauth_app
+    app = first_app(reusing)
     token = Secret(tenant.do("sign-in", person=who)["refreshToken"])
-    signed_in = SignedIn(Principal(app.tenant, oid, who), await reusing.msal.refresh(app, token))
+    signed_in = SignedIn(Principal(app.tenant, oid, who), await unguarded(reusing).refresh(app, token))
 
     mailboxes = cycle(tenant.do("mailbox", create=6, person=who)["mailboxes"])  # one serves no more than ten accounts
     emails = {f"{who.partition('@')[0]}-{number}": next(mailboxes) for number in range(count)}
 
     async def sign_in(name: str) -> None:
         invitation = Invitation("https://myapp.example/", name, email=emails[name], delegated=True)
-        started = await reusing.start_registration(invitation, {}, ADMINISTRATOR)
-        asked = await reusing.registrations.get(started.registration)
+        started = await start_registration(reusing, invitation, {}, ADMINISTRATOR)
+        asked = await reusing.stores.registrations.get(started.registration)
         assert asked is not None
-        await reusing.bind(asked.value, app, signed_in)
+        await bind_invited_mailboxes(reusing, asked.value, app, signed_in)
 
     async def states() -> dict[str, int]:
-        partition = await reusing.principals.partition(signed_in.principal.id)
+        partition = await reusing.stores.principals.partition(signed_in.principal.id)
         return dict(Counter(str(stored.value.state) for stored in partition.accounts.values()))
 
     try:
         for name in emails:
             await sign_in(name)
         tenant.do("fail", endpoint="token", failure="50173", times=1, person=who, grant="refresh_token")
-        stored = await reusing.principals.grant(signed_in.principal.id, app.id)
+        stored = await reusing.stores.principals.grant(signed_in.principal.id, app.id)
         assert stored is not None
-        await reusing.refresh_grant(stored)
+        await refresh_grant(reusing, stored)
         assert {"authenticationError": count} == await states()
 
         await sign_in(next(iter(emails)))
@@ -205,5 +210,5 @@ async def test_a_grant_that_serves_more_accounts_than_a_transaction_takes_fails_
         assert {"connected": count} == await states()
     finally:
         for name in emails:
-            await reusing.remove_account(name)
+            await remove_account(reusing, name)
         await reusing.close()

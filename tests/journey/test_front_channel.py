@@ -15,19 +15,21 @@ from azure.core.exceptions import ResourceNotFoundError
 
 from infra.local.environment import APP_ID, Environment
 from infra.local.visitor import Form, Page, Visitor
-from shared.bootstrap import build_services
+from shared.bootstrap import build
 from shared.domain.caller import Caller, Scope
 from shared.domain.failure import FAILURE_RULES, SignInRefusal
 from shared.domain.oauth_app import CircuitBreaker
 from shared.domain.principal import Principal
 from shared.domain.secret import Secret
-from shared.ports import EntraFailed, SignedIn, Stored
-from shared.services import Services
-from shared.usecases.sign_in.check_invitation import Invitation
-from shared.usecases.sign_in.open_link import LinkPage
-from shared.usecases.sign_in.sign_in_outcome import Outcome, Refused, Tried
+from shared.ports import App, EntraFailed, SignedIn, Stored
+from shared.usecases.apps.circuit_breaker import open_breakers
+from shared.usecases.sign_in.complete import complete_sign_in, finish_sign_in
+from shared.usecases.sign_in.invitation import Invitation
+from shared.usecases.sign_in.link import LinkPage, begin_sign_in, open_link
+from shared.usecases.sign_in.outcome import Outcome, Refused, Tried, carry_grant
+from shared.usecases.sign_in.start import start_registration
 from tests.app_routes import http_functions
-from tests.conftest import MovedClock
+from tests.conftest import MovedClock, first_app, seen_breakers, storage_of, unguarded
 from tests.journey.conftest import Tenant, ask, bind, code_of, status
 from tests.journey.test_callback import to_the_callback
 from tests.patience import wait_until
@@ -46,23 +48,23 @@ STRANGERS: list[dict[str, str]] = [
 ]
 
 
-async def stored_breakers(instance: Services) -> list[tuple[Any, str | None]]:
+async def stored_breakers(instance: App) -> list[tuple[Any, str | None]]:
     """Every row of the table, with its version."""
-    rows = instance.storage.get_table_client("Breakers").list_entities()
+    rows = storage_of(instance).get_table_client("Breakers").list_entities()
     try:
         return [(dict(row), row.metadata["etag"]) async for row in rows]
     except ResourceNotFoundError:  # nothing was ever written to it
         return []
 
 
-async def open_breaker(instance: Services) -> Stored[CircuitBreaker]:
+async def open_breaker(instance: App) -> Stored[CircuitBreaker]:
     """As the token endpoint's refusal leaves it, with no trial due and known to this instance."""
     now = instance.clock()
     breaker = CircuitBreaker(APP_ID, "app_credential", now, now + timedelta(hours=1), 7000215)
-    instance.entra._seen.clear()  # noqa: SLF001 - memory shows nowhere else
-    stored = await instance.breakers.insert(breaker)
+    seen_breakers(instance).clear()
+    stored = await instance.stores.breakers.insert(breaker)
     with pytest.raises(Exception, match="app_credential"):
-        await instance.entra.refresh(instance.settings.oauth_app, Secret("none"))
+        await instance.microsoft.entra.refresh(first_app(instance), Secret("none"))
     return stored
 
 
@@ -70,33 +72,31 @@ async def open_breaker(instance: Services) -> Stored[CircuitBreaker]:
 class Browser:
     """A browser on its way through one link, in this process: it can begin any number of sign-ins."""
 
-    instance: Services
+    instance: App
     page: LinkPage
 
     async def returns(self, **answer: str) -> Outcome:
         """Begin a sign-in, and come back from Microsoft with this answer and the right state and cookie."""
         asked = self.page.registration
-        url = await self.instance.begin_sign_in(asked.id, self.page.confirmation, self.page.cookie, "")
-        assert isinstance(url, Secret)
+        url = await begin_sign_in(self.instance, asked.id, self.page.confirmation, self.page.cookie, "")
         state = parse_qs(urlsplit(url.reveal()).query)["state"][0]
-        return await self.instance.complete_sign_in({"state": state, **answer}, self.page.cookie)
+        return await complete_sign_in(self.instance, {"state": state, **answer}, self.page.cookie)
 
 
 @pytest.fixture
-async def browser(instance: Services) -> Browser:
-    return await open_link(instance)
+async def browser(instance: App) -> Browser:
+    return await opened_link(instance)
 
 
-async def open_link(instance: Services) -> Browser:
+async def opened_link(app: App) -> Browser:
     invitation = Invitation("https://myapp.example/", None, email="support@contoso.example", delegated=True)
-    started = await instance.start_registration(invitation, {}, CALLER)
-    page = await instance.open_link(Secret(parse_qs(urlsplit(started.url.reveal()).query)["ticket"][0]), None)
-    assert isinstance(page, LinkPage)
-    return Browser(instance, page)
+    started = await start_registration(app, invitation, {}, CALLER)
+    page = await open_link(app, Secret(parse_qs(urlsplit(started.url.reveal()).query)["ticket"][0]), None)
+    return Browser(app, page)
 
 
 @pytest.fixture(params=["closed", "open"])
-async def breaker(request: pytest.FixtureRequest, instance: Services) -> str:
+async def breaker(request: pytest.FixtureRequest, instance: App) -> str:
     if request.param == "open":
         await open_breaker(instance)
     return str(request.param)
@@ -110,7 +110,7 @@ def routes() -> list[tuple[str, str]]:
 
 async def test_no_request_without_a_callers_token_changes_a_breaker(
     environment: Environment,
-    instance: Services,
+    instance: App,
     routes: list[tuple[str, str]],
     api: httpx.Client,
     visitor: Visitor,
@@ -160,9 +160,9 @@ async def test_no_request_without_a_callers_token_changes_a_breaker(
 
 
 async def test_no_error_of_the_failure_table_from_a_browser_changes_a_breaker(
-    instance: Services, browser: Browser, breaker: str
+    instance: App, browser: Browser, breaker: str
 ) -> None:
-    before, seen = await stored_breakers(instance), dict(instance.entra._seen)  # noqa: SLF001 - as above
+    before, seen = await stored_breakers(instance), dict(seen_breakers(instance))
     cases = [*zip(NUMBERS, cycle(ERRORS), strict=False), *((7000215, error) for error in ERRORS), (0, "invalid_client")]
 
     for number, error in cases:
@@ -171,27 +171,27 @@ async def test_no_error_of_the_failure_table_from_a_browser_changes_a_breaker(
         assert told.code in set(SignInRefusal), (number, error)
 
     assert before == await stored_breakers(instance)
-    assert seen == instance.entra._seen, breaker  # noqa: SLF001 - as above
-    link = await instance.registrations.get(browser.page.registration.id)
+    assert seen == seen_breakers(instance), breaker
+    link = await instance.stores.registrations.get(browser.page.registration.id)
     assert link is not None
     assert link.value.failure in set(SignInRefusal)
 
 
 @pytest.mark.parametrize("code", ["made-up", "x" * 3000, "\x00", "AADSTS7000215", "e30.e30.e30"])
-async def test_a_made_up_code_changes_no_breaker(instance: Services, browser: Browser, breaker: str, code: str) -> None:
-    before, seen = await stored_breakers(instance), dict(instance.entra._seen)  # noqa: SLF001 - as above
+async def test_a_made_up_code_changes_no_breaker(instance: App, browser: Browser, breaker: str, code: str) -> None:
+    before, seen = await stored_breakers(instance), dict(seen_breakers(instance))
 
     told = await browser.returns(code=code)
 
     assert isinstance(told, Refused)
     assert told.code in {"sign_in_unknown", *SignInRefusal}
     assert before == await stored_breakers(instance)
-    assert seen == instance.entra._seen, breaker  # noqa: SLF001 - as above
+    assert seen == seen_breakers(instance), breaker
 
 
 @pytest.mark.parametrize("failure", ["9002313", "70000", "54005", "501481", "70008", "90033", "700016", "http-503"])
 async def test_no_answer_of_the_token_endpoint_to_a_browsers_code_changes_a_breaker(
-    instance: Services, browser: Browser, breaker: str, tenant: Tenant, failure: str
+    instance: App, browser: Browser, breaker: str, tenant: Tenant, failure: str
 ) -> None:
     before = await stored_breakers(instance)
     tenant.do("fail", endpoint="token", failure=failure, times=1, grant="authorization_code")
@@ -207,28 +207,28 @@ async def test_a_client_that_is_refused_at_a_sign_in_is_logged_and_opens_no_brea
     environment: Environment, clock: MovedClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The next answer about a stored grant, or a verification, opens it."""
-    wrong = build_services({**environment.settings, "MAILBIND_OAUTH_CLIENT_SECRET": "not-the-secret"}, clock)
+    wrong = build({**environment.settings, "MAILBIND_OAUTH_CLIENT_SECRET": "not-the-secret"}, clock)
     try:
         before = await stored_breakers(wrong)
 
-        told = await (await open_link(wrong)).returns(code="made-up")
+        told = await (await opened_link(wrong)).returns(code="made-up")
 
         assert isinstance(told, Refused)
         assert "app_credential" == told.code
         assert before == await stored_breakers(wrong)
         assert [7000215] == [vars(line)["aadsts"] for line in caplog.records if line.message == "oauth app fault"]
         with pytest.raises(EntraFailed, match="app_credential"):
-            await wrong.entra.refresh(wrong.settings.oauth_app, Secret("none"))
-        (breaker,) = await wrong.open_breakers()
+            await wrong.microsoft.entra.refresh(first_app(wrong), Secret("none"))
+        (breaker,) = await open_breakers(wrong)
         assert (APP_ID, 7000215) == (breaker.app, breaker.aadsts)
-        await wrong.entra.forgive(wrong.settings.oauth_app)
-        assert [] == await wrong.open_breakers()
+        await wrong.microsoft.entra.forgive(first_app(wrong))
+        assert [] == await open_breakers(wrong)
     finally:
         await wrong.close()
 
 
 async def test_a_sign_in_that_succeeds_closes_no_breaker(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     """The trial call of the next minute does."""
     form = to_the_callback(visitor, ask(api)["url"], person())
@@ -236,30 +236,30 @@ async def test_a_sign_in_that_succeeds_closes_no_breaker(
     before = await stored_breakers(instance)
     (cookie,) = visitor.cookies[urlsplit(form.action).netloc].values()
 
-    told = await instance.complete_sign_in(form.fields, Secret(cookie))
+    told = await complete_sign_in(instance, form.fields, Secret(cookie))
 
     assert isinstance(told, Tried)
     assert before == await stored_breakers(instance)
 
 
 async def test_finishing_a_sign_in_takes_no_trial_and_a_revoked_person_closes_nothing(
-    instance: Services, browser: Browser, person: NewPerson, tenant: Tenant
+    instance: App, browser: Browser, person: NewPerson, tenant: Tenant
 ) -> None:
     """A browser may carry a grant for half an hour; whether it still works is the person's to decide."""
     who = person()
     people = tenant.client.get(str(tenant.client.base_url).removesuffix("/")).json()["people"]
     oid = next(row["oid"] for row in people if row["upn"] == who)
-    app, asked = instance.settings.oauth_app, browser.page.registration
-    tokens = await instance.msal.refresh(app, Secret(tenant.do("sign-in", person=who)["refreshToken"]))
+    app, asked = first_app(instance), browser.page.registration
+    tokens = await unguarded(instance).refresh(app, Secret(tenant.do("sign-in", person=who)["refreshToken"]))
     signed_in = SignedIn(Principal(app.tenant, oid, who), tokens)
-    carried = await instance.bind_signed_in.carried.seal("finish", asked, signed_in, browser.page.cookie)
+    carried = await carry_grant(instance, "finish", asked, signed_in, browser.page.cookie)
     stored = await open_breaker(instance)
-    await instance.breakers.replace(stored, replace(stored.value, trial=instance.clock() - timedelta(seconds=1)))
-    instance.entra._seen.clear()  # noqa: SLF001 - as above
+    await instance.stores.breakers.replace(stored, replace(stored.value, trial=instance.clock() - timedelta(seconds=1)))
+    seen_breakers(instance).clear()
     tenant.do("revoke", person=who)
     before = await stored_breakers(instance)
 
-    told = await instance.bind_signed_in.finish(carried, browser.page.cookie)
+    told = await finish_sign_in(instance, carried, browser.page.cookie)
 
     assert isinstance(told, Refused)
     assert "needs_sign_in" == told.code
@@ -305,21 +305,21 @@ def test_a_repeated_error_is_refused_whole(api: httpx.Client, visitor: Visitor, 
 
 
 async def test_a_link_tells_its_caller_once_of_each_reason_however_often_somebody_comes_back(
-    instance: Services,
+    instance: App,
 ) -> None:
     """Each event goes to every webhook, and the browser's answers cost whoever has the link nothing."""
     invitation = Invitation("https://myapp.example/", None, email="support@contoso.example", delegated=True)
-    started = await instance.start_registration(invitation, {}, CALLER)
+    started = await start_registration(instance, invitation, {}, CALLER)
     ticket = Secret(parse_qs(urlsplit(started.url.reveal()).query)["ticket"][0])
 
     for error in ("access_denied", "access_denied", "server_error", "access_denied", "server_error"):
-        page = await instance.open_link(ticket, None)
+        page = await open_link(instance, ticket, None)
         assert isinstance(page, LinkPage)
         assert isinstance(await Browser(instance, page).returns(error=error), Refused)
 
-    rows = [row async for row in instance.storage.get_table_client("Registrations").list_entities()]
+    rows = [row async for row in storage_of(instance).get_table_client("Registrations").list_entities()]
     told = [row for row in rows if row["RowKey"].startswith("event~") and row["account"] == started.accounts[0]]
     assert ["access_denied", "entra_unavailable"] == sorted(json.loads(row["data"])["code"] for row in told)
-    stored = await instance.registrations.get(started.registration)
+    stored = await instance.stores.registrations.get(started.registration)
     assert stored is not None
     assert "entra_unavailable" == stored.value.failure

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from infra.local.environment import Environment
-from shared.bootstrap import build_services
+from shared.bootstrap import build
 from shared.domain.account import AccountState
 from shared.domain.clouds import Resource
 from shared.domain.errors import NotAuthorized, NotFound, TooManyRequests, Unavailable
@@ -31,10 +31,16 @@ from shared.domain.principal import Principal
 from shared.domain.secret import Secret
 from shared.domain.work import Work
 from shared.ports import SignedIn
-from shared.usecases.callers.identify_caller import ADMINISTRATOR
-from shared.usecases.grants.change_account import AccountChange
-from shared.usecases.sign_in.check_invitation import Invitation
-from tests.conftest import MovedClock
+from shared.usecases.accounts.change import AccountChange, change_account, remove_account
+from shared.usecases.accounts.read import find_account
+from shared.usecases.callers.identify import ADMINISTRATOR
+from shared.usecases.sign_in.binding import bind_invited_mailboxes
+from shared.usecases.sign_in.invitation import Invitation
+from shared.usecases.sign_in.start import start_registration
+from shared.usecases.tokens.hand_out import answer_challenge, hand_out
+from shared.usecases.tokens.probe import reconnect_account
+from shared.usecases.tokens.refresh import refresh_grant
+from tests.conftest import MovedClock, first_app, unguarded
 from tests.journey.conftest import Tenant, graph_opens, imap_opens, tick, trust, xoauth2_of
 
 MAILBOX = "support@contoso.example"
@@ -57,7 +63,7 @@ class GrantLife(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.clock = MovedClock()
         settings = {**self.environment.settings, "MAILBIND_OAUTH_BASE_SCOPES": "api,imap"}
-        self.services = build_services(settings, self.clock)
+        self.services = build(settings, self.clock)
         ready = self.environment.tenant.ready
         self.http = httpx.Client(base_url=ready["controlUrl"] + "/", verify=trust(ready["caFile"]), timeout=30)
         self.tenant = Tenant(self.http)
@@ -73,7 +79,7 @@ class GrantLife(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if self.bound:
-            self.run(self.services.remove_account(self.account))
+            self.run(remove_account(self.services, self.account))
         self.run(self.services.close())
         self.runner.close()
         self.http.close()
@@ -100,16 +106,21 @@ class GrantLife(RuleBasedStateMachine):
 
     async def _bind(self, token: Secret) -> bool:
         services = self.services
-        started = await services.start_registration(
-            Invitation("https://myapp.example/", self.account, email=MAILBOX, delegated=True), {}, ADMINISTRATOR
+        started = await start_registration(
+            services,
+            Invitation("https://myapp.example/", self.account, email=MAILBOX, delegated=True),
+            {},
+            ADMINISTRATOR,
         )
-        stored = await services.registrations.get(started.registration)
+        stored = await services.stores.registrations.get(started.registration)
         assert stored is not None
-        app = services.settings.oauth_app
+        app = first_app(services)
         person = self._control()["people"]
         oid = next(row["oid"] for row in person if row["upn"] == self.who)
-        tokens = await services.msal.refresh(app, token)
-        results = await services.bind(stored.value, app, SignedIn(Principal(app.tenant, oid, self.who), tokens))
+        tokens = await unguarded(services).refresh(app, token)
+        results = await bind_invited_mailboxes(
+            services, stored.value, app, SignedIn(Principal(app.tenant, oid, self.who), tokens)
+        )
         return results[self.account].state.is_bound
 
     @precondition(lambda self: self.bound)
@@ -121,7 +132,7 @@ class GrantLife(RuleBasedStateMachine):
     @rule()
     def hand_out_for_mail(self) -> None:
         """A token for the other resource of the same grant."""
-        token = self._taken(self.services.hand_out(self.account, Resource.OUTLOOK))
+        token = self._taken(hand_out(self.services, self.account, Resource.OUTLOOK))
         # Unlike Graph, IMAP refuses what was issued before a revocation.
         if token is not None and self.access and self.alive:
             assert imap_opens(self.environment, xoauth2_of(MAILBOX, token.access_token.reveal()))
@@ -131,10 +142,10 @@ class GrantLife(RuleBasedStateMachine):
     def challenge(self, resource: Resource) -> None:
         """A caller's API was not content with the token."""
         with suppress(TooManyRequests):
-            self._taken(self.services.answer_challenge(self.account, CLAIMS, resource))
+            self._taken(answer_challenge(self.services, self.account, CLAIMS, resource))
 
     def _hand_out(self) -> None:
-        token = self._taken(self.services.hand_out(self.account))
+        token = self._taken(hand_out(self.services, self.account))
         if token is not None and self.access:
             assert graph_opens(self.environment, token.access_token.reveal(), MAILBOX)
 
@@ -177,28 +188,28 @@ class GrantLife(RuleBasedStateMachine):
         """Nobody is blamed for what passes."""
         before = self._account().state
         self.fail_next(failure)
-        self.run(self.services.refresh_grant(self._grant()))
+        self.run(refresh_grant(self.services, self._grant()))
         assert before is self._account().state
 
     @precondition(lambda self: self.bound and self.alive and not self.asked_for)
     @rule(failure=st.sampled_from(ASKING))
     def microsoft_asks_for_a_person(self, failure: str) -> None:
         self.fail_next(failure)
-        self.run(self.services.refresh_grant(self._grant()))
+        self.run(refresh_grant(self.services, self._grant()))
         self.asked_for, self.blocked = True, False
 
     @precondition(lambda self: self.bound and self.alive and not self.asked_for)
     @rule(failure=st.sampled_from(BLOCKING))
     def microsoft_blocks(self, failure: str) -> None:
         self.fail_next(failure)
-        self.run(self.services.refresh_grant(self._grant()))
+        self.run(refresh_grant(self.services, self._grant()))
         self.blocked = True
 
     @precondition(lambda self: self.bound)
     @rule()
     def reconnect(self) -> None:
         try:
-            after = self.run(self.services.reconnect_account(self.account))
+            after = self.run(reconnect_account(self.services, self.account))
         except (TooManyRequests, Unavailable):  # asked for too often, or while Microsoft asks for a pause
             return
         if self.alive:
@@ -212,7 +223,7 @@ class GrantLife(RuleBasedStateMachine):
     @precondition(lambda self: self.bound)
     @rule(paused=st.booleans())
     def pause_or_resume(self, *, paused: bool) -> None:
-        self.run(self.services.change_account(self.account, AccountChange(paused=paused), {}))
+        self.run(change_account(self.services, self.account, AccountChange(paused=paused), {}))
         self.paused = paused
 
     def shown(self, state: AccountState) -> AccountState:
@@ -232,21 +243,21 @@ class GrantLife(RuleBasedStateMachine):
     @rule()
     def remove(self) -> None:
         principal_id = self._account().principal_id
-        self.run(self.services.remove_account(self.account))
+        self.run(remove_account(self.services, self.account))
         self.bound = self.paused = False
-        partition = self.run(self.services.principals.partition(principal_id))
+        partition = self.run(self.services.stores.principals.partition(principal_id))
         assert not partition.accounts
         assert not partition.grants
-        assert self.run(self.services.directory.get(self.account)) is None
+        assert self.run(self.services.stores.directory.get(self.account)) is None
         with pytest.raises(NotFound):
-            self.run(self.services.hand_out(self.account))
+            self.run(hand_out(self.services, self.account))
 
     def _account(self) -> Any:
-        return self.run(self.services.find(self.account)).account.value
+        return self.run(find_account(self.services, self.account)).account.value
 
     def _grant(self) -> Any:
         held = self._account()
-        return self.run(self.services.principals.grant(held.principal_id, held.app))
+        return self.run(self.services.stores.principals.grant(held.principal_id, held.app))
 
     def _look(self) -> None:
         """Learn what a tick found out: it may have met a revoked sign-in, a recovery, or a lost mailbox."""
@@ -262,7 +273,7 @@ class GrantLife(RuleBasedStateMachine):
         grant = self._grant().value
         if grant.due is not None:
             work = Work(grant.work, grant.due, grant.principal.id, grant.app)
-            assert self.run(self.services.agenda.holds(work))
+            assert self.run(self.services.stores.agenda.holds(work))
 
     @precondition(lambda self: self.bound)
     @invariant()
@@ -280,7 +291,7 @@ class GrantLife(RuleBasedStateMachine):
     def the_stored_refresh_token_lives_at_microsoft(self) -> None:
         faults = self._control()["faults"]
         if not faults:
-            self.run(self.services.msal.refresh(self.services.settings.oauth_app, self._grant().value.refresh_token))
+            self.run(unguarded(self.services).refresh(first_app(self.services), self._grant().value.refresh_token))
 
 
 def test_the_life_of_a_grant_in_any_order(environment: Environment, person: Callable[..., str]) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from infra.local.environment import Environment
 from infra.local.visitor import Visitor
-from shared.services import Services
+from shared.ports import App
 from tests.journey.apps import Register, fields_of, registers_apps  # noqa: F401 - a fixture
 from tests.journey.conftest import Tenant, ask, bind, code_of, principal_id, status
 
@@ -163,7 +163,7 @@ def test_an_expected_tenant_is_a_tenant_id(api: httpx.Client, value: object) -> 
 
 
 async def test_a_person_under_a_new_name_is_the_same_person(
-    api: httpx.Client, visitor: Visitor, tenant: Tenant, person: NewPerson, instance: Services
+    api: httpx.Client, visitor: Visitor, tenant: Tenant, person: NewPerson, instance: App
 ) -> None:
     who = person()
     account = bind(api, visitor, who, email=None, delegated=None)

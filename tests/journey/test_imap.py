@@ -12,7 +12,8 @@ from infra.local.environment import APP_ID, Environment
 from infra.local.visitor import Visitor
 from shared.domain.clouds import Resource
 from shared.domain.errors import NotAuthorized
-from shared.services import Services
+from shared.ports import App
+from shared.usecases.tokens.hand_out import hand_out
 from tests.conftest import MovedClock
 from tests.journey.conftest import (
     Tenant,
@@ -143,7 +144,7 @@ async def test_an_unwell_server_costs_nobody_a_second_sign_in(
     visitor: Visitor,
     person: NewPerson,
     tenant: Tenant,
-    instance: Services,
+    instance: App,
     clock: MovedClock,
     action: str,
     body: dict[str, Any],
@@ -179,7 +180,7 @@ async def test_access_that_is_taken_away_is_noticed_and_so_is_access_given_back(
     visitor: Visitor,
     person: NewPerson,
     tenant: Tenant,
-    instance: Services,
+    instance: App,
     clock: MovedClock,
 ) -> None:
     who = person()
@@ -223,7 +224,7 @@ async def test_one_grant_gives_tokens_for_both_resources(
     person: NewPerson,
     environment: Environment,
     register: Register,
-    instance: Services,
+    instance: App,
     clock: MovedClock,
     first: tuple[str, ...],
 ) -> None:
@@ -232,18 +233,18 @@ async def test_one_grant_gives_tokens_for_both_resources(
     account = bind(api, visitor, person(), type=app)
     give_both(api, app)
 
-    graph, outlook = [await instance.hand_out(account, resource) for resource in Resource]
+    graph, outlook = [await hand_out(instance, account, resource) for resource in Resource]
     assert graph_opens(environment, graph.access_token.reveal(), SUPPORT)
     assert imap_opens(environment, xoauth2_of(SUPPORT, outlook.access_token.reveal()))
     assert ("api" in first, "api" not in first) == (graph.cached, outlook.cached)
-    assert [True, True] == [(await instance.hand_out(account, resource)).cached for resource in Resource]
+    assert [True, True] == [(await hand_out(instance, account, resource)).cached for resource in Resource]
     assert not {scope.rpartition("/")[2] for scope in graph.scopes} & {"IMAP.AccessAsUser.All", "SMTP.Send"}
 
     clock.forward(minutes=66)
     for _ in range(3):
         await tick(instance)
         clock.forward(seconds=16)
-    renewed = [await instance.hand_out(account, resource) for resource in Resource]
+    renewed = [await hand_out(instance, account, resource) for resource in Resource]
     assert [True, True] == [token.cached for token in renewed]
     assert not {graph.access_token, outlook.access_token} & {token.access_token for token in renewed}
     assert graph_opens(environment, renewed[0].access_token.reveal(), SUPPORT)
@@ -255,7 +256,7 @@ async def test_a_consent_that_lacks_for_one_resource_does_not_stop_the_other(
     person: NewPerson,
     register: Register,
     tenant: Tenant,
-    instance: Services,
+    instance: App,
     clock: MovedClock,
 ) -> None:
     who, app = person(), register("api")
@@ -266,15 +267,15 @@ async def test_a_consent_that_lacks_for_one_resource_does_not_stop_the_other(
 
     for _ in range(2):
         with pytest.raises(NotAuthorized) as refused:
-            await instance.hand_out(account, Resource.OUTLOOK)
+            await hand_out(instance, account, Resource.OUTLOOK)
         assert "needs_consent" == refused.value.code
     assert 2 == len(events_of(tenant, "refreshed", who)) + len(events_of(tenant, "failed", who))
     assert ("connected", None) == state_of(api, account)
-    assert (await instance.hand_out(account)).cached
+    assert (await hand_out(instance, account)).cached
 
     tenant.do("person", upn=who, consented=True)
     clock.forward(minutes=16)
-    assert not (await instance.hand_out(account, Resource.OUTLOOK)).cached
+    assert not (await hand_out(instance, account, Resource.OUTLOOK)).cached
 
 
 def test_claims_of_a_challenge_are_met_past_the_token_that_is_there(
@@ -298,7 +299,7 @@ def test_claims_of_a_challenge_are_met_past_the_token_that_is_there(
 
 
 async def test_claims_that_ask_for_a_person_wait_for_the_next_sign_in_and_stop_nobody_else(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, instance: Services, clock: MovedClock
+    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, instance: App, clock: MovedClock
 ) -> None:
     who = person()
     account = bind(api, visitor, who)
@@ -310,7 +311,7 @@ async def test_claims_that_ask_for_a_person_wait_for_the_next_sign_in_and_stop_n
     assert "/reauthorize" in answer.json()["message"]
     assert ("connected", None) == state_of(api, account)
     clock.forward(hours=2)
-    assert not (await instance.hand_out(account)).cached
+    assert not (await hand_out(instance, account)).cached
     visitor.follow(ask(api, account=account)["url"], who)
     assert "capolids" in (events_of(tenant, "code issued", who)[-1]["claims"] or "")
     visitor.follow(ask(api, account=account)["url"], who)
@@ -318,7 +319,7 @@ async def test_claims_that_ask_for_a_person_wait_for_the_next_sign_in_and_stop_n
 
 
 async def test_a_callers_claims_of_a_grant_that_is_dead_are_not_kept(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, instance: Services
+    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, instance: App
 ) -> None:
     who = person()
     account = bind(api, visitor, who)
@@ -328,7 +329,7 @@ async def test_a_callers_claims_of_a_grant_that_is_dead_are_not_kept(
 
     assert (403, "needs_sign_in") == (answer.status_code, answer.json()["code"])
     assert ("authenticationError", "needs_sign_in") == state_of(api, account)
-    grant = await instance.principals.grant(await principal_id(instance, account), APP_ID)
+    grant = await instance.stores.principals.grant(await principal_id(instance, account), APP_ID)
     assert grant is not None
     assert None is grant.value.claims
     visitor.follow(ask(api, account=account)["url"], who)
@@ -362,12 +363,12 @@ async def test_a_resource_that_nobody_asked_for_is_not_renewed(
     person: NewPerson,
     register: Register,
     tenant: Tenant,
-    instance: Services,
+    instance: App,
     clock: MovedClock,
 ) -> None:
     who = person()
     account = bind(api, visitor, who, type=register("api", "imap"))
-    await instance.hand_out(account, Resource.OUTLOOK)
+    await hand_out(instance, account, Resource.OUTLOOK)
     before = len(events_of(tenant, "refreshed", who))
 
     clock.forward(minutes=66)

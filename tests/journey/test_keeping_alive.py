@@ -12,22 +12,24 @@ from infra.local.environment import Environment
 from infra.local.visitor import Visitor
 from shared.domain.errors import NotAuthorized, NotFound, Unavailable
 from shared.domain.grant import DelegatedGrant
-from shared.ports import Stored
-from shared.services import Services
-from tests.conftest import MovedClock
+from shared.ports import App, Stored
+from shared.usecases.events.delivery import deliver_events
+from shared.usecases.tokens.hand_out import hand_out
+from shared.usecases.tokens.refresh import refresh_grant
+from tests.conftest import MovedClock, storage_of
 from tests.journey.conftest import Tenant, ask, bind, graph_opens, principal_id, tick
 
 type NewPerson = Callable[..., str]
 
 
-async def grant_of(instance: Services, account: str) -> Stored[DelegatedGrant]:
-    stored = await instance.principals.grant(await principal_id(instance, account), "AAABiCtT7XUAAAAF")
+async def grant_of(instance: App, account: str) -> Stored[DelegatedGrant]:
+    stored = await instance.stores.principals.grant(await principal_id(instance, account), "AAABiCtT7XUAAAAF")
     assert stored is not None
     return stored
 
 
-async def events_of(instance: Services, account: str) -> list[str]:
-    raw = instance.storage.get_table_client("Principals")
+async def events_of(instance: App, account: str) -> list[str]:
+    raw = storage_of(instance).get_table_client("Principals")
     found = raw.query_entities("RowKey ge 'event~' and account eq @of", parameters={"of": account})
     return [row["name"] async for row in found]
 
@@ -38,22 +40,22 @@ def state_of(api: httpx.Client, account: str) -> tuple[str, str | None]:
 
 
 async def test_a_hot_token_is_renewed_ahead_so_that_nobody_waits(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, clock: MovedClock
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, clock: MovedClock
 ) -> None:
     account = bind(api, visitor, person())
-    first = await instance.hand_out(account)
+    first = await hand_out(instance, account)
 
     clock.forward(minutes=66)
     await tick(instance)
 
-    second = await instance.hand_out(account)
+    second = await hand_out(instance, account)
     assert second.cached
     assert first.access_token != second.access_token
     assert second.expires > first.expires
 
 
 async def test_an_idle_grant_is_left_alone_for_days_and_kept_alive_within_a_week(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, clock: MovedClock
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, clock: MovedClock
 ) -> None:
     account = bind(api, visitor, person())
     before = await grant_of(instance, account)
@@ -70,57 +72,61 @@ async def test_an_idle_grant_is_left_alone_for_days_and_kept_alive_within_a_week
 
 
 async def test_every_grant_has_the_agendas_row_that_it_waits_for(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, clock: MovedClock
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, clock: MovedClock
 ) -> None:
     account = bind(api, visitor, person())
     for _ in range(3):
-        await instance.hand_out(account)
+        await hand_out(instance, account)
         clock.forward(minutes=70)
         await tick(instance)
         grant = (await grant_of(instance, account)).value
 
         assert grant.due is not None
-        later = [row for shard in instance.agenda.shards for row in await instance.agenda.due(shard, grant.due, None)]
+        later = [
+            row
+            for shard in instance.stores.agenda.shards
+            for row in await instance.stores.agenda.due(shard, grant.due, None)
+        ]
         assert grant.due in [row.due for row in later if row.owner == grant.principal.id]
 
 
 async def test_a_hand_out_is_noted_once_and_not_every_time(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     account = bind(api, visitor, person())
-    await instance.hand_out(account)
+    await hand_out(instance, account)
     noted = await grant_of(instance, account)
 
     for _ in range(5):
-        await instance.hand_out(account)
+        await hand_out(instance, account)
 
     assert noted.value.handed_out is not None
     assert noted.version == (await grant_of(instance, account)).version
 
 
 async def test_many_callers_of_an_expired_token_cost_one_refresh(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, clock: MovedClock, tenant: Tenant
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, clock: MovedClock, tenant: Tenant
 ) -> None:
     who = person()
     account = bind(api, visitor, who)
     clock.forward(hours=3)
 
-    tokens = await asyncio.gather(*(instance.hand_out(account) for _ in range(20)))
+    tokens = await asyncio.gather(*(hand_out(instance, account) for _ in range(20)))
 
     assert 1 == len({token.access_token for token in tokens})
     assert 1 == len([event for event in tenant.events("refreshed") if event.get("person") == who])
 
 
 async def test_two_instances_refreshing_at_once_leave_one_sound_grant(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, environment: Environment
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, environment: Environment
 ) -> None:
     account = bind(api, visitor, person())
     stored = await grant_of(instance, account)
 
-    results = await asyncio.gather(*(instance.refresh_grant(stored) for _ in range(5)))
+    results = await asyncio.gather(*(refresh_grant(instance, stored) for _ in range(5)))
 
     assert all(result is not None and result.failure is None for result in results)
-    token = await instance.hand_out(account)
+    token = await hand_out(instance, account)
     assert graph_opens(environment, token.access_token.reveal(), "support@contoso.example")
 
 
@@ -145,7 +151,7 @@ async def test_a_failure_lands_where_it_belongs(
     api: httpx.Client,
     visitor: Visitor,
     person: NewPerson,
-    instance: Services,
+    instance: App,
     clock: MovedClock,
     tenant: Tenant,
     failure: str,
@@ -154,7 +160,7 @@ async def test_a_failure_lands_where_it_belongs(
 ) -> None:
     who = person()
     account = bind(api, visitor, who)
-    await instance.hand_out(account)
+    await hand_out(instance, account)
     tenant.do("fail", endpoint="token", failure=failure, times=1, person=who, grant="refresh_token")
 
     clock.forward(minutes=66)
@@ -169,40 +175,40 @@ async def test_a_failure_lands_where_it_belongs(
 
 
 async def test_a_failed_refresh_does_not_keep_a_good_token_from_anybody(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, clock: MovedClock, tenant: Tenant
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, clock: MovedClock, tenant: Tenant
 ) -> None:
     account = bind(api, visitor, person())
-    await instance.hand_out(account)
+    await hand_out(instance, account)
     tenant.do("outage", endpoint="token", mode="503")
     clock.forward(minutes=66)
     await tick(instance)
 
-    served = await instance.hand_out(account)
+    served = await hand_out(instance, account)
     assert served.cached
 
     clock.forward(minutes=10)
     with pytest.raises(Unavailable) as unavailable:
-        await instance.hand_out(account)
+        await hand_out(instance, account)
     assert "entra_unavailable" == unavailable.value.code
     assert unavailable.value.retry_after is not None
     tenant.do("outage", endpoint="token", mode="none")
     clock.forward(seconds=unavailable.value.retry_after.total_seconds())
-    assert not (await instance.hand_out(account)).cached
+    assert not (await hand_out(instance, account)).cached
     assert ("connected", None) == state_of(api, account)
 
 
 async def test_a_revoked_sign_in_is_repaired_by_a_new_link_that_carries_the_claims(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, clock: MovedClock, tenant: Tenant
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, clock: MovedClock, tenant: Tenant
 ) -> None:
     who = person()
     account = bind(api, visitor, who)
     tenant.do("fail", endpoint="token", failure="50076", times=1, person=who)
     clock.forward(hours=2)
     with pytest.raises(NotAuthorized) as refused:
-        await instance.hand_out(account)
+        await hand_out(instance, account)
     assert "needs_sign_in" == refused.value.code
     with pytest.raises(NotAuthorized):
-        await instance.hand_out(account)
+        await hand_out(instance, account)
     claims = (await grant_of(instance, account)).value.claims
     assert claims
 
@@ -230,7 +236,7 @@ async def test_a_person_revoking_their_sign_ins_is_noticed(
 
 
 async def test_an_invalid_grant_of_no_known_kind_is_confirmed_three_times(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, clock: MovedClock, tenant: Tenant
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, clock: MovedClock, tenant: Tenant
 ) -> None:
     who = person()
     account = bind(api, visitor, who)
@@ -239,17 +245,17 @@ async def test_an_invalid_grant_of_no_known_kind_is_confirmed_three_times(
     for _ in range(3):
         for _ in range(4):  # callers who ask again and again confirm nothing
             tenant.do("fail", endpoint="token", failure="54005", times=1, person=who)
-            await instance.refresh_grant(await grant_of(instance, account))
+            await refresh_grant(instance, await grant_of(instance, account))
         states.append(state_of(api, account)[0])
         with pytest.raises((Unavailable, NotAuthorized)):
-            await instance.hand_out(account)
+            await hand_out(instance, account)
         clock.forward(minutes=21)
 
     assert ["connected", "connected", "authenticationError"] == states
 
 
 async def test_callers_of_a_blocked_account_have_microsoft_asked_four_times_an_hour_at_most(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, clock: MovedClock, tenant: Tenant
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, clock: MovedClock, tenant: Tenant
 ) -> None:
     who = person()
     account = bind(api, visitor, who)
@@ -258,7 +264,7 @@ async def test_callers_of_a_blocked_account_have_microsoft_asked_four_times_an_h
 
     for _ in range(60):
         with pytest.raises(NotAuthorized) as refused:
-            await instance.hand_out(account)
+            await hand_out(instance, account)
         assert "blocked_by_policy" == refused.value.code
         clock.forward(minutes=1)
 
@@ -267,7 +273,7 @@ async def test_callers_of_a_blocked_account_have_microsoft_asked_four_times_an_h
 
 
 async def test_lost_access_is_found_by_the_weekly_probe_and_found_again_within_a_day(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, clock: MovedClock, tenant: Tenant
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, clock: MovedClock, tenant: Tenant
 ) -> None:
     who = person()
     account = bind(api, visitor, who)
@@ -285,36 +291,36 @@ async def test_lost_access_is_found_by_the_weekly_probe_and_found_again_within_a
 
 
 async def test_removing_an_account_ends_its_grant_and_its_id_is_free(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     who = person()
     account = bind(api, visitor, who)
-    assert (await instance.hand_out(account)).cached
+    assert (await hand_out(instance, account)).cached
     principal = await principal_id(instance, account)
 
     assert api.delete(f"/v1/account/{account}").json()["tokensDeleted"]
 
-    assert not (await instance.principals.partition(principal)).grants
+    assert not (await instance.stores.principals.partition(principal)).grants
     with pytest.raises(NotFound):
-        await instance.hand_out(account)
+        await hand_out(instance, account)
     assert 404 == api.delete(f"/v1/account/{account}").status_code
     assert account == bind(api, visitor, who, account=account)
 
 
 async def test_events_and_registrations_are_forgotten_in_time(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, clock: MovedClock
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, clock: MovedClock
 ) -> None:
     asked = ask(api)
     visitor.follow(asked["url"], person())
     assert ["accountAdded", "accountInitialized"] == sorted(await events_of(instance, asked["account"]))
 
     clock.forward(days=3, minutes=1)
-    await instance.deliver_events(clock() + timedelta(minutes=1))
+    await deliver_events(instance, clock() + timedelta(minutes=1))
     assert [] == await events_of(instance, asked["account"])
     assert 200 == api.get(f"/v1/authentication/form/{asked['registration']}").status_code
 
     clock.forward(days=5, minutes=1)
     await tick(instance)
     assert 404 == api.get(f"/v1/authentication/form/{asked['registration']}").status_code
-    rows: list[Any] = [row async for row in instance.storage.get_table_client("Registrations").list_entities()]
+    rows: list[Any] = [row async for row in storage_of(instance).get_table_client("Registrations").list_entities()]
     assert not [row for row in rows if asked["registration"] in str(row)]

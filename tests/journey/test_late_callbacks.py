@@ -1,7 +1,7 @@
 """Promises about a link's last moment: the caller hears that it expired, or of a bound account, never of both."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,34 +9,58 @@ import httpx
 import pytest
 
 from infra.local.environment import Environment
-from shared.domain.account import Account
 from shared.domain.errors import StorageUnavailable
 from shared.domain.principal import Principal
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.secret import Secret
-from shared.ports import SignedIn
-from shared.services import Services
-from shared.usecases.sign_in.sign_in_outcome import Outcome, Tried
-from shared.usecases.sign_in.write_binding import WriteBinding
-from tests.conftest import MovedClock
+from shared.domain.work import Work
+from shared.ports import Agenda, App, SignedIn
+from shared.usecases.events.delivery import deliver_events
+from shared.usecases.sign_in.complete import conclude_sign_in
+from shared.usecases.sign_in.outcome import Outcome, Tried
+from tests.conftest import MovedClock, first_app, unguarded
 from tests.events.conftest import Receiver
 from tests.journey.conftest import Tenant, ask, status, tick, trust
 
 COOKIE = Secret("a-browser")
 
 
+class Interrupted:
+    """The agenda. A binding adds its grant's row before it writes anything, and then something else happens."""
+
+    def __init__(self, agenda: Agenda, during: Callable[[], Awaitable[None]] | None) -> None:
+        self.agenda, self.during = agenda, during
+
+    async def add(self, work: Work) -> None:
+        during, self.during = self.during, None
+        if during is not None:
+            await during()
+        await self.agenda.add(work)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.agenda, name)
+
+
 @dataclass
 class Late:
     """A callback whose link was alive when it began, one minute before the link's end."""
 
-    instance: Services
+    instance: App
     clock: MovedClock
     asked: PendingRegistration
     signed_in: SignedIn
     told: Callable[[], list[str]]
 
-    async def binds(self) -> Outcome:
-        return await self.instance.bind_signed_in(self.instance.settings.oauth_app, self.asked, self.signed_in, COOKIE)
+    async def binds(self, during: Callable[[], Awaitable[None]] | None = None) -> Outcome:
+        """What comes of it; `during` happens when the binding is about to be written."""
+        agenda: Any = Interrupted(self.instance.stores.agenda, during)
+        return await conclude_sign_in(
+            replace(self.instance, stores=replace(self.instance.stores, agenda=agenda)),
+            first_app(self.instance),
+            self.asked,
+            self.signed_in,
+            COOKIE,
+        )
 
     async def passes(self, **time: float) -> None:
         self.clock.forward(**time)
@@ -45,7 +69,7 @@ class Late:
     async def events(self) -> list[str]:
         """All that the caller was told in the end."""
         await self.passes(minutes=20)
-        await self.instance.deliver_events(self.clock() + timedelta(minutes=4))
+        await deliver_events(self.instance, self.clock() + timedelta(minutes=4))
         return self.told()
 
 
@@ -54,7 +78,7 @@ async def late(
     api: httpx.Client,
     tenant: Tenant,
     person: Callable[..., str],
-    instance: Services,
+    instance: App,
     clock: MovedClock,
     receiver: Receiver,
     environment: Environment,
@@ -63,14 +87,14 @@ async def late(
     hook = {"url": receiver.url(f"ok/{asked['account']}"), "account": asked["account"], "verify": False}
     assert 201 == api.post("/v1/webhooks", json=hook).status_code
     clock.forward(hours=23, minutes=59)
-    stored = await instance.registrations.get(asked["registration"])
+    stored = await instance.stores.registrations.get(asked["registration"])
     assert stored is not None
     async with httpx.AsyncClient(verify=trust(ready["caFile"])) as control:
         people = (await control.get(ready["controlUrl"])).json()["people"]
     (oid,) = [one["oid"] for one in people if one["upn"] == who]
     token = Secret(tenant.do("sign-in", person=who)["refreshToken"])
-    app = instance.settings.oauth_app
-    signed_in = SignedIn(Principal(app.tenant, oid, who), await instance.msal.refresh(app, token))
+    app = first_app(instance)
+    signed_in = SignedIn(Principal(app.tenant, oid, who), await unguarded(instance).refresh(app, token))
 
     def told() -> list[str]:
         return [record["body"]["event"] for record in receiver.took(f"ok/{asked['account']}")]
@@ -93,32 +117,23 @@ async def test_a_callback_that_comes_to_bind_after_the_end_was_told_binds_nothin
     assert ["registrationExpired"] == await late.events()
 
 
-async def test_a_link_whose_end_comes_while_a_mailbox_is_being_bound_has_not_expired(
-    late: Late, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write = WriteBinding.__call__
-
-    async def slow(*given: Any) -> Account:
+async def test_a_link_whose_end_comes_while_a_mailbox_is_being_bound_has_not_expired(late: Late) -> None:
+    async def time_passes() -> None:
         await late.passes(minutes=5)
-        link = await late.instance.registrations.get(late.asked.id)
+        link = await late.instance.stores.registrations.get(late.asked.id)
         assert link is not None
         assert RegistrationStatus.EXPIRED is not link.value.status_at(late.clock())
-        return await write(*given)
 
-    monkeypatch.setattr(WriteBinding, "__call__", slow)
-    await late.binds()
+    await late.binds(time_passes)
 
     assert ["accountAdded", "accountInitialized"] == await late.events()
 
 
-async def test_a_link_whose_last_binding_came_to_nothing_expires_a_little_later(
-    late: Late, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def dies(*_: Any) -> Account:
+async def test_a_link_whose_last_binding_came_to_nothing_expires_a_little_later(late: Late) -> None:
+    async def storage_fails() -> None:
         raise StorageUnavailable
 
-    monkeypatch.setattr(WriteBinding, "__call__", dies)
-    await late.binds()
+    await late.binds(storage_fails)
     await late.passes(minutes=5)
 
     assert ["registrationExpired"] == await late.events()

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import quote_plus, urlencode
 
 import httpx
@@ -24,8 +23,9 @@ from shared.domain.invited_mailbox import InvitedMailbox, MailboxResult, Mailbox
 from shared.domain.registration import PendingRegistration
 from shared.domain.remedy import REMEDIES
 from shared.domain.secret import Secret
-from shared.services import Services
+from shared.ports import App
 from shared.triggers.way_back import back_refused, back_tried
+from tests.conftest import unguarded
 from tests.journey.conftest import ask, bind
 
 type NewPerson = Callable[..., str]
@@ -82,16 +82,15 @@ def test_a_way_back_from_many_mailboxes_names_them_only_where_they_fit(accounts:
     assert len(percent_encoded(back)) < MAX_LINK_BYTES
 
 
-async def test_the_longest_authorize_url_fits(instance: Services) -> None:
-    app = await instance.apps.get(APP_ID)
+async def test_the_longest_authorize_url_fits(instance: App) -> None:
+    app = await instance.oauth_apps.get(APP_ID)
     assert app is not None
     scopes = [f"{app.cloud.url_of(Resource.GRAPH)}/Mail.Read.Shared"]
     while len(quote_plus(" ".join([*scopes, scopes[0]]))) <= MAX_SCOPES_BYTES:
         scopes.append(f"{scopes[0]}{len(scopes)}")
     claims = sanitized_claims(f'{{"access_token":{{"polids":{{"values":["{"x" * (MAX_CLAIMS_BYTES - 120)}"]}}}}}}')
     assert claims
-    inner: Any = instance.entra.inner
-    entra = replace(inner, redirect_uri=f"https://{HOST}/oauth")
+    entra = replace(unguarded(instance), redirect_uri=f"https://{HOST}/oauth")
 
     url, _ = await entra.begin(
         replace(app, scopes=tuple(scopes)),

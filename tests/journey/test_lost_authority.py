@@ -21,14 +21,22 @@ from shared.domain.errors import Forbidden, InvalidInput, InvalidToken
 from shared.domain.event import EventName
 from shared.domain.identity import fingerprint
 from shared.domain.secret import Secret
-from shared.services import Services
-from shared.usecases.events.subscribe import Subscription
-from shared.usecases.sign_in.add_account import FurtherAccount
-from shared.usecases.sign_in.check_invitation import Invitation
-from shared.usecases.sign_in.live_links import DeadLink
-from shared.usecases.sign_in.open_link import LinkPage
-from shared.usecases.sign_in.sign_in_outcome import Outcome, Refused, Tried
-from tests.conftest import MovedClock
+from shared.ports import App
+from shared.usecases.accounts.read import find_account
+from shared.usecases.callers.api_tokens import revoke_token
+from shared.usecases.callers.identify import identify_caller, standing_caller
+from shared.usecases.events.delivery import deliver_events
+from shared.usecases.events.fan_out import fan_out
+from shared.usecases.events.webhooks import Subscription, subscribe
+from shared.usecases.sign_in.complete import complete_sign_in
+from shared.usecases.sign_in.further import FurtherAccount, add_account
+from shared.usecases.sign_in.invitation import Invitation
+from shared.usecases.sign_in.link import LinkPage, UnusableLink, begin_sign_in, open_link
+from shared.usecases.sign_in.outcome import Outcome, Refused, Tried
+from shared.usecases.sign_in.start import start_registration
+from shared.usecases.sign_in.wait import keep_checking
+from shared.usecases.tokens.hand_out import hand_out
+from tests.conftest import MovedClock, storage_of
 from tests.events.conftest import SECRET, Receiver, Teller
 from tests.journey.callers import api_token, bearer
 from tests.journey.conftest import Tenant, tick
@@ -45,20 +53,20 @@ PLACES = ("same", "other")
 class Owner:
     """A caller, the accounts that it may have, and how it loses something."""
 
-    services: Services
+    services: App
     token: str
     account: str
 
     async def caller(self) -> Caller:
-        return await self.services.identify_caller(Secret(self.token), None)
+        return await identify_caller(self.services, Secret(self.token), None)
 
     async def loses(self, what: str) -> None:
-        stored = await self.services.api_tokens.get(fingerprint(self.token))
+        stored = await self.services.stores.api_tokens.get(fingerprint(self.token))
         assert stored is not None
         if what == "revoked":
-            await self.services.api_tokens.remove(stored)
+            await self.services.stores.api_tokens.remove(stored)
         else:
-            await self.services.api_tokens.replace(stored, self._less(stored.value, what))
+            await self.services.stores.api_tokens.replace(stored, self._less(stored.value, what))
 
     def _less(self, token: ApiToken, what: str) -> ApiToken:
         past = self.services.clock() - timedelta(seconds=1)
@@ -74,55 +82,53 @@ class Owner:
 class Link:
     """A link, and a person's browser on its way along it."""
 
-    services: Services
+    services: App
     ticket: Secret
     registration: str
     page: LinkPage | None = None
     picker: Page | None = None
 
-    async def open(self) -> LinkPage | DeadLink:
-        page = await self.services.open_link(self.ticket, None)
-        self.page = page if isinstance(page, LinkPage) else None
-        return page
+    async def open(self) -> LinkPage:
+        self.page = await open_link(self.services, self.ticket, None)
+        return self.page
 
-    async def proceed(self, services: Services, visitor: Visitor) -> Secret | DeadLink:
+    async def proceed(self, services: App, visitor: Visitor) -> Secret:
         assert self.page is not None
-        url = await services.begin_sign_in(self.registration, self.page.confirmation, self.page.cookie)
-        if isinstance(url, Secret):
-            self.picker = await asyncio.to_thread(visitor.open, url.reveal())
+        url = await begin_sign_in(services, self.registration, self.page.confirmation, self.page.cookie)
+        self.picker = await asyncio.to_thread(visitor.open, url.reveal())
         return url
 
-    async def come_back(self, services: Services, visitor: Visitor, who: str) -> Outcome:
+    async def come_back(self, services: App, visitor: Visitor, who: str) -> Outcome:
         assert self.page is not None
         assert self.picker is not None
         answer = await asyncio.to_thread(visitor.submit, self.picker.forms[0], login=who)
-        return await services.complete_sign_in(answer.forms[0].fields, self.page.cookie)
+        return await complete_sign_in(services, answer.forms[0].fields, self.page.cookie)
 
 
 @pytest.fixture
-async def owner(instance: Services, other: Services) -> Owner:
+async def owner(instance: App, other: App) -> Owner:
     """Both instances have heard of it already."""
     account = f"mine-{secrets.token_hex(4)}"
     made = Owner(instance, await api_token(instance, SCOPES, binding=Binding.to(prefixes=["mine-"])), account)
     known = await made.caller()
-    assert [known, known] == [await services.standing_callers(known.id) for services in (instance, other)]
+    assert [known, known] == [await standing_caller(services, known.id) for services in (instance, other)]
     return made
 
 
 @pytest.fixture
 async def link(owner: Owner) -> Link:
     wish = Invitation("https://myapp.example/done", owner.account, email=MAILBOX, delegated=True)
-    started = await owner.services.start_registration(wish, {}, await owner.caller())
+    started = await start_registration(owner.services, wish, {}, await owner.caller())
     ticket = parse_qs(urlsplit(started.url.reveal()).query)["ticket"][0]
     return Link(owner.services, Secret(ticket), started.registration)
 
 
 @pytest.fixture
-def at(instance: Services, other: Services) -> Callable[[str], Services]:
+def at(instance: App, other: App) -> Callable[[str], App]:
     return {"same": instance, "other": other}.__getitem__
 
 
-type At = Callable[[str], Services]
+type At = Callable[[str], App]
 every_loss = pytest.mark.parametrize("loss", LOSSES)
 everywhere = pytest.mark.parametrize("place", PLACES)
 
@@ -133,10 +139,8 @@ async def test_a_link_does_not_open(owner: Owner, link: Link, at: At, clock: Mov
     await owner.loses(loss)
     clock.forward(seconds=31)
 
-    page = await replace(link, services=at(place)).open()
-
-    assert isinstance(page, DeadLink)
-    assert "link_withdrawn" == page.code
+    with pytest.raises(UnusableLink, match="link_withdrawn"):
+        await replace(link, services=at(place)).open()
 
 
 @every_loss
@@ -148,10 +152,8 @@ async def test_a_page_that_is_open_leads_nowhere(
     await owner.loses(loss)
     clock.forward(seconds=31)
 
-    target = await link.proceed(at(place), visitor)
-
-    assert isinstance(target, DeadLink)
-    assert "link_withdrawn" == target.code
+    with pytest.raises(UnusableLink, match="link_withdrawn"):
+        await link.proceed(at(place), visitor)
 
 
 @every_loss
@@ -178,7 +180,7 @@ async def test_a_sign_in_that_comes_back_binds_nothing_and_its_code_is_not_redee
     assert isinstance(outcome, Refused)
     assert "link_withdrawn" == outcome.code
     assert redeemed == len(tenant.events("code redeemed"))
-    assert await owner.services.find(owner.account) is None
+    assert await find_account(owner.services, owner.account) is None
 
 
 @every_loss
@@ -205,11 +207,11 @@ async def test_waiting_ends_and_its_grant_goes(
 
     await tick(at(place))
 
-    assert await owner.services.find(owner.account) is None
-    rows = owner.services.storage.get_table_client("Principals")
+    assert await find_account(owner.services, owner.account) is None
+    rows = storage_of(owner.services).get_table_client("Principals")
     left = [row async for row in rows.list_entities() if who in str(row)]
     assert [] == [row["RowKey"] for row in left if not row["RowKey"].startswith("event~")]
-    stored = await owner.services.registrations.get(link.registration)
+    stored = await owner.services.stores.registrations.get(link.registration)
     assert stored is not None
     assert ["link_withdrawn"] == [mailbox.failure for mailbox in stored.value.mailboxes]
 
@@ -223,7 +225,7 @@ async def wait_for(reason: str, link: Link, visitor: Visitor, who: str, tenant: 
     outcome = await link.come_back(link.services, visitor, who)
     if isinstance(outcome, Tried) and outcome.keep is not None:
         assert link.page is not None
-        outcome = await link.services.keep_checking(outcome.keep, link.page.cookie)
+        outcome = await keep_checking(link.services, outcome.keep, link.page.cookie)
     assert isinstance(outcome, Tried)
     assert ["waitingForAccess"] == [result.state for result in outcome.results.values()]
 
@@ -233,7 +235,7 @@ async def wait_for(reason: str, link: Link, visitor: Visitor, who: str, tenant: 
 async def test_a_webhook_hears_of_nothing_that_happens_later(
     owner: Owner, at: At, receiver: Receiver, clock: MovedClock, loss: str, place: str
 ) -> None:
-    path = await subscribe(owner, receiver)
+    path = await subscribe_for(owner, receiver)
     teller = Teller(owner.services)
     await teller.tell(owner.account, EventName.CONNECT_SUCCESS)
     await deliver(owner.services)
@@ -252,9 +254,9 @@ async def test_a_webhook_hears_of_nothing_that_happens_later(
 async def test_what_is_on_its_way_to_a_webhook_does_not_arrive(
     owner: Owner, at: At, receiver: Receiver, clock: MovedClock, loss: str, place: str
 ) -> None:
-    path = await subscribe(owner, receiver)
+    path = await subscribe_for(owner, receiver)
     await Teller(owner.services).tell(owner.account, EventName.CONNECT_SUCCESS)
-    assert await owner.services.deliver_events.drain()
+    assert await fan_out(owner.services)
     await owner.loses(loss)
     clock.forward(seconds=31)
 
@@ -262,9 +264,11 @@ async def test_what_is_on_its_way_to_a_webhook_does_not_arrive(
 
     assert [] == receiver.took(path)
     webhooks = [
-        one.id for one in await owner.services.webhooks.all() if one.created_by == f"token:{fingerprint(owner.token)}"
+        one.id
+        for one in await owner.services.stores.webhooks.all()
+        if one.created_by == f"token:{fingerprint(owner.token)}"
     ]
-    assert [[]] == [await owner.services.deliveries.waiting(webhook, None, 10) for webhook in webhooks]
+    assert [[]] == [await owner.services.stores.deliveries.waiting(webhook, None, 10) for webhook in webhooks]
 
 
 @every_loss
@@ -277,10 +281,10 @@ async def test_a_further_account_is_refused_where_the_caller_was_remembered(
 
     async def add() -> None:
         """As the route does it."""
-        caller = await services.identify_caller(Secret(owner.token), None)
+        caller = await identify_caller(services, Secret(owner.token), None)
         caller.require_scope(Scope.REGISTER)
         caller.require_scope(Scope.ACCOUNTS_WRITE)
-        await services.add_account(further, {}, caller)
+        await add_account(services, further, {}, caller)
 
     with pytest.raises(InvalidInput):  # it may ask, and the OAuth app is one whose grants serve one account
         await add()
@@ -293,7 +297,7 @@ async def test_a_further_account_is_refused_where_the_caller_was_remembered(
 
 @every_loss
 async def test_an_account_that_was_bound_stays(
-    owner: Owner, link: Link, visitor: Visitor, person: NewPerson, clock: MovedClock, loss: str, other: Services
+    owner: Owner, link: Link, visitor: Visitor, person: NewPerson, clock: MovedClock, loss: str, other: App
 ) -> None:
     """The person bound it, and other callers use it."""
     await link.open()
@@ -302,7 +306,7 @@ async def test_an_account_that_was_bound_stays(
     await owner.loses(loss)
     clock.forward(seconds=31)
 
-    handed_out = await other.hand_out(owner.account)
+    handed_out = await hand_out(other, owner.account)
 
     assert MAILBOX == handed_out.email
 
@@ -323,9 +327,9 @@ async def test_the_route_of_further_accounts_refuses_such_a_caller(
 
 @every_loss
 async def test_the_list_says_why_a_webhook_gets_nothing_and_it_can_be_deleted(
-    owner: Owner, api: httpx.Client, receiver: Receiver, instance: Services, loss: str
+    owner: Owner, api: httpx.Client, receiver: Receiver, instance: App, loss: str
 ) -> None:
-    await subscribe(owner, receiver)
+    await subscribe_for(owner, receiver)
     mine = f"token:{fingerprint(owner.token)}"
     await owner.loses(loss)
 
@@ -334,36 +338,37 @@ async def test_the_list_says_why_a_webhook_gets_nothing_and_it_can_be_deleted(
     words = {"scope": "lost the scope", "reach": "may no longer access", "revoked": "was revoked", "expired": "expired"}
     assert words[loss] in told["withdrawn"]
     assert 200 == api.delete(f"/v1/webhooks/{told['id']}").status_code
-    assert await instance.webhooks.get(told["id"]) is None
+    assert await instance.stores.webhooks.get(told["id"]) is None
 
 
 async def test_a_token_that_is_revoked_here_ends_its_links_here_at_once(
-    owner: Owner, link: Link, instance: Services
+    owner: Owner, link: Link, instance: App
 ) -> None:
     admin = Caller("administrator", "administrator", frozenset({Scope.ADMIN}))
-    assert isinstance(await link.open(), LinkPage)
+    await link.open()
 
-    await instance.revoke_token(owner.token, admin)
+    await revoke_token(instance, owner.token, admin)
 
-    assert isinstance(await link.open(), DeadLink)
+    with pytest.raises(UnusableLink):
+        await link.open()
 
 
-async def test_asking_whether_a_caller_stands_is_no_use_of_its_token(instance: Services) -> None:
+async def test_asking_whether_a_caller_stands_is_no_use_of_its_token(instance: App) -> None:
     token = await api_token(instance, SCOPES)
 
     async def last_used() -> bool:
-        await instance.known_tokens.settled()
-        stored = await instance.api_tokens.get(fingerprint(token))
+        await instance.callers.api_tokens.settled()
+        stored = await instance.stores.api_tokens.get(fingerprint(token))
         return stored is not None and stored.value.last_used is not None
 
-    assert await instance.standing_callers(f"token:{fingerprint(token)}") is not None
+    assert await standing_caller(instance, f"token:{fingerprint(token)}") is not None
     assert not await last_used()
-    await instance.identify_caller(Secret(token), None)
+    await identify_caller(instance, Secret(token), None)
     assert await last_used()
 
 
 async def test_a_caller_who_keeps_everything_has_its_mailbox_bound(
-    owner: Owner, link: Link, visitor: Visitor, person: NewPerson, clock: MovedClock, other: Services
+    owner: Owner, link: Link, visitor: Visitor, person: NewPerson, clock: MovedClock, other: App
 ) -> None:
     clock.forward(seconds=31)
     await link.open()
@@ -372,16 +377,16 @@ async def test_a_caller_who_keeps_everything_has_its_mailbox_bound(
     outcome = await link.come_back(other, visitor, person())
 
     assert isinstance(outcome, Tried)
-    assert await owner.services.find(owner.account) is not None
+    assert await find_account(owner.services, owner.account) is not None
 
 
-async def subscribe(owner: Owner, receiver: Receiver) -> str:
+async def subscribe_for(owner: Owner, receiver: Receiver) -> str:
     path = f"ok/{owner.account}"
     accounts = Binding.to([owner.account])
     asked = Subscription(Secret(receiver.url(path)), ("*",), accounts, Secret(SECRET), verify=False)
-    await owner.services.subscribe(asked, {}, await owner.caller())
+    await subscribe(owner.services, asked, {}, await owner.caller())
     return path
 
 
-async def deliver(services: Services) -> None:
-    assert await services.deliver_events(services.clock() + timedelta(minutes=4))
+async def deliver(services: App) -> None:
+    assert await deliver_events(services, services.clock() + timedelta(minutes=4))

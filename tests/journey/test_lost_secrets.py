@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from shared.services import Services
+from shared.ports import App
 from tests.events.conftest import SECRET, Receiver, lose_secrets
 
 MASK = "******"
@@ -15,7 +15,7 @@ def subscribe(api: httpx.Client, url: str) -> httpx.Response:
 
 
 async def test_a_webhook_whose_secrets_are_lost_is_listed_says_so_and_can_be_deleted(
-    api: httpx.Client, instance: Services, receiver: Receiver
+    api: httpx.Client, instance: App, receiver: Receiver
 ) -> None:
     made = subscribe(api, receiver.url("ok/lost")).json()
     await lose_secrets(instance, made["id"])
@@ -31,7 +31,7 @@ async def test_a_webhook_whose_secrets_are_lost_is_listed_says_so_and_can_be_del
 
 
 async def test_whoever_subscribes_again_is_shown_a_new_secret_in_place_of_the_lost_one(
-    api: httpx.Client, instance: Services, receiver: Receiver
+    api: httpx.Client, instance: App, receiver: Receiver
 ) -> None:
     made = subscribe(api, receiver.url("ok/revived")).json()
     await lose_secrets(instance, made["id"])
@@ -47,7 +47,7 @@ async def test_whoever_subscribes_again_is_shown_a_new_secret_in_place_of_the_lo
 
 @pytest.mark.parametrize("secret", [None, SECRET])
 async def test_the_global_target_whose_secrets_are_lost_is_changed_by_naming_it_again_and_only_so(
-    api: httpx.Client, instance: Services, receiver: Receiver, secret: str | None
+    api: httpx.Client, instance: App, receiver: Receiver, secret: str | None
 ) -> None:
     headers = [{"key": "X-Key", "value": "of-the-receiver"}]
     target = {"webhooks": receiver.url("ok/lost-global"), "webhooksEnabled": True}

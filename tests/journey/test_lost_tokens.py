@@ -8,7 +8,8 @@ import pytest
 from infra.local.visitor import Visitor
 from shared.domain.errors import SealBroken, Unavailable
 from shared.domain.identity import table_key
-from shared.services import Services
+from shared.ports import App
+from shared.usecases.tokens.hand_out import hand_out
 from tests.conftest import MovedClock, lose
 from tests.contract.records import APP
 from tests.journey.conftest import Tenant, bind, principal_id
@@ -16,14 +17,14 @@ from tests.journey.conftest import Tenant, bind, principal_id
 type NewPerson = Callable[..., str]
 
 
-async def lose_tokens(instance: Services, account: str, *names: str) -> None:
+async def lose_tokens(instance: App, account: str, *names: str) -> None:
     await lose(
         instance, "Principals", table_key(await principal_id(instance, account)), f"grant~{table_key(APP)}", *names
     )
 
 
 async def test_an_account_whose_tokens_are_lost_can_be_paused_resumed_and_removed(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     account = bind(api, visitor, person())
     await lose_tokens(instance, account)
@@ -36,7 +37,7 @@ async def test_an_account_whose_tokens_are_lost_can_be_paused_resumed_and_remove
 
 
 async def test_a_sign_in_gives_an_account_whose_tokens_are_lost_new_ones(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     who = person()
     account = bind(api, visitor, who)
@@ -50,27 +51,27 @@ async def test_a_sign_in_gives_an_account_whose_tokens_are_lost_new_ones(
 
 
 async def test_an_access_token_that_opens_is_handed_out_whatever_else_is_lost(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     account = bind(api, visitor, person())
     await lose_tokens(instance, account, "refresh_token")
 
-    assert (await instance.hand_out(account)).access_token.reveal()
+    assert (await hand_out(instance, account)).access_token.reveal()
     assert 200 == api.get(f"/v1/account/{account}/oauth-token").status_code
 
 
 async def test_lost_tokens_take_no_trial_from_those_who_could_close_a_breaker(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, clock: MovedClock, tenant: Tenant
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, clock: MovedClock, tenant: Tenant
 ) -> None:
     lost, well = bind(api, visitor, person()), bind(api, visitor, person())
     await lose_tokens(instance, lost)
     clock.forward(hours=2)
     tenant.do("fail", endpoint="token", failure="7000222", times=1, grant="refresh_token")
     with pytest.raises(Unavailable):
-        await instance.hand_out(well)
+        await hand_out(instance, well)
     clock.forward(seconds=61)
 
     with pytest.raises(SealBroken):
-        await instance.hand_out(lost)
+        await hand_out(instance, lost)
 
-    assert not (await instance.hand_out(well)).cached
+    assert not (await hand_out(instance, well)).cached

@@ -12,8 +12,9 @@ from shared.domain.caller import Binding, Scope
 from shared.domain.event import EventName
 from shared.domain.invited_mailbox import InvitedMailbox, MailboxResult, MailboxState
 from shared.domain.registration import PendingRegistration
-from shared.services import Services
+from shared.ports import App
 from shared.triggers.way_back import back_tried
+from tests.conftest import storage_of
 from tests.contract.records import registration
 from tests.journey.callers import api_token, bearer
 from tests.journey.conftest import code_of, principal_id
@@ -24,8 +25,8 @@ def back(page: Page) -> dict[str, list[str]]:
     return parse_qs(urlsplit(page.refresh or page.links[-1]).query)
 
 
-async def events(instance: Services, *accounts: str) -> list[tuple[str, str, str | None]]:
-    rows = [row async for row in instance.storage.get_table_client("Principals").list_entities()]
+async def events(instance: App, *accounts: str) -> list[tuple[str, str, str | None]]:
+    rows = [row async for row in storage_of(instance).get_table_client("Principals").list_entities()]
     told = [row for row in rows if row["RowKey"].startswith("event~") and row["account"] in accounts]
     return sorted((row["account"], row["name"], json.loads(row["data"]).get("code")) for row in told)
 
@@ -53,7 +54,7 @@ async def test_what_opens_is_bound_and_what_does_not_says_why_and_can_be_tried_a
     added = [(one, name, None) for one in (sales, support) for name in ("accountAdded", "accountInitialized")]
     assert added == await events(many.instance, support, sales, board)
 
-    with Visitor(many.instance.settings.ca_file or "") as elsewhere:
+    with Visitor(many.ca_file) as elsewhere:
         again = elsewhere.open(asked["url"])
         assert "1 mailbox with one sign-in" in again.text
         assert SUPPORT not in again.text
@@ -122,7 +123,7 @@ async def test_keep_checking_is_for_what_did_not_open(many: Many) -> None:
 
     assert ["completed", "new", "new", "no_mailbox_access"] == many.states(asked)
     assert (board, EventName.REGISTRATION_FAILED, "no_mailbox_access") in await events(many.instance, board)
-    assert not (await many.instance.principals.partition(await principal_id(many.instance, sales))).pending
+    assert not (await many.instance.stores.principals.partition(await principal_id(many.instance, sales))).pending
 
 
 async def test_an_outage_at_graph_is_waited_out_for_each(many: Many) -> None:
@@ -175,7 +176,7 @@ def test_two_tabs_of_one_person_at_once_end_the_same_way(many: Many) -> None:
     asked, accounts = many.ask(SUPPORT, SALES)
 
     def follow(_: int) -> int:
-        with Visitor(many.instance.settings.ca_file or "") as browser:
+        with Visitor(many.ca_file) as browser:
             return browser.follow(asked["url"], who).status
 
     with ThreadPoolExecutor(3) as pool:
@@ -192,7 +193,7 @@ def test_of_two_people_at_once_each_mailbox_goes_to_one(many: Many) -> None:
     asked, accounts = many.ask(SUPPORT, SALES, BOARD)
 
     def follow(who: str) -> int:
-        with Visitor(many.instance.settings.ca_file or "") as browser:
+        with Visitor(many.ca_file) as browser:
             return browser.follow(asked["url"], who).status
 
     with ThreadPoolExecutor(2) as pool:
@@ -276,7 +277,7 @@ async def test_fifty_mailboxes_that_open_are_bound_by_one_sign_in_to_one_grant(m
     tokens = [many.token(account).json() for account in accounts]
     assert mailboxes == [token["email"] for token in tokens]
     assert 1 == len({token["accessToken"] for token in tokens})
-    partition = await many.instance.principals.partition(await principal_id(many.instance, accounts[0]))
+    partition = await many.instance.stores.principals.partition(await principal_id(many.instance, accounts[0]))
     assert (1, 50) == (len(partition.grants), len(partition.accounts))
 
 

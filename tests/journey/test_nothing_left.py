@@ -12,9 +12,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from infra.local.environment import APP_ID, Environment
 from infra.local.visitor import Visitor
-from shared.bootstrap import build_services
+from shared.bootstrap import build
 from shared.domain.identity import table_key
-from tests.conftest import MovedClock
+from shared.usecases.events.delivery import deliver_events
+from tests.conftest import MovedClock, storage_of
 from tests.journey.conftest import Tenant, tick, trust
 
 MAILBOXES = ("support@contoso.example", "sales@contoso.example")
@@ -37,7 +38,7 @@ class ComingAndGoing(RuleBasedStateMachine):
         environment = self.environment
         ready = environment.tenant.ready
         self.runner, self.clock = asyncio.Runner(), MovedClock()
-        self.services = build_services(environment.settings, self.clock)
+        self.services = build(environment.settings, self.clock)
         headers = {"Authorization": f"Bearer {environment.secrets.admin_token}"}
         self.api = httpx.Client(base_url=environment.base_url, headers=headers, timeout=30)
         self.control = httpx.Client(base_url=ready["controlUrl"] + "/", verify=trust(ready["caFile"]), timeout=30)
@@ -108,7 +109,7 @@ class ComingAndGoing(RuleBasedStateMachine):
 
     async def timers(self) -> None:
         await tick(self.services)
-        await self.services.deliver_events(self.clock() + timedelta(minutes=1))
+        await deliver_events(self.services, self.clock() + timedelta(minutes=1))
 
     @invariant()
     def the_app_says_what_the_model_says(self) -> None:
@@ -142,8 +143,8 @@ class ComingAndGoing(RuleBasedStateMachine):
         keys = ["PartitionKey", "RowKey"]
         return [
             (table.name, row["PartitionKey"], row["RowKey"])
-            async for table in self.services.storage.list_tables()
-            async for row in self.services.storage.get_table_client(table.name).list_entities(select=keys)
+            async for table in storage_of(self.services).list_tables()
+            async for row in storage_of(self.services).get_table_client(table.name).list_entities(select=keys)
             if {*row["PartitionKey"].split("~"), *row["RowKey"].split("~")} & self.identities
         ]
 

@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from infra.local.environment import APP_ID, Environment
-from shared.services import Services
-from tests.conftest import TENANT_ID
+from shared.ports import App
+from shared.usecases.apps.catalogue import change_oauth_app
+from tests.conftest import TENANT_ID, storage_of
 from tests.journey.apps import CONTOSO, GOOD, SECRET, Register, fields_of, registers_apps, steps  # noqa: F401 - a fixture
 from tests.journey.conftest import ask
 from tests.keys.test_client_authentication import certificate
@@ -56,29 +57,27 @@ def test_an_app_is_registered_and_shown_without_its_secrets(
     assert expected == {name: value for name, value in shown.json().items() if name not in {"created", "updated"}}
 
 
-async def test_secrets_are_sealed_and_bound_to_their_row(
-    api: httpx.Client, instance: Services, register: Register
-) -> None:
+async def test_secrets_are_sealed_and_bound_to_their_row(api: httpx.Client, instance: App, register: Register) -> None:
     app, other = register(clientSecret2="another-secret"), register()
 
-    table = instance.storage.get_table_client("OAuthApps")
+    table = storage_of(instance).get_table_client("OAuthApps")
     rows = {row["id"]: row async for row in table.list_entities()}
 
     assert [] == [secret for secret in (SECRET, "another-secret") if secret in str(rows)]
     moved = {**rows[other], "client_secret": rows[app]["client_secret"]}
     await table.update_entity(moved)
-    assert [2, 0] == [len(one.credentials) for one in await instance.oauth_apps.all() if one.id in {app, other}]
+    assert [2, 0] == [len(one.credentials) for one in await instance.stores.oauth_apps.all() if one.id in {app, other}]
     assert "fail" == steps(api, other)["client"]["status"]
     assert "app_credential" == api.get(f"/v1/oauth2/{other}").json()["lastError"]["code"]
     assert 200 == api.put(f"/v1/oauth2/{other}", json={"clientSecret": SECRET}).status_code
     assert "ok" == steps(api, other)["client"]["status"]
 
 
-async def test_two_changes_at_once_are_both_kept(instance: Services, api: httpx.Client, register: Register) -> None:
+async def test_two_changes_at_once_are_both_kept(instance: App, api: httpx.Client, register: Register) -> None:
     app = register()
 
     changes: list[dict[str, Any]] = [{"title": "New title"}, {"description": "new words"}, {"credential_reuse": True}]
-    await asyncio.gather(*(instance.register_app.change(app, told, {}) for told in changes))
+    await asyncio.gather(*(change_oauth_app(instance, app, told, {}) for told in changes))
 
     shown = api.get(f"/v1/oauth2/{app}").json()
     assert ("New title", "new words", True) == (shown["title"], shown["description"], shown["credentialReuse"])

@@ -9,7 +9,8 @@ import httpx
 from infra.local.environment import APP_ID, Environment
 from infra.local.visitor import Visitor
 from shared.domain.identity import table_key
-from shared.services import Services
+from shared.ports import App
+from tests.conftest import storage_of
 from tests.journey.apps import CONTOSO, Register, registers_apps  # noqa: F401 - a fixture
 from tests.journey.conftest import Tenant, ask, bind, code_of, principal_id
 
@@ -68,12 +69,12 @@ def test_of_two_links_through_two_apps_at_once_one_is_bound(
 
 
 async def test_a_principal_from_before_there_was_a_row_of_bindings_is_held_to_the_rule(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     who = person()
     account = bind(api, visitor, who)
     partition = table_key(await principal_id(instance, account))
-    rows = instance.storage.get_table_client("Principals")
+    rows = storage_of(instance).get_table_client("Principals")
     await rows.delete_entity(partition, "bindings~")
 
     assert "principal_in_use" == code_of(visitor.follow(ask(api)["url"], who))
@@ -82,12 +83,12 @@ async def test_a_principal_from_before_there_was_a_row_of_bindings_is_held_to_th
 
 
 async def test_the_row_of_bindings_goes_with_the_last_account(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     account = bind(api, visitor, person())
     of = await principal_id(instance, account)
-    assert (await instance.principals.partition(of)).bindings is not None
+    assert (await instance.stores.principals.partition(of)).bindings is not None
 
     api.delete(f"/v1/account/{account}")
 
-    assert (await instance.principals.partition(of)).bindings is None
+    assert (await instance.stores.principals.partition(of)).bindings is None

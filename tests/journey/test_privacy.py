@@ -11,19 +11,19 @@ import pytest
 
 from infra.local.environment import Environment, local_environment
 from infra.local.visitor import Form, Visitor
-from shared.bootstrap import build_services
+from shared.bootstrap import build
 from shared.domain.identity import fingerprint
-from shared.services import Services
-from tests.conftest import MovedClock
+from shared.ports import App
+from tests.conftest import MovedClock, storage_of
 from tests.journey.conftest import STILL, Tenant, ask, bind, code_of, principal_id, trust
 from tests.journey.test_callback import to_the_callback
-from tests.journey.test_waiting import keep_checking
+from tests.journey.test_waiting import press_keep_checking
 
 type NewPerson = Callable[..., str]
 
 
 async def test_neither_logs_nor_tables_hold_what_could_be_used_by_a_thief(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, environment: Environment, instance: Services
+    api: httpx.Client, visitor: Visitor, person: NewPerson, environment: Environment, instance: App
 ) -> None:
     who, asked = person(), ask(api)
     ticket = parse_qs(urlsplit(asked["url"]).query)["ticket"][0]
@@ -38,7 +38,7 @@ async def test_neither_logs_nor_tables_hold_what_could_be_used_by_a_thief(
     rows = [
         str(row)
         for table in ("Principals", "Accounts", "Registrations", "Agenda", "DataKeys")
-        async for row in instance.storage.get_table_client(table).list_entities()
+        async for row in storage_of(instance).get_table_client(table).list_entities()
     ]
 
     assert asked["registration"] in log
@@ -52,7 +52,7 @@ async def test_neither_logs_nor_tables_hold_what_could_be_used_by_a_thief(
 
 
 async def test_every_secret_column_is_sealed(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     bind(api, visitor, person())
     visitor.go_to_microsoft(ask(api)["url"])
@@ -60,7 +60,7 @@ async def test_every_secret_column_is_sealed(
     rows = [
         row
         for table in ("Principals", "Registrations")
-        async for row in instance.storage.get_table_client(table).list_entities()
+        async for row in storage_of(instance).get_table_client(table).list_entities()
     ]
 
     sealed = [
@@ -88,7 +88,7 @@ class Journey:
     """Everything that can go right and wrong once, and the secrets that were met on the way."""
 
     environment: Environment
-    instance: Services
+    instance: App
     api: httpx.Client
     tenant: Tenant
     secrets: list[str] = field(default_factory=list)
@@ -105,7 +105,7 @@ class Journey:
         self.secrets.append(visitor.open(link).form_with("confirmation").fields["confirmation"])
         form = to_the_callback(visitor, link, who)
         state = form.fields["state"]
-        attempt = await self.instance.registrations.attempt(state.partition(".")[0], fingerprint(state))
+        attempt = await self.instance.stores.registrations.attempt(state.partition(".")[0], fingerprint(state))
         assert attempt is not None
         flow = json.loads(attempt.value.flow.reveal())
         self.secrets += [form.fields["code"], state, flow["code_verifier"], flow["nonce"]]
@@ -130,7 +130,9 @@ class Journey:
 
     async def note_tokens(self, account: str) -> None:
         self.secrets.append(self.api.get(f"/v1/account/{account}/oauth-token").json()["accessToken"])
-        grant = await self.instance.principals.grant(await principal_id(self.instance, account), "AAABiCtT7XUAAAAF")
+        grant = await self.instance.stores.principals.grant(
+            await principal_id(self.instance, account), "AAABiCtT7XUAAAAF"
+        )
         assert grant is not None
         self.secrets += [grant.value.refresh_token.reveal(), grant.value.access_token.reveal()]
 
@@ -139,7 +141,7 @@ class Journey:
         with self.visitor() as visitor:
             page = visitor.submit(await self.to_the_callback(visitor, asked["url"], "mallory@contoso.example"))
             self.secrets.append(page.form_with("keep").fields["keep"])
-            assert 202 == keep_checking(visitor, page).status
+            assert 202 == press_keep_checking(visitor, page).status
             form = await self.to_the_callback(visitor, asked["url"], "mallory@contoso.example")
             hostile = "a-hostile-description"
             self.secrets.append(hostile)
@@ -170,15 +172,15 @@ class Journey:
 
 
 @pytest.fixture
-async def beside(talkative: Environment, clock: MovedClock) -> AsyncIterator[Services]:
+async def beside(talkative: Environment, clock: MovedClock) -> AsyncIterator[App]:
     """Another instance on the same storage, which can open what is sealed."""
-    built = build_services(talkative.settings, clock)
+    built = build(talkative.settings, clock)
     yield built
     await built.close()
 
 
 async def test_even_at_debug_level_the_log_and_storage_hold_nothing_for_a_thief(
-    talkative: Environment, beside: Services
+    talkative: Environment, beside: App
 ) -> None:
     guess, ready = "f" * 64, talkative.tenant.ready
     headers = {"Authorization": f"Bearer {talkative.secrets.admin_token}", "X-Forwarded-For": ADDRESS}
@@ -203,8 +205,8 @@ async def test_even_at_debug_level_the_log_and_storage_hold_nothing_for_a_thief(
     log = talkative.host.log.read_text()
     rows = [
         str(row)
-        async for table in beside.storage.list_tables()
-        async for row in beside.storage.get_table_client(table.name).list_entities()
+        async for table in storage_of(beside).list_tables()
+        async for row in storage_of(beside).get_table_client(table.name).list_entities()
     ]
 
     assert " DEBUG " in log

@@ -8,11 +8,11 @@ import httpx
 
 from infra.local.visitor import Visitor
 from shared.domain.event import EventName
-from shared.services import Services
-from tests.conftest import MovedClock
+from shared.ports import App
+from tests.conftest import MovedClock, storage_of
 from tests.journey.conftest import Tenant, ask, bind, code_of, status, tick
 from tests.journey.test_callback import to_the_callback
-from tests.journey.test_waiting import keep_checking
+from tests.journey.test_waiting import press_keep_checking
 
 type NewPerson = Callable[..., str]
 
@@ -66,7 +66,7 @@ def test_a_grant_that_a_page_carries_is_for_the_newest_link_only(
     page = visitor.follow(asked["url"], person(access=False))
     ask(api, account=asked["account"])
 
-    assert "link_replaced" == code_of(keep_checking(visitor, page))
+    assert "link_replaced" == code_of(press_keep_checking(visitor, page))
     assert "replaced" == status(api, asked)["status"]
 
 
@@ -75,11 +75,11 @@ async def test_waiting_for_access_ends_with_its_link(
     visitor: Visitor,
     person: NewPerson,
     tenant: Tenant,
-    instance: Services,
+    instance: App,
     clock: MovedClock,
 ) -> None:
     who, asked = person(access=False), ask(api)
-    keep_checking(visitor, visitor.follow(asked["url"], who))
+    press_keep_checking(visitor, visitor.follow(asked["url"], who))
     ask(api, account=asked["account"])
     assert "replaced" == status(api, asked)["status"]
     tenant.do("access", person=who, mailbox="support@contoso.example", fullAccess=True)
@@ -89,7 +89,7 @@ async def test_waiting_for_access_ends_with_its_link(
 
     assert 404 == api.get(f"/v1/account/{asked['account']}").status_code
     assert "replaced" == status(api, asked)["status"]
-    raw = instance.storage.get_table_client("Principals")
+    raw = storage_of(instance).get_table_client("Principals")
     rows = [row async for row in raw.list_entities() if asked["account"] in str(row) or who in str(row)]
     assert [(EventName.REGISTRATION_FAILED, "link_replaced")] == [
         (row["name"], json.loads(row["data"])["code"]) for row in rows
@@ -127,14 +127,14 @@ def test_forms_that_name_no_account_replace_nothing(api: httpx.Client) -> None:
     assert "pending" == status(api, first)["status"]
 
 
-async def test_a_replaced_link_stays_so_when_the_newest_is_forgotten(api: httpx.Client, instance: Services) -> None:
+async def test_a_replaced_link_stays_so_when_the_newest_is_forgotten(api: httpx.Client, instance: App) -> None:
     earlier = ask(api)
     newer = ask(api, account=earlier["account"])
 
-    await instance.registrations.forget(newer["registration"])
+    await instance.stores.registrations.forget(newer["registration"])
 
     assert "replaced" == status(api, earlier)["status"]
-    rows = [row async for row in instance.storage.get_table_client("Registrations").list_entities()]
+    rows = [row async for row in storage_of(instance).get_table_client("Registrations").list_entities()]
     assert [] == [row for row in rows if newer["registration"] in str(row)]
 
 

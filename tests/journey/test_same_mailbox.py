@@ -10,8 +10,10 @@ from infra.local.environment import APP_ID, Environment
 from infra.local.visitor import Visitor
 from shared.domain.errors import NotAuthorized
 from shared.domain.identity import table_key
-from shared.services import Services
-from tests.conftest import MovedClock
+from shared.ports import App
+from shared.usecases.tokens.hand_out import hand_out
+from shared.usecases.tokens.probe import reconnect_account
+from tests.conftest import MovedClock, storage_of
 from tests.journey.apps import CONTOSO, Register, registers_apps  # noqa: F401 - a fixture
 from tests.journey.conftest import Tenant, ask, bind, code_of, principal_id, tick
 from tests.journey.many import SALES, SUPPORT, Many, where_grants_serve_many  # noqa: F401 - a fixture
@@ -62,14 +64,14 @@ async def test_an_address_that_is_given_to_another_mailbox_stops_its_account(
     visitor: Visitor,
     tenant: Tenant,
     person: NewPerson,
-    instance: Services,
-    other: Services,
+    instance: App,
+    other: App,
     clock: MovedClock,
 ) -> None:
     who = person()
     account = bind(api, visitor, who)
     tenant.do("access", person=who, mailbox=SALES, fullAccess=True)
-    assert SUPPORT == (await other.hand_out(account)).email  # and remembered
+    assert SUPPORT == (await hand_out(other, account)).email  # and remembered
 
     tenant.do("address", mailbox=SALES, address=SUPPORT)
     clock.forward(days=7, minutes=1)
@@ -78,7 +80,7 @@ async def test_an_address_that_is_given_to_another_mailbox_stops_its_account(
     assert ("connectError", "mailbox_replaced") == state_of(api, account)
     for one in (instance, other):
         with pytest.raises(NotAuthorized) as refused:
-            await one.hand_out(account)
+            await hand_out(one, account)
         assert "mailbox_replaced" == refused.value.code
     link = api.post(f"/v1/account/{account}/reauthorize", json={"redirectUrl": "https://myapp.example/done"}).json()
     page = visitor.follow(link["url"], who)
@@ -87,11 +89,11 @@ async def test_an_address_that_is_given_to_another_mailbox_stops_its_account(
 
     assert "existing" == visitor.follow(ask(api, account=account, changeMailbox=True)["url"], who).back["state"]
     assert ("connected", None) == state_of(api, account)
-    assert SUPPORT == (await other.hand_out(account)).email
+    assert SUPPORT == (await hand_out(other, account)).email
 
 
 async def test_an_address_that_is_given_back_mends_its_account(
-    api: httpx.Client, visitor: Visitor, tenant: Tenant, person: NewPerson, instance: Services, clock: MovedClock
+    api: httpx.Client, visitor: Visitor, tenant: Tenant, person: NewPerson, instance: App, clock: MovedClock
 ) -> None:
     who, mailbox = person(), "5a000000-0000-4000-8000-000000000011"
     account = bind(api, visitor, who)
@@ -101,7 +103,7 @@ async def test_an_address_that_is_given_back_mends_its_account(
 
     tenant.do("revoke", person=who)
     clock.forward(hours=2)
-    await instance.reconnect_account(account)
+    await reconnect_account(instance, account)
     assert "mailbox_replaced" == (api.get(f"/v1/account/{account}/oauth-token").json())["code"]
 
     tenant.do("address", mailbox=mailbox, address=SUPPORT)
@@ -112,7 +114,7 @@ async def test_an_address_that_is_given_back_mends_its_account(
 
 
 async def test_an_event_tells_that_another_mailbox_is_at_the_address_and_tells_it_once(
-    api: httpx.Client, visitor: Visitor, tenant: Tenant, person: NewPerson, instance: Services, clock: MovedClock
+    api: httpx.Client, visitor: Visitor, tenant: Tenant, person: NewPerson, instance: App, clock: MovedClock
 ) -> None:
     who = person()
     account = bind(api, visitor, who)
@@ -124,28 +126,28 @@ async def test_an_event_tells_that_another_mailbox_is_at_the_address_and_tells_i
         await tick(instance)
 
     partition = table_key(await principal_id(instance, account))
-    rows = instance.storage.get_table_client("Principals").query_entities(f"PartitionKey eq '{partition}'")
+    rows = storage_of(instance).get_table_client("Principals").query_entities(f"PartitionKey eq '{partition}'")
     told = [row async for row in rows if row["RowKey"].startswith("event~") and row["name"] == "connectError"]
     assert 1 == len(told)
     assert "mailbox_replaced" in told[0]["data"]
 
 
 async def test_an_account_from_before_ids_were_kept_gets_its_own_at_the_next_probe(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     account = bind(api, visitor, person())
     of = await principal_id(instance, account)
-    stored = await instance.principals.account(of, account)
+    stored = await instance.stores.principals.account(of, account)
     assert stored is not None
     assert stored.value.inbox_id is not None
-    rows = instance.storage.get_table_client("Principals")
+    rows = storage_of(instance).get_table_client("Principals")
     row = dict(await rows.get_entity(table_key(of), f"account~{table_key(account)}"))
     del row["inbox_id"]
     await rows.upsert_entity(row, mode="replace")
 
     assert "connected" == api.put(f"/v1/account/{account}/reconnect").json()["state"]
 
-    again = await instance.principals.account(of, account)
+    again = await instance.stores.principals.account(of, account)
     assert again is not None
     assert stored.value.inbox_id == again.value.inbox_id
 

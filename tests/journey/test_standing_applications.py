@@ -6,10 +6,11 @@ from datetime import timedelta
 import pytest
 
 from infra.local.environment import Environment
-from shared.bootstrap import build_services
+from shared.bootstrap import build
 from shared.domain.caller import Caller, CallingApplication, EntraTrust, Scope, entra_caller_id
 from shared.domain.secret import Secret
-from shared.services import Services
+from shared.ports import App
+from shared.usecases.callers.identify import identify_caller, standing_caller
 from tests.conftest import MovedClock
 from tests.journey.conftest import Tenant
 from tests.local.calling_app import API, ORDERS, token_by_msal
@@ -22,25 +23,25 @@ def token(environment: Environment, tenant: Tenant, *roles: Scope) -> Secret:
     return Secret(token_by_msal(environment.tenant.ready))
 
 
-async def call(services: Services, shown: Secret) -> Caller:
-    caller = await services.identify_caller(shown, None)
-    await services.known_applications.settled()
+async def call(services: App, shown: Secret) -> Caller:
+    caller = await identify_caller(services, shown, None)
+    await services.callers.applications.settled()
     return caller
 
 
-async def forget(services: Services, caller: str) -> None:
+async def forget(services: App, caller: str) -> None:
     """As before the first call of an application was recorded."""
-    stored = await services.calling_applications.get(caller)
+    stored = await services.stores.calling_applications.get(caller)
     if stored is not None:
-        await services.calling_applications.remove(stored)
+        await services.stores.calling_applications.remove(stored)
 
 
 async def test_an_application_stands_with_the_roles_of_its_newest_token(
-    environment: Environment, instance: Services, other: Services, tenant: Tenant, clock: MovedClock
+    environment: Environment, instance: App, other: App, tenant: Tenant, clock: MovedClock
 ) -> None:
     wide = token(environment, tenant, *BOTH)
     caller = await call(instance, wide)
-    assert caller == await instance.standing_callers(caller.id) == await other.standing_callers(caller.id)
+    assert caller == await standing_caller(instance, caller.id) == await standing_caller(other, caller.id)
     clock.forward(minutes=1)
 
     narrow = token(environment, tenant, Scope.OAUTH_TOKEN)
@@ -51,26 +52,26 @@ async def test_an_application_stands_with_the_roles_of_its_newest_token(
     clock.forward(seconds=31)
 
     for services in (instance, other):
-        standing = await services.standing_callers(caller.id)
+        standing = await standing_caller(services, caller.id)
         assert standing is not None
         assert frozenset({Scope.OAUTH_TOKEN}) == standing.scopes
 
 
-async def age(services: Services, caller: str) -> None:
+async def age(services: App, caller: str) -> None:
     """The tenant issues both tokens within the same second."""
-    stored = await services.calling_applications.get(caller)
+    stored = await services.stores.calling_applications.get(caller)
     assert stored is not None
     older = replace(stored.value, issued=stored.value.issued - timedelta(seconds=1))
-    await services.calling_applications.replace(stored, older)
+    await services.stores.calling_applications.replace(stored, older)
 
 
 async def test_an_application_without_roles_loses_what_it_had_and_is_not_recorded_otherwise(
-    environment: Environment, instance: Services, tenant: Tenant, clock: MovedClock
+    environment: Environment, instance: App, tenant: Tenant, clock: MovedClock
 ) -> None:
     caller = await call(instance, token(environment, tenant))
     await forget(instance, caller.id)
     await call(instance, token(environment, tenant))
-    assert await instance.calling_applications.get(caller.id) is None
+    assert await instance.stores.calling_applications.get(caller.id) is None
 
     await call(instance, token(environment, tenant, *BOTH))
     await age(instance, caller.id)
@@ -78,83 +79,83 @@ async def test_an_application_without_roles_loses_what_it_had_and_is_not_recorde
     await call(instance, token(environment, tenant))
     clock.forward(seconds=31)
 
-    standing = await instance.standing_callers(caller.id)
+    standing = await standing_caller(instance, caller.id)
     assert standing is not None
     assert not standing.scopes
 
 
 async def test_settings_of_now_decide_what_it_reaches_and_whether_its_tenant_counts(
-    environment: Environment, instance: Services, tenant: Tenant, clock: MovedClock
+    environment: Environment, instance: App, tenant: Tenant, clock: MovedClock
 ) -> None:
     caller = await call(instance, token(environment, tenant, *BOTH))
-    bound = build_services({**environment.settings, "MAILBIND_CALLER_ACCOUNTS": f"{ORDERS}=orders-*"}, clock)
-    untrusting = build_services(
+    bound = build({**environment.settings, "MAILBIND_CALLER_ACCOUNTS": f"{ORDERS}=orders-*"}, clock)
+    untrusting = build(
         {**environment.settings, "MAILBIND_CALLER_TENANTS": "9188040d-6c67-4c5b-b112-36a304b66dad"}, clock
     )
-    without = build_services({**environment.settings, "MAILBIND_CALLERS": "tokens"}, clock)
+    without = build({**environment.settings, "MAILBIND_CALLERS": "tokens"}, clock)
 
-    narrowed = await bound.standing_callers(caller.id)
+    narrowed = await standing_caller(bound, caller.id)
     assert narrowed is not None
     assert [True, False] == [narrowed.can_access(account) for account in ("orders-1", "other")]
-    assert [None, None] == [await services.standing_callers(caller.id) for services in (untrusting, without)]
+    assert [None, None] == [await standing_caller(services, caller.id) for services in (untrusting, without)]
     for services in (bound, untrusting, without):
         await services.close()
 
 
 async def test_an_application_that_never_calls_again_is_forgotten_after_ninety_days(
-    environment: Environment, instance: Services, tenant: Tenant, clock: MovedClock
+    environment: Environment, instance: App, tenant: Tenant, clock: MovedClock
 ) -> None:
     caller = await call(instance, token(environment, tenant, *BOTH))
 
     clock.forward(days=89, hours=23)
-    assert await instance.standing_callers(caller.id) is not None
+    assert await standing_caller(instance, caller.id) is not None
     clock.forward(hours=2)
-    assert await instance.standing_callers(caller.id) is None
+    assert await standing_caller(instance, caller.id) is None
 
 
 async def test_what_was_made_before_calls_were_recorded_goes_on_until_the_application_calls_or_is_forgotten(
-    environment: Environment, instance: Services, other: Services, tenant: Tenant, clock: MovedClock
+    environment: Environment, instance: App, other: App, tenant: Tenant, clock: MovedClock
 ) -> None:
     caller = await call(instance, token(environment, tenant, *BOTH))
     await forget(instance, caller.id)
     clock.forward(seconds=31)
 
-    standing = await instance.standing_callers(caller.id)
+    standing = await standing_caller(instance, caller.id)
     assert standing is not None
     assert standing.scopes == BOTH
     assert not standing.has_scope(Scope.ACCOUNTS_WRITE)
     clock.forward(days=91)
-    assert [None, None] == [await services.standing_callers(caller.id) for services in (instance, other)]
+    assert [None, None] == [await standing_caller(services, caller.id) for services in (instance, other)]
 
 
 async def test_a_call_writes_no_more_than_once_a_day(
-    environment: Environment, instance: Services, other: Services, tenant: Tenant
+    environment: Environment, instance: App, other: App, tenant: Tenant
 ) -> None:
     caller = await call(instance, token(environment, tenant, *BOTH))
-    before = await instance.calling_applications.get(caller.id)
+    before = await instance.stores.calling_applications.get(caller.id)
 
     for services in (instance, other):
         for _ in range(3):
             await call(services, Secret(token_by_msal(environment.tenant.ready)))
 
-    after = await instance.calling_applications.get(caller.id)
+    after = await instance.stores.calling_applications.get(caller.id)
     assert before is not None
     assert after is not None
     assert before.version == after.version
 
 
 @pytest.mark.parametrize("caller_id", ["", "test", "token:", "token:x", "entra", "person:x", "administrator:x"])
-async def test_who_is_no_caller_does_not_stand(instance: Services, caller_id: str) -> None:
-    assert await instance.standing_callers(caller_id) is None
+async def test_who_is_no_caller_does_not_stand(instance: App, caller_id: str) -> None:
+    assert await standing_caller(instance, caller_id) is None
 
 
 async def test_the_administrator_stands_while_the_settings_have_a_token_for_it(
-    environment: Environment, instance: Services, clock: MovedClock
+    environment: Environment, instance: App, clock: MovedClock
 ) -> None:
-    replaced = build_services({**environment.settings, "MAILBIND_ADMIN_TOKEN_SHA256": "0" * 64}, clock)
-    without = build_services({**environment.settings, "MAILBIND_CALLERS": "entra"}, clock)
+    replaced = build({**environment.settings, "MAILBIND_ADMIN_TOKEN_SHA256": "0" * 64}, clock)
+    without = build({**environment.settings, "MAILBIND_CALLERS": "entra"}, clock)
 
-    standing = [await services.standing_callers("administrator") for services in (instance, replaced, without)]
+    standing = [await standing_caller(services, "administrator") for services in (instance, replaced, without)]
 
     assert [True, True, False] == [caller is not None for caller in standing]
     for services in (replaced, without):
@@ -170,24 +171,24 @@ def test_an_application_of_another_audience_does_not_count(clock: MovedClock) ->
 
 
 async def test_what_was_made_before_ids_named_the_tenant_is_still_its_callers(
-    environment: Environment, instance: Services, tenant: Tenant, clock: MovedClock
+    environment: Environment, instance: App, tenant: Tenant, clock: MovedClock
 ) -> None:
     caller = await call(instance, token(environment, tenant, *BOTH))
 
-    assert caller == await instance.standing_callers(f"entra:{ORDERS}")
+    assert caller == await standing_caller(instance, f"entra:{ORDERS}")
 
     await age(instance, caller.id)
     clock.forward(minutes=1)
     await call(instance, token(environment, tenant, Scope.OAUTH_TOKEN))
     clock.forward(seconds=31)
-    standing = await instance.standing_callers(f"entra:{ORDERS}")
+    standing = await standing_caller(instance, f"entra:{ORDERS}")
     assert standing is not None
     assert frozenset({Scope.OAUTH_TOKEN}) == standing.scopes
 
 
-async def test_one_application_of_two_tenants_is_two_callers(environment: Environment, instance: Services) -> None:
+async def test_one_application_of_two_tenants_is_two_callers(environment: Environment, instance: App) -> None:
     here, elsewhere = environment.tenant.ready["tenantId"], "9188040d-6c67-4c5b-b112-36a304b66dad"
 
-    standing = [await instance.standing_callers(entra_caller_id(tenant, ORDERS)) for tenant in (here, elsewhere)]
+    standing = [await standing_caller(instance, entra_caller_id(tenant, ORDERS)) for tenant in (here, elsewhere)]
 
     assert [entra_caller_id(here, ORDERS), None] == [caller.id if caller else None for caller in standing]

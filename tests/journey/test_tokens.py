@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import httpx
@@ -13,8 +14,9 @@ from shared.domain.caller import Scope
 from shared.domain.errors import InvalidToken, StorageUnavailable
 from shared.domain.identity import fingerprint
 from shared.domain.secret import Secret
-from shared.services import Services
-from tests.conftest import MovedClock
+from shared.ports import App
+from shared.usecases.callers.identify import identify_caller
+from tests.conftest import MovedClock, storage_of
 from tests.journey.callers import bearer
 from tests.journey.conftest import ask, bind
 from tests.local.calling_app import token_by_msal
@@ -55,7 +57,7 @@ def test_a_token_is_shown_once_and_listed_without_itself(api: httpx.Client) -> N
     assert issued["token"] not in api.get("/v1/tokens", params={"pageSize": 1000}).text
 
 
-async def test_no_token_is_written_down(api: httpx.Client, environment: Environment, instance: Services) -> None:
+async def test_no_token_is_written_down(api: httpx.Client, environment: Environment, instance: App) -> None:
     issued = issue(api)
     shown = [issued["token"], token_by_msal(environment.tenant.ready), "f" * 64]
     for token in shown:
@@ -63,7 +65,7 @@ async def test_no_token_is_written_down(api: httpx.Client, environment: Environm
     api.delete(f"/v1/token/{issued['token']}")
 
     log = environment.host.log.read_text()
-    rows = [str(row) async for row in instance.storage.get_table_client("ApiTokens").list_entities()]
+    rows = [str(row) async for row in storage_of(instance).get_table_client("ApiTokens").list_entities()]
 
     assert f"token={issued['id']}" in log
     assert [] == [token for token in shown if token in log or any(token in row for row in rows)]
@@ -135,10 +137,10 @@ def test_a_revoked_token_stops_at_once_where_it_was_revoked(api: httpx.Client, b
 
 
 async def test_a_revoked_token_stops_within_half_a_minute_on_every_instance(
-    api: httpx.Client, instance: Services, other: Services, clock: MovedClock
+    api: httpx.Client, instance: App, other: App, clock: MovedClock
 ) -> None:
     issued = issue(api)
-    instances = (instance.identify_caller, other.identify_caller)
+    instances = (partial(identify_caller, instance), partial(identify_caller, other))
     for identify in instances:
         assert f"token:{issued['id']}" == (await identify(Secret(issued["token"]), None)).id
 
@@ -151,35 +153,35 @@ async def test_a_revoked_token_stops_within_half_a_minute_on_every_instance(
 
 
 async def test_a_warm_token_costs_no_read_and_a_wrong_one_costs_one(
-    api: httpx.Client, instance: Services, monkeypatch: pytest.MonkeyPatch
+    api: httpx.Client, instance: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads: list[str] = []
-    real = type(instance.api_tokens).get
+    real = type(instance.stores.api_tokens).get
 
     async def counted(self: Any, identity: str) -> Any:
         reads.append(identity)
         return await real(self, identity)
 
-    monkeypatch.setattr(type(instance.api_tokens), "get", counted)
+    monkeypatch.setattr(type(instance.stores.api_tokens), "get", counted)
     right, wrong = issue(api), "0" * 64
     for _ in range(5):
-        await instance.identify_caller(Secret(right["token"]), None)
+        await identify_caller(instance, Secret(right["token"]), None)
         for token in (wrong, "no-token", wrong[1:]):
             with pytest.raises(InvalidToken):
-                await instance.identify_caller(Secret(token), None)
+                await identify_caller(instance, Secret(token), None)
 
     assert [right["id"], fingerprint(wrong)] == reads
 
 
 async def test_the_last_use_is_noted_once_an_hour_and_no_call_fails_for_it(
-    api: httpx.Client, instance: Services, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
+    api: httpx.Client, instance: App, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     issued = issue(api)
 
     async def use(**later: float) -> datetime:
         clock.forward(**later)
-        assert (await instance.identify_caller(Secret(issued["token"]), None)).name == "orders"
-        await instance.known_tokens.settled()
+        assert (await identify_caller(instance, Secret(issued["token"]), None)).name == "orders"
+        await instance.callers.api_tokens.settled()
         return datetime.fromisoformat(listed(api, issued["id"])["lastUsed"])
 
     first = await use()
@@ -190,7 +192,7 @@ async def test_the_last_use_is_noted_once_an_hour_and_no_call_fails_for_it(
     async def down(*_: object) -> None:
         raise StorageUnavailable
 
-    monkeypatch.setattr(type(instance.api_tokens), "replace", down)
+    monkeypatch.setattr(type(instance.stores.api_tokens), "replace", down)
     assert second == await use(hours=2)
 
 

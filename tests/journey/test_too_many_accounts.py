@@ -9,6 +9,7 @@ import pytest
 
 from shared.domain.identity import table_key
 from shared.ports import Insert, Remove
+from shared.usecases.accounts.read import find_account
 from tests.journey.conftest import code_of
 from tests.journey.many import SALES, SUPPORT, Many, where_grants_serve_many  # noqa: F401 - a fixture
 from tests.journey.test_add_account import add, refusal, wish
@@ -22,20 +23,20 @@ async def fill(many: Many) -> AsyncIterator[Fill]:
     stored: dict[str, str] = {}
 
     async def make(beside: str, mailbox: str, count: int) -> None:
-        found = await many.instance.find(beside)
+        found = await find_account(many.instance, beside)
         assert found is not None
         held = found.account.value
         more = [replace(held, id=f"stored-{secrets.token_hex(6)}", email=mailbox) for _ in range(count)]
         for some in batched(more, 100, strict=False):
-            await many.instance.principals.commit(held.principal_id, [Insert(one) for one in some])
+            await many.instance.stores.principals.commit(held.principal_id, [Insert(one) for one in some])
         stored.update({one.id: one.principal_id for one in more})
 
     yield make
     for some in batched(stored.items(), 100, strict=False):
         principal = some[0][1]
-        partition = await many.instance.principals.partition(principal)
+        partition = await many.instance.stores.principals.partition(principal)
         found = [partition.accounts[table_key(account)] for account, _ in some]
-        await many.instance.principals.commit(principal, [Remove(one.value, one.version) for one in found])
+        await many.instance.stores.principals.commit(principal, [Remove(one.value, one.version) for one in found])
 
 
 async def test_a_person_serves_ten_accounts_of_one_mailbox_and_no_more(many: Many, fill: Fill) -> None:

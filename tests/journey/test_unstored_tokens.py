@@ -10,7 +10,10 @@ import pytest
 from infra.local.environment import APP_ID
 from infra.local.visitor import Visitor
 from shared.domain.grant import DelegatedGrant
-from shared.services import Services
+from shared.ports import App
+from shared.usecases.accounts.change import remove_account
+from shared.usecases.tokens.hand_out import hand_out
+from shared.usecases.tokens.probe import reconnect_account
 from tests.conftest import MovedClock
 from tests.journey.conftest import Tenant, bind, principal_id, tick
 
@@ -20,8 +23,8 @@ type NewPerson = Callable[..., str]
 TOO_LARGE = {"groups": ["x" * 1000] * 200}
 
 
-async def grant_of(instance: Services, account: str) -> DelegatedGrant:
-    stored = await instance.principals.grant(await principal_id(instance, account), APP_ID)
+async def grant_of(instance: App, account: str) -> DelegatedGrant:
+    stored = await instance.stores.principals.grant(await principal_id(instance, account), APP_ID)
     assert stored is not None
     return stored.value
 
@@ -32,21 +35,21 @@ def refreshes(tenant: Tenant, person: str) -> int:
 
 @pytest.fixture
 async def large(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, clock: MovedClock, instance: Services
+    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, clock: MovedClock, instance: App
 ) -> AsyncIterator[tuple[str, str]]:
     """A person's bound and hot account, whose next tokens no row takes."""
     who = person()
     account = bind(api, visitor, who)
-    await instance.hand_out(account)
+    await hand_out(instance, account)
     tenant.do("access-token", claims=TOO_LARGE, times=1)
     clock.forward(hours=2)
     yield account, who
-    await instance.remove_account(account)
+    await remove_account(instance, account)
 
 
 @pytest.mark.parametrize("characters", [26_000, 48 * 1024])
 async def test_a_large_token_is_stored_and_handed_out(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, instance: Services, characters: int
+    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, instance: App, characters: int
 ) -> None:
     tenant.do("access-token", claims={"groups": ["x" * characters]}, times=2)
     who = person()
@@ -56,20 +59,20 @@ async def test_a_large_token_is_stored_and_handed_out(
 
     assert (200, True) == (answer.status_code, answer.json()["cached"])
     assert len(answer.json()["accessToken"]) > characters
-    assert (await instance.reconnect_account(account)).last_error is None
+    assert (await reconnect_account(instance, account)).last_error is None
     assert len((await grant_of(instance, account)).access_token.reveal()) > characters
 
 
 async def test_callers_are_given_what_storage_does_not_take_and_entra_is_asked_once(
-    large: tuple[str, str], tenant: Tenant, instance: Services, clock: MovedClock, caplog: pytest.LogCaptureFixture
+    large: tuple[str, str], tenant: Tenant, instance: App, clock: MovedClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     account, who = large
     before, asked = await grant_of(instance, account), refreshes(tenant, who)
 
     with caplog.at_level(logging.ERROR):
-        tokens = [(await instance.hand_out(account)).access_token for _ in range(5)]
+        tokens = [(await hand_out(instance, account)).access_token for _ in range(5)]
     clock.forward(minutes=2)
-    tokens.append((await instance.hand_out(account)).access_token)
+    tokens.append((await hand_out(instance, account)).access_token)
 
     assert 1 == len({token.reveal() for token in tokens})
     assert len(tokens[0].reveal()) > 200_000
@@ -81,7 +84,7 @@ async def test_callers_are_given_what_storage_does_not_take_and_entra_is_asked_o
 
 
 async def test_the_timer_asks_later_and_later_for_what_storage_does_not_take(
-    large: tuple[str, str], tenant: Tenant, instance: Services, other: Services, clock: MovedClock
+    large: tuple[str, str], tenant: Tenant, instance: App, other: App, clock: MovedClock
 ) -> None:
     account, who = large
     tenant.do("access-token", claims=TOO_LARGE, times=1000)
@@ -102,27 +105,25 @@ async def test_the_timer_asks_later_and_later_for_what_storage_does_not_take(
     assert refreshes(tenant, who) - asked <= 4
 
 
-async def test_once_storage_takes_it_all_is_as_ever(
-    large: tuple[str, str], instance: Services, clock: MovedClock
-) -> None:
+async def test_once_storage_takes_it_all_is_as_ever(large: tuple[str, str], instance: App, clock: MovedClock) -> None:
     account, _ = large
-    await instance.hand_out(account)
+    await hand_out(instance, account)
     clock.forward(hours=2)
 
-    handed = await instance.hand_out(account)
+    handed = await hand_out(instance, account)
 
     after = await grant_of(instance, account)
     assert (handed.access_token, 0, None) == (after.access_token, after.failures, after.failing_since)
 
 
 async def test_newer_tokens_of_the_grant_stand_before_what_was_kept(
-    large: tuple[str, str], instance: Services, clock: MovedClock
+    large: tuple[str, str], instance: App, clock: MovedClock
 ) -> None:
     account, _ = large
-    kept = (await instance.hand_out(account)).access_token
+    kept = (await hand_out(instance, account)).access_token
     clock.forward(minutes=5)
 
-    await instance.reconnect_account(account)
+    await reconnect_account(instance, account)
 
-    handed = await instance.hand_out(account)
+    handed = await hand_out(instance, account)
     assert (True, False) == (handed.cached, kept == handed.access_token)

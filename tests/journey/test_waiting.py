@@ -6,14 +6,15 @@ from collections.abc import Callable
 import httpx
 
 from infra.local.visitor import Page, Visitor
-from shared.services import Services
-from tests.conftest import MovedClock
+from shared.ports import App
+from shared.usecases.accounts.read import find_account
+from tests.conftest import MovedClock, storage_of
 from tests.journey.conftest import Tenant, ask, code_of, status, tick
 
 type NewPerson = Callable[..., str]
 
 
-def keep_checking(visitor: Visitor, page: Page) -> Page:
+def press_keep_checking(visitor: Visitor, page: Page) -> Page:
     return visitor.submit(page.form_with("keep"))
 
 
@@ -22,11 +23,11 @@ async def test_keep_checking_binds_without_a_second_sign_in_once_access_is_given
     visitor: Visitor,
     tenant: Tenant,
     person: NewPerson,
-    instance: Services,
+    instance: App,
     clock: MovedClock,
 ) -> None:
     who, asked = person(access=False), ask(api)
-    page = keep_checking(visitor, visitor.follow(asked["url"], who))
+    page = press_keep_checking(visitor, visitor.follow(asked["url"], who))
     assert (202, "waitingForAccess") == (page.status, status(api, asked)["status"])
     assert "waitingForAccess" == page.back["state"]
     clock.forward(minutes=6)
@@ -39,9 +40,9 @@ async def test_keep_checking_binds_without_a_second_sign_in_once_access_is_given
 
     assert ("completed", "new") == (status(api, asked)["status"], status(api, asked)["state"])
     assert who == api.get(f"/v1/account/{asked['account']}/oauth-token").json()["user"]
-    found = await instance.find(asked["account"])
+    found = await find_account(instance, asked["account"])
     assert found is not None
-    assert not (await instance.principals.partition(found.account.value.principal_id)).pending
+    assert not (await instance.stores.principals.partition(found.account.value.principal_id)).pending
 
 
 async def test_waiting_ends_when_the_tenant_is_taken_away(
@@ -49,13 +50,13 @@ async def test_waiting_ends_when_the_tenant_is_taken_away(
     visitor: Visitor,
     tenant: Tenant,
     person: NewPerson,
-    instance: Services,
+    instance: App,
     clock: MovedClock,
 ) -> None:
     who, asked = person(access=False), ask(api)
-    keep_checking(visitor, visitor.follow(asked["url"], who))
+    press_keep_checking(visitor, visitor.follow(asked["url"], who))
     tenant.do("access", person=who, mailbox="support@contoso.example", fullAccess=True)
-    app = instance.settings.seed.id
+    app = instance.config.seed.id
     assert 200 == api.put(f"/v1/oauth2/{app}", json={"tenants": [str(uuid.uuid4())]}).status_code
     clock.forward(minutes=6)
 
@@ -63,16 +64,16 @@ async def test_waiting_ends_when_the_tenant_is_taken_away(
 
     assert 200 == api.delete(f"/v1/oauth2/{app}").status_code
     assert ("failed", "tenant_not_allowed") == (status(api, asked)["status"], status(api, asked)["failure"]["code"])
-    rows = instance.storage.get_table_client("Principals").list_entities()
+    rows = storage_of(instance).get_table_client("Principals").list_entities()
     assert [] == [row async for row in rows if who in str(row) and "event~" not in row["RowKey"]]
 
 
 async def test_after_a_day_without_access_the_grant_is_deleted(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: Services, clock: MovedClock
+    api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, clock: MovedClock
 ) -> None:
     who, asked = person(access=False), ask(api)
-    keep_checking(visitor, visitor.follow(asked["url"], who))
-    raw = instance.storage.get_table_client("Principals")
+    press_keep_checking(visitor, visitor.follow(asked["url"], who))
+    raw = storage_of(instance).get_table_client("Principals")
     assert 1 == len([row async for row in raw.list_entities() if who in str(row)])
 
     for _ in range(2):
@@ -90,7 +91,7 @@ def test_an_offer_to_keep_checking_is_for_one_browser_only(
     page = visitor.follow(asked["url"], person(access=False))
     other_visitor.open(asked["url"])
 
-    stolen = keep_checking(other_visitor, page)
+    stolen = press_keep_checking(other_visitor, page)
 
     assert "sign_in_unknown" == code_of(stolen)
     assert "waitingForAccess" != status(api, asked)["status"]
@@ -105,7 +106,7 @@ def test_what_the_offer_carries_cannot_be_read(api: httpx.Client, visitor: Visit
 
 
 async def test_a_graph_outage_costs_nobody_a_second_sign_in(
-    api: httpx.Client, visitor: Visitor, tenant: Tenant, person: NewPerson, instance: Services, clock: MovedClock
+    api: httpx.Client, visitor: Visitor, tenant: Tenant, person: NewPerson, instance: App, clock: MovedClock
 ) -> None:
     asked, who = ask(api), person()
     tenant.do("outage", endpoint="graph", mode="503")
@@ -125,7 +126,7 @@ async def test_a_graph_outage_costs_nobody_a_second_sign_in(
 
 
 async def test_an_outage_is_waited_out_for_an_hour(
-    api: httpx.Client, visitor: Visitor, tenant: Tenant, person: NewPerson, instance: Services, clock: MovedClock
+    api: httpx.Client, visitor: Visitor, tenant: Tenant, person: NewPerson, instance: App, clock: MovedClock
 ) -> None:
     asked, who = ask(api), person()
     tenant.do("outage", endpoint="graph", mode="503")
@@ -140,7 +141,7 @@ async def test_an_outage_is_waited_out_for_an_hour(
 
 
 async def test_no_access_after_the_outage_ends_the_waiting_that_nobody_asked_for(
-    api: httpx.Client, visitor: Visitor, tenant: Tenant, person: NewPerson, instance: Services, clock: MovedClock
+    api: httpx.Client, visitor: Visitor, tenant: Tenant, person: NewPerson, instance: App, clock: MovedClock
 ) -> None:
     asked, who = ask(api), person(access=False)
     tenant.do("outage", endpoint="graph", mode="503")
@@ -159,11 +160,11 @@ async def test_whoever_has_access_may_overtake_somebody_who_waits(
     other_visitor: Visitor,
     tenant: Tenant,
     person: NewPerson,
-    instance: Services,
+    instance: App,
     clock: MovedClock,
 ) -> None:
     waiting, right, asked = person(access=False), person(), ask(api)
-    keep_checking(visitor, visitor.follow(asked["url"], waiting))
+    press_keep_checking(visitor, visitor.follow(asked["url"], waiting))
 
     assert "still checking" in other_visitor.open(asked["url"]).text
     assert "new" == other_visitor.follow(asked["url"], right).back["state"]
@@ -172,5 +173,5 @@ async def test_whoever_has_access_may_overtake_somebody_who_waits(
     clock.forward(minutes=6)
     await tick(instance)
     assert right == api.get(f"/v1/account/{asked['account']}").json()["user"]
-    raw = instance.storage.get_table_client("Principals")
+    raw = storage_of(instance).get_table_client("Principals")
     assert [] == [row async for row in raw.list_entities() if waiting in str(row)]

@@ -15,8 +15,11 @@ from standardwebhooks import Webhook
 from infra.local.environment import Environment
 from infra.local.visitor import Visitor
 from shared.domain.event import EventName
-from shared.ports import Replace
-from shared.services import Services
+from shared.ports import App, Replace
+from shared.usecases.events.delivery import deliver_events
+from shared.usecases.tokens.hand_out import hand_out
+from shared.usecases.tokens.probe import reconnect_account
+from shared.usecases.upkeep.sweep import sweep
 from tests.conftest import MovedClock
 from tests.described import hold_event
 from tests.events.conftest import SECRET, Receiver
@@ -43,8 +46,8 @@ def refused(answer: httpx.Response) -> dict[str, str]:
     return {field["key"]: field["message"] for field in answer.json()["fields"]}
 
 
-async def deliver(instance: Services) -> None:
-    assert await instance.deliver_events(instance.clock() + timedelta(minutes=4))
+async def deliver(instance: App) -> None:
+    assert await deliver_events(instance, instance.clock() + timedelta(minutes=4))
 
 
 @pytest.fixture(autouse=True)
@@ -226,7 +229,7 @@ async def test_each_event_is_told_once_with_what_its_reader_needs(
     other_visitor: Visitor,
     person: NewPerson,
     tenant: Tenant,
-    instance: Services,
+    instance: App,
     clock: MovedClock,
     receiver: Receiver,
 ) -> None:
@@ -239,7 +242,7 @@ async def test_each_event_is_told_once_with_what_its_reader_needs(
         tenant.do("access", person=who, mailbox=mailbox, fullAccess=True)
         bind(api, visitor, who, account=account, email=mailbox, changeMailbox=True)
     # The person's sign-in is revoked, and they sign in again.
-    await instance.hand_out(account)
+    await hand_out(instance, account)
     tenant.do("revoke", person=who)
     clock.forward(minutes=66)
     await tick(instance)
@@ -247,14 +250,14 @@ async def test_each_event_is_told_once_with_what_its_reader_needs(
     bind(api, visitor, who, account=account)
     # Access is taken away and given back.
     tenant.do("access", person=who, mailbox="support@contoso.example", fullAccess=False)
-    await instance.reconnect_account(account)
+    await reconnect_account(instance, account)
     tenant.do("access", person=who, mailbox="support@contoso.example", fullAccess=True)
-    await instance.reconnect_account(account)
+    await reconnect_account(instance, account)
     # Microsoft refuses the app for a while.
     tenant.do("fail", endpoint="token", failure="7000222")
     for minutes in (1, 2):
         clock.forward(minutes=minutes)
-        await instance.reconnect_account(account)
+        await reconnect_account(instance, account)
     # Somebody without access tries a link, which then expires.
     tried = ask(api)
     other_visitor.follow(tried["url"], person(access=False))
@@ -291,11 +294,11 @@ async def test_each_event_is_told_once_with_what_its_reader_needs(
     check_data(data, account, who)
     assert tried["registration"] == data["registrationFailed"]["registration"]
     assert tried["registration"] == data["registrationExpired"]["registration"]
-    assert instance.settings.seed.id == data["oauthAppError"]["app"] == data["oauthAppRecovered"]["app"]
+    assert instance.config.seed.id == data["oauthAppError"]["app"] == data["oauthAppRecovered"]["app"]
 
 
 async def test_a_link_that_expired_during_a_long_stop_is_told_of_before_it_is_forgotten(
-    api: httpx.Client, instance: Services, clock: MovedClock, receiver: Receiver
+    api: httpx.Client, instance: App, clock: MovedClock, receiver: Receiver
 ) -> None:
     asked = ask(api)
     subscribe(api, receiver.url("ok/stopped"), account=asked["account"], verify=False)
@@ -308,19 +311,19 @@ async def test_a_link_that_expired_during_a_long_stop_is_told_of_before_it_is_fo
     assert ("registrationExpired", asked["registration"]) == (told["event"], told["data"]["registration"])
 
 
-async def come_to_an_end(instance: Services, account: str) -> None:
+async def come_to_an_end(instance: App, account: str) -> None:
     """Nobody could renew the grant for long, and the secret of some app ends soon; the sweep sees it, twice."""
     stored = await grant_of(instance, account)
     old = replace(stored.value, refreshed=instance.clock() - timedelta(days=80))
-    await instance.principals.commit(old.principal.id, [Replace(old, stored.version)])
+    await instance.stores.principals.commit(old.principal.id, [Replace(old, stored.version)])
     ending = replace(
-        instance.settings.seed, id="B" * 16, enabled=False, secret_expires=instance.clock() + timedelta(days=3)
+        instance.config.seed, id="B" * 16, enabled=False, secret_expires=instance.clock() + timedelta(days=3)
     )
-    kept = await instance.oauth_apps.insert(ending)
-    instance.apps.forget()
+    kept = await instance.stores.oauth_apps.insert(ending)
+    instance.oauth_apps.forget()
     for _ in range(2):
-        await instance.sweep(instance.clock() + timedelta(minutes=4))
-    await instance.oauth_apps.remove(kept)
+        await sweep(instance, instance.clock() + timedelta(minutes=4))
+    await instance.stores.oauth_apps.remove(kept)
 
 
 def check_data(data: dict[str, Any], account: str, who: str) -> None:

@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from typing import Any
 
-from shared.services import Services
+from shared.ports import App
+from tests.conftest import storage_of
 from tests.sealed_text import data_key_of
 
 # Long enough for a token, a key or a ticket, in any of the alphabets that these are written in.
@@ -47,11 +48,11 @@ class Found:
         return known + [token for token in TOKEN.findall(self.value) if not (SHA256.search(token) or _readable(token))]
 
 
-async def everything(services: Services) -> AsyncIterator[Found]:
+async def everything(services: App) -> AsyncIterator[Found]:
     """Every property of every entity of every table that the storage has, ours or not."""
-    tables = [table.name async for table in services.storage.list_tables()]
+    tables = [table.name async for table in storage_of(services).list_tables()]
     for table in tables:
-        async for entity in services.storage.get_table_client(table).list_entities():
+        async for entity in storage_of(services).get_table_client(table).list_entities():
             for name, value in entity.items():
                 if isinstance(value, bytes):
                     yield Found(table, name, value.decode(errors="replace"), dict(entity))

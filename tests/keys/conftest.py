@@ -12,9 +12,9 @@ import pytest
 from infra.local import parts
 from infra.local.azurite import Azurite
 from infra.local.environment import start_tenant
-from shared.bootstrap import build_services
-from shared.services import Services
-from tests.conftest import MovedClock, settings_for
+from shared.bootstrap import build
+from shared.ports import App
+from tests.conftest import MovedClock, settings_for, storage_of
 from tests.journey.conftest import trust
 
 IDENTITY = "1de27171-0000-4000-8000-0000000000a1"
@@ -59,20 +59,20 @@ def vault(tenant_part: parts.Part, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         client.post("reset", json={})
 
 
-type Start = Callable[..., Services]
+type Start = Callable[..., App]
 
 
 @pytest.fixture
 async def start(storage: Azurite, vault: Vault, clock: MovedClock) -> AsyncIterator[Start]:
     """Starts one more process of the app: services of their own, on the same storage, clock and tenant."""
-    started: list[Services] = []
+    started: list[App] = []
 
-    def build(**changes: str) -> Services:
+    def start_app(**changes: str) -> App:
         values = settings_for(storage.connection_string, **{**tenant_settings(vault.ready), **changes})
-        started.append(build_services({name: value for name, value in values.items() if value}, clock))
+        started.append(build({name: value for name, value in values.items() if value}, clock))
         return started[-1]
 
-    yield build
+    yield start_app
     for services in started:
         await services.close()
 
@@ -81,8 +81,8 @@ async def start(storage: Azurite, vault: Vault, clock: MovedClock) -> AsyncItera
 async def fresh(start: Start) -> None:
     """Storage without a table: what other tests sealed may be under keys that are gone."""
     services = start()
-    for table in [table.name async for table in services.storage.list_tables()]:
-        await services.storage.delete_table(table)
+    for table in [table.name async for table in storage_of(services).list_tables()]:
+        await storage_of(services).delete_table(table)
 
 
 def tenant_settings(ready: parts.Ready) -> dict[str, str]:

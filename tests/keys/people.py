@@ -6,12 +6,13 @@ from urllib.parse import parse_qs, urlsplit
 
 from infra.local.visitor import Page, Visitor
 from shared.domain.secret import Secret
-from shared.services import Services
-from shared.usecases.callers.identify_caller import ADMINISTRATOR
-from shared.usecases.sign_in.check_invitation import Invitation
-from shared.usecases.sign_in.live_links import DeadLink
-from shared.usecases.sign_in.open_link import LinkPage
-from shared.usecases.sign_in.sign_in_outcome import Refused, Tried
+from shared.ports import App
+from shared.usecases.callers.identify import ADMINISTRATOR
+from shared.usecases.sign_in.complete import complete_sign_in
+from shared.usecases.sign_in.invitation import Invitation
+from shared.usecases.sign_in.link import begin_sign_in, open_link
+from shared.usecases.sign_in.outcome import Refused, Tried
+from shared.usecases.sign_in.start import start_registration
 from tests.keys.conftest import Vault
 
 MAILBOX = "support@contoso.example"
@@ -37,31 +38,29 @@ def person(vault: Vault, *, access: bool = True) -> str:
     return name
 
 
-async def begin(services: Services, visitor: Visitor) -> Begun:
+async def begin(services: App, visitor: Visitor) -> Begun:
     """Ask for a link, open it, continue."""
     invitation = Invitation(
         redirect_url="https://myapp.example/done", account=f"account-{next(NUMBER)}", email=MAILBOX, delegated=True
     )
-    started = await services.start_registration(invitation, {}, ADMINISTRATOR)
+    started = await start_registration(services, invitation, {}, ADMINISTRATOR)
     ticket = parse_qs(urlsplit(started.url.reveal()).query)["ticket"][0]
-    page = await services.open_link(Secret(ticket), None)
-    assert isinstance(page, LinkPage)
-    url = await services.begin_sign_in(started.registration, page.confirmation, page.cookie)
-    assert not isinstance(url, DeadLink), url.code
+    page = await open_link(services, Secret(ticket), None)
+    url = await begin_sign_in(services, started.registration, page.confirmation, page.cookie)
     state = parse_qs(urlsplit(url.reveal()).query)["state"][0]
     picker = await asyncio.to_thread(visitor.open, url.reveal())
     return Begun(str(invitation.account), started.registration, picker, page.cookie, ticket, state)
 
 
-async def finish(services: Services, visitor: Visitor, begun: Begun, who: str) -> Tried | Refused:
+async def finish(services: App, visitor: Visitor, begun: Begun, who: str) -> Tried | Refused:
     """Choose the account, and bring Entra's form back."""
     answer = await asyncio.to_thread(visitor.submit, begun.picker.forms[0], login=who)
     if "login" in answer.forms[0].fields:
         answer = await asyncio.to_thread(visitor.submit, answer.forms[0], consent="accept")
-    return await services.complete_sign_in(answer.forms[0].fields, begun.cookie)
+    return await complete_sign_in(services, answer.forms[0].fields, begun.cookie)
 
 
-async def sign_in(services: Services, ca_file: str, who: str) -> str:
+async def sign_in(services: App, ca_file: str, who: str) -> str:
     """The whole way; returns the account's id."""
     with Visitor(ca_file) as visitor:
         begun = await begin(services, visitor)

@@ -15,9 +15,11 @@ from shared.adapters.client_authentication import ClientAuthentication
 from shared.domain.failure import FailureKind
 from shared.domain.oauth_app import FederatedIdentity
 from shared.domain.secret import Secret
-from shared.ports import EntraFailed
-from shared.services import Services
-from tests.conftest import MovedClock
+from shared.ports import App, EntraFailed
+from shared.usecases.apps.circuit_breaker import open_breakers
+from shared.usecases.tokens.hand_out import hand_out
+from shared.usecases.tokens.probe import reconnect_account
+from tests.conftest import MovedClock, first_app
 from tests.keys.conftest import IDENTITY, STRANGER, Start, Vault, written
 from tests.keys.people import person, sign_in
 
@@ -44,7 +46,7 @@ def certificate(days: int = 30) -> tuple[str, str]:
     return private.decode(), signed.public_bytes(Encoding.PEM).decode()
 
 
-def with_certificate(start: Start, private: str, public: str) -> Services:
+def with_certificate(start: Start, private: str, public: str) -> App:
     return start(
         MAILBIND_OAUTH_AUTHENTICATION="certificate",
         MAILBIND_OAUTH_CERTIFICATE=private + public,
@@ -52,7 +54,7 @@ def with_certificate(start: Start, private: str, public: str) -> Services:
     )
 
 
-def federated(start: Start, identity: str = IDENTITY) -> Services:
+def federated(start: Start, identity: str = IDENTITY) -> App:
     return start(
         MAILBIND_OAUTH_AUTHENTICATION="federated",
         MAILBIND_OAUTH_MANAGED_IDENTITY=identity,
@@ -64,9 +66,9 @@ def refresh_token(vault: Vault) -> Secret:
     return Secret(vault.do("sign-in", person=ALICE)["refreshToken"])
 
 
-async def failure(services: Services, token: Secret) -> tuple[FailureKind, str, int | None]:
+async def failure(services: App, token: Secret) -> tuple[FailureKind, str, int | None]:
     with pytest.raises(EntraFailed) as failed:
-        await services.entra.refresh(services.settings.oauth_app, token)
+        await services.microsoft.entra.refresh(first_app(services), token)
     return failed.value.failure.kind, failed.value.failure.code, failed.value.failure.aadsts
 
 
@@ -78,8 +80,8 @@ async def test_people_sign_in_and_grants_are_refreshed_without_a_secret(vault: V
 
     account = await sign_in(services, vault.ready["caFile"], person(vault))
 
-    assert (await services.reconnect_account(account)).last_error is None
-    assert (await services.hand_out(account)).access_token.reveal()
+    assert (await reconnect_account(services, account)).last_error is None
+    assert (await hand_out(services, account)).access_token.reveal()
 
 
 async def test_a_certificate_may_come_from_a_file(vault: Vault, start: Start, tmp_path: Path) -> None:
@@ -88,14 +90,14 @@ async def test_a_certificate_may_come_from_a_file(vault: Vault, start: Start, tm
     file = written(tmp_path, private + public)
     services = start(MAILBIND_OAUTH_AUTHENTICATION="certificate", MAILBIND_OAUTH_CERTIFICATE_FILE=file)
 
-    assert (await services.entra.refresh(services.settings.oauth_app, refresh_token(vault))).access_token.reveal()
+    assert (await services.microsoft.entra.refresh(first_app(services), refresh_token(vault))).access_token.reveal()
 
 
 async def test_a_certificate_that_is_not_registered_is_the_apps_fault(vault: Vault, start: Start) -> None:
     services = with_certificate(start, *certificate())
 
     assert (FailureKind.APP_FAULT, "app_credential", 700027) == await failure(services, refresh_token(vault))
-    assert ["app_credential"] == [breaker.code for breaker in await services.open_breakers()]
+    assert ["app_credential"] == [breaker.code for breaker in await open_breakers(services)]
 
 
 async def test_a_certificate_that_has_ended_is_the_apps_fault(vault: Vault, start: Start) -> None:
@@ -118,7 +120,7 @@ async def test_an_identity_that_is_not_the_apps_is_the_apps_fault(vault: Vault, 
     services = federated(start, "1de27171-0000-4000-8000-0000000000ff")
 
     assert (FailureKind.APP_FAULT, "app_credential", None) == await failure(services, refresh_token(vault))
-    assert ["app_credential"] == [breaker.code for breaker in await services.open_breakers()]
+    assert ["app_credential"] == [breaker.code for breaker in await open_breakers(services)]
 
 
 @pytest.mark.parametrize("outage", ["503", "html", "reset"])
@@ -127,7 +129,7 @@ async def test_an_identity_endpoint_that_is_away_is_nobodys_fault(vault: Vault, 
     vault.do("outage", endpoint="identity", mode=outage)
 
     assert (FailureKind.TRANSIENT, "entra_unavailable", None) == await failure(services, token)
-    assert [] == list(await services.open_breakers())
+    assert [] == list(await open_breakers(services))
 
 
 async def test_an_identity_endpoint_that_nobody_listens_at_is_nobodys_fault(
@@ -156,16 +158,16 @@ async def test_a_breaker_closes_when_the_identity_is_trusted_at_last(
     vault.do("federate", issuer=issuer, subject=subject, audience="api://AzureADTokenExchange")
     clock.forward(minutes=2)
 
-    assert (await services.entra.refresh(services.settings.oauth_app, token)).access_token.reveal()
-    assert [] == list(await services.open_breakers())
+    assert (await services.microsoft.entra.refresh(first_app(services), token)).access_token.reveal()
+    assert [] == list(await open_breakers(services))
 
 
 async def test_the_identitys_token_is_asked_for_once_and_serves_many_calls(vault: Vault, start: Start) -> None:
     services, token = federated(start), refresh_token(vault)
-    await services.entra.refresh(services.settings.oauth_app, token)
+    await services.microsoft.entra.refresh(first_app(services), token)
     before = len(vault.events("identity token"))
 
-    await asyncio.gather(*(services.entra.refresh(services.settings.oauth_app, token) for _ in range(20)))
+    await asyncio.gather(*(services.microsoft.entra.refresh(first_app(services), token) for _ in range(20)))
 
     assert before == len(vault.events("identity token"))
 
@@ -198,7 +200,7 @@ async def test_no_private_key_and_no_assertion_is_logged(
     with caplog.at_level(logging.DEBUG):
         one, two = with_certificate(start, private, public), federated(start)
         for services in (one, two):
-            await services.entra.refresh(services.settings.oauth_app, refresh_token(vault))
+            await services.microsoft.entra.refresh(first_app(services), refresh_token(vault))
         await failure(federated(start, STRANGER), refresh_token(vault))
 
     assert private.splitlines()[1] not in caplog.text

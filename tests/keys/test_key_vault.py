@@ -12,8 +12,8 @@ from infra.local.parts import ROOT
 from shared.adapters import key_vault
 from shared.domain.errors import KeyRefused, KeyUnavailable, SealBroken
 from shared.domain.secret import Secret
-from shared.services import Services
-from tests.conftest import MovedClock, settings_for
+from shared.ports import App
+from tests.conftest import MovedClock, key_wrapping_of, settings_for
 from tests.keys.conftest import STRANGER, Start, Vault
 
 pytestmark = pytest.mark.usefixtures("fresh")
@@ -21,29 +21,29 @@ LOCAL_KEY = base64.b64encode(bytes(range(32))).decode()
 OTHER_KEY = base64.b64encode(bytes(range(1, 33))).decode()
 
 
-def in_vault(start: Start, key: str, **changes: str) -> Services:
+def in_vault(start: Start, key: str, **changes: str) -> App:
     """A process whose key-encryption key is in the vault, and there alone."""
     return start(MAILBIND_KEY_VAULT_KEY=key, **{"MAILBIND_SEALING_KEY": "", **changes})
 
 
 async def test_a_data_key_is_wrapped_by_the_vault_and_opens_in_another_process(vault: Vault, start: Start) -> None:
     key = vault.make()
-    sealed = await in_vault(start, key).sealer.seal("row", Secret("token"))
+    sealed = await in_vault(start, key).sealing.sealer.seal("row", Secret("token"))
     two = in_vault(start, key)
 
-    assert Secret("token") == await two.sealer.unseal("row", sealed)
-    (data_key,) = await two.data_keys.listed()
+    assert Secret("token") == await two.sealing.sealer.unseal("row", sealed)
+    (data_key,) = await two.sealing.data_keys.listed()
     assert data_key.wrapped_by.startswith(f"{key}/")
     assert 32 == len(data_key.wrapped_by.removeprefix(f"{key}/"))
 
 
 async def test_a_process_asks_the_vault_once_for_each_data_key(vault: Vault, start: Start) -> None:
     key = vault.make()
-    sealed = await in_vault(start, key).sealer.seal("row", Secret("token"))
+    sealed = await in_vault(start, key).sealing.sealer.seal("row", Secret("token"))
     two, before = in_vault(start, key), len(vault.events("unwrapped"))
 
-    await asyncio.gather(*(two.sealer.unseal("row", sealed) for _ in range(50)))
-    await asyncio.gather(*(two.sealer.seal("row", Secret("x")) for _ in range(50)))
+    await asyncio.gather(*(two.sealing.sealer.unseal("row", sealed) for _ in range(50)))
+    await asyncio.gather(*(two.sealing.sealer.seal("row", Secret("x")) for _ in range(50)))
 
     assert before + 1 == len(vault.events("unwrapped"))
 
@@ -51,24 +51,24 @@ async def test_a_process_asks_the_vault_once_for_each_data_key(vault: Vault, sta
 async def test_an_older_version_goes_on_opening_what_it_wrapped(vault: Vault, start: Start) -> None:
     key = vault.make()
     one = in_vault(start, key)
-    sealed = await one.sealer.seal("row", Secret("token"))
+    sealed = await one.sealing.sealer.seal("row", Secret("token"))
     vault.make(key.rpartition("/")[2])
-    await one.data_keys.make()
+    await one.sealing.data_keys.make()
     two = in_vault(start, key)
 
-    assert Secret("token") == await two.sealer.unseal("row", sealed)
-    first, second = await two.data_keys.listed()
+    assert Secret("token") == await two.sealing.sealer.unseal("row", sealed)
+    first, second = await two.sealing.data_keys.listed()
     assert first.wrapped_by != second.wrapped_by
 
 
 async def test_the_version_in_the_setting_wraps_even_when_there_is_a_newer_one(vault: Vault, start: Start) -> None:
     key = vault.make()
-    pinned = await in_vault(start, key).key_wrapping.newest()
+    pinned = await key_wrapping_of(in_vault(start, key)).newest()
     vault.make(key.rpartition("/")[2])
     services = in_vault(start, pinned)
-    await services.sealer.seal("row", Secret("token"))
+    await services.sealing.sealer.seal("row", Secret("token"))
 
-    (data_key,) = await services.data_keys.listed()
+    (data_key,) = await services.sealing.data_keys.listed()
     assert pinned == data_key.wrapped_by
 
 
@@ -79,11 +79,11 @@ async def test_a_vault_that_does_not_answer_is_told_from_one_that_refuses(
     """And callers are told to come back, in the words of a 503."""
     monkeypatch.setattr(key_vault, "DEADLINE_SECONDS", 2.0)
     key = vault.make()
-    sealed = await in_vault(start, key).sealer.seal("row", Secret("token"))
+    sealed = await in_vault(start, key).sealing.sealer.seal("row", Secret("token"))
     vault.do("outage", endpoint="vault", mode=outage)
 
     with pytest.raises(KeyUnavailable) as unavailable:
-        await in_vault(start, key).sealer.unseal("row", sealed)
+        await in_vault(start, key).sealing.sealer.unseal("row", sealed)
     assert (503, "key_vault_unavailable") == (unavailable.value.status, unavailable.value.code)
 
 
@@ -91,25 +91,25 @@ async def test_what_is_open_already_goes_on_while_the_vault_is_away(
     vault: Vault, start: Start, clock: MovedClock
 ) -> None:
     services = in_vault(start, vault.make())
-    sealed = await services.sealer.seal("row", Secret("token"))
+    sealed = await services.sealing.sealer.seal("row", Secret("token"))
     vault.do("outage", endpoint="vault", mode="503")
     clock.forward(minutes=5)
 
-    assert Secret("token") == await services.sealer.unseal("row", sealed)
-    again = await services.sealer.seal("row", Secret("newer"))
-    assert Secret("newer") == await services.sealer.unseal("row", again)
+    assert Secret("token") == await services.sealing.sealer.unseal("row", sealed)
+    again = await services.sealing.sealer.seal("row", Secret("newer"))
+    assert Secret("newer") == await services.sealing.sealer.unseal("row", again)
 
 
 async def test_a_vault_that_is_away_is_not_asked_by_everybody_who_waits(
     vault: Vault, start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
     key = vault.make()
-    sealed = await in_vault(start, key).sealer.seal("row", Secret("token"))
+    sealed = await in_vault(start, key).sealing.sealer.seal("row", Secret("token"))
     vault.do("outage", endpoint="vault", mode="503")
     services = in_vault(start, key)
 
     with caplog.at_level(logging.WARNING):
-        waiting = (services.sealer.unseal("row", sealed) for _ in range(40))
+        waiting = (services.sealing.sealer.unseal("row", sealed) for _ in range(40))
         answers = await asyncio.gather(*waiting, return_exceptions=True)
 
     assert {KeyUnavailable} == {type(answer) for answer in answers}
@@ -123,29 +123,29 @@ async def test_a_key_that_is_disabled_or_gone_refuses_and_is_not_used_for_anythi
     key = vault.make()
     name = key.rpartition("/")[2]
     services = in_vault(start, key)
-    sealed = await services.sealer.seal("row", Secret("token"))
-    version = (await services.key_wrapping.newest()).rpartition("/")[2]
+    sealed = await services.sealing.sealer.seal("row", Secret("token"))
+    version = (await key_wrapping_of(services).newest()).rpartition("/")[2]
     vault.do("vault-key", name=name, change="disable", version=version)
 
     with pytest.raises(KeyRefused):
-        await services.data_keys.make()
+        await services.sealing.data_keys.make()
     with pytest.raises(KeyRefused):
-        await in_vault(start, key).sealer.unseal("row", sealed)
-    assert 1 == len(await services.data_keys.listed())
+        await in_vault(start, key).sealing.sealer.unseal("row", sealed)
+    assert 1 == len(await services.sealing.data_keys.listed())
     vault.do("vault-key", name=name, change="enable", version=version)
-    assert Secret("token") == await in_vault(start, key).sealer.unseal("row", sealed)
+    assert Secret("token") == await in_vault(start, key).sealing.sealer.unseal("row", sealed)
     vault.do("vault-key", name=name, change="destroy")
     with pytest.raises(KeyRefused):
-        await in_vault(start, key).sealer.unseal("row", sealed)
+        await in_vault(start, key).sealing.sealer.unseal("row", sealed)
     clock.forward(minutes=2)
-    assert Secret("token") == await services.sealer.unseal("row", sealed)
+    assert Secret("token") == await services.sealing.sealer.unseal("row", sealed)
 
 
 async def test_an_identity_without_the_role_is_refused(vault: Vault, start: Start) -> None:
     key = vault.make()
 
     with pytest.raises(KeyRefused):
-        await in_vault(start, key, AZURE_CLIENT_ID=STRANGER).sealer.seal("row", Secret("token"))
+        await in_vault(start, key, AZURE_CLIENT_ID=STRANGER).sealing.sealer.seal("row", Secret("token"))
 
 
 async def test_a_managed_identity_that_does_not_answer_is_an_outage(vault: Vault, start: Start) -> None:
@@ -153,60 +153,60 @@ async def test_a_managed_identity_that_does_not_answer_is_an_outage(vault: Vault
     vault.do("outage", endpoint="identity", mode="503")
 
     with pytest.raises(KeyUnavailable) as unavailable:
-        await in_vault(start, key).sealer.seal("row", Secret("token"))
+        await in_vault(start, key).sealing.sealer.seal("row", Secret("token"))
     assert "key_vault_unavailable" == unavailable.value.code
 
 
 async def test_secrets_move_from_a_local_key_to_the_vault_and_back(vault: Vault, start: Start) -> None:
     """While both are set, what the earlier key wrapped opens; re-wrapping frees it, and no sealed value changes."""
-    sealed = await start().sealer.seal("row", Secret("token"))
+    sealed = await start().sealing.sealer.seal("row", Secret("token"))
     key = vault.make()
     moving = start(MAILBIND_KEY_VAULT_KEY=key)
-    assert Secret("token") == await moving.sealer.unseal("row", sealed)
+    assert Secret("token") == await moving.sealing.sealer.unseal("row", sealed)
 
-    assert (1, 0) == await moving.data_keys.rewrap()
+    assert (1, 0) == await moving.sealing.data_keys.rewrap()
 
     moved = in_vault(start, key)
-    assert Secret("token") == await moved.sealer.unseal("row", sealed)
+    assert Secret("token") == await moved.sealing.sealer.unseal("row", sealed)
     back = start(MAILBIND_KEY_VAULT_KEY_PREVIOUS=key)
-    assert (1, 0) == await back.data_keys.rewrap()
-    assert Secret("token") == await start().sealer.unseal("row", sealed)
+    assert (1, 0) == await back.sealing.data_keys.rewrap()
+    assert Secret("token") == await start().sealing.sealer.unseal("row", sealed)
     with pytest.raises(SealBroken):
-        await in_vault(start, key).sealer.unseal("row", sealed)
+        await in_vault(start, key).sealing.sealer.unseal("row", sealed)
 
 
 async def test_a_new_version_in_the_vault_takes_over_by_re_wrapping(vault: Vault, start: Start) -> None:
     key = vault.make()
     name = key.rpartition("/")[2]
     services = in_vault(start, key)
-    sealed = await services.sealer.seal("row", Secret("token"))
-    older = (await services.key_wrapping.newest()).rpartition("/")[2]
+    sealed = await services.sealing.sealer.seal("row", Secret("token"))
+    older = (await key_wrapping_of(services).newest()).rpartition("/")[2]
     vault.make(name)
 
-    assert (1, 0) == await services.data_keys.rewrap()
-    assert (0, 0) == await services.data_keys.rewrap()
+    assert (1, 0) == await services.sealing.data_keys.rewrap()
+    assert (0, 0) == await services.sealing.data_keys.rewrap()
 
     vault.do("vault-key", name=name, change="disable", version=older)
-    assert Secret("token") == await in_vault(start, key).sealer.unseal("row", sealed)
+    assert Secret("token") == await in_vault(start, key).sealing.sealer.unseal("row", sealed)
 
 
 async def test_a_new_local_key_takes_over_with_the_one_before_it_given(start: Start) -> None:
-    sealed = await start().sealer.seal("row", Secret("token"))
+    sealed = await start().sealing.sealer.seal("row", Secret("token"))
     moving = start(MAILBIND_SEALING_KEY=OTHER_KEY, MAILBIND_SEALING_KEY_PREVIOUS=LOCAL_KEY)
 
-    assert (1, 0) == await moving.data_keys.rewrap()
+    assert (1, 0) == await moving.sealing.data_keys.rewrap()
 
-    assert Secret("token") == await start(MAILBIND_SEALING_KEY=OTHER_KEY).sealer.unseal("row", sealed)
+    assert Secret("token") == await start(MAILBIND_SEALING_KEY=OTHER_KEY).sealing.sealer.unseal("row", sealed)
     with pytest.raises(SealBroken):
-        await start().sealer.unseal("row", sealed)
+        await start().sealing.sealer.unseal("row", sealed)
 
 
 async def test_a_data_key_that_does_not_open_is_counted_and_left_as_it_is(start: Start) -> None:
-    sealed = await start().sealer.seal("row", Secret("token"))
+    sealed = await start().sealing.sealer.seal("row", Secret("token"))
     strange = start(MAILBIND_SEALING_KEY=OTHER_KEY)
 
-    assert (0, 1) == await strange.data_keys.rewrap()
-    assert Secret("token") == await start().sealer.unseal("row", sealed)
+    assert (0, 1) == await strange.sealing.data_keys.rewrap()
+    assert Secret("token") == await start().sealing.sealer.unseal("row", sealed)
 
 
 def test_the_app_starts_without_the_vault_and_without_its_sdk() -> None:

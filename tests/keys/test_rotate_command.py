@@ -42,10 +42,10 @@ async def test_it_re_seals_what_is_under_an_older_data_key_and_then_forgets_that
     clock.ahead = timedelta(hours=-3)
     services = start()
     who = principal()
-    await services.principals.commit(who.id, [Insert(grant(who, clock()))])
-    old = await services.sealer.seal("row", Secret("x"))
+    await services.stores.principals.commit(who.id, [Insert(grant(who, clock()))])
+    old = await services.sealing.sealer.seal("row", Secret("x"))
     clock.forward(hours=1)
-    await services.data_keys.make()
+    await services.sealing.data_keys.make()
 
     resumed, forgot = rotate("--resume"), rotate("--forget-old")
 
@@ -54,18 +54,18 @@ async def test_it_re_seals_what_is_under_an_older_data_key_and_then_forgets_that
     assert "re-sealed 1, changed meanwhile 0, do not open 0" in resumed.stdout
     assert 0 == forgot.returncode
     assert f"forgot data key {old.split('.')[1]}" in forgot.stdout
-    stored = await start().principals.grant(who.id, grant(who, clock()).app)
+    stored = await start().stores.principals.grant(who.id, grant(who, clock()).app)
     assert stored is not None
     assert Secret("refresh-token") == stored.value.refresh_token
     with pytest.raises(SealBroken):
-        await start().sealer.unseal("row", old)
+        await start().sealing.sealer.unseal("row", old)
 
 
 async def test_it_says_which_old_data_keys_are_kept_and_why(rotate: Rotate, start: Start) -> None:
     services = start()
     who = principal()
-    await services.principals.commit(who.id, [Insert(grant(who, services.clock()))])
-    await services.data_keys.make()
+    await services.stores.principals.commit(who.id, [Insert(grant(who, services.clock()))])
+    await services.sealing.data_keys.make()
 
     kept = rotate("--forget-old")
 
@@ -74,19 +74,19 @@ async def test_it_says_which_old_data_keys_are_kept_and_why(rotate: Rotate, star
 
 
 async def test_it_moves_data_keys_to_the_vault(rotate: Rotate, start: Start, vault: Vault) -> None:
-    sealed = await start().sealer.seal("row", Secret("x"))
+    sealed = await start().sealing.sealer.seal("row", Secret("x"))
     key = vault.make()
 
     moved = rotate("--rewrap", MAILBIND_KEY_VAULT_KEY=key)
 
     assert (0, "re-wrapped 1 data keys; 0 do not open\n", "") == (moved.returncode, moved.stdout, moved.stderr)
-    assert Secret("x") == await in_vault(start, key).sealer.unseal("row", sealed)
+    assert Secret("x") == await in_vault(start, key).sealing.sealer.unseal("row", sealed)
 
 
 async def test_it_ends_with_a_sentence_when_the_vault_refuses_and_when_settings_are_wrong(
     rotate: Rotate, start: Start, vault: Vault
 ) -> None:
-    await start().sealer.seal("row", Secret("x"))
+    await start().sealing.sealer.seal("row", Secret("x"))
 
     refused = rotate("--rewrap", MAILBIND_KEY_VAULT_KEY=f"{vault.ready['url']}/keys/no-such-key")
     wrong = rotate("--rewrap", MAILBIND_SEALING_KEY="nonsense")

@@ -2,24 +2,28 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from infra.local.visitor import Visitor
+from shared.adapters.tables.connection import TABLES
 from shared.adapters.tables.mapping import seal_identity
-from shared.connections import TABLES
 from shared.domain.errors import KeyUnavailable, SealBroken, StaleWrite
 from shared.domain.identity import fingerprint
 from shared.domain.oauth_app import Authentication
 from shared.domain.secret import Secret
-from shared.ports import Insert
-from shared.services import Services
-from shared.usecases.sign_in.sign_in_outcome import Tried
-from shared.usecases.timers.rotate_keys import RotateKeys
-from tests.conftest import MovedClock
+from shared.ports import App, Insert, SealedRow, SealedRows
+from shared.usecases.apps.catalogue import register_oauth_app
+from shared.usecases.apps.verify import verify_oauth_app
+from shared.usecases.sign_in.outcome import Tried
+from shared.usecases.sign_in.wait import keep_checking
+from shared.usecases.tokens.hand_out import hand_out, look_up_account
+from shared.usecases.tokens.refresh import refresh_grant
+from shared.usecases.upkeep.rotate import Rotation, forget_data_keys, make_data_key, reseal, rewrap_data_keys
+from tests.conftest import MovedClock, storage_of
 from tests.contract.records import APP, grant, principal
 from tests.keys.at_rest import everything
 from tests.keys.conftest import IDENTITY, Start, Vault
@@ -29,7 +33,7 @@ from tests.keys.test_client_authentication import certificate
 pytestmark = pytest.mark.usefixtures("fresh")
 
 
-def rotation(services: Services, clock: MovedClock, told: list[str] | None = None) -> RotateKeys:
+def rotation(services: App, clock: MovedClock, told: list[str] | None = None) -> Rotation:
     """A rotation whose waiting moves the clock."""
 
     async def pause(time: timedelta) -> None:
@@ -37,29 +41,29 @@ def rotation(services: Services, clock: MovedClock, told: list[str] | None = Non
         await asyncio.sleep(0)
 
     report = told.append if told is not None else lambda _: None
-    return RotateKeys(services.data_keys, services.sealed_rows, clock, pause, report)
+    return Rotation(services, pause, report)
 
 
-async def under(services: Services) -> Counter[str]:
+async def under(services: App) -> Counter[str]:
     """How many values are sealed under each data key."""
     return Counter([found.data_key async for found in everything(services) if found.data_key])
 
 
 async def test_the_next_data_key_comes_when_the_newest_has_served_its_days(start: Start, clock: MovedClock) -> None:
     services = start(MAILBIND_DATA_KEY_DAYS="30")
-    old = await services.sealer.seal("row", Secret("old"))
+    old = await services.sealing.sealer.seal("row", Secret("old"))
     clock.forward(days=29)
-    await services.sealer.seal("row", Secret("x"))
-    assert 1 == len(await services.data_keys.listed())
+    await services.sealing.sealer.seal("row", Secret("x"))
+    assert 1 == len(await services.sealing.data_keys.listed())
     clock.forward(days=2)
-    await services.sealer.seal("row", Secret("x"))
-    await services.data_keys.settled()
+    await services.sealing.sealer.seal("row", Secret("x"))
+    await services.sealing.data_keys.settled()
 
-    new = await services.sealer.seal("row", Secret("new"))
+    new = await services.sealing.sealer.seal("row", Secret("new"))
 
     assert old.split(".")[1] < new.split(".")[1]
-    assert Secret("old") == await services.sealer.unseal("row", old)
-    assert Secret("new") == await services.sealer.unseal("row", new)
+    assert Secret("old") == await services.sealing.sealer.unseal("row", old)
+    assert Secret("new") == await services.sealing.sealer.unseal("row", new)
 
 
 async def test_processes_that_make_a_data_key_at_once_make_one_and_all_go_on(start: Start, clock: MovedClock) -> None:
@@ -67,48 +71,50 @@ async def test_processes_that_make_a_data_key_at_once_make_one_and_all_go_on(sta
 
     for made in (1, 2):  # the first data key ever, then the next one
         for _ in range(2):
-            sealed = await asyncio.gather(*(each.sealer.seal("row", Secret("x")) for each in processes))
-            opened = await asyncio.gather(*(each.sealer.unseal("row", text) for each in processes for text in sealed))
-            await asyncio.gather(*(each.data_keys.settled() for each in processes))
+            sealed = await asyncio.gather(*(each.sealing.sealer.seal("row", Secret("x")) for each in processes))
+            opened = await asyncio.gather(
+                *(each.sealing.sealer.unseal("row", text) for each in processes for text in sealed)
+            )
+            await asyncio.gather(*(each.sealing.data_keys.settled() for each in processes))
             assert {Secret("x")} == set(opened)
         assert 1 == len({text.split(".")[1] for text in sealed})
-        assert made == len(await processes[0].data_keys.listed())
+        assert made == len(await processes[0].sealing.data_keys.listed())
         clock.forward(days=91)
 
 
 async def test_two_that_are_made_by_command_at_once_both_stay_usable(start: Start, clock: MovedClock) -> None:
     one, two = start(), start()
-    await one.sealer.seal("row", Secret("x"))
+    await one.sealing.sealer.seal("row", Secret("x"))
 
-    async def make_and_seal(services: Services) -> str:
-        await services.data_keys.make()
-        return await services.sealer.seal("row", Secret("x"))
+    async def make_and_seal(services: App) -> str:
+        await services.sealing.data_keys.make()
+        return await services.sealing.sealer.seal("row", Secret("x"))
 
     sealed = list(await asyncio.gather(make_and_seal(one), make_and_seal(two)))
     clock.forward(minutes=2)
-    sealed += await asyncio.gather(*(each.sealer.seal("row", Secret("x")) for each in (one, two)))
+    sealed += await asyncio.gather(*(each.sealing.sealer.seal("row", Secret("x")) for each in (one, two)))
 
     for each in (one, two, start()):
-        assert {Secret("x")} == {await each.sealer.unseal("row", text) for text in sealed}
+        assert {Secret("x")} == {await each.sealing.sealer.unseal("row", text) for text in sealed}
 
 
 async def test_another_process_seals_under_a_new_data_key_within_a_minute(start: Start, clock: MovedClock) -> None:
     one, two = start(), start()
-    await two.sealer.seal("row", Secret("x"))
-    made = await one.data_keys.make()
+    await two.sealing.sealer.seal("row", Secret("x"))
+    made = await one.sealing.data_keys.make()
     clock.forward(seconds=61)
 
-    sealed = await two.sealer.seal("row", Secret("x"))
+    sealed = await two.sealing.sealer.seal("row", Secret("x"))
 
     assert made.id == sealed.split(".")[1]
 
 
 async def test_what_is_sealed_under_a_data_key_that_a_process_never_saw_opens_at_once(start: Start) -> None:
     one, two = start(), start()
-    await two.sealer.seal("row", Secret("x"))
-    await one.data_keys.make()
+    await two.sealing.sealer.seal("row", Secret("x"))
+    await one.sealing.data_keys.make()
 
-    assert Secret("new") == await two.sealer.unseal("row", await one.sealer.seal("row", Secret("new")))
+    assert Secret("new") == await two.sealing.sealer.unseal("row", await one.sealing.sealer.seal("row", Secret("new")))
 
 
 async def test_a_process_that_cannot_open_the_newest_data_key_seals_under_the_one_before_for_minutes_only(
@@ -117,16 +123,16 @@ async def test_a_process_that_cannot_open_the_newest_data_key_seals_under_the_on
     """Or else it would write under a data key that is forgotten meanwhile."""
     key = vault.make()
     one, two = (start(MAILBIND_KEY_VAULT_KEY=key, MAILBIND_SEALING_KEY="") for _ in range(2))
-    before = await two.sealer.seal("row", Secret("x"))
-    await one.data_keys.make()
+    before = await two.sealing.sealer.seal("row", Secret("x"))
+    await one.sealing.data_keys.make()
     vault.do("outage", endpoint="vault", mode="503")
     clock.forward(minutes=2)
 
-    assert before.split(".")[1] == (await two.sealer.seal("row", Secret("x"))).split(".")[1]
+    assert before.split(".")[1] == (await two.sealing.sealer.seal("row", Secret("x"))).split(".")[1]
     clock.forward(minutes=10)
     with pytest.raises(KeyUnavailable):
-        await two.sealer.seal("row", Secret("x"))
-    assert Secret("x") == await two.sealer.unseal("row", before)
+        await two.sealing.sealer.seal("row", Secret("x"))
+    assert Secret("x") == await two.sealing.sealer.unseal("row", before)
 
 
 async def test_an_old_data_key_is_forgotten_only_when_it_is_old_enough_and_nothing_needs_it(
@@ -134,48 +140,50 @@ async def test_an_old_data_key_is_forgotten_only_when_it_is_old_enough_and_nothi
 ) -> None:
     services = start()
     await sign_in(services, vault.ready["caFile"], person(vault))
-    (old,) = await services.data_keys.listed()
-    await services.data_keys.make()
+    (old,) = await services.sealing.data_keys.listed()
+    await services.sealing.data_keys.make()
     rotate = rotation(services, clock)
     values = (await under(services))[old.id]
     assert values > 0
 
-    assert {old.id: values} == await rotate.forget()
+    assert {old.id: values} == await forget_data_keys(rotate)
     clock.forward(hours=2)
-    assert {old.id: values} == await rotate.forget()
+    assert {old.id: values} == await forget_data_keys(rotate)
     clock.forward(hours=-2)
-    assert await rotate.reseal()
-    assert {old.id: 0} == await rotate.forget()
+    assert await reseal(rotate)
+    assert {old.id: 0} == await forget_data_keys(rotate)
     clock.forward(hours=2)
-    assert {} == await rotate.forget()
+    assert {} == await forget_data_keys(rotate)
 
-    assert 1 == len(await services.data_keys.listed())
+    assert 1 == len(await services.sealing.data_keys.listed())
+
+
+class Dying:
+    """The sealed rows, whose process dies at the second one."""
+
+    def __init__(self, rows: SealedRows) -> None:
+        self.rows, self.tables, self.walk, self.done = rows, rows.tables, rows.walk, 0
+
+    async def reseal(self, table: str, row: SealedRow, names: Sequence[str]) -> Sequence[str]:
+        self.done += 1
+        if self.done == 2:
+            raise asyncio.CancelledError
+        return await self.rows.reseal(table, row, names)
 
 
 async def test_a_rotation_that_was_interrupted_goes_on_where_it_was(
-    vault: Vault, start: Start, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
+    vault: Vault, start: Start, clock: MovedClock
 ) -> None:
     services = start()
     for _ in range(3):
         await sign_in(services, vault.ready["caFile"], person(vault))
-    await services.data_keys.make()
-    rows, done = services.sealed_rows, 0
-    original = type(rows).reseal
-
-    async def dies(*given: object) -> None:
-        nonlocal done
-        done += 1
-        if done == 2:
-            raise asyncio.CancelledError
-        await original(*given)  # type: ignore[arg-type] # passed on as they came
-
-    with monkeypatch.context() as patched:
-        patched.setattr(type(rows), "reseal", dies)
-        with pytest.raises(asyncio.CancelledError):
-            await rotation(services, clock).reseal()
+    await services.sealing.data_keys.make()
+    dying = replace(services, sealing=replace(services.sealing, rows=Dying(services.sealing.rows)))
+    with pytest.raises(asyncio.CancelledError):
+        await reseal(rotation(dying, clock))
     told: list[str] = []
 
-    assert await rotation(start(), clock, told).reseal()
+    assert await reseal(rotation(start(), clock, told))
 
     assert 1 == len(await under(services))
     assert any(line.startswith("Principals: ") for line in told)
@@ -188,15 +196,15 @@ async def test_a_sign_in_that_is_re_sealed_at_the_wrong_moment_is_not_taken_for_
     services = start()
     with Visitor(vault.ready["caFile"]) as visitor:
         begun = await begin(services, visitor)
-    stored = await services.registrations.attempt(begun.registration, fingerprint(begun.state))
+    stored = await services.stores.registrations.attempt(begun.registration, fingerprint(begun.state))
     assert stored is not None
-    await services.data_keys.make()
-    assert await rotation(services, clock).reseal()
+    await services.sealing.data_keys.make()
+    assert await reseal(rotation(services, clock))
 
-    await services.registrations.use_attempt(stored)
+    await services.stores.registrations.use_attempt(stored)
 
     with pytest.raises(StaleWrite):
-        await services.registrations.use_attempt(stored)
+        await services.stores.registrations.use_attempt(stored)
 
 
 async def test_two_rotations_under_load_lose_nothing_and_leave_nothing_unsealed(
@@ -213,38 +221,38 @@ async def test_two_rotations_under_load_lose_nothing_and_leave_nothing_unsealed(
             async with asyncio.TaskGroup() as tasks:
                 running = [tasks.create_task(work()) for work in (load.hand_outs, load.refreshes, load.sign_ins)]
                 rotate = rotation(rotating, clock)
-                await rotate.rewrap()
-                await rotate.make()
+                await rewrap_data_keys(rotate)
+                await make_data_key(rotate)
                 await load.worked(3)
-                assert await rotate.reseal()
+                assert await reseal(rotate)
                 await load.worked(3)
                 load.stop.set()
                 await asyncio.wait(running)
             clock.forward(hours=1, minutes=1)
             vault.do("clock", advanceSeconds=3660)
             open_ = await begin(one, visitor)  # a sign-in may take an hour, and so is never older than a forgotten key
-            assert {} == await rotate.forget()
+            assert {} == await forget_data_keys(rotate)
             load.stop.clear()
 
         anew = start()
-        (newest,) = await anew.data_keys.listed()
+        (newest,) = await anew.sealing.data_keys.listed()
         assert {newest.id} == set(await under(anew))
         secrets = await _opened(anew)
         assert len(secrets) > 2 * len(load.accounts)
         secrets |= {open_.ticket, open_.state, open_.cookie.reveal()}
         leaks = [(f.table, f.name, leak) async for f in everything(anew) for leak in f.leaks(secrets)]
         assert set() == {(table, name, leak[:4] + "…") for table, name, leak in leaks}
-        assert {table.name async for table in anew.storage.list_tables()} <= set(TABLES)
+        assert {table.name async for table in storage_of(anew).list_tables()} <= set(TABLES)
         for account in load.accounts:
-            assert (await anew.hand_out(account)).access_token.reveal()
+            assert (await hand_out(anew, account)).access_token.reveal()
         assert isinstance(await finish(anew, visitor, open_, person(vault)), Tried)
 
 
 async def test_the_walk_finds_a_secret_in_a_column_that_nobody_told_it_of(start: Start) -> None:
     services = start()
-    table = await services.storage.create_table_if_not_exists("Statistics")
+    table = await storage_of(services).create_table_if_not_exists("Statistics")
     samples = {"note": "x" * 10 + "eyJ0eXAiOiJKV1QifQ.eyJhdWQiOiJ4In0.c2lnbmF0dXJlLW9mLWEtdG9rZW4", "known": "short"}
-    await services.sealer.seal("row", Secret("x"))
+    await services.sealing.sealer.seal("row", Secret("x"))
     await table.upsert_entity({"PartitionKey": "planted", "RowKey": "", **samples})
 
     leaks = {found.name async for found in everything(services) if found.leaks({"short"})}
@@ -256,7 +264,7 @@ async def test_the_walk_finds_a_secret_in_a_column_that_nobody_told_it_of(start:
 class Load:
     """Traffic on several processes until it is told to stop."""
 
-    def __init__(self, processes: list[Services], ca_file: str, vault: Vault) -> None:
+    def __init__(self, processes: list[App], ca_file: str, vault: Vault) -> None:
         self.processes = processes
         self.ca_file = ca_file
         self.vault = vault
@@ -265,7 +273,7 @@ class Load:
         self.done: Counter[str] = Counter()
 
     async def hand_outs(self) -> None:
-        await self._until_stopped("hand-outs", lambda services, account: services.hand_out(account))
+        await self._until_stopped("hand-outs", hand_out)
 
     async def refreshes(self) -> None:
         await self._until_stopped("refreshes", _renew)
@@ -282,37 +290,37 @@ class Load:
         while any(self.done[name] < count for name, count in until.items()):  # noqa: ASYNC110 - three counters, one test
             await asyncio.sleep(0.01)
 
-    async def _until_stopped(self, name: str, act: Callable[[Services, str], Awaitable[object]]) -> None:
+    async def _until_stopped(self, name: str, act: Callable[[App, str], Awaitable[object]]) -> None:
         while not self.stop.is_set():
             for number, account in enumerate(list(self.accounts)):
                 await act(self.processes[number % len(self.processes)], account)
                 self.done[name] += 1
 
 
-async def _renew(services: Services, account: str) -> None:
+async def _renew(services: App, account: str) -> None:
     """As the timer does: callers may demand it twice a minute only."""
-    _, grant = await services.hand_out.look_up(account)
-    await services.refresh_grant(grant)
+    _, grant = await look_up_account(services, account)
+    await refresh_grant(services, grant)
 
 
-async def _keep_waiting(services: Services, vault: Vault, ca_file: str) -> None:
+async def _keep_waiting(services: App, vault: Vault, ca_file: str) -> None:
     """Somebody without access asks to keep checking, so that a pending account is there too."""
     with Visitor(ca_file) as visitor:
         begun = await begin(services, visitor)
         refused = await finish(services, visitor, begun, person(vault, access=False))
     assert isinstance(refused, Tried)
     assert refused.keep is not None
-    assert isinstance(await services.keep_checking(refused.keep, begun.cookie), Tried)
+    assert isinstance(await keep_checking(services, refused.keep, begun.cookie), Tried)
 
 
-async def _opened(services: Services) -> set[str]:
+async def _opened(services: App) -> set[str]:
     """Every sealed value, opened."""
     opened: set[str] = set()
     async for found in everything(services):
         if found.data_key:
             identity = seal_identity(found.table, found.entity, found.name)
             try:
-                opened.add((await services.sealer.unseal(identity, found.value)).reveal())
+                opened.add((await services.sealing.sealer.unseal(identity, found.value)).reveal())
             except SealBroken:
                 pytest.fail(f"{found.table}: {found.name} does not open")
     return opened - {""}
@@ -331,17 +339,17 @@ async def test_credentials_of_oauth_apps_are_sealed_anew_and_go_on_working(
         {"authentication": Authentication.CERTIFICATE, "certificate": public, "private_key": Secret(private)},
         {"authentication": Authentication.FEDERATED, "managed_identity": IDENTITY},
     )
-    apps = [await services.register_app({**told, **way}, {}) for way in ways]
-    (old,) = await services.data_keys.listed()
-    await services.data_keys.make()
+    apps = [await register_oauth_app(services, {**told, **way}, {}) for way in ways]
+    (old,) = await services.sealing.data_keys.listed()
+    await services.sealing.data_keys.make()
 
-    assert await rotation(services, clock).reseal()
+    assert await reseal(rotation(services, clock))
 
     assert 0 == (await under(services))[old.id]
     other = start()
-    assert set(apps) == {app.id for app in await other.oauth_apps.all()}
+    assert set(apps) == {app.id for app in await other.stores.oauth_apps.all()}
     for app in apps:
-        verified = await other.verify_app(app, None, open_mailbox=False)
+        verified = await verify_oauth_app(other, app, None, open_mailbox=False)
         assert {"ok"} == {step.status.value for step in verified.steps if step.id in {"authority", "client"}}
     private_line = private.splitlines()[1]
     assert [] == [found async for found in everything(other) if private_line in found.value]
@@ -351,16 +359,16 @@ async def test_values_that_are_kept_in_several_properties_are_resealed_whole(sta
     services = start()
     who = principal()
     long = replace(grant(who, clock()), access_token=Secret("x" * 60_000))
-    await services.principals.commit(who.id, [Insert(long)])
-    old = (await services.data_keys.listed())[-1].id
-    await services.data_keys.make()
+    await services.stores.principals.commit(who.id, [Insert(long)])
+    old = (await services.sealing.data_keys.listed())[-1].id
+    await services.sealing.data_keys.make()
 
-    assert await rotation(services, clock).reseal()
+    assert await reseal(rotation(services, clock))
 
     assert 0 == (await under(services))[old]
-    stored = await start().principals.grant(who.id, APP)
+    stored = await start().stores.principals.grant(who.id, APP)
     assert stored is not None
     assert long == stored.value
     clock.forward(days=1)
-    await rotation(services, clock).forget()
-    assert [data_key.id for data_key in await services.data_keys.listed()] != [old]
+    await forget_data_keys(rotation(services, clock))
+    assert [data_key.id for data_key in await services.sealing.data_keys.listed()] != [old]

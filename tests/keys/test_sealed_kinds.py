@@ -24,12 +24,15 @@ from shared.domain.limit import Bucket
 from shared.domain.oauth_app import ClientCertificate, ClientSecret
 from shared.domain.principal import TokenSet
 from shared.domain.secret import Secret
-from shared.services import Services
-from shared.usecases.callers.identify_caller import ADMINISTRATOR
-from shared.usecases.callers.issue_token import TokenWish
-from shared.usecases.events.subscribe import Subscription
-from shared.usecases.sign_in.check_invitation import Invitation
-from tests.conftest import MovedClock
+from shared.ports import App
+from shared.usecases.apps.catalogue import register_oauth_app
+from shared.usecases.callers.api_tokens import TokenWish, issue_token
+from shared.usecases.callers.identify import ADMINISTRATOR
+from shared.usecases.events.webhooks import Subscription, subscribe
+from shared.usecases.sign_in.invitation import Invitation
+from shared.usecases.sign_in.start import start_registration
+from shared.usecases.upkeep.rotate import reseal
+from tests.conftest import MovedClock, storage_of
 from tests.keys.conftest import Start
 from tests.keys.test_rotate_command import Rotate, rotate
 from tests.keys.test_rotation import rotation
@@ -55,26 +58,26 @@ class Place:
     def __str__(self) -> str:
         return f"{self.table}/{self.partition}/{self.row}/{self.name}"
 
-    async def write(self, services: Services, value: str) -> None:
+    async def write(self, services: App, value: str) -> None:
         rows = await self._rows(services)
         await rows.upsert_entity({"PartitionKey": self.partition, "RowKey": self.row, self.name: value})
 
-    async def seal(self, services: Services, secret: str) -> None:
-        await self.write(services, await services.sealer.seal(self._identity(), Secret(secret)))
+    async def seal(self, services: App, secret: str) -> None:
+        await self.write(services, await services.sealing.sealer.seal(self._identity(), Secret(secret)))
 
-    async def read(self, services: Services) -> str:
+    async def read(self, services: App) -> str:
         found = await (await self._rows(services)).get_entity(self.partition, self.row)
         return str(found[self.name])
 
-    async def unseal(self, services: Services) -> str:
-        return (await services.sealer.unseal(self._identity(), await self.read(services))).reveal()
+    async def unseal(self, services: App) -> str:
+        return (await services.sealing.sealer.unseal(self._identity(), await self.read(services))).reveal()
 
     def _identity(self) -> str:
         return seal_identity(self.table, {"PartitionKey": self.partition, "RowKey": self.row}, self.name)
 
-    async def _rows(self, services: Services) -> TableClient:
-        await services.storage.create_table_if_not_exists(self.table)
-        return services.storage.get_table_client(self.table)
+    async def _rows(self, services: App) -> TableClient:
+        await storage_of(services).create_table_if_not_exists(self.table)
+        return storage_of(services).get_table_client(self.table)
 
 
 def planted(table: str, prefix: str, name: str) -> Place:
@@ -104,7 +107,7 @@ def test_a_kind_that_shares_row_keys_with_one_that_has_secrets_has_no_property_o
 
 async def test_a_secret_that_a_rotation_would_not_find_cannot_be_written(start: Start) -> None:
     services = start()
-    table = Table("Statistics", services.storage.get_table_client, services.sealer, services.entropy)
+    table = Table("Statistics", storage_of(services).get_table_client, services.sealing.sealer, services.entropy)
 
     with pytest.raises(TypeError, match="SEALED_KINDS lacks token of Statistics"):
         await table.write([Write("create", {"PartitionKey": "x", "RowKey": "", "token": Secret("x")})])
@@ -115,9 +118,9 @@ async def test_every_secret_of_every_kind_is_sealed_under_the_newest_data_key(st
     places = [planted(table, prefix, name) for table, prefix, kind in ROWS for name in shape_of(kind).sealed]
     for place in places:
         await place.seal(services, str(place))
-    newest = await services.data_keys.make()
+    newest = await services.sealing.data_keys.make()
 
-    assert await rotation(services, clock).reseal()
+    assert await reseal(rotation(services, clock))
 
     assert len(places) >= 12
     assert {newest.id} == {data_key_of(await place.read(services)) for place in places}
@@ -128,8 +131,8 @@ async def test_text_that_looks_sealed_is_nobodys_secret(rotate: Rotate, start: S
     """In everything that a caller may write, in properties of no known name, and in rows of no known kind."""
     clock.forward(hours=-3)
     services = start(MAILBIND_WEBHOOKS_LOOPBACK="true", MAILBIND_REDIRECT_ORIGINS="")
-    await services.sealer.seal("row", Secret("x"))
-    (old,) = await services.data_keys.listed()
+    await services.sealing.sealer.seal("row", Secret("x"))
+    (old,) = await services.sealing.data_keys.listed()
     text = f"v1.{old.id}.AAAA"
     webhook = await callers_text(services, text)
     strange = [
@@ -142,7 +145,7 @@ async def test_text_that_looks_sealed_is_nobodys_secret(rotate: Rotate, start: S
     for place in strange:
         await place.write(services, text)
     clock.forward(hours=1)
-    await services.data_keys.make()
+    await services.sealing.data_keys.make()
 
     # In a thread, so that the loop sees connections end that the server closes meanwhile.
     resumed, forgot = [await asyncio.to_thread(rotate, step) for step in ("--resume", "--forget-old")]
@@ -152,22 +155,22 @@ async def test_text_that_looks_sealed_is_nobodys_secret(rotate: Rotate, start: S
     assert 0 == forgot.returncode
     assert f"forgot data key {old.id}" in forgot.stdout
     assert {text} == {await place.read(services) for place in strange}
-    kept = await start().webhooks.get(webhook)
+    kept = await start().stores.webhooks.get(webhook)
     assert kept is not None
     assert (text, Secret("https://127.0.0.1/hook")) == (kept.value.description, kept.value.url)
 
 
-async def callers_text(services: Services, text: str) -> str:
+async def callers_text(services: App, text: str) -> str:
     """That text in whatever callers may write; the id of a webhook with it."""
     target = Subscription(Secret("https://127.0.0.1/hook"), ("*",), description=text, verify=False)
-    subscribed = await services.subscribe(target, {}, ADMINISTRATOR)
-    await services.issue_token(TokenWish(text, frozenset({Scope.REGISTER})), {}, ADMINISTRATOR)
+    subscribed = await subscribe(services, target, {}, ADMINISTRATOR)
+    await issue_token(services, TokenWish(text, frozenset({Scope.REGISTER})), {}, ADMINISTRATOR)
     told = {
         "name": text,
-        "client_id": str(services.settings.seed.client_id),
-        "authority": services.settings.seed.authority,
+        "client_id": str(services.config.seed.client_id),
+        "authority": services.config.seed.authority,
     }
-    await services.register_app({**told, "client_secret": Secret("a-secret")}, {})
+    await register_oauth_app(services, {**told, "client_secret": Secret("a-secret")}, {})
     invitation = Invitation(
         redirect_url=f"https://myapp.example/{text}",
         account=text,
@@ -175,7 +178,7 @@ async def callers_text(services: Services, text: str) -> str:
         email="support@contoso.example",
         delegated=True,
     )
-    await services.start_registration(invitation, {}, ADMINISTRATOR)
+    await start_registration(services, invitation, {}, ADMINISTRATOR)
     return subscribed.webhook.id
 
 
@@ -196,7 +199,7 @@ async def test_a_value_that_does_not_decrypt_is_named_and_spoils_no_other_of_its
     services = start()
     other = planted("Webhooks", "", "url")
     await other.seal(services, "secret of another row")
-    (old,) = await services.data_keys.listed()
+    (old,) = await services.sealing.data_keys.listed()
     whole, broken = [], []
     for why, value in damaged(old.id, await other.read(services)):
         place = planted("Webhooks", "", "url")
@@ -207,7 +210,7 @@ async def test_a_value_that_does_not_decrypt_is_named_and_spoils_no_other_of_its
         whole += beside
         broken.append(place)
     clock.forward(hours=1)
-    newest = await services.data_keys.make()
+    newest = await services.sealing.data_keys.make()
 
     # In a thread, so that the loop sees connections end that the server closes meanwhile.
     resumed, forgot = [await asyncio.to_thread(rotate, step) for step in ("--resume", "--forget-old")]
@@ -230,10 +233,10 @@ async def test_the_record_of_what_does_not_decrypt_names_its_place_once(
     lost, kept = planted("OAuthApps", "", "private_key"), planted("Limits", "", "value")
     await kept.seal(services, "salt")
     await lost.write(services, f"v1.{20 * 'f'}.AAAA")
-    await services.data_keys.make()
+    await services.sealing.data_keys.make()
 
     with caplog.at_level(logging.WARNING):
-        assert not await rotation(services, clock).reseal()
+        assert not await reseal(rotation(services, clock))
 
     told = [record for record in caplog.records if record.message == "sealed value does not open"]
     assert [str(lost)] == [vars(record)["place"] for record in told]

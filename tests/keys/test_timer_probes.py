@@ -16,18 +16,18 @@ pytestmark = pytest.mark.usefixtures("fresh")
 
 async def test_a_persons_probe_waits_for_none_of_the_timers(vault: Vault, start: Start) -> None:
     services = start()
-    app = (await services.apps.all())[0]
+    app = (await services.oauth_apps.all())[0]
 
     async def probe(probes: MailboxProbes) -> None:
         with suppress(MailboxRefused, MailboxUnavailable):
             await probes[Resource.GRAPH].open(app, Secret("token"), "support@contoso.example", shared=True)
 
     vault.do("outage", endpoint="graph", mode="hang")
-    hung = [asyncio.create_task(probe(services.probes_for_timer)) for _ in range(CONNECTIONS)]
+    hung = [asyncio.create_task(probe(services.microsoft_for_timers.probes)) for _ in range(CONNECTIONS)]
     await asyncio.sleep(1)
     vault.do("outage", endpoint="graph", mode="none")
 
-    await probe(services.probes)
+    await probe(services.microsoft.probes)
 
     assert not any(task.done() for task in hung)
     await asyncio.gather(*hung)

@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 
 import pytest
 
@@ -14,11 +15,15 @@ from infra.local.visitor import Visitor
 from shared.adapters import key_vault
 from shared.domain.errors import KeyUnavailable
 from shared.domain.secret import Secret
-from shared.services import Services
-from shared.usecases.callers.identify_caller import ADMINISTRATOR
-from shared.usecases.events.subscribe import Subscription
-from shared.usecases.sign_in.sign_in_outcome import Tried
-from tests.conftest import MovedClock
+from shared.ports import App
+from shared.usecases.apps.catalogue import register_oauth_app
+from shared.usecases.callers.identify import ADMINISTRATOR
+from shared.usecases.events.webhooks import Subscription, subscribe
+from shared.usecases.sign_in.outcome import Tried
+from shared.usecases.tokens.hand_out import hand_out
+from shared.usecases.tokens.probe import reconnect_account
+from shared.usecases.upkeep.tick import run_tick
+from tests.conftest import MovedClock, key_wrapping_of, unguarded
 from tests.keys.conftest import Start, Vault
 from tests.keys.people import begin, finish, person, sign_in
 from tests.keys.test_key_vault import in_vault
@@ -26,9 +31,9 @@ from tests.keys.test_key_vault import in_vault
 pytestmark = pytest.mark.usefixtures("fresh")
 
 
-async def while_it_hangs[T](services: Services, act: Callable[[], Awaitable[T]]) -> T:
+async def while_it_hangs[T](services: App, act: Callable[[], Awaitable[T]]) -> T:
     """The result of something that must end before a call to the vault that was begun before it."""
-    hung = asyncio.create_task(services.key_wrapping.newest())
+    hung = asyncio.create_task(key_wrapping_of(services).newest())
     await asyncio.sleep(0)
     try:
         result = await act()
@@ -44,13 +49,13 @@ async def test_sealing_goes_on_while_a_data_key_is_due_and_the_vault_hangs(
     vault: Vault, start: Start, clock: MovedClock
 ) -> None:
     services = in_vault(start, vault.make())
-    before = await services.sealer.seal("row", Secret("x"))
+    before = await services.sealing.sealer.seal("row", Secret("x"))
     vault.do("outage", endpoint="vault", mode="hang")
     clock.forward(days=91)
 
     for _ in range(3):
         sealed = await while_it_hangs(
-            services, lambda: asyncio.gather(*(services.sealer.seal("row", Secret("x")) for _ in range(50)))
+            services, lambda: asyncio.gather(*(services.sealing.sealer.seal("row", Secret("x")) for _ in range(50)))
         )
         assert {before.split(".")[1]} == {text.split(".")[1] for text in sealed}
         clock.forward(minutes=2)
@@ -70,11 +75,11 @@ async def test_people_callers_and_ticks_go_on_while_a_data_key_is_due_and_the_va
 
         finished = await while_it_hangs(services, lambda: finish(services, visitor, begun, who))
         clock.forward(minutes=10)
-        renewed = await while_it_hangs(services, lambda: services.reconnect_account(account))
+        renewed = await while_it_hangs(services, lambda: reconnect_account(services, account))
         clock.forward(minutes=10)
-        tick = await while_it_hangs(services, services.run_tick)
+        tick = await while_it_hangs(services, partial(run_tick, services))
         clock.forward(hours=3)
-        handed_out = await while_it_hangs(services, lambda: services.hand_out(account))
+        handed_out = await while_it_hangs(services, lambda: hand_out(services, account))
 
     assert isinstance(finished, Tried)
     assert renewed is not None
@@ -87,25 +92,25 @@ async def test_a_data_key_that_is_due_is_made_once_the_vault_answers_again(
 ) -> None:
     """And a vault that is away is asked for it once in some minutes, not by everybody who seals."""
     services = in_vault(start, vault.make())
-    await services.sealer.seal("row", Secret("x"))
+    await services.sealing.sealer.seal("row", Secret("x"))
     vault.do("outage", endpoint="vault", mode="503")
     clock.forward(days=91)
     with caplog.at_level(logging.WARNING):
         for _ in range(4):
-            await services.sealer.seal("row", Secret("x"))
-            await services.data_keys.settled()
+            await services.sealing.sealer.seal("row", Secret("x"))
+            await services.sealing.data_keys.settled()
             clock.forward(seconds=61)
     warnings = [each.message for each in caplog.records if each.levelno == logging.WARNING]
     assert ["data key not made"] == [message for message in warnings if message.startswith("data key")]
     vault.do("outage", endpoint="vault", mode="none")
     clock.forward(minutes=10)
 
-    await services.sealer.seal("row", Secret("x"))
-    await services.data_keys.settled()
+    await services.sealing.sealer.seal("row", Secret("x"))
+    await services.sealing.data_keys.settled()
 
-    newest = (await services.data_keys.listed())[-1]
-    assert 2 == len(await services.data_keys.listed())
-    assert newest.id == (await services.sealer.seal("row", Secret("x"))).split(".")[1]
+    newest = (await services.sealing.data_keys.listed())[-1]
+    assert 2 == len(await services.sealing.data_keys.listed())
+    assert newest.id == (await services.sealing.sealer.seal("row", Secret("x"))).split(".")[1]
 
 
 async def test_a_newer_data_key_that_does_not_open_yet_holds_up_nobody(
@@ -113,32 +118,34 @@ async def test_a_newer_data_key_that_does_not_open_yet_holds_up_nobody(
 ) -> None:
     key = vault.make()
     one, two = in_vault(start, key), in_vault(start, key)
-    before = await two.sealer.seal("row", Secret("x"))
-    newer = await one.data_keys.make()
+    before = await two.sealing.sealer.seal("row", Secret("x"))
+    newer = await one.sealing.data_keys.make()
     vault.do("outage", endpoint="vault", mode="hang")
     clock.forward(minutes=2)
 
-    sealed = await while_it_hangs(two, lambda: two.sealer.seal("row", Secret("x")))
+    sealed = await while_it_hangs(two, lambda: two.sealing.sealer.seal("row", Secret("x")))
 
     assert before.split(".")[1] == sealed.split(".")[1]
     vault.do("outage", endpoint="vault", mode="none")
-    await two.data_keys.settled()
+    await two.sealing.data_keys.settled()
     clock.forward(minutes=2)
-    assert newer.id == (await two.sealer.seal("row", Secret("x"))).split(".")[1]
+    assert newer.id == (await two.sealing.sealer.seal("row", Secret("x"))).split(".")[1]
 
 
 async def test_an_unwrap_that_hangs_holds_up_no_other_data_key(vault: Vault, start: Start) -> None:
     key = vault.make()
-    in_the_vault = await in_vault(start, key).sealer.seal("row", Secret("old"))
-    await start(MAILBIND_KEY_VAULT_KEY_PREVIOUS=key).data_keys.make()
-    local = await start(MAILBIND_KEY_VAULT_KEY_PREVIOUS=key).sealer.seal("row", Secret("new"))
+    in_the_vault = await in_vault(start, key).sealing.sealer.seal("row", Secret("old"))
+    await start(MAILBIND_KEY_VAULT_KEY_PREVIOUS=key).sealing.data_keys.make()
+    local = await start(MAILBIND_KEY_VAULT_KEY_PREVIOUS=key).sealing.sealer.seal("row", Secret("new"))
     services = start(MAILBIND_KEY_VAULT_KEY_PREVIOUS=key)
     vault.do("outage", endpoint="vault", mode="hang")
-    waiting = asyncio.create_task(services.sealer.unseal("row", in_the_vault))
+    waiting = asyncio.create_task(services.sealing.sealer.unseal("row", in_the_vault))
     await asyncio.sleep(0.2)
 
-    assert Secret("new") == await services.sealer.unseal("row", local)
-    assert Secret("x") == await services.sealer.unseal("row", await services.sealer.seal("row", Secret("x")))
+    assert Secret("new") == await services.sealing.sealer.unseal("row", local)
+    assert Secret("x") == await services.sealing.sealer.unseal(
+        "row", await services.sealing.sealer.seal("row", Secret("x"))
+    )
 
     assert not waiting.done()
     vault.do("outage", endpoint="vault", mode="none")
@@ -150,9 +157,9 @@ async def test_callers_of_a_closed_data_key_share_an_unwrap_and_one_who_leaves_e
     vault: Vault, start: Start
 ) -> None:
     key = vault.make()
-    sealed = await in_vault(start, key).sealer.seal("row", Secret("token"))
+    sealed = await in_vault(start, key).sealing.sealer.seal("row", Secret("token"))
     services, before = in_vault(start, key), len(vault.events("unwrapped"))
-    waiting = [asyncio.create_task(services.sealer.unseal("row", sealed)) for _ in range(40)]
+    waiting = [asyncio.create_task(services.sealing.sealer.unseal("row", sealed)) for _ in range(40)]
     await asyncio.sleep(0.01)
     waiting[0].cancel()
 
@@ -166,23 +173,23 @@ async def test_after_a_failure_callers_are_told_at_once_while_the_vault_is_asked
     vault: Vault, start: Start, clock: MovedClock
 ) -> None:
     key = vault.make()
-    sealed = await in_vault(start, key).sealer.seal("row", Secret("token"))
+    sealed = await in_vault(start, key).sealing.sealer.seal("row", Secret("token"))
     services = in_vault(start, key)
     vault.do("outage", endpoint="vault", mode="503")
     with pytest.raises(KeyUnavailable):
-        await services.sealer.unseal("row", sealed)
+        await services.sealing.sealer.unseal("row", sealed)
     vault.do("outage", endpoint="vault", mode="hang")
     clock.forward(seconds=6)
 
     async def told() -> None:
         with pytest.raises(KeyUnavailable):
-            await services.sealer.unseal("row", sealed)
+            await services.sealing.sealer.unseal("row", sealed)
 
     await while_it_hangs(services, told)
     vault.do("outage", endpoint="vault", mode="none")
-    await services.data_keys.settled()
+    await services.sealing.data_keys.settled()
     clock.forward(minutes=2)
-    assert Secret("token") == await services.sealer.unseal("row", sealed)
+    assert Secret("token") == await services.sealing.sealer.unseal("row", sealed)
 
 
 async def test_a_record_whose_data_key_is_out_of_reach_holds_up_no_other(
@@ -194,31 +201,31 @@ async def test_a_record_whose_data_key_is_out_of_reach_holds_up_no_other(
     before = in_vault(start, key, MAILBIND_WEBHOOKS_LOOPBACK="true")
     account = await sign_in(before, ready["caFile"], person(vault))
     told = {"name": "Other", "client_id": ready["clientId"], "authority": ready["tenantId"]}
-    registered = await before.register_app({**told, "client_secret": Secret(ready["clientSecret"])}, {})
+    registered = await register_oauth_app(before, {**told, "client_secret": Secret(ready["clientSecret"])}, {})
     target = Subscription(Secret("https://127.0.0.1/hook"), ("*",), verify=False)
-    await before.subscribe(target, {}, ADMINISTRATOR)
+    await subscribe(before, target, {}, ADMINISTRATOR)
     moved = start(MAILBIND_KEY_VAULT_KEY_PREVIOUS=key)
-    await moved.data_keys.make()
-    await moved.reconnect_account(account)
+    await moved.sealing.data_keys.make()
+    await reconnect_account(moved, account)
     services = start(MAILBIND_KEY_VAULT_KEY_PREVIOUS=key)
     vault.do("outage", endpoint="vault", mode="hang")
 
-    assert await services.reconnect_account(account)
-    (webhook,) = await services.webhooks.all()
+    assert await reconnect_account(services, account)
+    (webhook,) = await services.stores.webhooks.all()
     assert not webhook.has_lost_secrets
-    app = await services.apps.get(registered)
+    app = await services.oauth_apps.get(registered)
     assert app is not None
     with pytest.raises(KeyUnavailable):
-        await services.msal.authenticate(app)
+        await unguarded(services).authenticate(app)
     with pytest.raises(KeyUnavailable):
         webhook.url.reveal()
 
     vault.do("outage", endpoint="vault", mode="none")
-    await services.data_keys.settled()
+    await services.sealing.data_keys.settled()
     clock.forward(minutes=2)
-    again = await services.apps.get(registered)
+    again = await services.oauth_apps.get(registered)
     assert again is not None
-    await services.msal.authenticate(again)
+    await unguarded(services).authenticate(again)
 
 
 @pytest.mark.parametrize("endpoint", ["vault", "identity"])
@@ -230,7 +237,7 @@ async def test_the_first_data_key_ever_waits_for_a_vault_that_hangs_until_a_dead
     vault.do("outage", endpoint=endpoint, mode="hang")
 
     answers = await asyncio.gather(
-        *(services.sealer.seal("row", Secret("x")) for _ in range(10)), return_exceptions=True
+        *(services.sealing.sealer.seal("row", Secret("x")) for _ in range(10)), return_exceptions=True
     )
 
     assert {(503, "key_vault_unavailable")} == {
@@ -241,11 +248,11 @@ async def test_the_first_data_key_ever_waits_for_a_vault_that_hangs_until_a_dead
 
 async def test_a_process_ends_while_it_makes_a_data_key(vault: Vault, start: Start, clock: MovedClock) -> None:
     services = in_vault(start, vault.make())
-    await services.sealer.seal("row", Secret("x"))
+    await services.sealing.sealer.seal("row", Secret("x"))
     vault.do("outage", endpoint="vault", mode="hang")
     clock.forward(days=91)
     others = asyncio.all_tasks()
-    await services.sealer.seal("row", Secret("x"))
+    await services.sealing.sealer.seal("row", Secret("x"))
     making = asyncio.all_tasks() - others
     assert 1 == len(making)
 

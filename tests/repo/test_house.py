@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from infra.local.package import left_out
-from shared.connections import TABLES
+from shared.adapters.tables.connection import TABLES
 
 ROOT = Path(__file__).parents[2]
 REGISTRIES = re.compile(r"(pypi|npmjs|nuget)\.(org|com)|pythonhosted\.")
@@ -191,18 +191,18 @@ def test_secrets_are_revealed_only_where_they_are_sealed_sent_compared_or_answer
         "shared/triggers/oauth_token.py",
         "shared/triggers/tokens.py",
         "shared/triggers/webhooks.py",
-        "shared/usecases/sign_in/carried_grant.py",
-        "shared/usecases/callers/identify_caller.py",
-        "shared/usecases/grants/list_accounts.py",
-        "shared/usecases/grants/refresh_grant.py",
-        "shared/usecases/sign_in/start_registration.py",
+        "shared/usecases/sign_in/outcome.py",
+        "shared/usecases/callers/identify.py",
+        "shared/usecases/accounts/read.py",
+        "shared/usecases/tokens/refresh.py",
+        "shared/usecases/sign_in/start.py",
     } == found
 
 
 def test_a_rotation_knows_every_table() -> None:
     """A table that TABLES lacks would keep its secrets under old data keys, and lose them when those are forgotten."""
-    code = (ROOT / "shared/connections/tables.py").read_text()
-    used = set(re.findall(r'_(?:table|rows)\("(\w+)"', code))
+    code = (ROOT / "shared/assembly.py").read_text()
+    used = set(re.findall(r'\b(?:table|Table)\("(\w+)"', code))
 
-    assert len(used) >= 6
+    assert len(used) >= 10
     assert [] == sorted(used - set(TABLES))

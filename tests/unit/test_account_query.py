@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from shared.usecases.grants.list_accounts import AccountQuery
+from shared.usecases.accounts.read import AccountQuery
 from tests.contract.records import account, principal
 
 ONE = replace(account(principal(), datetime(2026, 1, 1, tzinfo=UTC)), email="info@xn--mnchen-3ya.example")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from shared.domain.invited_mailbox import BindRequest
-from shared.usecases.grants.prove_access import AccessRefused, Proof, check_mailbox
+from shared.usecases.sign_in.proof import AccessRefused, Proof, check_mailbox
 from tests.contract import records
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)

@@ -12,14 +12,9 @@ from shared.adapters.tables.mapping import from_entity, to_entity
 from shared.adapters.tables.table import Table
 from shared.domain.errors import RowUnreadable
 from shared.domain.identity import table_key
-from shared.domain.work import Work, WorkKind
+from shared.domain.work import DELIVERY_SHARD, LATE_OUTBOX_SHARD, OUTBOX_SHARD, REAP_SHARD, Work, WorkKind
 
 KINDS = frozenset(WorkKind)
-REAP_SHARD = "reap"
-OUTBOX_SHARD = "outbox"
-LATE_OUTBOX_SHARD = "late"
-OUTBOX_SHARDS = (OUTBOX_SHARD, LATE_OUTBOX_SHARD)
-DELIVERY_SHARD = "delivery"
 APART = {
     WorkKind.REAP: REAP_SHARD,
     WorkKind.EXPIRE: REAP_SHARD,
@@ -33,8 +28,7 @@ APART = {
 class TableAgenda:
     """Row keys begin with the due time, zero-padded, so that what is due is a range and the oldest comes first.
 
-    Work of one owner stays in one shard. Registrations have a shard of their own, because they have a timer of their
-    own; so have the outbox and the deliveries, because slow targets hold up no refreshes.
+    Work of one owner stays in one shard.
     """
 
     table: Table

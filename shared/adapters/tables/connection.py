@@ -1,10 +1,29 @@
 """The connection to Table Storage."""
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from azure.data.tables.aio import TableServiceClient
+from azure.data.tables.aio import TableClient, TableServiceClient
 
 from shared.domain.secret import Secret
+
+# All tables of the app. A rotation walks through those that hold sealed values.
+TABLES = (
+    "Principals",
+    "Accounts",
+    "Registrations",
+    "Agenda",
+    "Breakers",
+    "Statistics",
+    "Limits",
+    "ApiTokens",
+    "CallingApplications",
+    "OAuthApps",
+    "Webhooks",
+    "Deliveries",
+    "DataKeys",
+)
 
 # The SDK's own defaults wait for minutes; a caller who waits for a token does not (azure-core, RetryPolicy).
 PATIENCE: dict[str, Any] = {
@@ -29,3 +48,25 @@ def connect(tables: Secret, identity: str | None) -> TableServiceClient:
 
     credential = managed_identity(identity)
     return TableServiceClient(where, credential=credential, transport=transport, **PATIENCE)
+
+
+@dataclass
+class TableStorage:
+    """All tables, through one client that is made when it is first needed."""
+
+    tables: Secret
+    identity: str | None
+
+    @cached_property
+    def service(self) -> TableServiceClient:
+        """The client."""
+        return connect(self.tables, self.identity)
+
+    def table(self, name: str) -> TableClient:
+        """A client of one table."""
+        return self.service.get_table_client(name)
+
+    async def close(self) -> None:
+        """End all connections."""
+        if "service" in self.__dict__:
+            await self.service.close()

@@ -37,13 +37,13 @@ class Table:
         self, name: str, connect: Callable[[str], TableClient], sealer: Sealer | None, entropy: Entropy
     ) -> None:
         self._name = name
-        self._connect = connect
+        self.connect = connect
         self._sealer = sealer
         self._entropy = entropy
 
     @cached_property
     def _client(self) -> TableClient:
-        return self._connect(self._name)
+        return self.connect(self._name)
 
     async def read[T](
         self, kind: type[T], partition: str, row: str, opening: Opening = Opening.AT_ONCE

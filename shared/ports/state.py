@@ -1,0 +1,146 @@
+"""What one instance keeps in memory between calls."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from shared.domain.account import Account
+from shared.domain.caller import ApiToken, CallingApplication
+from shared.domain.failure import Failure
+from shared.domain.grant import DelegatedGrant
+from shared.domain.limit import LimitKind
+from shared.domain.oauth_app import OAuthApp
+from shared.domain.renewal import RefreshAnswer, TokenRequest, grant_after_refresh
+from shared.domain.statistics import CountedRecord
+from shared.domain.ttl_cache import SharedCalls, TTLCache
+from shared.ports.microsoft import SignInEntra
+
+# Each entry holds two tokens of at most some 100 KB.
+MAX_UNSTORED_ANSWERS = 100
+# How long an answer that storage did not take stays in memory before the next attempt to store it.
+STORE_RETRY_DELAY = timedelta(minutes=1)
+
+
+class OAuthAppCache(Protocol):
+    """The OAuth apps that exist, enabled or not: the first one of the settings, and those in storage."""
+
+    async def get(self, app_id: str) -> OAuthApp | None: ...
+
+    async def all(self) -> Sequence[OAuthApp]: ...
+
+    def forget(self) -> None:
+        """Read again from storage, because something was changed here just now."""
+
+
+class ApiTokenCache(Protocol):
+    """API tokens by id, cached for half a minute. Both lookups raise StorageUnavailable."""
+
+    async def get(self, token_id: str) -> ApiToken | None:
+        """The token that a caller presents; records its use."""
+
+    async def look_up(self, token_id: str) -> ApiToken | None:
+        """The token, without recording a use."""
+
+    def forget(self, token_id: str) -> None: ...
+
+    async def settled(self) -> None:
+        """Wait for writes in progress."""
+
+
+class CallingApplicationCache(Protocol):
+    """Applications that call with Entra's tokens, by caller id."""
+
+    def note(self, seen: CallingApplication) -> None:
+        """Record what a verified token says, in the background."""
+
+    async def get(self, caller_id: str) -> CallingApplication: ...
+
+    async def settled(self) -> None:
+        """Wait for writes in progress."""
+
+
+class RateLimit(Protocol):
+    """Request rates, counted in memory and shared among instances within seconds."""
+
+    def count(self, kind: LimitKind, who: str, drops: int = 1) -> None:
+        """Count a request of that weight. Raises TooManyRequests with the time after which it would pass."""
+
+    async def forget(self, until: datetime) -> int:
+        """Delete stored buckets that are empty, until that time; returns how many."""
+
+    async def settled(self) -> None:
+        """Wait for writes in progress."""
+
+
+class Tally(Protocol):
+    """Counters of accounts and grants by state, written in the background."""
+
+    def moved(self, before: CountedRecord | None, after: CountedRecord | None) -> None:
+        """Count a record that was added (no `before`), changed, or removed (no `after`)."""
+
+    async def settled(self) -> None:
+        """Wait until everything counted so far is written."""
+
+
+class GuardedEntra(SignInEntra, Protocol):
+    """Entra behind one circuit breaker for each OAuth app."""
+
+    async def verified(self, app: OAuthApp, failure: Failure | None) -> None:
+        """Learn from a verification of the app's credentials."""
+
+    async def forgive(self, app: OAuthApp) -> None:
+        """Close the circuit breaker of an app that was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnstoredAnswer:
+    """An answer of Entra that storage did not take: received `at` that time, last tried to be stored at `tried`."""
+
+    answer: RefreshAnswer
+    at: datetime
+    tried: datetime
+
+    def waits(self, now: datetime) -> bool:
+        """Whether it is too early for the next attempt to store it."""
+        return timedelta() <= now - self.tried < STORE_RETRY_DELAY
+
+    def applied(self, grant: DelegatedGrant, wish: TokenRequest, jitter: float, *, hand_out: bool) -> DelegatedGrant:
+        """The grant after the answer, and after the hand-out if a caller waits for the token."""
+        after = grant_after_refresh(grant, wish, self.answer, self.at, jitter)
+        return after.with_hand_out(self.at, jitter, wish.resource) if hand_out and self.answer.is_complete else after
+
+
+@dataclass(frozen=True, slots=True)
+class CachedAccount:
+    """An account as it was read; valid for as long as its grant's `bindings` stay the same."""
+
+    account: Account
+    bindings: str
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """`storage` is the code of its error, or None; `success` means that Microsoft accepts every OAuth app too."""
+
+    success: bool
+    storage: str | None
+    seen: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Caches:
+    """Caches of single use cases; they start empty, and losing them costs time only.
+
+    `resting_targets` says until when a webhook that is down is left alone; `fanned_out` holds, by shard of the outbox,
+    the pairs of webhook and event that are written of the page in progress.
+    """
+
+    accounts: OrderedDict[str, CachedAccount] = field(default_factory=OrderedDict)
+    refreshes: SharedCalls = field(default_factory=SharedCalls)
+    unstored_answers: TTLCache[UnstoredAnswer] = field(default_factory=lambda: TTLCache(MAX_UNSTORED_ANSWERS))
+    health: TTLCache[Health] = field(default_factory=lambda: TTLCache(1))
+    health_checks: SharedCalls = field(default_factory=SharedCalls)
+    resting_targets: dict[str, datetime] = field(default_factory=dict)
+    fanned_out: dict[str, set[tuple[str, str]]] = field(default_factory=dict)

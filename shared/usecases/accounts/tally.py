@@ -1,0 +1,61 @@
+"""Counters of accounts and grants, kept while records are added, changed and removed."""
+
+import asyncio
+import logging
+from collections import Counter
+from dataclasses import dataclass, field
+
+from shared.domain.errors import MailbindError, StaleWrite
+from shared.domain.statistics import CountedRecord, Counters, counter_name
+from shared.ports import Rows
+
+log = logging.getLogger(__name__)
+
+MAX_WRITE_ATTEMPTS = 10
+
+
+@dataclass(slots=True)
+class StoredTally:
+    """Changes accumulate while earlier ones are written, so that a busy tick writes few times and nobody waits."""
+
+    rows: Rows[Counters]
+    _changes: Counter[str] = field(default_factory=Counter)
+    _writing: asyncio.Task[None] | None = None
+
+    def moved(self, before: CountedRecord | None, after: CountedRecord | None) -> None:
+        """Count a record that was added (no `before`), changed, or removed (no `after`)."""
+        if before is not None and after is not None and counter_name(before) == counter_name(after):
+            return
+        if before is not None:
+            self._changes[counter_name(before)] -= 1
+        if after is not None:
+            self._changes[counter_name(after)] += 1
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write())
+
+    async def settled(self) -> None:
+        """Wait until everything counted so far is written."""
+        while self._writing is not None and not self._writing.done():
+            await self._writing
+
+    async def _write(self) -> None:
+        while self._changes:
+            changes, self._changes = self._changes, Counter()
+            try:
+                await self._add(changes)
+            except (MailbindError, StaleWrite):
+                # The sweep counts everything again every day; no account depends on a count that is wrong until then.
+                log.warning("counters not written", extra={"changes": sum(map(abs, changes.values()))})
+
+    async def _add(self, changes: Counter[str]) -> None:
+        for _ in range(MAX_WRITE_ATTEMPTS):
+            stored = await self.rows.get(Counters().name)
+            try:
+                if stored is None:
+                    await self.rows.insert(Counters().changed_by(changes))
+                else:
+                    await self.rows.replace(stored, stored.value.changed_by(changes))
+            except StaleWrite:
+                continue
+            return
+        raise StaleWrite

@@ -1,0 +1,150 @@
+"""Who calls: bearer tokens, callers by their ids, and what is recorded of applications that call."""
+
+import asyncio
+import hmac
+import logging
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from shared.domain.caller import (
+    TOKEN_ID_PATTERN,
+    Address,
+    Caller,
+    CallingApplication,
+    EntraTrust,
+    Scope,
+    entra_caller_id,
+    unrecorded_application,
+)
+from shared.domain.errors import InvalidToken, MailbindError, StaleWrite
+from shared.domain.identity import fingerprint
+from shared.domain.secret import Secret
+from shared.domain.ttl_cache import TTLCache
+from shared.ports import App, Clock, Config, Rows, Stored
+from shared.usecases.callers.api_tokens import CACHE_LIFETIME, MAX_CACHED
+
+log = logging.getLogger(__name__)
+
+MAX_TOKEN_LENGTH = 16 * 1024  # front ends accept no longer header
+JWT_DOTS = 2
+INVALID = "Bad token"
+ADMINISTRATOR = Caller("administrator", "administrator", frozenset({Scope.ADMIN}))
+MAX_WRITE_ATTEMPTS = 8
+
+
+async def identify_caller(app: App, bearer: Secret, address: Address | None) -> Caller:
+    """The caller that this token belongs to, calling from that address.
+
+    Tokens are compared by their SHA-256, which reveals nothing about a secret; the administrator's is compared in
+    constant time as well. Raises InvalidToken, Forbidden and Unavailable.
+    """
+    config, text = app.config, bearer.reveal()
+    if not text.isascii() or len(text) > MAX_TOKEN_LENGTH:
+        raise InvalidToken(INVALID)
+    token_id = fingerprint(text)
+    if _has_administrator(config) and hmac.compare_digest(token_id, config.admin_token_sha256):
+        return ADMINISTRATOR
+    if app.callers.entra is not None and text.count(".") == JWT_DOTS:
+        return await app.callers.entra(bearer)
+    is_api_token = config.token_callers and TOKEN_ID_PATTERN.fullmatch(text)
+    token = await app.callers.api_tokens.get(token_id) if is_api_token else None
+    if token is None:
+        raise InvalidToken(INVALID)
+    return token.caller(app.clock(), address)
+
+
+async def standing_caller(app: App, caller_id: str) -> Caller | None:
+    """The caller with this id as it is now; None when it is revoked, expired, or switched off by the settings.
+
+    Cached for up to 30 seconds. The administrator is a role, not a secret: what it made stays valid for as long as the
+    settings hold a token for it, even after that token was replaced. Networks that a token is limited to restrict
+    calls, so they do not matter here. Raises StorageUnavailable.
+    """
+    config = app.config
+    kind, _, name = caller_id.partition(":")
+    if caller_id == ADMINISTRATOR.id:
+        return ADMINISTRATOR if _has_administrator(config) else None
+    if kind == "token" and config.token_callers:
+        token = await app.callers.api_tokens.look_up(name)
+        return token.current_caller(app.clock()) if token is not None else None
+    if kind == "entra" and name and config.entra_trust is not None:
+        known = await app.callers.applications.get(_with_tenant(caller_id, name, config.entra_trust))
+        return known.caller(config.entra_trust, app.clock())
+    return None
+
+
+def _has_administrator(config: Config) -> bool:
+    return config.token_callers and bool(config.admin_token_sha256)
+
+
+def _with_tenant(caller_id: str, client: str, trust: EntraTrust) -> str:
+    """The id in its present form. Older ones, `entra:{client id}`, name no tenant.
+
+    When several tenants are trusted, nobody can tell which one it was, so the id is that of an unknown application.
+    """
+    if "/" in client or len(trust.tenants) != 1:
+        return caller_id
+    return entra_caller_id(next(iter(trust.tenants)), client)
+
+
+@dataclass(slots=True)
+class CachedApplications:
+    """One row for each application, written in the background when its roles change, and once a day."""
+
+    rows: Rows[CallingApplication]
+    clock: Clock
+    _known: TTLCache[CallingApplication] = field(default_factory=lambda: TTLCache(MAX_CACHED))
+    _notes: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def note(self, seen: CallingApplication) -> None:
+        """Record what a verified token says, in the background."""
+        known = self._known.get(seen.id, self.clock())
+        if known is not None and not known.updated_by(seen).needs_write(known):
+            return
+        note = asyncio.create_task(self._note(seen))
+        self._notes.add(note)
+        note.add_done_callback(self._notes.discard)
+
+    async def get(self, caller_id: str) -> CallingApplication:
+        """The application that a caller id names. Raises StorageUnavailable."""
+        now = self.clock()
+        return self._known.get(caller_id, now) or await self._read(caller_id, now)
+
+    async def settled(self) -> None:
+        """Wait for writes in progress."""
+        await asyncio.gather(*self._notes)
+
+    async def _read(self, caller_id: str, now: datetime) -> CallingApplication:
+        stored = await self.rows.get(caller_id)
+        if stored is None:
+            try:
+                stored = await self.rows.insert(unrecorded_application(caller_id, now))
+            except StaleWrite:  # another instance inserted it just now
+                return await self._read(caller_id, now)
+        self._remember(stored.value, now)
+        return stored.value
+
+    async def _note(self, seen: CallingApplication) -> None:
+        try:
+            for _ in range(MAX_WRITE_ATTEMPTS):
+                try:
+                    self._remember(await self._written(await self.rows.get(seen.id), seen), self.clock())
+                except StaleWrite:
+                    continue
+                return
+        except MailbindError:
+            pass
+        log.warning("calling application not recorded", extra={"caller": seen.id})
+
+    async def _written(self, stored: Stored[CallingApplication] | None, seen: CallingApplication) -> CallingApplication:
+        if stored is None:
+            # Without a role it may do nothing, and anybody in the tenant can get such a token.
+            return (await self.rows.insert(seen)).value if seen.scopes else seen
+        merged = stored.value.updated_by(seen)
+        if merged.needs_write(stored.value):
+            await self.rows.replace(stored, merged)
+            log.info("calling application recorded", extra={"caller": seen.id})
+        return merged
+
+    def _remember(self, application: CallingApplication, now: datetime) -> None:
+        self._known.put(application.id, application, now, now + CACHE_LIFETIME)

@@ -1,1 +1,0 @@
-"""Accounts and the grants behind them: handing out, refreshing, probing, changing, removing."""

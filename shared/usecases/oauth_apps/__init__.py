@@ -1,1 +1,0 @@
-"""OAuth apps: registering, verifying and deleting them, and a breaker for each."""
