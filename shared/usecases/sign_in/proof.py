@@ -1,9 +1,9 @@
 """Prove that a signed-in person may have what a registration asks for, before anything is bound.
 
 Microsoft is asked with the new token; nothing that the browser says is trusted. A person is their `tid` and `oid`.
-Where a caller names an address instead, it is compared with the user principal name in Graph. Graph's `mail`, and the name
-in the ID token where Graph is not asked, count only within one tenant: the app's only tenant, the one that the caller
-named, or the one that operators assigned the address's domain to.
+Where a caller names an address instead, it is compared with the user principal name in Graph. Graph's `mail`, and the
+name in the ID token where Graph is not asked, count only within one tenant: the app's only tenant, the one that the
+caller named, or the one that operators assigned the address's domain to.
 """
 
 from collections.abc import Sequence
