@@ -193,7 +193,9 @@ async def test_events_stay_in_order_when_the_account_moves_to_another_person_and
     await teller.tell(moved, DOWN)
     known, version = teller.versions[moved]
     clock.forward(minutes=-3)  # the next instance's clock is behind
-    taken, news = await account_events(app, known.rebound(others.who, "r", clock()), [EventName.AUTHENTICATION_SUCCESS])
+    taken, news = await account_events(
+        app, known.reauthorized(others.who, "r", clock()), [EventName.AUTHENTICATION_SUCCESS]
+    )
     await app.stores.principals.commit(others.who.id, [Insert(taken), *news])
     await app.stores.principals.commit(teller.who.id, [Remove(known, version)])
     await deliver(app)
@@ -298,7 +300,7 @@ async def test_a_webhook_whose_secrets_do_not_open_keeps_its_events_until_it_sub
 
     assert (0, 1) == (len(receiver.took("ok/broken")), len(receiver.took("ok/well")))
     (held,) = (await read_webhook(app, broken, ADMIN)).waiting
-    assert "its secrets do not open any more" in (held.error or "")
+    assert "its secrets cannot be decrypted any more" in (held.error or "")
 
     assert broken == await subscribe_to(app, receiver.url("ok/broken"))
     clock.forward(minutes=1)

@@ -21,7 +21,7 @@ from shared.usecases.tokens.hand_out import hand_out
 from shared.usecases.tokens.probe import reconnect_account
 from shared.usecases.upkeep.sweep import sweep
 from tests.conftest import MovedClock
-from tests.described import hold_event
+from tests.described import hold, hold_event
 from tests.events.conftest import SECRET, Receiver
 from tests.journey.conftest import Tenant, ask, bind, tick
 from tests.journey.test_keeping_alive import grant_of
@@ -106,6 +106,15 @@ def test_subscribing_again_is_the_same_webhook_with_the_events_asked_for_last(
     assert MASK == again.json()["secret"]
     assert ["accountAdded"] == again.json()["events"]
     assert first["id"] != other["id"]
+
+
+def test_a_filter_reads_back_as_described_with_an_id_that_no_account_has(api: httpx.Client, receiver: Receiver) -> None:
+    made = api.post("/v1/webhooks", json={"url": receiver.url("ok/filter"), "accounts": ["a\\b/c"]})
+
+    assert (201, ["a\\b/c"]) == (made.status_code, made.json()["accounts"])
+    hold("/v1/webhooks", "POST", made.status_code, made.text)
+    listed = api.get("/v1/webhooks")
+    hold("/v1/webhooks", "GET", listed.status_code, listed.text)
 
 
 def test_a_target_that_takes_no_ping_is_refused_in_words_and_nothing_is_stored(

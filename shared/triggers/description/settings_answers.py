@@ -10,6 +10,7 @@ from shared.domain.event import EventName
 from shared.domain.oauth_app import Authentication
 from shared.triggers.description.answers import Deleted, Hidden, Outlook
 from shared.triggers.description.words import (
+    PLAIN,
     AccountId,
     Action,
     Answer,
@@ -25,7 +26,11 @@ from shared.triggers.description.words import (
 Done = Annotated[bool, Meta(description="That it is done.", examples=[True])]
 Optional = Annotated[str, Meta(description="What was said of it.")] | None
 Id = Annotated[str, Meta(description="Its id.", examples=["0f4cbb21"])]
-Ids = Annotated[list[AccountId], Meta(description="Certain accounts.")]
+# Filters may name ids that no account can have; they read back as they were given.
+Ids = Annotated[
+    list[Annotated[str, Meta(description="The id of an account.", examples=["shared"], max_length=256, pattern=PLAIN)]],
+    Meta(description="Certain accounts."),
+]
 Ban = Annotated[str, Meta(description="What went wrong.", examples=["it answered 500"])]
 
 
