@@ -67,6 +67,7 @@ async def until_lease(app: App, *, held: bool) -> None:
 async def test_a_run_with_a_full_outbox_ends_in_time_and_the_next_ones_finish_the_rest(
     app: App, teller: Teller
 ) -> None:
+    await deliver_events(app, app.clock() + timedelta(minutes=1))  # what other tests left
     webhook = await silent(app)
     names = [named() for _ in range(20)]
     await asyncio.gather(*(teller.tell(name, *[EventName.AUTHENTICATION_ERROR] * 50) for name in names))
@@ -74,12 +75,12 @@ async def test_a_run_with_a_full_outbox_ends_in_time_and_the_next_ones_finish_th
     drained = [0]
     while await has_events(app):
         await deliver_events(app, app.clock() + timedelta(milliseconds=300))
-        drained.append(len(await app.stores.deliveries.waiting(webhook, None, 1001)))
+        drained.append(len(await app.stores.deliveries.waiting(webhook, None, 1100)))
         assert len(drained) < 100
 
     assert len(set(drained)) > 2, "one run did it all"
-    waiting = await app.stores.deliveries.waiting(webhook, None, 1001)
-    assert dict.fromkeys(names, 50) == Counter(one.value.account for one in waiting)
+    waiting = await app.stores.deliveries.waiting(webhook, None, 1100)
+    assert dict.fromkeys(names, 50) == Counter(one.value.account for one in waiting if one.value.account in names)
 
 
 async def test_a_visit_of_a_target_with_a_long_queue_ends_and_the_next_ones_finish_the_rest(
@@ -119,7 +120,8 @@ async def test_redelivering_tries_so_many_and_says_that_more_is_left(app: App) -
 
     assert Redelivered(200, more=True) == await redeliver(app, webhook, ADMIN, limit=200)
     assert Redelivered(50, more=False) == await redeliver(app, webhook, ADMIN, limit=200)
-    assert 250 == len(await app.stores.deliveries.waiting(webhook, None, 251))
+    waiting = await app.stores.deliveries.waiting(webhook, None, 300)
+    assert 250 == sum(one.value.lane.startswith("lane-") for one in waiting)
 
 
 async def test_a_fan_out_that_runs_out_of_time_goes_on_with_the_webhooks_that_are_left(
