@@ -76,6 +76,7 @@ async def test_a_binding_whose_confirmation_never_came_is_confirmed_by_the_sweep
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, clock: MovedClock
 ) -> None:
     account = bind(api, visitor, person())
+    await mended(instance)  # what other tests left
     entry = await instance.stores.directory.get(account)
     assert entry is not None
     assert entry.value.principal_id
