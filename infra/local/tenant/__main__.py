@@ -18,6 +18,9 @@ from infra.local.tenant.imap import ImapFront
 from infra.local.tenant.managed_identity import IdentityEndpoint
 from infra.local.tenant.tenant import Tenant
 
+# Access tokens of people in many groups are long; in pieces, uvicorn's parser takes 16 KiB of headers by default.
+MAX_HEADER_BYTES = 256 * 1024
+
 
 class AnnouncingServer(uvicorn.Server):
     """Prints its ready line as soon as it listens; IMAP is served beside it."""
@@ -67,6 +70,7 @@ def serve(folder: Path, listener: socket.socket, identities: socket.socket) -> N
         lifespan="off",
         ssl_context_factory=lambda _config, _default: server_context(authority),
         timeout_graceful_shutdown=1,  # a request that hangs on purpose never ends
+        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
     )
     client = tenant.directory.first_client
     ready = {"url": origin, "controlUrl": f"{origin}/control", "caFile": str(folder / "ca.pem")}
