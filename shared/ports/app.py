@@ -73,7 +73,7 @@ class Timeouts:
     delivery_lease: timedelta = timedelta(minutes=1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Stores:
     """Everything that is stored, by what it holds."""
 
@@ -98,7 +98,7 @@ class Stores:
     sweeps: Rows[Sweep]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Sealing:
     """Encryption at rest, and what a rotation of its keys needs."""
 
@@ -107,7 +107,7 @@ class Sealing:
     rows: SealedRows
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Microsoft:
     """Clients of Microsoft's services. `setup` asks Entra whatever a circuit breaker says."""
 
@@ -116,7 +116,7 @@ class Microsoft:
     probes: MailboxProbes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Callers:
     """Who calls. `entra` verifies Entra's tokens, and is None when none are trusted."""
 
@@ -125,7 +125,7 @@ class Callers:
     entra: EntraCallers | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class App:
     """One of each. `dataclasses.replace` makes a variant, for tests and timers.
 
