@@ -19,23 +19,24 @@ from shared.ports.microsoft import (
     SignInInvalid,
     SignInRefused,
 )
-from shared.ports.principals import Change, Insert, Partition, Principals, Record, Remove, Replace
+from shared.ports.principals import Change, Insert, Partition, Principals, Record, Remove, Replace, put_change
 from shared.ports.rows import (
+    MAX_WRITE_ATTEMPTS,
     ApiTokens,
     Buckets,
     Claim,
     Directory,
     DirectoryEntry,
-    OAuthApps,
     RegisteredApps,
     Registrations,
     Rows,
     Stored,
 )
 from shared.ports.sealing import DataKeyRing, DataKeys, KeyWrapping, SealedRow, SealedRows, Sealer
-from shared.ports.state import CachedAccount, Caches, Health, UnstoredAnswer
+from shared.ports.state import CachedAccount, Caches, Health, OAuthApps, UnstoredAnswer
 
 __all__ = [
+    "MAX_WRITE_ATTEMPTS",
     "Agenda",
     "Answer",
     "ApiTokens",
@@ -95,4 +96,5 @@ __all__ = [
     "Timeouts",
     "UnstoredAnswer",
     "Webhooks",
+    "put_change",
 ]

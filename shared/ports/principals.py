@@ -41,6 +41,11 @@ class Remove:
 type Change = Insert | Replace | Remove
 
 
+def put_change(stored: Stored[Record] | None, record: Record) -> Change:
+    """Insert where there was no record, and replace the one that was read otherwise."""
+    return Insert(record) if stored is None else Replace(record, stored.version)
+
+
 @dataclass(frozen=True, slots=True)
 class Partition:
     """All that belongs to one principal, but for events."""

@@ -8,8 +8,11 @@ from typing import Protocol
 from shared.domain.caller import ApiToken
 from shared.domain.event import Event
 from shared.domain.limit import Bucket
-from shared.domain.oauth_app import OAuthApp, RegisteredApp
+from shared.domain.oauth_app import RegisteredApp
 from shared.domain.registration import NewestLink, PendingRegistration, SignInAttempt
+
+# Of one change that loses its race against another writer each time.
+MAX_WRITE_ATTEMPTS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,9 @@ class Rows[T](Protocol):
     async def insert(self, value: T, news: Sequence[Event] = ()) -> Stored[T]: ...
 
     async def replace(self, stored: Stored[T], value: T, news: Sequence[Event] = ()) -> Stored[T]: ...
+
+    async def put(self, stored: Stored[T] | None, value: T, news: Sequence[Event] = ()) -> Stored[T]:
+        """Insert where there was no row, and replace the one that was read otherwise."""
 
     async def remove(self, stored: Stored[T], news: Sequence[Event] = ()) -> None: ...
 
@@ -103,14 +109,6 @@ class ApiTokens(Rows[ApiToken], Protocol):
     """API tokens by their ids."""
 
     async def all(self) -> Sequence[ApiToken]: ...
-
-
-class OAuthApps(Protocol):
-    """The OAuth apps that there are, enabled or not."""
-
-    async def get(self, app: str) -> OAuthApp | None: ...
-
-    async def all(self) -> Sequence[OAuthApp]: ...
 
 
 class RegisteredApps(Rows[RegisteredApp], Protocol):

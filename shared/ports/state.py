@@ -23,12 +23,16 @@ MAX_UNSTORED_ANSWERS = 100
 STORE_RETRY_DELAY = timedelta(minutes=1)
 
 
-class OAuthAppCache(Protocol):
+class OAuthApps(Protocol):
     """The OAuth apps that exist, enabled or not: the first one of the settings, and those in storage."""
 
     async def get(self, app_id: str) -> OAuthApp | None: ...
 
     async def all(self) -> Sequence[OAuthApp]: ...
+
+
+class OAuthAppCache(OAuthApps, Protocol):
+    """OAuth apps that stay in memory for a while."""
 
     def forget(self) -> None:
         """Read again from storage, because something was changed here just now."""

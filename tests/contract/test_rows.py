@@ -48,6 +48,18 @@ async def test_a_directory_entry_is_replaced_only_as_it_was_read(services: App) 
     assert None is await services.stores.directory.get(name)
 
 
+async def test_put_writes_over_nothing_but_what_was_read(services: App) -> None:
+    name, rows = secrets.token_hex(8), services.stores.directory
+    first = await rows.put(None, DirectoryEntry(name, "p", "app"))
+    second = await rows.put(first, DirectoryEntry(name, "q", "app"))
+
+    for read in (None, first):
+        with pytest.raises(StaleWrite):
+            await rows.put(read, DirectoryEntry(name, "r", "app"))
+
+    assert second == await rows.get(name)
+
+
 async def test_a_registration_comes_back_as_it_was_written(services: App) -> None:
     asked = registration(services.clock())
     await services.stores.registrations.insert(asked)

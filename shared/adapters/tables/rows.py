@@ -61,6 +61,10 @@ class TableRows[T]:
         """Write a record over the version that was read."""
         return Stored(value, await self._write(Write("update", self._entity(value), stored.version), news))
 
+    async def put(self, stored: Stored[T] | None, value: T, news: Sequence[Event] = ()) -> Stored[T]:
+        """Insert where there was no row, and replace the one that was read otherwise."""
+        return await (self.insert(value, news) if stored is None else self.replace(stored, value, news))
+
     async def remove(self, stored: Stored[T], news: Sequence[Event] = ()) -> None:
         """Delete the version that was read."""
         await self._write(Write("delete", self._entity(stored.value), stored.version), news)

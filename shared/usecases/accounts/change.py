@@ -10,13 +10,11 @@ from shared.domain.errors import Conflict, InvalidInput, StaleWrite
 from shared.domain.event import EventName
 from shared.domain.grant import DelegatedGrant
 from shared.domain.identity import same_address, table_key
-from shared.ports import App, Change, Partition, Remove, Replace, Stored
+from shared.ports import MAX_WRITE_ATTEMPTS, App, Change, Partition, Remove, Replace, Stored
 from shared.usecases.accounts.read import Found, known_account
 from shared.usecases.events.outbox import account_events
 
 log = logging.getLogger(__name__)
-
-MAX_WRITE_ATTEMPTS = 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,10 +51,8 @@ class StoredTally:
         for _ in range(MAX_WRITE_ATTEMPTS):
             stored = await self.rows.get(Counters().name)
             try:
-                if stored is None:
-                    await self.rows.insert(Counters().changed_by(changes))
-                else:
-                    await self.rows.replace(stored, stored.value.changed_by(changes))
+                counters = stored.value if stored else Counters()
+                await self.rows.put(stored, counters.changed_by(changes))
             except StaleWrite:
                 continue
             return

@@ -1,9 +1,4 @@
-"""The OAuth apps as operators see them: that of the settings among those of the table.
-
-Register an OAuth app, and change one.
-
-Delete an OAuth app.
-"""
+"""List, read, register, change and delete OAuth apps, the one of the settings among them."""
 
 import asyncio
 import logging
@@ -13,11 +8,10 @@ from typing import Any
 
 from shared.domain.errors import AppInUse, AppOfSettings, Conflict, InvalidInput, NotFound, StaleWrite
 from shared.domain.oauth_app import CircuitBreaker, RegisteredApp, new_app_id
-from shared.ports import App
+from shared.ports import MAX_WRITE_ATTEMPTS, App
 
 log = logging.getLogger(__name__)
 
-MAX_WRITE_ATTEMPTS = 8
 
 type Told = Mapping[str, Any]
 """Values by field of RegisteredApp; what is left out stays as it is."""
@@ -88,9 +82,7 @@ async def change_oauth_app(app: App, app_id: str, told: Told, faults: Mapping[st
             raise NotFound("No such OAuth app")
         after = _checked(app, stored.value if stored else app.config.seed, told, faults)
         try:
-            await (
-                app.stores.oauth_apps.insert(after) if stored is None else app.stores.oauth_apps.replace(stored, after)
-            )
+            await app.stores.oauth_apps.put(stored, after)
         except StaleWrite:
             continue
         app.oauth_apps.forget()

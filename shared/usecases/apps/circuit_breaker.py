@@ -138,9 +138,7 @@ class CircuitBreakerEntra:
             return
         with suppress(StaleWrite):  # open already, and operators were told
             news = await self._news(EventName.OAUTH_APP_ERROR, opened, now)
-            rows = self.breakers
-            write = rows.insert(opened, news) if before is None else rows.replace(before, opened, news)
-            self._seen[app.id] = Seen(await write, now)
+            self._seen[app.id] = Seen(await self.breakers.put(before, opened, news), now)
             _log_fault(app, failure)
 
     async def _close(self, app: OAuthApp) -> None:

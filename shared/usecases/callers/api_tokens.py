@@ -11,14 +11,13 @@ from shared.domain.errors import Conflict, InvalidInput, MailbindError, StaleWri
 from shared.domain.identity import fingerprint
 from shared.domain.secret import Secret
 from shared.domain.ttl_cache import TTLCache
-from shared.ports import ApiTokens, App, Clock, Stored
+from shared.ports import MAX_WRITE_ATTEMPTS, ApiTokens, App, Clock, Stored
 
 log = logging.getLogger(__name__)
 
 # Most calls read no row. A token that was revoked stops within this time on every instance.
 CACHE_LIFETIME = timedelta(seconds=30)
 MAX_CACHED = 10_000
-MAX_WRITE_ATTEMPTS = 8
 
 
 @dataclass(slots=True)

@@ -20,7 +20,7 @@ from shared.domain.errors import InvalidToken, MailbindError, StaleWrite
 from shared.domain.identity import fingerprint
 from shared.domain.secret import Secret
 from shared.domain.ttl_cache import TTLCache
-from shared.ports import App, Clock, Config, Rows, Stored
+from shared.ports import MAX_WRITE_ATTEMPTS, App, Clock, Config, Rows, Stored
 from shared.usecases.callers.api_tokens import CACHE_LIFETIME, MAX_CACHED
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,6 @@ MAX_TOKEN_LENGTH = 16 * 1024  # front ends accept no longer header
 JWT_DOTS = 2
 INVALID = "Bad token"
 ADMINISTRATOR = Caller("administrator", "administrator", frozenset({Scope.ADMIN}))
-MAX_WRITE_ATTEMPTS = 8
 
 
 async def identify_caller(app: App, bearer: Secret, address: Address | None) -> Caller:

@@ -122,7 +122,7 @@ class SharedRateLimit:
             stored, now = await self.buckets.get(row), self.clock()
             filled = Bucket(row, rate.after_requests(stored.value.empty_at if stored else now, drops, now))
             try:
-                await (self.buckets.replace(stored, filled) if stored else self.buckets.insert(filled))
+                await self.buckets.put(stored, filled)
             except StaleWrite:
                 continue
             return filled.empty_at

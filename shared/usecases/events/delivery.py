@@ -117,7 +117,7 @@ async def _take_lease(app: App) -> Stored[Lease] | None:
     if current is not None and now < current.value.until <= now + 2 * lifetime:
         return None
     with suppress(StaleWrite):  # somebody was faster
-        return await (leases.insert(mine) if current is None else leases.replace(current, mine))
+        return await leases.put(current, mine)
     return None
 
 

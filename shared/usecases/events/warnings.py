@@ -46,5 +46,5 @@ async def warn_of_expiring_secret(app: App, oauth_app: OAuthApp) -> None:
     news = [await queue_event(app, Origin.OAUTH_APP, secret_warning_id(oauth_app.id), name, data)]
     with suppress(StaleWrite):  # another instance's sweep
         mark = ExpiryWarning(secret_warning_id(oauth_app.id), expires)
-        await (app.stores.warned.insert(mark, news) if known is None else app.stores.warned.replace(known, mark, news))
+        await app.stores.warned.put(known, mark, news)
         log.warning("oauth app secret expires", extra={"app": oauth_app.id})

@@ -1,9 +1,4 @@
-"""Ping a target: a signed event that means nothing.
-
-Subscribe: have events sent to a URL.
-
-Change settings: the global target of events, in EmailEngine's words.
-"""
+"""Subscribe webhooks, ping their targets, and change the global target of the settings."""
 
 import base64
 import json
@@ -27,12 +22,11 @@ from shared.domain.webhook import (
     url_origin,
     webhook_id,
 )
-from shared.ports import App, Entropy, Stored, TargetRefused
+from shared.ports import MAX_WRITE_ATTEMPTS, App, Entropy, Stored, TargetRefused
 
 log = logging.getLogger(__name__)
 
 PING = "ping"
-MAX_WRITE_ATTEMPTS = 8
 # Each event is written once for every webhook that wants it. Flows of one maker share a caller, and flows of all makers
 # an origin; yet no caller alone fills the places of an origin, nor those of everybody.
 MOST, MOST_OF_ORIGIN, MOST_OF_CALLER = 200, 100, 50
@@ -234,7 +228,7 @@ async def change_settings(app: App, wish: SettingsWish, faults: Mapping[str, str
         if number == 0 and after.is_active and wish.url is not None:
             await check_target(app, after, "webhooks", verify=wish.verify)
         try:
-            await (app.stores.webhooks.insert(after) if stored is None else app.stores.webhooks.replace(stored, after))
+            await app.stores.webhooks.put(stored, after)
         except StaleWrite:
             continue
         log.info("settings changed", extra={"by": caller.id})

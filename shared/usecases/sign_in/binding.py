@@ -13,7 +13,7 @@ from shared.domain.oauth_app import OAuthApp
 from shared.domain.principal import ExpectedPerson
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.webhook import can_change_accounts, can_register
-from shared.ports import App, MailboxUnavailable, Partition, Person, SignedIn
+from shared.ports import MAX_WRITE_ATTEMPTS, App, MailboxUnavailable, Partition, Person, SignedIn
 from shared.usecases.accounts.change import remove_leftover
 from shared.usecases.accounts.read import account_behind, find_account
 from shared.usecases.callers.identify import standing_caller
@@ -32,7 +32,6 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 8
 OUTAGE = MailboxResult(MailboxState.WAITING_FOR_ACCESS, "graph_unavailable")
-MAX_WRITE_ATTEMPTS = 8
 
 
 async def bind_invited_mailboxes(

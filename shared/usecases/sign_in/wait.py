@@ -9,13 +9,7 @@ from shared.domain.invited_mailbox import MailboxResult, MailboxState, PendingAc
 from shared.domain.registration import PendingRegistration
 from shared.domain.secret import Secret
 from shared.domain.work import Work, WorkKind
-from shared.ports import (
-    App,
-    Change,
-    Insert,
-    Replace,
-    SignedIn,
-)
+from shared.ports import MAX_WRITE_ATTEMPTS, App, SignedIn, put_change
 from shared.usecases.events.outbox import refusal_events
 from shared.usecases.sign_in.link import UnusableLink, usable_link
 from shared.usecases.sign_in.outcome import Carried, Outcome, Refused, Tried, carry_grant, open_carried_grant
@@ -24,7 +18,6 @@ log = logging.getLogger(__name__)
 
 KEEP = "keep"
 NO_ACCESS = "no_mailbox_access"
-MAX_WRITE_ATTEMPTS = 8
 
 
 async def offer_to_keep_checking(app: App, asked: PendingRegistration, signed_in: SignedIn, cookie: Secret) -> Carried:
@@ -94,11 +87,9 @@ async def wait_for_mailboxes(app: App, asked: PendingRegistration, pending: Pend
 async def _write_pending(app: App, pending: PendingAccount) -> None:
     for _ in range(MAX_WRITE_ATTEMPTS):
         before = await app.stores.principals.pending(pending.principal.id, pending.registration)
-        change: Change = Insert(pending)
-        if before is not None:
-            change = Replace(pending.merged_with(before.value), before.version)
+        merged = pending.merged_with(before.value) if before else pending
         try:
-            await app.stores.principals.commit(pending.principal.id, [change])
+            await app.stores.principals.commit(pending.principal.id, [put_change(before, merged)])
         except StaleWrite:
             continue
         return

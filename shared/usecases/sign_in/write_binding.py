@@ -20,13 +20,12 @@ from shared.ports import (
     Change,
     Claim,
     DirectoryEntry,
-    Insert,
     Partition,
-    Record,
     Remove,
     Replace,
     SignedIn,
     Stored,
+    put_change,
 )
 from shared.usecases.accounts.change import remove_leftover
 from shared.usecases.accounts.read import account_behind
@@ -61,7 +60,12 @@ async def write_binding(app: App, proven: Proven, partition: Partition, holder: 
     known = holder or (before.value if before else None)
     told, news = await account_events(app, account, _news(known, account), before=known)
     bindings = PrincipalBindings(account.principal_id, app.clock())
-    changes: list[Change] = [_put(grant, held), _put(told, before), _put(bindings, partition.bindings), *news]
+    changes: list[Change] = [
+        put_change(held, grant),
+        put_change(before, told),
+        put_change(partition.bindings, bindings),
+        *news,
+    ]
     changes += [
         _waited(stored, proven.request.account)
         for stored in partition.pending.values()
@@ -168,11 +172,6 @@ def _holds(grant: DelegatedGrant, tokens: TokenSet) -> bool:
         return grant.refresh_token == tokens.refresh_token
     except SealBroken:
         return False
-
-
-def _put(record: Record, before: Stored[DelegatedGrant] | Stored[Account] | Stored[PrincipalBindings] | None) -> Change:
-    """Insert what is new, replace what was read."""
-    return Insert(record) if before is None else Replace(record, before.version)
 
 
 def _waited(stored: Stored[PendingAccount], account: str) -> Change:

@@ -8,10 +8,8 @@ from shared.domain.failure import FailureKind
 from shared.domain.grant import DelegatedGrant
 from shared.domain.remedy import remedy
 from shared.domain.renewal import DEFAULT_TOKEN_REQUEST, TokenRequest
-from shared.ports import App, Replace, Stored
+from shared.ports import MAX_WRITE_ATTEMPTS, App, Replace, Stored
 from shared.usecases.tokens.refresh import Refreshed, refresh_grant
-
-MAX_WRITE_ATTEMPTS = 8
 
 
 def check_askable(grant: DelegatedGrant, now: datetime) -> None:

@@ -27,6 +27,7 @@ from shared.domain.renewal import (
 )
 from shared.domain.work import Work
 from shared.ports import (
+    MAX_WRITE_ATTEMPTS,
     App,
     Change,
     EntraFailed,
@@ -38,7 +39,6 @@ from shared.usecases.events.outbox import account_events
 
 log = logging.getLogger(__name__)
 
-MAX_WRITE_ATTEMPTS = 8
 UNSTORED_FAILURE_LIFETIME = timedelta(minutes=5)
 # One transaction takes 100 changes: the grant, and an account with its event for each of so many.
 ACCOUNTS_AT_ONCE = 49

@@ -12,15 +12,13 @@ from shared.domain.formats import set_correlation_id
 from shared.domain.invited_mailbox import InvitedMailbox, MailboxResult, MailboxState
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.work import Work
-from shared.ports import App
+from shared.ports import MAX_WRITE_ATTEMPTS, App
 from shared.usecases.accounts.read import find_account
 from shared.usecases.events.outbox import link_event
 from shared.usecases.sign_in.write_binding import lapse_claim
 from shared.usecases.upkeep.agenda import EARLY, LEFT
 
 log = logging.getLogger(__name__)
-
-MAX_WRITE_ATTEMPTS = 8
 
 
 async def settle_link(app: App, registration: str, principal_id: str, codes: Mapping[str, str] | None = None) -> None:

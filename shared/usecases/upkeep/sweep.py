@@ -58,7 +58,7 @@ async def sweep(app: App, until: datetime) -> Sweep:
         await _step(run, "counters", _write_counters(app, run.swept))
     swept = replace(run.swept, failed=tuple(sorted(run.failed)))
     with suppress(StaleWrite):  # another instance's sweep
-        await (app.stores.sweeps.insert(swept) if stored is None else app.stores.sweeps.replace(stored, swept))
+        await app.stores.sweeps.put(stored, swept)
     told = {"mended": swept.mended, "failed": ",".join(swept.failed), **swept.counts}
     log.info("sweep done" if run.ended else "sweep paused", extra=told)
     return swept
@@ -199,7 +199,7 @@ async def _write_counters(app: App, swept: Sweep) -> None:
     exact = Counters(swept.counts, app.clock())
     stored = await app.stores.counters.get(exact.name)
     with suppress(StaleWrite):  # counted on meanwhile; tomorrow's sweep has another chance
-        await (app.stores.counters.insert(exact) if stored is None else app.stores.counters.replace(stored, exact))
+        await app.stores.counters.put(stored, exact)
 
 
 def _work(grant: DelegatedGrant, due: datetime) -> Work:

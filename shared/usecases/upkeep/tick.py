@@ -82,7 +82,7 @@ async def _hand_over(app: App, shard: str, due_by: datetime) -> bool:
     if held is not None and app.clock() < held.value.expires:
         return False
     with suppress(StaleWrite):  # another instance hands the same shard over
-        await (app.stores.handovers.insert(handover) if held is None else app.stores.handovers.replace(held, handover))
+        await app.stores.handovers.put(held, handover)
         await app.shard_queue.send(shard, due_by)
         return True
     return False
@@ -91,7 +91,7 @@ async def _hand_over(app: App, shard: str, due_by: datetime) -> bool:
 async def _note_tick(app: App, tick: Tick) -> None:
     stored = await app.stores.ticks.get(tick.name)
     with suppress(StaleWrite):  # another instance's run ended at the same moment
-        await (app.stores.ticks.insert(tick) if stored is None else app.stores.ticks.replace(stored, tick))
+        await app.stores.ticks.put(stored, tick)
 
 
 def _sum(worked: dict[str, Worked]) -> dict[str, int]:
