@@ -14,17 +14,17 @@ from shared.domain.errors import Conflict, InvalidInput, NotFound, StaleWrite
 from shared.domain.formats import correlation_id
 from shared.domain.identity import fingerprint
 from shared.domain.invited_mailbox import InvitedMailbox
+from shared.domain.oauth_app import OAuthApp
 from shared.domain.registration import EXPIRY_EVENT_DELAY, OUTCOME_RETENTION, NewestLink, PendingRegistration
 from shared.domain.secret import Secret
 from shared.domain.work import Work, WorkKind
-from shared.ports import App, Entropy
+from shared.ports import MAX_WRITE_ATTEMPTS, App, Entropy
 from shared.usecases.accounts.read import find_account, known_account
 from shared.usecases.sign_in.invitation import Invitation, invitation_faults
 
 log = logging.getLogger(__name__)
 
 ACCOUNT_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
-MAX_WRITE_ATTEMPTS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,19 +99,15 @@ async def _chosen_app(app: App, invitation: Invitation, existing: Sequence[Accou
     None when there is no usable app. Several mailboxes need an app with credentialReuse.
     """
     several = len(invitation.wanted) > 1
-    enabled = [
-        oauth_app.id
-        for oauth_app in await app.oauth_apps.all()
-        if oauth_app.enabled and (oauth_app.credential_reuse or not several)
-    ]
+
+    def is_usable(oauth_app: OAuthApp) -> bool:
+        return oauth_app.enabled and (oauth_app.credential_reuse or not several)
+
+    enabled = [oauth_app.id for oauth_app in await app.oauth_apps.all() if is_usable(oauth_app)]
     if invitation.type:
         # A new app may not be in the cached list yet.
-        oauth_app = await app.oauth_apps.get(invitation.type)
-        return (
-            oauth_app.id
-            if oauth_app is not None and oauth_app.enabled and (oauth_app.credential_reuse or not several)
-            else None
-        )
+        chosen = await app.oauth_apps.get(invitation.type)
+        return chosen.id if chosen is not None and is_usable(chosen) else None
     theirs = {account.app for account in existing if account is not None}
     if len(theirs) == 1 and theirs <= set(enabled):
         return theirs.pop()
