@@ -81,13 +81,11 @@ def _within_range(record: Any) -> Any:  # noqa: ANN401 - any of our frozen datac
     changed = {}
     for field in fields(record):
         value = getattr(record, field.name)
-        near = (
-            clamp_timestamp(value)
-            if isinstance(value, datetime)
-            else _within_range(value)
-            if is_dataclass(value)
-            else value
-        )
+        near = value
+        if isinstance(value, datetime):
+            near = clamp_timestamp(value)
+        elif is_dataclass(value):
+            near = _within_range(value)
         if near is not value and near != value:
             changed[field.name] = near
     return replace(record, **changed) if changed else record
