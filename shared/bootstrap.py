@@ -11,6 +11,10 @@ import azure.functions as func
 
 from shared.adapters.shard_queue import QUEUE
 from shared.assembly import Environment, assemble
+from shared.http.audit import Audit
+from shared.http.callers import Callers
+from shared.http.limits import RequestLimits
+from shared.http.routes import Routes
 from shared.pages.render import Pages
 from shared.ports import App, Clock
 from shared.settings import Settings, read_settings
@@ -31,12 +35,8 @@ from shared.triggers import (
     webhook_settings,
     webhooks,
 )
-from shared.triggers.audit import Audit
 from shared.triggers.browser_pages import BrowserPages
-from shared.triggers.callers import Callers
 from shared.triggers.reference import Reference
-from shared.triggers.request_limits import RequestLimits
-from shared.triggers.routes import Routes
 from shared.usecases.accounts.change import change_account, remove_account
 from shared.usecases.accounts.read import list_accounts, read_account
 from shared.usecases.apps.catalogue import delete_oauth_app

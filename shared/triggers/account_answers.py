@@ -8,7 +8,7 @@ from shared.domain.grant import DelegatedGrant
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.remedy import remedy
 from shared.domain.secret import MASK
-from shared.triggers.answers import moment
+from shared.http.responses import moment
 from shared.usecases.accounts.read import AccountDetails
 
 

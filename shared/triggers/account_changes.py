@@ -9,13 +9,13 @@ import azure.functions as func
 from shared.domain.account import Account
 from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
-from shared.triggers.answers import answer
-from shared.triggers.audit import about
+from shared.http.audit import about
+from shared.http.callers import Callers, for_callers
+from shared.http.limits import RequestLimits
+from shared.http.responses import answer
+from shared.http.routes import Routes
 from shared.triggers.authentication_form import link
-from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import Fields, read_object
-from shared.triggers.request_limits import RequestLimits
-from shared.triggers.routes import Routes
 from shared.usecases.accounts.change import AccountChange
 from shared.usecases.sign_in.start import Started
 

@@ -9,11 +9,11 @@ import azure.functions as func
 from shared.domain.account import Account, AccountState
 from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
+from shared.http.callers import Callers, for_callers
+from shared.http.responses import answer
+from shared.http.routes import Routes
 from shared.triggers.account_answers import last_error, summary, whole
-from shared.triggers.answers import answer
-from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import LONGEST_ADDRESS, Fields, read_object
-from shared.triggers.routes import Routes
 from shared.usecases.accounts.change import Removed
 from shared.usecases.accounts.read import AccountDetails, AccountPage, AccountQuery
 

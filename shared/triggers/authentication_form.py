@@ -13,13 +13,13 @@ from shared.domain.invited_mailbox import InvitedMailbox, MailboxState
 from shared.domain.principal import is_guid
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.remedy import remedy
+from shared.http.audit import about, about_accounts
+from shared.http.callers import Callers, for_callers
+from shared.http.limits import RequestLimits
+from shared.http.responses import answer, moment
+from shared.http.routes import Routes
 from shared.ports import Clock, Registrations
-from shared.triggers.answers import answer, moment
-from shared.triggers.audit import about, about_accounts
-from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import Fields, read_object
-from shared.triggers.request_limits import RequestLimits
-from shared.triggers.routes import Routes
 from shared.usecases.sign_in.invitation import Invitation
 from shared.usecases.sign_in.start import Started
 

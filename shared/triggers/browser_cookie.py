@@ -4,7 +4,7 @@ import azure.functions as func
 
 from shared.domain.formats import RANDOM_TOKEN_PATTERN
 from shared.domain.secret import Secret
-from shared.triggers.answers import add_header
+from shared.http.responses import add_header
 
 # The prefix makes browsers insist on Secure, Path=/ and this very host (RFC 6265bis section 4.1.3.2).
 COOKIE = "__Host-mailbind"

@@ -17,14 +17,14 @@ from shared.domain.invited_mailbox import MailboxState
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.remedy import remedy
 from shared.domain.secret import Secret
+from shared.http.audit import CORRELATION, Audit, about, about_accounts, outcome_of
+from shared.http.bounds import BodyType, check_bounds
+from shared.http.refusals import refusal_of
+from shared.http.responses import Handler, add_header, refusal_headers, reply
 from shared.pages.render import Pages, page_headers
 from shared.ports import OAuthApps
-from shared.triggers.answers import Handler, add_header, refusal_headers, reply
-from shared.triggers.audit import CORRELATION, Audit, about, about_accounts, outcome_of
 from shared.triggers.browser_cookie import set_cookie
-from shared.triggers.faults import refusal_of
 from shared.triggers.mailbox_groups import BOUND, WAITING, came_to, grouped
-from shared.triggers.request_bounds import BodyType, check_bounds
 from shared.triggers.way_back import back_refused, back_tried, host
 from shared.usecases.sign_in.link import LinkPage, UnusableLink
 from shared.usecases.sign_in.outcome import Outcome, Refused, Tried

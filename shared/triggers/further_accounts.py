@@ -10,14 +10,14 @@ from shared.domain.caller import Caller, Scope
 from shared.domain.errors import InvalidInput
 from shared.domain.identity import same_address
 from shared.domain.principal import ExpectedPerson
+from shared.http.audit import about
+from shared.http.callers import Callers, for_callers
+from shared.http.limits import RequestLimits
+from shared.http.responses import answer
+from shared.http.routes import Routes
 from shared.triggers.account_changes import take_without_effect
-from shared.triggers.answers import answer
-from shared.triggers.audit import about
 from shared.triggers.authentication_form import link, read_account_id, read_tenant
-from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import Fields, read_object
-from shared.triggers.request_limits import RequestLimits
-from shared.triggers.routes import Routes
 from shared.usecases.sign_in.further import Added, FurtherAccount
 from shared.usecases.sign_in.invitation import Invitation
 from shared.usecases.sign_in.start import Started

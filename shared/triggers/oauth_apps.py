@@ -12,13 +12,13 @@ from shared.domain.caller import Caller, Scope
 from shared.domain.oauth_app import CREDENTIAL_FIELDS, CircuitBreaker
 from shared.domain.remedy import remedy
 from shared.domain.secret import MASK
+from shared.http.audit import about
+from shared.http.callers import Callers, for_callers
+from shared.http.responses import answer, moment
+from shared.http.routes import Routes
 from shared.ports import App
-from shared.triggers.answers import answer, moment
 from shared.triggers.app_fields import read_app
-from shared.triggers.audit import about
-from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import Fields, read_object
-from shared.triggers.routes import Routes
 from shared.usecases.apps import catalogue
 from shared.usecases.apps.catalogue import AppView
 from shared.usecases.apps.verify import Verified

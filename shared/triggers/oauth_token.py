@@ -16,12 +16,12 @@ from shared.domain.clouds import Cloud, Resource
 from shared.domain.errors import MailboxChanged
 from shared.domain.identity import same_address
 from shared.domain.secret import xoauth2
+from shared.http.audit import about
+from shared.http.callers import Callers, for_callers
+from shared.http.responses import answer, moment
+from shared.http.routes import Routes
 from shared.ports import OAuthApps
-from shared.triggers.answers import answer, moment
-from shared.triggers.audit import about
-from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import Fields, read_object
-from shared.triggers.routes import Routes
 from shared.usecases.tokens.hand_out import HandedOut
 
 ROUTE = "v1/account/{account}/oauth-token"

@@ -9,10 +9,10 @@ from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
 from shared.domain.oauth_app import CircuitBreaker
 from shared.domain.remedy import remedy
+from shared.http.callers import Callers, for_callers, for_everybody
+from shared.http.responses import answer, moment
+from shared.http.routes import Routes
 from shared.ports import Clock, Health
-from shared.triggers.answers import answer, moment
-from shared.triggers.callers import Callers, for_callers, for_everybody
-from shared.triggers.routes import Routes
 from shared.usecases.upkeep.statistics import Statistics
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import azure.functions as func
 import msgspec
 
+from shared.http.audit import Audit
+from shared.http.callers import for_everybody
+from shared.http.responses import reply
+from shared.http.routes import Routes
 from shared.pages.render import Pages
-from shared.triggers.answers import reply
-from shared.triggers.audit import Audit
-from shared.triggers.callers import for_everybody
-from shared.triggers.routes import Routes
 
 PUBLIC = {"Cache-Control": "public, max-age=300", "X-Content-Type-Options": "nosniff"}
 

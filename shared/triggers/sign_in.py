@@ -7,12 +7,12 @@ import azure.functions as func
 from shared.domain.audit import Action
 from shared.domain.formats import RANDOM_TOKEN_PATTERN, REGISTRATION_ID_PATTERN, STATE_PATTERN
 from shared.domain.secret import Secret
-from shared.triggers.audit import about
+from shared.http.audit import about
+from shared.http.bounds import read_form
+from shared.http.limits import RequestLimits
+from shared.http.routes import Routes
 from shared.triggers.browser_cookie import read_cookie
 from shared.triggers.browser_pages import BrowserPages
-from shared.triggers.request_bounds import read_form
-from shared.triggers.request_limits import RequestLimits
-from shared.triggers.routes import Routes
 from shared.usecases.sign_in.link import LinkPage, UnusableLink
 from shared.usecases.sign_in.outcome import Carried, Outcome, Tried
 

@@ -11,13 +11,13 @@ import azure.functions as func
 from shared.domain.audit import Action
 from shared.domain.caller import ApiToken, Caller, Scope
 from shared.domain.errors import NotFound
+from shared.http.audit import about
+from shared.http.callers import Callers, for_callers
+from shared.http.responses import answer, moment
+from shared.http.routes import Routes
 from shared.ports import ApiTokens, Clock
 from shared.triggers.account_filter import MOST, described, read_filter
-from shared.triggers.answers import answer, moment
-from shared.triggers.audit import about
-from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import A_MOMENT, Fields, read_object
-from shared.triggers.routes import Routes
 from shared.usecases.callers.api_tokens import Issued, TokenWish
 
 SCOPES = [scope.value for scope in Scope]

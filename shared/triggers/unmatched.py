@@ -12,10 +12,10 @@ import azure.functions as func
 
 from shared.domain.errors import MailbindError, MethodNotAllowed, NotFound
 from shared.domain.formats import correlation_id
-from shared.triggers.answers import SEVERE, add_header, problem, reply
-from shared.triggers.audit import CORRELATION
+from shared.http.audit import CORRELATION
+from shared.http.responses import SEVERE, add_header, problem, reply
+from shared.http.routes import Route, Routes
 from shared.triggers.browser_pages import BrowserPages
-from shared.triggers.routes import Route, Routes
 
 API = re.compile(r"v1(\.0)?(/|$)", re.IGNORECASE)
 BROWSERS = re.compile(r"(accounts|oauth|docs|console)(/|$)", re.IGNORECASE)

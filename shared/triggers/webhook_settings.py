@@ -11,11 +11,11 @@ from shared.domain.caller import Caller, Scope
 from shared.domain.event import EventName
 from shared.domain.secret import MASK, Secret
 from shared.domain.webhook import ALL_EVENTS, GLOBAL_WEBHOOK_ID, Webhook, is_target_url
+from shared.http.callers import Callers, for_callers
+from shared.http.responses import answer
+from shared.http.routes import Routes
 from shared.ports import Webhooks
-from shared.triggers.answers import answer
-from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import Fields, read_object
-from shared.triggers.routes import Routes
 from shared.triggers.webhooks import LONGEST_URL, read_secret
 from shared.usecases.events.webhooks import SettingsWish
 

@@ -11,14 +11,14 @@ from shared.domain.caller import Caller, Scope
 from shared.domain.event import EventName
 from shared.domain.secret import MASK, Secret
 from shared.domain.webhook import ALL_EVENTS, SIGNING_SECRET_PREFIX, Delivery, Webhook, is_target_url
+from shared.http.audit import about
+from shared.http.callers import Callers, for_callers
+from shared.http.limits import RequestLimits
+from shared.http.responses import answer, moment
+from shared.http.routes import Routes
 from shared.ports import App
 from shared.triggers.account_filter import described, read_filter
-from shared.triggers.answers import answer, moment
-from shared.triggers.audit import about
-from shared.triggers.callers import Callers, for_callers
 from shared.triggers.fields import Fields, read_object
-from shared.triggers.request_limits import RequestLimits
-from shared.triggers.routes import Routes
 from shared.usecases.events import webhook_care
 from shared.usecases.events.webhook_care import LOOKED_AT, Standing
 from shared.usecases.events.webhooks import Subscribed, Subscription

@@ -4,7 +4,7 @@ import json
 import re
 
 from infra.local.environment import LARGEST_REQUEST_BODY_BYTES
-from shared.triggers.request_bounds import LARGEST_BODY
+from shared.http.bounds import LARGEST_BODY
 from tests.infra.test_bicep import INFRA, MAIN, ROOT, app_settings, parsed
 from tests.infra.test_claims import dotted
 

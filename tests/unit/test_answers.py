@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from shared.domain.errors import Forbidden, MethodNotAllowed, NotFound, Unavailable
 from shared.domain.formats import percent_encoded
-from shared.triggers.answers import problem, reply
+from shared.http.responses import problem, reply
 
-TRIGGERS = Path(__file__).parents[2] / "shared/triggers"
+SHARED = Path(__file__).parents[2] / "shared"
+EDGES = ("http", "triggers", "api", "browser", "pages", "reference")
 SENDABLE = re.compile(r"[\x20-\x7e]*")
 ANY_TEXT = st.text(st.characters(exclude_categories=())) | st.text("a%ä\r\n\0\x7f 漢\ud800")
 
@@ -41,15 +42,16 @@ def test_a_url_is_sent_in_ascii_and_is_encoded_once(text: str) -> None:
 @pytest.mark.parametrize(
     ("what", "where"),
     [
-        (r"func\.HttpResponse\(", {"answers.py"}),
-        (r"\.headers(\.add|\[[^]]+\] =)", {"answers.py"}),
+        (r"func\.HttpResponse\(", {"responses.py"}),
+        (r"\.headers(\.add|\[[^]]+\] =)", {"responses.py"}),
         # The host has decoded the path and built the URL anew: who decodes again undoes what was checked.
         (r"req\.url\b|\bunquote|\.raw_path", set()),
         # Bodies of forms, and the caller's own redirectUrl, nobody has decoded before.
-        (r"\bparse_qs", {"request_bounds.py"}),
+        (r"\bparse_qs", {"bounds.py"}),
     ],
 )
 def test_each_of_these_is_done_in_one_place(what: str, where: set[str]) -> None:
-    found = {file.name for file in TRIGGERS.rglob("*.py") if re.search(what, file.read_text())}
+    files = [file for edge in EDGES for file in (SHARED / edge).rglob("*.py")]
+    found = {file.name for file in files if re.search(what, file.read_text())}
 
     assert where == found

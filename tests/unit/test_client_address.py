@@ -5,7 +5,7 @@ import ipaddress
 import azure.functions as func
 import pytest
 
-from shared.triggers.client_address import client_address
+from shared.http.client_address import client_address
 
 
 def request(*forwarded: str) -> func.HttpRequest:

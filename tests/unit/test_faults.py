@@ -12,11 +12,11 @@ from shared.domain.audit import Action, AuditRecord
 from shared.domain.caller import Caller
 from shared.domain.errors import NotStorable, StaleWrite
 from shared.domain.oauth_app import OAuthApp
+from shared.http.audit import Audit
+from shared.http.callers import Callers, for_callers, for_everybody
+from shared.http.limits import RequestLimits
 from shared.pages.render import Pages
-from shared.triggers.audit import Audit
 from shared.triggers.browser_pages import BrowserPages
-from shared.triggers.callers import Callers, for_callers, for_everybody
-from shared.triggers.request_limits import RequestLimits
 from shared.usecases.callers.identify import ADMINISTRATOR
 
 TOKEN = "f" * 64

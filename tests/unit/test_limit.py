@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain.limit import LimitKind, Rate
-from shared.triggers.request_limits import RequestLimits
+from shared.http.limits import RequestLimits
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 RATES = st.integers(1, 1_000_000)

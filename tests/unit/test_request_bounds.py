@@ -4,7 +4,7 @@ import azure.functions as func
 import pytest
 
 from shared.domain.errors import HeadersTooLarge, MailbindError, TooLarge, UnsupportedMediaType, UriTooLong
-from shared.triggers.request_bounds import LARGEST_BODY, BodyType, check_bounds, read_form
+from shared.http.bounds import LARGEST_BODY, BodyType, check_bounds, read_form
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
 URL = "https://app.example/"

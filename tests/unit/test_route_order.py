@@ -1,6 +1,6 @@
 """The host asks functions in the order of their names: of two routes that fit one request, the specific one is first.
 
-`shared/triggers/routes.py` makes the names; what is said here of routes does not use it.
+`shared/http/routes.py` makes the names; what is said here of routes does not use it.
 """
 
 import re
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from shared.triggers.routes import function_name
+from shared.http.routes import function_name
 from tests.app_routes import HttpFunction, http_functions
 
 CONSTRAINTS = {"int": r"[+-]?\d{1,10}", "alpha": "[a-z]+"}

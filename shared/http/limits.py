@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import azure.functions as func
 
 from shared.domain.limit import LimitKind
-from shared.triggers.client_address import client_address
+from shared.http.client_address import client_address
 
 SITE = 64  # bits of an IPv6 address that name a site; whoever has one, has all addresses in it (RFC 6177)
 

@@ -25,7 +25,7 @@ def refusal_of(error: Exception) -> MailbindError:
 
 
 def _place(error: Exception) -> str:
-    """The innermost line of our own that the exception passed through, as `triggers/fields.py:42`."""
+    """The innermost line of our own that the exception passed through, as `http/bounds.py:42`."""
     ours = [
         f"{Path(frame.f_code.co_filename).relative_to(ROOT)}:{line}"
         for frame, line in traceback.walk_tb(error.__traceback__)

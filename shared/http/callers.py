@@ -11,12 +11,12 @@ from shared.domain.caller import Caller, Scope
 from shared.domain.errors import Unauthorized
 from shared.domain.formats import correlation_id
 from shared.domain.secret import Secret
-from shared.triggers.answers import Handler, add_header, problem
-from shared.triggers.audit import CORRELATION, Audit, about, outcome_of
-from shared.triggers.client_address import client_address
-from shared.triggers.faults import refusal_of
-from shared.triggers.request_bounds import BodyType, check_bounds
-from shared.triggers.request_limits import RequestLimits
+from shared.http.audit import CORRELATION, Audit, about, outcome_of
+from shared.http.bounds import BodyType, check_bounds
+from shared.http.client_address import client_address
+from shared.http.limits import RequestLimits
+from shared.http.refusals import refusal_of
+from shared.http.responses import Handler, add_header, problem
 
 type CallerHandler = Callable[[func.HttpRequest, Caller], Awaitable[func.HttpResponse]]
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import azure.functions as func
 
-from shared.triggers.answers import Handler
+from shared.http.responses import Handler
 
 type Decorator = Callable[[Handler], Any]  # makes a builder of the library, whose class has no public name
 
