@@ -1,9 +1,11 @@
-"""Links between the pages of the documentation lead somewhere."""
+"""The pages of the documentation: their links lead somewhere, and their lists are complete."""
 
 import re
 from pathlib import Path
 
+from shared.adapters.tables.connection import TABLES
 from shared.domain.account import AccountState
+from shared.domain.event import EventName
 from shared.domain.remedy import REMEDIES
 
 ROOT = Path(__file__).parents[2]
@@ -43,6 +45,19 @@ def test_the_front_door_leads_to_every_page() -> None:
 def test_the_front_door_is_read_in_five_minutes() -> None:
     """About 250 words a minute."""
     assert len(FENCED.sub("", (ROOT / "README.md").read_text()).split()) <= 1250
+
+
+def test_the_events_page_lists_every_event() -> None:
+    table = (ROOT / "docs/events.md").read_text().partition("| event |")[2].partition("\n\n")[0]
+    listed = re.findall(r"(?m)^\| (`.+?`) \|", table)
+
+    assert sorted(EventName) == sorted(re.findall(r"`(\w+)`", " ".join(listed)))
+
+
+def test_the_storage_page_lists_every_table() -> None:
+    page = (ROOT / "docs/storage.md").read_text()
+
+    assert sorted(TABLES) == sorted(re.findall(r"`(\w+)`", " ".join(re.findall(r"(?m)^\| (`.+?`) \|", page))))
 
 
 def test_operators_read_of_every_state_every_code_and_every_alert() -> None:
