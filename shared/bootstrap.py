@@ -9,6 +9,7 @@ from functools import partial
 
 import azure.functions as func
 
+from shared import schedules
 from shared.adapters.shard_queue import QUEUE
 from shared.assembly import Environment, assemble
 from shared.http.audit import Audit
@@ -29,7 +30,6 @@ from shared.triggers import (
     operation,
     reference,
     sign_in,
-    timers,
     tokens,
     unmatched,
     webhook_settings,
@@ -43,7 +43,6 @@ from shared.usecases.apps.catalogue import delete_oauth_app
 from shared.usecases.apps.verify import verify_oauth_app
 from shared.usecases.callers.api_tokens import issue_token, revoke_token
 from shared.usecases.callers.identify import identify_caller
-from shared.usecases.events.delivery import deliver_events
 from shared.usecases.events.webhooks import change_settings, subscribe
 from shared.usecases.sign_in.complete import complete_sign_in, finish_sign_in
 from shared.usecases.sign_in.further import add_account
@@ -53,8 +52,6 @@ from shared.usecases.sign_in.wait import keep_checking
 from shared.usecases.tokens.hand_out import answer_challenge, hand_out
 from shared.usecases.tokens.probe import reconnect_account
 from shared.usecases.upkeep.statistics import read_health, read_statistics
-from shared.usecases.upkeep.sweep import sweep
-from shared.usecases.upkeep.tick import run_tick, tidy, work_shard
 
 
 def build(values: Mapping[str, str], clock: Clock | None = None) -> App:
@@ -120,16 +117,7 @@ def build_app() -> func.FunctionApp:
         reference.blueprint(Reference(settings.base_url, rendered), audit),
         webhooks.blueprint(callers, limits, partial(subscribe, app), app, settings.base_url),
         webhook_settings.blueprint(callers, app.stores.webhooks, partial(change_settings, app), settings.base_url),
-        timers.blueprint(
-            partial(run_tick, app),
-            partial(work_shard, app),
-            partial(sweep, app),
-            partial(deliver_events, app),
-            partial(tidy, app),
-            app.clock,
-            app.entropy,
-            queue=QUEUE,
-        ),
+        schedules.blueprint(app, queue=QUEUE),
     )
     declared = [route for each in blueprints if isinstance(each, Routes) for route in each.declared]
     for blueprint in (*blueprints, unmatched.blueprint(pages, declared)):

@@ -358,7 +358,7 @@ def test_applications_need_an_audience_and_a_tenant_and_then_no_administrators_t
 
 def test_the_example_names_every_setting_that_the_code_reads() -> None:
     code = "".join(
-        file.read_text() for file in [*(ROOT / "shared/settings").glob("*.py"), ROOT / "shared/triggers/timers.py"]
+        file.read_text() for file in [*(ROOT / "shared/settings").glob("*.py"), ROOT / "shared/schedules.py"]
     )
     read = set(re.findall(r'"(MAILBIND_\w+|AZURE_CLIENT_ID)"', code)) | set(re.findall(r"%(\w+)%", code))
     example = json.loads((ROOT / "local.settings.json.example").read_text())["Values"]
