@@ -29,9 +29,8 @@ from shared.domain.clouds import Resource, clouds_with
 from shared.domain.event import ExpiryWarning, Origin
 from shared.domain.limit import LimitSalt
 from shared.domain.oauth_app import CircuitBreaker
-from shared.domain.statistics import Counters, Sweep, Tick
 from shared.domain.webhook import Lease, Webhook
-from shared.domain.work import Handover
+from shared.domain.work import Counters, Handover, Sweep, Tick
 from shared.ports import (
     App,
     AuditLog,

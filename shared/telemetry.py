@@ -4,8 +4,7 @@ import json
 import logging
 from dataclasses import asdict
 
-from shared.domain.audit import AuditRecord
-from shared.domain.formats import correlation_id
+from shared.domain.audit import AuditRecord, correlation_id
 
 audit_log = logging.getLogger("shared.audit")
 

@@ -12,6 +12,7 @@ from shared.adapters.id_token import issuer, principal_of
 from shared.adapters.msal_applications import MsalApplications
 from shared.adapters.token_answer import TokenRefused
 from shared.adapters.token_calls import TokenCalls
+from shared.domain.account import is_guid
 from shared.domain.clouds import Resource
 from shared.domain.failure import (
     APP_CREDENTIAL_FAILURE,
@@ -22,8 +23,8 @@ from shared.domain.failure import (
     sign_in_refusal,
 )
 from shared.domain.oauth_app import ClientCredential, OAuthApp
-from shared.domain.principal import MAX_HAND_OUT_LIFETIME, TokenSet, is_guid, parse_token_lifetime
 from shared.domain.secret import Secret
+from shared.domain.tokens import MAX_HAND_OUT_LIFETIME, TokenSet, parse_token_lifetime
 from shared.ports import Clock, EntraFailed, SignedIn, SignInInvalid, SignInRefused
 
 if TYPE_CHECKING:

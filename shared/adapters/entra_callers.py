@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 
 from shared.adapters.signing_keys import SigningKeys
+from shared.domain.account import is_guid
 from shared.domain.caller import Caller, CallingApplication, EntraTrust, Scope, entra_caller_id
 from shared.domain.errors import InvalidToken
 from shared.domain.failure import is_finite_number
-from shared.domain.identity import fingerprint
-from shared.domain.principal import is_guid
+from shared.domain.formats import fingerprint
 from shared.domain.secret import Secret
 from shared.domain.ttl_cache import TTLCache
 from shared.ports import Clock

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from shared.domain.audit import client_request_id_header
 from shared.domain.failure import MailboxRefusal
-from shared.domain.formats import client_request_id_header
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.secret import Secret
 from shared.ports import MailboxRefused, MailboxUnavailable, Person, SignedIn

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from shared.domain.account import Principal, is_guid
 from shared.domain.failure import is_finite_number
 from shared.domain.oauth_app import OAuthApp
-from shared.domain.principal import Principal, is_guid
 from shared.ports import SignInInvalid
 
 CLOCK_SKEW = timedelta(minutes=5)

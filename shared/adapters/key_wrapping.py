@@ -8,7 +8,7 @@ from typing import Protocol
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
 from shared.domain.errors import SealBroken
-from shared.domain.identity import fingerprint
+from shared.domain.formats import fingerprint
 from shared.domain.secret import Secret
 from shared.ports import KeyWrapping
 

@@ -8,7 +8,7 @@ import msal
 import urllib3
 
 from shared.adapters.token_answer import Answer, check_tokens, json_object
-from shared.domain.formats import client_request_id_header
+from shared.domain.audit import client_request_id_header
 
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 15.0

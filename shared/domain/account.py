@@ -1,10 +1,58 @@
-"""Accounts: what callers register, and the state of each."""
+"""Accounts, and the principals who authorize them."""
 
+import uuid
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from shared.domain.principal import Principal
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """An authorizing principal.
+
+    `tenant_id` and `object_id` are the `tid` and `oid` claims: together they are immutable and unique, and a sign-in
+    name is neither (Microsoft identity platform, ID token claims reference). `sign_in_name` is only shown and used as a
+    login hint.
+    """
+
+    tenant_id: str
+    object_id: str
+    sign_in_name: str
+
+    @property
+    def id(self) -> str:
+        """The identity in storage and in comparisons."""
+        return f"{self.tenant_id}.{self.object_id}".lower()
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedPerson:
+    """Who must sign in, as the caller said: an address, a tenant id, both or neither."""
+
+    email: str | None = None
+    tenant: str | None = None
+
+
+def is_guid(text: str) -> bool:
+    """Whether it is an id in the form that Entra writes."""
+    try:
+        return str(uuid.UUID(text)) == text.lower()
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class PrincipalBindings:
+    """One row for each principal that authorizes an account, through any OAuth app.
+
+    Every transaction that adds an account to the principal, or removes one, overwrites the version of this row that it
+    read. Of two concurrent transactions one therefore fails and decides again, so that the rule "one principal, one
+    account" cannot be bypassed through two OAuth apps. A partition from before this row existed gets it with its next
+    binding. The row is deleted with the last account.
+    """
+
+    principal_id: str
+    changed: datetime
 
 
 class AccountState(StrEnum):

@@ -1,6 +1,8 @@
-"""Audit records: who did what to which object, and the outcome."""
+"""Audit records (who did what to which object, and the outcome), and the correlation id of a request."""
 
+import uuid
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -146,3 +148,35 @@ class AuditSampler:
         if len(self._samples) > MAX_SAMPLED_KINDS:
             del self._samples[next(iter(self._samples))]
         return replace(record, left_out=sample.left_out) if sample and sample.left_out else record
+
+
+# Log lines, events and calls to Microsoft carry this id, which joins everything that one request or timer run causes.
+# It is the only value that is not passed as an argument, and no decision depends on it. A sign-in continues under the
+# id of the request that asked for its link.
+_current_id: ContextVar[str | None] = ContextVar("correlation", default=None)
+
+
+def correlation_id() -> str | None:
+    """The id of the present request or timer run, or None."""
+    return _current_id.get()
+
+
+def set_correlation_id(identity: str | None) -> None:
+    """Set the id for this task and for the tasks that it starts. None changes nothing."""
+    if identity is not None:
+        _current_id.set(identity)
+
+
+def client_request_id_header() -> dict[str, str]:
+    """The header that identifies a call in Microsoft's logs and errors; `client-request-id` must be a GUID.
+
+    A correlation id of 32 hexadecimal digits is one. From any other id a GUID is derived (RFC 9562 section 5.5, URL
+    namespace).
+    """
+    identity = correlation_id()
+    if identity is None:
+        return {}
+    try:
+        return {"client-request-id": str(uuid.UUID(identity))}
+    except ValueError:
+        return {"client-request-id": str(uuid.uuid5(uuid.NAMESPACE_URL, identity))}

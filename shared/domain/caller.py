@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Self
 
 from shared.domain.errors import Forbidden, InvalidToken
-from shared.domain.identity import normalize_id
+from shared.domain.formats import normalize_id
 
 
 class Scope(StrEnum):

@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import quote_plus
 
-from shared.domain.principal import is_guid
+from shared.domain.account import is_guid
 
 # Longer lists do not occur: a tenant has at most 99 authentication contexts, and a challenge names those of one API.
 MAX_VALUES = 10

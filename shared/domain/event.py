@@ -7,9 +7,9 @@ from enum import StrEnum
 from typing import Any
 
 from shared.domain.account import Account
+from shared.domain.audit import correlation_id
 from shared.domain.failure import Failure
-from shared.domain.formats import correlation_id, format_timestamp
-from shared.domain.identity import normalize_id
+from shared.domain.formats import format_timestamp, normalize_id
 from shared.domain.oauth_app import CircuitBreaker, OAuthApp
 from shared.domain.registration import PendingRegistration
 from shared.domain.remedy import remedy

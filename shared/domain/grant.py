@@ -3,21 +3,14 @@
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from shared.domain.account import AccountState, LastError
+from shared.domain.account import Account, AccountState, LastError, Principal
 from shared.domain.claims_challenge import sanitized_claims
 from shared.domain.clouds import Resource
 from shared.domain.errors import TooManyRequests
 from shared.domain.limit import Rate
-from shared.domain.principal import MIN_HAND_OUT_LIFETIME, Principal, TokenSet
 from shared.domain.secret import Secret
+from shared.domain.tokens import MAX_CLOCK_SKEW, ResourceToken, TokenSet
 from shared.domain.work import WorkKind
-
-# A token that was handed out within this period is hot: it is renewed before it expires.
-HOT_PERIOD = timedelta(hours=24)
-HAND_OUT_RECORD_INTERVAL = timedelta(hours=1)
-RENEWAL_LEAD_TIME = timedelta(minutes=15)
-# Instances' clocks differ by less. A timestamp further ahead was written by an instance whose clock was wrong.
-MAX_CLOCK_SKEW = timedelta(minutes=5)
 
 IDLE_REFRESH_INTERVAL = timedelta(days=7)
 # A refresh token expires when it is not used for this long (Microsoft identity platform, "Refresh tokens": token
@@ -33,35 +26,6 @@ REFUSED_RESOURCE_RETRY_INTERVAL = timedelta(minutes=15)
 CHALLENGE_CLAIMS_LIFETIME = timedelta(days=1)
 # Entra treats a client that keeps asking as stuck in a loop (AADSTS50196) and blocks the whole grant for an hour.
 ON_DEMAND_RATE = Rate(per_minute=2)
-
-
-@dataclass(frozen=True, slots=True)
-class ResourceToken:
-    """An access token for one resource, when it was issued, and when it was last handed out."""
-
-    resource: Resource
-    token: Secret
-    expires: datetime
-    scopes: tuple[str, ...]
-    refreshed: datetime
-    handed_out: datetime | None
-
-    def is_usable(self, now: datetime) -> bool:
-        """Whether it may be handed out. A token issued in the future may not: its real age is unknown."""
-        return self.expires - now >= MIN_HAND_OUT_LIFETIME and self.refreshed - now < MAX_CLOCK_SKEW
-
-    def is_hot(self, now: datetime) -> bool:
-        """Whether it was handed out within the last day."""
-        return self.handed_out is not None and now - self.handed_out < HOT_PERIOD
-
-    def has_recent_hand_out(self, now: datetime) -> bool:
-        """Whether the recorded hand-out is less than an hour old, so that another one needs no write."""
-        return self.handed_out is not None and now - self.handed_out < HAND_OUT_RECORD_INTERVAL
-
-    def renewal_time(self, jitter: float) -> datetime:
-        """When to renew it so that no caller has to wait for a refresh; `jitter` is in [0, 1)."""
-        lifetime = self.expires - self.refreshed
-        return self.expires - min(RENEWAL_LEAD_TIME, lifetime / 2) * (1 - jitter / 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,3 +294,15 @@ class DelegatedGrant:
             scopes=tokens.scopes,
             refreshed=now,
         )
+
+
+type CountedRecord = Account | DelegatedGrant
+
+
+def counter_name(record: CountedRecord) -> str:
+    """The counter, shown as a statistic, that a record is counted in."""
+    if isinstance(record, Account):
+        return f"accounts.{record.state}"
+    if record.due is None:
+        return "grants.stopped"
+    return "grants.hot" if record.work is WorkKind.REFRESH else "grants.idle"

@@ -4,10 +4,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from shared.domain.account import Principal
 from shared.domain.clouds import Resource
-from shared.domain.identity import same_id
-from shared.domain.principal import Principal, TokenSet
+from shared.domain.formats import same_id
 from shared.domain.secret import Secret
+from shared.domain.tokens import TokenSet
 
 # Why a mailbox is not bound: the caller cancelled its link.
 LINK_CANCELLED = "link_cancelled"

@@ -8,10 +8,9 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import quote_plus
 
+from shared.domain.account import is_guid
 from shared.domain.clouds import GLOBAL, Cloud, Resource
-from shared.domain.formats import MAX_SCOPES_BYTES
-from shared.domain.identity import domain_of
-from shared.domain.principal import is_guid
+from shared.domain.formats import MAX_SCOPES_BYTES, domain_of
 from shared.domain.secret import Secret
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from shared.domain.identity import normalize_id, same_id
+from shared.domain.account import ExpectedPerson
+from shared.domain.formats import normalize_id, same_id
 from shared.domain.invited_mailbox import LINK_CANCELLED, BindRequest, InvitedMailbox, MailboxResult, MailboxState
-from shared.domain.principal import ExpectedPerson
 from shared.domain.secret import Secret
 
 # How long the outcome of a registration can be read after its link has expired.

@@ -1,6 +1,6 @@
 """What an answer of the token endpoint means for a grant: renewed, retried later, or stopped until a new sign-in."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.domain.account import AccountState, LastError
@@ -8,7 +8,7 @@ from shared.domain.clouds import Resource
 from shared.domain.failure import Failure, FailureKind
 from shared.domain.grant import DelegatedGrant
 from shared.domain.oauth_app import BREAKER_OPEN_CODE
-from shared.domain.principal import TokenSet
+from shared.domain.tokens import RefreshAnswer, TokenRequest
 from shared.domain.work import WorkKind
 
 FIRST_RETRY_DELAY, MAX_RETRY_DELAY = timedelta(minutes=1), timedelta(minutes=30)
@@ -24,41 +24,6 @@ BLOCKED_ON_DEMAND_RETRY_DELAY = timedelta(minutes=15)
 
 # Failures that a new sign-in of the person repairs.
 SIGN_IN_FAILURE_KINDS = {FailureKind.NEEDS_SIGN_IN, FailureKind.NEEDS_CONSENT}
-
-
-@dataclass(frozen=True, slots=True)
-class TokenRequest:
-    """A request for a token: for `resource`, by default the grant's primary one, and with these `claims`."""
-
-    resource: Resource | None = None
-    claims: str | None = None
-
-
-DEFAULT_TOKEN_REQUEST = TokenRequest()
-
-
-@dataclass(frozen=True, slots=True)
-class RefreshAnswer:
-    """Entra's answer to a refresh.
-
-    `result` decides over the grant: new tokens, or why it could not be renewed. When Entra refused the resource or the
-    claims of the request and renewed the grant without them, `request_failure` says why. `primary_resource` is the
-    grant's primary resource from now on.
-    """
-
-    result: TokenSet | Failure
-    request_failure: Failure | None = None
-    primary_resource: Resource | None = None
-
-    @property
-    def failure(self) -> Failure | None:
-        """Why the grant could not be renewed, or None."""
-        return self.result if isinstance(self.result, Failure) else None
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether Entra issued the token that was requested."""
-        return self.failure is None and self.request_failure is None
 
 
 def affects_every_request(failure: Failure) -> bool:

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from shared.domain.identity import fingerprint
+from shared.domain.formats import fingerprint
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from shared.domain.caller import Binding, Caller, Scope
 from shared.domain.errors import KeyUnavailable
 from shared.domain.event import Event
-from shared.domain.identity import fingerprint
+from shared.domain.formats import fingerprint
 from shared.domain.secret import MASK, Secret
 
 GLOBAL_WEBHOOK_ID = "global"

@@ -9,9 +9,8 @@ from typing import Any
 
 import azure.functions as func
 
-from shared.domain.audit import Action, AuditOutcome, AuditRecord, AuditSampler
+from shared.domain.audit import Action, AuditOutcome, AuditRecord, AuditSampler, correlation_id, set_correlation_id
 from shared.domain.errors import InternalError, MailbindError
-from shared.domain.formats import correlation_id, set_correlation_id
 from shared.ports import AuditLog, Clock, Entropy
 
 CORRELATION = "X-Correlation-Id"

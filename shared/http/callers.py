@@ -6,10 +6,9 @@ from functools import wraps
 
 import azure.functions as func
 
-from shared.domain.audit import Action
+from shared.domain.audit import Action, correlation_id
 from shared.domain.caller import Caller, Scope
 from shared.domain.errors import Unauthorized
-from shared.domain.formats import correlation_id
 from shared.domain.secret import Secret
 from shared.http.audit import CORRELATION, Audit, about, outcome_of
 from shared.http.bounds import BodyType, check_bounds

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shared.domain.identity import same_address
+from shared.domain.formats import same_address
 from shared.ports import Entropy
 
 if TYPE_CHECKING:

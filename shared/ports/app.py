@@ -10,9 +10,8 @@ from shared.domain.clouds import Cloud
 from shared.domain.event import ExpiryWarning
 from shared.domain.limit import LimitSalt
 from shared.domain.oauth_app import CircuitBreaker, RegisteredApp
-from shared.domain.statistics import Counters, Sweep, Tick
 from shared.domain.webhook import Lease
-from shared.domain.work import Handover
+from shared.domain.work import Counters, Handover, Sweep, Tick
 from shared.ports.agenda import Agenda, ShardQueue
 from shared.ports.environment import AuditLog, Clock, Entropy, Jitter
 from shared.ports.events import Deliveries, Outboxes, Targets, Webhooks

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from shared.domain.account import Principal
 from shared.domain.caller import Caller
 from shared.domain.clouds import Resource
 from shared.domain.failure import Failure, MailboxRefusal, SignInRefusal
-from shared.domain.identity import same_address
+from shared.domain.formats import same_address
 from shared.domain.oauth_app import OAuthApp
-from shared.domain.principal import Principal, TokenSet
 from shared.domain.secret import Secret
+from shared.domain.tokens import TokenSet
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from shared.domain.account import Account
+from shared.domain.account import Account, PrincipalBindings
 from shared.domain.event import Event
 from shared.domain.grant import DelegatedGrant
 from shared.domain.invited_mailbox import PendingAccount
-from shared.domain.principal import PrincipalBindings
 from shared.ports.rows import Stored
 
 type Record = DelegatedGrant | Account | PendingAccount | Event | PrincipalBindings

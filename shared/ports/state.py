@@ -9,11 +9,11 @@ from typing import Protocol
 from shared.domain.account import Account
 from shared.domain.caller import ApiToken, CallingApplication
 from shared.domain.failure import Failure
-from shared.domain.grant import DelegatedGrant
+from shared.domain.grant import CountedRecord, DelegatedGrant
 from shared.domain.limit import LimitKind
 from shared.domain.oauth_app import OAuthApp
-from shared.domain.renewal import RefreshAnswer, TokenRequest, grant_after_refresh
-from shared.domain.statistics import CountedRecord
+from shared.domain.renewal import grant_after_refresh
+from shared.domain.tokens import RefreshAnswer, TokenRequest
 from shared.domain.ttl_cache import SharedCalls, TTLCache
 from shared.ports.microsoft import SignInEntra
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from shared.certificates import MUST, read_certificate
+from shared.domain.account import is_guid
 from shared.domain.clouds import BASE_SCOPES, Cloud, cloud_name
 from shared.domain.oauth_app import Authentication, RegisteredApp
-from shared.domain.principal import is_guid
 from shared.domain.secret import Secret
 from shared.settings.reader import Reader, is_file
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.certificates import MUST, read_certificate
+from shared.domain.account import is_guid
 from shared.domain.clouds import BASE_SCOPES, CLOUDS
 from shared.domain.oauth_app import MULTITENANT_AUTHORITIES, Authentication, parse_mail_domain
-from shared.domain.principal import is_guid
 from shared.domain.secret import MASK, Secret
 from shared.triggers.fields import Fields
 

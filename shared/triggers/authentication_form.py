@@ -5,12 +5,12 @@ from typing import Any
 
 import azure.functions as func
 
+from shared.domain.account import is_guid
 from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
 from shared.domain.errors import InvalidInput, InvalidJson, NotFound
 from shared.domain.formats import MAX_ACCOUNT_ID_BYTES, REGISTRATION_ID_PATTERN
 from shared.domain.invited_mailbox import InvitedMailbox, MailboxState
-from shared.domain.principal import is_guid
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.remedy import remedy
 from shared.http.audit import about, about_accounts

@@ -10,9 +10,9 @@ from urllib.parse import urlencode
 
 import azure.functions as func
 
-from shared.domain.audit import Action, AuditOutcome
+from shared.domain.audit import Action, AuditOutcome, correlation_id
 from shared.domain.errors import InternalError, MailbindError
-from shared.domain.formats import correlation_id, percent_encoded
+from shared.domain.formats import percent_encoded
 from shared.domain.invited_mailbox import MailboxState
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.remedy import remedy

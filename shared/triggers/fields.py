@@ -10,8 +10,7 @@ import azure.functions as func
 import msgspec
 
 from shared.domain.errors import InvalidInput, InvalidJson
-from shared.domain.formats import parse_timestamp
-from shared.domain.identity import MAX_LABEL_CHARACTERS, has_domain_labels
+from shared.domain.formats import MAX_LABEL_CHARACTERS, has_domain_labels, parse_timestamp
 
 TRUE = {"y", "true", "1"}
 FALSE = {"n", "false", "0"}

@@ -5,11 +5,11 @@ from typing import Any
 
 import azure.functions as func
 
+from shared.domain.account import ExpectedPerson
 from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
 from shared.domain.errors import InvalidInput
-from shared.domain.identity import same_address
-from shared.domain.principal import ExpectedPerson
+from shared.domain.formats import same_address
 from shared.http.audit import about
 from shared.http.callers import Callers, for_callers
 from shared.http.limits import RequestLimits

@@ -14,7 +14,7 @@ from shared.domain.caller import Caller, Scope
 from shared.domain.claims_challenge import parse_challenge
 from shared.domain.clouds import Cloud, Resource
 from shared.domain.errors import MailboxChanged
-from shared.domain.identity import same_address
+from shared.domain.formats import same_address
 from shared.domain.secret import xoauth2
 from shared.http.audit import about
 from shared.http.callers import Callers, for_callers

@@ -10,8 +10,8 @@ from http import HTTPMethod
 
 import azure.functions as func
 
+from shared.domain.audit import correlation_id
 from shared.domain.errors import MailbindError, MethodNotAllowed, NotFound
-from shared.domain.formats import correlation_id
 from shared.http.audit import CORRELATION
 from shared.http.responses import SEVERE, add_header, problem, reply
 from shared.http.routes import Route, Routes

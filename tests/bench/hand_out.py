@@ -10,7 +10,7 @@ from infra.local.environment import Secrets, app_settings, start_tenant
 from shared.adapters.entra_callers import EntraCallerTokens
 from shared.bootstrap import build
 from shared.domain.caller import Scope
-from shared.domain.identity import fingerprint, table_key
+from shared.domain.formats import fingerprint, table_key
 from shared.domain.secret import Secret
 from shared.ports import App, DirectoryEntry, Insert
 from shared.usecases.callers.api_tokens import TokenWish, issue_token

@@ -3,10 +3,9 @@
 import secrets
 from datetime import datetime, timedelta
 
-from shared.domain.account import Account
+from shared.domain.account import Account, Principal
 from shared.domain.grant import DelegatedGrant
 from shared.domain.invited_mailbox import InvitedMailbox
-from shared.domain.principal import Principal
 from shared.domain.registration import PendingRegistration
 from shared.domain.secret import Secret
 

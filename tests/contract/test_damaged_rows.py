@@ -12,8 +12,7 @@ import pytest
 from infra.local.azurite import Azurite
 from shared.bootstrap import build
 from shared.domain.event import EventName
-from shared.domain.formats import EARLIEST_TIMESTAMP, LATEST_TIMESTAMP
-from shared.domain.identity import table_key
+from shared.domain.formats import EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, table_key
 from shared.domain.oauth_app import RegisteredApp
 from shared.domain.secret import Secret
 from shared.domain.webhook import Webhook

@@ -8,8 +8,8 @@ import pytest
 
 from shared.domain.caller import Caller, Scope
 from shared.domain.oauth_app import OAuthApp
-from shared.domain.principal import TokenSet
 from shared.domain.registration import NewestLink
+from shared.domain.tokens import TokenSet
 from shared.ports import App, DirectoryEntry, SignedIn, Stored
 from shared.usecases.accounts.read import find_account
 from shared.usecases.sign_in.binding import bind_mailbox

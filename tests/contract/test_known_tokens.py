@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 from shared.domain.caller import ApiToken, Caller, Scope
-from shared.domain.identity import fingerprint
+from shared.domain.formats import fingerprint
 from shared.ports import App, Stored
 from shared.usecases.callers.api_tokens import CachedApiTokens, revoke_token
 from tests.journey.callers import api_token

@@ -8,9 +8,9 @@ import pytest
 
 from shared.domain.clouds import Resource
 from shared.domain.errors import NotStorable, SealBroken
-from shared.domain.identity import table_key
-from shared.domain.principal import TokenSet
+from shared.domain.formats import table_key
 from shared.domain.secret import Secret
+from shared.domain.tokens import TokenSet
 from shared.ports import App, Insert, Replace, Stored
 from tests.conftest import storage_of
 from tests.contract.records import APP, grant, principal

@@ -6,10 +6,10 @@ from functools import partial
 
 import pytest
 
+from shared.domain.account import Principal
 from shared.domain.caller import Binding, Caller, Scope
 from shared.domain.errors import InvalidInput
-from shared.domain.identity import table_key
-from shared.domain.principal import Principal
+from shared.domain.formats import table_key
 from shared.ports import App, Insert
 from shared.usecases.accounts.read import AccountQuery, list_accounts
 from tests.contract.records import account

@@ -12,10 +12,10 @@ from shared.domain.account import AccountState, LastError
 from shared.domain.clouds import Resource
 from shared.domain.errors import InvalidInput, SealBroken, StaleWrite
 from shared.domain.event import Event, EventName, Origin
-from shared.domain.identity import table_key
+from shared.domain.formats import table_key
 from shared.domain.invited_mailbox import new_pending_account
-from shared.domain.principal import TokenSet
 from shared.domain.secret import Secret
+from shared.domain.tokens import TokenSet
 from shared.ports import App, Insert, Remove, Replace, Stored
 from tests.conftest import storage_of
 from tests.contract.records import APP, account, grant, principal

@@ -9,7 +9,7 @@ import pytest
 from azure.data.tables import UpdateMode
 
 from shared.domain.errors import StaleWrite
-from shared.domain.identity import table_key
+from shared.domain.formats import table_key
 from shared.domain.invited_mailbox import InvitedMailbox, MailboxState
 from shared.domain.registration import NewestLink, SignInAttempt
 from shared.domain.secret import Secret

@@ -15,10 +15,10 @@ import pytest
 from infra.local import parts
 from infra.local.azurite import Azurite
 from shared.bootstrap import build
+from shared.domain.account import Principal
 from shared.domain.caller import Binding, Caller, Scope
 from shared.domain.event import EventName
-from shared.domain.identity import table_key
-from shared.domain.principal import Principal
+from shared.domain.formats import table_key
 from shared.domain.secret import Secret
 from shared.ports import App, Insert, Replace
 from shared.usecases.events.delivery import deliver_events

@@ -15,7 +15,7 @@ Once all that is due has been done and no link is open any more,
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.domain.identity import table_key
+from shared.domain.formats import table_key
 from shared.ports import App
 from shared.usecases.events.delivery import deliver_events
 from shared.usecases.upkeep.sweep import sweep

@@ -7,9 +7,9 @@ from infra.local.azurite import Azurite
 from shared.bootstrap import build
 from shared.domain.account import AccountState
 from shared.domain.event import parse_source
-from shared.domain.identity import table_key
+from shared.domain.formats import table_key
 from shared.domain.invited_mailbox import BindRequest
-from shared.domain.principal import TokenSet
+from shared.domain.tokens import TokenSet
 from shared.domain.work import OUTBOX_SHARD
 from shared.ports import App, Insert, SignedIn
 from shared.usecases.sign_in.proof import Proof

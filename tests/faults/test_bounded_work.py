@@ -14,11 +14,11 @@ from infra.local.environment import Environment, local_environment
 from shared.adapters.tables.rows import ATTEMPTS_KEPT
 from shared.bootstrap import build
 from shared.domain.account import Account
+from shared.domain.formats import table_key
 from shared.domain.grant import DelegatedGrant
-from shared.domain.identity import table_key
 from shared.domain.invited_mailbox import new_pending_account
-from shared.domain.principal import TokenSet
 from shared.domain.registration import SignInAttempt
+from shared.domain.tokens import TokenSet
 from shared.domain.work import REAP_SHARD, Work, WorkKind
 from shared.ports import App, Insert, Replace, Timeouts
 from shared.usecases.accounts.read import find_account

@@ -13,9 +13,9 @@ import pytest
 from infra.local.azurite import Azurite
 from infra.local.environment import Environment
 from shared.bootstrap import build
+from shared.domain.account import Principal
 from shared.domain.invited_mailbox import InvitedMailbox, MailboxState
 from shared.domain.oauth_app import OAuthApp
-from shared.domain.principal import Principal
 from shared.domain.registration import PendingRegistration
 from shared.domain.secret import Secret
 from shared.ports import App, SignedIn

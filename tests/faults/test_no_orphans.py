@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from infra.local.azurite import Azurite
 from infra.local.environment import Environment
 from shared.bootstrap import build
+from shared.domain.account import Principal
 from shared.domain.errors import MailbindError
 from shared.domain.invited_mailbox import InvitedMailbox
-from shared.domain.principal import Principal
 from shared.domain.secret import Secret
 from shared.ports import App, SignedIn
 from shared.usecases.accounts.change import remove_account

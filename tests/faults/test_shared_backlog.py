@@ -17,10 +17,9 @@ from infra.local import parts
 from infra.local.environment import Environment, local_environment
 from infra.local.host.settings import HOST_JSON_PREFIX
 from shared.bootstrap import build
-from shared.domain.account import AccountState
+from shared.domain.account import AccountState, Principal
 from shared.domain.errors import StaleWrite
 from shared.domain.invited_mailbox import MailboxState
-from shared.domain.principal import Principal
 from shared.domain.secret import Secret
 from shared.domain.work import Work
 from shared.ports import App, Replace, SignedIn

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from infra.local.environment import Environment
 from shared.domain.caller import ApiToken, Binding, Scope
-from shared.domain.identity import fingerprint
+from shared.domain.formats import fingerprint
 from shared.ports import App
 from tests.local.calling_app import API, ORDERS, token_by_msal
 

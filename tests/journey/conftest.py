@@ -15,8 +15,7 @@ import pytest
 from infra.local.environment import Environment, local_environment
 from infra.local.visitor import Page, Visitor
 from shared.bootstrap import build
-from shared.domain.statistics import Tick
-from shared.domain.work import REAP_SHARD
+from shared.domain.work import REAP_SHARD, Tick
 from shared.ports import App
 from shared.usecases.accounts.read import find_account
 from shared.usecases.apps.circuit_breaker import open_breakers

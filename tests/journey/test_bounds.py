@@ -12,7 +12,7 @@ import pytest
 
 from infra.local.environment import Environment
 from infra.local.visitor import Page, Visitor
-from shared.domain.identity import table_key
+from shared.domain.formats import table_key
 from shared.ports import App
 from tests.app_routes import operations
 from tests.conftest import storage_of

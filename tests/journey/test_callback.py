@@ -8,7 +8,7 @@ import pytest
 
 from infra.local.environment import Environment
 from infra.local.visitor import Form, Page, Visitor
-from shared.domain.identity import fingerprint
+from shared.domain.formats import fingerprint
 from shared.domain.secret import Secret
 from shared.ports import App
 from shared.usecases.sign_in.link import UnusableLink, open_link

@@ -12,7 +12,7 @@ import pytest
 from infra.local.environment import APP_ID, Environment
 from infra.local.visitor import Visitor
 from shared.domain.caller import Scope
-from shared.domain.identity import fingerprint
+from shared.domain.formats import fingerprint
 from shared.domain.secret import Secret
 from shared.ports import App, DirectoryEntry, Insert
 from shared.usecases.accounts.change import remove_account

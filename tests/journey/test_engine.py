@@ -11,7 +11,7 @@ from infra.local.environment import Environment
 from infra.local.visitor import Visitor
 from shared.bootstrap import build
 from shared.domain.account import AccountState
-from shared.domain.identity import table_key
+from shared.domain.formats import table_key
 from shared.domain.work import Handover, Work, WorkKind
 from shared.ports import App, Insert, Remove, Replace
 from shared.usecases.tokens.hand_out import hand_out

@@ -14,9 +14,8 @@ import pytest
 from infra.local.environment import Environment
 from infra.local.visitor import Visitor
 from shared.bootstrap import build
-from shared.domain.account import AccountState
+from shared.domain.account import AccountState, Principal
 from shared.domain.errors import Unavailable
-from shared.domain.principal import Principal
 from shared.domain.secret import Secret
 from shared.ports import App, SignedIn
 from shared.usecases.accounts.change import remove_account

@@ -16,10 +16,10 @@ from azure.core.exceptions import ResourceNotFoundError
 from infra.local.environment import APP_ID, Environment
 from infra.local.visitor import Form, Page, Visitor
 from shared.bootstrap import build
+from shared.domain.account import Principal
 from shared.domain.caller import Caller, Scope
 from shared.domain.failure import FAILURE_RULES, SignInRefusal
 from shared.domain.oauth_app import CircuitBreaker
-from shared.domain.principal import Principal
 from shared.domain.secret import Secret
 from shared.ports import App, EntraFailed, SignedIn, Stored
 from shared.usecases.apps.circuit_breaker import open_breakers

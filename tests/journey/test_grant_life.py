@@ -24,10 +24,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from infra.local.environment import Environment
 from shared.bootstrap import build
-from shared.domain.account import AccountState
+from shared.domain.account import AccountState, Principal
 from shared.domain.clouds import Resource
 from shared.domain.errors import NotAuthorized, NotFound, TooManyRequests, Unavailable
-from shared.domain.principal import Principal
 from shared.domain.secret import Secret
 from shared.domain.work import Work
 from shared.ports import SignedIn

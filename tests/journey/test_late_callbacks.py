@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from infra.local.environment import Environment
+from shared.domain.account import Principal
 from shared.domain.errors import StorageUnavailable
-from shared.domain.principal import Principal
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.secret import Secret
 from shared.domain.work import Work

@@ -19,7 +19,7 @@ from infra.local.visitor import Page, Visitor
 from shared.domain.caller import ApiToken, Binding, Caller, Scope
 from shared.domain.errors import Forbidden, InvalidInput, InvalidToken
 from shared.domain.event import EventName
-from shared.domain.identity import fingerprint
+from shared.domain.formats import fingerprint
 from shared.domain.secret import Secret
 from shared.ports import App
 from shared.usecases.accounts.read import find_account

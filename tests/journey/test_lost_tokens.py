@@ -7,7 +7,7 @@ import pytest
 
 from infra.local.visitor import Visitor
 from shared.domain.errors import SealBroken, Unavailable
-from shared.domain.identity import table_key
+from shared.domain.formats import table_key
 from shared.ports import App
 from shared.usecases.tokens.hand_out import hand_out
 from tests.conftest import MovedClock, lose

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from infra.local.environment import APP_ID, Environment
 from infra.local.visitor import Visitor
 from shared.bootstrap import build
-from shared.domain.identity import table_key
+from shared.domain.formats import table_key
 from shared.usecases.events.delivery import deliver_events
 from tests.conftest import MovedClock, storage_of
 from tests.journey.conftest import Tenant, tick, trust

@@ -8,7 +8,7 @@ import httpx
 
 from infra.local.environment import APP_ID, Environment
 from infra.local.visitor import Visitor
-from shared.domain.identity import table_key
+from shared.domain.formats import table_key
 from shared.ports import App
 from tests.conftest import storage_of
 from tests.journey.apps import CONTOSO, Register, registers_apps  # noqa: F401 - a fixture

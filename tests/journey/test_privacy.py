@@ -12,7 +12,7 @@ import pytest
 from infra.local.environment import Environment, local_environment
 from infra.local.visitor import Form, Visitor
 from shared.bootstrap import build
-from shared.domain.identity import fingerprint
+from shared.domain.formats import fingerprint
 from shared.ports import App
 from tests.conftest import MovedClock, storage_of
 from tests.journey.conftest import STILL, Tenant, ask, bind, code_of, principal_id, trust

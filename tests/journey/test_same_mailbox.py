@@ -9,7 +9,7 @@ import pytest
 from infra.local.environment import APP_ID, Environment
 from infra.local.visitor import Visitor
 from shared.domain.errors import NotAuthorized
-from shared.domain.identity import table_key
+from shared.domain.formats import table_key
 from shared.ports import App
 from shared.usecases.tokens.hand_out import hand_out
 from shared.usecases.tokens.probe import reconnect_account

@@ -12,7 +12,7 @@ from infra.local.environment import Environment
 from infra.local.visitor import Visitor
 from shared.domain.caller import Scope
 from shared.domain.errors import InvalidToken, StorageUnavailable
-from shared.domain.identity import fingerprint
+from shared.domain.formats import fingerprint
 from shared.domain.secret import Secret
 from shared.ports import App
 from shared.usecases.callers.identify import identify_caller

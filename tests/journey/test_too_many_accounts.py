@@ -7,7 +7,7 @@ from itertools import batched
 
 import pytest
 
-from shared.domain.identity import table_key
+from shared.domain.formats import table_key
 from shared.ports import Insert, Remove
 from shared.usecases.accounts.read import find_account
 from tests.journey.conftest import code_of

@@ -12,7 +12,7 @@ from infra.local.visitor import Visitor
 from shared.adapters.tables.connection import TABLES
 from shared.adapters.tables.mapping import seal_identity
 from shared.domain.errors import KeyUnavailable, SealBroken, StaleWrite
-from shared.domain.identity import fingerprint
+from shared.domain.formats import fingerprint
 from shared.domain.oauth_app import Authentication
 from shared.domain.secret import Secret
 from shared.ports import App, Insert, SealedRow, SealedRows

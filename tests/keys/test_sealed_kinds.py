@@ -18,12 +18,11 @@ from shared.adapters.tables.mapping import seal_identity, shape_of
 from shared.adapters.tables.sealed_kinds import SEALED_KINDS
 from shared.adapters.tables.table import Table, Write
 from shared.domain.caller import Scope
-from shared.domain.grant import ResourceToken
-from shared.domain.identity import table_key
+from shared.domain.formats import table_key
 from shared.domain.limit import Bucket
 from shared.domain.oauth_app import ClientCertificate, ClientSecret
-from shared.domain.principal import TokenSet
 from shared.domain.secret import Secret
+from shared.domain.tokens import ResourceToken, TokenSet
 from shared.ports import App
 from shared.usecases.apps.catalogue import register_oauth_app
 from shared.usecases.callers.api_tokens import TokenWish, issue_token

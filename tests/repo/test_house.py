@@ -182,7 +182,7 @@ def test_secrets_are_revealed_only_where_they_are_sealed_sent_compared_or_answer
         "shared/adapters/shard_queue.py",
         "shared/adapters/tables/connection.py",
         "shared/adapters/webhook_sender.py",
-        "shared/domain/identity.py",
+        "shared/domain/formats.py",
         "shared/domain/webhook.py",
         "shared/domain/secret.py",
         "shared/triggers/authentication_form.py",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shared.domain.caller import ApiToken, Binding, Caller, Scope
 from shared.domain.errors import Forbidden, InvalidToken
-from shared.domain.identity import table_key
+from shared.domain.formats import table_key
 from shared.domain.ttl_cache import TTLCache
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)

@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.domain.account import AccountState
+from shared.domain.account import AccountState, Principal
 from shared.domain.clouds import Resource
 from shared.domain.errors import TooManyRequests
 from shared.domain.failure import Failure, FailureKind
 from shared.domain.grant import DelegatedGrant
-from shared.domain.principal import Principal, TokenSet
 from shared.domain.renewal import grant_after_failure
 from shared.domain.secret import Secret
+from shared.domain.tokens import TokenSet
 from shared.domain.work import WorkKind
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)

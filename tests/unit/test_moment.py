@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain.formats import EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, clamp_timestamp, parse_timestamp
-from shared.domain.principal import DEFAULT_TOKEN_LIFETIME, MAX_TOKEN_LIFETIME, parse_token_lifetime
+from shared.domain.tokens import DEFAULT_TOKEN_LIFETIME, MAX_TOKEN_LIFETIME, parse_token_lifetime
 from shared.settings.reader import Reader
 from shared.triggers.fields import Fields
 

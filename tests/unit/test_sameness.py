@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain.caller import Binding
-from shared.domain.identity import normalize_address, normalize_id, same_address, same_id, table_key
+from shared.domain.formats import normalize_address, normalize_id, same_address, same_id, table_key
 
 # Letters whose case is no simple matter: folded, lower-cased, expanded or decomposed differently.
 ODD = "ßẞ\u017fsSi\u0130\u0131IK\u212ak\u03a3\u03c3\u03c2éÉe\u0301 \u00a0xX-1"

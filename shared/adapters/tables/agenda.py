@@ -11,7 +11,7 @@ from shared.adapters.tables.group_commit import GroupCommit
 from shared.adapters.tables.mapping import from_entity, to_entity
 from shared.adapters.tables.table import Table
 from shared.domain.errors import RowUnreadable
-from shared.domain.identity import table_key
+from shared.domain.formats import table_key
 from shared.domain.work import DELIVERY_SHARD, LATE_OUTBOX_SHARD, OUTBOX_SHARD, REAP_SHARD, Work, WorkKind
 
 KINDS = frozenset(WorkKind)

@@ -6,7 +6,7 @@ from itertools import batched
 
 from shared.adapters.tables.mapping import to_entity
 from shared.adapters.tables.table import Table, Write
-from shared.domain.identity import table_key
+from shared.domain.formats import table_key
 from shared.domain.webhook import Delivery
 from shared.ports import Stored
 

@@ -7,7 +7,7 @@ from itertools import batched
 
 from shared.adapters.tables.table import Table
 from shared.domain.event import Event, Origin
-from shared.domain.identity import table_key
+from shared.domain.formats import table_key
 
 AT_ONCE = 100  # rows of one transaction (Table service: entity group transactions)
 

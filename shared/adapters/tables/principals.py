@@ -10,13 +10,12 @@ import msgspec
 from shared.adapters.tables.mapping import to_entity
 from shared.adapters.tables.row_secrets import Opening
 from shared.adapters.tables.table import Table, Write
-from shared.domain.account import Account
+from shared.domain.account import Account, PrincipalBindings
 from shared.domain.errors import InvalidInput, RowUnreadable
 from shared.domain.event import Event
+from shared.domain.formats import table_key
 from shared.domain.grant import DelegatedGrant
-from shared.domain.identity import table_key
 from shared.domain.invited_mailbox import PendingAccount
-from shared.domain.principal import PrincipalBindings
 from shared.ports import Change, Insert, Partition, Record, Remove, Stored
 
 _ACCOUNTS = "RowKey ge 'account~' and RowKey lt 'account~~'"

@@ -14,7 +14,7 @@ from shared.adapters.tables.row_secrets import Opening
 from shared.adapters.tables.table import Table, Write
 from shared.domain.errors import RowUnreadable, StaleWrite
 from shared.domain.event import Event
-from shared.domain.identity import table_key
+from shared.domain.formats import table_key
 from shared.domain.oauth_app import RegisteredApp
 from shared.domain.registration import NewestLink, PendingRegistration, SignInAttempt
 from shared.ports import Stored

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from shared.domain.account import Account, AccountState
 from shared.domain.errors import Conflict, InvalidInput, StaleWrite
 from shared.domain.event import EventName
+from shared.domain.formats import same_address, table_key
 from shared.domain.grant import DelegatedGrant
-from shared.domain.identity import same_address, table_key
 from shared.ports import MAX_WRITE_ATTEMPTS, App, Change, Partition, Remove, Replace, Stored
 from shared.usecases.accounts.read import Found, known_account
 from shared.usecases.events.outbox import account_events

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from shared.domain.account import Account
 from shared.domain.caller import Caller
 from shared.domain.errors import InvalidInput, NotFound, SealBroken
+from shared.domain.formats import normalize_address, normalize_id
 from shared.domain.grant import DelegatedGrant
-from shared.domain.identity import normalize_address, normalize_id
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.secret import Secret
 from shared.ports import App, DirectoryEntry, Stored

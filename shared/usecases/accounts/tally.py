@@ -6,7 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from shared.domain.errors import MailbindError, StaleWrite
-from shared.domain.statistics import CountedRecord, Counters, counter_name
+from shared.domain.grant import CountedRecord, counter_name
+from shared.domain.work import Counters
 from shared.ports import Rows
 
 log = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from shared.domain.errors import StaleWrite
 from shared.domain.event import Event, EventName, Origin, breaker_data, new_event, next_event_time
 from shared.domain.failure import Failure, FailureKind
 from shared.domain.oauth_app import BREAKER_OPEN_CODE, BREAKER_TRIAL_INTERVAL, CircuitBreaker, OAuthApp
-from shared.domain.principal import TokenSet
 from shared.domain.secret import Secret
+from shared.domain.tokens import TokenSet
 from shared.ports import Agenda, App, Clock, Entra, EntraFailed, Entropy, Rows, SignedIn, Stored
 from shared.usecases.events.outbox import outbox_row
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from shared.domain.caller import TOKEN_ID_PATTERN, ApiToken, Binding, Caller, Scope
 from shared.domain.errors import Conflict, InvalidInput, MailbindError, StaleWrite
-from shared.domain.identity import fingerprint
+from shared.domain.formats import fingerprint
 from shared.domain.secret import Secret
 from shared.domain.ttl_cache import TTLCache
 from shared.ports import MAX_WRITE_ATTEMPTS, ApiTokens, App, Clock, Stored

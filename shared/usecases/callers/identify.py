@@ -17,7 +17,7 @@ from shared.domain.caller import (
     unrecorded_application,
 )
 from shared.domain.errors import InvalidToken, MailbindError, StaleWrite
-from shared.domain.identity import fingerprint
+from shared.domain.formats import fingerprint
 from shared.domain.secret import Secret
 from shared.domain.ttl_cache import TTLCache
 from shared.ports import MAX_WRITE_ATTEMPTS, App, Clock, Config, Rows, Stored

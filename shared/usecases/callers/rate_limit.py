@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from shared.domain.errors import MailbindError, StaleWrite, TooManyRequests
-from shared.domain.identity import fingerprint, keyed_fingerprint
+from shared.domain.formats import fingerprint, keyed_fingerprint
 from shared.domain.limit import Bucket, LimitKind, LimitSalt, Rate
 from shared.domain.secret import Secret
 from shared.ports import Buckets, Clock, Entropy, Rows

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from shared.domain.audit import correlation_id
 from shared.domain.caller import Binding, Caller
 from shared.domain.errors import Conflict, Forbidden, InvalidInput, LimitReached, StaleWrite
-from shared.domain.formats import correlation_id, format_timestamp
+from shared.domain.formats import format_timestamp
 from shared.domain.secret import Secret
 from shared.domain.webhook import (
     ALL_EVENTS,

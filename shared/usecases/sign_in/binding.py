@@ -5,12 +5,11 @@ import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-from shared.domain.account import Account
+from shared.domain.account import Account, ExpectedPerson
 from shared.domain.errors import StaleWrite
-from shared.domain.identity import same_id
+from shared.domain.formats import same_id
 from shared.domain.invited_mailbox import LINK_CANCELLED, BindRequest, InvitedMailbox, MailboxResult, MailboxState
 from shared.domain.oauth_app import OAuthApp
-from shared.domain.principal import ExpectedPerson
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.webhook import can_change_accounts, can_register
 from shared.ports import MAX_WRITE_ATTEMPTS, App, MailboxUnavailable, Partition, Person, SignedIn

@@ -6,10 +6,10 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
+from shared.domain.audit import set_correlation_id
 from shared.domain.errors import EntraBusy, StaleWrite, StorageUnavailable
 from shared.domain.failure import FailureKind, redemption_refusal
-from shared.domain.formats import set_correlation_id
-from shared.domain.identity import fingerprint
+from shared.domain.formats import fingerprint
 from shared.domain.invited_mailbox import MailboxResult, MailboxState, new_pending_account
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.registration import PendingRegistration, SignInAttempt

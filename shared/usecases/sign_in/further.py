@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from shared.domain.account import ExpectedPerson
 from shared.domain.caller import Caller
 from shared.domain.errors import InvalidInput, NotBound, Unavailable
 from shared.domain.grant import DelegatedGrant
 from shared.domain.invited_mailbox import BindRequest, MailboxResult, MailboxState
 from shared.domain.limit import LimitKind
 from shared.domain.oauth_app import OAuthApp
-from shared.domain.principal import ExpectedPerson, TokenSet
 from shared.domain.remedy import remedy
+from shared.domain.tokens import TokenSet
 from shared.domain.work import Work, WorkKind
 from shared.ports import App, SignedIn, Stored
 from shared.usecases.sign_in.binding import prove_and_bind

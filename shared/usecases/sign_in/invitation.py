@@ -7,8 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from shared.domain.account import Account
 from shared.domain.caller import Caller, Scope
-from shared.domain.formats import MAX_REDIRECT_URL_BYTES, percent_encoded
-from shared.domain.identity import normalize_address, normalize_id, same_address
+from shared.domain.formats import MAX_REDIRECT_URL_BYTES, normalize_address, normalize_id, percent_encoded, same_address
 from shared.domain.invited_mailbox import InvitedMailbox
 
 # A property holds 32 Ki characters of UTF-16 (Understanding the Table service data model), and results are added.

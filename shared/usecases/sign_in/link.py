@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from shared.domain.account import Account
+from shared.domain.audit import set_correlation_id
 from shared.domain.errors import EntraBusy, SealBroken, StaleWrite
-from shared.domain.formats import set_correlation_id
-from shared.domain.identity import fingerprint
+from shared.domain.formats import fingerprint
 from shared.domain.invited_mailbox import LINK_CANCELLED, MailboxState
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.registration import PendingRegistration, RegistrationStatus, SignInAttempt

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from shared.domain.account import Principal
 from shared.domain.clouds import Resource
 from shared.domain.invited_mailbox import MailboxResult
-from shared.domain.principal import Principal, TokenSet
 from shared.domain.registration import PendingRegistration
 from shared.domain.secret import Secret
+from shared.domain.tokens import TokenSet
 from shared.ports import App, SignedIn
 from shared.usecases.sign_in.link import LinkPage, seal_for_browser, unseal_from_browser
 

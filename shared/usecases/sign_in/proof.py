@@ -9,13 +9,12 @@ caller named, or the one that operators assigned the address's domain to.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from shared.domain.account import MAILBOX_REPLACED, Account
+from shared.domain.account import MAILBOX_REPLACED, Account, ExpectedPerson, Principal
 from shared.domain.clouds import Resource
 from shared.domain.failure import FailureKind
-from shared.domain.identity import same_address, same_id
+from shared.domain.formats import same_address, same_id
 from shared.domain.invited_mailbox import BindRequest
 from shared.domain.oauth_app import OAuthApp, covers_shared_mailboxes
-from shared.domain.principal import ExpectedPerson, Principal
 from shared.ports import (
     App,
     EntraFailed,

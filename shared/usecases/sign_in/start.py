@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.domain.account import Account
+from shared.domain.audit import correlation_id
 from shared.domain.caller import Caller
 from shared.domain.errors import Conflict, InvalidInput, NotFound, StaleWrite
-from shared.domain.formats import correlation_id
-from shared.domain.identity import fingerprint
+from shared.domain.formats import fingerprint
 from shared.domain.invited_mailbox import InvitedMailbox
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.registration import EXPIRY_EVENT_DELAY, OUTCOME_RETENTION, NewestLink, PendingRegistration

@@ -3,8 +3,8 @@
 import logging
 from collections.abc import Mapping
 
+from shared.domain.audit import set_correlation_id
 from shared.domain.errors import Conflict, StaleWrite, StorageUnavailable
-from shared.domain.formats import set_correlation_id
 from shared.domain.invited_mailbox import MailboxResult, MailboxState, PendingAccount, new_pending_account
 from shared.domain.registration import PendingRegistration
 from shared.domain.secret import Secret

@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import batched
 
-from shared.domain.account import Account, AccountState
+from shared.domain.account import Account, AccountState, PrincipalBindings
 from shared.domain.errors import SealBroken, StaleWrite
 from shared.domain.event import EventName
+from shared.domain.formats import same_address, same_id, table_key
 from shared.domain.grant import DelegatedGrant
-from shared.domain.identity import same_address, same_id, table_key
 from shared.domain.invited_mailbox import BindRequest, PendingAccount
 from shared.domain.oauth_app import OAuthApp
-from shared.domain.principal import PrincipalBindings, TokenSet
+from shared.domain.tokens import TokenSet
 from shared.domain.work import Work
 from shared.ports import (
     App,

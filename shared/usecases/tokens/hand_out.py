@@ -9,10 +9,11 @@ from shared.domain.account import MAILBOX_REPLACED, Account, AccountState
 from shared.domain.clouds import Resource
 from shared.domain.errors import InvalidInput, NotFound, StaleWrite, Unavailable
 from shared.domain.failure import FailureKind
-from shared.domain.grant import DelegatedGrant, ResourceToken
-from shared.domain.identity import table_key
-from shared.domain.renewal import SIGN_IN_FAILURE_KINDS, TokenRequest
+from shared.domain.formats import table_key
+from shared.domain.grant import DelegatedGrant
+from shared.domain.renewal import SIGN_IN_FAILURE_KINDS
 from shared.domain.secret import Secret
+from shared.domain.tokens import ResourceToken, TokenRequest
 from shared.domain.work import Work
 from shared.ports import App, CachedAccount, Replace, Stored
 from shared.usecases.accounts.read import known_account

@@ -7,7 +7,7 @@ from shared.domain.errors import Conflict, NotAuthorized, NotFound, StaleWrite, 
 from shared.domain.failure import FailureKind
 from shared.domain.grant import DelegatedGrant
 from shared.domain.remedy import remedy
-from shared.domain.renewal import DEFAULT_TOKEN_REQUEST, TokenRequest
+from shared.domain.tokens import DEFAULT_TOKEN_REQUEST, TokenRequest
 from shared.ports import MAX_WRITE_ATTEMPTS, App, Replace, Stored
 from shared.usecases.tokens.refresh import Refreshed, refresh_grant
 

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from shared.domain.account import Account, AccountState
 from shared.domain.errors import Conflict, NotFound, StaleWrite
 from shared.domain.event import EventName
+from shared.domain.formats import table_key
 from shared.domain.grant import DelegatedGrant, ProbeProgress
-from shared.domain.identity import table_key
 from shared.domain.work import Work
 from shared.ports import (
     App,

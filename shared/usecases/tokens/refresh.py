@@ -16,15 +16,8 @@ from shared.domain.event import EventName
 from shared.domain.failure import Failure, FailureKind
 from shared.domain.grant import DelegatedGrant
 from shared.domain.oauth_app import OAuthApp
-from shared.domain.principal import MIN_HAND_OUT_LIFETIME, TokenSet
-from shared.domain.renewal import (
-    DEFAULT_TOKEN_REQUEST,
-    RefreshAnswer,
-    TokenRequest,
-    affects_every_request,
-    grant_after_failure,
-    was_renewed_meanwhile,
-)
+from shared.domain.renewal import affects_every_request, grant_after_failure, was_renewed_meanwhile
+from shared.domain.tokens import DEFAULT_TOKEN_REQUEST, MIN_HAND_OUT_LIFETIME, RefreshAnswer, TokenRequest, TokenSet
 from shared.domain.work import Work
 from shared.ports import (
     MAX_WRITE_ATTEMPTS,

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from shared.domain.audit import Action, AuditOutcome, AuditRecord
+from shared.domain.audit import Action, AuditOutcome, AuditRecord, set_correlation_id
 from shared.domain.errors import StaleWrite
 from shared.domain.event import EventName, Origin, registration_data
 from shared.domain.failure import FailureKind
-from shared.domain.formats import set_correlation_id
 from shared.domain.invited_mailbox import LINK_CANCELLED, MailboxResult, MailboxState, PendingAccount
 from shared.domain.registration import PendingRegistration
 from shared.domain.webhook import can_register

@@ -6,9 +6,9 @@ from contextlib import suppress
 from datetime import datetime
 
 from shared.domain.account import Account
+from shared.domain.audit import set_correlation_id
 from shared.domain.errors import RowUnreadable, StaleWrite
 from shared.domain.event import Event, EventName
-from shared.domain.formats import set_correlation_id
 from shared.domain.invited_mailbox import InvitedMailbox, MailboxResult, MailboxState
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.work import Work

@@ -8,7 +8,7 @@ from functools import partial
 
 from shared.domain.errors import MailbindError
 from shared.domain.oauth_app import CircuitBreaker
-from shared.domain.statistics import Counters, Sweep, Tick
+from shared.domain.work import Counters, Sweep, Tick
 from shared.ports import App, Health
 from shared.usecases.apps.circuit_breaker import open_breakers
 from shared.usecases.events.webhook_care import Underway, count_events_underway

@@ -10,9 +10,8 @@ from datetime import datetime, timedelta
 
 from shared.domain.account import Account
 from shared.domain.errors import InvalidInput, StaleWrite, Unavailable
-from shared.domain.grant import DelegatedGrant
-from shared.domain.statistics import CountedRecord, Counters, Sweep, counter_name
-from shared.domain.work import Work
+from shared.domain.grant import CountedRecord, DelegatedGrant, counter_name
+from shared.domain.work import Counters, Sweep, Work
 from shared.ports import (
     App,
     DirectoryEntry,

@@ -10,9 +10,8 @@ from functools import partial
 
 from shared.domain.errors import StaleWrite
 from shared.domain.grant import DelegatedGrant
-from shared.domain.renewal import TokenRequest
-from shared.domain.statistics import Tick
-from shared.domain.work import HANDOVER_LIFETIME, REAP_SHARD, Handover, Work, WorkKind
+from shared.domain.tokens import TokenRequest
+from shared.domain.work import HANDOVER_LIFETIME, REAP_SHARD, Handover, Tick, Work, WorkKind
 from shared.ports import App, Stored
 from shared.usecases.tokens.probe import probe_mailboxes
 from shared.usecases.tokens.refresh import refresh_grant
