@@ -15,7 +15,7 @@ from datetime import datetime
 import azure.functions as func
 import msgspec
 
-from shared.domain.formats import set_correlation_id
+from shared.domain.audit import set_correlation_id
 from shared.ports import App
 from shared.usecases.events.delivery import deliver_events as deliver
 from shared.usecases.upkeep.sweep import sweep
