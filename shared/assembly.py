@@ -127,6 +127,7 @@ def _config(settings: Settings) -> Config:
         token_callers=settings.token_callers,
         admin_token_sha256=settings.admin_token_sha256,
         entra_trust=settings.entra_trust,
+        proxies=settings.proxies,
     )
 
 

@@ -2,13 +2,15 @@
 
 import math
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import azure.functions as func
 import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
 from shared.domain.errors import (
     Forbidden,
@@ -19,11 +21,47 @@ from shared.domain.errors import (
     Unauthorized,
 )
 from shared.domain.formats import format_timestamp
+from shared.domain.secret import Secret
 
 type Handler = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
 
 SEVERE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 VISIBLE = "".join(map(chr, range(0x20, 0x7F)))
+
+
+class Answer(msgspec.Struct, rename="camel", kw_only=True):
+    """What a caller gets. Fields may be added; ignore those that you do not know."""
+
+    def __repr__(self) -> str:
+        """Without values, which may be secrets."""
+        return f"{type(self).__name__}(…)"
+
+
+class FieldError(Answer, kw_only=True):
+    """What is wrong with one field."""
+
+    message: Annotated[str, Meta(description="What is wrong.", examples=['"redirectUrl" is required'])]
+    key: Annotated[str, Meta(description="Which field.", examples=["redirectUrl"])]
+
+
+class Error(Answer, kw_only=True):
+    """What every refusal looks like. No value that was sent is repeated."""
+
+    status_code: Annotated[int, Meta(description="The status.", examples=[400])]
+    error: Annotated[str, Meta(description="The status in words.", examples=["Bad Request"])]
+    message: Annotated[str, Meta(description="What is wrong, for people.", examples=["Invalid input"])]
+    code: Annotated[str, Meta(description="A stable word for programs.", examples=["InvalidInput"])]
+    fields: Annotated[list[FieldError], Meta(description="Every wrong field.")] | UnsetType = UNSET
+    requested_scope: Annotated[str, Meta(description="The scope that is missing.")] | UnsetType = UNSET
+
+
+@dataclass(frozen=True, slots=True)
+class Answered[A: Answer]:
+    """An answer with headers, or with another status than the operation's."""
+
+    body: A
+    headers: Mapping[str, str] = field(default_factory=dict)
+    status: int | None = None
 
 
 def reply(
@@ -44,9 +82,21 @@ def add_header(response: func.HttpResponse, name: str, value: str) -> None:
     response.headers.add(name, quote(value, safe=VISIBLE, errors="replace"))
 
 
-def answer(body: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> func.HttpResponse:
+def answer(
+    body: Answer | dict[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
+) -> func.HttpResponse:
     """A JSON answer that nobody caches."""
-    return reply(msgspec.json.encode(body), status, {**SEVERE, **(headers or {})}, "application/json")
+    return reply(ENCODER.encode(body), status, {**SEVERE, **(headers or {})}, "application/json")
+
+
+def _revealed(value: object) -> str:
+    """The one place where an answer shows a secret: its type says that it is there to be shown."""
+    if isinstance(value, Secret):
+        return value.reveal()
+    raise NotImplementedError
+
+
+ENCODER = msgspec.json.Encoder(enc_hook=_revealed)
 
 
 def moment(when: datetime | None) -> str | None:
@@ -56,16 +106,16 @@ def moment(when: datetime | None) -> str | None:
 
 def problem(error: MailbindError) -> func.HttpResponse:
     """The error envelope: statusCode, error, message, code, and the fields that were wrong."""
-    body: dict[str, Any] = {
-        "statusCode": error.status,
-        "error": HTTPStatus(error.status).phrase,
-        "message": str(error),
-        "code": error.code,
-    }
+    body = Error(
+        status_code=error.status,
+        error=HTTPStatus(error.status).phrase,
+        message=str(error),
+        code=error.code or "",
+    )
     if isinstance(error, InvalidInput):
-        body["fields"] = [{"message": message, "key": name} for name, message in error.fields.items()]
+        body.fields = [FieldError(message=message, key=name) for name, message in error.fields.items()]
     if isinstance(error, Forbidden) and error.scope is not None:
-        body["requestedScope"] = error.scope
+        body.requested_scope = error.scope
     return answer(body, error.status, refusal_headers(error))
 
 

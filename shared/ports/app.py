@@ -35,7 +35,8 @@ class Config:
     """What use cases need to know of the settings; see shared.settings.
 
     `seed` is the OAuth app of the settings. `tick_rows` is how many rows of one shard a timer works before it hands
-    the shard over, `rows_at_once` how many it works at a time. API tokens let callers in only with `token_callers`,
+    the shard over, `rows_at_once` how many it works at a time. `proxies` is how many proxies of ours stand before the
+    platform. API tokens let callers in only with `token_callers`,
     Entra's only with an `entra_trust`.
     """
 
@@ -50,6 +51,7 @@ class Config:
     token_callers: bool
     admin_token_sha256: str
     entra_trust: EntraTrust | None
+    proxies: int
 
     @property
     def redirect_uri(self) -> str:

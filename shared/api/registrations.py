@@ -1,0 +1,363 @@
+"""/v1/authentication/form: start a registration, read it, and end it; and the repair link of an account."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, UnsetType
+
+from shared.api.types import (
+    EMAIL_RULES,
+    AccountId,
+    AppId,
+    Code,
+    Email,
+    ExpectedTenant,
+    IgnoredText,
+    IgnoredTexts,
+    Name,
+    RedirectUrl,
+    RegistrationId,
+    Remedy,
+    SecretText,
+    Sentence,
+    Timestamp,
+)
+from shared.domain import invited_mailbox
+from shared.domain.audit import Action
+from shared.domain.caller import Caller, Scope
+from shared.domain.errors import NotFound
+from shared.domain.formats import REGISTRATION_ID_PATTERN
+from shared.domain.invited_mailbox import MailboxState
+from shared.domain.registration import PendingRegistration, RegistrationStatus
+from shared.domain.remedy import remedy
+from shared.http.audit import about, about_accounts
+from shared.http.decoding import Body, Faults
+from shared.http.operations import Resource
+from shared.http.responses import Answer, moment
+from shared.ports import App
+from shared.usecases.sign_in import start
+from shared.usecases.sign_in.invitation import Invitation
+from shared.usecases.sign_in.start import Started
+
+MAX_MAILBOXES = 50
+
+resource = Resource("Registrations", "Links for the people who may open mailboxes.")
+
+ChangeMailbox = Annotated[
+    bool,
+    Meta(
+        description="Whether an existing account may be given another mailbox. Needs the scope accounts:write.",
+        examples=[False],
+    ),
+]
+
+
+class InvitedMailbox(Body, kw_only=True):
+    """One of several mailboxes that a link is for."""
+
+    email: Email
+    account: AccountId | UnsetType = UNSET
+    name: Name | UnsetType = UNSET
+
+
+class RegistrationForm(Body, kw_only=True):
+    """Which mailbox is to be bound, and where the person's browser goes afterwards."""
+
+    redirect_url: RedirectUrl
+    account: AccountId | UnsetType | None = UNSET
+    name: Name | UnsetType = UNSET
+    email: Email | UnsetType = UNSET
+    expected_email: (
+        Annotated[
+            str,
+            Meta(
+                description="The person who has to sign in, by their user principal name; by their mail address only"
+                " where all people of the OAuth app are of one tenant, or with `expectedTenant`.",
+                examples=["alice@contoso.example"],
+                extra_json_schema={"format": "email"},
+                max_length=320,
+                extra=EMAIL_RULES,
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    expected_tenant: ExpectedTenant | UnsetType = UNSET
+    delegated: (
+        Annotated[bool, Meta(description="Whether `email` is a shared mailbox.", examples=[True])] | UnsetType
+    ) = UNSET
+    type: Annotated[AppId, Meta(extra={"false_is_absent": True})] | UnsetType = UNSET
+    allow_principal_change: (
+        Annotated[
+            bool,
+            Meta(
+                description="Whether another person may take over an existing account. Needs the scope accounts:write.",
+                examples=[False],
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    change_mailbox: ChangeMailbox | UnsetType = UNSET
+    mailboxes: (
+        Annotated[
+            list[InvitedMailbox],
+            Meta(
+                description="Several shared mailboxes in place of `account`, `name` and `email`.",
+                min_length=1,
+                max_length=MAX_MAILBOXES,
+                extra={"items": "mailboxes"},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    sync_from: IgnoredText | UnsetType = UNSET
+    notify_from: IgnoredText | UnsetType = UNSET
+    subconnections: IgnoredTexts | UnsetType = UNSET
+    path: IgnoredTexts | UnsetType = UNSET
+
+
+class Reauthorization(Body, kw_only=True):
+    """Where the browser goes after the repair."""
+
+    redirect_url: RedirectUrl
+
+
+class Link(Answer, kw_only=True):
+    """A link for the person, told this once."""
+
+    url: Annotated[
+        SecretText,
+        Meta(
+            description="A URL.",
+            examples=["https://mailbind.example/accounts/new?ticket=kJ3n"],
+            extra_json_schema={"format": "uri"},
+        ),
+    ]
+    registration: RegistrationId
+    expires: Timestamp
+
+
+class Failure(Answer, kw_only=True):
+    """Why a sign-in bound nothing."""
+
+    code: Code
+    description: Sentence
+    action: Remedy
+
+
+class MailboxOutcome(Answer, kw_only=True):
+    """What became of one mailbox of a registration."""
+
+    account: AccountId | None
+    email: Email | None
+    state: MailboxState
+    code: Code | UnsetType = UNSET
+    description: Sentence | UnsetType = UNSET
+    action: Remedy | UnsetType = UNSET
+
+
+class Registration(Answer, kw_only=True):
+    """Where a registration stands."""
+
+    registration: RegistrationId
+    status: RegistrationStatus
+    delegated: Annotated[bool, Meta(description="Whether it is for shared mailboxes.", examples=[True])]
+    type: AppId | None
+    created: Timestamp
+    expires: Timestamp
+    completed: Timestamp | None
+    mailboxes: Annotated[list[MailboxOutcome], Meta(description="What became of each mailbox.")]
+    account: AccountId | UnsetType | None = UNSET
+    email: Email | UnsetType | None = UNSET
+    state: MailboxState | UnsetType = UNSET
+    failure: Failure | UnsetType = UNSET
+
+
+class EndedRegistration(Answer, kw_only=True):
+    """A registration that was ended. One that had bound its mailbox before stays completed."""
+
+    registration: RegistrationId
+    deleted: Annotated[bool, Meta(description="Whether its link was ended.", examples=[True])]
+    status: RegistrationStatus
+
+
+def mailbox_count(values: Mapping[str, Any]) -> int:
+    """How many mailboxes a form names: each has reads, writes and events of its own."""
+    listed = values.get("mailboxes")
+    return min(max(len(listed), 1), MAX_MAILBOXES) if isinstance(listed, list) else 1
+
+
+@resource.post(
+    "/v1/authentication/form",
+    Action.START_REGISTRATION,
+    Scope.REGISTER,
+    checks_reach=True,
+    limited=True,
+    weight=mailbox_count,
+    refusals=[400],
+)
+async def start_registration(app: App, caller: Caller, body: RegistrationForm, faults: Faults) -> Link:
+    """Start a mailbox registration.
+
+    Makes a link. Whoever may open the mailbox opens it and signs in; then the mailbox is bound.
+    """
+    _check_mailboxes(body, faults)
+    invitation = _invitation(body)
+    about_accounts(mailbox.account for mailbox in invitation.wanted if mailbox.account)
+    started = await start.start_registration(app, invitation, faults, caller)
+    about_accounts(started.accounts)
+    about(target=started.registration)
+    return link(started)
+
+
+@resource.get(
+    "/v1/authentication/form/{registration}",
+    Action.READ_REGISTRATION,
+    Scope.REGISTER,
+    Scope.ACCOUNTS_READ,
+    checks_reach=True,
+    refusals=[404],
+)
+async def get_registration(app: App, caller: Caller, registration_id: RegistrationId) -> Registration:
+    """Get a registration.
+
+    Tells the status of a registration and of each of its mailboxes.
+    """
+    stored = await app.stores.registrations.get(_checked(registration_id))
+    # Nobody guesses the id of a registration, so there is nothing to tell apart for who may not see it.
+    if stored is None or not all(caller.can_access(mailbox.account) for mailbox in stored.value.mailboxes):
+        raise NotFound("No such registration")
+    reads_accounts = caller.has_scope(Scope.ACCOUNTS_READ)
+    return Description(stored.value, stored.value.status_at(app.clock()), reads_accounts=reads_accounts).answer()
+
+
+@resource.delete(
+    "/v1/authentication/form/{registration}",
+    Action.CANCEL_REGISTRATION,
+    Scope.REGISTER,
+    checks_reach=True,
+    refusals=[404, 409],
+)
+async def end_registration(app: App, caller: Caller, registration_id: RegistrationId) -> EndedRegistration:
+    """End a registration.
+
+    Ends a link, and every sign-in through it that has not bound a mailbox yet.
+    """
+    ended = await start.cancel_registration(app, _checked(registration_id), caller)
+    about_accounts(mailbox.account for mailbox in ended.mailboxes)
+    about(target=ended.id)
+    status = ended.status_at(app.clock())
+    return EndedRegistration(
+        registration=ended.id, deleted=status is RegistrationStatus.CANCELLED, status=status
+    )
+
+
+@resource.post(
+    "/v1/account/{account}/reauthorize",
+    Action.REAUTHORIZE_ACCOUNT,
+    Scope.REGISTER,
+    limited=True,
+    refusals=[400, 404, 409],
+)
+async def reauthorize_account(
+    app: App, caller: Caller, account_id: AccountId, body: Reauthorization, faults: Faults
+) -> Link:
+    """Repair an account.
+
+    Makes a link that repairs an account, for the same person and mailbox.
+    """
+    started = await start.reauthorize_account(app, account_id, body.redirect_url or None, faults, caller)
+    about(target=started.registration)
+    return link(started)
+
+
+def link(started: Started) -> Link:
+    """The link that a caller passes on; it is told this once."""
+    return Link(url=started.url, registration=started.registration, expires=moment(started.expires))
+
+
+def _checked(registration_id: str) -> str:
+    """Raises NotFound for what cannot be a registration's id."""
+    if not REGISTRATION_ID_PATTERN.fullmatch(registration_id):
+        raise NotFound("No such registration")
+    return registration_id
+
+
+def _check_mailboxes(body: RegistrationForm, faults: Faults) -> None:
+    """With several mailboxes, each has its own fields, and all of them are shared ones."""
+    if body.mailboxes is UNSET:
+        return
+    for name, value in (("account", body.account), ("email", body.email), ("name", body.name)):
+        if value:
+            faults.add(name, 'has no place beside "mailboxes": each of them has its own')
+    if body.delegated is False:
+        faults.add("delegated", 'must be true or absent beside "mailboxes": they are shared ones')
+
+
+def _invitation(body: RegistrationForm) -> Invitation:
+    return Invitation(
+        redirect_url=body.redirect_url or None,
+        account=body.account or None,
+        name=body.name or None,
+        email=body.email or None,
+        expected_email=body.expected_email or None,
+        expected_tenant=body.expected_tenant or None,
+        delegated=bool(body.delegated),
+        type=body.type or None,
+        allow_principal_change=bool(body.allow_principal_change),
+        change_mailbox=bool(body.change_mailbox),
+        mailboxes=tuple(
+            invited_mailbox.InvitedMailbox(mailbox.account or "", mailbox.email or None, mailbox.name or None)
+            for mailbox in body.mailboxes or ()
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class Description:
+    """A registration as callers see it; the link itself is not known any more.
+
+    A caller who may not read accounts sees the mailbox of an existing account only if the form named it.
+    """
+
+    registration: PendingRegistration
+    status: RegistrationStatus
+    reads_accounts: bool
+
+    def answer(self) -> Registration:
+        """The answer."""
+        registration = self.registration
+        answer = Registration(
+            registration=registration.id,
+            status=self.status,
+            delegated=registration.delegated,
+            type=registration.app or None,
+            created=moment(registration.created),
+            expires=moment(registration.expires),
+            completed=moment(registration.completed),
+            mailboxes=[self._outcome(mailbox) for mailbox in registration.mailboxes],
+        )
+        if registration.only_mailbox is not None:
+            answer.account, answer.email = registration.only_mailbox.account, self._email(registration.only_mailbox)
+            if registration.only_mailbox.state.is_bound:
+                answer.state = registration.only_mailbox.state
+        if registration.failure is not None:
+            answer.failure = failure(registration.failure)
+        return answer
+
+    def _outcome(self, mailbox: invited_mailbox.InvitedMailbox) -> MailboxOutcome:
+        outcome = MailboxOutcome(account=mailbox.account, email=self._email(mailbox), state=mailbox.state)
+        if mailbox.failure is not None:
+            why = failure(mailbox.failure)
+            outcome.code, outcome.description, outcome.action = why.code, why.description, why.action
+        return outcome
+
+    def _email(self, mailbox: invited_mailbox.InvitedMailbox) -> str | None:
+        is_known = self.reads_accounts or mailbox.named or mailbox.state is MailboxState.NEW
+        return mailbox.email if is_known else None
+
+
+def failure(code: str) -> Failure:
+    """A failure in words."""
+    advice = remedy(code)
+    return Failure(code=code, description=advice.what, action=advice.action)

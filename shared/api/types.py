@@ -1,0 +1,138 @@
+"""Types of fields that several resources have in common. Each describes itself and is its own decoder."""
+
+import math
+from datetime import datetime
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from shared.domain.formats import MAX_ACCOUNT_ID_BYTES
+from shared.domain.identity import MAX_LABEL_CHARACTERS, has_domain_labels
+from shared.domain.principal import is_guid
+from shared.domain.secret import Secret
+
+EXAMPLE_TIMESTAMP = "2027-01-31T09:30:00.000Z"
+GUID = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
+PLAIN = r"^[^\x00-\x1f\x7f-\x9f]*$"  # no control characters
+# No control characters, and something else than blanks.
+WORD = r"^[^\x00-\x1f\x7f-\x9f]*[^\x00-\x20\x7f-\xa0][^\x00-\x1f\x7f-\x9f]*$"
+MAX_ADDRESS_BYTES = 320  # 64, the @ and 255 (RFC 5321 section 4.5.3.1)
+# Addresses become segments of Graph's URLs, and no mailbox has these in its address.
+NOT_IN_ADDRESSES = frozenset("/\\?#%")
+NO_ROUTE_NAMES_IT = "not contain slashes, nor be . or ..: no route could name it"
+
+
+def page_count(total: int, page_size: int) -> int:
+    """How many pages a list has."""
+    return math.ceil(total / page_size)
+
+
+def described(kind: str, about: str, example: str, max_length: int | None = None) -> Meta:
+    """A text of some format."""
+    return Meta(description=about, examples=[example], extra_json_schema={"format": kind}, max_length=max_length)
+
+
+def address_fault(text: str) -> str | None:
+    """What is wrong with a mailbox address. Exchange decides what it accepts; this keeps out what cannot be one."""
+    local, at, domain = text.rpartition("@")
+    if not at or not local or not domain or "@" in local or not text.isprintable() or " " in text:
+        return "must be a valid email"
+    if not has_domain_labels(domain):
+        return f"must be a valid email, with 1 to {MAX_LABEL_CHARACTERS} characters between dots of its domain"
+    if NOT_IN_ADDRESSES & set(text):
+        return "must be a valid email, without / \\ ? # and %"
+    return None
+
+
+def account_id_fault(text: str) -> str | None:
+    """What is wrong with an account's id beside its letters."""
+    return f"must {NO_ROUTE_NAMES_IT}" if text in {".", ".."} else None
+
+
+AccountId = Annotated[
+    str,
+    Meta(
+        description="The id of an account, chosen by the caller or drawn by Mailbind: at most 512 bytes in UTF-8."
+        " Case makes no difference.",
+        examples=["shared"],
+        max_length=256,
+        pattern=r"^[^\x00-\x1f\x7f-\x9f/\\]*$",
+        extra={"max_bytes": MAX_ACCOUNT_ID_BYTES, "must": NO_ROUTE_NAMES_IT, "check": account_id_fault},
+    ),
+]
+Text = Annotated[str, Meta(description="Free text.", max_length=256, pattern=PLAIN)]
+Name = Annotated[
+    str, Meta(description="What people call it.", examples=["Shared Account"], max_length=256, pattern=PLAIN)
+]
+EMAIL_RULES = {"max_bytes": MAX_ADDRESS_BYTES, "check": address_fault}
+Email = Annotated[
+    str,
+    Meta(
+        description="A mailbox address. In requests it must not contain / \\ ? # or %.",
+        examples=["support@contoso.example"],
+        extra_json_schema={"format": "email"},
+        max_length=320,
+        extra=EMAIL_RULES,
+    ),
+]
+SignInName = Annotated[str, Meta(description="Who authorizes it: a sign-in name.", examples=["alice@contoso.example"])]
+RedirectUrl = Annotated[
+    str,
+    described(
+        "uri",
+        "Where the browser goes afterwards; of an origin that Mailbind allows. Its own query and fragment are kept.",
+        "https://myapp.example/account/settings.php",
+        max_length=4096,
+    ),
+]
+# In answers a text, because they have milliseconds always; in requests what it says.
+Timestamp = Annotated[str, described("date-time", "A moment in UTC.", EXAMPLE_TIMESTAMP)]
+RequestTimestamp = Annotated[datetime, Meta(description="A moment in UTC.", examples=[EXAMPLE_TIMESTAMP])]
+AppId = Annotated[
+    str, Meta(description="The id of an OAuth app.", examples=["AAABiCtT7XUAAAAF"], max_length=256, pattern=WORD)
+]
+RegistrationId = Annotated[str, Meta(description="The id of a registration.", examples=["5f1a0c"])]
+Code = Annotated[
+    str, Meta(description="A stable word for programs that says what is wrong.", examples=["needs_sign_in"])
+]
+Sentence = Annotated[
+    str, Meta(description="What happened, for people.", examples=["Microsoft no longer accepts the earlier sign-in."])
+]
+Remedy = Annotated[
+    str, Meta(description="What to do about it, for people.", examples=["Sign in again through a new link."])
+]
+AadstsNumber = Annotated[int, Meta(description="Microsoft's number of it.", examples=[7000222])]
+Guid = Annotated[
+    str,
+    Meta(
+        description="A GUID.",
+        examples=["5f0c1d9e-0000-4000-8000-0000000000c1"],
+        pattern=GUID,
+        extra={"must": "be a GUID", "lower": True},
+    ),
+]
+ExpectedTenant = Annotated[
+    str,
+    Meta(
+        description="The id of the tenant that the person must belong to.",
+        examples=["7c3f1e52-5d1b-4a57-9a0e-2f6c7f1d9b10"],
+        extra_json_schema={"format": "uuid"},
+        extra={"check": lambda text: None if is_guid(text) else "must be a tenant id"},
+    ),
+]
+Count = Annotated[int, Meta(description="How many.", examples=[3], ge=0)]
+Page = Annotated[int, Meta(description="Which page, counted from 0.", examples=[0], ge=0, le=1_048_576)]
+PageSize = Annotated[int, Meta(description="How many on a page; 20 if you do not say.", examples=[20], ge=1, le=1000)]
+DEFAULT_PAGE_SIZE = 20
+Total = Annotated[int, Meta(description="How many there are on all pages.", examples=[1], ge=0)]
+Deleted = Annotated[bool, Meta(description="That it is gone.", examples=[True])]
+Done = Annotated[bool, Meta(description="That it is done.", examples=[True])]
+Hidden = Annotated[str, Meta(description="Stars: it is there, and shown to nobody.", examples=["******"])]
+Outlook = Annotated[Literal["outlook"], Meta(description="Always outlook.", examples=["outlook"])]
+SecretText = Annotated[Secret, Meta(extra_json_schema={"type": "string"})]
+
+
+IGNORED = "Taken for callers of EmailEngine; without effect here."
+IgnoredText = Annotated[str, Meta(description=IGNORED, extra={"ignored": True})]
+IgnoredBoolean = Annotated[bool, Meta(description=IGNORED, extra={"ignored": True})]
+IgnoredTexts = Annotated[list[str], Meta(description=IGNORED, extra={"ignored": True})]

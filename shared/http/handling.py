@@ -1,0 +1,125 @@
+"""Answers the operations of the API: who calls, what they may do, what they ask for, and what they are answered."""
+
+from typing import Any
+
+import azure.functions as func
+
+from shared.domain.caller import Caller
+from shared.domain.errors import InvalidInput, InvalidJson, Unauthorized
+from shared.domain.formats import correlation_id
+from shared.domain.secret import Secret
+from shared.http.audit import CORRELATION, Audit, about, outcome_of
+from shared.http.bounds import BodyType, check_bounds
+from shared.http.client_address import client_address
+from shared.http.decoding import Faults, decode, read_object
+from shared.http.limits import RequestLimits
+from shared.http.operations import Operation
+from shared.http.refusals import refusal_of
+from shared.http.responses import Answered, Handler, add_header, answer, problem
+from shared.ports import App
+from shared.usecases.callers.identify import identify_caller
+
+
+class ApiHandling:
+    """Makes the host's handlers of operations. No exception leaves them: the host would answer with nothing at all."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+        self.audit = Audit(app.audit, app.clock, app.entropy)
+        self.limits = RequestLimits(app.rate_limit.count, app.config.proxies)
+
+    def handler_of(self, operation: Operation) -> Handler:
+        """The host's handler of an operation."""
+        respond = self._for_callers if operation.scopes else self._for_everybody
+
+        async def handle(req: func.HttpRequest) -> func.HttpResponse:
+            response = await respond(operation, req)
+            add_header(response, CORRELATION, correlation_id() or "")
+            return response
+
+        handle.__name__ = operation.handler.__name__
+        return handle
+
+    async def _for_everybody(self, operation: Operation, req: func.HttpRequest) -> func.HttpResponse:
+        self.audit.correlate(req)
+        try:
+            check_bounds(req, BodyType.JSON)
+            return await self._respond(operation, req, None)
+        except Exception as error:  # noqa: BLE001 - see the class
+            return problem(refusal_of(error))
+
+    async def _for_callers(self, operation: Operation, req: func.HttpRequest) -> func.HttpResponse:
+        assert operation.action is not None  # noqa: S101 - narrows the type
+        with self.audit.request(req, operation.action):
+            try:
+                check_bounds(req, BodyType.JSON)
+                caller = await self._caller(req)
+                about(actor=caller.id)
+                caller.require_scope(*operation.scopes)
+                if not operation.checks_reach:
+                    _check_reach(caller, req.route_params.get("account"))
+                return await self._respond(operation, req, caller)
+            except Exception as error:  # noqa: BLE001 - see the class
+                refusal = refusal_of(error)
+                about(outcome=outcome_of(refusal), code=refusal.code)
+                return problem(refusal)
+
+    async def _caller(self, req: func.HttpRequest) -> Caller:
+        """Who calls. Raises Unauthorized, TooManyRequests for too many of those, Forbidden and Unavailable."""
+        try:
+            return await identify_caller(self.app, _bearer(req), client_address(req, self.app.config.proxies))
+        except Unauthorized:
+            self.limits.bad_token(req)
+            raise
+
+    async def _respond(self, operation: Operation, req: func.HttpRequest, caller: Caller | None) -> func.HttpResponse:
+        result = await operation.handler(**self._arguments(operation, req, caller))
+        if isinstance(result, func.HttpResponse):
+            return result
+        if isinstance(result, Answered):
+            return answer(result.body, result.status or operation.status, result.headers)
+        return answer(result, operation.status)
+
+    def _arguments(self, operation: Operation, req: func.HttpRequest, caller: Caller | None) -> dict[str, Any]:
+        """What the handler takes. Raises InvalidInput with every fault unless the handler takes `faults` itself."""
+        types, faults = operation.types, Faults()
+        arguments: dict[str, Any] = {"app": self.app, "caller": caller, "request": req, "faults": faults}
+        arguments |= {f"{name}_id": value for name, value in req.route_params.items()}
+        values = self._counted_body(operation, req, caller)
+        if "body" in types:
+            arguments["body"] = decode(types["body"], values, faults)
+        if "query" in types:
+            arguments["query"] = decode(types["query"], req.params, faults)
+        if "faults" not in types:
+            faults.refuse()
+        return {name: value for name, value in arguments.items() if name in types}
+
+    def _counted_body(self, operation: Operation, req: func.HttpRequest, caller: Caller | None) -> dict[str, Any]:
+        """The body, counted under the rate limit; one that is no JSON object counts once. Raises what either raises."""
+        is_read = "body" in operation.types and (req.get_body() or not operation.body_optional)
+        try:
+            values = read_object(req) if is_read else {}
+        except (InvalidJson, InvalidInput):
+            self._count(operation, req, caller, 1)
+            raise
+        self._count(operation, req, caller, operation.weight(values))
+        return values
+
+    def _count(self, operation: Operation, req: func.HttpRequest, caller: Caller | None, weight: int) -> None:
+        if operation.limited and caller is not None:
+            self.limits.form(req, caller.id, weight)
+
+
+def _bearer(req: func.HttpRequest) -> Secret:
+    """The header is the only place for a token: in a URL it would end up in logs (RFC 6750 section 2.3)."""
+    scheme, _, token = req.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Unauthorized("Missing authentication")
+    return Secret(token.strip())
+
+
+def _check_reach(caller: Caller, account: str | None) -> None:
+    if account is None:
+        caller.require_all_accounts()
+    else:
+        caller.require_account(account)

@@ -1,0 +1,154 @@
+"""Declares operations: one decorator says all that a route with its method is.
+
+The Functions trigger, the caller check, the audit record, the rate limit, the decoding of the request, the encoding of
+the answer and the description of the API all come from the declaration and from the handler's own types:
+
+    resource = Resource("Accounts", "Mailboxes that are bound, and how they are.")
+
+    @resource.get("/v1/account/{account}", Action.READ_ACCOUNT, Scope.ACCOUNTS_READ, refusals=[404])
+    async def get_account(app: App, account_id: AccountId) -> Account:
+        '''Get an account.
+
+        Describes the state of an account.
+        '''
+
+A handler takes, by name: `app`, `caller`, the path's parameters with `_id` behind their names, `body` and `query`
+(types that are decoded), `faults` (then the handler, or its use case, refuses these together with its own), and
+`request` (the request itself). Its name is the operation's id, the first line of its docstring is the summary, and the
+rest is the description.
+"""
+
+import inspect
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partialmethod
+from http import HTTPMethod, HTTPStatus
+from typing import Any, get_args, get_origin
+
+import azure.functions as func
+
+from shared.domain.audit import Action
+from shared.domain.caller import Scope
+from shared.http.responses import Answered, Handler
+from shared.http.routes import Route, function_name
+
+JSON = "application/json"
+HTML = "text/html"
+# Names that are not written as other words are.
+SPELLINGS = {"oauth": "OAuth", "openapi": "OpenApi"}
+
+
+def count_one(_: Mapping[str, Any]) -> int:
+    """Each request counts the same under a rate limit."""
+    return 1
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One method of one route, with its handler.
+
+    Any one of `scopes` lets a caller in; without any, everybody may call. Some requests need `further_scope` too, which
+    the handler checks. A route with an `{account}` is for callers who may reach that account, and any other for callers
+    who may reach all accounts, unless the handler `checks_reach`. A `limited` operation counts under the rate limit of
+    forms, as many times as `weight` says of the body. `refusals` are the statuses beside those that the declaration
+    implies. `headers` describes the answer's headers. `form`, `queries` and `cookie` name what a browser sends.
+    """
+
+    handler: Callable[..., Any]
+    tag: str
+    method: HTTPMethod
+    path: str
+    action: Action | None = None
+    scopes: tuple[Scope, ...] = ()
+    further_scope: Scope | None = None
+    checks_reach: bool = False
+    limited: bool = False
+    weight: Callable[[Mapping[str, Any]], int] = count_one
+    body_optional: bool = False
+    status: HTTPStatus = HTTPStatus.OK
+    refusals: Collection[int] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    media_type: str = JSON
+    form: Collection[str] = ()
+    queries: Collection[str] = ()
+    cookie: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The operation's id, such as `GetAccount`."""
+        words = self.handler.__name__.split("_")
+        return "".join(SPELLINGS.get(word, word.capitalize()) for word in words)
+
+    @property
+    def types(self) -> Mapping[str, Any]:
+        """The types of what the handler takes, by name."""
+        return self.handler.__annotations__
+
+    @property
+    def answer(self) -> Any:  # noqa: ANN401 - a type
+        """The type of the answer."""
+        returned = self.types["return"]
+        return get_args(returned)[0] if get_origin(returned) is Answered else returned
+
+    @property
+    def summary(self) -> str:
+        """One line about it, without a full stop."""
+        return self._paragraphs[0].removesuffix(".")
+
+    @property
+    def description(self) -> str:
+        """What it does, in sentences."""
+        return " ".join(" ".join(self._paragraphs[1:]).split())
+
+    @property
+    def route(self) -> Route:
+        """What the host has to know of it. GET answers HEAD too (RFC 9110 section 9.3.2); the host drops the body."""
+        head = (HTTPMethod.HEAD,) if self.method is HTTPMethod.GET else ()
+        return Route((self.method, *head), self.path.removeprefix("/"))
+
+    @property
+    def _paragraphs(self) -> list[str]:
+        return (inspect.getdoc(self.handler) or "").split("\n\n")
+
+
+class Resource:
+    """The operations of one resource, in the order of the description, under one `tag`; `about` describes the tag."""
+
+    def __init__(self, tag: str, about: str) -> None:
+        self.tag, self.about = tag, about
+        self.operations: list[Operation] = []
+
+    def declare[H: Callable[..., Any]](
+        self,
+        method: HTTPMethod,
+        path: str,
+        action: Action | None = None,
+        *scopes: Scope,
+        **declaration: Any,  # noqa: ANN401 - the other fields of Operation
+    ) -> Callable[[H], H]:
+        """Declare what answers this method of this path. The handler stays a plain function."""
+
+        def declared(handler: H) -> H:
+            self.operations.append(Operation(handler, self.tag, method, path, action, scopes, **declaration))
+            return handler
+
+        return declared
+
+    get = partialmethod(declare, HTTPMethod.GET)
+    post = partialmethod(declare, HTTPMethod.POST)
+    put = partialmethod(declare, HTTPMethod.PUT)
+    delete = partialmethod(declare, HTTPMethod.DELETE)
+
+
+def blueprint_of(operations: Iterable[Operation], handler_of: Callable[[Operation], Handler]) -> func.Blueprint:
+    """The functions of these operations; `handler_of` makes the host's handler of each."""
+    blueprint = func.Blueprint()
+    for operation in operations:
+        add_function(blueprint, operation.route, operation.handler.__name__, handler_of(operation))
+    return blueprint
+
+
+def add_function(blueprint: func.Blueprint, route: Route, name: str, handler: Handler) -> None:
+    """Add the function that answers a route. Callers are known by other means than the host's keys."""
+    trigger = blueprint.route(route.template, methods=route.methods or None, auth_level=func.AuthLevel.ANONYMOUS)
+    blueprint.function_name(function_name(route.template, name))(trigger(handler))
