@@ -86,7 +86,7 @@ class RegistrationForm(Body, kw_only=True):
     delegated: (
         Annotated[bool, Meta(description="Whether `email` is a shared mailbox.", examples=[True])] | UnsetType
     ) = UNSET
-    type: Annotated[AppId, Meta(extra={"false_is_absent": True})] | UnsetType = UNSET
+    type: Annotated[AppId, Meta(extra={"absent": (False,)})] | UnsetType = UNSET
     allow_principal_change: (
         Annotated[
             bool,
@@ -247,9 +247,7 @@ async def end_registration(app: App, caller: Caller, registration_id: Registrati
     about_accounts(mailbox.account for mailbox in ended.mailboxes)
     about(target=ended.id)
     status = ended.status_at(app.clock())
-    return EndedRegistration(
-        registration=ended.id, deleted=status is RegistrationStatus.CANCELLED, status=status
-    )
+    return EndedRegistration(registration=ended.id, deleted=status is RegistrationStatus.CANCELLED, status=status)
 
 
 @resource.post(

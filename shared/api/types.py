@@ -132,7 +132,8 @@ Outlook = Annotated[Literal["outlook"], Meta(description="Always outlook.", exam
 SecretText = Annotated[Secret, Meta(extra_json_schema={"type": "string"})]
 
 
+IGNORED_RULES = {"any_text": True, "absent": (None,)}
 IGNORED = "Taken for callers of EmailEngine; without effect here."
-IgnoredText = Annotated[str, Meta(description=IGNORED, extra={"ignored": True})]
-IgnoredBoolean = Annotated[bool, Meta(description=IGNORED, extra={"ignored": True})]
-IgnoredTexts = Annotated[list[str], Meta(description=IGNORED, extra={"ignored": True})]
+IgnoredText = Annotated[str, Meta(description=IGNORED, extra=IGNORED_RULES)]
+IgnoredBoolean = Annotated[bool, Meta(description=IGNORED, extra=IGNORED_RULES)]
+IgnoredTexts = Annotated[list[str], Meta(description=IGNORED, extra=IGNORED_RULES)]

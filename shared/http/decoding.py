@@ -8,7 +8,8 @@ cannot say:
 - `max_bytes`: the longest text in UTF-8. `lower`: the text is read in lower case.
 - `empty`: what is wrong with an empty value; True keeps it. Without it an empty text counts as absent.
 - `items`: what a list holds, in the words of the message.
-- `ignored`: the field has no effect, so null is taken too, and any text.
+- `any_text`: a text may have control characters, such as line breaks.
+- `absent`: further values that count as absent, as a tuple. `null_is_empty`: null stands for an empty list.
 
 EmailEngine's spellings are taken here and nowhere else: an empty text is an absent field, booleans and numbers may be
 texts, and one text may stand for a list of texts.
@@ -116,8 +117,10 @@ def _reader(described: inspect.Type) -> Read:
 
 
 def _read(read: Read, extra: Mapping[str, Any], nullable: bool, value: Any, faults: Faults, key: str) -> Any:  # noqa: ANN401, FBT001 - any JSON
-    if value is None and (nullable or extra.get("ignored")):
-        return None if nullable else UNSET
+    if value is None and nullable:
+        return None
+    if any(value is absent for absent in extra.get("absent", ())):
+        return UNSET
     if value == "" or (isinstance(value, str) and not value.strip()):
         empty = extra.get("empty", UNSET)
         if isinstance(empty, str):
@@ -147,7 +150,7 @@ def _text_reader(kind: inspect.StrType, extra: Mapping[str, Any]) -> Read:
     def fault_of(text: str) -> str | None:
         if kind.max_length is not None and len(text) > kind.max_length:
             return f"must be at most {kind.max_length} characters long"
-        if not is_plain(text) and not extra.get("ignored"):
+        if not extra.get("any_text") and not is_plain(text):
             return "must not contain control characters"
         if len(text.encode(errors="replace")) > extra.get("max_bytes", float("inf")):
             return f"must be at most {extra['max_bytes']} bytes long in UTF-8"
@@ -156,8 +159,6 @@ def _text_reader(kind: inspect.StrType, extra: Mapping[str, Any]) -> Read:
         return check(text) if check else None
 
     def read(value: Any, faults: Faults, key: str) -> Any:  # noqa: ANN401 - any JSON
-        if value is False and extra.get("false_is_absent"):
-            return UNSET
         if not isinstance(value, str):
             faults.add(key, "must be a string")
             return UNSET
@@ -248,7 +249,7 @@ def _list_reader(kind: inspect.ListType, extra: Mapping[str, Any]) -> Read:
         return UNSET if found else items if of_structs else list(dict.fromkeys(items))
 
     def read(value: Any, faults: Faults, key: str) -> Any:  # noqa: ANN401 - any JSON
-        values = [value] if isinstance(value, str) else [] if value is None and not least else value
+        values = [value] if isinstance(value, str) else [] if value is None and extra.get("null_is_empty") else value
         if isinstance(values, list) and least <= len(values) <= (len(values) if most is None else most):
             return read_items(values, faults, key)
         faults.add(key, f"must be a list of {size}")

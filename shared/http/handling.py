@@ -1,5 +1,6 @@
 """Answers the operations of the API: who calls, what they may do, what they ask for, and what they are answered."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import azure.functions as func
@@ -20,13 +21,13 @@ from shared.ports import App
 from shared.usecases.callers.identify import identify_caller
 
 
+@dataclass(frozen=True)
 class ApiHandling:
     """Makes the host's handlers of operations. No exception leaves them: the host would answer with nothing at all."""
 
-    def __init__(self, app: App) -> None:
-        self.app = app
-        self.audit = Audit(app.audit, app.clock, app.entropy)
-        self.limits = RequestLimits(app.rate_limit.count, app.config.proxies)
+    app: App
+    audit: Audit
+    limits: RequestLimits
 
     def handler_of(self, operation: Operation) -> Handler:
         """The host's handler of an operation."""

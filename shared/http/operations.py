@@ -21,9 +21,8 @@ rest is the description.
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import partialmethod
 from http import HTTPMethod, HTTPStatus
-from typing import Any, get_args, get_origin
+from typing import Any, Protocol, get_args, get_origin
 
 import azure.functions as func
 
@@ -36,6 +35,13 @@ JSON = "application/json"
 HTML = "text/html"
 # Names that are not written as other words are.
 SPELLINGS = {"oauth": "OAuth", "openapi": "OpenApi"}
+
+
+class Declare(Protocol):
+    """A decorator that leaves the handler as it is."""
+
+    def __call__[H: Callable[..., Any]](self, handler: H, /) -> H:
+        """Declare this handler."""
 
 
 def count_one(_: Mapping[str, Any]) -> int:
@@ -118,26 +124,35 @@ class Resource:
         self.tag, self.about = tag, about
         self.operations: list[Operation] = []
 
-    def declare[H: Callable[..., Any]](
+    def get(self, path: str, action: Action | None = None, *scopes: Scope, **declaration: Any) -> Declare:  # noqa: ANN401 - fields of Operation
+        """Declare what answers GET of this path. The handler stays a plain function."""
+        return self._declare(HTTPMethod.GET, path, action, scopes, declaration)
+
+    def post(self, path: str, action: Action | None = None, *scopes: Scope, **declaration: Any) -> Declare:  # noqa: ANN401 - as above
+        """Declare what answers POST."""
+        return self._declare(HTTPMethod.POST, path, action, scopes, declaration)
+
+    def put(self, path: str, action: Action | None = None, *scopes: Scope, **declaration: Any) -> Declare:  # noqa: ANN401 - as above
+        """Declare what answers PUT."""
+        return self._declare(HTTPMethod.PUT, path, action, scopes, declaration)
+
+    def delete(self, path: str, action: Action | None = None, *scopes: Scope, **declaration: Any) -> Declare:  # noqa: ANN401 - as above
+        """Declare what answers DELETE."""
+        return self._declare(HTTPMethod.DELETE, path, action, scopes, declaration)
+
+    def _declare(
         self,
         method: HTTPMethod,
         path: str,
-        action: Action | None = None,
-        *scopes: Scope,
-        **declaration: Any,  # noqa: ANN401 - the other fields of Operation
-    ) -> Callable[[H], H]:
-        """Declare what answers this method of this path. The handler stays a plain function."""
-
-        def declared(handler: H) -> H:
+        action: Action | None,
+        scopes: tuple[Scope, ...],
+        declaration: Mapping[str, Any],
+    ) -> Declare:
+        def declare[H: Callable[..., Any]](handler: H) -> H:
             self.operations.append(Operation(handler, self.tag, method, path, action, scopes, **declaration))
             return handler
 
-        return declared
-
-    get = partialmethod(declare, HTTPMethod.GET)
-    post = partialmethod(declare, HTTPMethod.POST)
-    put = partialmethod(declare, HTTPMethod.PUT)
-    delete = partialmethod(declare, HTTPMethod.DELETE)
+        return declare
 
 
 def blueprint_of(operations: Iterable[Operation], handler_of: Callable[[Operation], Handler]) -> func.Blueprint:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, overload
 from urllib.parse import quote
 
 import azure.functions as func
@@ -99,6 +99,10 @@ def _revealed(value: object) -> str:
 ENCODER = msgspec.json.Encoder(enc_hook=_revealed)
 
 
+@overload
+def moment(when: datetime) -> str: ...
+@overload
+def moment(when: datetime | None) -> str | None: ...
 def moment(when: datetime | None) -> str | None:
     """A moment as the contract writes it: UTC, milliseconds, Z."""
     return None if when is None else format_timestamp(when)
