@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, UnsetType
 
-from shared.api.types import (
+from shared.api.field_types import (
     EMAIL_RULES,
     AccountId,
     AppId,

@@ -45,6 +45,11 @@ class Body(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=T
 
     refused: ClassVar[Mapping[str, str]] = {}
 
+    @property
+    def given(self) -> dict[str, Any]:
+        """The values that were given, by attribute."""
+        return {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not UNSET}
+
     def __repr__(self) -> str:
         """Without values, which may be secrets."""
         return f"{type(self).__name__}(…)"

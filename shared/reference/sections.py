@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shared.triggers.description.openapi import FORM, JSON, SCHEMAS, Part
+from shared.http.operations import JSON
+from shared.reference.openapi import FORM, SCHEMAS, Part
 
 
 @dataclass(frozen=True, slots=True)

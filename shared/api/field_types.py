@@ -1,15 +1,17 @@
 """Types of fields that several resources have in common. Each describes itself and is its own decoder."""
 
 import math
+from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from shared.domain.formats import MAX_ACCOUNT_ID_BYTES
 from shared.domain.identity import MAX_LABEL_CHARACTERS, has_domain_labels
 from shared.domain.principal import is_guid
 from shared.domain.secret import Secret
+from shared.http.decoding import Body
 
 EXAMPLE_TIMESTAMP = "2027-01-31T09:30:00.000Z"
 GUID = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
@@ -30,6 +32,13 @@ def page_count(total: int, page_size: int) -> int:
 def described(kind: str, about: str, example: str, max_length: int | None = None) -> Meta:
     """A text of some format."""
     return Meta(description=about, examples=[example], extra_json_schema={"format": kind}, max_length=max_length)
+
+
+def one_of(words: Collection[str], **more: Any) -> Meta:  # noqa: ANN401 - of Meta
+    """A text that is one of these words."""
+    must = f"must be one of [{', '.join(words)}]"
+    rules = {"check": lambda text: None if text in words else must}
+    return Meta(extra_json_schema={"enum": [*words]}, extra=rules, **more)
 
 
 def address_fault(text: str) -> str | None:
@@ -129,6 +138,8 @@ Deleted = Annotated[bool, Meta(description="That it is gone.", examples=[True])]
 Done = Annotated[bool, Meta(description="That it is done.", examples=[True])]
 Hidden = Annotated[str, Meta(description="Stars: it is there, and shown to nobody.", examples=["******"])]
 Outlook = Annotated[Literal["outlook"], Meta(description="Always outlook.", examples=["outlook"])]
+Id = Annotated[str, Meta(description="Its id.", examples=["0f4cbb21"])]
+Optional = Annotated[str, Meta(description="What was said of it.")] | None
 SecretText = Annotated[Secret, Meta(extra_json_schema={"type": "string"})]
 
 
@@ -137,3 +148,43 @@ IGNORED = "Taken for callers of EmailEngine; without effect here."
 IgnoredText = Annotated[str, Meta(description=IGNORED, extra=IGNORED_RULES)]
 IgnoredBoolean = Annotated[bool, Meta(description=IGNORED, extra=IGNORED_RULES)]
 IgnoredTexts = Annotated[list[str], Meta(description=IGNORED, extra=IGNORED_RULES)]
+
+
+class EmailEngineFields(Body, kw_only=True):
+    """Fields about fetching and sending mail."""
+
+    refused: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("imap", "smtp"), "must be absent: the account signs in through Microsoft"),
+        **dict.fromkeys(
+            ("webhooks", "webhooksCustomHeaders"), 'must be absent: ask POST /v1/webhooks with its "account"'
+        ),
+    }
+
+    sync_from: IgnoredText | UnsetType = UNSET
+    notify_from: IgnoredText | UnsetType = UNSET
+    smtp_ehlo_name: IgnoredText | UnsetType = UNSET
+    imap_indexer: IgnoredText | UnsetType = UNSET
+    locale: IgnoredText | UnsetType = UNSET
+    tz: IgnoredText | UnsetType = UNSET
+    proxy: IgnoredText | UnsetType = UNSET
+    copy: IgnoredBoolean | UnsetType = UNSET
+    logs: IgnoredBoolean | UnsetType = UNSET
+    path: IgnoredTexts | UnsetType = UNSET
+    subconnections: IgnoredTexts | UnsetType = UNSET
+
+
+class PageQuery(Body, kw_only=True):
+    """Which page."""
+
+    page: Page | UnsetType = UNSET
+    page_size: PageSize | UnsetType = UNSET
+
+    @property
+    def number(self) -> int:
+        """Counted from 0."""
+        return self.page or 0
+
+    @property
+    def size(self) -> int:
+        """How many to a page."""
+        return self.page_size or DEFAULT_PAGE_SIZE

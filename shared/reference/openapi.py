@@ -1,22 +1,24 @@
 """The description in OpenAPI 3.1."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
 
-from shared.triggers.description.answers import Error
-from shared.triggers.description.operation import Operation, refusal
-from shared.triggers.description.operations import OPERATIONS, TAGS
-from shared.triggers.description.settings_answers import EventNotification
-from shared.triggers.description.words import AccountId, AppId, RegistrationId
+from shared.api.event_notification import EventNotification
+from shared.api.field_types import AccountId, AppId, RegistrationId
+from shared.domain.secret import Secret
+from shared.http.bounds import BodyType
+from shared.http.operations import JSON, Operation, Resource
+from shared.http.responses import Answer, Error
+from shared.reference.refusals import refusal_example, refusal_statuses
 
 type Part = dict[str, Any]
 
 SCHEMAS = "#/components/schemas/"
-JSON, FORM = "application/json", "application/x-www-form-urlencoded"
+FORM = BodyType.FORM.value
 INTRODUCTION = (
     "Mailbind binds Microsoft 365 shared mailboxes to the people who may open them, keeps that authorization alive, and"
     " hands out short-lived access tokens. Where a boolean is taken, true, y and 1, or false, n and 0 will do, also as"
@@ -32,34 +34,34 @@ WHERE = {
 ABOUT = {"webhook": "The id of a webhook, or global.", "token": "The id of an API token: its SHA-256 in hexadecimal."}
 
 
-def openapi(base_url: str) -> Part:
-    """The whole description, for an app that is at this address."""
-    asked = [one for each in OPERATIONS for one in (each.body, each.query, each.answer) if one not in (None, dict)]
-    _, schemas = msgspec.json.schema_components([*asked, Error, EventNotification], ref_template=SCHEMAS + "{name}")
-    queries = {each.query.__name__ for each in OPERATIONS if each.query}
+def openapi(base_url: str, resources: Sequence[Resource]) -> Part:
+    """The whole description of these resources, for an app that is at this address."""
+    operations = [operation for resource in resources for operation in resource.operations]
+    queries = {each.types["query"] for each in operations if "query" in each.types}
+    bodies = {each.types["body"] for each in operations if "body" in each.types}
+    answers = {each.answer for each in operations if _is_answer(each.answer)}
+    _, schemas = msgspec.json.schema_components(
+        [*queries, *bodies, *answers, Error, EventNotification],
+        schema_hook=_schema_of_secret,
+        ref_template=SCHEMAS + "{name}",
+    )
     paths: Part = {}
-    for each in OPERATIONS:
+    for each in operations:
         paths.setdefault(each.path, {})[each.method.lower()] = _operation(each, schemas)
-    hook = {"content": {JSON: _content({"$ref": f"{SCHEMAS}EventNotification"}, schemas)}, "required": True}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Mailbind", "version": "1", "description": INTRODUCTION, "license": {"name": "MIT"}},
         "servers": [{"url": base_url}],
-        "tags": [{"name": name, "description": about} for name, about in TAGS.items()],
+        "tags": [
+            {"name": tag, "description": about}
+            for tag, about in {resource.tag: resource.about for resource in resources}.items()
+        ],
         "paths": paths,
-        "webhooks": {
-            "event": {
-                "post": {
-                    "operationId": "ReceiveEvent",
-                    "summary": "Receive an event",
-                    "tags": ["Events"],
-                    "requestBody": hook,
-                    "responses": {"200": {"description": "Taken."}},
-                }
-            }
-        },
+        "webhooks": {"event": {"post": _event(schemas)}},
         "components": {
-            "schemas": {name: schema for name, schema in schemas.items() if name not in queries},
+            "schemas": {
+                name: schema for name, schema in schemas.items() if name not in {query.__name__ for query in queries}
+            },
             "securitySchemes": {
                 "bearer": {
                     "type": "http",
@@ -102,15 +104,16 @@ def _operation(each: Operation, schemas: Part) -> Part:
         "parameters": list(_parameters(each, schemas)),
         "responses": {
             str(each.status): _answer(each, schemas),
-            **{str(status): _refusal(each, status) for status in each.refusals},
+            **{str(status): _refusal(each, status) for status in refusal_statuses(each)},
         },
     }
-    if each.scopes:
-        words = [scope.value for scope in each.scopes]
-        described |= {"security": [{"bearer": words}] if each.all_of else [{"bearer": [word]} for word in words]}
-    if each.body:
-        schema = {"$ref": SCHEMAS + each.body.__name__}
-        described["requestBody"] = {"content": {JSON: _content(schema, schemas)}, "required": each.body_needed}
+    if each.further_scope:
+        described["security"] = [{"bearer": [*each.scopes, each.further_scope]}]
+    elif each.scopes:
+        described["security"] = [{"bearer": [scope]} for scope in each.scopes]
+    if "body" in each.types:
+        schema = {"$ref": SCHEMAS + each.types["body"].__name__}
+        described["requestBody"] = {"content": {JSON: _content(schema, schemas)}, "required": not each.body_optional}
     if each.form:
         texts: Part = {name: {"type": "string", "examples": ["aB3x"]} for name in each.form}
         fields = {"type": "object", "properties": texts}
@@ -118,12 +121,36 @@ def _operation(each: Operation, schemas: Part) -> Part:
     return described
 
 
+def _event(schemas: Part) -> Part:
+    return {
+        "operationId": "ReceiveEvent",
+        "summary": "Receive an event",
+        "tags": ["Events"],
+        "requestBody": {
+            "content": {JSON: _content({"$ref": f"{SCHEMAS}EventNotification"}, schemas)},
+            "required": True,
+        },
+        "responses": {"200": {"description": "Taken."}},
+    }
+
+
+def _is_answer(answer: object) -> bool:
+    return isinstance(answer, type) and issubclass(answer, Answer)
+
+
+def _schema_of_secret(kind: type) -> Part:
+    if kind is Secret:
+        return {"type": "string"}
+    raise NotImplementedError
+
+
 def _parameters(each: Operation, schemas: Part) -> Iterable[Part]:
     for name in re.findall(r"{(\w+)}", each.path):
         schema = msgspec.json.schema(WHERE[name])
         about = schema.pop("description", None) or ABOUT[name]
         yield _parameter("path", name, about, {**schema, "minLength": 1}, schemas, required=True)
-    for name, schema in (schemas[each.query.__name__]["properties"] if each.query else {}).items():
+    query = each.types.get("query")
+    for name, schema in (schemas[query.__name__]["properties"] if query else {}).items():
         about = schema.get("description") or f"Whether to tell {name}."
         plain = {word: value for word, value in schema.items() if word != "description"}
         yield _parameter("query", name, about, plain, schemas)
@@ -152,12 +179,12 @@ def _parameter(where: str, name: str, about: str, schema: Part, schemas: Part, *
 
 def _answer(each: Operation, schemas: Part) -> Part:
     answer: Part = {"description": each.summary}
-    if each.kind != JSON:
-        answer["content"] = {each.kind: {"schema": {"type": "string"}, "example": "<!doctype html>"}}
-    elif each.answer is dict:
-        answer["content"] = {JSON: {"schema": {"type": "object"}, "example": {"info": {"title": "Mailbind"}}}}
-    elif each.answer:
+    if each.media_type != JSON:
+        answer["content"] = {each.media_type: {"schema": {"type": "string"}, "example": "<!doctype html>"}}
+    elif _is_answer(each.answer):
         answer["content"] = {JSON: _content({"$ref": SCHEMAS + each.answer.__name__}, schemas)}
+    else:
+        answer["content"] = {JSON: {"schema": {"type": "object"}, "example": {"info": {"title": "Mailbind"}}}}
     if each.headers:
         answer["headers"] = {
             name: {"description": about, "schema": {"type": "string"}} for name, about in each.headers.items()
@@ -169,12 +196,12 @@ def _refusal(each: Operation, status: int) -> Part:
     about = HTTPStatus(status).phrase
     if status == HTTPStatus.NOT_MODIFIED:
         return {"description": about}
-    if each.kind != JSON:
+    if each.media_type != JSON:
         return {
             "description": about,
-            "content": {each.kind: {"schema": {"type": "string"}, "example": "<!doctype html>"}},
+            "content": {each.media_type: {"schema": {"type": "string"}, "example": "<!doctype html>"}},
         }
-    if each.answer and not each.scopes and status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if not each.scopes and status == HTTPStatus.SERVICE_UNAVAILABLE:
         schema = {"$ref": SCHEMAS + each.answer.__name__}
         return {
             "description": about,
@@ -182,7 +209,7 @@ def _refusal(each: Operation, status: int) -> Part:
         }
     return {
         "description": about,
-        "content": {JSON: {"schema": {"$ref": f"{SCHEMAS}Error"}, "example": refusal(status)}},
+        "content": {JSON: {"schema": {"$ref": f"{SCHEMAS}Error"}, "example": refusal_example(status)}},
     }
 
 

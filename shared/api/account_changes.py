@@ -1,0 +1,123 @@
+"""PUT and DELETE /v1/account/{account}, and its reconnect: change, remove and reconnect an account."""
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
+
+from msgspec import UNSET, Meta, UnsetType
+
+from shared.api.accounts import LastError, last_error, resource
+from shared.api.field_types import AccountId, Deleted, Email, EmailEngineFields, Name
+from shared.domain.account import AccountState
+from shared.domain.audit import Action
+from shared.domain.caller import Scope
+from shared.http.decoding import Body, Faults
+from shared.http.responses import Answer
+from shared.ports import App
+from shared.usecases.accounts import change
+from shared.usecases.tokens import probe
+
+
+class AccountChange(EmailEngineFields, kw_only=True):
+    """What is to be another one. What a sign-in proved cannot be changed."""
+
+    refused: ClassVar[Mapping[str, str]] = {
+        **EmailEngineFields.refused,
+        "oauth2": "must be absent: a grant is proven by a sign-in; ask POST /v1/account/{account}/reauthorize",
+    }
+
+    name: Name | UnsetType = UNSET
+    paused: (
+        Annotated[bool, Meta(description="true pauses: nothing is handed out. false resumes.", examples=[True])]
+        | UnsetType
+    ) = UNSET
+    email: Annotated[Email, Meta(description="Has to be what it is.")] | UnsetType = UNSET
+    expected_email: Annotated[Email, Meta(description="Has to be who it is.")] | UnsetType | None = UNSET
+
+
+class ChangedAccount(Answer, kw_only=True):
+    """Which account was changed."""
+
+    account: AccountId
+
+
+class RemovalQuery(Body, kw_only=True):
+    """How to remove."""
+
+    revoke: (
+        Annotated[bool, Meta(description="Taken, and answered: Entra revokes nothing for apps.", examples=[False])]
+        | UnsetType
+    ) = UNSET
+
+
+class RemovedAccount(Answer, kw_only=True):
+    """What became of the account's tokens."""
+
+    account: AccountId
+    deleted: Deleted
+    tokens_deleted: Annotated[bool, Meta(description="Whether it was the grant's last account.", examples=[True])]
+    accounts_left: Annotated[int, Meta(description="How many the grant still serves.", examples=[0], ge=0)]
+    revoked: Annotated[bool, Meta(description="Always false: Entra revokes nothing for apps.")] | UnsetType = UNSET
+
+
+class Reconnection(Body, kw_only=True):
+    """May be left out."""
+
+    reconnect: Annotated[bool, Meta(description="false asks for nothing at all.", examples=[True])] | UnsetType = UNSET
+
+
+class Reconnected(Answer, kw_only=True):
+    """How the account is, just refreshed and probed."""
+
+    reconnect: Annotated[bool, Meta(description="Whether it was tried.", examples=[True])]
+    state: AccountState | UnsetType = UNSET
+    last_error: LastError | UnsetType | None = UNSET
+
+
+@resource.put("/v1/account/{account}", Action.CHANGE_ACCOUNT, Scope.ACCOUNTS_WRITE, refusals=[400, 404, 409])
+async def change_account(app: App, account_id: AccountId, body: AccountChange, faults: Faults) -> ChangedAccount:
+    """Change an account.
+
+    Renames, pauses or resumes an account.
+    """
+    wanted = change.AccountChange(
+        name=body.name or None,
+        paused=None if body.paused is UNSET else body.paused,
+        email=body.email or None,
+        expected_email=body.expected_email or None,
+    )
+    return ChangedAccount(account=(await change.change_account(app, account_id, wanted, faults)).id)
+
+
+@resource.delete("/v1/account/{account}", Action.REMOVE_ACCOUNT, Scope.ACCOUNTS_WRITE, refusals=[400, 404, 409])
+async def remove_account(app: App, account_id: AccountId, query: RemovalQuery) -> RemovedAccount:
+    """Remove an account.
+
+    Unbinds an account. The last account of a grant deletes its tokens.
+    """
+    left = (await change.remove_account(app, account_id)).still_served
+    return RemovedAccount(
+        account=account_id,
+        deleted=True,
+        tokens_deleted=left == 0,
+        accounts_left=left,
+        # Entra takes no refresh token back; a person ends their consent, or an administrator all of their sessions.
+        revoked=False if query.revoke else UNSET,
+    )
+
+
+@resource.put(
+    "/v1/account/{account}/reconnect",
+    Action.RECONNECT_ACCOUNT,
+    Scope.ACCOUNTS_WRITE,
+    body_optional=True,
+    refusals=[400, 404, 409],
+)
+async def reconnect_account(app: App, account_id: AccountId, body: Reconnection) -> Reconnected:
+    """Reconnect an account.
+
+    Refreshes the grant and opens the mailbox now, twice a minute at most for each grant.
+    """
+    if body.reconnect is False:
+        return Reconnected(reconnect=False)
+    account = await probe.reconnect_account(app, account_id)
+    return Reconnected(reconnect=True, state=account.state, last_error=last_error(account))

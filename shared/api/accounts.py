@@ -1,0 +1,282 @@
+"""GET /v1/accounts and /v1/account/{account}: list and read accounts."""
+
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, UnsetType
+
+from shared.api.field_types import (
+    MAX_ADDRESS_BYTES,
+    PLAIN,
+    AccountId,
+    AppId,
+    Code,
+    Count,
+    Email,
+    Hidden,
+    Name,
+    Outlook,
+    Page,
+    PageQuery,
+    RegistrationId,
+    Remedy,
+    Sentence,
+    SignInName,
+    Text,
+    Timestamp,
+    Total,
+    one_of,
+    page_count,
+)
+from shared.domain import account as accounts
+from shared.domain.account import AccountState
+from shared.domain.audit import Action
+from shared.domain.caller import Caller, Scope
+from shared.domain.clouds import Resource as MailResource
+from shared.domain.grant import DelegatedGrant
+from shared.domain.oauth_app import OAuthApp
+from shared.domain.remedy import remedy
+from shared.domain.secret import MASK
+from shared.http.operations import Resource
+from shared.http.responses import Answer, moment
+from shared.ports import App
+from shared.usecases.accounts import read
+from shared.usecases.accounts.read import AccountDetails, AccountQuery
+
+MAX_FILTER_BYTES = 256  # so that all filters and the cursor of the next page fit into a URL
+# Callers of EmailEngine may ask for its other states too; no account is ever in one of those.
+STATES = [*AccountState, "unset", "connecting", "syncing", "disconnected"]
+
+resource = Resource("Accounts", "Mailboxes that are bound, and how they are.")
+
+
+class AccountsQuery(PageQuery, kw_only=True):
+    """Which accounts, and which page of them."""
+
+    state: (
+        Annotated[
+            str,
+            one_of(STATES, description="Only accounts in this state.", examples=["connected"]),
+        ]
+        | UnsetType
+    ) = UNSET
+    query: (
+        Annotated[
+            Text,
+            Meta(
+                description="A part of id, name or address.",
+                examples=["support"],
+                extra={"max_bytes": MAX_FILTER_BYTES},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    cursor: (
+        Annotated[str, Meta(description="Goes on after the page that told it.", max_length=2048, pattern=PLAIN)]
+        | UnsetType
+    ) = UNSET
+    app: (
+        Annotated[Text, Meta(description="Only accounts of this OAuth app.", extra={"max_bytes": MAX_FILTER_BYTES})]
+        | UnsetType
+    ) = UNSET
+    email: Annotated[Email, Meta(description="Only accounts of this mailbox.")] | UnsetType = UNSET
+    authorized_by: (
+        Annotated[
+            str,
+            Meta(
+                description="Only accounts of this person: a sign-in name, an object id, or tenant.object.",
+                examples=["alice@contoso.example"],
+                max_length=320,
+                pattern=PLAIN,
+                extra={"max_bytes": MAX_ADDRESS_BYTES},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+class LastError(Answer, kw_only=True):
+    """Why an account is not connected, and what to do about it."""
+
+    code: Code
+    description: Sentence
+    since: Timestamp
+    action: Remedy
+
+
+class AccountSummary(Answer, kw_only=True):
+    """An account as listings show it."""
+
+    account: AccountId
+    name: Name
+    email: Email
+    type: Outlook
+    delegated: Annotated[bool, Meta(description="Whether it is a shared mailbox.", examples=[True])]
+    app: AppId
+    state: AccountState
+    user: SignInName
+    created: Timestamp
+    last_error: LastError | None
+
+
+class Authorization(Answer, kw_only=True):
+    """Who authorizes an account, and since when."""
+
+    user: SignInName
+    tenant_id: Annotated[str, Meta(description="Their tenant.")]
+    object_id: Annotated[str, Meta(description="Their object id in it.")]
+    since: Timestamp
+
+
+class GrantUsed(Answer, kw_only=True):
+    """Whose sign-in, for which mailbox."""
+
+    user: SignInName
+    delegated_user: Email | UnsetType = UNSET
+    delegated_account: AccountId | UnsetType = UNSET
+
+
+class Grant(Answer, kw_only=True):
+    """The grant behind an account, in EmailEngine's words."""
+
+    provider: AppId
+    auth: GrantUsed
+    scope: Annotated[list[str], Meta(description="What was granted.")]
+    token_type: Annotated[str, Meta(description="Always Bearer.", examples=["Bearer"])]
+    access_token: Hidden
+    refresh_token: Hidden
+    expires: Timestamp | None
+    generated: Timestamp | None
+    refresh_token_generated: Timestamp | None
+
+
+class Account(AccountSummary, kw_only=True):
+    """An account with who authorizes it, since when, and how long that lasts."""
+
+    authorized_by: Authorization
+    registration: RegistrationId
+    base_scopes: Annotated[str, Meta(description="How its mailbox is opened.", examples=["api"])] | None
+    last_refresh: Timestamp | None
+    last_hand_out: Timestamp | None
+    expires_if_idle: Timestamp | None
+    secret_expires: Timestamp | None
+    oauth2: Grant | None
+
+
+class AccountPage(Answer, kw_only=True):
+    """A page of accounts."""
+
+    page: Page
+    query: Annotated[str | bool, Meta(description="What was looked for, or false.", examples=[False])]
+    state: Annotated[str, Meta(description="The state that was asked for, or *.", examples=["*"])]
+    cursor: Annotated[str, Meta(description="For the page after this one.")] | None
+    accounts: Annotated[list[AccountSummary], Meta(description="The accounts.")]
+    total: Total | UnsetType = UNSET
+    pages: Count | UnsetType = UNSET
+
+
+@resource.get("/v1/accounts", Action.LIST_ACCOUNTS, Scope.ACCOUNTS_READ, checks_reach=True, refusals=[400])
+async def list_accounts(app: App, caller: Caller, query: AccountsQuery) -> AccountPage:
+    """List accounts.
+
+    Lists up to 50,000 accounts by page, and more by cursor, which costs the same however deep.
+    """
+    wanted = AccountQuery(
+        page=query.number,
+        page_size=query.size,
+        state=query.state or None,
+        query=query.query or None,
+        cursor=query.cursor or None,
+        app=query.app or None,
+        email=query.email or None,
+        authorized_by=query.authorized_by or None,
+    )
+    page = await read.list_accounts(app, wanted, caller)
+    return AccountPage(
+        page=query.number,
+        query=query.query or False,
+        state=query.state or "*",
+        cursor=page.cursor,
+        accounts=[AccountSummary(**summary(account)) for account in page.accounts],
+        total=UNSET if page.total is None else page.total,
+        pages=UNSET if page.total is None else page_count(page.total, query.size),
+    )
+
+
+@resource.get("/v1/account/{account}", Action.READ_ACCOUNT, Scope.ACCOUNTS_READ, refusals=[404])
+async def get_account(app: App, account_id: AccountId) -> Account:
+    """Get an account.
+
+    Tells how an account is, who authorizes it since when, and what to do if something is wrong.
+    """
+    return describe(await read.read_account(app, account_id))
+
+
+def summary(account: accounts.Account) -> dict[str, Any]:
+    """The fields of AccountSummary.
+
+    `type` is `outlook` for every one of them. EmailEngine's `delegated` is an account that borrows another account's
+    tokens; here each account has its grant itself, and `delegated` says that the mailbox is a shared one.
+    """
+    return {
+        "account": account.id,
+        "name": account.name,
+        "email": account.email,
+        "type": "outlook",
+        "delegated": account.shared,
+        "app": account.app,
+        "state": account.state,
+        "user": account.sign_in_name,
+        "created": moment(account.created),
+        "last_error": last_error(account),
+    }
+
+
+def last_error(account: accounts.Account) -> LastError | None:
+    """Why the account is not connected, and what to do about it."""
+    error = account.last_error
+    if error is None:
+        return None
+    advice = remedy(error.code)
+    return LastError(code=error.code, description=advice.what, since=moment(error.since), action=advice.action)
+
+
+def describe(details: AccountDetails) -> Account:
+    """An account with who authorizes it, since when, and how long that lasts. `lastHandOut` may be an hour old."""
+    account, grant, app = details.account, details.grant, details.app
+    tenant_id, _, object_id = account.principal_id.partition(".")
+    return Account(
+        **summary(account),
+        authorized_by=Authorization(
+            user=account.sign_in_name, tenant_id=tenant_id, object_id=object_id, since=moment(account.bound)
+        ),
+        registration=account.registration,
+        base_scopes=_base_scopes(app) if app else None,
+        last_refresh=moment(grant.last_refreshed) if grant else None,
+        last_hand_out=moment(grant.last_handed_out) if grant else None,
+        expires_if_idle=moment(grant.expires_if_idle) if grant else None,
+        secret_expires=moment(app.secret_expires) if app else None,
+        oauth2=_grant(account, grant) if grant else None,
+    )
+
+
+def _base_scopes(app: OAuthApp) -> str:
+    """The contract has one word for what an app may do in mailboxes; with scopes for both it is `api`."""
+    return "imap" if app.primary_resource is MailResource.OUTLOOK else "api"
+
+
+def _grant(account: accounts.Account, grant: DelegatedGrant) -> Grant:
+    return Grant(
+        provider=account.app,
+        auth=GrantUsed(
+            user=grant.principal.sign_in_name,
+            delegated_user=account.email if account.shared else UNSET,
+            delegated_account=UNSET if account.through is None else account.through,
+        ),
+        scope=list(grant.scopes),
+        token_type="Bearer",  # noqa: S106 - RFC 6750's name of the type
+        access_token=MASK,
+        refresh_token=MASK,
+        expires=moment(grant.access_expires),
+        generated=moment(grant.refreshed),
+        refresh_token_generated=moment(grant.last_refreshed),
+    )

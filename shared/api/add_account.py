@@ -1,0 +1,161 @@
+"""POST /v1/account: bind a further mailbox to a grant that is there, or ask for a link to sign in."""
+
+from typing import Annotated
+
+from msgspec import UNSET, Meta, UnsetType
+
+from shared.api.field_types import (
+    AccountId,
+    AppId,
+    Email,
+    EmailEngineFields,
+    ExpectedTenant,
+    IgnoredText,
+    Name,
+    RedirectUrl,
+    SecretText,
+)
+from shared.api.registrations import ChangeMailbox, link, resource
+from shared.domain.audit import Action
+from shared.domain.caller import Caller, Scope
+from shared.domain.errors import InvalidInput
+from shared.domain.identity import same_address
+from shared.domain.invited_mailbox import MailboxState
+from shared.domain.principal import ExpectedPerson
+from shared.domain.secret import Secret
+from shared.http.audit import about
+from shared.http.decoding import Body, Faults
+from shared.http.responses import Answer
+from shared.ports import App
+from shared.usecases.sign_in import further, start
+from shared.usecases.sign_in.further import FurtherAccount
+from shared.usecases.sign_in.invitation import Invitation
+
+# What the form calls otherwise than this route does.
+NAMES = {"redirectUrl": "oauth2.redirectUrl", "type": "oauth2.provider"}
+
+
+class GrantToUse(Body, kw_only=True):
+    """Which mailbox to bind, and whose grant to use."""
+
+    delegated_user: Annotated[Email, Meta(description="The shared mailbox.")] | UnsetType = UNSET
+    delegated_account: Annotated[AccountId, Meta(description="The account whose grant is used.")] | UnsetType = UNSET
+    user: IgnoredText | UnsetType = UNSET
+
+
+class GrantSource(Body, kw_only=True):
+    """Through which OAuth app, and with what grant or sign-in."""
+
+    provider: AppId | UnsetType = UNSET
+    auth: GrantToUse | UnsetType = UNSET
+    authorize: (
+        Annotated[bool, Meta(description="Ask for a link to sign in, in place of using a grant.", examples=[False])]
+        | UnsetType
+    ) = UNSET
+    redirect_url: RedirectUrl | UnsetType = UNSET
+
+
+class NewAccount(EmailEngineFields, kw_only=True):
+    """An account to be bound to a grant that is there, or by a sign-in."""
+
+    oauth2: GrantSource
+    account: AccountId | UnsetType | None = UNSET
+    name: Name | UnsetType = UNSET
+    email: Email | UnsetType = UNSET
+    expected_email: Email | UnsetType = UNSET
+    expected_tenant: ExpectedTenant | UnsetType = UNSET
+    change_mailbox: ChangeMailbox | UnsetType = UNSET
+
+
+class AddedAccount(Answer, kw_only=True):
+    """The account that was bound, or a link to sign in when that was asked for."""
+
+    account: AccountId | UnsetType = UNSET
+    state: MailboxState | UnsetType = UNSET
+    redirect: (
+        Annotated[
+            SecretText,
+            Meta(
+                description="A URL.",
+                examples=["https://mailbind.example/accounts/new?ticket=kJ3n"],
+                extra_json_schema={"format": "uri"},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+@resource.post(
+    "/v1/account",
+    Action.ADD_ACCOUNT,
+    Scope.REGISTER,
+    further_scope=Scope.ACCOUNTS_WRITE,
+    checks_reach=True,
+    limited=True,
+    refusals=[400, 404, 409],
+)
+async def add_account(app: App, caller: Caller, body: NewAccount, faults: Faults) -> AddedAccount:
+    """Add an account.
+
+    Binds a further mailbox to a grant that is there, which takes the scope accounts:write too. With `authorize` it
+    answers with a link to sign in.
+    """
+    source = body.oauth2 or GrantSource()
+    grant = source.auth or GrantToUse()
+    if source.authorize:
+        return AddedAccount(redirect=await _start(app, caller, _invitation(body, source, grant, faults), faults))
+    caller.require_scope(Scope.ACCOUNTS_WRITE)
+    wanted = _further_account(body, source, grant, faults)
+    about(account=wanted.account, target=wanted.through)
+    added = await further.add_account(app, wanted, faults, caller)
+    about(account=added.account)
+    return AddedAccount(account=added.account, state=added.state)
+
+
+def _further_account(body: NewAccount, source: GrantSource, grant: GrantToUse, faults: Faults) -> FurtherAccount:
+    """Faults name what is missing too."""
+    if source.auth is UNSET:
+        faults.add("oauth2.auth", "must be an object")
+    if body.email and not same_address(body.email, grant.delegated_user or None):
+        faults.add("email", "must be the mailbox that oauth2.auth.delegatedUser names, or absent")
+    return FurtherAccount(
+        account=body.account or None,
+        name=body.name or None,
+        mailbox=grant.delegated_user or None,
+        expected=ExpectedPerson(body.expected_email or None, body.expected_tenant or None),
+        provider=source.provider or None,
+        through=grant.delegated_account or None,
+        change_mailbox=bool(body.change_mailbox),
+    )
+
+
+def _invitation(body: NewAccount, source: GrantSource, grant: GrantToUse, faults: Faults) -> Invitation:
+    """Where there is a `delegatedUser`, that is the shared mailbox; otherwise the signer's own is asked for."""
+    if grant.delegated_account:
+        faults.add("oauth2.auth.delegatedAccount", "must be absent beside authorize: the sign-in makes a grant")
+    return Invitation(
+        redirect_url=source.redirect_url or None,
+        account=body.account or None,
+        name=body.name or None,
+        email=grant.delegated_user or body.email or None,
+        expected_email=body.expected_email or None,
+        expected_tenant=body.expected_tenant or None,
+        delegated=bool(grant.delegated_user),
+        type=source.provider or None,
+        change_mailbox=bool(body.change_mailbox),
+    )
+
+
+async def _start(app: App, caller: Caller, invitation: Invitation, faults: Faults) -> Secret:
+    """The link's URL. Raises what a form does, with its fields by their names on this route."""
+    about(account=invitation.account)
+    try:
+        started = await start.start_registration(app, invitation, faults, caller)
+    except InvalidInput as invalid:
+        renamed = {}
+        for name, what in invalid.fields.items():
+            here = NAMES.get(name, name)
+            renamed[here] = what.replace(f'"{name}"', f'"{here}"')
+        raise InvalidInput(renamed) from None
+    about(account=started.accounts[0], target=started.registration)
+    return link(started).url

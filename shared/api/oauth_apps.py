@@ -1,0 +1,294 @@
+"""/v1/oauth2: OAuth apps, and whether they are set up right."""
+
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, UnsetType
+
+from shared.api.field_types import (
+    AadstsNumber,
+    AccountId,
+    AppId,
+    Code,
+    Count,
+    Deleted,
+    Done,
+    Hidden,
+    Optional,
+    Outlook,
+    Page,
+    PageQuery,
+    Remedy,
+    Sentence,
+    Timestamp,
+    Total,
+    page_count,
+)
+from shared.api.oauth_app_fields import AppChange, NewApp, stored_values
+from shared.domain.app_check import HINTS_BY_AADSTS_NUMBER, StepStatus
+from shared.domain.audit import Action
+from shared.domain.caller import Scope
+from shared.domain.oauth_app import Authentication, CircuitBreaker
+from shared.domain.remedy import remedy
+from shared.domain.secret import MASK
+from shared.http.audit import about
+from shared.http.decoding import Body, Faults
+from shared.http.operations import Resource
+from shared.http.responses import Answer, moment
+from shared.ports import App
+from shared.usecases.apps import catalogue, verify
+from shared.usecases.apps.catalogue import AppView
+
+APP = "/v1/oauth2/{app}"
+
+resource = Resource("OAuth apps", "App registrations in Entra that people sign in through.")
+
+
+class AppError(Answer, kw_only=True):
+    """What is wrong with an OAuth app, and what to do about it."""
+
+    code: Code
+    aadsts: AadstsNumber | None
+    description: Sentence
+    since: Timestamp
+    action: Remedy
+
+
+class OAuthApp(Answer, kw_only=True):
+    """An OAuth app; of what is secret only whether it is there."""
+
+    id: AppId
+    name: Annotated[str, Meta(description="What administrators call it.", examples=["Contoso"])]
+    title: Optional
+    description: Optional
+    provider: Outlook
+    enabled: Annotated[bool, Meta(description="Whether people sign in through it.", examples=[True])]
+    include_in_listing: Annotated[bool, Meta(description="The same.", examples=[True])]
+    client_id: Annotated[str, Meta(description="Its application (client) id.")]
+    authority: Annotated[str, Meta(description="A tenant id, organizations or common.")]
+    tenants: Annotated[list[str], Meta(description="Whose people may sign in.")]
+    mail_domains: Annotated[list[str], Meta(description="Mail domains and the tenants that they belong to.")]
+    cloud: Annotated[str, Meta(description="Microsoft's cloud.", examples=["global"])]
+    redirect_url: Annotated[str, Meta(description="The redirect URI.", examples=["https://mailbind.example/oauth"])]
+    base_scopes: Annotated[str | list[str], Meta(description="How mailboxes are opened.", examples=["api"])]
+    extra_scopes: Annotated[list[str], Meta(description="Further permissions.")]
+    skip_scopes: Annotated[list[str], Meta(description="Permissions that are not asked for.")]
+    credential_reuse: Annotated[bool, Meta(description="Whether one grant serves several accounts.", examples=[False])]
+    authentication: Authentication
+    client_secret: Hidden | None
+    client_secret2: Hidden | None
+    certificate: Hidden | None
+    managed_identity: Annotated[str, Meta(description="The managed identity that vouches for it.")] | None
+    secret_expires: Timestamp | None
+    secret_expires2: Timestamp | None
+    created: Timestamp | None
+    updated: Timestamp | None
+    source: Annotated[Literal["api", "settings"], Meta(description="Where it comes from.", examples=["api"])]
+    last_error: AppError | None
+    accounts: Count | UnsetType | None = UNSET
+
+
+class AppPage(Answer, kw_only=True):
+    """A page of OAuth apps."""
+
+    total: Total
+    page: Page
+    pages: Count
+    apps: Annotated[list[OAuthApp], Meta(description="The OAuth apps.")]
+
+
+class CreatedApp(Answer, kw_only=True):
+    """The id of the new OAuth app."""
+
+    id: AppId
+    created: Done
+
+
+class UpdatedApp(Answer, kw_only=True):
+    """Which OAuth app was changed."""
+
+    id: AppId
+    updated: Done
+
+
+class AppRemovalQuery(Body, kw_only=True):
+    """How to remove."""
+
+    force: (
+        Annotated[
+            bool, Meta(description="Also when accounts use it: their tokens are renewed no more.", examples=[False])
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+class RemovedApp(Answer, kw_only=True):
+    """Which OAuth app is gone, and how many accounts used it."""
+
+    id: AppId
+    deleted: Deleted
+    accounts: Count
+
+
+class AppVerification(Body, kw_only=True):
+    """How far to go. May be left out."""
+
+    account: Annotated[AccountId, Meta(description="Whose grant is tried.")] | UnsetType | None = UNSET
+    test_connection: (
+        Annotated[bool, Meta(description="Whether to open that account's mailbox too.", examples=[True])] | UnsetType
+    ) = UNSET
+
+
+class CheckStep(Answer, kw_only=True):
+    """One step of a verification."""
+
+    id: Annotated[str, Meta(description="Which step.", examples=["clientAuth"])]
+    label: Annotated[str, Meta(description="What it looks at.")]
+    status: StepStatus
+    message: Annotated[str, Meta(description="What was found.")] | None
+    hint: Annotated[str, Meta(description="What to do.")] | None
+
+
+class AppCheck(Answer, kw_only=True):
+    """What a verification found, step by step."""
+
+    app: AppId
+    provider: Outlook
+    auth_method: Authentication
+    account: AccountId | None
+    ok: Annotated[bool, Meta(description="Whether everything is right.", examples=[True])]
+    steps: Annotated[list[CheckStep], Meta(description="The steps.")]
+
+
+@resource.get("/v1/oauth2", Action.LIST_APPS, Scope.ADMIN, refusals=[400])
+async def list_oauth_apps(app: App, query: PageQuery) -> AppPage:
+    """List OAuth apps.
+
+    Lists OAuth apps page by page.
+    """
+    total, views = await catalogue.list_oauth_apps(app, query.number, query.size)
+    return AppPage(
+        total=total,
+        page=query.number,
+        pages=page_count(total, query.size),
+        apps=[describe(view, app.config.redirect_uri) for view in views],
+    )
+
+
+@resource.post("/v1/oauth2", Action.REGISTER_APP, Scope.ADMIN, refusals=[400])
+async def register_oauth_app(app: App, body: NewApp, faults: Faults) -> CreatedApp:
+    """Register an OAuth app.
+
+    Adds an app registration that people may sign in through.
+    """
+    app_id = await catalogue.register_oauth_app(app, stored_values(body, faults), faults)
+    about(target=app_id)
+    return CreatedApp(id=app_id, created=True)
+
+
+@resource.get(APP, Action.READ_APP, Scope.ADMIN, refusals=[404])
+async def get_oauth_app(app: App, app_id: AppId) -> OAuthApp:
+    """Get an OAuth app.
+
+    Tells how an OAuth app is set up, and how many accounts use it.
+    """
+    view = await catalogue.read_oauth_app(app, app_id)
+    described = describe(view, app.config.redirect_uri)
+    described.accounts = view.accounts
+    return described
+
+
+@resource.put(APP, Action.CHANGE_APP, Scope.ADMIN, refusals=[400, 404, 409])
+async def change_oauth_app(app: App, app_id: AppId, body: AppChange, faults: Faults) -> UpdatedApp:
+    """Change an OAuth app.
+
+    Changes what is given and leaves all else.
+    """
+    changed_id = await catalogue.change_oauth_app(app, app_id, stored_values(body, faults), faults)
+    about(target=changed_id)
+    return UpdatedApp(id=changed_id, updated=True)
+
+
+@resource.delete(APP, Action.DELETE_APP, Scope.ADMIN, refusals=[400, 404, 409])
+async def remove_oauth_app(app: App, app_id: AppId, query: AppRemovalQuery) -> RemovedApp:
+    """Remove an OAuth app.
+
+    Removes an OAuth app that no account uses, or any with `force`.
+    """
+    accounts = await catalogue.delete_oauth_app(app, app_id, force=bool(query.force))
+    about(target=app_id)
+    return RemovedApp(id=app_id, deleted=True, accounts=accounts)
+
+
+@resource.post(f"{APP}/verify", Action.VERIFY_APP, Scope.ADMIN, body_optional=True, refusals=[400, 404, 409])
+async def verify_oauth_app(app: App, app_id: AppId, body: AppVerification) -> AppCheck:
+    """Verify an OAuth app.
+
+    Walks through the app's configuration and says what to fix.
+    """
+    account = body.account or None
+    verified = await verify.verify_oauth_app(app, app_id, account, open_mailbox=body.test_connection is not False)
+    about(target=verified.app.id, account=account)
+    return AppCheck(
+        app=verified.app.id,
+        provider="outlook",
+        auth_method=verified.app.authentication,
+        account=verified.account,
+        ok=verified.ok,
+        steps=[
+            CheckStep(id=step.id, label=step.label, status=step.status, message=step.message, hint=step.hint)
+            for step in verified.steps
+        ],
+    )
+
+
+def describe(view: AppView, redirect_uri: str) -> OAuthApp:
+    """An app as administrators see it: of what is secret only whether it is there."""
+    app = view.app
+
+    def hidden(value: object) -> str | None:
+        return MASK if value else None
+
+    return OAuthApp(
+        id=app.id,
+        name=app.name,
+        title=app.title,
+        description=app.description,
+        provider="outlook",
+        enabled=app.enabled,
+        include_in_listing=app.enabled,
+        client_id=app.client_id,
+        authority=app.authority,
+        tenants=sorted(app.allowed_tenants),
+        mail_domains=list(app.mail_domains),
+        cloud=app.cloud,
+        redirect_url=app.redirect_url or redirect_uri,
+        base_scopes=app.base_scopes[0] if len(app.base_scopes) == 1 else list(app.base_scopes),
+        extra_scopes=list(app.extra_scopes),
+        skip_scopes=list(app.skip_scopes),
+        credential_reuse=app.credential_reuse,
+        authentication=app.authentication,
+        client_secret=hidden(app.client_secret),
+        client_secret2=hidden(app.client_secret_2),
+        certificate=hidden(app.certificate),
+        managed_identity=app.managed_identity,
+        secret_expires=moment(app.secret_expires),
+        secret_expires2=moment(app.secret_expires_2),
+        created=moment(app.created),
+        updated=moment(app.updated),
+        source="api" if view.stored else "settings",
+        last_error=last_error(view.fault),
+    )
+
+
+def last_error(fault: CircuitBreaker | None) -> AppError | None:
+    """What is wrong with the app, and what to do about it."""
+    if fault is None:
+        return None
+    advice = remedy(fault.code)
+    return AppError(
+        code=fault.code,
+        aadsts=fault.aadsts,
+        description=advice.what,
+        since=moment(fault.since),
+        action=HINTS_BY_AADSTS_NUMBER.get(fault.aadsts or 0, advice.action),
+    )

@@ -1,0 +1,138 @@
+"""GET /health and GET /v1/stats: how the app is doing."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from shared.api.field_types import AadstsNumber, AppId, Code, Count, Remedy, Sentence, Timestamp
+from shared.domain.audit import Action
+from shared.domain.caller import Scope
+from shared.domain.oauth_app import CircuitBreaker
+from shared.domain.remedy import remedy
+from shared.http.operations import Resource
+from shared.http.responses import Answer, Answered, moment
+from shared.ports import App
+from shared.usecases.upkeep.statistics import Statistics, read_health, read_statistics
+
+resource = Resource("Operation", "How the app is, and this description.")
+
+Counts = Annotated[dict[str, int], Meta(description="How many, by name.", examples=[{"connected": 3}])]
+
+
+class Health(Answer, kw_only=True):
+    """How the app is."""
+
+    success: Annotated[bool, Meta(description="Whether all is well.", examples=[True])]
+    storage: Annotated[str, Meta(description="ok, or what is wrong with it.", examples=["ok"])]
+
+
+class Trouble(Answer, kw_only=True):
+    """An OAuth app that Microsoft refuses, and what to do about it."""
+
+    app: AppId
+    code: Code
+    aadsts: AadstsNumber | None
+    since: Timestamp
+    description: Sentence
+    action: Remedy
+
+
+class LastTick(Answer, kw_only=True):
+    """What the last run of the timer did."""
+
+    began: Timestamp
+    seconds: Annotated[float, Meta(description="How long it took.", examples=[0.4])]
+    outcomes: Counts
+    handed_over: Annotated[list[str], Meta(description="Shards that a queue took over.")]
+
+
+class EventCounts(Answer, kw_only=True):
+    """Events on their way."""
+
+    to_fan_out: Count
+    waiting: Count
+    parked: Count
+
+
+class Stats(Answer, kw_only=True):
+    """What is counted."""
+
+    accounts: Counts
+    grants: Counts
+    due: Count
+    overdue: Count
+    capped: Annotated[bool, Meta(description="Whether there are more than were counted.", examples=[False])]
+    oldest_overdue_seconds: Annotated[float, Meta(description="How late the oldest is.", examples=[0])]
+    last_tick: LastTick | None
+    swept: Timestamp | None
+    mended: Count
+    sweep_failures: Annotated[list[str], Meta(description="Steps of the last sweep that failed.", examples=[["apps"]])]
+    breakers: Annotated[list[Trouble], Meta(description="OAuth apps that Microsoft refuses.")]
+    events: EventCounts
+
+
+@resource.get("/health", refusals=[503])
+async def get_health(app: App) -> Answered[Health]:
+    """Get the health.
+
+    Tells whether all is well, as of the last five seconds. GetStats tells what is wrong.
+    """
+    health = await read_health(app)
+    if health.storage is not None:
+        return Answered(Health(success=False, storage=health.storage), {"Retry-After": "10"}, 503)
+    # 200 even when Microsoft refuses an OAuth app: taking the instance away would mend no client secret.
+    return Answered(Health(success=health.success, storage="ok"))
+
+
+@resource.get("/v1/stats", Action.READ_STATISTICS, Scope.ACCOUNTS_READ)
+async def get_stats(app: App) -> Stats:
+    """Get statistics.
+
+    Counts accounts, grants, what is due and what waits.
+    """
+    found = await read_statistics(app)
+    return Stats(
+        accounts=_counts(found, "accounts"),
+        grants=_counts(found, "grants"),
+        due=found.due,
+        overdue=found.overdue,
+        capped=found.capped,
+        oldest_overdue_seconds=found.late(app.clock()),
+        last_tick=_last_tick(found),
+        swept=moment(found.counters.swept),
+        mended=found.sweep.mended if found.sweep else 0,
+        sweep_failures=list(found.sweep.failed) if found.sweep else [],
+        breakers=[_trouble(breaker) for breaker in found.breakers],
+        events=EventCounts(
+            to_fan_out=found.events.to_fan_out, waiting=found.events.waiting, parked=found.events.parked
+        ),
+    )
+
+
+def _trouble(breaker: CircuitBreaker) -> Trouble:
+    advice = remedy(breaker.code)
+    return Trouble(
+        app=breaker.app,
+        code=breaker.code,
+        aadsts=breaker.aadsts,
+        since=moment(breaker.since),
+        description=advice.what,
+        action=advice.action,
+    )
+
+
+def _counts(found: Statistics, group: str) -> dict[str, int]:
+    counts = {name.partition("."): number for name, number in found.counters.counts.items()}
+    return {name: number for (head, _, name), number in counts.items() if head == group}
+
+
+def _last_tick(found: Statistics) -> LastTick | None:
+    tick = found.tick
+    if tick is None:
+        return None
+    return LastTick(
+        began=moment(tick.began),
+        seconds=round(tick.seconds, 3),
+        outcomes=dict(tick.outcomes),
+        handed_over=list(tick.handed_over),
+    )
