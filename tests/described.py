@@ -7,9 +7,11 @@ from typing import Any
 import httpx
 import jsonschema_rs
 
-from shared.triggers.description.openapi import JSON, openapi
+from shared.http.operations import JSON
+from shared.reference.documents import RESOURCES
+from shared.reference.openapi import openapi
 
-DOCUMENT = openapi("https://mailbind.example")
+DOCUMENT = openapi("https://mailbind.example", RESOURCES)
 ROUTES = {path: re.compile(re.sub(r"{\w+}", "[^/]+", path)) for path in DOCUMENT["paths"]}
 # Consumers shall bear fields that they do not know; a test shall not.
 STRICT = {

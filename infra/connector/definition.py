@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from shared.domain.event import EventName
-from shared.triggers.description.openapi import openapi
-from shared.triggers.description.swagger import DEFINITIONS, Part, swagger
+from shared.reference.documents import RESOURCES
+from shared.reference.openapi import openapi
+from shared.reference.swagger import DEFINITIONS, Part, swagger
 
 ACTIONS = (
     *("StartRegistration", "GetRegistration", "EndRegistration", "ListAccounts", "GetAccount", "GetAccessToken"),
@@ -45,7 +46,7 @@ NO_EFFECT = "Taken for callers of EmailEngine"
 
 def definition(base_url: str) -> Part:
     """OpenAPI 2.0 with Microsoft's extensions for connectors, for a Mailbind at this address."""
-    whole = swagger(openapi(base_url))
+    whole = swagger(openapi(base_url, RESOURCES))
     paths: Part = {}
     for path, methods in whole["paths"].items():
         for method, one in methods.items():

@@ -13,7 +13,7 @@ from shared.domain.audit import Action
 from shared.domain.caller import Scope
 from shared.domain.claims_challenge import parse_challenge
 from shared.domain.errors import MailboxChanged
-from shared.domain.identity import same_address
+from shared.domain.formats import same_address
 from shared.domain.secret import Secret, xoauth2
 from shared.http.audit import about
 from shared.http.decoding import Body, Faults

@@ -16,12 +16,12 @@ from shared.api.field_types import (
     SecretText,
 )
 from shared.api.registrations import ChangeMailbox, link, resource
+from shared.domain.account import ExpectedPerson
 from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
 from shared.domain.errors import InvalidInput
-from shared.domain.identity import same_address
+from shared.domain.formats import same_address
 from shared.domain.invited_mailbox import MailboxState
-from shared.domain.principal import ExpectedPerson
 from shared.domain.secret import Secret
 from shared.http.audit import about
 from shared.http.decoding import Body, Faults

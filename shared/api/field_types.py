@@ -7,9 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from shared.domain.formats import MAX_ACCOUNT_ID_BYTES
-from shared.domain.identity import MAX_LABEL_CHARACTERS, has_domain_labels
-from shared.domain.principal import is_guid
+from shared.domain.account import is_guid
+from shared.domain.formats import MAX_ACCOUNT_ID_BYTES, MAX_LABEL_CHARACTERS, has_domain_labels
 from shared.domain.secret import Secret
 from shared.http.decoding import Body
 
@@ -96,7 +95,10 @@ RedirectUrl = Annotated[
 ]
 # In answers a text, because they have milliseconds always; in requests what it says.
 Timestamp = Annotated[str, described("date-time", "A moment in UTC.", EXAMPLE_TIMESTAMP)]
-RequestTimestamp = Annotated[datetime, Meta(description="A moment in UTC.", examples=[EXAMPLE_TIMESTAMP])]
+RequestTimestamp = Annotated[
+    datetime,
+    Meta(description="A moment in UTC.", examples=[EXAMPLE_TIMESTAMP], extra_json_schema={"format": "date-time"}),
+]
 AppId = Annotated[
     str, Meta(description="The id of an OAuth app.", examples=["AAABiCtT7XUAAAAF"], max_length=256, pattern=WORD)
 ]
@@ -147,7 +149,9 @@ IGNORED_RULES = {"any_text": True, "absent": (None,)}
 IGNORED = "Taken for callers of EmailEngine; without effect here."
 IgnoredText = Annotated[str, Meta(description=IGNORED, extra=IGNORED_RULES)]
 IgnoredBoolean = Annotated[bool, Meta(description=IGNORED, extra=IGNORED_RULES)]
-IgnoredTexts = Annotated[list[str], Meta(description=IGNORED, extra=IGNORED_RULES)]
+IgnoredTexts = Annotated[
+    list[Annotated[str, Meta(extra=IGNORED_RULES)]], Meta(description=IGNORED, extra=IGNORED_RULES)
+]
 
 
 class EmailEngineFields(Body, kw_only=True):

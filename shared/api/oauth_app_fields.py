@@ -7,9 +7,9 @@ from msgspec import UNSET, Meta, UnsetType
 
 from shared.api.field_types import GUID, PLAIN, WORD, Guid, RequestTimestamp, Text, described, one_of
 from shared.certificates import MUST, read_certificate
+from shared.domain.account import is_guid
 from shared.domain.clouds import BASE_SCOPES, CLOUDS
 from shared.domain.oauth_app import Authentication, parse_mail_domain
-from shared.domain.principal import is_guid
 from shared.domain.secret import MASK, Secret
 from shared.http.decoding import Body, Faults
 

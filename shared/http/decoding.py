@@ -249,7 +249,7 @@ def _list_reader(kind: inspect.ListType, extra: Mapping[str, Any]) -> Read:
         items = [read_item(value, found, f"{key}[{index}]") for index, value in enumerate(values)]
         if found and of_structs:
             faults |= {name: fault for name, fault in found.items() if name not in faults}
-        elif found or "" in items:
+        elif found:
             faults.add(key, f"must be a list of {what}")
         return UNSET if found else items if of_structs else list(dict.fromkeys(items))
 

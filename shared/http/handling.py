@@ -5,9 +5,9 @@ from typing import Any
 
 import azure.functions as func
 
+from shared.domain.audit import correlation_id
 from shared.domain.caller import Caller
 from shared.domain.errors import InvalidInput, InvalidJson, Unauthorized
-from shared.domain.formats import correlation_id
 from shared.domain.secret import Secret
 from shared.http.audit import CORRELATION, Audit, about, outcome_of
 from shared.http.bounds import BodyType, check_bounds

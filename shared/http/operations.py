@@ -19,7 +19,7 @@ rest is the description.
 """
 
 import inspect
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPMethod, HTTPStatus
 from typing import Any, Protocol, get_args, get_origin
@@ -75,7 +75,7 @@ class Operation:
     refusals: Collection[int] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     media_type: str = JSON
-    form: Collection[str] = ()
+    form: Sequence[str] = ()
     queries: Collection[str] = ()
     cookie: str | None = None
 

@@ -17,7 +17,7 @@ from schemathesis.core import NOT_SET
 from infra.local.environment import APP_ID, Environment
 from infra.local.visitor import Visitor
 from shared.domain.caller import Scope
-from shared.triggers.description.swagger import swagger
+from shared.reference.swagger import swagger
 from tests.app_routes import operations
 from tests.described import DOCUMENT, hold
 from tests.fuzz.conftest import FUZZED, REQUESTS

@@ -3,23 +3,25 @@
 import json
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import azure.functions as func
 import pytest
 
+from shared.bootstrap import build
 from shared.domain.audit import Action, AuditRecord
-from shared.domain.caller import Caller
+from shared.domain.caller import Scope
 from shared.domain.errors import NotStorable, StaleWrite
 from shared.domain.oauth_app import OAuthApp
 from shared.http.audit import Audit
-from shared.http.callers import Callers, for_callers, for_everybody
+from shared.http.handling import ApiHandling
 from shared.http.limits import RequestLimits
+from shared.http.operations import Resource
 from shared.pages.render import Pages
 from shared.triggers.browser_pages import BrowserPages
-from shared.usecases.callers.identify import ADMINISTRATOR
+from tests.conftest import API_TOKEN, settings_for
 
-TOKEN = "f" * 64
 SECRET = "what the request said"
 
 
@@ -37,7 +39,7 @@ def no_entropy(count: int) -> bytes:
 
 
 def request() -> func.HttpRequest:
-    headers = {"Authorization": f"Bearer {TOKEN}", "X-Correlation-Id": "orders-flow-17"}
+    headers = {"Authorization": f"Bearer {API_TOKEN}", "X-Correlation-Id": "orders-flow-17"}
     return func.HttpRequest("GET", "https://app.example/", headers=headers, body=b"")
 
 
@@ -72,20 +74,21 @@ async def test_a_route_of_the_api_answers_in_the_error_shape(
     code: str,
     outcome: str,
 ) -> None:
-    async def identify(*_: object) -> Caller:
-        return ADMINISTRATOR
+    app = replace(build(settings_for("UseDevelopmentStorage=true")), audit=records.append)
+    handling = ApiHandling(app, audit, RequestLimits(lambda *_: None, 0))
+    resource = Resource("Tests", "Routes that fail.")
 
-    callers = Callers(identify, RequestLimits(lambda *_: None, 0), audit, 0)
-
-    @for_callers(callers, Action.READ_STATISTICS)
-    async def route(_: func.HttpRequest, _caller: Caller) -> func.HttpResponse:
+    @resource.get("/v1/tests", Action.READ_STATISTICS, Scope.ADMIN)
+    async def for_callers() -> func.HttpResponse:
+        """Fail."""
         raise fault()
 
-    @for_everybody(audit)
-    async def public(_: func.HttpRequest) -> func.HttpResponse:
+    @resource.get("/tests")
+    async def for_everybody() -> func.HttpResponse:
+        """Fail."""
         raise fault()
 
-    answers = [await route(request()), await public(request())]
+    answers = [await handling.handler_of(operation)(request()) for operation in resource.operations]
 
     for answer in answers:
         body = json.loads(answer.get_body())
