@@ -7,6 +7,7 @@ from shared.adapters.tables.connection import TABLES
 from shared.domain.account import AccountState
 from shared.domain.event import EventName
 from shared.domain.remedy import REMEDIES
+from tests.app_routes import operations
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("infra/connector/**/*.md")]
@@ -45,6 +46,19 @@ def test_the_front_door_leads_to_every_page() -> None:
 def test_the_front_door_is_read_in_five_minutes() -> None:
     """About 250 words a minute."""
     assert len(FENCED.sub("", (ROOT / "README.md").read_text()).split()) <= 1250
+
+
+def test_the_api_page_lists_every_route_for_callers() -> None:
+    table = (ROOT / "docs/api.md").read_text().partition("| route |")[2].partition("\n\n")[0]
+    listed = [
+        f"{method} {path[1:]}"
+        for cell in re.findall(r"(?m)^\| (`.+?`) \|", table)
+        for methods, path in re.findall(r"`([A-Z, ]+) (/\S+)`", cell)
+        for method in methods.split(", ")
+    ]
+
+    browser = {"GET accounts/new", "POST accounts/new", "GET oauth", "POST oauth"}
+    assert sorted({*operations()} - browser) == sorted(listed)
 
 
 def test_the_events_page_lists_every_event() -> None:
