@@ -12,7 +12,7 @@ from shared.domain import clouds
 from shared.domain.audit import Action
 from shared.domain.caller import Scope
 from shared.domain.claims_challenge import parse_challenge
-from shared.domain.errors import MailboxChanged
+from shared.domain.errors import Conflict
 from shared.domain.formats import same_address
 from shared.domain.secret import Secret, xoauth2
 from shared.http.audit import about
@@ -26,6 +26,18 @@ ROUTE = "/v1/account/{account}/oauth-token"
 MAX_CLAIMS_CHARACTERS = 8192
 
 resource = Resource("Access tokens", "Short-lived tokens for a mailbox.")
+
+
+class MailboxChanged(Conflict):
+    """The account opens another mailbox than the caller expects."""
+
+    code = "mailbox_changed"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The account opens another mailbox than expectedEmail says, and no token was handed out. Read the account:"
+            " GET /v1/account/{account}"
+        )
 
 
 class TokenQuery(Body, kw_only=True):

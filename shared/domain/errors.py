@@ -1,13 +1,12 @@
-"""Refusals that a caller is told about: a stable code, a status, a sentence."""
+"""Refusals that a caller is told about: a stable code and a sentence."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 
 
 class MailbindError(Exception):
     """Base of all refusals. The message is for the caller and repeats nothing of what they sent."""
 
-    status = 500
     code: str | None = None
     retry_after: timedelta | None = None
 
@@ -15,7 +14,6 @@ class MailbindError(Exception):
 class InvalidInput(MailbindError):
     """The request itself is wrong: `fields` maps each wrong field to what is wrong with it."""
 
-    status = 400
     code = "InvalidInput"
 
     def __init__(self, fields: Mapping[str, str]) -> None:
@@ -23,66 +21,9 @@ class InvalidInput(MailbindError):
         self.fields = fields
 
 
-class InvalidJson(MailbindError):
-    """The body is not JSON."""
-
-    status = 400
-    code = "InvalidJson"
-
-
-class MethodNotAllowed(MailbindError):
-    """The path is a route of ours, but not by this method (RFC 9110 section 15.5.6); `allowed` are those that are."""
-
-    status = 405
-    code = "MethodNotAllowed"
-
-    def __init__(self, allowed: Collection[str]) -> None:
-        super().__init__(f"This route answers {', '.join(allowed)} only")
-        self.allowed = allowed
-
-
-class LengthRequired(MailbindError):
-    """The body came without a Content-Length, and therefore not at all (RFC 9110 section 15.5.12)."""
-
-    status = 411
-    code = "LengthRequired"
-
-    def __init__(self) -> None:
-        super().__init__("Chunked bodies do not arrive here. Send the body whole, with a Content-Length header")
-
-
-class TooLarge(MailbindError):
-    """The body is over the limit (RFC 9110 section 15.5.14)."""
-
-    status = 413
-    code = "BodyTooLarge"
-
-
-class UriTooLong(MailbindError):
-    """The path or the query is over the limit (RFC 9110 section 15.5.15)."""
-
-    status = 414
-    code = "UriTooLong"
-
-
-class UnsupportedMediaType(MailbindError):
-    """The body is of a type that the route does not read (RFC 9110 section 15.5.16)."""
-
-    status = 415
-    code = "UnsupportedMediaType"
-
-
-class HeadersTooLarge(MailbindError):
-    """The headers are over the limit (RFC 6585 section 5)."""
-
-    status = 431
-    code = "HeadersTooLarge"
-
-
 class NotStorable(MailbindError):
     """Storage has no place for a value of the request: it is too large, or holds characters that cannot be stored."""
 
-    status = 400
     code = "NotStorable"
 
     def __init__(self) -> None:
@@ -92,7 +33,6 @@ class NotStorable(MailbindError):
 class InternalError(MailbindError):
     """A fault of Mailbind's. The log has one line about it, under the correlation id of the answer."""
 
-    status = 500
     code = "InternalError"
 
     def __init__(self) -> None:
@@ -102,7 +42,6 @@ class InternalError(MailbindError):
 class Unauthorized(MailbindError):
     """No bearer token (RFC 6750 section 3)."""
 
-    status = 401
     code = "Unauthorized"
 
 
@@ -113,7 +52,6 @@ class InvalidToken(Unauthorized):
 class Forbidden(MailbindError):
     """A known caller who may not do this. `scope` names the scope that would do, if it is one that is missing."""
 
-    status = 403
     code = "Forbidden"
 
     def __init__(self, message: str, scope: str | None = None) -> None:
@@ -124,27 +62,13 @@ class Forbidden(MailbindError):
 class NotFound(MailbindError):
     """There is no such thing."""
 
-    status = 404
     code = "NotFound"
 
 
 class Conflict(MailbindError):
     """Somebody else changed the same thing at the same time, again and again."""
 
-    status = 409
     code = "Conflict"
-
-
-class MailboxChanged(Conflict):
-    """The account opens another mailbox than the caller expects."""
-
-    code = "mailbox_changed"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "The account opens another mailbox than expectedEmail says, and no token was handed out. Read the account:"
-            " GET /v1/account/{account}"
-        )
 
 
 class LimitReached(Conflict):
@@ -160,8 +84,8 @@ class AppInUse(Conflict):
 
     def __init__(self, accounts: int) -> None:
         super().__init__(
-            f"{accounts} accounts use this OAuth app. Delete them or authorize them through another one, or repeat with"
-            " ?force=true: then they stay, and their tokens are renewed no more"
+            f"{accounts} accounts use this OAuth app. Delete them or authorize them through another one, or force the"
+            " removal: then they stay, and their tokens are renewed no more"
         )
 
 
@@ -171,13 +95,12 @@ class AppOfSettings(Conflict):
     code = "OAuthAppOfSettings"
 
     def __init__(self) -> None:
-        super().__init__('This OAuth app comes from the settings: change them, or disable it with {"enabled": false}')
+        super().__init__("This OAuth app comes from the settings: change them, or disable it")
 
 
 class TooManyRequests(MailbindError):
     """Over a limit (RFC 6585 section 4); after `retry_after` the next request passes."""
 
-    status = 429
     code = "TooManyRequests"
 
     def __init__(self, retry_after: timedelta) -> None:
@@ -188,8 +111,6 @@ class TooManyRequests(MailbindError):
 class NotAuthorized(MailbindError):
     """An account that cannot hand out a token until a person does something. `code` is its last error's."""
 
-    status = 403
-
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
@@ -198,16 +119,17 @@ class NotAuthorized(MailbindError):
 class NotBound(MailbindError):
     """A mailbox that could not be bound, with nothing changed. `code` says why."""
 
-    def __init__(self, code: str, message: str, status: int) -> None:
+    def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
-        self.status = status
+
+
+class BindingConflict(NotBound):
+    """A mailbox that could not be bound because of what another account or person has already."""
 
 
 class Unavailable(MailbindError):
     """Somebody we depend on does not answer; nothing was lost, and trying later makes sense."""
-
-    status = 503
 
     def __init__(self, code: str, message: str, retry_after: timedelta = timedelta(seconds=10)) -> None:
         super().__init__(message)
@@ -256,7 +178,6 @@ class KeyRefused(KeyUnavailable):
 class RowUnreadable(MailbindError):
     """A stored row that this code did not write: something else wrote it, or it is damaged."""
 
-    status = 503
     code = "row_unreadable"
 
     def __init__(self, kind: str) -> None:
@@ -271,7 +192,6 @@ class StaleWrite(Exception):
 class SealBroken(MailbindError):
     """A sealed value does not open here: another record's, another key's, or changed. `why` is for the log."""
 
-    status = 503
     code = "secrets_lost"
 
     def __init__(self, why: str) -> None:

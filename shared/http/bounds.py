@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 
 import azure.functions as func
 
-from shared.domain.errors import HeadersTooLarge, LengthRequired, TooLarge, UnsupportedMediaType, UriTooLong
+from shared.http.refusals import HeadersTooLarge, LengthRequired, TooLarge, UnsupportedMediaType, UriTooLong
 
 KIB = 1024
 LARGEST_BODY = 64 * KIB

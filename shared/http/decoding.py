@@ -25,8 +25,9 @@ import azure.functions as func
 import msgspec
 from msgspec import UNSET, inspect
 
-from shared.domain.errors import InvalidInput, InvalidJson
+from shared.domain.errors import InvalidInput
 from shared.domain.formats import parse_timestamp
+from shared.http.refusals import InvalidJson
 
 TRUE = {"y", "true", "1"}
 FALSE = {"n", "false", "0"}

@@ -7,7 +7,7 @@ import azure.functions as func
 
 from shared.domain.audit import correlation_id
 from shared.domain.caller import Caller
-from shared.domain.errors import InvalidInput, InvalidJson, Unauthorized
+from shared.domain.errors import InvalidInput, Unauthorized
 from shared.domain.secret import Secret
 from shared.http.audit import CORRELATION, Audit, about, outcome_of
 from shared.http.bounds import BodyType, check_bounds
@@ -15,7 +15,7 @@ from shared.http.client_address import client_address
 from shared.http.decoding import Faults, decode, read_object
 from shared.http.limits import RequestLimits
 from shared.http.operations import Operation
-from shared.http.refusals import refusal_of
+from shared.http.refusals import InvalidJson, refusal_of
 from shared.http.responses import Answered, Handler, add_header, answer, problem
 from shared.ports import App
 from shared.usecases.callers.identify import identify_caller

@@ -1,14 +1,112 @@
-"""Turns whatever a request ran into into a refusal, so that no exception reaches the host."""
+"""Turns whatever a request ran into into a refusal with a status, so that no exception reaches the host."""
 
 import logging
 import traceback
+from collections.abc import Collection, Mapping
+from http import HTTPStatus
 from pathlib import Path
 
-from shared.domain.errors import Conflict, InternalError, MailbindError, StaleWrite
+from shared.domain.errors import (
+    BindingConflict,
+    Conflict,
+    Forbidden,
+    InternalError,
+    InvalidInput,
+    MailbindError,
+    NotAuthorized,
+    NotBound,
+    NotFound,
+    NotStorable,
+    RowUnreadable,
+    SealBroken,
+    StaleWrite,
+    TooManyRequests,
+    Unauthorized,
+    Unavailable,
+)
 
 log = logging.getLogger(__name__)
 
 ROOT = Path(__file__).parents[1]
+
+
+class InvalidJson(MailbindError):
+    """The body is not JSON."""
+
+    code = "InvalidJson"
+
+
+class MethodNotAllowed(MailbindError):
+    """The path is a route of ours, but not by this method (RFC 9110 section 15.5.6); `allowed` are those that are."""
+
+    code = "MethodNotAllowed"
+
+    def __init__(self, allowed: Collection[str]) -> None:
+        super().__init__(f"This route answers {', '.join(allowed)} only")
+        self.allowed = allowed
+
+
+class LengthRequired(MailbindError):
+    """The body came without a Content-Length, and therefore not at all (RFC 9110 section 15.5.12)."""
+
+    code = "LengthRequired"
+
+    def __init__(self) -> None:
+        super().__init__("Chunked bodies do not arrive here. Send the body whole, with a Content-Length header")
+
+
+class TooLarge(MailbindError):
+    """The body is over the limit (RFC 9110 section 15.5.14)."""
+
+    code = "BodyTooLarge"
+
+
+class UriTooLong(MailbindError):
+    """The path or the query is over the limit (RFC 9110 section 15.5.15)."""
+
+    code = "UriTooLong"
+
+
+class UnsupportedMediaType(MailbindError):
+    """The body is of a type that the route does not read (RFC 9110 section 15.5.16)."""
+
+    code = "UnsupportedMediaType"
+
+
+class HeadersTooLarge(MailbindError):
+    """The headers are over the limit (RFC 6585 section 5)."""
+
+    code = "HeadersTooLarge"
+
+
+STATUSES: Mapping[type[MailbindError], HTTPStatus] = {
+    InvalidInput: HTTPStatus.BAD_REQUEST,
+    InvalidJson: HTTPStatus.BAD_REQUEST,
+    NotStorable: HTTPStatus.BAD_REQUEST,
+    Unauthorized: HTTPStatus.UNAUTHORIZED,
+    Forbidden: HTTPStatus.FORBIDDEN,
+    NotAuthorized: HTTPStatus.FORBIDDEN,
+    NotBound: HTTPStatus.FORBIDDEN,
+    NotFound: HTTPStatus.NOT_FOUND,
+    MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
+    Conflict: HTTPStatus.CONFLICT,
+    BindingConflict: HTTPStatus.CONFLICT,
+    LengthRequired: HTTPStatus.LENGTH_REQUIRED,
+    TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    UriTooLong: HTTPStatus.REQUEST_URI_TOO_LONG,
+    UnsupportedMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    TooManyRequests: HTTPStatus.TOO_MANY_REQUESTS,
+    HeadersTooLarge: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    InternalError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    RowUnreadable: HTTPStatus.SERVICE_UNAVAILABLE,
+    SealBroken: HTTPStatus.SERVICE_UNAVAILABLE,
+    Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+
+def status_of(error: MailbindError) -> HTTPStatus:
+    """The status of a refusal: that of its class, or of the nearest class that has one."""
+    return next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def refusal_of(error: Exception) -> MailbindError:

@@ -4,7 +4,6 @@ import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from http import HTTPStatus
 from typing import Annotated, Any, overload
 from urllib.parse import quote
 
@@ -17,11 +16,11 @@ from shared.domain.errors import (
     InvalidInput,
     InvalidToken,
     MailbindError,
-    MethodNotAllowed,
     Unauthorized,
 )
 from shared.domain.formats import format_timestamp
 from shared.domain.secret import Secret
+from shared.http.refusals import MethodNotAllowed, status_of
 
 type Handler = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
 
@@ -111,8 +110,8 @@ def moment(when: datetime | None) -> str | None:
 def problem(error: MailbindError) -> func.HttpResponse:
     """The error envelope: statusCode, error, message, code, and the fields that were wrong."""
     body = Error(
-        status_code=error.status,
-        error=HTTPStatus(error.status).phrase,
+        status_code=status_of(error),
+        error=status_of(error).phrase,
         message=str(error),
         code=error.code or "",
     )
@@ -120,7 +119,7 @@ def problem(error: MailbindError) -> func.HttpResponse:
         body.fields = [FieldError(message=message, key=name) for name, message in error.fields.items()]
     if isinstance(error, Forbidden) and error.scope is not None:
         body.requested_scope = error.scope
-    return answer(body, error.status, refusal_headers(error))
+    return answer(body, status_of(error), refusal_headers(error))
 
 
 def refusal_headers(error: MailbindError) -> dict[str, str]:

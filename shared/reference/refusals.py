@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from http import HTTPMethod, HTTPStatus
 from typing import Any
 
-from shared.domain.errors import LengthRequired
 from shared.http.operations import Operation
+from shared.http.refusals import LengthRequired
 
 EXAMPLES: Mapping[int, tuple[str, str]] = {
     400: ("InvalidInput", "Invalid input"),

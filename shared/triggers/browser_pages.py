@@ -19,7 +19,7 @@ from shared.domain.remedy import remedy
 from shared.domain.secret import Secret
 from shared.http.audit import CORRELATION, Audit, about, about_accounts, outcome_of
 from shared.http.bounds import BodyType, check_bounds
-from shared.http.refusals import refusal_of
+from shared.http.refusals import refusal_of, status_of
 from shared.http.responses import Handler, add_header, refusal_headers, reply
 from shared.pages.render import Pages, page_headers
 from shared.ports import OAuthApps
@@ -205,7 +205,7 @@ class BrowserPages:
         """A page about an error, for which nothing is read. When it cannot be rendered either, a bare one."""
         code = refusal.code or "unknown_failure"
         try:
-            return self._refusal(code, refusal.status, refusal_headers(refusal))
+            return self._refusal(code, status_of(refusal), refusal_headers(refusal))
         except Exception as error:  # noqa: BLE001 - the rendering itself may be what failed
             refusal_of(error)
             return reply(BARE_PAGE, 500, page_headers(""), "text/html")

@@ -11,8 +11,9 @@ from http import HTTPMethod
 import azure.functions as func
 
 from shared.domain.audit import correlation_id
-from shared.domain.errors import MailbindError, MethodNotAllowed, NotFound
+from shared.domain.errors import MailbindError, NotFound
 from shared.http.audit import CORRELATION
+from shared.http.refusals import MethodNotAllowed
 from shared.http.responses import SEVERE, add_header, problem, reply
 from shared.http.routes import Route, Routes
 from shared.triggers.browser_pages import BrowserPages

@@ -240,9 +240,7 @@ async def test_the_first_data_key_ever_waits_for_a_vault_that_hangs_until_a_dead
         *(services.sealing.sealer.seal("row", Secret("x")) for _ in range(10)), return_exceptions=True
     )
 
-    assert {(503, "key_vault_unavailable")} == {
-        (answer.status, answer.code) for answer in answers if isinstance(answer, KeyUnavailable)
-    }
+    assert {"key_vault_unavailable"} == {answer.code for answer in answers if isinstance(answer, KeyUnavailable)}
     assert 10 == sum(isinstance(answer, KeyUnavailable) for answer in answers)
 
 

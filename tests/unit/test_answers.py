@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.errors import Forbidden, MethodNotAllowed, NotFound, Unavailable
+from shared.domain.errors import Forbidden, MailbindError, NotFound, Unavailable
 from shared.domain.formats import percent_encoded
+from shared.http.refusals import STATUSES, MethodNotAllowed
 from shared.http.responses import problem, reply
 
 SHARED = Path(__file__).parents[2] / "shared"
@@ -55,3 +56,12 @@ def test_each_of_these_is_done_in_one_place(what: str, where: set[str]) -> None:
     found = {file.name for file in files if re.search(what, file.read_text())}
 
     assert where == found
+
+
+def test_every_refusal_has_a_status() -> None:
+    def kinds(of: type[MailbindError]) -> list[type[MailbindError]]:
+        return [of, *(kind for each in of.__subclasses__() for kind in kinds(each))]
+
+    without = [kind.__name__ for kind in kinds(MailbindError) if not any(each in STATUSES for each in kind.__mro__)]
+
+    assert ["MailbindError"] == without

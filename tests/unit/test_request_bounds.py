@@ -3,8 +3,9 @@
 import azure.functions as func
 import pytest
 
-from shared.domain.errors import HeadersTooLarge, MailbindError, TooLarge, UnsupportedMediaType, UriTooLong
+from shared.domain.errors import MailbindError
 from shared.http.bounds import LARGEST_BODY, BodyType, check_bounds, read_form
+from shared.http.refusals import HeadersTooLarge, TooLarge, UnsupportedMediaType, UriTooLong
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
 URL = "https://app.example/"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from shared.domain.account import ExpectedPerson
 from shared.domain.caller import Caller
-from shared.domain.errors import InvalidInput, NotBound, Unavailable
+from shared.domain.errors import BindingConflict, InvalidInput, NotBound, Unavailable
 from shared.domain.grant import DelegatedGrant
 from shared.domain.invited_mailbox import BindRequest, MailboxResult, MailboxState
 from shared.domain.limit import LimitKind
@@ -131,4 +131,4 @@ def _refusal(result: MailboxResult) -> NotBound | Unavailable:
     message = f"{remedy(code).what} {remedy(code).action}"
     if result.state is MailboxState.WAITING_FOR_ACCESS:
         return Unavailable(code, f"{remedy(code).what} Nothing was bound; try again in a moment.")
-    return NotBound(code, message, 409 if code in TAKEN else 403)
+    return BindingConflict(code, message) if code in TAKEN else NotBound(code, message)
