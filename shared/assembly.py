@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from shared.adapters.entra import MsalEntra
 from shared.adapters.graph import HttpGraph
 from shared.adapters.imap import ImapProbe
-from shared.adapters.key_wrapping import KeyChoice, LocalKey
+from shared.adapters.key_wrapping import KeyChoice, LocalKey, VaultKey
 from shared.adapters.msal_applications import MsalApplications
 from shared.adapters.open_data_keys import OpenDataKeys
 from shared.adapters.sealing import AesSealer
@@ -23,7 +23,7 @@ from shared.adapters.tables.rows import TableOAuthApps, TableRegistrations, Tabl
 from shared.adapters.tables.sealed_rows import TableSealedRows
 from shared.adapters.tables.table import Table
 from shared.adapters.token_calls import TokenCalls
-from shared.adapters.webhook_targets import WebhookTargets
+from shared.adapters.webhook_sender import WebhookSender
 from shared.domain.caller import ApiToken, CallingApplication
 from shared.domain.clouds import Resource, clouds_with
 from shared.domain.event import ExpiryWarning, Origin
@@ -86,7 +86,7 @@ def assemble(settings: Settings, environment: Environment) -> App:
     sealing = _sealing(settings, environment, storage, connections)
     stores = _stores(settings, environment, storage, sealing)
     people, timers = _microsoft(settings, environment, stores, connections)
-    targets = WebhookTargets(settings.ca_file, settings.webhooks_loopback)
+    targets = WebhookSender(settings.ca_file, loopback=settings.webhooks_loopback)
     shard_queue = StorageShardQueue(settings.queues, settings.managed_identity)
     connections.push_async_callback(targets.close)
     connections.push_async_callback(shard_queue.close)
@@ -135,18 +135,21 @@ def _sealing(
     settings: Settings, environment: Environment, storage: TableStorage, connections: AsyncExitStack
 ) -> Sealing:
     keys, entropy = settings.keys, environment.entropy
-    local, vault = [LocalKey(key) for key in keys.local], []
-    if keys.vault:
-        # Imported here because most deployments have no vault.
-        from shared.adapters.key_vault import VaultKey  # noqa: PLC0415 - see above
-
-        vault = [VaultKey(key, settings.managed_identity, settings.ca_file) for key in keys.vault]
-        for key in vault:
-            connections.push_async_callback(key.close)
+    local = [LocalKey(key) for key in keys.local]
+    vault = [VaultKey(key, settings.managed_identity, settings.ca_file) for key in keys.vault]
+    for key in vault:
+        connections.push_async_callback(key.close)
     wrapping = KeyChoice([*local, *vault] if keys.local_wraps else [*vault, *local])
     # The table of wrapped keys holds nothing to seal.
     rows = TableDataKeys(Table("DataKeys", storage.table, None, entropy))
-    data_keys = OpenDataKeys(rows, wrapping, environment.clock, entropy, environment.jitter, keys.every)
+    data_keys = OpenDataKeys(
+        rows,
+        wrapping,
+        clock=environment.clock,
+        entropy=entropy,
+        jitter=environment.jitter,
+        rotation_interval=keys.every,
+    )
     connections.push_async_callback(data_keys.close)
     sealer = AesSealer(data_keys, entropy)
     return Sealing(sealer, data_keys, TableSealedRows(storage.table, sealer))

@@ -1,38 +1,87 @@
-"""Key-encryption keys: a local one from settings, and the choice between all that are set up."""
+"""Key-encryption keys, which wrap data keys: local ones from the settings, and RSA keys in Azure Key Vault.
 
+The only file that knows azure-keyvault-keys.
+"""
+
+import asyncio
 import base64
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
 
+from azure.core.exceptions import AzureError, HttpResponseError
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
-from shared.domain.errors import SealBroken
+from shared.domain.errors import KeyRefused, KeyUnavailable, SealBroken
 from shared.domain.formats import fingerprint
 from shared.domain.secret import Secret
 from shared.ports import KeyWrapping
+
+if TYPE_CHECKING:
+    from azure.keyvault.keys.aio import KeyClient
+
+log = logging.getLogger(__name__)
+
+REFUSAL_STATUSES = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}
+# With the SDK's defaults, a caller who needs a token would wait for minutes (azure-core, RetryPolicy).
+VAULT_CLIENT_OPTIONS: dict[str, Any] = {
+    "retry_total": 2,
+    "retry_backoff_factor": 0.2,
+    "connection_timeout": 3,
+    "read_timeout": 4,
+}
+# For one operation with all its requests and retries, including the one for a token of the managed identity.
+VAULT_TIMEOUT_SECONDS = 10.0
 
 
 class KeyEncryptionKey(KeyWrapping, Protocol):
     """One key, in all its versions."""
 
-    def wrapped(self, wrapped_by: str) -> bool:
-        """Whether that name is of a version of this key."""
+    def has_wrapped(self, wrapped_by: str) -> bool:
+        """Whether `wrapped_by` names a version of this key."""
+
+
+class KeyChoice:
+    """Wraps with the first key. The others unwrap what they wrapped earlier.
+
+    Only keys from the settings are used, so a stored row cannot send a data key to another vault.
+    """
+
+    def __init__(self, keys: Sequence[KeyEncryptionKey]) -> None:
+        self._keys = keys
+
+    async def newest(self) -> str:
+        """The name of the first key's newest version."""
+        return await self._keys[0].newest()
+
+    async def wrap(self, data_key: bytes) -> tuple[str, bytes]:
+        """Wrap with the first key."""
+        return await self._keys[0].wrap(data_key)
+
+    async def unwrap(self, wrapped_by: str, wrapped: bytes) -> bytes:
+        """Unwrap with the named key. Raises SealBroken when it is not in the settings."""
+        for key in self._keys:
+            if key.has_wrapped(wrapped_by):
+                return await key.unwrap(wrapped_by, wrapped)
+        raise SealBroken("the settings do not contain the key that wrapped this data key")
 
 
 class LocalKey:
-    """A key-encryption key from settings; wraps by AES key wrap (RFC 3394)."""
+    """A key-encryption key from the settings. It wraps by AES key wrap (RFC 3394)."""
 
     def __init__(self, key: Secret) -> None:
         self._key = base64.b64decode(key.reveal())
         self._name = f"local-{fingerprint(key)[:16]}"
 
-    def wrapped(self, wrapped_by: str) -> bool:
-        """A local key has one version."""
+    def has_wrapped(self, wrapped_by: str) -> bool:
+        """Whether the name is this key's. A local key has one version."""
         return wrapped_by == self._name
 
     async def newest(self) -> str:
-        """The name: it follows from the key, and tells nothing of it."""
+        """The name. It is derived from the key and reveals nothing about it."""
         return self._name
 
     async def wrap(self, data_key: bytes) -> tuple[str, bytes]:
@@ -44,29 +93,94 @@ class LocalKey:
         try:
             return aes_key_unwrap(self._key, wrapped)
         except InvalidUnwrap:
-            raise SealBroken(f"the key in settings did not wrap what names {wrapped_by}") from None
+            raise SealBroken(f"the key in the settings did not wrap the data key that names {wrapped_by}") from None
 
 
-@dataclass(frozen=True, slots=True)
-class KeyChoice:
-    """The first key wraps; the others unwrap what they wrapped before it came.
+class VaultKey:
+    """An RSA key that never leaves its vault. It wraps by RSA-OAEP-256.
 
-    Only keys of the settings are asked: a row that names another vault's key sends nobody there.
+    `identifier` is `https://{vault}/keys/{name}`; with `/{version}` appended, only that version wraps. Every version
+    unwraps what it wrapped. The role *Key Vault Crypto Service Encryption User* is sufficient. Raises KeyUnavailable
+    when the vault does not respond, and KeyRefused when it refuses.
     """
 
-    keys: Sequence[KeyEncryptionKey]
+    def __init__(self, identifier: str, managed_identity: str | None, ca_file: str | None) -> None:
+        parts = urlsplit(identifier)
+        _, _, self._name, *version = parts.path.split("/")
+        self._vault = f"https://{parts.netloc}"
+        self._pinned_version = version[0] if version else None
+        self._managed_identity = managed_identity
+        self._ca_file = ca_file
+        self._client: KeyClient | None = None
+        self._open = AsyncExitStack()
+
+    def has_wrapped(self, wrapped_by: str) -> bool:
+        """Whether the identifier is of a version of this key."""
+        return wrapped_by.startswith(f"{self._vault}/keys/{self._name}/")
 
     async def newest(self) -> str:
-        """The name of the first key's newest version."""
-        return await self.keys[0].newest()
+        """The identifier of the version that wraps."""
+        async with _vault_errors():
+            return str((await self._open_client().get_key(self._name, self._pinned_version)).id)
 
     async def wrap(self, data_key: bytes) -> tuple[str, bytes]:
-        """Wrap with the first key."""
-        return await self.keys[0].wrap(data_key)
+        """Wrap a data key, and let the vault unwrap it once.
+
+        The SDK wraps locally with the public key, even if the key is disabled. The unwrapping proves that it works.
+        """
+        from azure.keyvault.keys.crypto import KeyWrapAlgorithm  # noqa: PLC0415 - only a new data key needs it
+
+        async with _vault_errors():
+            wrapped_by = await self.newest()
+            version = wrapped_by.rpartition("/")[2]
+            crypto = self._open_client().get_cryptography_client(self._name, key_version=version)
+            wrapped = (await crypto.wrap_key(KeyWrapAlgorithm.rsa_oaep_256, data_key)).encrypted_key
+            if await self.unwrap(wrapped_by, wrapped) != data_key:
+                raise KeyRefused
+        return wrapped_by, wrapped
 
     async def unwrap(self, wrapped_by: str, wrapped: bytes) -> bytes:
-        """Unwrap with the key that is named. Raises SealBroken when the settings do not have it."""
-        for key in self.keys:
-            if key.wrapped(wrapped_by):
-                return await key.unwrap(wrapped_by, wrapped)
-        raise SealBroken("no key in the settings is the one that wrapped this data key")
+        """Unwrap with the version that wrapped. Raises SealBroken when this key did not wrap it."""
+        from azure.keyvault.keys.crypto import KeyWrapAlgorithm  # noqa: PLC0415 - once for each data key and process
+
+        async with _vault_errors():
+            version = wrapped_by.rpartition("/")[2]
+            crypto = self._open_client().get_cryptography_client(self._name, key_version=version)
+            return (await crypto.unwrap_key(KeyWrapAlgorithm.rsa_oaep_256, wrapped)).key
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._open.aclose()
+
+    def _open_client(self) -> "KeyClient":
+        if self._client is None:
+            # Imported here because most deployments have no vault.
+            from azure.core.pipeline.transport import AioHttpTransport  # noqa: PLC0415 - see above
+            from azure.keyvault.keys.aio import KeyClient  # noqa: PLC0415 - see above
+
+            from shared.adapters.managed_identity import managed_identity  # noqa: PLC0415 - see above
+
+            credential = managed_identity(self._managed_identity, **VAULT_CLIENT_OPTIONS)
+            trust = self._ca_file or True
+            transport = AioHttpTransport(use_env_settings=False, connection_verify=trust, **VAULT_CLIENT_OPTIONS)
+            self._client = KeyClient(self._vault, credential, transport=transport, **VAULT_CLIENT_OPTIONS)
+            self._open.push_async_callback(credential.close)
+            self._open.push_async_callback(self._client.close)
+        return self._client
+
+
+@asynccontextmanager
+async def _vault_errors() -> AsyncIterator[None]:
+    """Set the timeout, and convert the SDK's errors to ours (Key Vault: REST API error codes)."""
+    try:
+        async with asyncio.timeout(VAULT_TIMEOUT_SECONDS):
+            yield
+    except HttpResponseError as error:
+        code = error.error.code if error.error else None
+        log.warning("key vault refused", extra={"status": error.status_code, "code": code})
+        if error.status_code == HTTPStatus.BAD_REQUEST:
+            raise SealBroken("the key in the vault did not wrap this data key") from None
+        raise (KeyRefused if error.status_code in REFUSAL_STATUSES else KeyUnavailable) from None
+    except (AzureError, ValueError, TimeoutError) as error:  # ValueError: the response is not from a key vault
+        log.warning("key vault unavailable", extra={"error": type(error).__name__})
+        raise KeyUnavailable from None

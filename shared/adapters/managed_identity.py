@@ -1,4 +1,4 @@
-"""Managed identities for the Azure SDK's async clients."""
+"""Credentials of managed identities for the Azure SDK's async clients."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 
 def managed_identity(client_id: str | None, **options: Any) -> "ManagedIdentityCredential":  # noqa: ANN401 - the SDK's
-    """A credential that asks the identity endpoint itself, whatever proxy the environment names."""
+    """A credential that calls the identity endpoint directly, even if the environment sets a proxy."""
     from azure.core.pipeline.transport import AioHttpTransport  # noqa: PLC0415 - most of a cold start
     from azure.identity.aio import ManagedIdentityCredential  # noqa: PLC0415 - not needed with connection strings
 

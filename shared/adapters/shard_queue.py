@@ -1,6 +1,5 @@
-"""The queue of shards that are handed over. The only file that knows azure-storage-queue."""
+"""The queue of shards that are handed over to other instances. The only file that knows azure-storage-queue."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,23 +12,26 @@ if TYPE_CHECKING:
     from azure.storage.queue.aio import QueueClient, QueueServiceClient
 
 QUEUE = "mailbind-shards"
-# Where the Functions host moves a message after its last try (Azure Functions, queue trigger: poison messages).
+# The Functions host moves a message there after its last try (Azure Functions, queue trigger: poison messages).
 POISON_QUEUE = f"{QUEUE}-poison"
-# Newer than anything used here, and known to the emulator too.
+# A version that the emulator supports too.
 API_VERSION = "2025-11-05"
 
 
-@dataclass(slots=True)
 class StorageShardQueue:
-    """Messages are JSON in base64, as the queue trigger expects them."""
+    """Messages are JSON in base64, as the queue trigger expects them.
 
-    storage: Secret
-    managed_identity: str | None
-    _service: "QueueServiceClient | None" = None
+    `storage` is a connection string, or the https address of a queue service that is used by managed identity.
+    """
+
+    def __init__(self, storage: Secret, managed_identity: str | None) -> None:
+        self._storage = storage
+        self._managed_identity = managed_identity
+        self._service: QueueServiceClient | None = None
 
     async def send(self, shard: str, due_by: datetime) -> None:
-        """Put a shard on the queue, which is made when it is missing. Raises StorageUnavailable."""
-        from azure.core.exceptions import AzureError, ResourceNotFoundError  # noqa: PLC0415 - only a backlog needs it
+        """Put a shard on the queue, which is created if it is missing. Raises StorageUnavailable."""
+        from azure.core.exceptions import AzureError, ResourceNotFoundError  # noqa: PLC0415 - only needed for a backlog
 
         message = msgspec.json.encode({"shard": shard, "due_by": due_by}).decode()
         client = self._client(QUEUE)
@@ -43,43 +45,43 @@ class StorageShardQueue:
             raise StorageUnavailable from error
 
     async def poisoned(self) -> int:
-        """Count the messages that failed for good, in one request. Raises StorageUnavailable."""
+        """The number of messages that failed permanently. Raises StorageUnavailable."""
         from azure.core.exceptions import AzureError, ResourceNotFoundError  # noqa: PLC0415 - as above
 
         try:
             properties = await self._client(POISON_QUEUE).get_queue_properties()
         except ResourceNotFoundError:
-            return 0  # the host makes the queue with the first such message
+            return 0  # the host creates the queue with the first such message
         except AzureError as error:
             raise StorageUnavailable from error
         return properties.approximate_message_count or 0
 
     async def close(self) -> None:
-        """End all connections."""
+        """Close all connections."""
         if self._service is not None:
             await self._service.close()
 
     def _client(self, queue: str) -> "QueueClient":
         from azure.storage.queue import TextBase64EncodePolicy  # noqa: PLC0415 - as above
 
-        return self._connected().get_queue_client(queue, message_encode_policy=TextBase64EncodePolicy())
+        return self._open_service().get_queue_client(queue, message_encode_policy=TextBase64EncodePolicy())
 
-    def _connected(self) -> "QueueServiceClient":
+    def _open_service(self) -> "QueueServiceClient":
         if self._service is None:
-            # Imported here because only a backlog and the timer of registrations need it.
+            # Imported here because it is only needed for a backlog, and by the timer that counts poisoned messages.
             from azure.core.pipeline.transport import AioHttpTransport  # noqa: PLC0415 - see above
             from azure.storage.queue.aio import QueueServiceClient  # noqa: PLC0415 - see above
 
-            where = self.storage.reveal()
+            storage = self._storage.reveal()
             options: dict[str, Any] = {
                 "transport": AioHttpTransport(use_env_settings=False),
                 "api_version": API_VERSION,
             }
-            if not where.startswith("https://"):
-                self._service = QueueServiceClient.from_connection_string(where, **options)
+            if not storage.startswith("https://"):
+                self._service = QueueServiceClient.from_connection_string(storage, **options)
             else:
                 from shared.adapters.managed_identity import managed_identity  # noqa: PLC0415 - see above
 
-                credential = managed_identity(self.managed_identity)
-                self._service = QueueServiceClient(where, credential=credential, **options)
+                credential = managed_identity(self._managed_identity)
+                self._service = QueueServiceClient(storage, credential=credential, **options)
         return self._service

@@ -1,63 +1,173 @@
-"""Carries MSAL's HTTP calls, and says what MSAL would swallow: status, Retry-After, suberror and claims."""
+"""The HTTP client that MSAL uses, and the parser of the token endpoint's responses.
 
+MSAL drops the status, Retry-After, suberror and claims of an error, so errors are raised here, before MSAL sees them.
+"""
+
+import base64
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
 import msal
 import urllib3
 
-from shared.adapters.token_answer import Answer, check_tokens, json_object
+from shared.adapters.token_calls import TokenRefused
 from shared.domain.audit import client_request_id_header
+from shared.domain.claims_challenge import sanitized_claims
+from shared.domain.failure import (
+    MAX_AADSTS_NUMBER,
+    MAX_AADSTS_NUMBERS_READ,
+    TokenError,
+    aadsts_numbers,
+    parse_whole_number,
+)
 
-CONNECT_TIMEOUT = 5.0
-READ_TIMEOUT = 15.0
+CONNECT_TIMEOUT_SECONDS = 5.0
+READ_TIMEOUT_SECONDS = 15.0
+MAX_RETRY_AFTER = timedelta(days=1)
+MAX_TRACE_CHARACTERS = 64
+TEXT_FIELDS = ("refresh_token", "scope", "id_token", "client_info", "token_type")
 
 
 class NoCache(msal.TokenCache):  # type: ignore[misc] # MSAL ships no types
-    """Keeps nothing: tokens live sealed in Table Storage."""
+    """Stores nothing: tokens are kept sealed in Table Storage."""
 
     def add(self, *_: object, **__: object) -> None:
-        """Keep nothing."""
+        """Ignore a new token."""
 
     def modify(self, *_: object, **__: object) -> None:
-        """Keep nothing."""
+        """Ignore a changed token."""
+
+
+@dataclass(frozen=True)
+class Response:
+    """An HTTP response in the shape that MSAL reads (msal/oauth2cli/http.py)."""
+
+    status_code: int
+    text: str
+    headers: Mapping[str, str]
+
+    def raise_for_status(self) -> None:
+        """Raise TokenRefused for an error status."""
+        if self.status_code >= HTTPStatus.BAD_REQUEST:
+            raise TokenRefused(TokenError(self.status_code))
 
 
 class TokenTransport:
-    """An `http_client` for MSAL over urllib3: half the CPU of its default, and time-outs that it lacks."""
+    """An `http_client` for MSAL that uses urllib3: half the CPU time of its default, and with timeouts."""
 
     def __init__(self, connections: int, ca_file: str | None) -> None:
         self._pool = urllib3.PoolManager(
             maxsize=connections,
             retries=False,
-            timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT),
+            timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_SECONDS, read=READ_TIMEOUT_SECONDS),
             ca_certs=ca_file,
         )
 
-    def get(self, url: str, params: Any = None, headers: Any = None, **_: Any) -> Answer:  # noqa: ANN401 - MSAL's signature
-        """Discovery."""
+    def get(self, url: str, params: Any = None, headers: Any = None, **_: Any) -> Response:  # noqa: ANN401 - MSAL's signature
+        """Send a discovery request."""
         return self._send("GET", f"{url}?{urlencode(params)}" if params else url, None, headers)
 
     def read(self, url: str) -> dict[str, Any]:
-        """A JSON document. Raises TokenRefused for whatever is none."""
+        """Fetch a JSON object. Raises TokenRefused for any other response."""
         return json_object(self.get(url))
 
-    def post(self, url: str, params: Any = None, data: Any = None, headers: Any = None, **_: Any) -> Answer:  # noqa: ANN401 - MSAL's signature
-        """The token endpoint. Raises TokenRefused for whatever is not a token."""
+    def post(self, url: str, params: Any = None, data: Any = None, headers: Any = None, **_: Any) -> Response:  # noqa: ANN401 - MSAL's signature
+        """Send a token request. Raises TokenRefused for any response without usable tokens."""
         target = f"{url}?{urlencode(params)}" if params else url
         form = data if isinstance(data, str) else urlencode(data or {})
-        # MSAL makes an id of its own for each call.
-        sent = {**(headers or {}), "Content-Type": "application/x-www-form-urlencoded", **client_request_id_header()}
-        answer = self._send("POST", target, form, sent)
-        check_tokens(answer)
-        return answer
+        # Our client-request-id replaces the one that MSAL makes up for each call.
+        request_headers = {
+            **(headers or {}),
+            "Content-Type": "application/x-www-form-urlencoded",
+            **client_request_id_header(),
+        }
+        response = self._send("POST", target, form, request_headers)
+        check_tokens(response)
+        return response
 
     def close(self) -> None:
-        """End all connections."""
+        """Close all connections."""
         self._pool.clear()
 
-    def _send(self, method: str, url: str, body: str | None, headers: Mapping[str, str] | None) -> Answer:
+    def _send(self, method: str, url: str, body: str | None, headers: Mapping[str, str] | None) -> Response:
         answer = self._pool.request(method, url, body=body, headers=headers)
         lowered = {name.lower(): value for name, value in answer.headers.items()}
-        return Answer(answer.status, answer.data.decode(errors="replace"), lowered)
+        return Response(answer.status, answer.data.decode(errors="replace"), lowered)
+
+
+def json_object(response: Response) -> dict[str, Any]:
+    """The JSON object of a successful response. Raises TokenRefused for anything else."""
+    is_json = "json" in response.headers.get("content-type", "")
+    body = _object(response.text) if response.status_code == HTTPStatus.OK and is_json else None
+    if body is None:
+        raise TokenRefused(token_error(response))
+    return body
+
+
+def check_tokens(response: Response) -> None:
+    """Raise TokenRefused unless MSAL and the app can use the response (RFC 6749 section 5.1)."""
+    body = json_object(response)
+    usable = (
+        "error" not in body
+        and isinstance(body.get("access_token"), str)
+        and all(isinstance(body.get(name, ""), str) for name in TEXT_FIELDS)
+        and ("id_token" not in body or _id_token_claims(body["id_token"]) is not None)
+    )
+    if not usable:
+        raise TokenRefused(token_error(response))
+
+
+def token_error(response: Response) -> TokenError:
+    """Parse an error response. Of a proxy's HTML page only the status is known."""
+    # A successful page without a token comes from a proxy between us and Entra; that is a passing outage.
+    status = response.status_code if response.status_code != HTTPStatus.OK else HTTPStatus.BAD_GATEWAY.value
+    body = _object(response.text)
+    if body is None:
+        status = max(status, HTTPStatus.INTERNAL_SERVER_ERROR.value)
+        return TokenError(status, retry_after=_retry_after(response.headers))
+    trace = body.get("trace_id")
+    return TokenError(
+        status=status,
+        error=str(body.get("error", "")),
+        suberror=str(body.get("suberror", "")),
+        aadsts_numbers=_aadsts_numbers(body),
+        claims=sanitized_claims(body.get("claims")),
+        retry_after=_retry_after(response.headers),
+        trace=(trace[:MAX_TRACE_CHARACTERS] or None) if isinstance(trace, str) else None,
+    )
+
+
+def _aadsts_numbers(body: Mapping[str, Any]) -> tuple[int, ...]:
+    codes = body.get("error_codes")
+    if isinstance(codes, list) and codes:
+        numbers = [parse_whole_number(code, MAX_AADSTS_NUMBER) for code in codes[:MAX_AADSTS_NUMBERS_READ]]
+        return tuple(number for number in numbers if number is not None)
+    return aadsts_numbers(str(body.get("error_description", "")))
+
+
+def _retry_after(headers: Mapping[str, str]) -> timedelta | None:
+    """Retry-After in seconds, as Entra sends it. A date (RFC 9110 section 10.2.3) is ignored."""
+    seconds = parse_whole_number(headers.get("retry-after", ""), 2**63)
+    return None if seconds is None else min(timedelta(seconds=min(seconds, 10**9)), MAX_RETRY_AFTER)
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _id_token_claims(id_token: str) -> dict[str, Any] | None:
+    """Decode as MSAL does (msal/oauth2cli/oidc.py), which raises many kinds of errors where this returns None."""
+    parts = id_token.split(".")
+    try:
+        return _object(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)).decode()) if parts[1:] else None
+    except ValueError:
+        return None

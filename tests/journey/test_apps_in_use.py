@@ -177,7 +177,7 @@ async def test_clients_of_changed_credentials_do_not_pile_up(
             used = await here.oauth_apps.get(app)
             assert used is not None
             await unguarded(here).authenticate(used)
-            assert 2 >= len(unguarded(here).applications._built[app])  # noqa: SLF001 - memory shows nowhere else
+            assert 2 >= len(unguarded(here).applications._applications[app])  # noqa: SLF001 - memory shows nowhere else
     finally:
         await here.close()
 

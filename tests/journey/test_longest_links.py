@@ -1,6 +1,7 @@
 """Links, cursors and redirects are shorter than 6,000 bytes, at the longest of everything that is accepted."""
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import quote_plus, urlencode
@@ -90,7 +91,8 @@ async def test_the_longest_authorize_url_fits(instance: App) -> None:
         scopes.append(f"{scopes[0]}{len(scopes)}")
     claims = sanitized_claims(f'{{"access_token":{{"polids":{{"values":["{"x" * (MAX_CLAIMS_BYTES - 120)}"]}}}}}}')
     assert claims
-    entra = replace(unguarded(instance), redirect_uri=f"https://{HOST}/oauth")
+    entra = copy(unguarded(instance))
+    entra.redirect_uri = f"https://{HOST}/oauth"
 
     url, _ = await entra.begin(
         replace(app, scopes=tuple(scopes)),

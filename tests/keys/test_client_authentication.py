@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from shared.adapters.client_authentication import ClientAuthentication
+from shared.adapters.msal_applications import ClientAuthentication
 from shared.domain.failure import FailureKind
 from shared.domain.oauth_app import FederatedIdentity
 from shared.domain.secret import Secret

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from infra.local.parts import ROOT
-from shared.adapters import key_vault
+from shared.adapters import key_wrapping
 from shared.domain.errors import KeyRefused, KeyUnavailable, SealBroken
 from shared.domain.secret import Secret
 from shared.ports import App
@@ -77,7 +77,7 @@ async def test_a_vault_that_does_not_answer_is_told_from_one_that_refuses(
     vault: Vault, start: Start, outage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And callers are told to come back, in the words of a 503."""
-    monkeypatch.setattr(key_vault, "DEADLINE_SECONDS", 2.0)
+    monkeypatch.setattr(key_wrapping, "VAULT_TIMEOUT_SECONDS", 2.0)
     key = vault.make()
     sealed = await in_vault(start, key).sealing.sealer.seal("row", Secret("token"))
     vault.do("outage", endpoint="vault", mode=outage)

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 
-from shared.adapters.graph import CONNECTIONS
+from shared.adapters.graph import MAX_CONNECTIONS
 from shared.domain.clouds import Resource
 from shared.domain.secret import Secret
 from shared.ports import MailboxProbes, MailboxRefused, MailboxUnavailable
@@ -23,7 +23,7 @@ async def test_a_persons_probe_waits_for_none_of_the_timers(vault: Vault, start:
             await probes[Resource.GRAPH].open(app, Secret("token"), "support@contoso.example", shared=True)
 
     vault.do("outage", endpoint="graph", mode="hang")
-    hung = [asyncio.create_task(probe(services.microsoft_for_timers.probes)) for _ in range(CONNECTIONS)]
+    hung = [asyncio.create_task(probe(services.microsoft_for_timers.probes)) for _ in range(MAX_CONNECTIONS)]
     await asyncio.sleep(1)
     vault.do("outage", endpoint="graph", mode="none")
 

@@ -12,7 +12,7 @@ from functools import partial
 import pytest
 
 from infra.local.visitor import Visitor
-from shared.adapters import key_vault
+from shared.adapters import key_wrapping
 from shared.domain.errors import KeyUnavailable
 from shared.domain.secret import Secret
 from shared.ports import App
@@ -196,7 +196,7 @@ async def test_a_record_whose_data_key_is_out_of_reach_holds_up_no_other(
     vault: Vault, start: Start, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An OAuth app and a webhook under a data key of the vault, beside an app of the settings and a newer key."""
-    monkeypatch.setattr(key_vault, "DEADLINE_SECONDS", 1.0)
+    monkeypatch.setattr(key_wrapping, "VAULT_TIMEOUT_SECONDS", 1.0)
     key, ready = vault.make(), vault.ready
     before = in_vault(start, key, MAILBIND_WEBHOOKS_LOOPBACK="true")
     account = await sign_in(before, ready["caFile"], person(vault))
@@ -232,7 +232,7 @@ async def test_a_record_whose_data_key_is_out_of_reach_holds_up_no_other(
 async def test_the_first_data_key_ever_waits_for_a_vault_that_hangs_until_a_deadline(
     vault: Vault, start: Start, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(key_vault, "DEADLINE_SECONDS", 2.0)
+    monkeypatch.setattr(key_wrapping, "VAULT_TIMEOUT_SECONDS", 2.0)
     services = in_vault(start, vault.make())
     vault.do("outage", endpoint=endpoint, mode="hang")
 

@@ -172,7 +172,7 @@ def test_secrets_are_revealed_only_where_they_are_sealed_sent_compared_or_answer
     found = {str(path.relative_to(ROOT)) for path in (ROOT / "shared").rglob("*.py") if ".reveal()" in path.read_text()}
 
     assert {
-        "shared/adapters/client_authentication.py",
+        "shared/adapters/msal_applications.py",
         "shared/adapters/entra.py",
         "shared/adapters/entra_callers.py",
         "shared/adapters/graph.py",

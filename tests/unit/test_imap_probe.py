@@ -17,8 +17,8 @@ from shared.ports import MailboxUnavailable
 
 async def test_nobody_waits_for_the_logins_before_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """With one thread and a server that says nothing, everybody is told at the same time."""
-    monkeypatch.setattr(imap, "TIMEOUT", 2.0)
-    monkeypatch.setattr(imap, "DEADLINE_SECONDS", 1.0)
+    monkeypatch.setattr(imap, "STEP_TIMEOUT_SECONDS", 2.0)
+    monkeypatch.setattr(imap, "LOGIN_TIMEOUT_SECONDS", 1.0)
     server = socket.create_server(("127.0.0.1", 0))  # the system takes connections that nobody accepts
     cloud = replace(CLOUDS["global"], imap_server=MailServer(*server.getsockname()))
     app = OAuthApp("app", "App", "client", (), "t", frozenset(), cloud, cloud.scopes(["imap"]))

@@ -13,13 +13,13 @@ import urllib3
 from azure.core.exceptions import AzureError
 
 import shared
-from shared.adapters.client_authentication import ClientAuthentication
+from shared.adapters.entra_callers import SigningKeys
 from shared.adapters.graph import HttpGraph
-from shared.adapters.key_vault import VaultKey
+from shared.adapters.key_wrapping import VaultKey
+from shared.adapters.msal_applications import ClientAuthentication
 from shared.adapters.shard_queue import StorageShardQueue
-from shared.adapters.signing_keys import SigningKeys
 from shared.adapters.tables.connection import connect
-from shared.adapters.token_answer import TokenRefused
+from shared.adapters.token_calls import TokenRefused
 from shared.adapters.token_transport import TokenTransport
 from shared.adapters.webhook_sender import WebhookSender
 from shared.cli.api import Api, Failed
@@ -91,15 +91,15 @@ CALLS: dict[str, Callable[[], Awaitable[None]]] = {
     "graph.py": graph,
     "token_transport.py": partial(token_endpoint, "https"),
     "token_transport.py over http": partial(token_endpoint, "http"),
-    "signing_keys.py": signing_keys,
-    "webhook_sender.py": partial(webhook, "https"),
-    "webhook_sender.py over http": partial(webhook, "http"),
+    "entra_callers.py": signing_keys,
+    "webhook_connections.py": partial(webhook, "https"),
+    "webhook_connections.py over http": partial(webhook, "http"),
     "connection.py": partial(tables, STORE),
     "connection.py by managed_identity.py": partial(tables, Secret(f"{HTTPS}/x")),
     "shard_queue.py": partial(queue, STORE),
     "shard_queue.py by managed_identity.py": partial(queue, Secret(f"{HTTPS}/x")),
-    "key_vault.py by managed_identity.py": vault,
-    "client_authentication.py": managed_identity,
+    "key_wrapping.py by managed_identity.py": vault,
+    "msal_applications.py": managed_identity,
     "api.py": command,
 }
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.adapters.id_token import principal_of
-from shared.adapters.token_answer import Answer, TokenRefused, check_tokens, token_error
+from shared.adapters.entra import principal_of
+from shared.adapters.token_calls import TokenRefused
+from shared.adapters.token_transport import Response, check_tokens, token_error
 from shared.domain.clouds import CLOUDS, GLOBAL
 from shared.domain.failure import aadsts_numbers, parse_whole_number
 from shared.domain.oauth_app import ClientSecret, OAuthApp
@@ -27,10 +28,10 @@ anything: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-def answer(body: object, status: int = 400, **headers: str) -> Answer:
+def answer(body: object, status: int = 400, **headers: str) -> Response:
     text = body if isinstance(body, str) else json.dumps(body)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Answer(status, text, {"content-type": "application/json", **named})
+    return Response(status, text, {"content-type": "application/json", **named})
 
 
 @pytest.mark.parametrize("value", ODD)

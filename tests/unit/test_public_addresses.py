@@ -11,8 +11,8 @@ from typing import Self
 import pytest
 import trustme
 
-from shared.adapters import webhook_sender
-from shared.adapters.public_addresses import is_loopback, is_public, look_up
+from shared.adapters import webhook_connections
+from shared.adapters.webhook_connections import is_loopback, is_public, resolve_name
 from shared.adapters.webhook_sender import WebhookSender
 from shared.domain.secret import Secret
 from shared.domain.webhook import Delivery, Webhook
@@ -146,7 +146,7 @@ async def test_a_name_that_changes_its_mind_after_the_check_is_refused_at_the_de
 
 
 async def test_a_name_server_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhook_sender, "CONNECT", 0.2)
+    monkeypatch.setattr(webhook_connections, "CONNECT_TIMEOUT_SECONDS", 0.2)
     answers = threading.Event()
 
     def resolve(_host: str, _port: int) -> Sequence[str]:
@@ -267,4 +267,4 @@ async def test_the_next_address_of_a_name_is_tried_and_proxies_of_the_environmen
 
 
 def test_the_system_is_asked_for_names() -> None:
-    assert all(map(is_loopback, look_up("localhost", 443)))
+    assert all(map(is_loopback, resolve_name("localhost", 443)))
