@@ -41,7 +41,7 @@ PICKER = {
     "value-title": "email",
     "parameters": {"pageSize": 1000},
 }
-NO_EFFECT = "Taken for callers of EmailEngine"
+NO_EFFECT = "Accepted for callers of EmailEngine"
 
 
 def definition(base_url: str) -> Part:

@@ -41,28 +41,31 @@ class MailboxChanged(Conflict):
 
 
 class TokenQuery(Body, kw_only=True):
-    """Which access token."""
+    """Which access token to return."""
 
-    resource: Annotated[clouds.Resource, Meta(description="What the token is for.", examples=["graph"])] | UnsetType = (
-        UNSET
-    )
+    resource: (
+        Annotated[clouds.Resource, Meta(description="The API that the token is for.", examples=["graph"])] | UnsetType
+    ) = UNSET
     sasl: (
-        Annotated[bool, Meta(description="Whether to add what logs in to IMAP, POP and SMTP.", examples=[False])]
+        Annotated[bool, Meta(description="Whether to add SASL responses for IMAP, POP and SMTP.", examples=[False])]
         | UnsetType
     ) = UNSET
     expected_email: (
-        Annotated[Email, Meta(description="The mailbox that the caller expects. Another one is answered by 409.")]
+        Annotated[
+            Email,
+            Meta(description="The mailbox that the caller expects. If the account is another one, the answer is 409."),
+        ]
         | UnsetType
     ) = UNSET
 
 
 class ClaimsChallenge(TokenQuery, kw_only=True):
-    """What an API asked for when it refused the token that is there."""
+    """The claims challenge with which an API refused a token."""
 
     claims: Annotated[
         str,
         Meta(
-            description="The challenge's claims: JSON, as it is or in base64. Members of `access_token` may be acrs,"
+            description="The challenge's claims: JSON, plain or in base64. Members of `access_token` may be acrs,"
             " nbf, xms_rp_ipaddr, capolids and polids.",
             examples=['{"access_token":{"acrs":{"essential":true,"value":"c1"}}}'],
             max_length=MAX_CLAIMS_CHARACTERS,
@@ -72,17 +75,17 @@ class ClaimsChallenge(TokenQuery, kw_only=True):
 
 
 class SaslResponse(Answer, kw_only=True):
-    """What logs in by one protocol."""
+    """How to log in by one protocol."""
 
     host: Annotated[str, Meta(description="The server.", examples=["outlook.office365.com"])]
     port: Annotated[int, Meta(description="Its port.", examples=[993])]
     security: Annotated[str, Meta(description="tls or starttls.", examples=["tls"])]
     user: Email
-    xoauth2: Annotated[SecretText, Meta(description="The initial response, ready to send.", examples=["dXNlcj0="])]
+    xoauth2: Annotated[SecretText, Meta(description="The initial SASL response, ready to send.", examples=["dXNlcj0="])]
 
 
 class AccessToken(Answer, kw_only=True):
-    """An access token, good for five minutes at least."""
+    """An access token that is valid for at least five more minutes."""
 
     account: AccountId
     user: SignInName
@@ -90,18 +93,22 @@ class AccessToken(Answer, kw_only=True):
     access_token: Annotated[SecretText, Meta(description="The token. Keep it out of logs.", examples=["eyJ0"])]
     provider: Outlook
     resource: clouds.Resource
-    registered_scopes: Annotated[list[str], Meta(description="What it is good for.", examples=[["Mail.Read.Shared"]])]
+    registered_scopes: Annotated[
+        list[str], Meta(description="The scopes of the token.", examples=[["Mail.Read.Shared"]])
+    ]
     expires: Timestamp
-    cached: Annotated[bool, Meta(description="Whether it was there already.", examples=[True])]
+    cached: Annotated[bool, Meta(description="Whether Mailbind had the token already.", examples=[True])]
     app: AppId
-    sasl: Annotated[dict[str, SaslResponse], Meta(description="By protocol: imap, pop, smtp.")] | UnsetType = UNSET
+    sasl: (
+        Annotated[dict[str, SaslResponse], Meta(description="SASL responses by protocol: imap, pop, smtp.")] | UnsetType
+    ) = UNSET
 
 
 @resource.get(ROUTE, Action.HAND_OUT, Scope.OAUTH_TOKEN, refusals=[400, 404, 409])
 async def get_access_token(app: App, account_id: AccountId, query: TokenQuery, faults: Faults) -> AccessToken:
     """Get an access token.
 
-    Hands out an access token for the mailbox that is good for five more minutes at least.
+    Returns an access token for the mailbox that is valid for at least five more minutes.
     """
     wanted = _wanted_resource(query, faults)
     faults.refuse()
@@ -114,7 +121,7 @@ async def answer_claims_challenge(
 ) -> AccessToken:
     """Answer a claims challenge.
 
-    Hands out an access token with the claims that an API asked for.
+    Returns an access token with the claims that an API asked for.
     """
     wanted = _wanted_resource(body, faults)
     claims = _parsed_claims(body.claims, faults) if body.claims else ""

@@ -18,7 +18,7 @@ from shared.usecases.tokens import probe
 
 
 class AccountChange(EmailEngineFields, kw_only=True):
-    """What is to be another one. What a sign-in proved cannot be changed."""
+    """The fields to change. What a sign-in has proven cannot be changed."""
 
     refused: ClassVar[Mapping[str, str]] = {
         **EmailEngineFields.refused,
@@ -27,48 +27,60 @@ class AccountChange(EmailEngineFields, kw_only=True):
 
     name: Name | UnsetType = UNSET
     paused: (
-        Annotated[bool, Meta(description="true pauses: nothing is handed out. false resumes.", examples=[True])]
+        Annotated[
+            bool,
+            Meta(
+                description="true pauses the account: Mailbind hands out no tokens. false resumes it.", examples=[True]
+            ),
+        ]
         | UnsetType
     ) = UNSET
-    email: Annotated[Email, Meta(description="Has to be what it is.")] | UnsetType = UNSET
-    expected_email: Annotated[Email, Meta(description="Has to be who it is.")] | UnsetType | None = UNSET
+    email: Annotated[Email, Meta(description="Must be the current one.")] | UnsetType = UNSET
+    expected_email: Annotated[Email, Meta(description="Must be the current person.")] | UnsetType | None = UNSET
 
 
 class ChangedAccount(Answer, kw_only=True):
-    """Which account was changed."""
+    """The changed account."""
 
     account: AccountId
 
 
 class RemovalQuery(Body, kw_only=True):
-    """How to remove."""
+    """How to remove it."""
 
     revoke: (
-        Annotated[bool, Meta(description="Taken, and answered: Entra revokes nothing for apps.", examples=[False])]
+        Annotated[bool, Meta(description="Accepted, but Entra offers apps no way to revoke a grant.", examples=[False])]
         | UnsetType
     ) = UNSET
 
 
 class RemovedAccount(Answer, kw_only=True):
-    """What became of the account's tokens."""
+    """The removed account, and whether its tokens were deleted."""
 
     account: AccountId
     deleted: Deleted
-    tokens_deleted: Annotated[bool, Meta(description="Whether it was the grant's last account.", examples=[True])]
-    accounts_left: Annotated[int, Meta(description="How many the grant still serves.", examples=[0], ge=0)]
-    revoked: Annotated[bool, Meta(description="Always false: Entra revokes nothing for apps.")] | UnsetType = UNSET
+    tokens_deleted: Annotated[
+        bool,
+        Meta(description="Whether the tokens were deleted, because it was the grant's last account.", examples=[True]),
+    ]
+    accounts_left: Annotated[
+        int, Meta(description="The number of accounts that the grant still serves.", examples=[0], ge=0)
+    ]
+    revoked: (
+        Annotated[bool, Meta(description="Always false: Entra offers apps no way to revoke a grant.")] | UnsetType
+    ) = UNSET
 
 
 class Reconnection(Body, kw_only=True):
-    """May be left out."""
+    """Optional."""
 
-    reconnect: Annotated[bool, Meta(description="false asks for nothing at all.", examples=[True])] | UnsetType = UNSET
+    reconnect: Annotated[bool, Meta(description="false does nothing.", examples=[True])] | UnsetType = UNSET
 
 
 class Reconnected(Answer, kw_only=True):
-    """How the account is, just refreshed and probed."""
+    """The state of the account after the refresh."""
 
-    reconnect: Annotated[bool, Meta(description="Whether it was tried.", examples=[True])]
+    reconnect: Annotated[bool, Meta(description="Whether Mailbind tried to reconnect.", examples=[True])]
     state: AccountState | UnsetType = UNSET
     last_error: LastError | UnsetType | None = UNSET
 
@@ -92,7 +104,7 @@ async def change_account(app: App, account_id: AccountId, body: AccountChange, f
 async def remove_account(app: App, account_id: AccountId, query: RemovalQuery) -> RemovedAccount:
     """Remove an account.
 
-    Unbinds an account. The last account of a grant deletes its tokens.
+    Unbinds the account. Removing a grant's last account deletes its tokens.
     """
     left = (await change.remove_account(app, account_id)).still_served
     return RemovedAccount(
@@ -115,7 +127,7 @@ async def remove_account(app: App, account_id: AccountId, query: RemovalQuery) -
 async def reconnect_account(app: App, account_id: AccountId, body: Reconnection) -> Reconnected:
     """Reconnect an account.
 
-    Refreshes the grant and opens the mailbox now, twice a minute at most for each grant.
+    Refreshes the grant and opens the mailbox now. Each grant can be reconnected twice a minute.
     """
     if body.reconnect is False:
         return Reconnected(reconnect=False)

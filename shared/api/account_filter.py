@@ -18,19 +18,19 @@ OneAccount = Annotated[
 # Filters may name ids that no account can have; they read back as they were given.
 AccountIds = Annotated[
     list[Annotated[str, Meta(description="The id of an account.", examples=["shared"], max_length=256, pattern=PLAIN)]],
-    Meta(description="Certain accounts."),
+    Meta(description="Several accounts."),
 ]
 
 
 class AccountFilter(Body, kw_only=True):
-    """One account, certain accounts, or all accounts whose ids begin alike."""
+    """One account, several accounts, or every account whose id has a prefix."""
 
     account: OneAccount | UnsetType = UNSET
     accounts: (
         Annotated[
             list[OneAccount],
             Meta(
-                description="Certain accounts.",
+                description="Several accounts.",
                 min_length=1,
                 max_length=MAX_ACCOUNTS,
                 examples=[["shared"]],
@@ -43,7 +43,7 @@ class AccountFilter(Body, kw_only=True):
         Annotated[
             str,
             Meta(
-                description="All accounts whose ids begin so.",
+                description="Every account whose id begins with it.",
                 examples=["tenant1-"],
                 max_length=256,
                 pattern=WORD,

@@ -46,11 +46,11 @@ MAX_FILTER_BYTES = 256  # so that all filters and the cursor of the next page fi
 # Callers of EmailEngine may ask for its other states too; no account is ever in one of those.
 STATES = [*AccountState, "unset", "connecting", "syncing", "disconnected"]
 
-resource = Resource("Accounts", "Mailboxes that are bound, and how they are.")
+resource = Resource("Accounts", "Bound mailboxes and their states.")
 
 
 class AccountsQuery(PageQuery, kw_only=True):
-    """Which accounts, and which page of them."""
+    """Which accounts, and which page of them, to return."""
 
     state: (
         Annotated[
@@ -63,7 +63,7 @@ class AccountsQuery(PageQuery, kw_only=True):
         Annotated[
             Text,
             Meta(
-                description="A part of id, name or address.",
+                description="Part of an id, name or address.",
                 examples=["support"],
                 extra={"max_bytes": MAX_FILTER_BYTES},
             ),
@@ -71,8 +71,7 @@ class AccountsQuery(PageQuery, kw_only=True):
         | UnsetType
     ) = UNSET
     cursor: (
-        Annotated[str, Meta(description="Goes on after the page that told it.", max_length=2048, pattern=PLAIN)]
-        | UnsetType
+        Annotated[str, Meta(description="The `cursor` of the page before.", max_length=2048, pattern=PLAIN)] | UnsetType
     ) = UNSET
     app: (
         Annotated[Text, Meta(description="Only accounts of this OAuth app.", extra={"max_bytes": MAX_FILTER_BYTES})]
@@ -95,7 +94,7 @@ class AccountsQuery(PageQuery, kw_only=True):
 
 
 class LastError(Answer, kw_only=True):
-    """Why an account is not connected, and what to do about it."""
+    """The reason why an account is not connected, and what to do about it."""
 
     code: Code
     description: Sentence
@@ -104,7 +103,7 @@ class LastError(Answer, kw_only=True):
 
 
 class AccountSummary(Answer, kw_only=True):
-    """An account as listings show it."""
+    """An account in a list."""
 
     account: AccountId
     name: Name
@@ -119,16 +118,16 @@ class AccountSummary(Answer, kw_only=True):
 
 
 class Authorization(Answer, kw_only=True):
-    """Who authorizes an account, and since when."""
+    """The person who authorizes an account, and since when."""
 
     user: SignInName
-    tenant_id: Annotated[str, Meta(description="Their tenant.")]
-    object_id: Annotated[str, Meta(description="Their object id in it.")]
+    tenant_id: Annotated[str, Meta(description="The id of the person's tenant.")]
+    object_id: Annotated[str, Meta(description="The person's object id in the tenant.")]
     since: Timestamp
 
 
 class GrantUsed(Answer, kw_only=True):
-    """Whose sign-in, for which mailbox."""
+    """The person who signed in, and the mailbox."""
 
     user: SignInName
     delegated_user: Email | UnsetType = UNSET
@@ -136,11 +135,11 @@ class GrantUsed(Answer, kw_only=True):
 
 
 class Grant(Answer, kw_only=True):
-    """The grant behind an account, in EmailEngine's words."""
+    """The grant behind an account, as EmailEngine names its fields."""
 
     provider: AppId
     auth: GrantUsed
-    scope: Annotated[list[str], Meta(description="What was granted.")]
+    scope: Annotated[list[str], Meta(description="The granted scopes.")]
     token_type: Annotated[str, Meta(description="Always Bearer.", examples=["Bearer"])]
     access_token: Hidden
     refresh_token: Hidden
@@ -154,7 +153,7 @@ class Account(AccountSummary, kw_only=True):
 
     authorized_by: Authorization
     registration: RegistrationId
-    base_scopes: Annotated[str, Meta(description="How its mailbox is opened.", examples=["api"])] | None
+    base_scopes: Annotated[str, Meta(description="How Mailbind opens the mailbox.", examples=["api"])] | None
     last_refresh: Timestamp | None
     last_hand_out: Timestamp | None
     expires_if_idle: Timestamp | None
@@ -166,9 +165,9 @@ class AccountPage(Answer, kw_only=True):
     """A page of accounts."""
 
     page: Page
-    query: Annotated[str | bool, Meta(description="What was looked for, or false.", examples=[False])]
-    state: Annotated[str, Meta(description="The state that was asked for, or *.", examples=["*"])]
-    cursor: Annotated[str, Meta(description="For the page after this one.")] | None
+    query: Annotated[str | bool, Meta(description="The query of the request, or false.", examples=[False])]
+    state: Annotated[str, Meta(description="The state of the request, or *.", examples=["*"])]
+    cursor: Annotated[str, Meta(description="Leads to the next page.")] | None
     accounts: Annotated[list[AccountSummary], Meta(description="The accounts.")]
     total: Total | UnsetType = UNSET
     pages: Count | UnsetType = UNSET
@@ -178,7 +177,7 @@ class AccountPage(Answer, kw_only=True):
 async def list_accounts(app: App, caller: Caller, query: AccountsQuery) -> AccountPage:
     """List accounts.
 
-    Lists up to 50,000 accounts by page, and more by cursor, which costs the same however deep.
+    Lists up to 50,000 accounts by page, and any number by cursor, at the same cost for every page.
     """
     wanted = AccountQuery(
         page=query.number,
@@ -206,7 +205,7 @@ async def list_accounts(app: App, caller: Caller, query: AccountsQuery) -> Accou
 async def get_account(app: App, account_id: AccountId) -> Account:
     """Get an account.
 
-    Tells how an account is, who authorizes it since when, and what to do if something is wrong.
+    Returns the state of an account, who authorizes it and since when, and what to do if something is wrong.
     """
     return describe(await read.read_account(app, account_id))
 

@@ -36,7 +36,7 @@ NAMES = {"redirectUrl": "oauth2.redirectUrl", "type": "oauth2.provider"}
 
 
 class GrantToUse(Body, kw_only=True):
-    """Which mailbox to bind, and whose grant to use."""
+    """The mailbox to bind, and the account whose grant to use."""
 
     delegated_user: Annotated[Email, Meta(description="The shared mailbox.")] | UnsetType = UNSET
     delegated_account: Annotated[AccountId, Meta(description="The account whose grant is used.")] | UnsetType = UNSET
@@ -44,19 +44,21 @@ class GrantToUse(Body, kw_only=True):
 
 
 class GrantSource(Body, kw_only=True):
-    """Through which OAuth app, and with what grant or sign-in."""
+    """The OAuth app, and the grant or the sign-in to use."""
 
     provider: AppId | UnsetType = UNSET
     auth: GrantToUse | UnsetType = UNSET
     authorize: (
-        Annotated[bool, Meta(description="Ask for a link to sign in, in place of using a grant.", examples=[False])]
+        Annotated[
+            bool, Meta(description="Whether to return a sign-in link instead of using a grant.", examples=[False])
+        ]
         | UnsetType
     ) = UNSET
     redirect_url: RedirectUrl | UnsetType = UNSET
 
 
 class NewAccount(EmailEngineFields, kw_only=True):
-    """An account to be bound to a grant that is there, or by a sign-in."""
+    """An account to bind to an existing grant, or by a sign-in."""
 
     oauth2: GrantSource
     account: AccountId | UnsetType | None = UNSET
@@ -68,7 +70,7 @@ class NewAccount(EmailEngineFields, kw_only=True):
 
 
 class AddedAccount(Answer, kw_only=True):
-    """The account that was bound, or a link to sign in when that was asked for."""
+    """The bound account, or a sign-in link if the request asked for one."""
 
     account: AccountId | UnsetType = UNSET
     state: MailboxState | UnsetType = UNSET
@@ -76,7 +78,7 @@ class AddedAccount(Answer, kw_only=True):
         Annotated[
             SecretText,
             Meta(
-                description="A URL.",
+                description="The sign-in link.",
                 examples=["https://mailbind.example/accounts/new?ticket=kJ3n"],
                 extra_json_schema={"format": "uri"},
             ),
@@ -97,8 +99,8 @@ class AddedAccount(Answer, kw_only=True):
 async def add_account(app: App, caller: Caller, body: NewAccount, faults: Faults) -> AddedAccount:
     """Add an account.
 
-    Binds a further mailbox to a grant that is there, which takes the scope accounts:write too. With `authorize` it
-    answers with a link to sign in.
+    Binds another mailbox to an existing grant, which needs the scope accounts:write too. With `authorize` it returns
+    a sign-in link instead.
     """
     source = body.oauth2 or GrantSource()
     grant = source.auth or GrantToUse()

@@ -35,7 +35,7 @@ from shared.usecases.callers import api_tokens
 MAX_ADDRESSES = MAX_SCOPES = 50
 MAX_LIFETIME_SECONDS = 10 * 365 * 24 * 3600
 
-resource = Resource("API tokens", "Who may call.")
+resource = Resource("API tokens", "Tokens of the callers.")
 
 
 def network_fault(text: str) -> str | None:
@@ -50,7 +50,7 @@ def network_fault(text: str) -> str | None:
 
 
 class Restrictions(Body, kw_only=True):
-    """From where a token may be used."""
+    """Where a token may be used from."""
 
     addresses: Annotated[
         list[
@@ -69,8 +69,8 @@ class Restrictions(Body, kw_only=True):
     ]
 
 
-class TokenWish(AccountFilter, kw_only=True):
-    """What an API token shall open. What is left out does not limit; what is empty is refused."""
+class NewToken(AccountFilter, kw_only=True):
+    """A new API token. An absent field sets no limit; an empty one is refused."""
 
     description: Annotated[
         str, Meta(description="What it is for.", examples=["order desk"], min_length=1, max_length=1024, pattern=WORD)
@@ -78,7 +78,7 @@ class TokenWish(AccountFilter, kw_only=True):
     scopes: Annotated[
         list[Scope],
         Meta(
-            description="What its holder may do.",
+            description="What the token allows.",
             examples=[["oauth-token"]],
             min_length=1,
             max_length=MAX_SCOPES,
@@ -97,7 +97,7 @@ class TokenWish(AccountFilter, kw_only=True):
         Annotated[
             int,
             Meta(
-                description="Seconds until it ends, in place of `expires`.",
+                description="Seconds until it expires, instead of `expires`.",
                 examples=[7_776_000],
                 ge=1,
                 le=MAX_LIFETIME_SECONDS,
@@ -109,14 +109,14 @@ class TokenWish(AccountFilter, kw_only=True):
 
 
 class IssuedToken(Answer, kw_only=True):
-    """The token, told this once."""
+    """The new token. It is shown only once."""
 
     token: Annotated[SecretText, Meta(description="64 hexadecimal characters.", examples=["9c1f"])]
     id: Id
 
 
 class TokenRestrictions(Answer, kw_only=True):
-    """From where a token may be used."""
+    """Where a token may be used from."""
 
     addresses: Annotated[list[str], Meta(description="IP addresses and ranges.")]
 
@@ -128,10 +128,10 @@ class ApiToken(Answer, kw_only=True):
     description: Annotated[str, Meta(description="What it is for.", examples=["order desk"])]
     scopes: list[Scope]
     accounts: AccountIds | None
-    account_prefix: Annotated[str, Meta(description="All accounts whose ids begin so.")] | None
+    account_prefix: Annotated[str, Meta(description="Every account whose id begins with it.")] | None
     restrictions: TokenRestrictions | None
     created: Timestamp
-    created_by: Annotated[str, Meta(description="Who made it.", examples=["administrator"])]
+    created_by: Annotated[str, Meta(description="Who created it.", examples=["administrator"])]
     expires: Timestamp | None
     last_used: Timestamp | None
 
@@ -146,16 +146,16 @@ class TokenPage(Answer, kw_only=True):
 
 
 class RevokedToken(Answer, kw_only=True):
-    """That it opens nothing any more."""
+    """The token is revoked."""
 
     deleted: Deleted
 
 
 @resource.post("/v1/token", Action.ISSUE_TOKEN, Scope.ADMIN, refusals=[400])
-async def issue_token(app: App, caller: Caller, body: TokenWish, faults: Faults) -> IssuedToken:
+async def issue_token(app: App, caller: Caller, body: NewToken, faults: Faults) -> IssuedToken:
     """Issue an API token.
 
-    Makes an API token, which is told this once.
+    Creates an API token. It is shown only once.
     """
     restrictions = body.restrictions or None
     wish = api_tokens.TokenWish(
@@ -174,7 +174,7 @@ async def issue_token(app: App, caller: Caller, body: TokenWish, faults: Faults)
 async def list_tokens(app: App, query: PageQuery) -> TokenPage:
     """List API tokens.
 
-    Lists API tokens page by page, newest first.
+    Lists API tokens, newest first.
     """
     found = sorted(await app.stores.api_tokens.all(), key=lambda token: token.created, reverse=True)
     shown = found[query.number * query.size : (query.number + 1) * query.size]
@@ -190,7 +190,7 @@ async def list_tokens(app: App, query: PageQuery) -> TokenPage:
 async def revoke_token(app: App, caller: Caller, token_id: Id) -> RevokedToken:
     """Revoke an API token.
 
-    Takes a token's id, which is its SHA-256. The token stops working within 30 seconds.
+    Takes the token's id, which is its SHA-256. The token stops working within 30 seconds.
     """
     revoked = await api_tokens.revoke_token(app, token_id, caller)
     if revoked is None:
@@ -214,7 +214,7 @@ def describe(token: callers.ApiToken) -> ApiToken:
     )
 
 
-def _expiry(body: TokenWish, now: datetime, faults: Faults) -> datetime | None:
+def _expiry(body: NewToken, now: datetime, faults: Faults) -> datetime | None:
     if body.ttl and body.expires:
         faults.add("ttl", 'cannot be given together with "expires"')
     return now + timedelta(seconds=body.ttl) if body.ttl else body.expires or None

@@ -60,7 +60,7 @@ def account_id_fault(text: str) -> str | None:
 AccountId = Annotated[
     str,
     Meta(
-        description="The id of an account, chosen by the caller or drawn by Mailbind: at most 512 bytes in UTF-8."
+        description="The id of an account, chosen by the caller or by Mailbind; at most 512 bytes in UTF-8."
         " Case makes no difference.",
         examples=["shared"],
         max_length=256,
@@ -69,9 +69,7 @@ AccountId = Annotated[
     ),
 ]
 Text = Annotated[str, Meta(description="Free text.", max_length=256, pattern=PLAIN)]
-Name = Annotated[
-    str, Meta(description="What people call it.", examples=["Shared Account"], max_length=256, pattern=PLAIN)
-]
+Name = Annotated[str, Meta(description="Its display name.", examples=["Shared Account"], max_length=256, pattern=PLAIN)]
 EMAIL_RULES = {"max_bytes": MAX_ADDRESS_BYTES, "check": address_fault}
 Email = Annotated[
     str,
@@ -83,36 +81,41 @@ Email = Annotated[
         extra=EMAIL_RULES,
     ),
 ]
-SignInName = Annotated[str, Meta(description="Who authorizes it: a sign-in name.", examples=["alice@contoso.example"])]
+SignInName = Annotated[
+    str, Meta(description="The sign-in name of the person who authorizes it.", examples=["alice@contoso.example"])
+]
 RedirectUrl = Annotated[
     str,
     described(
         "uri",
-        "Where the browser goes afterwards; of an origin that Mailbind allows. Its own query and fragment are kept.",
+        "The URL to which the browser returns. Mailbind has to allow its origin. Its query and fragment are kept.",
         "https://myapp.example/account/settings.php",
         max_length=4096,
     ),
 ]
 # In answers a text, because they have milliseconds always; in requests what it says.
-Timestamp = Annotated[str, described("date-time", "A moment in UTC.", EXAMPLE_TIMESTAMP)]
+Timestamp = Annotated[str, described("date-time", "A timestamp in UTC.", EXAMPLE_TIMESTAMP)]
 RequestTimestamp = Annotated[
     datetime,
-    Meta(description="A moment in UTC.", examples=[EXAMPLE_TIMESTAMP], extra_json_schema={"format": "date-time"}),
+    Meta(description="A timestamp in UTC.", examples=[EXAMPLE_TIMESTAMP], extra_json_schema={"format": "date-time"}),
 ]
 AppId = Annotated[
     str, Meta(description="The id of an OAuth app.", examples=["AAABiCtT7XUAAAAF"], max_length=256, pattern=WORD)
 ]
 RegistrationId = Annotated[str, Meta(description="The id of a registration.", examples=["5f1a0c"])]
-Code = Annotated[
-    str, Meta(description="A stable word for programs that says what is wrong.", examples=["needs_sign_in"])
-]
+Code = Annotated[str, Meta(description="A stable code for programs.", examples=["needs_sign_in"])]
 Sentence = Annotated[
-    str, Meta(description="What happened, for people.", examples=["Microsoft no longer accepts the earlier sign-in."])
+    str,
+    Meta(
+        description="What happened, in a sentence for people.",
+        examples=["Microsoft no longer accepts the earlier sign-in."],
+    ),
 ]
 Remedy = Annotated[
-    str, Meta(description="What to do about it, for people.", examples=["Sign in again through a new link."])
+    str,
+    Meta(description="What to do about it, in a sentence for people.", examples=["Sign in again through a new link."]),
 ]
-AadstsNumber = Annotated[int, Meta(description="Microsoft's number of it.", examples=[7000222])]
+AadstsNumber = Annotated[int, Meta(description="Microsoft's error number.", examples=[7000222])]
 Guid = Annotated[
     str,
     Meta(
@@ -125,28 +128,28 @@ Guid = Annotated[
 ExpectedTenant = Annotated[
     str,
     Meta(
-        description="The id of the tenant that the person must belong to.",
+        description="The id of the tenant that the person has to belong to.",
         examples=["7c3f1e52-5d1b-4a57-9a0e-2f6c7f1d9b10"],
         extra_json_schema={"format": "uuid"},
         extra={"check": lambda text: None if is_guid(text) else "must be a tenant id"},
     ),
 ]
-Count = Annotated[int, Meta(description="How many.", examples=[3], ge=0)]
+Count = Annotated[int, Meta(description="A number of things.", examples=[3], ge=0)]
 Page = Annotated[int, Meta(description="Which page, counted from 0.", examples=[0], ge=0, le=1_048_576)]
-PageSize = Annotated[int, Meta(description="How many on a page; 20 if you do not say.", examples=[20], ge=1, le=1000)]
+PageSize = Annotated[int, Meta(description="The size of a page; 20 by default.", examples=[20], ge=1, le=1000)]
 DEFAULT_PAGE_SIZE = 20
-Total = Annotated[int, Meta(description="How many there are on all pages.", examples=[1], ge=0)]
-Deleted = Annotated[bool, Meta(description="That it is gone.", examples=[True])]
-Done = Annotated[bool, Meta(description="That it is done.", examples=[True])]
-Hidden = Annotated[str, Meta(description="Stars: it is there, and shown to nobody.", examples=["******"])]
+Total = Annotated[int, Meta(description="The number on all pages.", examples=[1], ge=0)]
+Deleted = Annotated[bool, Meta(description="Always true.", examples=[True])]
+Done = Annotated[bool, Meta(description="Always true.", examples=[True])]
+Hidden = Annotated[str, Meta(description="Stars: the value exists, and is never shown.", examples=["******"])]
 Outlook = Annotated[Literal["outlook"], Meta(description="Always outlook.", examples=["outlook"])]
 Id = Annotated[str, Meta(description="Its id.", examples=["0f4cbb21"])]
-Optional = Annotated[str, Meta(description="What was said of it.")] | None
+Optional = Annotated[str, Meta(description="Free text.")] | None
 SecretText = Annotated[Secret, Meta(extra_json_schema={"type": "string"})]
 
 
 IGNORED_RULES = {"any_text": True, "absent": (None,)}
-IGNORED = "Taken for callers of EmailEngine; without effect here."
+IGNORED = "Accepted for callers of EmailEngine; has no effect."
 IgnoredText = Annotated[str, Meta(description=IGNORED, extra=IGNORED_RULES)]
 IgnoredBoolean = Annotated[bool, Meta(description=IGNORED, extra=IGNORED_RULES)]
 IgnoredTexts = Annotated[
@@ -155,7 +158,7 @@ IgnoredTexts = Annotated[
 
 
 class EmailEngineFields(Body, kw_only=True):
-    """Fields about fetching and sending mail."""
+    """Fields of EmailEngine about fetching and sending mail."""
 
     refused: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(("imap", "smtp"), "must be absent: the account signs in through Microsoft"),
@@ -178,7 +181,7 @@ class EmailEngineFields(Body, kw_only=True):
 
 
 class PageQuery(Body, kw_only=True):
-    """Which page."""
+    """Which page to return."""
 
     page: Page | UnsetType = UNSET
     page_size: PageSize | UnsetType = UNSET

@@ -34,7 +34,7 @@ def scope_fault(text: str) -> str | None:
 
 
 AppName = Annotated[
-    str, Meta(description="What administrators call it.", examples=["Contoso"], max_length=256, pattern=WORD)
+    str, Meta(description="Its name for administrators.", examples=["Contoso"], max_length=256, pattern=WORD)
 ]
 ClientId = Annotated[Guid, Meta(extra={"must": "be an application (client) id"})]
 ClientSecret = Annotated[str, Meta(description="A client secret; reads back as ******.", max_length=256, pattern=WORD)]
@@ -71,7 +71,7 @@ Scopes = Annotated[
         ]
     ],
     Meta(
-        description="Names of permissions.",
+        description="The names of permissions.",
         max_length=MAX_ITEMS,
         examples=[["Mail.Send.Shared"]],
         extra={"items": "scopes", "null_is_empty": True},
@@ -80,7 +80,7 @@ Scopes = Annotated[
 
 
 class AppChange(Body, kw_only=True):
-    """What is said of an OAuth app; null takes away what may be missing."""
+    """The fields to change. null removes an optional value."""
 
     refused: ClassVar[Mapping[str, str]] = {"provider": FIXED, "baseScopes": FIXED}
 
@@ -88,10 +88,10 @@ class AppChange(Body, kw_only=True):
     description: (
         Annotated[str, Meta(description="Notes for administrators.", max_length=1024, pattern=PLAIN)] | UnsetType | None
     ) = UNSET
-    title: Annotated[Text, Meta(description="What people choose it by.")] | UnsetType | None = UNSET
-    enabled: Annotated[bool, Meta(description="Whether people sign in through it.", examples=[True])] | UnsetType = (
-        UNSET
-    )
+    title: Annotated[Text, Meta(description="Its name for people who choose between apps.")] | UnsetType | None = UNSET
+    enabled: (
+        Annotated[bool, Meta(description="Whether people can sign in through it.", examples=[True])] | UnsetType
+    ) = UNSET
     client_id: ClientId | UnsetType = UNSET
     client_secret: ClientSecret | UnsetType = UNSET
     client_secret_2: ClientSecret | UnsetType | None = UNSET
@@ -100,7 +100,7 @@ class AppChange(Body, kw_only=True):
         Annotated[
             list[Guid],
             Meta(
-                description="Whose people may sign in.",
+                description="The tenants whose people may sign in.",
                 max_length=MAX_ITEMS,
                 extra={"items": "tenant ids", "null_is_empty": True},
             ),
@@ -111,7 +111,7 @@ class AppChange(Body, kw_only=True):
         Annotated[
             list[MailDomain],
             Meta(
-                description="Mail domains and tenants.",
+                description="Mail domains, each with its tenant.",
                 max_length=MAX_ITEMS,
                 extra={"items": "domain=tenant id", "null_is_empty": True},
             ),
@@ -131,7 +131,7 @@ class AppChange(Body, kw_only=True):
             str,
             described(
                 "uri",
-                "The redirect URI; this app's own if you do not say.",
+                "The redirect URI; Mailbind's own by default.",
                 "https://mailbind.example/oauth",
                 max_length=1024,
             ),
@@ -146,7 +146,7 @@ class AppChange(Body, kw_only=True):
     authentication: (
         Annotated[
             Authentication,
-            Meta(description="How it proves itself to Entra.", examples=["secret"], extra={"lower": True}),
+            Meta(description="How it authenticates to Entra.", examples=["secret"], extra={"lower": True}),
         ]
         | UnsetType
     ) = UNSET
@@ -170,7 +170,7 @@ class AppChange(Body, kw_only=True):
 
 
 class NewApp(AppChange, kw_only=True):
-    """An OAuth app to be registered."""
+    """A new OAuth app."""
 
     refused: ClassVar[Mapping[str, str]] = {}
 
@@ -184,7 +184,7 @@ class NewApp(AppChange, kw_only=True):
         Annotated[
             list[Annotated[str, one_of(BASE_SCOPES)]],
             Meta(
-                description="How mailboxes are opened.",
+                description="How Mailbind opens mailboxes.",
                 examples=[["api"]],
                 min_length=1,
                 max_length=2,

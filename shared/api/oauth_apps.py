@@ -40,11 +40,11 @@ from shared.usecases.apps.catalogue import AppView
 
 APP = "/v1/oauth2/{app}"
 
-resource = Resource("OAuth apps", "App registrations in Entra that people sign in through.")
+resource = Resource("OAuth apps", "App registrations in Entra through which people sign in.")
 
 
 class AppError(Answer, kw_only=True):
-    """What is wrong with an OAuth app, and what to do about it."""
+    """The error of an OAuth app, and what to do about it."""
 
     code: Code
     aadsts: AadstsNumber | None
@@ -54,35 +54,37 @@ class AppError(Answer, kw_only=True):
 
 
 class OAuthApp(Answer, kw_only=True):
-    """An OAuth app; of what is secret only whether it is there."""
+    """An OAuth app. Secrets are hidden."""
 
     id: AppId
-    name: Annotated[str, Meta(description="What administrators call it.", examples=["Contoso"])]
+    name: Annotated[str, Meta(description="Its name for administrators.", examples=["Contoso"])]
     title: Optional
     description: Optional
     provider: Outlook
-    enabled: Annotated[bool, Meta(description="Whether people sign in through it.", examples=[True])]
-    include_in_listing: Annotated[bool, Meta(description="The same.", examples=[True])]
+    enabled: Annotated[bool, Meta(description="Whether people can sign in through it.", examples=[True])]
+    include_in_listing: Annotated[bool, Meta(description="The same as `enabled`.", examples=[True])]
     client_id: Annotated[str, Meta(description="Its application (client) id.")]
     authority: Annotated[str, Meta(description="A tenant id, organizations or common.")]
-    tenants: Annotated[list[str], Meta(description="Whose people may sign in.")]
-    mail_domains: Annotated[list[str], Meta(description="Mail domains and the tenants that they belong to.")]
+    tenants: Annotated[list[str], Meta(description="The tenants whose people may sign in.")]
+    mail_domains: Annotated[list[str], Meta(description="Mail domains, each with its tenant.")]
     cloud: Annotated[str, Meta(description="Microsoft's cloud.", examples=["global"])]
     redirect_url: Annotated[str, Meta(description="The redirect URI.", examples=["https://mailbind.example/oauth"])]
-    base_scopes: Annotated[str | list[str], Meta(description="How mailboxes are opened.", examples=["api"])]
-    extra_scopes: Annotated[list[str], Meta(description="Further permissions.")]
-    skip_scopes: Annotated[list[str], Meta(description="Permissions that are not asked for.")]
+    base_scopes: Annotated[str | list[str], Meta(description="How Mailbind opens mailboxes.", examples=["api"])]
+    extra_scopes: Annotated[list[str], Meta(description="Additional permissions that Mailbind requests.")]
+    skip_scopes: Annotated[list[str], Meta(description="Permissions that Mailbind does not request.")]
     credential_reuse: Annotated[bool, Meta(description="Whether one grant serves several accounts.", examples=[False])]
     authentication: Authentication
     client_secret: Hidden | None
     client_secret2: Hidden | None
     certificate: Hidden | None
-    managed_identity: Annotated[str, Meta(description="The managed identity that vouches for it.")] | None
+    managed_identity: (
+        Annotated[str, Meta(description="The client id of the managed identity with which it authenticates.")] | None
+    )
     secret_expires: Timestamp | None
     secret_expires2: Timestamp | None
     created: Timestamp | None
     updated: Timestamp | None
-    source: Annotated[Literal["api", "settings"], Meta(description="Where it comes from.", examples=["api"])]
+    source: Annotated[Literal["api", "settings"], Meta(description="Where it is configured.", examples=["api"])]
     last_error: AppError | None
     accounts: Count | UnsetType | None = UNSET
 
@@ -104,25 +106,29 @@ class CreatedApp(Answer, kw_only=True):
 
 
 class UpdatedApp(Answer, kw_only=True):
-    """Which OAuth app was changed."""
+    """The changed OAuth app."""
 
     id: AppId
     updated: Done
 
 
 class AppRemovalQuery(Body, kw_only=True):
-    """How to remove."""
+    """How to remove it."""
 
     force: (
         Annotated[
-            bool, Meta(description="Also when accounts use it: their tokens are renewed no more.", examples=[False])
+            bool,
+            Meta(
+                description="Whether to remove it although accounts use it. Their tokens are no longer refreshed.",
+                examples=[False],
+            ),
         ]
         | UnsetType
     ) = UNSET
 
 
 class RemovedApp(Answer, kw_only=True):
-    """Which OAuth app is gone, and how many accounts used it."""
+    """The removed OAuth app, and how many accounts used it."""
 
     id: AppId
     deleted: Deleted
@@ -130,32 +136,32 @@ class RemovedApp(Answer, kw_only=True):
 
 
 class AppVerification(Body, kw_only=True):
-    """How far to go. May be left out."""
+    """What to check. Optional."""
 
-    account: Annotated[AccountId, Meta(description="Whose grant is tried.")] | UnsetType | None = UNSET
+    account: Annotated[AccountId, Meta(description="The account whose grant to use.")] | UnsetType | None = UNSET
     test_connection: (
-        Annotated[bool, Meta(description="Whether to open that account's mailbox too.", examples=[True])] | UnsetType
+        Annotated[bool, Meta(description="Whether to open the account's mailbox too.", examples=[True])] | UnsetType
     ) = UNSET
 
 
 class CheckStep(Answer, kw_only=True):
     """One step of a verification."""
 
-    id: Annotated[str, Meta(description="Which step.", examples=["clientAuth"])]
-    label: Annotated[str, Meta(description="What it looks at.")]
+    id: Annotated[str, Meta(description="The step.", examples=["clientAuth"])]
+    label: Annotated[str, Meta(description="What it checks.")]
     status: StepStatus
-    message: Annotated[str, Meta(description="What was found.")] | None
-    hint: Annotated[str, Meta(description="What to do.")] | None
+    message: Annotated[str, Meta(description="The result in words.")] | None
+    hint: Annotated[str, Meta(description="What to do about it.")] | None
 
 
 class AppCheck(Answer, kw_only=True):
-    """What a verification found, step by step."""
+    """The result of a verification, step by step."""
 
     app: AppId
     provider: Outlook
     auth_method: Authentication
     account: AccountId | None
-    ok: Annotated[bool, Meta(description="Whether everything is right.", examples=[True])]
+    ok: Annotated[bool, Meta(description="Whether no step failed.", examples=[True])]
     steps: Annotated[list[CheckStep], Meta(description="The steps.")]
 
 
@@ -163,7 +169,7 @@ class AppCheck(Answer, kw_only=True):
 async def list_oauth_apps(app: App, query: PageQuery) -> AppPage:
     """List OAuth apps.
 
-    Lists OAuth apps page by page.
+    Lists OAuth apps, newest first.
     """
     total, views = await catalogue.list_oauth_apps(app, query.number, query.size)
     return AppPage(
@@ -178,7 +184,7 @@ async def list_oauth_apps(app: App, query: PageQuery) -> AppPage:
 async def register_oauth_app(app: App, body: NewApp, faults: Faults) -> CreatedApp:
     """Register an OAuth app.
 
-    Adds an app registration that people may sign in through.
+    Adds an app registration through which people sign in.
     """
     app_id = await catalogue.register_oauth_app(app, stored_values(body, faults), faults)
     about(target=app_id)
@@ -189,7 +195,7 @@ async def register_oauth_app(app: App, body: NewApp, faults: Faults) -> CreatedA
 async def get_oauth_app(app: App, app_id: AppId) -> OAuthApp:
     """Get an OAuth app.
 
-    Tells how an OAuth app is set up, and how many accounts use it.
+    Returns how an OAuth app is set up, and how many accounts use it.
     """
     view = await catalogue.read_oauth_app(app, app_id)
     described = describe(view, app.config.redirect_uri)
@@ -201,7 +207,7 @@ async def get_oauth_app(app: App, app_id: AppId) -> OAuthApp:
 async def change_oauth_app(app: App, app_id: AppId, body: AppChange, faults: Faults) -> UpdatedApp:
     """Change an OAuth app.
 
-    Changes what is given and leaves all else.
+    Changes the given fields and leaves the others.
     """
     changed_id = await catalogue.change_oauth_app(app, app_id, stored_values(body, faults), faults)
     about(target=changed_id)
@@ -212,7 +218,7 @@ async def change_oauth_app(app: App, app_id: AppId, body: AppChange, faults: Fau
 async def remove_oauth_app(app: App, app_id: AppId, query: AppRemovalQuery) -> RemovedApp:
     """Remove an OAuth app.
 
-    Removes an OAuth app that no account uses, or any with `force`.
+    Removes an OAuth app that no account uses. With `force`, removes any.
     """
     accounts = await catalogue.delete_oauth_app(app, app_id, force=bool(query.force))
     about(target=app_id)
@@ -223,7 +229,7 @@ async def remove_oauth_app(app: App, app_id: AppId, query: AppRemovalQuery) -> R
 async def verify_oauth_app(app: App, app_id: AppId, body: AppVerification) -> AppCheck:
     """Verify an OAuth app.
 
-    Walks through the app's configuration and says what to fix.
+    Checks the app's configuration step by step and says what to fix.
     """
     account = body.account or None
     verified = await verify.verify_oauth_app(app, app_id, account, open_mailbox=body.test_connection is not False)

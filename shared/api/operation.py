@@ -14,19 +14,19 @@ from shared.http.responses import Answer, Answered, moment
 from shared.ports import App
 from shared.usecases.upkeep.statistics import Statistics, read_health, read_statistics
 
-resource = Resource("Operation", "How the app is, and this description.")
+resource = Resource("Operation", "Health, statistics, and this description.")
 
-Counts = Annotated[dict[str, int], Meta(description="How many, by name.", examples=[{"connected": 3}])]
+Counts = Annotated[dict[str, int], Meta(description="Numbers by name.", examples=[{"connected": 3}])]
 
 
 class Health(Answer, kw_only=True):
-    """How the app is."""
+    """The health of the app."""
 
     success: Annotated[bool, Meta(description="Whether all is well.", examples=[True])]
-    storage: Annotated[str, Meta(description="ok, or what is wrong with it.", examples=["ok"])]
+    storage: Annotated[str, Meta(description="ok, or a code that says what is wrong.", examples=["ok"])]
 
 
-class Trouble(Answer, kw_only=True):
+class RefusedApp(Answer, kw_only=True):
     """An OAuth app that Microsoft refuses, and what to do about it."""
 
     app: AppId
@@ -38,16 +38,16 @@ class Trouble(Answer, kw_only=True):
 
 
 class LastTick(Answer, kw_only=True):
-    """What the last run of the timer did."""
+    """The last run of the refresh timer."""
 
     began: Timestamp
-    seconds: Annotated[float, Meta(description="How long it took.", examples=[0.4])]
+    seconds: Annotated[float, Meta(description="How long it took, in seconds.", examples=[0.4])]
     outcomes: Counts
-    handed_over: Annotated[list[str], Meta(description="Shards that a queue took over.")]
+    handed_over: Annotated[list[str], Meta(description="The shards that were handed to the queue.")]
 
 
 class EventCounts(Answer, kw_only=True):
-    """Events on their way."""
+    """The numbers of events that are not delivered yet."""
 
     to_fan_out: Count
     waiting: Count
@@ -55,19 +55,23 @@ class EventCounts(Answer, kw_only=True):
 
 
 class Stats(Answer, kw_only=True):
-    """What is counted."""
+    """Statistics."""
 
     accounts: Counts
     grants: Counts
     due: Count
     overdue: Count
     capped: Annotated[bool, Meta(description="Whether there are more than were counted.", examples=[False])]
-    oldest_overdue_seconds: Annotated[float, Meta(description="How late the oldest is.", examples=[0])]
+    oldest_overdue_seconds: Annotated[
+        float, Meta(description="How long the oldest row has been due, in seconds.", examples=[0])
+    ]
     last_tick: LastTick | None
     swept: Timestamp | None
     mended: Count
-    sweep_failures: Annotated[list[str], Meta(description="Steps of the last sweep that failed.", examples=[["apps"]])]
-    breakers: Annotated[list[Trouble], Meta(description="OAuth apps that Microsoft refuses.")]
+    sweep_failures: Annotated[
+        list[str], Meta(description="The steps of the last sweep that failed.", examples=[["apps"]])
+    ]
+    breakers: Annotated[list[RefusedApp], Meta(description="OAuth apps that Microsoft refuses.")]
     events: EventCounts
 
 
@@ -75,7 +79,7 @@ class Stats(Answer, kw_only=True):
 async def get_health(app: App) -> Answered[Health]:
     """Get the health.
 
-    Tells whether all is well, as of the last five seconds. GetStats tells what is wrong.
+    Returns whether all is well; the answer is at most five seconds old. GetStats says what is wrong.
     """
     health = await read_health(app)
     if health.storage is not None:
@@ -88,7 +92,7 @@ async def get_health(app: App) -> Answered[Health]:
 async def get_stats(app: App) -> Stats:
     """Get statistics.
 
-    Counts accounts, grants, what is due and what waits.
+    Returns the numbers of accounts and grants, of rows that are due, and of events that wait.
     """
     found = await read_statistics(app)
     return Stats(
@@ -102,16 +106,16 @@ async def get_stats(app: App) -> Stats:
         swept=moment(found.counters.swept),
         mended=found.sweep.mended if found.sweep else 0,
         sweep_failures=list(found.sweep.failed) if found.sweep else [],
-        breakers=[_trouble(breaker) for breaker in found.breakers],
+        breakers=[_refused_app(breaker) for breaker in found.breakers],
         events=EventCounts(
             to_fan_out=found.events.to_fan_out, waiting=found.events.waiting, parked=found.events.parked
         ),
     )
 
 
-def _trouble(breaker: CircuitBreaker) -> Trouble:
+def _refused_app(breaker: CircuitBreaker) -> RefusedApp:
     advice = remedy(breaker.code)
-    return Trouble(
+    return RefusedApp(
         app=breaker.app,
         code=breaker.code,
         aadsts=breaker.aadsts,

@@ -42,12 +42,12 @@ from shared.usecases.sign_in.start import Started
 
 MAX_MAILBOXES = 50
 
-resource = Resource("Registrations", "Links for the people who may open mailboxes.")
+resource = Resource("Registrations", "Sign-in links for people with access to mailboxes.")
 
 ChangeMailbox = Annotated[
     bool,
     Meta(
-        description="Whether an existing account may be given another mailbox. Needs the scope accounts:write.",
+        description="Whether an existing account may change its mailbox. Needs the scope accounts:write.",
         examples=[False],
     ),
 ]
@@ -62,7 +62,7 @@ class InvitedMailbox(Body, kw_only=True):
 
 
 class RegistrationForm(Body, kw_only=True):
-    """Which mailbox is to be bound, and where the person's browser goes afterwards."""
+    """The mailbox to bind, and the URL to which the person's browser returns."""
 
     redirect_url: RedirectUrl
     account: AccountId | UnsetType | None = UNSET
@@ -72,8 +72,8 @@ class RegistrationForm(Body, kw_only=True):
         Annotated[
             str,
             Meta(
-                description="The person who has to sign in, by their user principal name; by their mail address only"
-                " where all people of the OAuth app are of one tenant, or with `expectedTenant`.",
+                description="The person who has to sign in, by user principal name. A mail address works only if the"
+                " OAuth app is for one tenant, or with `expectedTenant`.",
                 examples=["alice@contoso.example"],
                 extra_json_schema={"format": "email"},
                 max_length=320,
@@ -102,7 +102,7 @@ class RegistrationForm(Body, kw_only=True):
         Annotated[
             list[InvitedMailbox],
             Meta(
-                description="Several shared mailboxes in place of `account`, `name` and `email`.",
+                description="Several shared mailboxes, instead of `account`, `name` and `email`.",
                 min_length=1,
                 max_length=MAX_MAILBOXES,
                 extra={"items": "mailboxes"},
@@ -117,18 +117,18 @@ class RegistrationForm(Body, kw_only=True):
 
 
 class Reauthorization(Body, kw_only=True):
-    """Where the browser goes after the repair."""
+    """The URL to which the browser returns."""
 
     redirect_url: RedirectUrl
 
 
 class Link(Answer, kw_only=True):
-    """A link for the person, told this once."""
+    """A sign-in link. It is shown only once."""
 
     url: Annotated[
         SecretText,
         Meta(
-            description="A URL.",
+            description="The sign-in link.",
             examples=["https://mailbind.example/accounts/new?ticket=kJ3n"],
             extra_json_schema={"format": "uri"},
         ),
@@ -138,7 +138,7 @@ class Link(Answer, kw_only=True):
 
 
 class Failure(Answer, kw_only=True):
-    """Why a sign-in bound nothing."""
+    """The reason why a sign-in bound nothing."""
 
     code: Code
     description: Sentence
@@ -146,7 +146,7 @@ class Failure(Answer, kw_only=True):
 
 
 class MailboxOutcome(Answer, kw_only=True):
-    """What became of one mailbox of a registration."""
+    """The result for one mailbox of a registration."""
 
     account: AccountId | None
     email: Email | None
@@ -157,7 +157,7 @@ class MailboxOutcome(Answer, kw_only=True):
 
 
 class Registration(Answer, kw_only=True):
-    """Where a registration stands."""
+    """A registration and its status."""
 
     registration: RegistrationId
     status: RegistrationStatus
@@ -166,7 +166,7 @@ class Registration(Answer, kw_only=True):
     created: Timestamp
     expires: Timestamp
     completed: Timestamp | None
-    mailboxes: Annotated[list[MailboxOutcome], Meta(description="What became of each mailbox.")]
+    mailboxes: Annotated[list[MailboxOutcome], Meta(description="The result for each mailbox.")]
     account: AccountId | UnsetType | None = UNSET
     email: Email | UnsetType | None = UNSET
     state: MailboxState | UnsetType = UNSET
@@ -174,7 +174,7 @@ class Registration(Answer, kw_only=True):
 
 
 class EndedRegistration(Answer, kw_only=True):
-    """A registration that was ended. One that had bound its mailbox before stays completed."""
+    """An ended registration. One that has already bound its mailbox stays completed."""
 
     registration: RegistrationId
     deleted: Annotated[bool, Meta(description="Whether its link was ended.", examples=[True])]
@@ -199,7 +199,7 @@ def mailbox_count(values: Mapping[str, Any]) -> int:
 async def start_registration(app: App, caller: Caller, body: RegistrationForm, faults: Faults) -> Link:
     """Start a mailbox registration.
 
-    Makes a link. Whoever may open the mailbox opens it and signs in; then the mailbox is bound.
+    Creates a sign-in link. When a person with access to the mailbox signs in through it, the mailbox is bound.
     """
     _check_mailboxes(body, faults)
     invitation = _invitation(body)
@@ -221,7 +221,7 @@ async def start_registration(app: App, caller: Caller, body: RegistrationForm, f
 async def get_registration(app: App, caller: Caller, registration_id: RegistrationId) -> Registration:
     """Get a registration.
 
-    Tells the status of a registration and of each of its mailboxes.
+    Returns the status of a registration and of each of its mailboxes.
     """
     stored = await app.stores.registrations.get(_checked(registration_id))
     # Nobody guesses the id of a registration, so there is nothing to tell apart for who may not see it.
@@ -241,7 +241,7 @@ async def get_registration(app: App, caller: Caller, registration_id: Registrati
 async def end_registration(app: App, caller: Caller, registration_id: RegistrationId) -> EndedRegistration:
     """End a registration.
 
-    Ends a link, and every sign-in through it that has not bound a mailbox yet.
+    Ends the link, and every sign-in through it that has not bound a mailbox yet.
     """
     ended = await start.cancel_registration(app, _checked(registration_id), caller)
     about_accounts(mailbox.account for mailbox in ended.mailboxes)
@@ -262,7 +262,7 @@ async def reauthorize_account(
 ) -> Link:
     """Repair an account.
 
-    Makes a link that repairs an account, for the same person and mailbox.
+    Creates a sign-in link that repairs the account, for the same person and mailbox.
     """
     started = await start.reauthorize_account(app, account_id, body.redirect_url or None, faults, caller)
     about(target=started.registration)

@@ -65,24 +65,20 @@ class HeaderToSend(Body, kw_only=True):
 
 
 class SettingsChange(Body, kw_only=True):
-    """The global target of events, in EmailEngine's words."""
+    """The global webhook, as EmailEngine names its fields."""
 
     refused: ClassVar[Mapping[str, str]] = {"serviceUrl": "is read-only: it is the setting MAILBIND_BASE_URL"}
 
     webhooks: (
-        Annotated[
-            Target, Meta(description="Where events go. An empty text takes the target away.", extra={"empty": True})
-        ]
+        Annotated[Target, Meta(description="The target URL. An empty text removes the target.", extra={"empty": True})]
         | UnsetType
     ) = UNSET
-    webhooks_enabled: Annotated[bool, Meta(description="Whether anything is sent.", examples=[True])] | UnsetType = (
-        UNSET
-    )
+    webhooks_enabled: Annotated[bool, Meta(description="Whether events are sent.", examples=[True])] | UnsetType = UNSET
     webhook_events: (
         Annotated[
             list[Annotated[str, one_of(EVENT_NAMES)]],
             Meta(
-                description="Which events. Those about mail are taken and never happen.",
+                description="The events to send. Those about mail are accepted, and never happen.",
                 max_length=MAX_EVENT_NAMES,
                 extra={"items": "names of events, or *"},
             ),
@@ -92,7 +88,7 @@ class SettingsChange(Body, kw_only=True):
     webhooks_custom_headers: (
         Annotated[
             list[HeaderToSend],
-            Meta(description="Sent with each event.", max_length=MAX_HEADERS, extra={"items": "headers"}),
+            Meta(description="Headers to send with each event.", max_length=MAX_HEADERS, extra={"items": "headers"}),
         ]
         | UnsetType
     ) = UNSET
@@ -101,7 +97,7 @@ class SettingsChange(Body, kw_only=True):
 
 
 class SettingsQuery(Body, kw_only=True):
-    """Which settings; all if you name none."""
+    """Which settings to return; all by default."""
 
     webhooks: bool | UnsetType = UNSET
     webhooks_enabled: bool | UnsetType = UNSET
@@ -119,27 +115,29 @@ class HeaderSent(Answer, kw_only=True):
 
 
 class Settings(Answer, kw_only=True):
-    """The settings that were asked for."""
+    """The requested settings."""
 
-    service_url: Annotated[str, Meta(description="Where Mailbind is.")] | UnsetType = UNSET
-    webhooks: Annotated[str, Meta(description="Where events go; empty for nowhere.")] | UnsetType = UNSET
-    webhooks_enabled: Annotated[bool, Meta(description="Whether anything is sent.")] | UnsetType = UNSET
-    webhook_events: Annotated[list[str], Meta(description="Which events.")] | UnsetType = UNSET
-    webhooks_custom_headers: Annotated[list[HeaderSent], Meta(description="Sent with each.")] | UnsetType = UNSET
+    service_url: Annotated[str, Meta(description="The base URL of this Mailbind.")] | UnsetType = UNSET
+    webhooks: Annotated[str, Meta(description="The target URL; empty if there is none.")] | UnsetType = UNSET
+    webhooks_enabled: Annotated[bool, Meta(description="Whether events are sent.")] | UnsetType = UNSET
+    webhook_events: Annotated[list[str], Meta(description="The events to send.")] | UnsetType = UNSET
+    webhooks_custom_headers: (
+        Annotated[list[HeaderSent], Meta(description="Headers that are sent with each event.")] | UnsetType
+    ) = UNSET
     service_secret: Hidden | UnsetType | None = UNSET
 
 
 class UpdatedSettings(Answer, kw_only=True):
-    """What was changed."""
+    """The changed settings."""
 
-    updated: Annotated[list[str], Meta(description="Names of settings.", examples=[["webhooks"]])]
+    updated: Annotated[list[str], Meta(description="The names of the settings.", examples=[["webhooks"]])]
 
 
 @resource.get("/v1/settings", Action.READ_SETTINGS, Scope.ADMIN, refusals=[400])
 async def get_settings(app: App, query: SettingsQuery) -> Settings:
     """Get the settings.
 
-    Tells the global target of events, in EmailEngine's words.
+    Returns the global webhook, as EmailEngine names its fields.
     """
     stored = await app.stores.webhooks.get(GLOBAL_WEBHOOK_ID)
     values = _values(stored.value if stored else None, app.config.base_url)
@@ -151,7 +149,7 @@ async def get_settings(app: App, query: SettingsQuery) -> Settings:
 async def change_settings(app: App, caller: Caller, body: SettingsChange, faults: Faults) -> UpdatedSettings:
     """Change the settings.
 
-    Changes the global target of events.
+    Changes the global webhook.
     """
     wish = SettingsWish(
         url=None if body.webhooks is UNSET else Secret(body.webhooks),

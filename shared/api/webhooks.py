@@ -40,7 +40,7 @@ MIN_SECRET_CHARACTERS = 16  # of one in a form of its own
 KEY_BYTES = range(24, 65)  # of a signing key (Standard Webhooks specification, "Signature scheme")
 WEBHOOK = "/v1/webhooks/{webhook}"
 
-resource = Resource("Events", "Webhooks that are told what happens.")
+resource = Resource("Events", "Webhooks and the events that they receive.")
 
 
 def target_fault(url: str) -> str | None:
@@ -68,7 +68,7 @@ Target = Annotated[
     str,
     described(
         "webhook",
-        "Where events go: https, at a public address.",
+        "The target URL: https, at a public address.",
         "https://flows.example/hook",
         max_length=MAX_URL_CHARACTERS,
     ),
@@ -77,7 +77,7 @@ Target = Annotated[
 SigningSecret = Annotated[
     str,
     Meta(
-        description="Signs what is sent (Standard Webhooks): `whsec_` and a key in base64, or another text.",
+        description="The signing secret (Standard Webhooks): `whsec_` and a key in base64, or another text.",
         examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"],
         max_length=256,
         min_length=MIN_SECRET_CHARACTERS,
@@ -86,20 +86,20 @@ SigningSecret = Annotated[
     ),
 ]
 Verify = Annotated[
-    bool, Meta(description="Whether the target has to take a ping first; true if you do not say.", examples=[True])
+    bool, Meta(description="Whether the target has to accept a ping first; true by default.", examples=[True])
 ]
 ErrorText = Annotated[str, Meta(description="What went wrong.", examples=["it answered 500"])]
 
 
-class WebhookWish(AccountFilter, kw_only=True):
-    """Where events shall go, which ones, and of which accounts."""
+class NewWebhook(AccountFilter, kw_only=True):
+    """A new webhook: its target, its events and its accounts."""
 
     url: Target
     events: (
         Annotated[
             list[Annotated[str, one_of(EVENT_NAMES)]],
             Meta(
-                description="Which events; all of them if you do not say.",
+                description="The events to send; all by default.",
                 min_length=1,
                 max_length=len(EVENT_NAMES),
                 examples=[["*"]],
@@ -114,33 +114,36 @@ class WebhookWish(AccountFilter, kw_only=True):
 
 
 class Webhook(Answer, kw_only=True):
-    """A target of events; of its URL only what is no secret."""
+    """A webhook. Secret parts of its URL are hidden."""
 
     id: Id
-    url: Annotated[str, Meta(description="Where events go.", examples=["https://flows.example/hook?******"])]
-    events: Annotated[list[str], Meta(description="Which events.", examples=[["*"]])]
+    url: Annotated[str, Meta(description="The target URL.", examples=["https://flows.example/hook?******"])]
+    events: Annotated[list[str], Meta(description="The events to send.", examples=[["*"]])]
     accounts: AccountIds | None
-    account_prefix: Annotated[str, Meta(description="All accounts whose ids begin so.")] | None
+    account_prefix: Annotated[str, Meta(description="Every account whose id begins with it.")] | None
     description: Optional
-    secret: Annotated[SecretText, Meta(description="The signing secret: shown once, when it was drawn; else stars.")]
-    enabled: Annotated[bool, Meta(description="Whether anything is sent.", examples=[True])]
+    secret: Annotated[
+        SecretText,
+        Meta(description="The signing secret. It is shown once, when Mailbind has generated it; afterwards stars."),
+    ]
+    enabled: Annotated[bool, Meta(description="Whether events are sent.", examples=[True])]
     gone: Timestamp | None
     created: Timestamp
-    created_by: Annotated[str, Meta(description="Who made it.", examples=["administrator"])]
+    created_by: Annotated[str, Meta(description="Who created it.", examples=["administrator"])]
 
 
 class Subscribed(Webhook, kw_only=True):
-    """The webhook, and whether it was there before."""
+    """The webhook, and whether it is new."""
 
-    state: Annotated[Literal["new", "existing"], Meta(description="Whether it was there.", examples=["new"])]
+    state: Annotated[Literal["new", "existing"], Meta(description="Whether the webhook is new.", examples=["new"])]
 
 
-class StandingWebhook(Webhook, kw_only=True):
-    """A webhook with what waits and what is parked, counted up to a hundred."""
+class WebhookStatus(Webhook, kw_only=True):
+    """A webhook with the numbers of waiting and parked events, each counted up to a hundred."""
 
     waiting: Count
     parked: Count
-    capped: Annotated[bool, Meta(description="Whether there are more.", examples=[False])]
+    capped: Annotated[bool, Meta(description="Whether there are more than were counted.", examples=[False])]
     last_error: ErrorText | None
     withdrawn: (
         Annotated[
@@ -155,10 +158,10 @@ class StandingWebhook(Webhook, kw_only=True):
 
 
 class ParkedEvent(Answer, kw_only=True):
-    """An event that a target would not take."""
+    """An event that the target did not accept."""
 
     id: Id
-    event: Annotated[str, Meta(description="What happened.", examples=["accountAdded"])]
+    event: Annotated[str, Meta(description="The name of the event.", examples=["accountAdded"])]
     account: AccountId | None
     queued: Timestamp
     parked: Timestamp | None
@@ -166,27 +169,27 @@ class ParkedEvent(Answer, kw_only=True):
     error: ErrorText | None
 
 
-class WebhookDetails(StandingWebhook, kw_only=True):
+class WebhookDetails(WebhookStatus, kw_only=True):
     """A webhook with its parked events."""
 
-    parked_events: Annotated[list[ParkedEvent], Meta(description="What it would not take.")]
+    parked_events: Annotated[list[ParkedEvent], Meta(description="The events that the target did not accept.")]
 
 
 class WebhookList(Answer, kw_only=True):
-    """Webhooks."""
+    """All webhooks that the caller may see."""
 
-    webhooks: Annotated[list[StandingWebhook], Meta(description="The webhooks.")]
+    webhooks: Annotated[list[WebhookStatus], Meta(description="The webhooks.")]
 
 
 class RemovedWebhook(Answer, kw_only=True):
-    """Which webhook is gone."""
+    """The removed webhook."""
 
     id: Id
     deleted: Deleted
 
 
 class Pinged(Answer, kw_only=True):
-    """Whether the target took a ping."""
+    """Whether the target accepted the ping."""
 
     id: Id
     success: Done
@@ -194,11 +197,11 @@ class Pinged(Answer, kw_only=True):
 
 
 class Redelivered(Answer, kw_only=True):
-    """How many parked events are sent again."""
+    """The number of events that are sent again."""
 
     id: Id
     redelivered: Count
-    more: Annotated[bool, Meta(description="Whether parked events are left: call again.")]
+    more: Annotated[bool, Meta(description="Whether parked events remain; call again to send them.")]
 
 
 @resource.post(
@@ -212,10 +215,10 @@ class Redelivered(Answer, kw_only=True):
     refusals=[400, 409],
     headers={"Location": "Where to unsubscribe."},
 )
-async def create_webhook(app: App, caller: Caller, body: WebhookWish, faults: Faults) -> Answered[Subscribed]:
+async def create_webhook(app: App, caller: Caller, body: NewWebhook, faults: Faults) -> Answered[Subscribed]:
     """Subscribe to events.
 
-    Makes a webhook, or finds the one that is there for the same URL and accounts.
+    Creates a webhook, or updates the caller's existing one for the same URL and accounts.
     """
     wish = Subscription(
         url=Secret(body.url or ""),
@@ -236,17 +239,17 @@ async def create_webhook(app: App, caller: Caller, body: WebhookWish, faults: Fa
 async def list_webhooks(app: App, caller: Caller) -> WebhookList:
     """List webhooks.
 
-    Lists webhooks with how many events wait for them.
+    Lists webhooks with the number of events that wait for each.
     """
     found = await webhook_care.list_webhooks(app, caller)
-    return WebhookList(webhooks=[StandingWebhook(**standing(each)) for each in found])
+    return WebhookList(webhooks=[WebhookStatus(**standing(each)) for each in found])
 
 
 @resource.get(WEBHOOK, Action.READ_WEBHOOK, Scope.WEBHOOKS, checks_reach=True, refusals=[404])
 async def get_webhook(app: App, caller: Caller, webhook_id: Id) -> WebhookDetails:
     """Get a webhook.
 
-    Tells how a webhook is, and what it would not take.
+    Returns the state of a webhook, and the events that it did not accept.
     """
     found = await webhook_care.read_webhook(app, webhook_id, caller)
     return WebhookDetails(**standing(found), parked_events=[*map(_parked_event, found.parked)])
@@ -256,7 +259,7 @@ async def get_webhook(app: App, caller: Caller, webhook_id: Id) -> WebhookDetail
 async def remove_webhook(app: App, caller: Caller, webhook_id: Id) -> RemovedWebhook:
     """Unsubscribe from events.
 
-    Removes a webhook and whatever waits for it.
+    Removes the webhook and every event that waits for it.
     """
     await webhook_care.remove_webhook(app, webhook_id, caller)
     about(target=webhook_id)
@@ -265,9 +268,9 @@ async def remove_webhook(app: App, caller: Caller, webhook_id: Id) -> RemovedWeb
 
 @resource.post(f"{WEBHOOK}/ping", Action.PING_WEBHOOK, Scope.WEBHOOKS, checks_reach=True, limited=True, refusals=[404])
 async def ping_webhook(app: App, caller: Caller, webhook_id: Id) -> Pinged:
-    """Try a webhook.
+    """Ping a webhook.
 
-    Sends a ping to the webhook and tells what came of it.
+    Sends a ping to the webhook and returns the result.
     """
     error = await webhook_care.ping_webhook(app, webhook_id, caller)
     about(target=webhook_id)
@@ -278,7 +281,7 @@ async def ping_webhook(app: App, caller: Caller, webhook_id: Id) -> Pinged:
 async def redeliver_events(app: App, caller: Caller, webhook_id: Id) -> Redelivered:
     """Redeliver parked events.
 
-    Sends again what the webhook would not take, about a thousand events at a time.
+    Sends the events again that the webhook did not accept, about a thousand at a time.
     """
     done = await webhook_care.redeliver(app, webhook_id, caller)
     about(target=webhook_id)
@@ -302,7 +305,7 @@ def summary(webhook: webhooks.Webhook) -> dict[str, Any]:
 
 
 def standing(found: Standing) -> dict[str, Any]:
-    """The fields of StandingWebhook."""
+    """The fields of WebhookStatus."""
     return summary(found.webhook) | {
         "waiting": len(found.waiting),
         "parked": len(found.parked),

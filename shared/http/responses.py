@@ -29,7 +29,7 @@ VISIBLE = "".join(map(chr, range(0x20, 0x7F)))
 
 
 class Answer(msgspec.Struct, rename="camel", kw_only=True):
-    """What a caller gets. Fields may be added; ignore those that you do not know."""
+    """An answer. Fields may be added later; ignore those that you do not know."""
 
     def __repr__(self) -> str:
         """Without values, which may be secrets."""
@@ -37,21 +37,21 @@ class Answer(msgspec.Struct, rename="camel", kw_only=True):
 
 
 class FieldError(Answer, kw_only=True):
-    """What is wrong with one field."""
+    """An error of one field."""
 
     message: Annotated[str, Meta(description="What is wrong.", examples=['"redirectUrl" is required'])]
-    key: Annotated[str, Meta(description="Which field.", examples=["redirectUrl"])]
+    key: Annotated[str, Meta(description="The field.", examples=["redirectUrl"])]
 
 
 class Error(Answer, kw_only=True):
-    """What every refusal looks like. No value that was sent is repeated."""
+    """An error. It never repeats a value of the request."""
 
     status_code: Annotated[int, Meta(description="The status.", examples=[400])]
     error: Annotated[str, Meta(description="The status in words.", examples=["Bad Request"])]
-    message: Annotated[str, Meta(description="What is wrong, for people.", examples=["Invalid input"])]
-    code: Annotated[str, Meta(description="A stable word for programs.", examples=["InvalidInput"])]
-    fields: Annotated[list[FieldError], Meta(description="Every wrong field.")] | UnsetType = UNSET
-    requested_scope: Annotated[str, Meta(description="The scope that is missing.")] | UnsetType = UNSET
+    message: Annotated[str, Meta(description="What is wrong, in a sentence for people.", examples=["Invalid input"])]
+    code: Annotated[str, Meta(description="A stable code for programs.", examples=["InvalidInput"])]
+    fields: Annotated[list[FieldError], Meta(description="The errors of all fields.")] | UnsetType = UNSET
+    requested_scope: Annotated[str, Meta(description="The missing scope.")] | UnsetType = UNSET
 
 
 @dataclass(frozen=True, slots=True)

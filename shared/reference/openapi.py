@@ -20,9 +20,9 @@ type Part = dict[str, Any]
 SCHEMAS = "#/components/schemas/"
 FORM = BodyType.FORM.value
 INTRODUCTION = (
-    "Mailbind binds Microsoft 365 shared mailboxes to the people who may open them, keeps that authorization alive, and"
-    " hands out short-lived access tokens. Where a boolean is taken, true, y and 1, or false, n and 0 will do, also as"
-    " texts; an empty text counts as absent."
+    "Mailbind binds Microsoft 365 shared mailboxes to people with access to them, keeps their authorization alive, and"
+    " hands out short-lived access tokens. A boolean may be written as true, y or 1, and as false, n or 0, also as a"
+    " text. An empty text counts as an absent field."
 )
 WHERE = {
     "account": AccountId,
@@ -66,7 +66,7 @@ def openapi(base_url: str, resources: Sequence[Resource]) -> Part:
                 "bearer": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "An API token, or an access token of Entra's for an application.",
+                    "description": "An API token, or an application's access token from Entra.",
                 }
             },
         },
@@ -130,7 +130,7 @@ def _event(schemas: Part) -> Part:
             "content": {JSON: _content({"$ref": f"{SCHEMAS}EventNotification"}, schemas)},
             "required": True,
         },
-        "responses": {"200": {"description": "Taken."}},
+        "responses": {"200": {"description": "Accepted."}},
     }
 
 
@@ -151,11 +151,11 @@ def _parameters(each: Operation, schemas: Part) -> Iterable[Part]:
         yield _parameter("path", name, about, {**schema, "minLength": 1}, schemas, required=True)
     query = each.types.get("query")
     for name, schema in (schemas[query.__name__]["properties"] if query else {}).items():
-        about = schema.get("description") or f"Whether to tell {name}."
+        about = schema.get("description") or f"Whether to return {name}."
         plain = {word: value for word, value in schema.items() if word != "description"}
         yield _parameter("query", name, about, plain, schemas)
     for name in each.queries:
-        yield _parameter("query", name, "Of the link, or of Entra's answer.", {"type": "string"}, schemas)
+        yield _parameter("query", name, "From the link, or from Entra's answer.", {"type": "string"}, schemas)
     if each.cookie:
         yield _parameter("cookie", each.cookie, "The browser's own.", {"type": "string"}, schemas)
 

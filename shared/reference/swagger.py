@@ -21,7 +21,7 @@ def swagger(openapi: Part) -> Part:
         "type": "apiKey",
         "in": "header",
         "name": "Authorization",
-        "description": "Bearer, a blank, and an API token or an access token of Entra's.",
+        "description": "Bearer, a space, and an API token or an application's access token from Entra.",
     }
     return {
         "swagger": "2.0",
@@ -102,11 +102,11 @@ def _parameters(one: Part) -> Iterable[Part]:
         yield {**kept, **{word: value for word, value in schema.items() if word not in {"example", "title"}}}
     for kind, content in one.get("requestBody", {}).get("content", {}).items():
         if kind == JSON:
-            about = {"in": "body", "name": "body", "description": "What is asked for."}
+            about = {"in": "body", "name": "body", "description": "The request."}
             yield {**about, "required": one["requestBody"]["required"], "schema": plain(content["schema"])}
         else:
             for name in content["schema"]["properties"]:
-                yield {"in": "formData", "name": name, "description": "Of the page's form.", "type": "string"}
+                yield {"in": "formData", "name": name, "description": "A field of the page's form.", "type": "string"}
 
 
 def _answer(answer: Part) -> Part:
