@@ -1,4 +1,7 @@
-"""What each code means to a person: what happened, and what to do next."""
+"""What happened and what to do, for each code that an account, a registration or an event can carry.
+
+shared.browser.remedies has the failures that only a page reports.
+"""
 
 from dataclasses import dataclass
 
@@ -45,18 +48,18 @@ REMEDIES = {
         "Sign in with another account that may open the mailbox, or have the other mailbox removed first.",
     ),
     "wrong_principal": Remedy(
-        "Somebody else authorizes this mailbox",
+        "Another person authorizes this mailbox",
         "The mailbox is bound to another person's sign-in, and this link does not allow changing that.",
         "Sign in as that person, or ask for a link that allows the change.",
     ),
     "unexpected_person": Remedy(
-        "This link is for somebody else",
+        "This link is for another person",
         "The account that you signed in with is not the one that was invited.",
         "Sign in with the account that the invitation names.",
     ),
     "email_mismatch": Remedy(
         "That is not your own mailbox",
-        "The link asks for the mailbox of the person who signs in, and names another address.",
+        "The link is for the mailbox of the person who signs in, but names another address.",
         "Sign in as the owner of that address, or ask for a link for a shared mailbox.",
     ),
     "own_mailbox": Remedy(
@@ -82,7 +85,7 @@ REMEDIES = {
         "Sign in again and accept the permissions, or ask an administrator to consent for the organization.",
     ),
     "needs_admin_consent": Remedy(
-        "An administrator has to consent first",
+        "An administrator must consent first",
         "Your organization lets only administrators accept these permissions.",
         "Ask an administrator to consent to the app, then open the link again.",
     ),
@@ -102,13 +105,13 @@ REMEDIES = {
         "Have another person with access authorize the mailbox through a new link.",
     ),
     "app_credential": Remedy(
-        "This service cannot prove itself to Microsoft",
-        "The app's own credential was refused. It is not about you or your account.",
+        "Microsoft rejects this service's credential",
+        "The credential of this service's app was rejected. Your account is not the cause.",
         "Ask the operator of this service to renew the app's client secret or certificate.",
     ),
     "app_configuration": Remedy(
         "This service is not set up correctly",
-        "Microsoft refused the request because of the app's registration. It is not about you or your account.",
+        "Microsoft refused the request because of the app's registration. Your account is not the cause.",
         "Ask the operator of this service to check the app registration: redirect URI, tenant and permissions.",
     ),
     "app_setup_suspected": Remedy(
@@ -125,8 +128,8 @@ REMEDIES = {
         " Entra's sign-in logs.",
     ),
     "app_unavailable": Remedy(
-        "This link's app is not in use any more",
-        "The app registration that this link signs in through is switched off, or is not used here any more.",
+        "This link's app is no longer in use",
+        "The app registration that this link signs in through is disabled or was deleted here.",
         "Ask the sender of the link for a new one.",
     ),
     "oauth_app_gone": Remedy(
@@ -174,61 +177,6 @@ REMEDIES = {
         "Nothing was changed.",
         "Try again in a moment.",
     ),
-    "TooManyRequests": Remedy(
-        "Too many requests",
-        "More requests came from your network in the last minute than this service answers.",
-        "Wait a minute, then reload this page.",
-    ),
-    "InternalError": Remedy(
-        "Something went wrong here",
-        "An error occurred in this service. It was logged for the operator.",
-        "Try again in a moment. If it happens again, give the operator the code and the number below.",
-    ),
-    "Conflict": Remedy(
-        "Somebody else is changing the same data",
-        "Others kept changing it at the same moment.",
-        "Try again in a moment.",
-    ),
-    "NotStorable": Remedy(
-        "This cannot be stored",
-        "A value in the request is too long, or contains characters that cannot be stored.",
-        "Start again from the link. If it happens again, ask its sender for a new one.",
-    ),
-    "NotFound": Remedy(
-        "There is no such page",
-        "This service has no page at the address that your browser opened.",
-        "Copy the link and nothing else, or ask its sender for a new one.",
-    ),
-    "MethodNotAllowed": Remedy(
-        "This page cannot be opened this way",
-        "Your browser, or a tool, sent a request that this address does not accept.",
-        "Open the link again, and use the buttons on the page.",
-    ),
-    "LengthRequired": Remedy(
-        "The form did not arrive",
-        "It was sent in chunks, without its length, and this service does not accept such requests.",
-        "Open the link again in another browser or without a proxy, and use the buttons on the page.",
-    ),
-    "BodyTooLarge": Remedy(
-        "The request is too large",
-        "Your browser sent more than this page accepts.",
-        "Open the link again, and use the buttons on the page.",
-    ),
-    "UnsupportedMediaType": Remedy(
-        "The request has the wrong format",
-        "This page accepts only what its own buttons send.",
-        "Open the link again, and use the buttons on the page.",
-    ),
-    "UriTooLong": Remedy(
-        "This address is too long",
-        "The address that your browser opened is longer than any address of this service.",
-        "Copy the link and nothing else, or ask its sender for a new one.",
-    ),
-    "HeadersTooLarge": Remedy(
-        "Your browser sent too many cookies",
-        "The cookies or other headers that came with the request are larger than this service accepts.",
-        "Delete the cookies of this site in your browser, then open the link again.",
-    ),
     "tenant_not_allowed": Remedy(
         "This service does not accept your organization",
         "The account that you signed in with belongs to an organization that this service does not accept.",
@@ -236,37 +184,17 @@ REMEDIES = {
     ),
     "id_token_invalid": Remedy(
         "The sign-in could not be verified",
-        "What came back from the sign-in was not meant for this service, or is too old.",
+        "Microsoft's answer was not meant for this service, or is too old.",
         "Start again from the link.",
-    ),
-    "browser_mismatch": Remedy(
-        "This sign-in began in another browser",
-        "For your safety, a sign-in must end in the browser in which it began, and that browser must accept cookies.",
-        "Open the link again in this browser and stay in it.",
-    ),
-    "sign_in_unknown": Remedy(
-        "This sign-in is no longer valid",
-        "It was finished already, is too old, or was never started here.",
-        "Open the link again to start a new one.",
-    ),
-    "link_unknown": Remedy(
-        "This link is not valid",
-        "It may be incomplete. Mail programs sometimes break long links.",
-        "Copy the whole link, or ask its sender for a new one.",
     ),
     "link_expired": Remedy(
         "This link has expired",
         "Links work for a limited time only.",
         "Ask its sender for a new one.",
     ),
-    "link_used": Remedy(
-        "This link has been used",
-        "The mailbox that it was made for is connected. A link works once.",
-        "Nothing to do. If it was not you, tell the sender of the link.",
-    ),
     "link_replaced": Remedy(
         "A newer link was made",
-        "Somebody asked for another link for the same account after this one, and only the newest one works.",
+        "Another link for the same account was made after this one, and only the newest one works.",
         "Use the newest link. If you do not have it, ask the sender of this one.",
     ),
     "link_withdrawn": Remedy(
@@ -276,7 +204,7 @@ REMEDIES = {
     ),
     "link_cancelled": Remedy(
         "This link has been cancelled",
-        "The application that asked for this link has ended it.",
+        "The application that asked for this link has cancelled it.",
         "Nothing to do. If you still want to connect the mailbox, ask for a new link.",
     ),
     "account_removed": Remedy(
@@ -296,7 +224,7 @@ REMEDIES = {
     ),
     "other_kind": Remedy(
         "This link asks for another kind of mailbox",
-        "The account is bound to a shared mailbox and the link asks for a person's own one, or the other way round."
+        "The account is bound to a shared mailbox and the link is for a person's own mailbox, or the other way round."
         " Signing in again never changes that.",
         "Ask the sender of the link for a new one that fits the account.",
     ),
@@ -306,8 +234,8 @@ REMEDIES = {
         'Resume it: PUT /v1/account/{account} with {"paused": false}.',
     ),
     "account_busy": Remedy(
-        "Somebody else is binding this account right now",
-        "Another sign-in for the same account is in progress.",
+        "Another sign-in is in progress",
+        "Another sign-in is binding the same account at this moment.",
         "Wait a minute and try again.",
     ),
 }

@@ -28,6 +28,7 @@ import azure.functions as func
 
 from shared.domain.audit import Action
 from shared.domain.caller import Scope
+from shared.http.limits import RequestLimits
 from shared.http.responses import Answered, Handler
 from shared.http.routes import Route, function_name
 
@@ -57,7 +58,8 @@ class Operation:
     the handler checks. A route with an `{account}` is for callers who may reach that account, and any other for callers
     who may reach all accounts, unless the handler `checks_reach`. A `limited` operation counts under the rate limit of
     forms, as many times as `weight` says of the body. `refusals` are the statuses beside those that the declaration
-    implies. `headers` describes the answer's headers. `form`, `queries` and `cookie` name what a browser sends.
+    implies. `headers` describes the answer's headers. `form`, `queries` and `cookie` name what a browser sends, and
+    `limit` counts its requests.
     """
 
     handler: Callable[..., Any]
@@ -78,6 +80,7 @@ class Operation:
     form: Sequence[str] = ()
     queries: Collection[str] = ()
     cookie: str | None = None
+    limit: Callable[[RequestLimits, func.HttpRequest], None] | None = None
 
     @property
     def name(self) -> str:

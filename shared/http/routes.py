@@ -6,17 +6,9 @@ specific the route is, and no digit of that is ever written by hand.
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from http import HTTPMethod
-from typing import Any
-
-import azure.functions as func
-
-from shared.http.responses import Handler
-
-type Decorator = Callable[[Handler], Any]  # makes a builder of the library, whose class has no public name
 
 # https://learn.microsoft.com/aspnet/core/fundamentals/routing#route-templates
 # The kinds of segments, the most specific with the lowest digit.
@@ -49,43 +41,6 @@ class Route:
     def _pattern(self) -> re.Pattern[str]:
         pattern = "".join(map(_pattern_of, self.template.split("/")))
         return re.compile(pattern, re.IGNORECASE | re.ASCII | re.DOTALL)
-
-
-class Routes(func.Blueprint):
-    """A blueprint that keeps what was declared in it. The routes' callers are known by other means than host keys."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # the library has no types there
-        self.declared: list[Route] = []
-
-    def get(self, template: str) -> Decorator:
-        """A route for GET and HEAD; the host takes the body from what answers HEAD (RFC 9110 section 9.3.2)."""
-        return self._declare(Route((HTTPMethod.GET, HTTPMethod.HEAD), template))
-
-    def post(self, template: str) -> Decorator:
-        """A route for POST."""
-        return self._declare(Route((HTTPMethod.POST,), template))
-
-    def put(self, template: str) -> Decorator:
-        """A route for PUT."""
-        return self._declare(Route((HTTPMethod.PUT,), template))
-
-    def delete(self, template: str) -> Decorator:
-        """A route for DELETE."""
-        return self._declare(Route((HTTPMethod.DELETE,), template))
-
-    def any(self, template: str) -> Decorator:
-        """A route for every method."""
-        return self._declare(Route((), template))
-
-    def _declare(self, route: Route) -> Decorator:
-        self.declared.append(route)
-
-        def decorate(handler: Handler) -> Any:  # noqa: ANN401 - see Decorator
-            trigger = self.route(route.template, methods=route.methods or None, auth_level=func.AuthLevel.ANONYMOUS)
-            return self.function_name(function_name(route.template, handler.__name__))(trigger(handler))
-
-        return decorate
 
 
 def _kind(segment: str) -> str:

@@ -13,11 +13,11 @@ import azure.functions as func
 import msgspec
 
 from shared import api
+from shared.browser import sign_in_pages
+from shared.browser.pages import render
 from shared.http.operations import HTML, JSON, Resource
 from shared.http.responses import reply
-from shared.pages.render import Pages
 from shared.ports import App
-from shared.reference import sign_in_pages
 
 PUBLIC = {"Cache-Control": "public, max-age=300", "X-Content-Type-Options": "nosniff"}
 
@@ -88,7 +88,7 @@ def _page(app: App) -> Document:
     from shared.reference.sections import sections  # noqa: PLC0415 - as above
 
     description = _description(app.config.base_url)
-    html, headers = Pages(app.entropy).render("reference", info=description["info"], **sections(description))
+    html, headers = render(app.entropy, "reference", info=description["info"], **sections(description))
     return _document(html.encode(), HTML, headers | PUBLIC)
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from infra.local.environment import APP_ID, LARGEST_REQUEST_BODY_BYTES, Environment
 from infra.local.host.request import MOST_LINE_BYTES
 from infra.local.visitor import Page, Visitor
+from shared.browser.sign_in_pages import ANSWER_FIELDS, PAGE_FIELDS
 from shared.domain.claims_challenge import KNOWN_MEMBERS
-from shared.triggers.sign_in import ANSWER_FIELDS, PAGE_FIELDS
 from tests.fuzz.conftest import FUZZED, REQUESTS
 from tests.fuzz.hints import GUID
 from tests.journey.conftest import ask, bind, code_of

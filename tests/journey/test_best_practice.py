@@ -13,9 +13,9 @@ import pytest
 
 from infra.local.environment import Environment
 from infra.local.visitor import Form, Page, Visitor
+from shared.browser.cookie import COOKIE
 from shared.domain.secret import Secret
 from shared.ports import App
-from shared.triggers.browser_cookie import COOKIE
 from shared.usecases.sign_in.complete import complete_sign_in
 from shared.usecases.sign_in.outcome import Carried, Refused
 from shared.usecases.sign_in.wait import keep_checking

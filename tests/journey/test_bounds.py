@@ -124,7 +124,7 @@ async def test_a_fault_of_ours_is_answered_with_a_page(
     (line,) = faults(environment, before)
     assert page.headers["X-Correlation-Id"] in line
     assert "half-an-address" not in line
-    assert "triggers/way_back.py" in line
+    assert "browser/redirect.py" in line
 
 
 def faults(environment: Environment, begun: int) -> list[str]:

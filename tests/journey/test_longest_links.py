@@ -11,6 +11,8 @@ import pytest
 
 from infra.local.environment import APP_ID
 from infra.local.visitor import Visitor
+from shared.browser.redirect import refusal_redirect, results_redirect
+from shared.browser.remedies import PAGE_REMEDIES, page_remedy
 from shared.domain.claims_challenge import MAX_CLAIMS_BYTES, sanitized_claims
 from shared.domain.clouds import CLOUDS, Resource
 from shared.domain.formats import (
@@ -25,7 +27,6 @@ from shared.domain.registration import PendingRegistration
 from shared.domain.remedy import REMEDIES
 from shared.domain.secret import Secret
 from shared.ports import App
-from shared.triggers.way_back import back_refused, back_tried
 from tests.conftest import unguarded
 from tests.journey.conftest import ask, bind
 
@@ -67,9 +68,9 @@ def test_the_longest_way_back_is_followed_and_one_byte_more_is_refused(
     assert (400, ["redirectUrl"]) == (answer.status_code, [one["key"] for one in answer.json()["fields"]])
 
 
-@pytest.mark.parametrize("code", sorted(REMEDIES))
+@pytest.mark.parametrize("code", sorted({*REMEDIES, *PAGE_REMEDIES}))
 def test_a_way_back_with_any_refusal_fits(code: str) -> None:
-    back = back_refused(registration(LONGEST_ID), code, REMEDIES[code].what)
+    back = refusal_redirect(registration(LONGEST_ID), code, page_remedy(code).what)
 
     assert len(percent_encoded(back)) < MAX_LINK_BYTES
 
@@ -78,7 +79,7 @@ def test_a_way_back_with_any_refusal_fits(code: str) -> None:
 def test_a_way_back_from_many_mailboxes_names_them_only_where_they_fit(accounts: int) -> None:
     asked = registration(*(f"{number:02}{LONGEST_ID[1:]}" for number in range(accounts)))
 
-    back = back_tried(asked, {one.account: MailboxResult(MailboxState.NEW) for one in asked.mailboxes})
+    back = results_redirect(asked, {one.account: MailboxResult(MailboxState.NEW) for one in asked.mailboxes})
 
     assert len(percent_encoded(back)) < MAX_LINK_BYTES
 

@@ -8,12 +8,12 @@ import httpx
 
 from infra.local.environment import Environment
 from infra.local.visitor import Page, Visitor
+from shared.browser.redirect import results_redirect
 from shared.domain.caller import Binding, Scope
 from shared.domain.event import EventName
 from shared.domain.invited_mailbox import InvitedMailbox, MailboxResult, MailboxState
 from shared.domain.registration import PendingRegistration
 from shared.ports import App
-from shared.triggers.way_back import back_tried
 from tests.conftest import storage_of
 from tests.contract.records import registration
 from tests.journey.callers import api_token, bearer
@@ -322,7 +322,7 @@ def test_the_way_back_stays_below_two_thousand_characters(many: Many) -> None:
     for length, told in [(20, 50), (256, 0)]:
         asked = with_many(many, length)
         results = {mailbox.account: MailboxResult(MailboxState.NEW) for mailbox in asked.mailboxes}
-        url = back_tried(asked.after_sign_in("p", results, many.clock()), results)
+        url = results_redirect(asked.after_sign_in("p", results, many.clock()), results)
 
         query = parse_qsl(urlsplit(url).query)
         assert told == [name for name, _ in query].count("accounts")

@@ -57,7 +57,7 @@ def test_a_deployment_holds_the_app_and_nothing_else() -> None:
     assert {"function_app.py", "host.json", "requirements.txt", "constraints.txt"} == {
         n for n in deployed if "/" not in n
     }
-    assert "shared/pages/confirm.html" in deployed
+    assert "shared/browser/templates/confirm.html" in deployed
     for local in (
         ".local/run.json",
         "local.settings.json",
@@ -183,11 +183,11 @@ def test_secrets_are_revealed_only_where_they_are_sealed_sent_compared_or_answer
         "shared/adapters/tables/connection.py",
         "shared/adapters/webhook_sender.py",
         "shared/domain/formats.py",
+        "shared/browser/cookie.py",
+        "shared/browser/sign_in_pages.py",
         "shared/domain/webhook.py",
         "shared/domain/secret.py",
         "shared/api/access_tokens.py",
-        "shared/triggers/browser_cookie.py",
-        "shared/triggers/browser_pages.py",
         "shared/http/responses.py",
         "shared/usecases/sign_in/outcome.py",
         "shared/usecases/callers/identify.py",

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -10,16 +10,14 @@ import azure.functions as func
 import pytest
 
 from shared.bootstrap import build
+from shared.browser.handling import BrowserHandling
 from shared.domain.audit import Action, AuditRecord
 from shared.domain.caller import Scope
 from shared.domain.errors import NotStorable, StaleWrite
-from shared.domain.oauth_app import OAuthApp
 from shared.http.audit import Audit
 from shared.http.handling import ApiHandling
 from shared.http.limits import RequestLimits
 from shared.http.operations import Resource
-from shared.pages.render import Pages
-from shared.triggers.browser_pages import BrowserPages
 from tests.conftest import API_TOKEN, settings_for
 
 SECRET = "what the request said"
@@ -111,13 +109,19 @@ async def test_a_browser_gets_a_page_even_when_none_can_be_rendered(
     code: str,
     outcome: str,
 ) -> None:
-    pages = BrowserPages(Pages(entropy), NoApps(), audit, "https://app.example/oauth")
+    app = replace(build(settings_for("UseDevelopmentStorage=true")), entropy=entropy)
 
-    @pages.guarded(Action.OPEN_LINK)
-    async def route(_: func.HttpRequest) -> func.HttpResponse:
+    handling = BrowserHandling(app, audit, RequestLimits(lambda *_: None, 0))
+    resource = Resource("Tests", "A page that fails.")
+
+    @resource.get("/tests", Action.OPEN_LINK)
+    async def open_page(**_: object) -> func.HttpResponse:
+        """Fail."""
         raise fault()
 
-    answer = await route(request())
+    (operation,) = resource.operations
+
+    answer = await handling.handler_of(operation)(request())
 
     html = answer.get_body().decode()
     assert (status if entropy is zeros else 500) == answer.status_code
@@ -128,15 +132,6 @@ async def test_a_browser_gets_a_page_even_when_none_can_be_rendered(
         assert (status == 500) is ("orders-flow-17" in html)
     assert [(outcome, code)] == [(record.outcome, record.code) for record in records]
     assert (status == 500) + (entropy is no_entropy) == len(faults(caplog))
-
-
-class NoApps:
-    """No OAuth app is there."""
-
-    async def get(self, app: str) -> OAuthApp | None: ...
-
-    async def all(self) -> Sequence[OAuthApp]:
-        return []
 
 
 def faults(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:

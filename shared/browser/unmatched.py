@@ -1,7 +1,7 @@
-"""The route that comes last: what no other route answers, because the path is none of ours or the method does not fit.
+"""The route that comes last: it answers requests whose path or method no other route takes.
 
-The host would answer 404 with nothing in it. This tells the same in the error shape, or as a page where a person is
-likely to look at it. It asks for no token, reads no storage and looks at nothing but method, path and Accept.
+The host would answer 404 with an empty body. This answers in the error shape, or with a page where a person is likely
+to see it. It asks for no token, reads no storage, and looks at nothing but method, path and Accept.
 """
 
 import re
@@ -10,31 +10,33 @@ from http import HTTPMethod
 
 import azure.functions as func
 
+from shared.browser.pages import error_page
 from shared.domain.audit import correlation_id
 from shared.domain.errors import MailbindError, NotFound
-from shared.http.audit import CORRELATION
+from shared.http.audit import CORRELATION, Audit
+from shared.http.operations import add_function
 from shared.http.refusals import MethodNotAllowed
 from shared.http.responses import SEVERE, add_header, problem, reply
-from shared.http.routes import Route, Routes
-from shared.triggers.browser_pages import BrowserPages
+from shared.http.routes import Route
+from shared.ports import App
 
 API = re.compile(r"v1(\.0)?(/|$)", re.IGNORECASE)
 BROWSERS = re.compile(r"(accounts|oauth|docs|console)(/|$)", re.IGNORECASE)
 
 
-def blueprint(pages: BrowserPages, declared: Sequence[Route]) -> Routes:
-    """The route, which knows all others."""
-    routes = Routes()
+def blueprint(app: App, audit: Audit, declared: Sequence[Route]) -> func.Blueprint:
+    """The function. `declared` are all other routes."""
 
-    @routes.any("{*path}")
     async def answer_unmatched(req: func.HttpRequest) -> func.HttpResponse:
-        pages.audit.correlate(req)
+        audit.correlate(req)
         path = req.route_params.get("path") or ""  # the host leaves out what matched nothing
-        response = _answer(req, path, allowed_methods(declared, path), pages)
+        response = _answer(req, path, allowed_methods(declared, path), app)
         add_header(response, CORRELATION, correlation_id() or "")
         return response
 
-    return routes
+    blueprint = func.Blueprint()
+    add_function(blueprint, Route((), "{*path}"), answer_unmatched.__name__, answer_unmatched)
+    return blueprint
 
 
 def allowed_methods(declared: Sequence[Route], path: str) -> list[str]:
@@ -43,7 +45,7 @@ def allowed_methods(declared: Sequence[Route], path: str) -> list[str]:
     return sorted({*methods, HTTPMethod.OPTIONS.value}) if methods else []
 
 
-def _answer(req: func.HttpRequest, path: str, allowed: Sequence[str], pages: BrowserPages) -> func.HttpResponse:
+def _answer(req: func.HttpRequest, path: str, allowed: Sequence[str], app: App) -> func.HttpResponse:
     if allowed and req.method == HTTPMethod.OPTIONS:
         # No Access-Control header: pages of other origins may not call (Fetch section 3.3.3).
         return reply(None, 204, {**SEVERE, "Allow": ", ".join(allowed)})
@@ -51,4 +53,4 @@ def _answer(req: func.HttpRequest, path: str, allowed: Sequence[str], pages: Bro
         MethodNotAllowed(allowed) if allowed else NotFound("There is no such route; is the address right?")
     )
     is_for_people = BROWSERS.match(path) or "text/html" in req.headers.get("Accept", "")
-    return pages.failed(refusal) if is_for_people and not API.match(path) else problem(refusal)
+    return error_page(app, refusal) if is_for_people and not API.match(path) else problem(refusal)

@@ -1,0 +1,172 @@
+"""The page for a link that was opened, and for each outcome of a sign-in."""
+
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+import azure.functions as func
+
+from shared.browser.pages import page, refusal_page
+from shared.browser.redirect import refusal_redirect, results_redirect, site_of
+from shared.browser.remedies import page_remedy
+from shared.domain.audit import AuditOutcome
+from shared.domain.invited_mailbox import InvitedMailbox, MailboxResult, MailboxState
+from shared.domain.registration import RegistrationStatus
+from shared.http.audit import about, about_accounts
+from shared.ports import App
+from shared.usecases.sign_in.link import LinkPage
+from shared.usecases.sign_in.outcome import Outcome, Refused, Tried
+
+STATUSES = {AuditOutcome.DONE: 200, AuditOutcome.WAITING: 202, AuditOutcome.REFUSED: 403}
+CONSENT_CODES = {"needs_consent", "needs_admin_consent"}
+BOUND, WAITING = "bound", "waiting"
+
+
+def confirmation_page(app: App, link: LinkPage) -> func.HttpResponse:
+    """The page that says who asks for what, before the person goes on to Microsoft."""
+    registration = link.registration
+    about_accounts(mailbox.account for mailbox in registration.mailboxes)
+    about(target=registration.id)
+    return page(
+        app,
+        "confirm",
+        registration=registration,
+        replaces=link.replaces,
+        apps=link.apps,
+        scopes={each.id: {scope.rpartition("/")[2] for scope in each.scopes} for each in link.apps},
+        site=site_of(registration.redirect_url),
+        expires=_readable(registration.expires),
+        confirmation=link.confirmation,
+        opened=link.opened,
+        is_waiting=registration.stage is RegistrationStatus.WAITING_FOR_ACCESS,
+    )
+
+
+def consented_page(app: App) -> func.HttpResponse:
+    """The page for an administrator who has consented."""
+    return page(app, "consented")
+
+
+async def outcome_page(app: App, outcome: Outcome) -> func.HttpResponse:
+    """The page of an outcome. When every mailbox is bound, it sends the browser back to the caller by itself."""
+    if isinstance(outcome, Refused):
+        return await _refused_page(app, outcome)
+    mailbox = outcome.registration.only_mailbox
+    result = outcome.results.get(mailbox.account) if mailbox else None
+    if result is not None and result.state is MailboxState.REFUSED:
+        code = result.code or "unknown_failure"
+        refused = Refused(
+            code, outcome.registration, again=outcome.again, keep=outcome.keep, principal=outcome.principal
+        )
+        return await _refused_page(app, refused)
+    _record(outcome, audit_outcome(outcome))
+    return _several_page(app, outcome) if result is None else _single_page(app, outcome, result)
+
+
+async def _refused_page(app: App, outcome: Refused) -> func.HttpResponse:
+    registration, code = outcome.registration, outcome.code
+    _record(outcome, AuditOutcome.REFUSED)
+    if registration is None:
+        return refusal_page(app, code, keep=outcome.keep, finish=outcome.finish)
+    return refusal_page(
+        app,
+        code,
+        email=registration.only_mailbox.email if registration.only_mailbox else None,
+        registration_id=registration.id,
+        app_id=registration.app,
+        confirmation=outcome.again.confirmation if outcome.again else None,
+        keep=outcome.keep,
+        finish=outcome.finish,
+        consent_url=await _consent_url(app, registration.app) if code in CONSENT_CODES else None,
+        back_url=refusal_redirect(registration, code, page_remedy(code).what) if code != "link_used" else None,
+        site=site_of(registration.redirect_url),
+    )
+
+
+def _single_page(app: App, outcome: Tried, result: MailboxResult) -> func.HttpResponse:
+    mailbox = outcome.registration.only_mailbox
+    email = result.email or (mailbox.email if mailbox else None)
+    if result.state.is_bound:
+        return page(app, "bound", email=email, **_ways_on(outcome))
+    return page(app, "waiting", status=202, code=result.code, email=email, **_ways_on(outcome))
+
+
+def _several_page(app: App, outcome: Tried) -> func.HttpResponse:
+    """The page that lists every mailbox under its result."""
+    registration, groups = outcome.registration, mailbox_groups(outcome)
+    return page(
+        app,
+        "results",
+        status=STATUSES[audit_outcome(outcome)],
+        total=len(registration.mailboxes),
+        bound=groups.pop(BOUND, []),
+        waiting=groups.pop(WAITING, []),
+        refused=[(code, page_remedy(code), mailboxes) for code, mailboxes in groups.items()],
+        registration_id=registration.id,
+        app_id=registration.app,
+        confirmation=outcome.again.confirmation if outcome.again else None,
+        keep=outcome.keep,
+        **_ways_on(outcome),
+    )
+
+
+def _ways_on(outcome: Tried) -> dict[str, Any]:
+    return {
+        "back_url": results_redirect(outcome.registration, outcome.results),
+        "site": site_of(outcome.registration.redirect_url),
+        "until": _readable(outcome.until) if outcome.until else None,
+    }
+
+
+def mailbox_groups(outcome: Tried) -> dict[str, list[InvitedMailbox]]:
+    """All mailboxes of the registration by BOUND, WAITING, or the code of their refusal; of earlier sign-ins too."""
+    groups: dict[str, list[InvitedMailbox]] = {}
+    for mailbox in outcome.registration.mailboxes:
+        result = outcome.results.get(mailbox.account, MailboxResult(mailbox.state, mailbox.failure))
+        groups.setdefault(_group(result), []).append(mailbox)
+    return groups
+
+
+def _group(result: MailboxResult) -> str:
+    if result.state.is_bound:
+        return BOUND
+    return WAITING if result.state is MailboxState.WAITING_FOR_ACCESS else result.code or "unknown_failure"
+
+
+def audit_outcome(outcome: Tried) -> AuditOutcome:
+    """The best result of any mailbox."""
+    states = {result.state for result in outcome.results.values()}
+    if any(state.is_bound for state in states):
+        return AuditOutcome.DONE
+    return AuditOutcome.WAITING if MailboxState.WAITING_FOR_ACCESS in states else AuditOutcome.REFUSED
+
+
+def _record(outcome: Outcome, audited: AuditOutcome) -> None:
+    """Say in the audit record who signed in for which registration, and with what result."""
+    registration = outcome.registration
+    if registration:
+        about_accounts(mailbox.account for mailbox in registration.mailboxes)
+    about(
+        outcome=audited,
+        actor=f"person:{outcome.principal}" if outcome.principal else "unknown",
+        target=registration.id if registration else None,
+    )
+    if isinstance(outcome, Refused):
+        about(code=outcome.code)
+    elif registration and registration.only_mailbox:
+        about(code=outcome.results[registration.only_mailbox.account].code)
+    else:
+        about(results={account: result.code or result.state.value for account, result in outcome.results.items()})
+
+
+async def _consent_url(app: App, app_id: str) -> str | None:
+    """The page where an administrator consents to an OAuth app (Entra: v2-admin-consent)."""
+    oauth_app = await app.oauth_apps.get(app_id)
+    if oauth_app is None:
+        return None
+    query = urlencode({"client_id": oauth_app.client_id, "redirect_uri": app.config.redirect_uri})
+    return f"{oauth_app.cloud.authority}/{oauth_app.tenant}/adminconsent?{query}"
+
+
+def _readable(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%-d %B %Y, %H:%M UTC")

@@ -1,1 +1,0 @@
-"""HTTP and timer triggers: parse, call one use case, answer."""
