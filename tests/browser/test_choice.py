@@ -13,7 +13,7 @@ type NewPerson = Callable[..., str]
 type Shot = Callable[[Page, str], Awaitable[None]]
 
 
-async def test_whoever_may_choose_an_app_signs_in_through_it(
+async def test_person_signs_in_through_the_app_they_choose(
     page: Page, api: httpx.Client, person: NewPerson, callers_page: str, shot: Shot
 ) -> None:
     app = api.post("/v1/oauth2", json={**GOOD, "title": "the archive of Contoso"}).json()["id"]

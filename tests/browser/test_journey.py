@@ -28,7 +28,7 @@ async def sign_in(page: Page, who: str) -> None:
     await page.locator("button[name=login]").first.click()
 
 
-async def test_from_the_link_through_microsoft_and_back_to_the_callers_page(
+async def test_sign_in_goes_to_microsoft_and_back_to_the_caller(
     page: Page, api: httpx.Client, callers_page: str, shot: Shot
 ) -> None:
     asked = ask(api, name="Shared Account", redirectUrl=callers_page)
@@ -49,7 +49,7 @@ async def test_from_the_link_through_microsoft_and_back_to_the_callers_page(
     api.delete(f"/v1/account/{asked['account']}")
 
 
-async def test_two_tabs_that_a_new_browser_opens_at_once_both_go_on_to_microsoft(page: Page, api: httpx.Client) -> None:
+async def test_two_tabs_of_a_new_browser_both_reach_microsoft(page: Page, api: httpx.Client) -> None:
     """Without a cookie each gets one, and the browser keeps the later one: as if both were asked for at once."""
     first, second = ask(api)["url"], ask(api)["url"]
     other = await page.context.new_page()
@@ -62,7 +62,7 @@ async def test_two_tabs_that_a_new_browser_opens_at_once_both_go_on_to_microsoft
         await tab.wait_for_selector("button[name=login], button[name=cancel]")
 
 
-async def test_success_stays_readable_when_the_callers_page_does_not_come(
+async def test_success_is_shown_when_the_callers_page_fails(
     page: Page, api: httpx.Client, person: NewPerson, callers_page: str, shot: Shot
 ) -> None:
     await page.route("**/done?**", lambda route: route.fulfill(status=204))
@@ -74,7 +74,7 @@ async def test_success_stays_readable_when_the_callers_page_does_not_come(
     await shot(page, "bound")
 
 
-async def test_no_access_offers_keep_checking_another_account_and_the_way_back(
+async def test_no_access_page_offers_three_ways_on(
     page: Page, api: httpx.Client, person: NewPerson, callers_page: str, shot: Shot
 ) -> None:
     stranger, right = person(access=False), person()
@@ -93,7 +93,7 @@ async def test_no_access_offers_keep_checking_another_account_and_the_way_back(
     await page.wait_for_url("**state=new")
 
 
-async def test_the_page_says_what_is_replaced_and_how_far_the_access_goes(
+async def test_page_says_what_is_replaced_and_what_is_granted(
     page: Page, api: httpx.Client, person: NewPerson, visitor: Visitor, shot: Shot
 ) -> None:
     who = person()
@@ -115,7 +115,7 @@ async def test_the_page_says_what_is_replaced_and_how_far_the_access_goes(
     await shot(page, "link cancelled")
 
 
-async def test_keep_checking_is_one_press(page: Page, api: httpx.Client, person: NewPerson, shot: Shot) -> None:
+async def test_keep_checking_takes_one_click(page: Page, api: httpx.Client, person: NewPerson, shot: Shot) -> None:
     asked = ask(api)
     await go_to_microsoft(page, asked["url"])
     await sign_in(page, person(access=False))
@@ -137,7 +137,7 @@ async def post(page: Page, address: str, fields: Mapping[str, str]) -> None:
     await page.get_by_role("button").click()
 
 
-async def test_another_browser_cannot_finish_a_sign_in_and_the_first_one_still_can(
+async def test_only_the_first_browser_can_finish_a_sign_in(
     page: Page,
     other_page: Page,
     api: httpx.Client,
@@ -171,7 +171,7 @@ async def test_another_browser_cannot_finish_a_sign_in_and_the_first_one_still_c
     assert "completed" == status(api, asked)["status"]
 
 
-async def test_another_browser_cannot_continue_from_a_page_that_it_was_not_shown(
+async def test_another_browser_cannot_submit_the_page(
     page: Page, other_page: Page, api: httpx.Client, environment: Environment
 ) -> None:
     asked = ask(api)
@@ -185,7 +185,7 @@ async def test_another_browser_cannot_continue_from_a_page_that_it_was_not_shown
     await expect(other_page.get_by_role("heading", level=1)).to_have_text("This sign-in began in another browser")
 
 
-async def test_the_browser_keeps_the_cookie_from_scripts_and_from_other_hosts(
+async def test_cookie_is_hidden_from_scripts_and_other_hosts(
     page: Page, api: httpx.Client, environment: Environment
 ) -> None:
     await page.goto(ask(api)["url"])
@@ -205,7 +205,7 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
         yield running
 
 
-async def test_whoever_is_over_the_limit_is_told_to_wait(page: Page, strict: Environment, shot: Shot) -> None:
+async def test_page_over_the_rate_limit_says_to_wait(page: Page, strict: Environment, shot: Shot) -> None:
     for _ in range(3):
         await page.goto(f"{strict.base_url}/accounts/new?ticket=x")
 
@@ -213,7 +213,7 @@ async def test_whoever_is_over_the_limit_is_told_to_wait(page: Page, strict: Env
     await shot(page, "refused too many requests")
 
 
-async def test_every_other_refusal_says_what_to_do(
+async def test_each_refusal_has_its_own_page(
     page: Page,
     api: httpx.Client,
     person: NewPerson,
@@ -247,7 +247,7 @@ async def test_every_other_refusal_says_what_to_do(
     await refusal("The sign-in could not be verified", "id_token_invalid", second)
 
 
-async def test_an_outage_at_graph_is_waited_out(
+async def test_page_says_that_mailbind_waits_for_graph(
     page: Page, api: httpx.Client, person: NewPerson, tenant: Tenant, shot: Shot
 ) -> None:
     who = person()
@@ -259,7 +259,7 @@ async def test_an_outage_at_graph_is_waited_out(
     await shot(page, "waiting for graph")
 
 
-async def test_where_administrators_consent_the_page_leads_them_there(
+async def test_page_leads_administrators_to_consent(
     page: Page, api: httpx.Client, person: NewPerson, tenant: Tenant, shot: Shot
 ) -> None:
     who = person()
@@ -277,7 +277,7 @@ async def test_where_administrators_consent_the_page_leads_them_there(
     await shot(page, "consented")
 
 
-async def test_dead_links_say_why(
+async def test_unusable_links_say_why(
     page: Page, api: httpx.Client, person: NewPerson, environment: Environment, instance: App, shot: Shot
 ) -> None:
     asked = ask(api)
@@ -307,7 +307,7 @@ async def test_dead_links_say_why(
     await shot(page, "link expired")
 
 
-async def test_the_dark_scheme_is_readable_too(page: Page, api: httpx.Client, shot: Shot) -> None:
+async def test_dark_scheme_is_readable(page: Page, api: httpx.Client, shot: Shot) -> None:
     await page.emulate_media(color_scheme="dark")
     await page.goto(ask(api)["url"])
 

@@ -10,7 +10,7 @@ from tests.journey.many import BOARD, SALES, SUPPORT, Many
 type Shot = Callable[[Page, str], Awaitable[None]]
 
 
-async def test_three_mailboxes_of_which_one_is_forbidden(page: Page, many: Many, callers_page: str, shot: Shot) -> None:
+async def test_page_lists_bound_and_refused_mailboxes(page: Page, many: Many, callers_page: str, shot: Shot) -> None:
     who = many.person(SUPPORT, SALES)
     asked, (support, sales, board) = many.ask(SUPPORT, SALES, BOARD, redirectUrl=callers_page)
     await page.goto(asked["url"])
@@ -37,7 +37,7 @@ async def test_three_mailboxes_of_which_one_is_forbidden(page: Page, many: Many,
     )
 
 
-async def test_another_person_connects_the_rest_and_the_browser_goes_back_by_itself(
+async def test_another_person_connects_the_remaining_mailboxes(
     page: Page, other_page: Page, many: Many, callers_page: str, shot: Shot
 ) -> None:
     asked, accounts = many.ask(SUPPORT, SALES, BOARD, redirectUrl=callers_page)
@@ -55,7 +55,7 @@ async def test_another_person_connects_the_rest_and_the_browser_goes_back_by_its
     assert [200, 200, 200] == [many.token(account).status_code for account in accounts]
 
 
-async def test_fifty_mailboxes_stay_readable(page: Page, many: Many, shot: Shot) -> None:
+async def test_fifty_mailboxes_are_readable(page: Page, many: Many, shot: Shot) -> None:
     shared = [f"shared-mailbox-number-{number:02}@contoso.example" for number in range(49)]
     asked, _ = many.ask(SUPPORT, *shared)
     await page.goto(asked["url"])
