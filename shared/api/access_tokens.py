@@ -194,8 +194,9 @@ def _parsed_claims(text: str, faults: Faults) -> str:
     if not isinstance(claims, dict) or not claims:
         faults.add("claims", "must be a challenge's claims: a JSON object, as it is or in base64")
         return ""
-    parsed, faults_in_claims = parse_challenge(claims)
-    faults |= faults_in_claims
+    parsed, claim_faults = parse_challenge(claims)
+    for path, fault in claim_faults.items():
+        faults.add(f"claims.{path}" if path else "claims", fault)
     return parsed
 
 

@@ -56,16 +56,17 @@ KNOWN_MEMBERS: Mapping[str, tuple[Callable[[str], str | None], str]] = {
 }
 
 
-def parse_challenge(claims: object, name: str = "claims") -> tuple[str, dict[str, str]]:
-    """Parse a caller's claims, decoded from JSON. Returns them as JSON again, and the faults by field name.
+def parse_challenge(claims: object) -> tuple[str, dict[str, str]]:
+    """Parse a caller's claims, decoded from JSON. Returns them as JSON again, and the faults by the path of a member.
 
     The result holds none of the caller's own text: names are ours, and every value was parsed as one of its kind.
     """
     faults: dict[str, str] = {}
-    within = f"{name}.{ACCESS_TOKEN_MEMBER}"
-    members = _members(claims, name, [ACCESS_TOKEN_MEMBER], faults).get(ACCESS_TOKEN_MEMBER)
-    requested = _members(members, within, KNOWN_MEMBERS, faults)
-    parsed = {member: _claim(value, f"{within}.{member}", member, faults) for member, value in requested.items()}
+    members = _members(claims, "", [ACCESS_TOKEN_MEMBER], faults).get(ACCESS_TOKEN_MEMBER)
+    requested = _members(members, ACCESS_TOKEN_MEMBER, KNOWN_MEMBERS, faults)
+    parsed = {
+        member: _claim(value, f"{ACCESS_TOKEN_MEMBER}.{member}", member, faults) for member, value in requested.items()
+    }
     return json.dumps({ACCESS_TOKEN_MEMBER: parsed}, separators=(",", ":")), faults
 
 
@@ -87,35 +88,36 @@ def sanitized_claims(claims: object) -> str | None:
     return text if kept and len(quote_plus(text)) <= MAX_CLAIMS_BYTES else None
 
 
-def _members(value: object, name: str, allowed: Collection[str], faults: dict[str, str]) -> dict[str, Any]:
+def _members(value: object, path: str, allowed: Collection[str], faults: dict[str, str]) -> dict[str, Any]:
     """The allowed members of an object, which must have at least one of them. Other members are faults."""
     if not isinstance(value, dict) or not value:
-        faults[name] = f'"{name}" must be an object with some of [{", ".join(allowed)}]'
+        faults[path] = f"must be an object with some of [{', '.join(allowed)}]"
         return {}
     unknown = [str(member)[:64] for member in value if member not in allowed]
-    faults.update({f"{name}.{member}": "this field is not allowed" for member in unknown[:MAX_VALUES]})
+    prefix = f"{path}." if path else ""
+    faults.update({f"{prefix}{member}": "is not allowed" for member in unknown[:MAX_VALUES]})
     return {member: value[member] for member in allowed if member in value}
 
 
-def _claim(value: object, name: str, member: str, faults: dict[str, str]) -> dict[str, Any]:
+def _claim(value: object, path: str, member: str, faults: dict[str, str]) -> dict[str, Any]:
     """One requested claim: `essential`, and the `value` or the `values` that it must have [oidc]."""
     parse, description = KNOWN_MEMBERS[member]
-    given = _members(value, name, ["essential", "value", "values"], faults)
+    given = _members(value, path, ["essential", "value", "values"], faults)
     parsed: dict[str, Any] = {}
     if "essential" in given:
         parsed["essential"] = given["essential"] is True
         if not isinstance(given["essential"], bool):
-            faults[f"{name}.essential"] = f'"{name}.essential" must be a boolean'
+            faults[f"{path}.essential"] = "must be a boolean"
     if "value" in given:
         parsed["value"] = _parsed(given["value"], parse)
         if parsed["value"] is None:
-            faults[f"{name}.value"] = f'"{name}.value" must be {description}'
+            faults[f"{path}.value"] = f"must be {description}"
     if "values" in given:
         values = given["values"]
         fits = isinstance(values, list) and 0 < len(values) <= MAX_VALUES
         parsed["values"] = [_parsed(item, parse) for item in values] if fits else [None]
         if None in parsed["values"]:
-            faults[f"{name}.values"] = f'"{name}.values" must be a list of 1 to {MAX_VALUES}, each {description}'
+            faults[f"{path}.values"] = f"must be a list of 1 to {MAX_VALUES}, each {description}"
     return parsed
 
 

@@ -99,7 +99,7 @@ class OAuthApp:
     def primary_resource(self) -> Resource:
         """The resource through which mailboxes are probed: Graph if its scopes allow that, otherwise Outlook."""
         return next(
-            (each for each in self.resources if covers_shared_mailboxes(self.scopes_of(each))),
+            (resource for resource in self.resources if covers_shared_mailboxes(self.scopes_of(resource))),
             (*self.resources, Resource.GRAPH)[0],
         )
 
@@ -161,17 +161,23 @@ FIELDS_BY_AUTHENTICATION: Mapping[Authentication, tuple[str, ...]] = {
     Authentication.FEDERATED: ("managed_identity",),
 }
 
-CREDENTIAL_FIELDS = {
-    "client_secret": ("clientSecret", Authentication.SECRET),
-    "client_secret_2": ("clientSecret2", Authentication.SECRET),
-    "certificate": ("certificate", Authentication.CERTIFICATE),
-    "managed_identity": ("managedIdentity", Authentication.FEDERATED),
+AUTHENTICATION_BY_CREDENTIAL = {
+    "client_secret": Authentication.SECRET,
+    "client_secret_2": Authentication.SECRET,
+    "certificate": Authentication.CERTIFICATE,
+    "managed_identity": Authentication.FEDERATED,
+}
+
+MISSING_CREDENTIALS = {
+    Authentication.SECRET: ("client_secret", "is required"),
+    Authentication.CERTIFICATE: ("certificate", "is required: certificate and private key, PEM"),
+    Authentication.FEDERATED: ("managed_identity", "is required: the identity's client id"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class RegisteredApp:
-    """An Entra app registration as an operator entered it, in the API's terms.
+    """An Entra app registration as an operator entered it.
 
     `authority` is a tenant id, `organizations` or `common`; with a tenant id `tenants` may be left out. `mail_domains`
     have the form `domain=tenant id`. `base_scopes` are keys of BASE_SCOPES. `redirect_url` is the redirect URI that the
@@ -207,23 +213,23 @@ class RegisteredApp:
 
     def changed(self, changes: Mapping[str, Any], now: datetime) -> "RegisteredApp":
         """With new values for some fields. A new secret has no known expiry unless the change sets one."""
-        told = dict(changes)
-        for secret, end in (("client_secret", "secret_expires"), ("client_secret_2", "secret_expires_2")):
-            if secret in told:
-                told.setdefault(end, None)
-        after = replace(self, **told, updated=now)
-        kept = FIELDS_BY_AUTHENTICATION[after.authentication]
-        gone: dict[str, Any] = {
-            name: None for names in FIELDS_BY_AUTHENTICATION.values() for name in names if name not in kept
+        values = dict(changes)
+        for secret, expiry in (("client_secret", "secret_expires"), ("client_secret_2", "secret_expires_2")):
+            if secret in values:
+                values.setdefault(expiry, None)
+        changed = replace(self, **values, updated=now)
+        own_fields = FIELDS_BY_AUTHENTICATION[changed.authentication]
+        other_fields: dict[str, Any] = {
+            name: None for names in FIELDS_BY_AUTHENTICATION.values() for name in names if name not in own_fields
         }
-        return replace(after, **gone)
+        return replace(changed, **other_fields)
 
     @property
     def credentials(self) -> tuple[ClientCredential, ...]:
         """The credentials in the order in which to try them; empty while the method's fields are incomplete."""
         match self.authentication:
             case Authentication.SECRET:
-                return tuple(ClientSecret(one) for one in (self.client_secret, self.client_secret_2) if one)
+                return tuple(ClientSecret(secret) for secret in (self.client_secret, self.client_secret_2) if secret)
             case Authentication.CERTIFICATE if self.private_key and self.certificate:
                 return (ClientCertificate(self.private_key, self.certificate),)
             case Authentication.FEDERATED if self.managed_identity:
@@ -249,46 +255,45 @@ class RegisteredApp:
             cloud=cloud,
             scopes=cloud.scopes(self.base_scopes, self.extra_scopes, self.skip_scopes),
             credential_reuse=self.credential_reuse,
-            secret_expires=max((one for one in (self.secret_expires, self.secret_expires_2) if one), default=None),
+            secret_expires=max(filter(None, (self.secret_expires, self.secret_expires_2)), default=None),
             enabled=self.enabled,
             mail_domains=frozenset(map(parse_mail_domain, self.mail_domains)),
         )
 
-    def misplaced_credentials(self, told: Mapping[str, Any]) -> dict[str, str]:
-        """Credentials of another way of authentication than the app's, by the API's field."""
+    def misplaced_credentials(self, changes: Mapping[str, Any]) -> dict[str, str]:
+        """New credentials of another authentication method than the app's: what is wrong, by attribute."""
         return {
-            field: f'"{field}" is for "authentication": "{way}"'
-            for name, (field, way) in CREDENTIAL_FIELDS.items()
-            if told.get(name) and way is not self.authentication
+            name: f'is for "authentication": "{method}"'
+            for name, method in AUTHENTICATION_BY_CREDENTIAL.items()
+            if changes.get(name) and method is not self.authentication
         }
 
     def validation_errors(self, clouds: Mapping[str, Cloud], redirect_uri: str) -> dict[str, str]:
-        """What does not fit together, by the API's field: to be mended before it is kept."""
-        needs = {
-            Authentication.SECRET: ("clientSecret", '"clientSecret" is required'),
-            Authentication.CERTIFICATE: ("certificate", '"certificate" is required: certificate and private key, PEM'),
-            Authentication.FEDERATED: ("managedIdentity", '"managedIdentity" is required: the identity\'s client id'),
-        }
-        faults = {} if self.credentials else dict([needs[self.authentication]])
-        cloud = clouds[self.cloud]
+        """What is wrong, by attribute, as a predicate such as `is required`. Empty if the app can be stored."""
+        errors = {} if self.credentials else dict([MISSING_CREDENTIALS[self.authentication]])
         if self.authority in MULTITENANT_AUTHORITIES and not self.tenants:
-            faults["tenants"] = '"tenants" is required: ids of the tenants whose people may sign in'
-        assigned = [parse_mail_domain(one) for one in self.mail_domains]
-        twice = len({domain for domain, _ in assigned}) < len(assigned)
-        if twice or not {tenant for _, tenant in assigned} <= self.allowed_tenants:
-            faults["mailDomains"] = '"mailDomains" must give each domain to one tenant of those in "tenants"'
+            errors["tenants"] = "is required: ids of the tenants whose people may sign in"
+        assignments = [parse_mail_domain(assignment) for assignment in self.mail_domains]
+        has_duplicates = len({domain for domain, _ in assignments}) < len(assignments)
+        if has_duplicates or not {tenant for _, tenant in assignments} <= self.allowed_tenants:
+            errors["mail_domains"] = 'must give each domain to one tenant of those in "tenants"'
         if self.redirect_url not in {None, redirect_uri}:
-            faults["redirectUrl"] = f'"redirectUrl" must be {redirect_uri}'
+            errors["redirect_url"] = f"must be {redirect_uri}"
+        return errors | self._scope_errors(clouds)
+
+    def _scope_errors(self, clouds: Mapping[str, Cloud]) -> dict[str, str]:
+        errors = {}
+        cloud = clouds[self.cloud]
         roots = (f"{cloud.graph}/".casefold(), f"{cloud.outlook}/".casefold())
-        if not all(one.casefold().startswith(roots) for one in self.extra_scopes if "://" in one):
-            faults["extraScopes"] = '"extraScopes" must be permissions of Graph or Outlook in the cloud of the app'
+        if not all(scope.casefold().startswith(roots) for scope in self.extra_scopes if "://" in scope):
+            errors["extra_scopes"] = "must be permissions of Graph or Outlook in the cloud of the app"
         scopes = self.to_oauth_app(clouds).scopes
         if not scopes:
-            faults["skipScopes"] = '"skipScopes" must leave some scope'
+            errors["skip_scopes"] = "must leave some scope"
         if len(quote_plus(" ".join(scopes))) > MAX_SCOPES_BYTES:
-            most = f"all scopes together may take {MAX_SCOPES_BYTES} bytes of a sign-in's address"
-            faults["extraScopes"] = f'"extraScopes" is too long: {most}'
-        return faults
+            limit = f"all scopes together may take {MAX_SCOPES_BYTES} bytes of a sign-in's address"
+            errors["extra_scopes"] = f"is too long: {limit}"
+        return errors
 
 
 def parse_mail_domain(assignment: str) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """Webhooks, their deliveries, and what the callers behind webhooks and links may still do."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
@@ -105,19 +105,6 @@ def is_target_url(url: str) -> bool:
         return False
     printable = all("!" <= letter <= "~" for letter in url) and "\\" not in url
     return has_host and printable and MASK not in url and parts.scheme in {"https", "http"}
-
-
-def delivery_body(event: Event, service_url: str, at: str) -> Mapping[str, object]:
-    """The body of a delivery: EmailEngine's fields, the event's id against duplicates, and the correlation id."""
-    return {
-        "serviceUrl": service_url,
-        "account": event.account,
-        "date": at,
-        "event": event.name,
-        "data": event.data,
-        "id": event.id,
-        "correlation": event.correlation,
-    }
 
 
 FIRST_RETRY_DELAY, MAX_RETRY_DELAY = timedelta(seconds=5), timedelta(minutes=30)

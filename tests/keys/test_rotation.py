@@ -309,7 +309,7 @@ async def _keep_waiting(services: App, vault: Vault, ca_file: str) -> None:
         begun = await begin(services, visitor)
         refused = await finish(services, visitor, begun, person(vault, access=False))
     assert isinstance(refused, Tried)
-    assert refused.keep is not None
+    assert refused.keep is not None, refused.results
     assert isinstance(await keep_checking(services, refused.keep, begun.cookie), Tried)
 
 

@@ -33,7 +33,7 @@ def test_an_app_signs_in_and_asks_in_its_own_cloud(cloud: str) -> None:
 def test_scopes_of_another_cloud_do_not_fit() -> None:
     app = APP.changed({"cloud": "gcc-high", "extra_scopes": ("https://graph.microsoft.com/User.Read",)}, NOW)
 
-    assert {"extraScopes"} == set(app.validation_errors(CLOUDS, OURS))
+    assert {"extra_scopes"} == set(app.validation_errors(CLOUDS, OURS))
 
 
 def test_an_id_begins_with_the_time_and_fits_a_form() -> None:
@@ -57,18 +57,18 @@ def test_a_mail_domain_belongs_to_one_of_the_apps_tenants() -> None:
         return set(APP.changed({"mail_domains": domains}, NOW).validation_errors(CLOUDS, OURS))
 
     assert set() == faults(f"contoso.example={TENANT}", f"STRAßE.example={TENANT.upper()}")
-    assert {"mailDomains"} == faults(f"contoso.example={CLIENT}")
-    assert {"mailDomains"} == faults(f"straße.example={TENANT}", f"xn--strae-oqa.EXAMPLE={TENANT}")
+    assert {"mail_domains"} == faults(f"contoso.example={CLIENT}")
+    assert {"mail_domains"} == faults(f"straße.example={TENANT}", f"xn--strae-oqa.EXAMPLE={TENANT}")
 
 
 def test_the_way_of_authentication_decides_what_is_needed_and_kept() -> None:
     federated = APP.changed({"authentication": Authentication.FEDERATED}, NOW)
     known = federated.changed({"managed_identity": CLIENT}, NOW)
 
-    assert {"managedIdentity"} == set(federated.validation_errors(CLOUDS, OURS))
+    assert {"managed_identity"} == set(federated.validation_errors(CLOUDS, OURS))
     assert (FederatedIdentity(CLIENT),) == known.credentials
     assert known.client_secret is None
-    assert {"clientSecret"} == set(known.misplaced_credentials({"client_secret": Secret("x")}))
+    assert {"client_secret"} == set(known.misplaced_credentials({"client_secret": Secret("x")}))
     assert {} == known.misplaced_credentials({"client_secret": None})
 
 

@@ -94,14 +94,18 @@ async def change_oauth_app(app: App, app_id: str, told: Told, faults: Mapping[st
 
 def _checked(app: App, before: RegisteredApp, told: Told, faults: Mapping[str, str]) -> RegisteredApp:
     after = before.changed(told, app.clock())
-    found = {
-        **after.validation_errors(app.config.clouds, app.config.redirect_uri),
-        **after.misplaced_credentials(told),
-        **faults,
-    }
-    if found:
-        raise InvalidInput(found)
+    errors = after.validation_errors(app.config.clouds, app.config.redirect_uri) | after.misplaced_credentials(told)
+    all_faults = {**dict(_as_field_fault(name, error) for name, error in errors.items()), **faults}
+    if all_faults:
+        raise InvalidInput(all_faults)
     return after
+
+
+def _as_field_fault(attribute: str, error: str) -> tuple[str, str]:
+    """The field of the API, whose name is the attribute's in camel case, and the error as a sentence."""
+    first, *others = attribute.split("_")
+    field = first + "".join(map(str.capitalize, others))
+    return field, f'"{field}" {error}'
 
 
 async def delete_oauth_app(app: App, app_id: str, *, force: bool) -> int:

@@ -12,7 +12,7 @@ from itertools import batched
 from shared.domain.errors import RowUnreadable
 from shared.domain.event import Event, parse_source
 from shared.domain.formats import format_timestamp
-from shared.domain.webhook import Delivery, Webhook, can_receive_events_of, delivery_body
+from shared.domain.webhook import Delivery, Webhook, can_receive_events_of
 from shared.domain.work import OUTBOX_SHARDS, Work, WorkKind
 from shared.ports import App
 from shared.usecases.callers.identify import standing_caller
@@ -123,6 +123,19 @@ async def _fan_out_to_webhook(app: App, webhook: Webhook, events: Sequence[Event
 
 
 def _delivery(app: App, webhook: Webhook, event: Event, now: datetime) -> Delivery:
-    body = json.dumps(delivery_body(event, app.config.base_url, format_timestamp(event.at)), ensure_ascii=False)
+    body = json.dumps(_delivery_body(event, app.config.base_url, format_timestamp(event.at)), ensure_ascii=False)
     delivery = Delivery(webhook.id, event.id, event.lane, event.name, body, now, event.account)
     return replace(delivery, can_wait=event.can_wait, accounts=event.accounts)
+
+
+def _delivery_body(event: Event, service_url: str, at: str) -> dict[str, object]:
+    """The body of a delivery: EmailEngine's fields, the event's id against duplicates, and the correlation id."""
+    return {
+        "serviceUrl": service_url,
+        "account": event.account,
+        "date": at,
+        "event": event.name,
+        "data": event.data,
+        "id": event.id,
+        "correlation": event.correlation,
+    }
