@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import httpx
 
-from infra.local.tenant.token import s256
+from infra.local.tenant.grants import s256_challenge
 
 REDIRECT = "http://127.0.0.1:5555/oauth"
 VERIFIER = "v" * 43
@@ -100,7 +100,7 @@ class Browser:
             "scope": self.tenant.usual_scope,
             "state": "s1",
             "nonce": "n1",
-            "code_challenge": s256(VERIFIER),
+            "code_challenge": s256_challenge(VERIFIER),
             "code_challenge_method": "S256",
             "prompt": "select_account",
         }

@@ -7,7 +7,7 @@ import time
 import httpx
 import pytest
 
-from infra.local.tenant.failures import BARE, ENTRA, GRAPH, find
+from infra.local.tenant.failures import ENTRA_FAILURES, GATEWAY_FAILURES, GRAPH_FAILURES, find_failure
 from tests.local.tenant_visitor import ALICE, BOB, Browser, LocalTenant
 
 INBOX = "/users/support@contoso.example/mailFolders/inbox"
@@ -27,12 +27,12 @@ TABLE = """
 
 
 def test_the_catalogue_holds_the_whole_table() -> None:
-    assert set() == set(TABLE.split()) - set(ENTRA)
+    assert set() == set(TABLE.split()) - set(ENTRA_FAILURES)
 
 
-@pytest.mark.parametrize("key", sorted(ENTRA))
+@pytest.mark.parametrize("key", sorted(ENTRA_FAILURES))
 def test_every_row_has_its_source_and_a_text_without_gaps(key: str) -> None:
-    failure = ENTRA[key]
+    failure = ENTRA_FAILURES[key]
 
     assert failure.source
     assert failure.error
@@ -41,32 +41,37 @@ def test_every_row_has_its_source_and_a_text_without_gaps(key: str) -> None:
     assert set() == set(re.findall(r"\$(\w+)", failure.text)) - known - asked_of_code
 
 
-@pytest.mark.parametrize("key", sorted(ENTRA))
+@pytest.mark.parametrize("key", sorted(ENTRA_FAILURES))
 def test_every_row_is_answered_when_armed(tenant: LocalTenant, key: str) -> None:
     tenant.control("fail", endpoint="token", failure=key)
 
     answer = tenant.refresh("1.anything")
 
-    failure, body = ENTRA[key], answer.json()
+    failure, body = ENTRA_FAILURES[key], answer.json()
     assert (failure.status, [int(key)]) == (answer.status_code, body["error_codes"])
     assert (failure.error, failure.suberror) == (body["error"], body.get("suberror"))
     assert failure.claims == isinstance(json.loads(body.get("claims", "null")), dict)
 
 
-@pytest.mark.parametrize("key", sorted(GRAPH))
+@pytest.mark.parametrize("key", sorted(GRAPH_FAILURES))
 def test_every_graph_failure_is_answered_when_armed(tenant: LocalTenant, key: str) -> None:
     token = tenant.access_token_of(ALICE)
     tenant.control("fail", endpoint="graph", failure=key)
 
     answer = tenant.graph(INBOX, token)
 
-    assert (GRAPH[key].status, GRAPH[key].code) == (answer.status_code, answer.json()["error"]["code"])
+    assert (GRAPH_FAILURES[key].status, GRAPH_FAILURES[key].code) == (
+        answer.status_code,
+        answer.json()["error"]["code"],
+    )
     assert 200 == tenant.graph(INBOX, token).status_code
 
 
 def test_client_faults_are_401_and_grant_faults_are_400() -> None:
     """RFC 6749 section 5.2."""
-    statuses = {failure.error: failure.status for failure in ENTRA.values() if failure.kind in ("app_fault", "loop")}
+    statuses = {
+        failure.error: failure.status for failure in ENTRA_FAILURES.values() if failure.kind in ("app_fault", "loop")
+    }
 
     assert {"invalid_client": 401, "invalid_grant": 400} == statuses
 
@@ -89,7 +94,7 @@ def test_a_graph_challenge_brings_claims_in_its_header(tenant: LocalTenant) -> N
     assert 'error="insufficient_claims", claims="' in header
 
 
-@pytest.mark.parametrize("key", sorted(BARE))
+@pytest.mark.parametrize("key", sorted(GATEWAY_FAILURES))
 def test_a_gateways_answer_has_no_json(tenant: LocalTenant, key: str) -> None:
     tenant.control("fail", endpoint="token", failure=key)
 
@@ -196,4 +201,4 @@ def test_an_outage_can_hang(tenant: LocalTenant) -> None:
 
 def test_a_name_that_the_catalogue_lacks_is_an_error() -> None:
     with pytest.raises(KeyError):
-        find("graph", "50173")
+        find_failure("graph", "50173")

@@ -1,20 +1,20 @@
-"""The tenant's routes."""
+"""The tenant's HTTP routes."""
 
 from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from infra.local.tenant.account_pages import AccountPages
-from infra.local.tenant.authorize import AuthorizeEndpoint
+from infra.local.tenant.authorize_endpoint import AuthorizeEndpoint
 from infra.local.tenant.control import ControlEndpoint
 from infra.local.tenant.discovery import DiscoveryEndpoints
 from infra.local.tenant.graph import GraphEndpoint
-from infra.local.tenant.interruptions import Interruptions
 from infra.local.tenant.key_vault import KeyVaultEndpoint
+from infra.local.tenant.outages import OutageMiddleware
 from infra.local.tenant.tenant import Tenant
-from infra.local.tenant.token import TokenEndpoint
+from infra.local.tenant.token_endpoint import TokenEndpoint
 
-BOTH = ["GET", "POST"]
+GET_AND_POST = ["GET", "POST"]
 
 
 def build_app(tenant: Tenant) -> ASGIApp:
@@ -24,12 +24,12 @@ def build_app(tenant: Tenant) -> ASGIApp:
     routes = [
         Route("/{tenant}/v2.0/.well-known/openid-configuration", discovery.configuration),
         Route("/{tenant}/discovery/v2.0/keys", discovery.keys),
-        Route("/{tenant}/discovery/keys", discovery.keys),  # for tokens of v1.0 (entra-docs access-tokens.md)
-        Route("/{tenant}/oauth2/v2.0/authorize", AuthorizeEndpoint(tenant).answer, methods=BOTH),
-        Route("/{tenant}/oauth2/v2.0/token", TokenEndpoint(tenant).answer, methods=["POST"]),
+        Route("/{tenant}/discovery/keys", discovery.keys),  # for tokens of version 1.0
+        Route("/{tenant}/oauth2/v2.0/authorize", AuthorizeEndpoint(tenant).handle, methods=GET_AND_POST),
+        Route("/{tenant}/oauth2/v2.0/token", TokenEndpoint(tenant).handle, methods=["POST"]),
         Route("/{tenant}/oauth2/v2.0/logout", account.sign_out),
-        Route("/{tenant}/adminconsent", account.admin_consent, methods=BOTH),
-        Route("/{tenant}/v2.0/adminconsent", account.admin_consent, methods=BOTH),
+        Route("/{tenant}/adminconsent", account.admin_consent, methods=GET_AND_POST),
+        Route("/{tenant}/v2.0/adminconsent", account.admin_consent, methods=GET_AND_POST),
         Route("/keys/{name}/{version:path}", vault.key),
         Route("/keys/{name}/{version}/wrapkey", vault.wrap, methods=["POST"]),
         Route("/keys/{name}/{version}/unwrapkey", vault.unwrap, methods=["POST"]),
@@ -38,4 +38,4 @@ def build_app(tenant: Tenant) -> ASGIApp:
         Route("/v1.0/users/{id}", graph.profile),
         Route("/v1.0/users/{id}/mailFolders/inbox", graph.inbox),
     ]
-    return Interruptions(Starlette(routes=ControlEndpoint(tenant).routes() + routes), tenant)
+    return OutageMiddleware(Starlette(routes=ControlEndpoint(tenant).routes() + routes), tenant)

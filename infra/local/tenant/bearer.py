@@ -1,31 +1,31 @@
-"""Whom an access token speaks for: what every API of the tenant checks first."""
+"""Validation of a bearer token, the first step of every API of the tenant."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import jwt
 
-from infra.local.tenant.directory import Person
+from infra.local.tenant.entities import Person
 from infra.local.tenant.failures import Refusal
 from infra.local.tenant.tenant import Tenant
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whom the bearer token speaks for, what it allows, and since when it is valid, in epoch seconds."""
+    """The person of a bearer token, its scopes, and when it was issued, in epoch seconds."""
 
     person: Person
     scopes: frozenset[str]
     issued: float
 
-    def needs(self, any_of: set[str], otherwise: str) -> None:
-        """Refuse unless the token carries one of these permissions."""
-        if not self.scopes & any_of:
-            raise Refusal(otherwise)
+    def require_any(self, scopes: set[str], *, refusal: str) -> None:
+        """Raise a Refusal with this key unless the token has one of the scopes."""
+        if not self.scopes & scopes:
+            raise Refusal(refusal)
 
 
 def read_caller(tenant: Tenant, token: str, *audiences: str) -> Caller:
-    """Whom the token speaks for. Refusal InvalidAuthenticationToken unless it is for one of the audiences and good."""
+    """The caller of a token for one of the audiences. Raises the Refusal InvalidAuthenticationToken."""
     claims = _claims(tenant, token, audiences)
     person = tenant.directory.people.get(claims["oid"])
     if person is None:
@@ -34,7 +34,7 @@ def read_caller(tenant: Tenant, token: str, *audiences: str) -> Caller:
 
 
 def _claims(tenant: Tenant, token: str, audiences: tuple[str, ...]) -> dict[str, Any]:
-    # The tenant's own clock decides about the lifetime, because control can move it.
+    # PyJWT would use the computer's clock. Control can move the tenant's clock, so the expiry is checked here.
     try:
         claims = jwt.decode(
             token,

@@ -1,15 +1,17 @@
-"""The conditions that the control endpoint has put the tenant under: faults, latency, outages, token lifetimes."""
+"""Conditions that the control endpoint sets: faults, latency, outages, token lifetimes, the clock."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Outage = Literal["503", "hang", "html", "reset"]
-ACCESS_TOKEN_SECONDS = 75 * 60  # the mean of a random 60 to 90 minutes (entra-docs access-tokens.md)
+# The mean of the random lifetime of 60 to 90 minutes.
+# https://learn.microsoft.com/entra/identity-platform/access-tokens#token-lifetime
+ACCESS_TOKEN_SECONDS = 75 * 60
 
 
 @dataclass(slots=True, kw_only=True)
 class Fault:
-    """The next `times` calls of an endpoint fail this way; `person` (object id) and `grant` narrow it."""
+    """The next `times` calls of an endpoint fail; `person` (object id) and `grant` limit it to some calls."""
 
     endpoint: str
     failure: str
@@ -18,32 +20,32 @@ class Fault:
     grant: str | None = None
     retry_after: int | None = None
 
-    def meets(self, endpoint: str, person: str | None, grant: str | None) -> bool:
-        """Whether this call is one of those that fail."""
+    def applies_to(self, endpoint: str, person: str | None, grant: str | None) -> bool:
+        """Whether this call fails."""
         return self.endpoint == endpoint and self.person in (None, person) and self.grant in (None, grant)
 
 
 @dataclass(slots=True, kw_only=True)
-class OtherClaims:
-    """Claims that replace those of the next `times` tokens of a kind; null takes one away."""
+class ClaimOverrides:
+    """Claims that replace those of the next `times` tokens of a kind; null removes a claim."""
 
     claims: dict[str, Any]
     times: int
 
 
 @dataclass(slots=True)
-class TokenClaims:
-    """What the next tokens of a kind say differently."""
+class OverrideQueue:
+    """Claim overrides for the next tokens of one kind."""
 
-    waiting: list[OtherClaims] = field(default_factory=list)
+    waiting: list[ClaimOverrides] = field(default_factory=list)
 
     def next(self) -> dict[str, Any]:
-        """What the next token says differently; it counts as said."""
+        """Take the overrides of the next token."""
         if not self.waiting:
             return {}
         first = self.waiting[0]
         first.times -= 1
-        self.waiting = [each for each in self.waiting if each.times > 0]
+        self.waiting = [overrides for overrides in self.waiting if overrides.times > 0]
         return first.claims
 
 
@@ -52,18 +54,26 @@ class Conditions:
     """Everything that control can set and reset. Latency is in seconds, by endpoint or `all`."""
 
     access_token_seconds: int = ACCESS_TOKEN_SECONDS
-    clock_ahead: float = 0.0
+    clock_ahead_seconds: float = 0.0
     faults: list[Fault] = field(default_factory=list)
-    id_token_claims: TokenClaims = field(default_factory=TokenClaims)
-    app_token_claims: TokenClaims = field(default_factory=TokenClaims)
-    access_token_claims: TokenClaims = field(default_factory=TokenClaims)
+    id_token_claims: OverrideQueue = field(default_factory=OverrideQueue)
+    app_token_claims: OverrideQueue = field(default_factory=OverrideQueue)
+    access_token_claims: OverrideQueue = field(default_factory=OverrideQueue)
     latency: dict[str, float] = field(default_factory=dict)
     outages: dict[str, Outage] = field(default_factory=dict)
 
     def next_fault(self, endpoint: str, *, person: str | None = None, grant: str | None = None) -> Fault | None:
-        """The fault that this call meets, if any; it counts as met."""
-        fault = next((each for each in self.faults if each.meets(endpoint, person, grant)), None)
+        """Take the fault of this call, if there is one."""
+        fault = next((fault for fault in self.faults if fault.applies_to(endpoint, person, grant)), None)
         if fault:
             fault.times -= 1
-            self.faults = [each for each in self.faults if each.times > 0]
+            self.faults = [fault for fault in self.faults if fault.times > 0]
         return fault
+
+    def latency_of(self, endpoint: str) -> float:
+        """How long to delay a call, in seconds."""
+        return self.latency.get(endpoint, 0) + self.latency.get("all", 0)
+
+    def outage_of(self, endpoint: str) -> Outage | None:
+        """The outage of an endpoint, if there is one."""
+        return self.outages.get(endpoint) or self.outages.get("all")

@@ -1,4 +1,4 @@
-"""The control endpoint: shows the tenant's state and what happened, and changes either. Loopback only, no sign-in."""
+"""The control endpoint shows and changes the tenant's state. It listens on loopback only and needs no sign-in."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -9,17 +9,17 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from infra.local.tenant import control_bodies as bodies
-from infra.local.tenant.conditions import Fault, OtherClaims
+from infra.local.tenant.app_credentials import FederatedCredential
+from infra.local.tenant.conditions import ClaimOverrides, Fault
 from infra.local.tenant.control_view import view
-from infra.local.tenant.directory import Mailbox, Person
-from infra.local.tenant.failures import find
-from infra.local.tenant.imap import FAILURES
-from infra.local.tenant.registered import Federation
+from infra.local.tenant.entities import Mailbox, Person
+from infra.local.tenant.failures import find_failure
+from infra.local.tenant.grants import new_refresh_token
+from infra.local.tenant.imap import LOGIN_FAILURES
 from infra.local.tenant.tenant import Tenant
-from infra.local.tenant.token import new_refresh_token
 
-OFFLINE = "openid profile offline_access"
-THROTTLED = {"token": "90055", "graph": "ApplicationThrottled", "imap": "Throttled"}
+OFFLINE_SCOPES = "openid profile offline_access"
+THROTTLING_FAILURES = {"token": "90055", "graph": "ApplicationThrottled", "imap": "Throttled"}
 
 
 class ControlEndpoint:
@@ -29,7 +29,7 @@ class ControlEndpoint:
         self._tenant = tenant
 
     def routes(self) -> list[Route]:
-        """One route per action, with the body that it takes."""
+        """A route for each action."""
         actions: list[tuple[str, type[bodies.Body], Callable[[Any], dict[str, Any] | None]]] = [
             ("revoke", bodies.Revoke, self._revoke),
             ("access", bodies.Access, self._access),
@@ -44,7 +44,7 @@ class ControlEndpoint:
             ("app", bodies.App, self._app),
             ("api", bodies.Api, self._api),
             ("signing-key", bodies.SigningKey, self._signing_key),
-            ("person", bodies.Change, self._person),
+            ("person", bodies.ChangePerson, self._person),
             ("mailbox", bodies.SharedMailboxes, self._mailbox),
             ("address", bodies.Address, self._address),
             ("tenant", bodies.OtherTenant, self._other_tenant),
@@ -58,8 +58,8 @@ class ControlEndpoint:
         return [
             Route("/control", self._show),
             Route("/control/events", self._events),
-            Route("/control/events", self._forget_events, methods=["DELETE"]),
-            *(Route(f"/control/{name}", _action(body, do), methods=["POST"]) for name, body, do in actions),
+            Route("/control/events", self._clear_events, methods=["DELETE"]),
+            *(Route(f"/control/{name}", _action(body, act), methods=["POST"]) for name, body, act in actions),
         ]
 
     async def _show(self, _request: Request) -> Response:
@@ -68,37 +68,37 @@ class ControlEndpoint:
     async def _events(self, request: Request) -> Response:
         after = request.query_params.get("after", "0")
         if not after.isdecimal():
-            return _wrong("after: a number is wanted")
+            return _bad_request("after: must be a number")
         return JSONResponse({"events": self._tenant.journal.after(int(after))})
 
-    async def _forget_events(self, _request: Request) -> Response:
+    async def _clear_events(self, _request: Request) -> Response:
         self._tenant.journal.clear()
         return JSONResponse({})
 
     def _revoke(self, body: bodies.Revoke) -> None:
-        self._tenant.directory.change(self._who(body.person), revoked_at=self._tenant.now())
+        self._tenant.directory.update_person(self._find_person(body.person), revoked_at=self._tenant.now())
 
     def _access(self, body: bodies.Access) -> None:
-        person, mailbox = self._who(body.person), self._box(body.mailbox)
+        person, mailbox = self._find_person(body.person), self._find_mailbox(body.mailbox)
         directory = self._tenant.directory
-        (directory.give_access if body.full_access else directory.take_access)(person, mailbox)
+        (directory.grant_access if body.full_access else directory.remove_access)(person, mailbox)
 
     def _fail(self, body: bodies.Fail) -> None:
         try:
-            _ = (
-                FAILURES[body.failure]
-                if body.endpoint == "imap"
-                else find("graph" if body.endpoint == "graph" else "entra", body.failure)
-            )
+            if body.endpoint == "imap":
+                _ = LOGIN_FAILURES[body.failure]
+            else:
+                find_failure("graph" if body.endpoint == "graph" else "entra", body.failure)
         except KeyError as error:
             raise ValueError(f"failure: the {body.endpoint} endpoint has no failure {body.failure!r}") from error
         if body.endpoint == "authorize" and body.failure.startswith("http-"):
-            raise ValueError("failure: use /control/outage for bare answers of the authorize endpoint")
-        told = msgspec.structs.asdict(body) | {"person": self._who(body.person).oid if body.person else None}
-        self._tenant.conditions.faults.append(Fault(**told))
+            raise ValueError("failure: use /control/outage for gateway errors of the authorize endpoint")
+        person = self._find_person(body.person).oid if body.person else None
+        self._tenant.conditions.faults.append(Fault(**msgspec.structs.asdict(body) | {"person": person}))
 
     def _throttle(self, body: bodies.Throttle) -> None:
-        self._tenant.conditions.faults.append(Fault(failure=THROTTLED[body.endpoint], **msgspec.structs.asdict(body)))
+        failure = THROTTLING_FAILURES[body.endpoint]
+        self._tenant.conditions.faults.append(Fault(failure=failure, **msgspec.structs.asdict(body)))
 
     def _latency(self, body: bodies.Latency) -> None:
         self._tenant.conditions.latency.pop(body.endpoint, None)
@@ -115,105 +115,113 @@ class ControlEndpoint:
         self._tenant.conditions.access_token_seconds = body.access_token_seconds
 
     def _id_token(self, body: bodies.IdToken) -> None:
-        self._tenant.conditions.id_token_claims.waiting.append(OtherClaims(claims=body.claims, times=body.times))
+        self._tenant.conditions.id_token_claims.waiting.append(ClaimOverrides(claims=body.claims, times=body.times))
 
     def _app_token(self, body: bodies.AppToken) -> None:
-        self._tenant.conditions.app_token_claims.waiting.append(OtherClaims(claims=body.claims, times=body.times))
+        self._tenant.conditions.app_token_claims.waiting.append(ClaimOverrides(claims=body.claims, times=body.times))
 
     def _access_token(self, body: bodies.AccessToken) -> None:
-        self._tenant.conditions.access_token_claims.waiting.append(OtherClaims(claims=body.claims, times=body.times))
+        overrides = ClaimOverrides(claims=body.claims, times=body.times)
+        self._tenant.conditions.access_token_claims.waiting.append(overrides)
 
     def _app(self, body: bodies.App) -> None:
-        self._tenant.directory.assign(body.client_id, body.roles)
+        self._tenant.directory.assign_roles(body.client_id, body.roles)
 
     def _api(self, body: bodies.Api) -> None:
         self._tenant.directory.set_token_version(body.address, body.token_version)
 
     def _signing_key(self, _body: bodies.SigningKey) -> None:
-        self._tenant.roll_key()
+        self._tenant.replace_signing_key()
 
-    def _person(self, body: bodies.Change) -> dict[str, Any] | None:
+    def _person(self, body: bodies.ChangePerson) -> dict[str, Any] | None:
+        directory = self._tenant.directory
         if body.create is not None:
-            mailbox = self._box(body.mailbox) if body.mailbox else None
-            return {"people": self._tenant.directory.populate(body.create, mailbox, body.first)}
+            mailbox = self._find_mailbox(body.mailbox) if body.mailbox else None
+            return {"people": directory.create_people(body.create, mailbox, body.first)}
         if body.upn is None:
-            raise ValueError("upn: either this or create is wanted")
-        person, client = self._who(body.upn, "upn"), self._tenant.directory.first_client
-        told = {"disabled": body.disabled, "admin_consent_required": body.admin_consent_required, "mail": body.mail}
-        told |= {"upn": body.sign_in_name, "address": body.address}
-        self._tenant.directory.change(person, **{name: value for name, value in told.items() if value is not None})
+            raise ValueError("upn: this field or create is required")
+        person = self._find_person(body.upn, "upn")
+        changes = {
+            "disabled": body.disabled,
+            "admin_consent_required": body.admin_consent_required,
+            "mail": body.mail,
+            "upn": body.sign_in_name,
+            "address": body.address,
+        }
+        directory.update_person(person, **{name: value for name, value in changes.items() if value is not None})
         if body.consented is not None:
-            every = client.permissions if body.consented else ()
-            scopes = body.consented if isinstance(body.consented, list) else every
-            self._tenant.directory.set_consents(person, client, scopes)
+            all_or_none = directory.mailbind_client.permissions if body.consented else ()
+            scopes = body.consented if isinstance(body.consented, list) else all_or_none
+            directory.set_consent(person, directory.mailbind_client, scopes)
         return None
 
     def _mailbox(self, body: bodies.SharedMailboxes) -> dict[str, Any]:
-        return {"mailboxes": self._tenant.directory.share(body.create, self._who(body.person))}
+        person = self._find_person(body.person)
+        return {"mailboxes": self._tenant.directory.create_shared_mailboxes(body.create, person)}
 
     def _address(self, body: bodies.Address) -> None:
-        self._tenant.directory.give_address(self._box(body.mailbox), body.address)
+        self._tenant.directory.move_address(self._find_mailbox(body.mailbox), body.address)
 
     def _other_tenant(self, body: bodies.OtherTenant) -> dict[str, Any]:
-        return {"tenantId": self._tenant.directory.set_up_tenant(body.domain, body.person).tenant_id}
+        return {"tenantId": self._tenant.directory.create_tenant(body.domain, body.person).tenant_id}
 
     def _sign_in(self, body: bodies.SignIn) -> dict[str, Any]:
         directory = self._tenant.directory
-        client = directory.clients.get(body.client_id or directory.first_client.id)
+        client = directory.clients.get(body.client_id or directory.mailbind_client.id)
         if client is None:
             raise ValueError(f"clientId: there is no app {body.client_id!r}")
-        person = self._who(body.person)
-        directory.consent(person, client, client.permissions)
-        scope = " ".join([*client.permissions, OFFLINE])
+        person = self._find_person(body.person)
+        directory.add_consent(person, client, client.permissions)
+        scope = " ".join([*client.permissions, OFFLINE_SCOPES])
         return {"refreshToken": new_refresh_token(self._tenant, person, client, scope, self._tenant.now())}
 
     def _certificate(self, body: bodies.Certificate) -> None:
-        self._tenant.registered.add_certificate(self._tenant.directory.first_client.id, body.pem)
+        self._tenant.app_credentials.add_certificate(self._tenant.directory.mailbind_client.id, body.pem)
 
     def _federate(self, body: bodies.Federate) -> None:
-        trusted = Federation(**msgspec.structs.asdict(body))
-        self._tenant.registered.trust(self._tenant.directory.first_client.id, trusted)
+        credential = FederatedCredential(**msgspec.structs.asdict(body))
+        self._tenant.app_credentials.add_federated(self._tenant.directory.mailbind_client.id, credential)
 
     def _vault_key(self, body: bodies.VaultKey) -> dict[str, Any]:
         vault = self._tenant.vault
         match body.change:
             case "make":
-                version = vault.make(body.name)
+                version = vault.create_version(body.name)
                 return {"key": f"{self._tenant.origin}/keys/{body.name}", "version": version}
             case "destroy":
                 vault.destroy(body.name)
             case _:
-                vault.enable(body.name, body.version or "", enabled=body.change == "enable")
+                vault.set_enabled(body.name, body.version or "", enabled=body.change == "enable")
         return {}
 
     def _clock(self, body: bodies.Clock) -> None:
-        self._tenant.conditions.clock_ahead += body.advance_seconds
+        self._tenant.conditions.clock_ahead_seconds += body.advance_seconds
 
     def _reset(self, _body: bodies.Reset) -> None:
         self._tenant.reset()
 
-    def _who(self, login: str, field: str = "person") -> Person:
+    def _find_person(self, login: str, field: str = "person") -> Person:
         if person := self._tenant.directory.person(login):
             return person
-        raise ValueError(f"{field}: nobody here is called {login!r}")
+        raise ValueError(f"{field}: there is no person {login!r}")
 
-    def _box(self, key: str) -> Mailbox:
+    def _find_mailbox(self, key: str) -> Mailbox:
         if mailbox := self._tenant.directory.mailbox(key):
             return mailbox
         raise ValueError(f"mailbox: there is no mailbox {key!r}")
 
 
 def _action[B: bodies.Body](
-    body: type[B], do: Callable[[B], dict[str, Any] | None]
+    body: type[B], act: Callable[[B], dict[str, Any] | None]
 ) -> Callable[[Request], Awaitable[Response]]:
-    async def act(request: Request) -> Response:
+    async def handle(request: Request) -> Response:
         try:
-            return JSONResponse(do(msgspec.json.decode(await request.body() or b"{}", type=body)) or {})
+            return JSONResponse(act(msgspec.json.decode(await request.body() or b"{}", type=body)) or {})
         except ValueError as error:  # msgspec's errors are ValueErrors too, and name the field
-            return _wrong(str(error))
+            return _bad_request(str(error))
 
-    return act
+    return handle
 
 
-def _wrong(message: str) -> Response:
+def _bad_request(message: str) -> Response:
     return JSONResponse({"error": message}, 400)

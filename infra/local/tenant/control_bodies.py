@@ -1,4 +1,4 @@
-"""What the control endpoint accepts: one strict record per action, JSON names in camelCase."""
+"""The request bodies of the control endpoint: one strict record for each action, with camelCase names in JSON."""
 
 from typing import Annotated, Any, Literal
 
@@ -12,17 +12,17 @@ Endpoint = Literal["token", "graph", "authorize", "imap"]
 
 
 class Body(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """Base of all bodies: an unknown field is an error."""
+    """Base of all bodies. An unknown field is an error."""
 
 
 class Revoke(Body, frozen=True):
-    """All sign-ins of the person up to now are void."""
+    """End all sign-ins of the person up to now."""
 
     person: str
 
 
 class Access(Body, frozen=True):
-    """Full Access of the person to the mailbox: there, or not."""
+    """Grant or remove Full Access of the person to the mailbox."""
 
     person: str
     mailbox: str
@@ -30,7 +30,7 @@ class Access(Body, frozen=True):
 
 
 class Fail(Body, frozen=True):
-    """The next `times` calls of the endpoint fail; narrowed to a person and a grant type."""
+    """The next `times` calls of the endpoint fail; `person` and `grant` limit it to some calls."""
 
     endpoint: Endpoint
     failure: str
@@ -41,7 +41,7 @@ class Fail(Body, frozen=True):
 
 
 class Throttle(Body, frozen=True):
-    """The next `times` calls are answered with 429 and this Retry-After, in seconds."""
+    """The next `times` calls get 429 with this Retry-After, in seconds."""
 
     endpoint: Literal["token", "graph", "imap"]
     times: Count = 1
@@ -49,64 +49,64 @@ class Throttle(Body, frozen=True):
 
 
 class Latency(Body, frozen=True):
-    """Every call of the endpoint takes this much longer, until it is set to 0."""
+    """Every call of the endpoint takes this much longer, until the value is set to 0."""
 
     endpoint: Literal["token", "graph", "authorize", "imap", "all"]
     milliseconds: Milliseconds
 
 
 class SetOutage(Body, frozen=True):
-    """The endpoint is out, until the mode is `none`."""
+    """The endpoint has an outage until the mode is set to `none`."""
 
     endpoint: Literal["token", "graph", "authorize", "imap", "vault", "identity", "all"]
     mode: Outage | Literal["none"]
 
 
 class Lifetimes(Body, frozen=True):
-    """How long access tokens live from now on."""
+    """Lifetime of the access tokens that are issued from now on."""
 
     access_token_seconds: Count
 
 
 class IdToken(Body, frozen=True):
-    """Claims that the next `times` ID tokens carry instead of their own; null leaves one out."""
+    """Claims that replace those of the next `times` ID tokens; null removes a claim."""
 
     claims: dict[str, Any]
     times: Count = 1
 
 
 class AppToken(IdToken, frozen=True):
-    """The same for access tokens of applications."""
+    """Claims that replace those of the next access tokens of applications."""
 
 
 class AccessToken(IdToken, frozen=True):
-    """The same for access tokens of people."""
+    """Claims that replace those of the next access tokens of people."""
 
 
 class App(Body, frozen=True):
-    """App roles that an app is assigned, as `application ID URI/role`: exactly these."""
+    """Replace the app roles of an app; a role is written as `application ID URI/role`."""
 
     client_id: str
     roles: list[str]
 
 
 class Api(Body, frozen=True):
-    """Which version of access tokens an API asks for (`requestedAccessTokenVersion` of its manifest)."""
+    """Set the version of an API's access tokens (`requestedAccessTokenVersion` of its manifest)."""
 
     address: str
     token_version: Literal[1, 2]
 
 
 class SigningKey(Body, frozen=True):
-    """Roll over to a new signing key; the old one is no longer published."""
+    """Sign with a new key. The old one is no longer published."""
 
 
-class Change(Body, frozen=True):
-    """Something new about a person; or `create`: that many people with Full Access to the mailbox.
+class ChangePerson(Body, frozen=True):
+    """Change the person `upn`, or create people with Full Access to the mailbox.
 
-    `first` is the number of the first one. `consented` is to Mailbind's app: all of its permissions, none, or exactly
-    these full scope addresses. `address` is the primary address of their mailbox, `sign_in_name` their new sign-in
-    name, `mail` the property of their profile where it is none of their addresses.
+    `create` is how many people to create, `first` the number of the first one. `consented` is the consent to Mailbind's
+    app: all permissions, none, or exactly these full scope addresses. `address` is the new primary address of their
+    mailbox, `sign_in_name` the new sign-in name, and `mail` a `mail` property that is not one of their addresses.
     """
 
     upn: str | None = None
@@ -122,47 +122,47 @@ class Change(Body, frozen=True):
 
 
 class SharedMailboxes(Body, frozen=True):
-    """That many shared mailboxes, with Full Access of the person to each."""
+    """Create shared mailboxes, with Full Access for the person."""
 
     create: Count
     person: str
 
 
 class OtherTenant(Body, frozen=True):
-    """Another tenant with this verified domain, and one person of it."""
+    """Create another tenant with this verified domain and one person."""
 
     domain: str
     person: str
 
 
 class Address(Body, frozen=True):
-    """The address belongs to this mailbox from now on, and to no other one."""
+    """Move the address to this mailbox."""
 
     mailbox: str
     address: str
 
 
 class SignIn(Body, frozen=True):
-    """A sign-in of the person without a browser."""
+    """Sign the person in without a browser."""
 
     person: str
     client_id: str | None = None
 
 
 class Clock(Body, frozen=True):
-    """Move the tenant's clock ahead by this much more."""
+    """Advance the tenant's clock."""
 
     advance_seconds: Annotated[float, Meta(gt=0)]
 
 
 class Certificate(Body, frozen=True):
-    """A certificate, as PEM, that Mailbind's app may sign client assertions with."""
+    """Register a certificate (PEM) for client assertions of Mailbind's app."""
 
     pem: str
 
 
 class Federate(Body, frozen=True):
-    """A federated identity credential of Mailbind's app."""
+    """Register a federated identity credential of Mailbind's app."""
 
     issuer: str
     subject: str
@@ -170,7 +170,7 @@ class Federate(Body, frozen=True):
 
 
 class VaultKey(Body, frozen=True):
-    """A key of the vault: made, or given one more version; a version disabled or enabled; or destroyed with all."""
+    """Create a key or a new version of it (`make`), disable or enable a version, or destroy the key."""
 
     name: Annotated[str, Meta(pattern="^[A-Za-z0-9-]{1,127}$")]
     change: Literal["make", "disable", "enable", "destroy"]
@@ -178,4 +178,4 @@ class VaultKey(Body, frozen=True):
 
 
 class Reset(Body, frozen=True):
-    """Back to contoso.toml."""
+    """Return to contoso.toml."""

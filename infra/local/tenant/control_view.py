@@ -1,17 +1,18 @@
-"""The tenant's state as GET /control shows it. Never a secret, never a token."""
+"""The tenant's state as GET /control shows it, without secrets or tokens."""
 
 from dataclasses import asdict
 from typing import Any
 
-from infra.local.tenant.directory import Directory, Mailbox, Person
-from infra.local.tenant.tenant import Tenant, stamp
+from infra.local.tenant.directory import Directory
+from infra.local.tenant.entities import Mailbox, Person
+from infra.local.tenant.tenant import Tenant, timestamp
 
 
 def view(tenant: Tenant) -> dict[str, Any]:
     """Everything that control can change, as it is now."""
     directory, conditions = tenant.directory, tenant.conditions
     return {
-        "tenant": {"id": directory.tenant_id, "domain": directory.domain, "now": stamp(tenant.now())},
+        "tenant": {"id": directory.tenant_id, "domain": directory.domain, "now": timestamp(tenant.now())},
         "clients": [
             {"id": client.id, "name": client.name, "roles": list(client.roles)} for client in directory.clients.values()
         ],
@@ -28,19 +29,19 @@ def view(tenant: Tenant) -> dict[str, Any]:
             }
             for fault in conditions.faults
         ],
-        "idTokenClaims": [asdict(each) for each in conditions.id_token_claims.waiting],
-        "appTokenClaims": [asdict(each) for each in conditions.app_token_claims.waiting],
-        "accessTokenClaims": [asdict(each) for each in conditions.access_token_claims.waiting],
+        "idTokenClaims": [asdict(overrides) for overrides in conditions.id_token_claims.waiting],
+        "appTokenClaims": [asdict(overrides) for overrides in conditions.app_token_claims.waiting],
+        "accessTokenClaims": [asdict(overrides) for overrides in conditions.access_token_claims.waiting],
         "signingKey": tenant.keys.kid,
         "latencyMilliseconds": {name: round(seconds * 1000) for name, seconds in conditions.latency.items()},
         "outages": dict(conditions.outages),
         "accessTokenSeconds": conditions.access_token_seconds,
-        "clockAheadSeconds": conditions.clock_ahead,
+        "clockAheadSeconds": conditions.clock_ahead_seconds,
     }
 
 
 def _person(directory: Directory, person: Person) -> dict[str, Any]:
-    consents = directory.consents(person, directory.first_client)
+    consented_scopes = directory.consented_scopes(person, directory.mailbind_client)
     return {
         "oid": person.oid,
         "upn": person.upn,
@@ -48,8 +49,8 @@ def _person(directory: Directory, person: Person) -> dict[str, Any]:
         "name": person.name,
         "disabled": person.disabled,
         "adminConsentRequired": person.admin_consent_required,
-        "consented": sorted(consents),
-        "revokedAt": stamp(person.revoked_at) if person.revoked_at else None,
+        "consented": sorted(consented_scopes),
+        "revokedAt": timestamp(person.revoked_at) if person.revoked_at else None,
     }
 
 
@@ -59,5 +60,5 @@ def _mailbox(directory: Directory, mailbox: Mailbox) -> dict[str, Any]:
         "upn": mailbox.upn,
         "address": mailbox.address,
         "name": mailbox.name,
-        "fullAccess": directory.openers(mailbox),
+        "fullAccess": directory.people_with_access(mailbox),
     }

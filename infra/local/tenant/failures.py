@@ -1,4 +1,4 @@
-"""The catalogue of failures that the tenant can answer with, and the exception that carries one to the answer."""
+"""The catalogue of failures (failures.toml), and the exception that makes an endpoint respond with one."""
 
 import tomllib
 from dataclasses import dataclass
@@ -12,11 +12,10 @@ Service = Literal["entra", "graph"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """One failure: how it is answered and which page says so.
+    """One failure: its response, and the source of that response.
 
-    `code` is the AADSTS number or Graph's error code; `error` and `suberror` are OAuth's. `claims` = the answer
-    challenges the client to send claims along with the next sign-in. `retry_after` is in seconds. A `bare` one has no
-    JSON body.
+    `code` is the AADSTS number or Graph's error code; `error` and `suberror` are OAuth's. `claims`: the response has a
+    claims challenge. `retry_after` is in seconds. `is_gateway`: a gateway responds, without JSON.
     """
 
     key: str
@@ -29,15 +28,15 @@ class Failure:
     suberror: str | None = None
     claims: bool = False
     retry_after: int | None = None
-    bare: bool = False
+    is_gateway: bool = False
 
     def message(self, **details: str) -> str:
-        """The text with its details filled in."""
+        """The text with the details filled in."""
         return Template(self.text).safe_substitute(details)
 
 
 class Refusal(Exception):
-    """The request is answered with a failure; `details` fill in its text, `retry_after` (seconds) replaces its own."""
+    """The request fails; `details` fill in the failure's text, `retry_after` (seconds) replaces its own value."""
 
     def __init__(self, key: str, *, retry_after: int | None = None, **details: str) -> None:
         super().__init__(key)
@@ -54,21 +53,25 @@ def _read(service: Service) -> dict[str, Failure]:
 
 
 def _failure(key: str, kind: str, group: dict[str, Any], row: str | dict[str, Any]) -> Failure:
-    told = {"text": row} if isinstance(row, str) else row
-    shared = {name: value for name, value in group.items() if name != "rows"}
-    return Failure(**{"key": key, "kind": kind, "code": key, **shared, **told})
+    row_fields = {"text": row} if isinstance(row, str) else row
+    group_fields = {name: value for name, value in group.items() if name != "rows"}
+    return Failure(**{"key": key, "kind": kind, "code": key, **group_fields, **row_fields})
 
 
-def _bare(status: HTTPStatus) -> Failure:
-    key = f"http-{int(status)}"
-    return Failure(key=key, kind="transient", status=status, text=status.phrase, source="RFC 9110", code=key, bare=True)
+def _gateway_failure(status: HTTPStatus) -> Failure:
+    key, text = f"http-{int(status)}", status.phrase
+    return Failure(key=key, kind="transient", status=status, text=text, source="RFC 9110", code=key, is_gateway=True)
 
 
-ENTRA = _read("entra")
-GRAPH = _read("graph")
-BARE = {f"http-{int(status)}": _bare(status) for status in HTTPStatus if status.is_server_error or status in (408, 429)}
+ENTRA_FAILURES = _read("entra")
+GRAPH_FAILURES = _read("graph")
+GATEWAY_FAILURES = {
+    f"http-{int(status)}": _gateway_failure(status)
+    for status in HTTPStatus
+    if status.is_server_error or status in (408, 429)
+}
 
 
-def find(service: Service, key: str) -> Failure:
-    """The failure of that name. `http-NNN` is a bare answer of a gateway in between; KeyError if there is none."""
-    return BARE.get(key) or (ENTRA if service == "entra" else GRAPH)[key]
+def find_failure(service: Service, key: str) -> Failure:
+    """The failure with this key; `http-NNN` is a gateway's. Raises KeyError."""
+    return GATEWAY_FAILURES.get(key) or (ENTRA_FAILURES if service == "entra" else GRAPH_FAILURES)[key]

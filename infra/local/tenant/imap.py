@@ -1,8 +1,9 @@
-"""Exchange Online's IMAP as far as a login needs it: XOAUTH2, and whether the inbox of a mailbox opens.
+"""Exchange Online's IMAP, as far as a login needs it: XOAUTH2, and opening the inbox of a mailbox.
 
-Answers are those of exchange-docs "Authenticate an IMAP, POP or SMTP connection using OAuth", IMAP Protocol Exchange;
-and, where that page says nothing, of public protocol logs of the live service (email-oauth2-proxy issues 74 and 275,
-MailKit issue 849, imap_tools issue 135). The protocol is RFC 3501, with SASL-IR of RFC 4959 and ID of RFC 2971.
+The responses follow Microsoft's page and, where it says nothing, public protocol logs of the live service
+(email-oauth2-proxy issues 74 and 275, MailKit issue 849, imap_tools issue 135). The protocol is RFC 3501, with SASL-IR
+of RFC 4959 and ID of RFC 2971.
+https://learn.microsoft.com/exchange/client-developer/legacy-protocols/how-to-authenticate-an-imap-pop-smtp-application-by-using-oauth
 """
 
 import asyncio
@@ -14,28 +15,29 @@ from dataclasses import dataclass
 
 from infra.local.tenant.bearer import Caller, read_caller
 from infra.local.tenant.conditions import Outage
-from infra.local.tenant.directory import Mailbox
+from infra.local.tenant.entities import Mailbox
 from infra.local.tenant.failures import Refusal
 from infra.local.tenant.tenant import Tenant
-from infra.local.tenant.tokens import CLOCK_SKEW
+from infra.local.tenant.tokens import CLOCK_SKEW_SECONDS
 
 ENDPOINT = "imap"
 GREETING = "* OK The Microsoft Exchange IMAP4 service is ready. [TABPAEMAQQBMAA==]"
 CAPABILITIES = "IMAP4 IMAP4rev1 AUTH=PLAIN AUTH=XOAUTH2 SASL-IR UIDPLUS ID UNSELECT CHILDREN IDLE NAMESPACE LITERAL+"
-ANY_TIME = {
+# Commands that are allowed before and after a login.
+UNAUTHENTICATED_COMMANDS = {
     "CAPABILITY": [f"* CAPABILITY {CAPABILITIES}", "OK CAPABILITY completed."],
     "ID": ['* ID ("name" "Microsoft.Exchange.Imap4.Imap4Server" "version" "15.20")', "OK ID completed"],
     "LOGOUT": ["* BYE Microsoft Exchange Server IMAP4 server signing off.", "OK LOGOUT completed."],
-    # exchange-docs, "Deprecation of Basic authentication in Exchange Online"
+    # https://learn.microsoft.com/exchange/clients-and-mobile-in-exchange-online/deprecation-of-basic-authentication-exchange-online
     "LOGIN": ["NO LOGIN failed."],
 }
 NOT_CONNECTED = "BAD User is authenticated but not connected."
-HANGS_UP = "* BYE Connection closed. 14"
+CONNECTION_CLOSED = "* BYE Connection closed. 14"
 COMMAND_ERROR = "BAD Command Error. 12"
 XOAUTH2 = re.compile("user=([^\x01]+)\x01auth=Bearer ([^\x01]+)\x01\x01")
-NEEDED = {"IMAP.AccessAsUser.All"}
-# What control can make a login answer with.
-FAILURES = {
+REQUIRED_SCOPES = {"IMAP.AccessAsUser.All"}
+# Failures that control can arm.
+LOGIN_FAILURES = {
     "AuthenticateFailed": "NO AUTHENTICATE failed.",
     "Throttled": "NO Request is throttled. Suggested Backoff Time: 299910 milliseconds",
     "Unavailable": "NO Server Unavailable. 15",
@@ -44,118 +46,137 @@ FAILURES = {
 
 @dataclass(slots=True)
 class Session:
-    """Who has logged in as which mailbox; `refused` counts commands to one that does not open."""
+    """Who has logged in to which mailbox; `rejected_commands` counts commands to a mailbox that cannot be opened."""
 
     caller: Caller | None = None
     mailbox: Mailbox | None = None
-    opens: bool = False
-    refused: int = 0
+    can_open: bool = False
+    rejected_commands: int = 0
 
 
-class ImapFront:
-    """Serves connections, and knows what control has done to the endpoint."""
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Reads and writes lines."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def read_line(self) -> str:
+        """The next line without its line break; empty when the client has disconnected."""
+        return (await self.reader.readline()).decode("ascii", errors="replace").rstrip("\r\n")
+
+    async def write_lines(self, *lines: str) -> None:
+        """Send lines."""
+        self.writer.write("".join(f"{line}\r\n" for line in lines).encode())
+        await self.writer.drain()
+
+
+class ImapServer:
+    """Serves IMAP connections under the conditions that control has set."""
 
     def __init__(self, tenant: Tenant) -> None:
         self._tenant = tenant
         self._server: asyncio.Server | None = None
 
     async def serve(self, context: ssl.SSLContext) -> str:
-        """Listen with TLS from the first byte; returns where, as host:port."""
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=context)
+        """Listen with implicit TLS; returns the address as host:port."""
+        self._server = await asyncio.start_server(self._handle, "127.0.0.1", 0, ssl=context)
         host, port = self._server.sockets[0].getsockname()
         return f"{host}:{port}"
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         conditions = self._tenant.conditions
+        connection = Connection(reader, writer)
         try:
-            if delay := conditions.latency.get(ENDPOINT, 0) + conditions.latency.get("all", 0):
+            if delay := conditions.latency_of(ENDPOINT):
                 await asyncio.sleep(delay)
-            if outage := conditions.outages.get(ENDPOINT) or conditions.outages.get("all"):
+            if outage := conditions.outage_of(ENDPOINT):
                 self._tenant.note("failed", endpoint=ENDPOINT, failure=f"outage-{outage}")
-                await _spoil(outage, reader, writer)
+                await _simulate(outage, connection)
                 return
-            await self._talk(Connection(reader, writer))
+            await self._run_session(connection)
         except (ConnectionError, asyncio.IncompleteReadError, ValueError):
-            pass  # gone, or no IMAP at all
+            pass  # the client disconnected, or does not speak IMAP
         finally:
             writer.close()
 
-    async def _talk(self, connection: "Connection") -> None:
-        await connection.say(GREETING)
+    async def _run_session(self, connection: Connection) -> None:
+        await connection.write_lines(GREETING)
         session = Session()
-        while line := await connection.hear():
+        while line := await connection.read_line():
             tag, _, rest = line.partition(" ")
             command, _, argument = rest.partition(" ")
-            lines = await self._do(session, connection, command.upper(), argument)
-            await connection.say(*lines[:-1], f"{tag} {lines[-1]}")
-            if session.refused > 1:
-                await connection.say(HANGS_UP)
-            if session.refused > 1 or command.upper() == "LOGOUT":
+            lines = await self._execute(session, connection, command.upper(), argument)
+            await connection.write_lines(*lines[:-1], f"{tag} {lines[-1]}")
+            if session.rejected_commands > 1:
+                await connection.write_lines(CONNECTION_CLOSED)
+            if session.rejected_commands > 1 or command.upper() == "LOGOUT":
                 return
 
-    async def _do(self, session: Session, connection: "Connection", command: str, argument: str) -> list[str]:
-        """The lines that answer a command; the last one is its result."""
-        if command in ANY_TIME:
-            return ANY_TIME[command]
+    async def _execute(self, session: Session, connection: Connection, command: str, argument: str) -> list[str]:
+        """The response lines of a command; the last one is its result."""
+        if command in UNAUTHENTICATED_COMMANDS:
+            return UNAUTHENTICATED_COMMANDS[command]
         if session.caller is None and command == "AUTHENTICATE":
             return [await self._authenticate(session, connection, argument)]
         if session.caller is None and command == "NOOP":
             return ["OK NOOP completed."]
         if session.caller is None or command not in {"NOOP", "LIST", "SELECT", "EXAMINE"}:
             return [COMMAND_ERROR]
-        if session.opens:
-            return self._open(session, command, argument)
-        session.refused += 1
+        if session.can_open:
+            return self._mailbox_command(session, command, argument)
+        session.rejected_commands += 1
         return [NOT_CONNECTED]
 
-    async def _authenticate(self, session: Session, connection: "Connection", argument: str) -> str:
+    async def _authenticate(self, session: Session, connection: Connection, argument: str) -> str:
         mechanism, _, response = argument.partition(" ")
         if mechanism.upper() != "XOAUTH2":
-            return FAILURES["AuthenticateFailed"]
+            return LOGIN_FAILURES["AuthenticateFailed"]
         if not response:
-            await connection.say("+ ")
-            response = await connection.hear()
-        told = XOAUTH2.fullmatch(_decoded(response))
-        failed = FAILURES["AuthenticateFailed"]
-        try:
-            caller = self._caller(told[2]) if told else None
-        except Refusal:
-            caller = None
+            await connection.write_lines("+ ")
+            response = await connection.read_line()
+        credentials = XOAUTH2.fullmatch(_decode(response))
+        caller = self._caller(credentials[2]) if credentials else None
         person = caller.person if caller else None
-        mailbox = self._tenant.directory.mailbox(told[1], person.tenant_id if person else None) if told else None
+        tenant_id = person.tenant_id if person else None
+        mailbox = self._tenant.directory.mailbox(credentials[1], tenant_id) if credentials else None
+        failure = LOGIN_FAILURES["AuthenticateFailed"]
         if fault := self._tenant.conditions.next_fault(ENDPOINT, person=person.oid if person else None):
-            failed, caller = FAILURES[fault.failure], None
+            failure, caller = LOGIN_FAILURES[fault.failure], None
         if caller is not None and mailbox is not None:
             session.caller, session.mailbox = caller, mailbox
-            session.opens = self._tenant.directory.opens(caller.person, mailbox)
-        result = "OK AUTHENTICATE completed." if session.caller else failed
+            session.can_open = self._tenant.directory.can_open(caller.person, mailbox)
+        result = "OK AUTHENTICATE completed." if session.caller else failure
         address = mailbox.address if mailbox else None
         self._tenant.note("imap login", person=person.upn if person else None, mailbox=address, result=result)
         return result
 
-    def _caller(self, token: str) -> Caller:
-        """Who the token speaks for. Raises Refusal."""
+    def _caller(self, token: str) -> Caller | None:
+        """The caller of a token that may log in, or None."""
         exchange = self._tenant.directory.resource("https://outlook.office.com")
-        caller = read_caller(self._tenant, token, *((exchange.address, exchange.app_id) if exchange else ()))
-        caller.needs(NEEDED, otherwise="InvalidAuthenticationToken")
+        try:
+            caller = read_caller(self._tenant, token, *((exchange.address, exchange.app_id) if exchange else ()))
+            caller.require_any(REQUIRED_SCOPES, refusal="InvalidAuthenticationToken")
+        except Refusal:
+            return None
+        # Exchange supports continuous access evaluation: a disabled person or a revoked sign-in is rejected at once.
+        # https://learn.microsoft.com/entra/identity/conditional-access/concept-continuous-access-evaluation
+        # The token has its issue time in whole seconds.
         person = caller.person
-        # Exchange takes part in continuous access evaluation (entra-docs concept-continuous-access-evaluation.md). A
-        # token tells the second of its issue, no closer.
-        if person.disabled or caller.issued + CLOCK_SKEW < int(person.revoked_at):
-            raise Refusal("InvalidAuthenticationToken")
-        return caller
+        is_revoked = caller.issued + CLOCK_SKEW_SECONDS < int(person.revoked_at)
+        return None if person.disabled or is_revoked else caller
 
-    def _open(self, session: Session, command: str, argument: str) -> list[str]:
+    def _mailbox_command(self, session: Session, command: str, argument: str) -> list[str]:
         if command == "NOOP":
             return ["OK NOOP completed."]
         if command == "LIST":
             folders = [f'* LIST (\\HasNoChildren) "/" {name}' for name in ("Drafts", "INBOX", '"Sent Items"')]
             return [*folders, "OK LIST completed."]
-        name = argument.strip().strip('"')
+        folder = argument.strip().strip('"')
         address = session.mailbox.address if session.mailbox else None
-        self._tenant.note("imap opened", mailbox=address, folder=name, how=command)
-        if name.upper() != "INBOX":
-            return [f"NO {name} doesn't exist."]
+        self._tenant.note("imap opened", mailbox=address, folder=folder, how=command)
+        if folder.upper() != "INBOX":
+            return [f"NO {folder} doesn't exist."]
         access = "READ-ONLY" if command == "EXAMINE" else "READ-WRITE"
         return [
             "* 0 EXISTS",
@@ -168,37 +189,20 @@ class ImapFront:
         ]
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """Lines in, lines out."""
-
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-
-    async def hear(self) -> str:
-        """The next line without its end; empty when the client is gone."""
-        return (await self.reader.readline()).decode("ascii", errors="replace").rstrip("\r\n")
-
-    async def say(self, *lines: str) -> None:
-        """Send lines."""
-        self.writer.write("".join(f"{line}\r\n" for line in lines).encode())
-        await self.writer.drain()
-
-
-def _decoded(response: str) -> str:
+def _decode(response: str) -> str:
     try:
         return base64.b64decode(response, validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
         return ""
 
 
-async def _spoil(outage: Outage, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _simulate(outage: Outage, connection: Connection) -> None:
     match outage:
         case "503":
-            await Connection(reader, writer).say(HANGS_UP)
+            await connection.write_lines(CONNECTION_CLOSED)
         case "html":
-            await Connection(reader, writer).say("HTTP/1.1 400 Bad Request", "Content-Type: text/html", "")
+            await connection.write_lines("HTTP/1.1 400 Bad Request", "Content-Type: text/html", "")
         case "reset":
-            writer.transport.abort()
+            connection.writer.transport.abort()
         case "hang":
-            await reader.read()
+            await connection.reader.read()
