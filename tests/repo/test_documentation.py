@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("infra/connector/**/*.md")]
 LINK = re.compile(r"\]\((?!https?://|mailto:)([^)\s#]*)(?:#([^)\s]*))?\)")
 FENCED = re.compile(r"(?ms)^```.*?^```")
+FILE = re.compile(r"`((?:shared|infra|tests|docs)/[\w./*-]+|test_\w+\.py)`")
 
 
 def anchors(page: Path) -> set[str]:
@@ -36,6 +37,17 @@ def lost(page: Path) -> list[str]:
 def test_every_link_leads_to_a_page_and_a_heading_that_exist() -> None:
     assert len(PAGES) > 10
     assert [] == [link for page in PAGES for link in lost(page)]
+
+
+def test_every_file_that_a_page_names_exists() -> None:
+    named = {(page, name) for page in PAGES for name in FILE.findall(page.read_text())}
+
+    assert len(named) > 50
+    assert [] == [f"{page.relative_to(ROOT)}: {name}" for page, name in named if not any(ROOT.glob(_anywhere(name)))]
+
+
+def _anywhere(name: str) -> str:
+    return name.rstrip("/") if "/" in name else f"tests/**/{name}"
 
 
 def test_the_front_door_leads_to_every_page() -> None:
