@@ -31,6 +31,8 @@ from shared.ports.rows import (
     Registrations,
     Rows,
     Stored,
+    retry_on_conflict,
+    retry_with_stored,
 )
 from shared.ports.sealing import DataKeyRing, DataKeys, KeyWrapping, SealedRow, SealedRows, Sealer
 from shared.ports.state import CachedAccount, Caches, Health, OAuthApps, UnstoredAnswer
@@ -97,4 +99,6 @@ __all__ = [
     "UnstoredAnswer",
     "Webhooks",
     "put_change",
+    "retry_on_conflict",
+    "retry_with_stored",
 ]

@@ -1,6 +1,6 @@
 """The truth: grants, accounts and events of each principal."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -72,6 +72,16 @@ class Principals(Protocol):
 
     async def commit(self, principal_id: str, changes: Sequence[Change]) -> Sequence[str]:
         """All of at most 100 changes to one partition, or none of them; returns each one's new version."""
+
+    async def update_grant(
+        self, stored: Stored[DelegatedGrant], change: Callable[[DelegatedGrant], DelegatedGrant]
+    ) -> Stored[DelegatedGrant] | None:
+        """Change a grant as `Rows.update` does, beginning with what was read before. Returns None when it is gone."""
+
+    async def update_pending(
+        self, principal_id: str, registration: str, change: Callable[[PendingAccount | None], PendingAccount]
+    ) -> PendingAccount:
+        """Change a pending account as `Rows.update` does."""
 
     async def forget_pending(self, principal_id: str, registration: str) -> None:
         """Delete a pending account unread; one that is gone is fine."""

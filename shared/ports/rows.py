@@ -1,17 +1,18 @@
 """Tables of single rows."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from shared.domain.caller import ApiToken
+from shared.domain.errors import Conflict, StaleWrite
 from shared.domain.event import Event
 from shared.domain.limit import Bucket
 from shared.domain.oauth_app import RegisteredApp
 from shared.domain.registration import NewestLink, PendingRegistration, SignInAttempt
 
-# Of one change that loses its race against another writer each time.
 MAX_WRITE_ATTEMPTS = 8
 
 
@@ -21,6 +22,34 @@ class Stored[T]:
 
     value: T
     version: str
+
+
+async def retry_on_conflict[R](attempt: Callable[[], Awaitable[R]]) -> R:
+    """Return what `attempt` returns. It reads, decides and writes, and runs again whenever a write raises StaleWrite.
+
+    For changes that span rows or tables; a change of one row is an `update` of its table. Raises Conflict after
+    MAX_WRITE_ATTEMPTS.
+    """
+    for _ in range(MAX_WRITE_ATTEMPTS):
+        with suppress(StaleWrite):
+            return await attempt()
+    raise Conflict("It is being changed by others; try again")
+
+
+async def retry_with_stored[T, R](
+    stored: Stored[T], read: Callable[[], Awaitable[Stored[T] | None]], attempt: Callable[[Stored[T]], Awaitable[R]]
+) -> R | None:
+    """As `retry_on_conflict`, for a row that was read before: `read` is called after a conflict only.
+
+    Returns None when the row is gone.
+    """
+    known = [stored]
+
+    async def next_attempt() -> R | None:
+        current = known.pop() if known else await read()
+        return None if current is None else await attempt(current)
+
+    return await retry_on_conflict(next_attempt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +86,14 @@ class Rows[T](Protocol):
 
     async def put(self, stored: Stored[T] | None, value: T, news: Sequence[Event] = ()) -> Stored[T]:
         """Insert where there was no row, and replace the one that was read otherwise."""
+
+    async def update[N: None](self, identity: str, change: Callable[[T | None], T | N]) -> T | N:
+        """Read a row, write what `change` makes of it, and return that. Reads again when the row changed meanwhile.
+
+        `change` gets None when there is no row. When it returns None or what it got, nothing is written. It may run
+        several times, so it must have no side effects; what it raises is passed on. Raises Conflict after
+        MAX_WRITE_ATTEMPTS.
+        """
 
     async def remove(self, stored: Stored[T], news: Sequence[Event] = ()) -> None: ...
 
@@ -95,8 +132,8 @@ class Registrations(Rows[PendingRegistration], Protocol):
     async def add_attempt(self, attempt: SignInAttempt) -> None:
         """Keep it and the newest few of the invitation's other attempts; older ones are forgotten."""
 
-    async def use_attempt(self, stored: Stored[SignInAttempt]) -> None:
-        """Once only: the second use raises StaleWrite."""
+    async def use_attempt(self, stored: Stored[SignInAttempt]) -> bool:
+        """Mark an attempt as used. Returns False when it was used before, or is gone."""
 
     async def forget(self, registration: str) -> bool:
         """Delete an invitation with all its attempts; that it was the newest is forgotten too.

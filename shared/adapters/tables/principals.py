@@ -1,8 +1,9 @@
 """The truth: one partition for each principal."""
 
 import base64
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -16,7 +17,18 @@ from shared.domain.event import Event
 from shared.domain.formats import table_key
 from shared.domain.grant import DelegatedGrant
 from shared.domain.invited_mailbox import PendingAccount
-from shared.ports import Change, Insert, Partition, Record, Remove, Stored
+from shared.ports import (
+    Change,
+    Insert,
+    Partition,
+    Record,
+    Remove,
+    Replace,
+    Stored,
+    put_change,
+    retry_on_conflict,
+    retry_with_stored,
+)
 
 _ACCOUNTS = "RowKey ge 'account~' and RowKey lt 'account~~'"
 _GRANTS = "RowKey ge 'grant~' and RowKey lt 'grant~~'"
@@ -71,6 +83,31 @@ class TablePrincipals:
     async def commit(self, principal_id: str, changes: Sequence[Change]) -> Sequence[str]:
         """All changes in one transaction, or none."""
         return await self.table.write([_write(table_key(principal_id), change) for change in changes])
+
+    async def update_grant(
+        self, stored: Stored[DelegatedGrant], change: Callable[[DelegatedGrant], DelegatedGrant]
+    ) -> Stored[DelegatedGrant] | None:
+        """Change a grant, which is read again only after a conflict."""
+        principal_id = stored.value.principal.id
+
+        async def attempt(current: Stored[DelegatedGrant]) -> Stored[DelegatedGrant]:
+            after = change(current.value)
+            return Stored(after, (await self.commit(principal_id, [Replace(after, current.version)]))[0])
+
+        return await retry_with_stored(stored, partial(self.grant, principal_id, stored.value.app), attempt)
+
+    async def update_pending(
+        self, principal_id: str, registration: str, change: Callable[[PendingAccount | None], PendingAccount]
+    ) -> PendingAccount:
+        """Change or add a pending account."""
+
+        async def attempt() -> PendingAccount:
+            stored = await self.pending(principal_id, registration)
+            after = change(stored.value if stored else None)
+            await self.commit(principal_id, [put_change(stored, after)])
+            return after
+
+        return await retry_on_conflict(attempt)
 
     async def forget_pending(self, principal_id: str, registration: str) -> None:
         """Delete a pending account, also one whose seal is broken; one that is gone is fine."""

@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import batched
 from typing import Any
 
@@ -17,7 +18,7 @@ from shared.domain.event import Event
 from shared.domain.formats import table_key
 from shared.domain.oauth_app import RegisteredApp
 from shared.domain.registration import NewestLink, PendingRegistration, SignInAttempt
-from shared.ports import Stored
+from shared.ports import Stored, retry_on_conflict, retry_with_stored
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,19 @@ class TableRows[T]:
     async def put(self, stored: Stored[T] | None, value: T, news: Sequence[Event] = ()) -> Stored[T]:
         """Insert where there was no row, and replace the one that was read otherwise."""
         return await (self.insert(value, news) if stored is None else self.replace(stored, value, news))
+
+    async def update[N: None](self, identity: str, change: Callable[[T | None], T | N]) -> T | N:
+        """Change one row; `change` may run several times. Raises Conflict after MAX_WRITE_ATTEMPTS."""
+
+        async def attempt() -> T | N:
+            stored = await self.get(identity)
+            before = stored.value if stored else None
+            after = change(before)
+            if after is not None and after is not before:
+                await self.put(stored, after)
+            return after
+
+        return await retry_on_conflict(attempt)
 
     async def remove(self, stored: Stored[T], news: Sequence[Event] = ()) -> None:
         """Delete the version that was read."""
@@ -114,11 +128,14 @@ class TableRegistrations(TableRows[PendingRegistration]):
     async def end_links(self, account: str) -> None:
         """Conditional, so that a link which is made at the same moment is ended as well or stays the newest."""
         partition, row = _newest(account)
-        while (stored := await self.table.read(NewestLink, partition, row)) is not None and not stored.value.removed:
-            ended = to_entity(replace(stored.value, removed=True), partition, row)
-            with suppress(StaleWrite):  # a newer link was made just now
+
+        async def attempt() -> None:
+            stored = await self.table.read(NewestLink, partition, row)
+            if stored is not None and not stored.value.removed:
+                ended = to_entity(replace(stored.value, removed=True), partition, row)
                 await self.table.write([Write("update", ended, stored.version)])
-                return
+
+        await retry_on_conflict(attempt)
 
     async def attempt(self, registration: str, attempt: str) -> Stored[SignInAttempt] | None:
         """An attempt to follow the invitation, or None."""
@@ -139,20 +156,19 @@ class TableRegistrations(TableRows[PendingRegistration]):
             log.warning("sign-ins of other browsers dropped", extra={"registration": attempt.registration})
         await self._drop(attempt.registration, [row["RowKey"] for row in dropped])
 
-    async def use_attempt(self, stored: Stored[SignInAttempt]) -> None:
-        """Once only: the second use raises StaleWrite. The flow's secrets are not kept."""
+    async def use_attempt(self, stored: Stored[SignInAttempt]) -> bool:
+        """Mark an attempt as used. Its flow's secrets are not kept."""
         used = {**self._attempt(stored.value), "used": True}
         used.pop("flow")
-        current: Stored[SignInAttempt] | None = stored
-        while current is not None and not current.value.used:
-            try:
+
+        async def attempt(current: Stored[SignInAttempt]) -> bool:
+            if not current.value.used:
                 await self.table.write([Write("update", used, current.version)])
-            except StaleWrite:
-                # Another browser's use of it, or a rotation that sealed it anew: the row says which.
-                current = await self.attempt(stored.value.registration, stored.value.id)
-            else:
-                return
-        raise StaleWrite
+            return not current.value.used
+
+        # A conflict is another use of it, or a key rotation; the row says which.
+        read = partial(self.attempt, stored.value.registration, stored.value.id)
+        return bool(await retry_with_stored(stored, read, attempt))
 
     async def forget(self, registration: str) -> bool:
         """Delete an invitation after its attempts, whatever has become of them. Events are for the outbox."""

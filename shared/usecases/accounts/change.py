@@ -4,13 +4,14 @@ import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
 from shared.domain.account import Account, AccountState
-from shared.domain.errors import Conflict, InvalidInput, StaleWrite
+from shared.domain.errors import InvalidInput, StaleWrite
 from shared.domain.event import EventName
 from shared.domain.formats import same_address, table_key
 from shared.domain.grant import DelegatedGrant
-from shared.ports import MAX_WRITE_ATTEMPTS, App, Change, Partition, Remove, Replace, Stored
+from shared.ports import App, Change, Partition, Remove, Replace, retry_on_conflict
 from shared.usecases.accounts.read import Found, known_account
 from shared.usecases.events.outbox import account_events
 
@@ -37,19 +38,14 @@ async def change_account(app: App, account: str, change: AccountChange, faults: 
     `faults` were found while the request was parsed. Raises InvalidInput with all faults, NotFound, and Conflict after
     too many lost races.
     """
-    for _ in range(MAX_WRITE_ATTEMPTS):
-        found = await known_account(app, account)
-        if all_faults := {**_proven(change, found.account.value), **faults}:
-            raise InvalidInput(all_faults)
-        try:
-            return await _write_change(app, found.account, change)
-        except StaleWrite:
-            continue
-    raise Conflict("The account is being changed by others; try again")
+    return await retry_on_conflict(partial(_read_and_change, app, account, change, faults))
 
 
-async def _write_change(app: App, stored: Stored[Account], change: AccountChange) -> Account:
+async def _read_and_change(app: App, account: str, change: AccountChange, faults: Mapping[str, str]) -> Account:
+    stored = (await known_account(app, account)).account
     before = stored.value
+    if all_faults := {**_proven(change, before), **faults}:
+        raise InvalidInput(all_faults)
     grant = await app.stores.principals.grant(before.principal_id, before.app)
     after = replace(_switched(before, change, grant.value if grant else None), name=change.name or before.name)
     if after == before:
@@ -113,25 +109,24 @@ async def remove_leftover(app: App, account: Account, *, tell: bool = False, as_
 
     With `tell` there is an event. `as_seen` leaves a row alone that has changed since. Raises Conflict.
     """
-    for _ in range(MAX_WRITE_ATTEMPTS):
-        partition = await app.stores.principals.partition(account.principal_id)
-        changes = _removal(app, account, partition, as_seen=as_seen)
-        removed = Removed(len(partition.served_by(account.app)) - len(changes[:1]))
-        if not changes:
-            return removed
-        if tell:
-            # The row holds the time of the account's last event, so the event must be in the same transaction.
-            held = partition.accounts[table_key(account.id)].value
-            changes += (await account_events(app, held, [EventName.ACCOUNT_DELETED]))[1]
-        try:
-            await app.stores.principals.commit(account.principal_id, changes)
-        except StaleWrite:
-            continue
-        for change in changes:
-            if isinstance(change, Remove) and isinstance(change.record, (Account, DelegatedGrant)):
-                app.tally.moved(change.record, None)
+    return await retry_on_conflict(partial(_remove_row, app, account, tell=tell, as_seen=as_seen))
+
+
+async def _remove_row(app: App, account: Account, *, tell: bool, as_seen: bool) -> Removed:
+    partition = await app.stores.principals.partition(account.principal_id)
+    changes = _removal(app, account, partition, as_seen=as_seen)
+    removed = Removed(len(partition.served_by(account.app)) - len(changes[:1]))
+    if not changes:
         return removed
-    raise Conflict("The account is being changed by others; try again")
+    if tell:
+        # The row holds the time of the account's last event, so the event must be in the same transaction.
+        current = partition.accounts[table_key(account.id)].value
+        changes += (await account_events(app, current, [EventName.ACCOUNT_DELETED]))[1]
+    await app.stores.principals.commit(account.principal_id, changes)
+    for change in changes:
+        if isinstance(change, Remove) and isinstance(change.record, (Account, DelegatedGrant)):
+            app.tally.moved(change.record, None)
+    return removed
 
 
 async def _remove_unconfirmed(app: App, found: Found) -> None:

@@ -5,14 +5,12 @@ import logging
 from collections import Counter
 from dataclasses import dataclass, field
 
-from shared.domain.errors import MailbindError, StaleWrite
+from shared.domain.errors import MailbindError
 from shared.domain.grant import CountedRecord, counter_name
 from shared.domain.work import Counters
 from shared.ports import Rows
 
 log = logging.getLogger(__name__)
-
-MAX_WRITE_ATTEMPTS = 10
 
 
 @dataclass(slots=True)
@@ -44,17 +42,9 @@ class StoredTally:
             changes, self._changes = self._changes, Counter()
             try:
                 await self._add(changes)
-            except (MailbindError, StaleWrite):
+            except MailbindError:
                 # The sweep counts everything again every day; no account depends on a count that is wrong until then.
                 log.warning("counters not written", extra={"changes": sum(map(abs, changes.values()))})
 
     async def _add(self, changes: Counter[str]) -> None:
-        for _ in range(MAX_WRITE_ATTEMPTS):
-            stored = await self.rows.get(Counters().name)
-            try:
-                counters = stored.value if stored else Counters()
-                await self.rows.put(stored, counters.changed_by(changes))
-            except StaleWrite:
-                continue
-            return
-        raise StaleWrite
+        await self.rows.update(Counters().name, lambda stored: (stored or Counters()).changed_by(changes))

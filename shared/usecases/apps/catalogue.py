@@ -4,11 +4,12 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from shared.domain.errors import AppInUse, AppOfSettings, Conflict, InvalidInput, NotFound, StaleWrite
+from shared.domain.errors import AppInUse, AppOfSettings, InvalidInput, NotFound
 from shared.domain.oauth_app import CircuitBreaker, RegisteredApp, new_app_id
-from shared.ports import MAX_WRITE_ATTEMPTS, App
+from shared.ports import App, retry_on_conflict
 
 log = logging.getLogger(__name__)
 
@@ -76,20 +77,17 @@ async def register_oauth_app(app: App, told: Told, faults: Mapping[str, str]) ->
 
 async def change_oauth_app(app: App, app_id: str, told: Told, faults: Mapping[str, str]) -> str:
     """Change one, and ask Microsoft anew whether it is refused. Raises NotFound, InvalidInput and Conflict."""
-    for _ in range(MAX_WRITE_ATTEMPTS):
-        stored = await app.stores.oauth_apps.get(app_id)
+
+    def change(stored: RegisteredApp | None) -> RegisteredApp:
         if stored is None and app_id != app.config.seed.id:
             raise NotFound("No such OAuth app")
-        after = _checked(app, stored.value if stored else app.config.seed, told, faults)
-        try:
-            await app.stores.oauth_apps.put(stored, after)
-        except StaleWrite:
-            continue
-        app.oauth_apps.forget()
-        await app.microsoft.entra.forgive(after.to_oauth_app(app.config.clouds))
-        log.info("oauth app changed", extra={"app": after.id})
-        return after.id
-    raise Conflict("The OAuth app is being changed by others; try again")
+        return _checked(app, stored or app.config.seed, told, faults)
+
+    changed = await app.stores.oauth_apps.update(app_id, change)
+    app.oauth_apps.forget()
+    await app.microsoft.entra.forgive(changed.to_oauth_app(app.config.clouds))
+    log.info("oauth app changed", extra={"app": changed.id})
+    return changed.id
 
 
 def _checked(app: App, before: RegisteredApp, told: Told, faults: Mapping[str, str]) -> RegisteredApp:
@@ -115,20 +113,20 @@ async def delete_oauth_app(app: App, app_id: str, *, force: bool) -> int:
 
     Of the app of the settings only the changes go; without any it raises AppOfSettings.
     """
-    accounts: int | None = None
-    for _ in range(MAX_WRITE_ATTEMPTS):
-        stored = await app.stores.oauth_apps.get(app_id)
-        if stored is None:
-            raise AppOfSettings if app_id == app.config.seed.id else NotFound("No such OAuth app")
-        accounts = await count_accounts(app, stored.value.id) if accounts is None else accounts
-        if accounts and not force and stored.value.id != app.config.seed.id:
-            raise AppInUse(accounts)
-        try:
-            await app.stores.oauth_apps.remove(stored)
-        except StaleWrite:
-            continue
-        app.oauth_apps.forget()
-        await app.microsoft.entra.forgive(stored.value.to_oauth_app(app.config.clouds))
-        log.warning("oauth app deleted", extra={"app": stored.value.id, "accounts": accounts})
-        return accounts
-    raise Conflict("The OAuth app is being changed by others; try again")
+    accounts = await count_accounts(app, app_id)
+    deleted = await retry_on_conflict(partial(_remove_app, app, app_id, 0 if force else accounts))
+    app.oauth_apps.forget()
+    await app.microsoft.entra.forgive(deleted.to_oauth_app(app.config.clouds))
+    log.warning("oauth app deleted", extra={"app": app_id, "accounts": accounts})
+    return accounts
+
+
+async def _remove_app(app: App, app_id: str, accounts: int) -> RegisteredApp:
+    is_seed = app_id == app.config.seed.id
+    stored = await app.stores.oauth_apps.get(app_id)
+    if stored is None:
+        raise AppOfSettings if is_seed else NotFound("No such OAuth app")
+    if accounts and not is_seed:
+        raise AppInUse(accounts)
+    await app.stores.oauth_apps.remove(stored)
+    return stored.value

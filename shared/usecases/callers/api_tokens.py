@@ -5,13 +5,14 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 from shared.domain.caller import TOKEN_ID_PATTERN, ApiToken, Binding, Caller, Scope
-from shared.domain.errors import Conflict, InvalidInput, MailbindError, StaleWrite
+from shared.domain.errors import InvalidInput, MailbindError, StaleWrite
 from shared.domain.formats import fingerprint
 from shared.domain.secret import Secret
 from shared.domain.ttl_cache import TTLCache
-from shared.ports import MAX_WRITE_ATTEMPTS, ApiTokens, App, Clock, Stored
+from shared.ports import ApiTokens, App, Clock, Stored, retry_on_conflict
 
 log = logging.getLogger(__name__)
 
@@ -151,19 +152,17 @@ async def revoke_token(app: App, named: str, revoker: Caller) -> str | None:
     revoker.require_all_accounts()
     if not TOKEN_ID_PATTERN.fullmatch(named):
         return None
-    return await _revoke(app, named, revoker) or await _revoke(app, fingerprint(named), revoker)
+    for token_id in (named, fingerprint(named)):
+        # A conflict means that its last use was recorded meanwhile, or that it is being revoked by another call too.
+        if await retry_on_conflict(partial(_remove_token, app, token_id)):
+            app.callers.api_tokens.forget(token_id)
+            log.info("api token revoked", extra={"token": token_id, "by": revoker.id})
+            return token_id
+    return None
 
 
-async def _revoke(app: App, token_id: str, revoker: Caller) -> str | None:
-    for _ in range(MAX_WRITE_ATTEMPTS):
-        stored = await app.stores.api_tokens.get(token_id)
-        if stored is None:
-            return None
-        try:
-            await app.stores.api_tokens.remove(stored)
-        except StaleWrite:
-            continue  # its last use was recorded meanwhile, or somebody else revokes it too
-        app.callers.api_tokens.forget(token_id)
-        log.info("api token revoked", extra={"token": token_id, "by": revoker.id})
-        return token_id
-    raise Conflict("The token is being changed by others; try again")
+async def _remove_token(app: App, token_id: str) -> bool:
+    stored = await app.stores.api_tokens.get(token_id)
+    if stored is not None:
+        await app.stores.api_tokens.remove(stored)
+    return stored is not None

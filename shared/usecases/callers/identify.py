@@ -5,6 +5,7 @@ import hmac
 import logging
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from shared.domain.caller import (
     TOKEN_ID_PATTERN,
@@ -16,11 +17,11 @@ from shared.domain.caller import (
     entra_caller_id,
     unrecorded_application,
 )
-from shared.domain.errors import InvalidToken, MailbindError, StaleWrite
+from shared.domain.errors import InvalidToken, MailbindError
 from shared.domain.formats import fingerprint
 from shared.domain.secret import Secret
 from shared.domain.ttl_cache import TTLCache
-from shared.ports import MAX_WRITE_ATTEMPTS, App, Clock, Config, Rows, Stored
+from shared.ports import App, Clock, Config, Rows
 from shared.usecases.callers.api_tokens import CACHE_LIFETIME, MAX_CACHED
 
 log = logging.getLogger(__name__)
@@ -114,36 +115,28 @@ class CachedApplications:
         await asyncio.gather(*self._notes)
 
     async def _read(self, caller_id: str, now: datetime) -> CallingApplication:
-        stored = await self.rows.get(caller_id)
-        if stored is None:
-            try:
-                stored = await self.rows.insert(unrecorded_application(caller_id, now))
-            except StaleWrite:  # another instance inserted it just now
-                return await self._read(caller_id, now)
-        self._remember(stored.value, now)
-        return stored.value
+        unrecorded = unrecorded_application(caller_id, now)
+        application = await self.rows.update(caller_id, lambda stored: stored or unrecorded)
+        self._remember(application, now)
+        return application
 
     async def _note(self, seen: CallingApplication) -> None:
         try:
-            for _ in range(MAX_WRITE_ATTEMPTS):
-                try:
-                    self._remember(await self._written(await self.rows.get(seen.id), seen), self.clock())
-                except StaleWrite:
-                    continue
-                return
+            recorded = await self.rows.update(seen.id, partial(_updated_record, seen))
         except MailbindError:
-            pass
-        log.warning("calling application not recorded", extra={"caller": seen.id})
-
-    async def _written(self, stored: Stored[CallingApplication] | None, seen: CallingApplication) -> CallingApplication:
-        if stored is None:
-            # Without a role it may do nothing, and anybody in the tenant can get such a token.
-            return (await self.rows.insert(seen)).value if seen.scopes else seen
-        merged = stored.value.updated_by(seen)
-        if merged.needs_write(stored.value):
-            await self.rows.replace(stored, merged)
+            log.warning("calling application not recorded", extra={"caller": seen.id})
+            return
+        if recorded is not None and recorded.last_seen == seen.last_seen:
             log.info("calling application recorded", extra={"caller": seen.id})
-        return merged
+        self._remember(recorded.updated_by(seen) if recorded else seen, self.clock())
 
     def _remember(self, application: CallingApplication, now: datetime) -> None:
         self._known.put(application.id, application, now, now + CACHE_LIFETIME)
+
+
+def _updated_record(seen: CallingApplication, stored: CallingApplication | None) -> CallingApplication | None:
+    if stored is None:
+        # Anyone in the tenant can get a token without a role, and it allows nothing.
+        return seen if seen.scopes else None
+    updated = stored.updated_by(seen)
+    return updated if updated.needs_write(stored) else stored

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from shared.domain.errors import MailbindError, StaleWrite, TooManyRequests
+from shared.domain.errors import MailbindError, TooManyRequests
 from shared.domain.formats import fingerprint, keyed_fingerprint
 from shared.domain.limit import Bucket, LimitKind, LimitSalt, Rate
 from shared.domain.secret import Secret
@@ -20,7 +20,6 @@ MAX_EXCHANGES = 32
 EXCHANGE_INTERVAL = timedelta(seconds=5)
 PAUSE_AFTER_FAILURE = timedelta(seconds=10)
 EXCHANGES_PER_MINUTE = 8
-MAX_WRITE_ATTEMPTS = 4
 
 
 @dataclass(slots=True)
@@ -110,7 +109,7 @@ class SharedRateLimit:
             shared = await self._fill(keyed_fingerprint(identity, await self._todays_salt()), drops, rate)
             mine = rate.after_requests(shared, bucket.unshared, self.clock())
             bucket.empty_at = max(bucket.empty_at, mine)
-        except (MailbindError, StaleWrite) as error:
+        except MailbindError as error:
             bucket.unshared += drops
             self._paused_until = self.clock() + PAUSE_AFTER_FAILURE
             log.warning("limits not shared", extra={"reason": type(error).__name__})
@@ -118,28 +117,15 @@ class SharedRateLimit:
             bucket.sharing = False
 
     async def _fill(self, row: str, drops: int, rate: Rate) -> datetime:
-        for _ in range(MAX_WRITE_ATTEMPTS):
-            stored, now = await self.buckets.get(row), self.clock()
-            filled = Bucket(row, rate.after_requests(stored.value.empty_at if stored else now, drops, now))
-            try:
-                await self.buckets.put(stored, filled)
-            except StaleWrite:
-                continue
-            return filled.empty_at
-        raise StaleWrite
+        def fill(bucket: Bucket | None) -> Bucket:
+            now = self.clock()
+            return Bucket(row, rate.after_requests(bucket.empty_at if bucket else now, drops, now))
+
+        return (await self.buckets.update(row, fill)).empty_at
 
     async def _todays_salt(self) -> Secret:
         now = self.clock()
         if self._salt is None or self._salt.day != f"{now:%Y-%m-%d}":
-            self._salt = await self._find_salt(f"{now:%Y-%m-%d}", now)
+            fresh = LimitSalt(f"{now:%Y-%m-%d}", Secret(self.entropy(32).hex()), now + timedelta(days=2))
+            self._salt = await self.salts.update(fresh.day, lambda stored: stored or fresh)
         return self._salt.value
-
-    async def _find_salt(self, day: str, now: datetime) -> LimitSalt:
-        stored = await self.salts.get(day)
-        if stored is None:
-            fresh = LimitSalt(day, Secret(self.entropy(32).hex()), now + timedelta(days=2))
-            try:
-                stored = await self.salts.insert(fresh)
-            except StaleWrite:  # another instance was faster
-                return await self._find_salt(day, now)
-        return stored.value

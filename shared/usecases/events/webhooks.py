@@ -6,10 +6,11 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
 from shared.domain.audit import correlation_id
 from shared.domain.caller import Binding, Caller
-from shared.domain.errors import Conflict, Forbidden, InvalidInput, LimitReached, StaleWrite
+from shared.domain.errors import Forbidden, InvalidInput, LimitReached, StaleWrite
 from shared.domain.formats import format_timestamp
 from shared.domain.secret import Secret
 from shared.domain.webhook import (
@@ -23,7 +24,7 @@ from shared.domain.webhook import (
     url_origin,
     webhook_id,
 )
-from shared.ports import MAX_WRITE_ATTEMPTS, App, Entropy, Stored, TargetRefused
+from shared.ports import App, Entropy, Stored, TargetRefused, retry_on_conflict
 
 log = logging.getLogger(__name__)
 
@@ -100,83 +101,70 @@ async def subscribe(app: App, asked: Subscription, faults: Mapping[str, str], ca
     """
     if faults:
         raise InvalidInput(faults)
-    accounts = asked.filter or caller.binding
-    if not caller.can_access_all_of(accounts):
+    asked = replace(asked, filter=asked.filter or caller.binding)
+    if not caller.can_access_all_of(asked.filter):
         raise Forbidden("The accounts are outside of those that this caller is bound to")
     made = new_secret(app.entropy)
-    for number in range(MAX_WRITE_ATTEMPTS):
-        stored = await _existing_webhook(app, asked, accounts, caller)
-        identity = stored.value.id if stored else webhook_id(asked.url, accounts, caller.id)
-        secret = asked.secret or (stored.value.secret if stored and not stored.value.has_lost_secrets else made)
-        webhook = _subscribed_webhook(app, asked, identity, accounts, caller, secret, stored)
-        if number == 0:
-            await check_target(app, webhook, "url", verify=asked.verify)
-        try:
-            await _store_webhook(app, stored, webhook, caller)
-        except StaleWrite:
-            continue
-        log.info("webhook stored", extra={"webhook": identity, "by": caller.id})
-        return Subscribed(webhook, made if secret is made else None, stored is None)
-    raise Conflict("The webhook is being changed by others; try again")
+    stored = await _existing_webhook(app, asked, caller)
+    await check_target(app, _subscribed_webhook(app, asked, caller, made, stored), "url", verify=asked.verify)
+    webhook, is_new = await retry_on_conflict(partial(_store_webhook, app, asked, caller, made))
+    log.info("webhook stored", extra={"webhook": webhook.id, "by": caller.id})
+    return Subscribed(webhook, made if webhook.secret is made else None, is_new)
 
 
-async def _existing_webhook(
-    app: App, asked: Subscription, accounts: Binding | None, caller: Caller
-) -> Stored[Webhook] | None:
+async def _existing_webhook(app: App, asked: Subscription, caller: Caller) -> Stored[Webhook] | None:
     """The caller's webhook for this URL, which may have an id that names no caller."""
-    for asker in (caller.id, None):
-        stored = await app.stores.webhooks.get(webhook_id(asked.url, accounts, asker))
+    for caller_id in (caller.id, None):
+        stored = await app.stores.webhooks.get(webhook_id(asked.url, asked.filter, caller_id))
         if stored is not None and stored.value.may_be_changed_by(caller):
             return stored
     return None
 
 
-async def _store_webhook(app: App, stored: Stored[Webhook] | None, webhook: Webhook, caller: Caller) -> None:
+async def _store_webhook(app: App, asked: Subscription, caller: Caller, made: Secret) -> tuple[Webhook, bool]:
+    """The webhook as it is stored, and whether it is new."""
+    stored = await _existing_webhook(app, asked, caller)
+    webhook = _subscribed_webhook(app, asked, caller, made, stored)
     if stored is not None:
         await app.stores.webhooks.replace(stored, webhook)
-        return
+        return webhook, False
     check_places(await app.stores.webhooks.all(), webhook.url, caller)
-    made = await app.stores.webhooks.insert(webhook)
+    inserted = await app.stores.webhooks.insert(webhook)
     # Of those that are made at the same moment, the earliest ones stay.
     earlier = [one for one in await app.stores.webhooks.all() if (one.created, one.id) < (webhook.created, webhook.id)]
     try:
         check_places(earlier, webhook.url, caller)
     except LimitReached:
         with suppress(StaleWrite):  # removed or changed by others just now
-            await app.stores.webhooks.remove(made)
+            await app.stores.webhooks.remove(inserted)
         raise
+    return webhook, True
 
 
 def _subscribed_webhook(
-    app: App,
-    asked: Subscription,
-    identity: str,
-    accounts: Binding | None,
-    caller: Caller,
-    secret: Secret,
-    stored: Stored[Webhook] | None,
+    app: App, asked: Subscription, caller: Caller, made: Secret, stored: Stored[Webhook] | None
 ) -> Webhook:
-    if stored is not None:
-        known = stored.value
-        return replace(
-            known,
+    if stored is None:
+        return Webhook(
+            id=webhook_id(asked.url, asked.filter, caller.id),
             url=asked.url,
+            place=masked_url(asked.url),
+            secret=asked.secret or made,
             events=asked.events,
-            secret=secret,
-            description=asked.description or known.description,
-            enabled=True,
-            gone=None,
+            created=app.clock(),
+            created_by=caller.id,
+            filter=asked.filter,
+            description=asked.description,
         )
-    return Webhook(
-        id=identity,
+    existing = stored.value
+    return replace(
+        existing,
         url=asked.url,
-        place=masked_url(asked.url),
-        secret=secret,
         events=asked.events,
-        created=app.clock(),
-        created_by=caller.id,
-        filter=accounts,
-        description=asked.description,
+        secret=asked.secret or (made if existing.has_lost_secrets else existing.secret),
+        description=asked.description or existing.description,
+        enabled=True,
+        gone=None,
     )
 
 
@@ -220,32 +208,29 @@ async def change_settings(app: App, wish: SettingsWish, faults: Mapping[str, str
     """
     if faults:
         raise InvalidInput(faults)
-    for number in range(MAX_WRITE_ATTEMPTS):
-        stored = await app.stores.webhooks.get(GLOBAL_WEBHOOK_ID)
-        before = stored.value if stored else _first_target(app, caller)
+    fresh_secret = new_secret(app.entropy)
+    first = Webhook(GLOBAL_WEBHOOK_ID, "", (ALL_EVENTS,), app.clock(), caller.id, secret=fresh_secret)
+
+    def change(stored: Webhook | None) -> Webhook:
+        before = stored or first
         if before.has_lost_secrets and wish.url is None:
             raise InvalidInput({"webhooks": f'"webhooks" is needed to change anything: {LOST_SECRETS_MESSAGE}'})
-        after = _changed_target(app, before, wish, caller)
-        if number == 0 and after.is_active and wish.url is not None:
-            await check_target(app, after, "webhooks", verify=wish.verify)
-        try:
-            await app.stores.webhooks.put(stored, after)
-        except StaleWrite:
-            continue
-        log.info("settings changed", extra={"by": caller.id})
-        return after
-    raise Conflict("The settings are being changed by others; try again")
+        return _changed_target(before, wish, caller, fresh_secret)
+
+    if wish.url is not None:
+        stored = await app.stores.webhooks.get(GLOBAL_WEBHOOK_ID)
+        target = change(stored.value if stored else None)
+        if target.is_active:
+            await check_target(app, target, "webhooks", verify=wish.verify)
+    changed = await app.stores.webhooks.update(GLOBAL_WEBHOOK_ID, change)
+    log.info("settings changed", extra={"by": caller.id})
+    return changed
 
 
-def _first_target(app: App, caller: Caller) -> Webhook:
-    secret, now = new_secret(app.entropy), app.clock()
-    return Webhook(GLOBAL_WEBHOOK_ID, "", (ALL_EVENTS,), now, caller.id, secret=secret)
-
-
-def _changed_target(app: App, before: Webhook, wish: SettingsWish, caller: Caller) -> Webhook:
+def _changed_target(before: Webhook, wish: SettingsWish, caller: Caller, fresh_secret: Secret) -> Webhook:
     after = before
     if before.has_lost_secrets:
-        after = replace(before, secret=new_secret(app.entropy), headers=Secret(""), header_names=())
+        after = replace(before, secret=fresh_secret, headers=Secret(""), header_names=())
     if wish.url is not None:
         # The caller who sets the URL owns the target from then on.
         after = replace(after, url=wish.url, place=masked_url(wish.url), gone=None, created_by=caller.id)

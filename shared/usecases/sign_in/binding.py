@@ -4,15 +4,16 @@ import asyncio
 import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from shared.domain.account import Account, ExpectedPerson
-from shared.domain.errors import StaleWrite
+from shared.domain.errors import Conflict
 from shared.domain.formats import same_id
 from shared.domain.invited_mailbox import LINK_CANCELLED, BindRequest, InvitedMailbox, MailboxResult, MailboxState
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.webhook import can_change_accounts, can_register
-from shared.ports import MAX_WRITE_ATTEMPTS, App, MailboxUnavailable, Partition, Person, SignedIn
+from shared.ports import App, MailboxUnavailable, Partition, Person, SignedIn, retry_on_conflict
 from shared.usecases.accounts.change import remove_leftover
 from shared.usecases.accounts.read import account_behind, find_account
 from shared.usecases.callers.identify import standing_caller
@@ -147,15 +148,13 @@ async def bind_mailbox(app: App, proven: Proven) -> Bound:
 
     Every step is safe to repeat, and a claim whose transaction never came is taken over.
     """
-    for _ in range(MAX_WRITE_ATTEMPTS):
-        try:
-            return await _try_to_bind(app, proven)
-        except StaleWrite:
-            continue
-        except AccessRefused:
-            await release_claim(app, proven)
-            raise
-    raise AccessRefused("account_busy")
+    try:
+        return await retry_on_conflict(partial(_try_to_bind, app, proven))
+    except AccessRefused:
+        await release_claim(app, proven)
+        raise
+    except Conflict:
+        raise AccessRefused("account_busy") from None
 
 
 async def _try_to_bind(app: App, proven: Proven) -> Bound:

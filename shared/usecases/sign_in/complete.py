@@ -67,9 +67,7 @@ async def _redeem_once(
 ) -> Outcome:
     if attempt.value.used or app.clock() >= attempt.value.created + ATTEMPT_LASTS:
         return await refuse_sign_in(app, "sign_in_unknown", asked, cookie, note=False)
-    try:
-        await app.stores.registrations.use_attempt(attempt)
-    except StaleWrite:
+    if not await app.stores.registrations.use_attempt(attempt):
         return await refuse_sign_in(app, "sign_in_unknown", asked, cookie, note=False)
     oauth_app = await app.oauth_apps.get(asked.app)
     if oauth_app is None:

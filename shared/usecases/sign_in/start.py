@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 from shared.domain.account import Account
 from shared.domain.audit import correlation_id
@@ -18,7 +19,7 @@ from shared.domain.oauth_app import OAuthApp
 from shared.domain.registration import EXPIRY_EVENT_DELAY, OUTCOME_RETENTION, NewestLink, PendingRegistration
 from shared.domain.secret import Secret
 from shared.domain.work import Work, WorkKind
-from shared.ports import MAX_WRITE_ATTEMPTS, App, Entropy
+from shared.ports import App, Entropy, retry_on_conflict
 from shared.usecases.accounts.read import find_account, known_account
 from shared.usecases.sign_in.invitation import Invitation, invitation_faults
 
@@ -177,20 +178,20 @@ async def cancel_registration(app: App, registration: str, caller: Caller) -> Pe
 
     Repeating it changes nothing. There is no event, because the caller knows. Raises NotFound and Conflict.
     """
-    for _ in range(MAX_WRITE_ATTEMPTS):
-        stored = await app.stores.registrations.get(registration)
-        if stored is None or not all(caller.can_access(mailbox.account) for mailbox in stored.value.mailboxes):
-            raise NotFound("No such registration")
-        link = stored.value
-        cancelled = link.cancelled([mailbox.account for mailbox in link.unsettled_mailboxes])
-        if link.unsettled_mailboxes:
-            try:
-                await app.stores.registrations.replace(stored, cancelled)
-            except StaleWrite:
-                continue
-            log.info("registration cancelled", extra={"registration": registration, "by": caller.id})
-        for waiting in {mailbox.principal_id for mailbox in link.unsettled_mailboxes}:
-            if waiting is not None:
-                await app.stores.principals.forget_pending(waiting, registration)
-        return cancelled
-    raise Conflict("The registration is being changed by others; try again")
+    return await retry_on_conflict(partial(_cancel, app, registration, caller))
+
+
+async def _cancel(app: App, registration: str, caller: Caller) -> PendingRegistration:
+    stored = await app.stores.registrations.get(registration)
+    if stored is None or not all(caller.can_access(mailbox.account) for mailbox in stored.value.mailboxes):
+        raise NotFound("No such registration")
+    link = stored.value
+    if not link.unsettled_mailboxes:
+        return link
+    cancelled = link.cancelled([mailbox.account for mailbox in link.unsettled_mailboxes])
+    await app.stores.registrations.replace(stored, cancelled)
+    log.info("registration cancelled", extra={"registration": registration, "by": caller.id})
+    for waiting in {mailbox.principal_id for mailbox in link.unsettled_mailboxes}:
+        if waiting is not None:
+            await app.stores.principals.forget_pending(waiting, registration)
+    return cancelled

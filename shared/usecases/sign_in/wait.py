@@ -4,12 +4,12 @@ import logging
 from collections.abc import Mapping
 
 from shared.domain.audit import set_correlation_id
-from shared.domain.errors import Conflict, StaleWrite, StorageUnavailable
+from shared.domain.errors import Conflict, StorageUnavailable
 from shared.domain.invited_mailbox import MailboxResult, MailboxState, PendingAccount, new_pending_account
 from shared.domain.registration import PendingRegistration
 from shared.domain.secret import Secret
 from shared.domain.work import Work, WorkKind
-from shared.ports import MAX_WRITE_ATTEMPTS, App, SignedIn, put_change
+from shared.ports import App, SignedIn, retry_on_conflict
 from shared.usecases.events.outbox import refusal_events
 from shared.usecases.sign_in.link import UnusableLink, usable_link
 from shared.usecases.sign_in.outcome import Carried, Outcome, Refused, Tried, carry_grant, open_carried_grant
@@ -70,7 +70,9 @@ async def wait_for_mailboxes(app: App, asked: PendingRegistration, pending: Pend
     """
     principal_id, registration = pending.principal.id, pending.registration
     await app.stores.agenda.add(Work(WorkKind.PROBE, pending.due, principal_id, registration))
-    await _write_pending(app, pending)
+    await app.stores.principals.update_pending(
+        principal_id, registration, lambda stored: pending.merged_with(stored) if stored else pending
+    )
     try:
         await usable_link(app, registration)
     except UnusableLink as unusable:
@@ -84,18 +86,6 @@ async def wait_for_mailboxes(app: App, asked: PendingRegistration, pending: Pend
     return Tried(link, results, until=pending.until, principal=principal_id)
 
 
-async def _write_pending(app: App, pending: PendingAccount) -> None:
-    for _ in range(MAX_WRITE_ATTEMPTS):
-        before = await app.stores.principals.pending(pending.principal.id, pending.registration)
-        merged = pending.merged_with(before.value) if before else pending
-        try:
-            await app.stores.principals.commit(pending.principal.id, [put_change(before, merged)])
-        except StaleWrite:
-            continue
-        return
-    raise Conflict("The sign-in is being changed by others; try again")
-
-
 async def record_results(
     app: App, registration: str, principal_id: str, results: Mapping[str, MailboxResult], *, gave_up: bool = False
 ) -> PendingRegistration | None:
@@ -103,14 +93,16 @@ async def record_results(
 
     The accounts are the truth. The link only repeats it, so after too many lost races it stays as it is.
     """
-    link = await app.stores.registrations.get(registration)
-    for _ in range(MAX_WRITE_ATTEMPTS):
+
+    async def attempt() -> PendingRegistration | None:
+        link = await app.stores.registrations.get(registration)
         if link is None:
             return None
         after = link.value.after_sign_in(principal_id, results, app.clock(), stop_waiting=gave_up)
-        try:
-            news = await refusal_events(app, link.value, after)
-            return (await app.stores.registrations.replace(link, after, news)).value
-        except StaleWrite:
-            link = await app.stores.registrations.get(registration)
-    return link.value if link else None
+        return (await app.stores.registrations.replace(link, after, await refusal_events(app, link.value, after))).value
+
+    try:
+        return await retry_on_conflict(attempt)
+    except Conflict:
+        link = await app.stores.registrations.get(registration)
+        return link.value if link else None

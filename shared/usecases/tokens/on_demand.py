@@ -3,12 +3,12 @@
 from datetime import datetime, timedelta
 
 from shared.domain.account import AccountState
-from shared.domain.errors import Conflict, NotAuthorized, NotFound, StaleWrite, Unavailable
+from shared.domain.errors import NotAuthorized, NotFound, Unavailable
 from shared.domain.failure import FailureKind
 from shared.domain.grant import DelegatedGrant
 from shared.domain.remedy import remedy
 from shared.domain.tokens import DEFAULT_TOKEN_REQUEST, TokenRequest
-from shared.ports import MAX_WRITE_ATTEMPTS, App, Replace, Stored
+from shared.ports import App, Stored
 from shared.usecases.tokens.refresh import Refreshed, refresh_grant
 
 
@@ -62,22 +62,11 @@ async def refresh_on_demand(
     row before Entra is asked, so no more pass at the same moment. Raises TooManyRequests, Unavailable while Entra asks
     for a pause, and Conflict.
     """
-    counted = await _count_request(app, stored)
-    return None if counted is None else await refresh_grant(app, counted, wish, hand_out=hand_out, on_demand=True)
 
-
-async def _count_request(app: App, stored: Stored[DelegatedGrant]) -> Stored[DelegatedGrant] | None:
-    current: Stored[DelegatedGrant] | None = stored
-    for _ in range(MAX_WRITE_ATTEMPTS):
-        if current is None:
-            return None
-        grant, now = current.value, app.clock()
+    def count(grant: DelegatedGrant) -> DelegatedGrant:
+        now = app.clock()
         check_pause(grant, now)
-        counted = grant.with_on_demand_refresh(now)
-        try:
-            versions = await app.stores.principals.commit(grant.principal.id, [Replace(counted, current.version)])
-        except StaleWrite:
-            current = await app.stores.principals.grant(grant.principal.id, grant.app)
-        else:
-            return Stored(counted, versions[0])
-    raise Conflict("The account is being changed by others; try again")
+        return grant.with_on_demand_refresh(now)
+
+    counted = await app.stores.principals.update_grant(stored, count)
+    return None if counted is None else await refresh_grant(app, counted, wish, hand_out=hand_out, on_demand=True)

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 
 from shared.domain.account import Account, AccountState
 from shared.domain.clouds import Resource
-from shared.domain.errors import MailbindError, StaleWrite, Unavailable
+from shared.domain.errors import Conflict, MailbindError, StaleWrite, Unavailable
 from shared.domain.event import EventName
 from shared.domain.failure import Failure, FailureKind
 from shared.domain.grant import DelegatedGrant
@@ -20,13 +21,13 @@ from shared.domain.renewal import affects_every_request, grant_after_failure, wa
 from shared.domain.tokens import DEFAULT_TOKEN_REQUEST, MIN_HAND_OUT_LIFETIME, RefreshAnswer, TokenRequest, TokenSet
 from shared.domain.work import Work
 from shared.ports import (
-    MAX_WRITE_ATTEMPTS,
     App,
     Change,
     EntraFailed,
     Replace,
     Stored,
     UnstoredAnswer,
+    retry_with_stored,
 )
 from shared.usecases.events.outbox import account_events
 
@@ -92,6 +93,8 @@ async def refresh_grant(
     answered = UnstoredAnswer(answer, known.at if known else app.clock(), app.clock())
     try:
         refreshed = await _store_answer(app, stored, wish, answered, hand_out=hand_out)
+    except Conflict:
+        raise
     except MailbindError as error:
         ids = {"principal": stored.value.principal.id, "app": stored.value.app}
         reason = {**ids, "reason": type(error).__name__}
@@ -107,22 +110,19 @@ async def refresh_grant(
 async def _store_answer(
     app: App, stored: Stored[DelegatedGrant], wish: TokenRequest, answered: UnstoredAnswer, *, hand_out: bool
 ) -> Refreshed | None:
+    """Write the grant with its accounts and events. It is read again only after a conflict."""
     answer, jitter = answered.answer, app.jitter()
-    current: Stored[DelegatedGrant] | None = stored
-    for _ in range(MAX_WRITE_ATTEMPTS):
-        if current is None:
-            return None
+
+    async def attempt(current: Stored[DelegatedGrant]) -> Refreshed:
         if wish.claims is None and was_renewed_meanwhile(current.value, stored.value, wish.resource):
             return Refreshed(current)
         after = answered.applied(current.value, wish, jitter, hand_out=hand_out)
-        try:
-            written = await _write_grant(app, current, after, answer.failure)
-        except StaleWrite:
-            current = await app.stores.principals.grant(after.principal.id, after.app)
-            continue
+        written = await _write_grant(app, current, after, answer.failure)
         _log_answer(after, answer)
         return Refreshed(written, answer.failure, answer.request_failure)
-    raise StaleWrite
+
+    read = partial(app.stores.principals.grant, stored.value.principal.id, stored.value.app)
+    return await retry_with_stored(stored, read, attempt)
 
 
 def _unstored(

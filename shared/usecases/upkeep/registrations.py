@@ -4,15 +4,16 @@ import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 
 from shared.domain.account import Account
 from shared.domain.audit import set_correlation_id
-from shared.domain.errors import RowUnreadable, StaleWrite
+from shared.domain.errors import RowUnreadable
 from shared.domain.event import Event, EventName
 from shared.domain.invited_mailbox import InvitedMailbox, MailboxResult, MailboxState
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.work import Work
-from shared.ports import MAX_WRITE_ATTEMPTS, App
+from shared.ports import App, retry_on_conflict
 from shared.usecases.accounts.read import find_account
 from shared.usecases.events.outbox import link_event
 from shared.usecases.sign_in.write_binding import lapse_claim
@@ -30,23 +31,21 @@ async def settle_link(app: App, registration: str, principal_id: str, codes: Map
     probe that finds no pending account. A link waits only after its pending account was written, and every new waiting
     writes the link: so what still waits when the pending account knows nothing of it is settled by exactly one.
     """
-    for _ in range(MAX_WRITE_ATTEMPTS):
-        link = await app.stores.registrations.get(registration)
-        waits = [mailbox for mailbox in link.value.mailboxes if mailbox.is_waiting_for(principal_id)] if link else []
-        pending = await app.stores.principals.pending(principal_id, registration) if waits else None
-        results = {
-            mailbox.account: await _result_of(app, registration, principal_id, mailbox, codes or {})
-            for mailbox in waits
-            if pending is None or not pending.value.includes(mailbox.account)
-        }
-        if link is None or not results:
-            return
+    await retry_on_conflict(partial(_settle_link, app, registration, principal_id, codes or {}))
+
+
+async def _settle_link(app: App, registration: str, principal_id: str, codes: Mapping[str, str]) -> None:
+    link = await app.stores.registrations.get(registration)
+    waits = [mailbox for mailbox in link.value.mailboxes if mailbox.is_waiting_for(principal_id)] if link else []
+    pending = await app.stores.principals.pending(principal_id, registration) if waits else None
+    results = {
+        mailbox.account: await _result_of(app, registration, principal_id, mailbox, codes)
+        for mailbox in waits
+        if pending is None or not pending.value.includes(mailbox.account)
+    }
+    if link is not None and results:
         settled = link.value.after_sign_in(principal_id, results, app.clock(), stop_waiting=True)
-        try:
-            await app.stores.registrations.replace(link, settled)
-        except StaleWrite:
-            continue
-        return
+        await app.stores.registrations.replace(link, settled)
 
 
 async def _result_of(
@@ -71,21 +70,22 @@ async def expire_registration(app: App, work: Work, _until: datetime) -> str:
 
     Works the agenda's `expire` rows.
     """
-    for _ in range(MAX_WRITE_ATTEMPTS):
-        stored = await app.stores.registrations.get(work.owner)
-        if stored is None or stored.value.stage is RegistrationStatus.EXPIRED:
-            return "settled"
-        if stored.value.has_binding_in_progress(app.clock()):
-            return EARLY
-        if stored.value.status_at(app.clock()) is not RegistrationStatus.EXPIRED:
-            return "settled"
-        set_correlation_id(stored.value.correlation)
-        asked = await _with_bound(app, stored.value)
-        news = [await _expiry_event(app, asked)] if asked.unsettled_mailboxes else []
-        with suppress(StaleWrite):  # somebody follows the link right now
-            await app.stores.registrations.replace(stored, asked if asked.completed else asked.expired(), news)
-            return "expired" if news else "settled"
-    raise StaleWrite
+    return await retry_on_conflict(partial(_expire, app, work.owner))
+
+
+async def _expire(app: App, registration: str) -> str:
+    stored = await app.stores.registrations.get(registration)
+    if stored is None or stored.value.stage is RegistrationStatus.EXPIRED:
+        return "settled"
+    if stored.value.has_binding_in_progress(app.clock()):
+        return EARLY
+    if stored.value.status_at(app.clock()) is not RegistrationStatus.EXPIRED:
+        return "settled"
+    set_correlation_id(stored.value.correlation)
+    asked = await _with_bound(app, stored.value)
+    news = [await _expiry_event(app, asked)] if asked.unsettled_mailboxes else []
+    await app.stores.registrations.replace(stored, asked if asked.completed else asked.expired(), news)
+    return "expired" if news else "settled"
 
 
 async def _expiry_event(app: App, asked: PendingRegistration) -> Event:
