@@ -12,14 +12,12 @@ from shared.adapters.open_data_keys import OpenDataKeys
 from shared.adapters.sealing import AesSealer
 from shared.adapters.shard_queue import StorageShardQueue
 from shared.adapters.tables.agenda import TableAgenda
-from shared.adapters.tables.buckets import TableBuckets
 from shared.adapters.tables.connection import TableStorage
-from shared.adapters.tables.data_keys import TableDataKeys
-from shared.adapters.tables.deliveries import TableDeliveries
-from shared.adapters.tables.outboxes import TableOutboxes
+from shared.adapters.tables.events import TableDeliveries, TableOutboxes
 from shared.adapters.tables.principals import TablePrincipals
-from shared.adapters.tables.row_secrets import Opening
-from shared.adapters.tables.rows import TableOAuthApps, TableRegistrations, TableRows
+from shared.adapters.tables.registrations import TableRegistrations
+from shared.adapters.tables.row_secrets import Unsealing
+from shared.adapters.tables.rows import TableBuckets, TableDataKeys, TableOAuthApps, TableRows
 from shared.adapters.tables.sealed_rows import TableSealedRows
 from shared.adapters.tables.table import Table
 from shared.adapters.token_calls import TokenCalls
@@ -170,7 +168,7 @@ def _stores(settings: Settings, environment: Environment, storage: TableStorage,
         handovers=TableRows(table("Agenda"), Handover, "shard", disposable=True),
         outboxes=TableOutboxes({origin: table(name) for origin, name in outboxes.items()}),
         # A webhook whose secrets do not decrypt can be deleted or subscribed again, and stops no other.
-        webhooks=TableRows(table("Webhooks"), Webhook, "id", Opening.IF_POSSIBLE),
+        webhooks=TableRows(table("Webhooks"), Webhook, "id", Unsealing.IF_POSSIBLE),
         deliveries=TableDeliveries(table("Deliveries")),
         leases=TableRows(table("Agenda"), Lease, "name", disposable=True),
         warned=TableRows(table("Breakers"), ExpiryWarning, "id", disposable=True),

@@ -80,11 +80,11 @@ class Rows[T](Protocol):
 
     async def get(self, identity: str) -> Stored[T] | None: ...
 
-    async def insert(self, value: T, news: Sequence[Event] = ()) -> Stored[T]: ...
+    async def insert(self, value: T, events: Sequence[Event] = ()) -> Stored[T]: ...
 
-    async def replace(self, stored: Stored[T], value: T, news: Sequence[Event] = ()) -> Stored[T]: ...
+    async def replace(self, stored: Stored[T], value: T, events: Sequence[Event] = ()) -> Stored[T]: ...
 
-    async def put(self, stored: Stored[T] | None, value: T, news: Sequence[Event] = ()) -> Stored[T]:
+    async def put(self, stored: Stored[T] | None, value: T, events: Sequence[Event] = ()) -> Stored[T]:
         """Insert where there was no row, and replace the one that was read otherwise."""
 
     async def update[N: None](self, identity: str, change: Callable[[T | None], T | N]) -> T | N:
@@ -95,7 +95,7 @@ class Rows[T](Protocol):
         MAX_WRITE_ATTEMPTS.
         """
 
-    async def remove(self, stored: Stored[T], news: Sequence[Event] = ()) -> None: ...
+    async def remove(self, stored: Stored[T], events: Sequence[Event] = ()) -> None: ...
 
 
 class Buckets(Rows[Bucket], Protocol):

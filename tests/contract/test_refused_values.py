@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.adapters.tables.rows import TableRegistrations
+from shared.adapters.tables.registrations import TableRegistrations
 from shared.adapters.tables.table import Write
 from shared.domain.errors import NotStorable
 from shared.domain.invited_mailbox import InvitedMailbox

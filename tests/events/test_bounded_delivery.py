@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from infra.local.azurite import Azurite
-from shared.adapters.tables.deliveries import FORGOTTEN_AT_ONCE
+from shared.adapters.tables.events import MAX_DELIVERIES_DELETED
 from shared.bootstrap import build
 from shared.domain.event import EventName
 from shared.domain.secret import Secret
@@ -103,14 +103,14 @@ async def test_a_visit_of_a_target_with_a_long_queue_ends_and_the_next_ones_fini
 async def test_what_waits_for_a_removed_webhook_is_forgotten_a_page_at_a_time(app: App) -> None:
     hurried = replace(app, timeouts=Timeouts(target_visit=timedelta()))
     webhook = await silent(app)
-    await queue(app, webhook, 2 * FORGOTTEN_AT_ONCE + 100)
+    await queue(app, webhook, 2 * MAX_DELIVERIES_DELETED + 100)
 
     await remove_webhook(app, webhook, ADMIN)
 
-    left = [len(await app.stores.deliveries.waiting(webhook, None, 3 * FORGOTTEN_AT_ONCE))]
+    left = [len(await app.stores.deliveries.waiting(webhook, None, 3 * MAX_DELIVERIES_DELETED))]
     while await visit_target(hurried, webhook) is not None:
-        left.append(len(await app.stores.deliveries.waiting(webhook, None, 3 * FORGOTTEN_AT_ONCE)))
-    assert [FORGOTTEN_AT_ONCE + 100, 100] == left
+        left.append(len(await app.stores.deliveries.waiting(webhook, None, 3 * MAX_DELIVERIES_DELETED)))
+    assert [MAX_DELIVERIES_DELETED + 100, 100] == left
     assert 0 == len(await app.stores.deliveries.waiting(webhook, None, 1))
 
 

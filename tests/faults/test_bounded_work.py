@@ -11,7 +11,7 @@ import pytest
 from azure.data.tables.aio import TableClient
 
 from infra.local.environment import Environment, local_environment
-from shared.adapters.tables.rows import ATTEMPTS_KEPT
+from shared.adapters.tables.registrations import MAX_ATTEMPTS_KEPT
 from shared.bootstrap import build
 from shared.domain.account import Account
 from shared.domain.formats import table_key
@@ -207,14 +207,14 @@ async def test_a_row_that_runs_out_of_time_waits_and_holds_up_no_other(
 async def test_only_the_newest_sign_ins_of_a_link_are_kept(services: App) -> None:
     asked = registration(services.clock())
     await services.stores.registrations.insert(asked)
-    for number in range(ATTEMPTS_KEPT + 5):
+    for number in range(MAX_ATTEMPTS_KEPT + 5):
         attempt = SignInAttempt(f"{number:03}", asked.id, "browser", services.clock() + timedelta(seconds=number))
         await services.stores.registrations.add_attempt(attempt)
 
     kept = [
-        await services.stores.registrations.attempt(asked.id, f"{number:03}") for number in range(ATTEMPTS_KEPT + 5)
+        await services.stores.registrations.attempt(asked.id, f"{number:03}") for number in range(MAX_ATTEMPTS_KEPT + 5)
     ]
-    assert [False] * 5 + [True] * ATTEMPTS_KEPT == [one is not None for one in kept]
+    assert [False] * 5 + [True] * MAX_ATTEMPTS_KEPT == [one is not None for one in kept]
 
 
 async def test_a_browser_that_begins_again_and_again_pushes_out_its_own_sign_ins_and_nobody_elses(
@@ -229,7 +229,7 @@ async def test_a_browser_that_begins_again_and_again_pushes_out_its_own_sign_ins
         await services.stores.registrations.add_attempt(attempt)
 
     await begin("a-person", "careful", 0)
-    for number in range(ATTEMPTS_KEPT + 5):
+    for number in range(MAX_ATTEMPTS_KEPT + 5):
         await begin(f"{number:03}", "flood", number + 1)
     assert await services.stores.registrations.attempt(asked.id, "a-person") is not None
     assert "sign-ins of other browsers dropped" not in caplog.messages

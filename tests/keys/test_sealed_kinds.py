@@ -15,7 +15,7 @@ from azure.data.tables.aio import TableClient
 import shared.domain
 import shared.ports
 from shared.adapters.tables.mapping import seal_identity, shape_of
-from shared.adapters.tables.sealed_kinds import SEALED_KINDS
+from shared.adapters.tables.row_secrets import SEALED_KINDS
 from shared.adapters.tables.table import Table, Write
 from shared.domain.caller import Scope
 from shared.domain.formats import table_key

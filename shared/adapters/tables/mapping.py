@@ -1,4 +1,4 @@
-"""Records to entities and back: two pure functions, with a schema number."""
+"""Convert records to table entities and back, with a schema number."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
@@ -21,7 +21,7 @@ type Entity = dict[str, Any]
 
 
 def to_entity(record: Any, partition: str, row: str) -> Entity:  # noqa: ANN401 - any of our frozen dataclasses
-    """A record's fields as properties; compound ones as JSON, moments as ISO 8601 in UTC, None not at all."""
+    """A record's fields as properties: compound ones as JSON, timestamps as ISO 8601 in UTC, None not at all."""
     entity: Entity = {"PartitionKey": partition, "RowKey": row, "schema": SCHEMA}
     for field in fields(record):
         value = getattr(record, field.name)
@@ -31,33 +31,33 @@ def to_entity(record: Any, partition: str, row: str) -> Entity:  # noqa: ANN401 
 
 
 def from_entity[T](kind: type[T], entity: Mapping[str, Any]) -> T:
-    """The record of that kind. Properties that it does not know are left out, and moments are `bounded`.
+    """The record of an entity. Unknown properties are ignored, and timestamps limited by `clamp_timestamp`.
 
     Raises RowUnreadable.
     """
     shape = shape_of(kind)
     try:
         if kind is PendingRegistration and "mailboxes" not in entity:
-            entity = _of_one_mailbox(entity)
+            entity = _with_mailboxes(entity)
         known = {name: value for name, value in entity.items() if name in shape.names}
         for name in shape.compound & known.keys():
             known[name] = msgspec.json.decode(known[name])
         record = msgspec.convert(known, kind, dec_hook=lambda _, value: value)
     except (msgspec.MsgspecError, ValueError, TypeError, KeyError):
-        # Their messages may hold the value.
+        # The message of the original error may contain the value.
         raise RowUnreadable(kind.__name__) from None
     within_range: T = _within_range(record)
     return within_range
 
 
 def seal_identity(table: str, entity: Mapping[str, Any], name: str) -> str:
-    """What a property's secret is sealed for: this very place and no other."""
+    """The identity that a property's secret is sealed for: its table, its row and its name."""
     return f"{table}|{entity['PartitionKey']}|{entity['RowKey']}|{name}"
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The fields of a kind of record: all, those that are sealed at rest, and those that are kept as JSON."""
+    """The fields of a kind of record: all, those that are sealed at rest, and those that are stored as JSON."""
 
     names: frozenset[str]
     sealed: frozenset[str]
@@ -65,7 +65,7 @@ class Shape:
 
 
 def shape_of(kind: Any) -> Shape:  # noqa: ANN401 - any of our frozen dataclasses
-    """The shape of a kind, worked out once."""
+    """The shape of a kind of record (cached)."""
     return _shape(kind)
 
 
@@ -77,22 +77,22 @@ def _shape(kind: Any) -> Shape:  # noqa: ANN401 - as above
 
 
 def _within_range(record: Any) -> Any:  # noqa: ANN401 - any of our frozen dataclasses
-    """With moments that can be reckoned with, those of records within it too."""
+    """The record with all its timestamps limited by `clamp_timestamp`, also in nested records."""
     changed = {}
     for field in fields(record):
         value = getattr(record, field.name)
-        near = value
+        clamped = value
         if isinstance(value, datetime):
-            near = clamp_timestamp(value)
+            clamped = clamp_timestamp(value)
         elif is_dataclass(value):
-            near = _within_range(value)
-        if near is not value and near != value:
-            changed[field.name] = near
+            clamped = _within_range(value)
+        if clamped is not value and clamped != value:
+            changed[field.name] = clamped
     return replace(record, **changed) if changed else record
 
 
-def _of_one_mailbox(entity: Mapping[str, Any]) -> Entity:
-    """A registration that was written before it could ask for several mailboxes."""
+def _with_mailboxes(entity: Mapping[str, Any]) -> Entity:
+    """A registration from before registrations could have several mailboxes."""
     stage = entity["stage"]
     state = {
         RegistrationStatus.COMPLETED: entity.get("outcome"),

@@ -1,4 +1,4 @@
-"""The truth: one partition for each principal."""
+"""Principals: one partition for each, with grants, accounts, pending accounts and events."""
 
 import base64
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from shared.adapters.tables.mapping import to_entity
-from shared.adapters.tables.row_secrets import Opening
+from shared.adapters.tables.row_secrets import Unsealing
 from shared.adapters.tables.table import Table, Write
 from shared.domain.account import Account, PrincipalBindings
 from shared.domain.errors import InvalidInput, RowUnreadable
@@ -36,52 +36,51 @@ _GRANTS = "RowKey ge 'grant~' and RowKey lt 'grant~~'"
 
 @dataclass(frozen=True, slots=True)
 class TablePrincipals:
-    """Row keys say what a row is: `account~`, `bindings~`, `event~`, `grant~`, `pending~`.
+    """Row keys begin with the kind of the row: `account~`, `bindings~`, `event~`, `grant~`, `pending~`.
 
-    `~` sorts behind all that a key holds.
-
-    A grant's tokens stay closed until they are used: most readers need none of them, and a hand-out needs one.
+    `~` sorts after every character of a key. A grant's tokens are unsealed when they are used: most readers need none
+    of them, and a hand-out needs one.
     """
 
     table: Table
 
     async def partition(self, principal_id: str) -> Partition:
-        """All that belongs to one principal, but for events."""
+        """All rows of one principal except events."""
         grants: dict[str, Stored[DelegatedGrant]] = {}
         accounts: dict[str, Stored[Account]] = {}
         pending: dict[str, Stored[PendingAccount]] = {}
         bindings: Stored[PrincipalBindings] | None = None
-        where = "PartitionKey eq @of and (RowKey lt 'event~' or RowKey gt 'event~~')"
-        async for entity in self.table.query(where, {"of": table_key(principal_id)}):
+        where = "PartitionKey eq @principal and (RowKey lt 'event~' or RowKey gt 'event~~')"
+        async for entity in self.table.query(where, {"principal": table_key(principal_id)}):
             match entity["RowKey"].partition("~"):
                 case "bindings", _, _:
                     bindings = await self.table.record(PrincipalBindings, entity)
                 case "grant", _, _:
-                    grant = await self.table.record(DelegatedGrant, entity, Opening.WHEN_USED)
+                    grant = await self.table.record(DelegatedGrant, entity, Unsealing.WHEN_USED)
                     grants[grant.value.app] = grant
                 case "account", _, account:
                     accounts[account] = await self.table.record(Account, entity)
                 case "pending", _, _:
-                    waiting = await self.table.record(PendingAccount, entity)
-                    pending[waiting.value.registration] = waiting
+                    account_pending = await self.table.record(PendingAccount, entity)
+                    pending[account_pending.value.registration] = account_pending
         return Partition(grants, accounts, pending, bindings)
 
     async def grant(self, principal_id: str, app: str) -> Stored[DelegatedGrant] | None:
-        """A grant by one point read."""
+        """A grant, by one point read."""
         return await self.table.read(
-            DelegatedGrant, table_key(principal_id), f"grant~{table_key(app)}", Opening.WHEN_USED
+            DelegatedGrant, table_key(principal_id), f"grant~{table_key(app)}", Unsealing.WHEN_USED
         )
 
     async def account(self, principal_id: str, account: str) -> Stored[Account] | None:
-        """An account by one point read."""
+        """An account, by one point read."""
         return await self.table.read(Account, table_key(principal_id), f"account~{table_key(account)}")
 
     async def pending(self, principal_id: str, registration: str) -> Stored[PendingAccount] | None:
-        """A pending account by one point read."""
+        """A pending account, by one point read."""
         return await self.table.read(PendingAccount, table_key(principal_id), f"pending~{table_key(registration)}")
 
     async def commit(self, principal_id: str, changes: Sequence[Change]) -> Sequence[str]:
-        """All changes in one transaction, or none."""
+        """Write all changes in one transaction."""
         return await self.table.write([_write(table_key(principal_id), change) for change in changes])
 
     async def update_grant(
@@ -110,29 +109,29 @@ class TablePrincipals:
         return await retry_on_conflict(attempt)
 
     async def forget_pending(self, principal_id: str, registration: str) -> None:
-        """Delete a pending account, also one whose seal is broken; one that is gone is fine."""
+        """Delete a pending account without reading it, so a broken seal does not matter."""
         await self.table.drop(table_key(principal_id), [f"pending~{table_key(registration)}"])
 
     async def accounts(
         self, state: str | None, after: str | None, *, app: str | None = None, principal_id: str | None = None
     ) -> AsyncIterator[tuple[str, Account]]:
-        """Every account that fits, in the order of the keys, each with the cursor that continues behind it."""
-        wanted = {"state": state, "app": app, "PartitionKey": principal_id and table_key(principal_id)}
-        parameters = {name: value for name, value in wanted.items() if value is not None}
+        """The matching accounts in the order of their keys, each with the cursor that continues after it."""
+        filters = {"state": state, "app": app, "PartitionKey": principal_id and table_key(principal_id)}
+        parameters = {name: value for name, value in filters.items() if value is not None}
         where = " and ".join([_ACCOUNTS, *(f"{name} eq @{name}" for name in parameters)])
-        async for entity, stored in self.table.records(Account, self._behind(after, where, parameters)):
+        async for entity, stored in self.table.records(Account, self._after(after, where, parameters)):
             yield _cursor(entity), stored.value
 
     async def everything(self, after: str | None) -> AsyncIterator[tuple[str, DelegatedGrant | Account]]:
-        """Every grant and every account that is readable, in the order of the keys."""
-        async for entity in self._behind(after, f"( ( {_ACCOUNTS} ) or ( {_GRANTS} ) )", {}):
+        """Every readable grant and account in the order of their keys, each with its cursor."""
+        async for entity in self._after(after, f"( ( {_ACCOUNTS} ) or ( {_GRANTS} ) )", {}):
             kind: Any = Account if entity["RowKey"].startswith("account~") else DelegatedGrant
             try:
-                yield _cursor(entity), (await self.table.record(kind, entity, Opening.WHEN_USED)).value
+                yield _cursor(entity), (await self.table.record(kind, entity, Unsealing.WHEN_USED)).value
             except RowUnreadable:
                 self.table.unreadable(entity)
 
-    def _behind(self, after: str | None, where: str, parameters: dict[str, str]) -> AsyncIterator[Mapping[str, Any]]:
+    def _after(self, after: str | None, where: str, parameters: dict[str, str]) -> AsyncIterator[Mapping[str, Any]]:
         if after is not None:
             partition, row = read_cursor(after)
             where += " and PartitionKey ge @after and ( PartitionKey gt @after or RowKey gt @row )"
@@ -166,7 +165,7 @@ def _cursor(entity: Mapping[str, Any]) -> str:
 
 
 def read_cursor(cursor: str) -> tuple[str, str]:
-    """The keys that a cursor continues behind. Raises InvalidInput for what is no cursor."""
+    """The keys after which a cursor continues. Raises InvalidInput."""
     try:
         return msgspec.json.decode(base64.urlsafe_b64decode(cursor.encode()), type=tuple[str, str])
     except (msgspec.MsgspecError, ValueError):

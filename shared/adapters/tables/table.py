@@ -1,4 +1,4 @@
-"""One table: reads, and writes that are conditional, sealed, and know their own work when they meet it again."""
+"""One table: reads, and conditional writes that seal secrets and recognize their own earlier attempt."""
 
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -12,18 +12,20 @@ from azure.core.exceptions import HttpResponseError, ResourceExistsError
 from azure.data.tables import TableErrorCode, UpdateMode
 from azure.data.tables.aio import TableClient
 
-from shared.adapters.tables.answering import answering
 from shared.adapters.tables.mapping import Entity, from_entity
-from shared.adapters.tables.row_secrets import Opening, opened, sealed
+from shared.adapters.tables.row_secrets import Unsealing, sealed, unsealed
+from shared.adapters.tables.service_errors import translated_errors
 from shared.domain.errors import RowUnreadable, StaleWrite, StorageUnavailable
 from shared.ports import Entropy, Sealer, Stored
 
 log = logging.getLogger(__name__)
 
+MAX_TRANSACTION_ROWS = 100  # Table service: entity group transactions
+
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One change: `create`, `update` or `delete`; the latter two over the version that was read."""
+    """One change: `create`, `update` or `delete`. An `update` or `delete` applies to the version that was read."""
 
     verb: str
     entity: Entity
@@ -31,7 +33,7 @@ class Write:
 
 
 class Table:
-    """Writes raise StaleWrite when the row is not as it was read, everything StorageUnavailable when nobody answers."""
+    """One table. Writes raise StaleWrite when the row changed since it was read; every call, StorageUnavailable."""
 
     def __init__(
         self, name: str, connect: Callable[[str], TableClient], sealer: Sealer | None, entropy: Entropy
@@ -46,32 +48,32 @@ class Table:
         return self.connect(self._name)
 
     async def read[T](
-        self, kind: type[T], partition: str, row: str, opening: Opening = Opening.AT_ONCE
+        self, kind: type[T], partition: str, row: str, unsealing: Unsealing = Unsealing.NOW
     ) -> Stored[T] | None:
         """The record of a row, or None."""
         entity = await self._get(partition, row)
-        return None if entity is None else await self.record(kind, entity, opening)
+        return None if entity is None else await self.record(kind, entity, unsealing)
 
     async def record[T](
-        self, kind: type[T], entity: Mapping[str, Any], opening: Opening = Opening.AT_ONCE
+        self, kind: type[T], entity: Mapping[str, Any], unsealing: Unsealing = Unsealing.NOW
     ) -> Stored[T]:
-        """The record of an entity. Raises RowUnreadable, and SealBroken for secrets that are opened at once."""
-        whole = await opened(self._sealer, self._name, kind, entity, opening) if self._sealer else entity
+        """The record of an entity. Raises RowUnreadable, and SealBroken for secrets that are unsealed now."""
+        whole = await unsealed(self._sealer, self._name, kind, entity, unsealing) if self._sealer else entity
         metadata: Mapping[str, str] = getattr(entity, "metadata", {})
         return Stored(from_entity(kind, whole), metadata.get("etag", ""))
 
     async def records[T](
-        self, kind: type[T], entities: AsyncIterator[Mapping[str, Any]], opening: Opening = Opening.AT_ONCE
+        self, kind: type[T], entities: AsyncIterator[Mapping[str, Any]], unsealing: Unsealing = Unsealing.NOW
     ) -> AsyncIterator[tuple[Mapping[str, Any], Stored[T]]]:
-        """Each entity with its record. One that is unreadable is logged and left out."""
+        """Each entity with its record. Unreadable ones are logged and skipped."""
         async for entity in entities:
             try:
-                yield entity, await self.record(kind, entity, opening)
+                yield entity, await self.record(kind, entity, unsealing)
             except RowUnreadable:
                 self.unreadable(entity)
 
     def unreadable(self, entity: Mapping[str, Any]) -> None:
-        """Log a row that is left out."""
+        """Log a row that is skipped."""
         place = {name: entity[name] for name in ("PartitionKey", "RowKey")}
         log.error("row unreadable", extra={"table": self._name, **place})
 
@@ -83,8 +85,8 @@ class Table:
         page: int = 1000,
         select: Sequence[str] | None = None,
     ) -> AsyncIterator[Mapping[str, Any]]:
-        """The entities of a filter in the order of their keys, `page` in one read."""
-        with answering(reading=True):
+        """The entities that match a filter, in the order of their keys, `page` in one request."""
+        with translated_errors(reading=True):
             pages = self._client.query_entities(
                 where,
                 parameters=dict(parameters),
@@ -95,59 +97,62 @@ class Table:
                 yield entity
 
     async def first(
-        self, where: str, parameters: Mapping[str, str], select: Sequence[str], most: int
+        self, where: str, parameters: Mapping[str, str], select: Sequence[str], limit: int
     ) -> list[Mapping[str, Any]]:
-        """At most so many entities of a filter."""
-        found: list[Mapping[str, Any]] = []
-        async for entity in self.query(where, parameters, page=min(most, 1000), select=select):
-            found.append(entity)
-            if len(found) == most:
+        """The first entities that match a filter, at most `limit`."""
+        entities: list[Mapping[str, Any]] = []
+        async for entity in self.query(where, parameters, page=min(limit, 1000), select=select):
+            entities.append(entity)
+            if len(entities) == limit:
                 break
-        return found
+        return entities
 
     async def write(self, changes: Sequence[Write]) -> list[str]:
-        """All changes (at most 100, one partition) or none; returns the new versions, empty for deletions."""
+        """Write at most MAX_TRANSACTION_ROWS changes of one partition in one transaction.
+
+        Returns the new versions, empty for deletions.
+        """
         attempt = self._entropy(12).hex()
-        ready = [await self._sealed(change, attempt) for change in changes]
+        sealed_changes = [await self._sealed(change, attempt) for change in changes]
         try:
-            return await self._send(ready)
+            return await self._send(sealed_changes)
         except (StaleWrite, StorageUnavailable):
-            # When an answer is lost, the SDK repeats the write and meets its own first try, or says that it failed.
-            kept = next((change.entity for change in ready if change.verb != "delete"), None)
-            if kept is None or not await self._is_ours(kept, attempt):
+            # When a response is lost, the SDK repeats the write and conflicts with its own first attempt, or gives up.
+            written = next((change.entity for change in sealed_changes if change.verb != "delete"), None)
+            if written is None or not await self._is_ours(written, attempt):
                 raise
-            return [await self._version(change) for change in ready]
+            return [await self._version(change) for change in sealed_changes]
 
     async def put(self, entities: Sequence[Entity]) -> None:
-        """Write rows of one partition whatever was there; for rows whose content follows from their key."""
-        with answering():
+        """Write rows of one partition unconditionally; for rows whose content follows from their key."""
+        with translated_errors():
             if len(entities) == 1:
-                await self._creating(lambda: self._client.upsert_entity(entities[0], mode=UpdateMode.REPLACE))
+                await self._with_table(lambda: self._client.upsert_entity(entities[0], mode=UpdateMode.REPLACE))
             else:
                 batch = [("upsert", entity, {"mode": UpdateMode.REPLACE}) for entity in entities]
-                await self._creating(lambda: self._client.submit_transaction(batch))
+                await self._with_table(lambda: self._client.submit_transaction(batch))
 
     async def drop(self, partition: str, rows: Sequence[str]) -> None:
-        """Delete rows of one partition; those that are not there are fine."""
+        """Delete rows of one partition. Missing rows are no error."""
         batch = [("delete", {"PartitionKey": partition, "RowKey": row}) for row in rows]
         try:
-            with answering(reading=True):
+            with translated_errors(reading=True):
                 if len(rows) > 1:
                     await self._client.submit_transaction(batch)
                 else:
                     await self._client.delete_entity(partition, rows[0])
         except StaleWrite:
-            # One that is missing spoils the transaction for all of them.
+            # One missing row makes the whole transaction fail.
             for row in rows:
-                with answering(reading=True):
+                with translated_errors(reading=True):
                     await self._client.delete_entity(partition, row)
 
     async def _send(self, changes: Sequence[Write]) -> list[str]:
-        with answering():
+        with translated_errors():
             if len(changes) == 1:
-                return [await self._creating(lambda: self._single(changes[0]))]
+                return [await self._with_table(lambda: self._single(changes[0]))]
             batch = [_operation(change) for change in changes]
-            results = await self._creating(lambda: self._client.submit_transaction(batch))
+            results = await self._with_table(lambda: self._client.submit_transaction(batch))
             return [str(result.get("etag", "")) for result in results]
 
     async def _single(self, change: Write) -> str:
@@ -162,32 +167,32 @@ class Table:
                 return ""
         return str(done["etag"])
 
-    async def _creating(self, call: Any) -> Any:  # noqa: ANN401 - passes through whatever the SDK's call returns
-        """Create the table when the first write to it finds none."""
+    async def _with_table(self, call: Any) -> Any:  # noqa: ANN401 - passes through whatever the SDK's call returns
+        """Make a call, and create the table first when it does not exist."""
         try:
             return await call()
         except HttpResponseError as error:
-            # Some of the SDK's calls raise the service's answer as it came, without its code.
+            # Some of the SDK's calls raise errors without a code.
             if TableErrorCode.TABLE_NOT_FOUND.value not in str(error):
                 raise
-        with suppress(ResourceExistsError):  # another process was faster
+        with suppress(ResourceExistsError):  # another process created it
             await self._client.create_table()
         return await call()
 
     async def _get(self, partition: str, row: str) -> Mapping[str, Any] | None:
-        with answering(reading=True):
+        with translated_errors(reading=True):
             return await self._client.get_entity(partition, row)
         return None
 
     async def _is_ours(self, entity: Entity, attempt: str) -> bool:
-        found = await self._get(entity["PartitionKey"], entity["RowKey"])
-        return found is not None and found.get("attempt") == attempt
+        stored = await self._get(entity["PartitionKey"], entity["RowKey"])
+        return stored is not None and stored.get("attempt") == attempt
 
     async def _version(self, change: Write) -> str:
         if change.verb == "delete":
             return ""
-        found = await self._get(change.entity["PartitionKey"], change.entity["RowKey"])
-        metadata: Mapping[str, str] = getattr(found, "metadata", {})
+        stored = await self._get(change.entity["PartitionKey"], change.entity["RowKey"])
+        metadata: Mapping[str, str] = getattr(stored, "metadata", {})
         return metadata.get("etag", "")
 
     async def _sealed(self, change: Write, attempt: str) -> Write:
