@@ -1,8 +1,30 @@
-"""What use cases need from outside."""
+"""What use cases need from outside, as Protocols, and `App`, which holds one of each.
 
-from shared.ports.agenda import Agenda, ShardQueue
-from shared.ports.app import App, Callers, Config, Microsoft, Sealing, Stores, Timeouts
-from shared.ports.environment import AuditLog, Clock, Entropy, Jitter
+    app          `App`, in groups: config, stores, sealing, Microsoft, callers, caches; clock and randomness.
+    storage      `Rows` with conditional writes, `update` and `retry_on_conflict`; the directory, registrations, agenda.
+    principals   grants, accounts and events of one principal, which are written in one transaction.
+    events       outboxes, webhooks, deliveries and their targets.
+    sealing      sealing of secrets at rest, and the keys for it.
+    microsoft    Entra, and the probes of mailboxes.
+    state        caches and other state of one process.
+
+A write raises StaleWrite when the row changed since it was read. `update` and `retry_on_conflict` read again and retry,
+up to MAX_WRITE_ATTEMPTS times; then they raise Conflict.
+"""
+
+from shared.ports.app import (
+    App,
+    AuditLog,
+    Callers,
+    Clock,
+    Config,
+    Entropy,
+    Jitter,
+    Microsoft,
+    Sealing,
+    Stores,
+    Timeouts,
+)
 from shared.ports.events import Answer, Deliveries, Outboxes, TargetRefused, Targets, Webhooks
 from shared.ports.microsoft import (
     Entra,
@@ -20,8 +42,11 @@ from shared.ports.microsoft import (
     SignInRefused,
 )
 from shared.ports.principals import Change, Insert, Partition, Principals, Record, Remove, Replace, put_change
-from shared.ports.rows import (
+from shared.ports.sealing import DataKeyRing, DataKeys, KeyWrapping, SealedRow, SealedRows, Sealer
+from shared.ports.state import CachedAccount, Caches, Health, OAuthApps, UnstoredAnswer
+from shared.ports.storage import (
     MAX_WRITE_ATTEMPTS,
+    Agenda,
     ApiTokens,
     Buckets,
     Claim,
@@ -30,12 +55,11 @@ from shared.ports.rows import (
     RegisteredApps,
     Registrations,
     Rows,
+    ShardQueue,
     Stored,
     retry_on_conflict,
     retry_with_stored,
 )
-from shared.ports.sealing import DataKeyRing, DataKeys, KeyWrapping, SealedRow, SealedRows, Sealer
-from shared.ports.state import CachedAccount, Caches, Health, OAuthApps, UnstoredAnswer
 
 __all__ = [
     "MAX_WRITE_ATTEMPTS",

@@ -1,10 +1,11 @@
-"""`App`: everything that lives as long as the process, in groups. Use cases take it as their first argument."""
+"""`App`: everything that lives as long as the process. Use cases take it as their first argument."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from shared.domain.audit import AuditRecord
 from shared.domain.caller import CallingApplication, EntraTrust
 from shared.domain.clouds import Cloud
 from shared.domain.event import ExpiryWarning
@@ -12,12 +13,9 @@ from shared.domain.limit import LimitSalt
 from shared.domain.oauth_app import CircuitBreaker, RegisteredApp
 from shared.domain.webhook import Lease
 from shared.domain.work import Counters, Handover, Sweep, Tick
-from shared.ports.agenda import Agenda, ShardQueue
-from shared.ports.environment import AuditLog, Clock, Entropy, Jitter
 from shared.ports.events import Deliveries, Outboxes, Targets, Webhooks
 from shared.ports.microsoft import EntraCallers, EntraSetup, MailboxProbes
 from shared.ports.principals import Principals
-from shared.ports.rows import ApiTokens, Buckets, Directory, RegisteredApps, Registrations, Rows
 from shared.ports.sealing import DataKeyRing, SealedRows, Sealer
 from shared.ports.state import (
     ApiTokenCache,
@@ -28,16 +26,37 @@ from shared.ports.state import (
     RateLimit,
     Tally,
 )
+from shared.ports.storage import (
+    Agenda,
+    ApiTokens,
+    Buckets,
+    Directory,
+    RegisteredApps,
+    Registrations,
+    Rows,
+    ShardQueue,
+)
+
+type Clock = Callable[[], datetime]
+"""The current time, in UTC."""
+
+type Entropy = Callable[[int], bytes]
+"""That many random bytes, for secrets."""
+
+type Jitter = Callable[[], float]
+"""A random number in [0, 1), to spread work."""
+
+type AuditLog = Callable[[AuditRecord], None]
+"""Writes an audit record."""
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What use cases need to know of the settings; see shared.settings.
+    """The settings that use cases need; see shared.settings.
 
-    `seed` is the OAuth app of the settings. `tick_rows` is how many rows of one shard a timer works before it hands
-    the shard over, `rows_at_once` how many it works at a time. `proxies` is how many proxies of ours stand before the
-    platform. API tokens let callers in only with `token_callers`,
-    Entra's only with an `entra_trust`.
+    `seed` is the OAuth app of the settings. A timer works `tick_rows` rows of a shard, `rows_at_once` at a time, before
+    it hands the shard over. `proxies` is the number of reverse proxies in front of the platform. API tokens are valid
+    only with `token_callers`, and Entra's tokens only with an `entra_trust`.
     """
 
     base_url: str
@@ -55,7 +74,7 @@ class Config:
 
     @property
     def redirect_uri(self) -> str:
-        """Where Entra sends people back to; it must be registered exactly so."""
+        """The redirect URI, exactly as it must be registered in Entra."""
         return f"{self.base_url}/oauth"
 
 
@@ -63,8 +82,8 @@ class Config:
 class Timeouts:
     """How long single steps may take.
 
-    A run of a timer lasts four minutes, and what it begins at their end has to end well before host.json's
-    functionTimeout. A page of the sweep waits for its slowest record, and a run of the delivery for its visits.
+    A timer starts no step after four minutes, and its last step must end well before host.json's functionTimeout. A
+    page of the sweep waits for its slowest record, and a delivery run for its visits.
     """
 
     agenda_row: timedelta = timedelta(minutes=2)
@@ -76,7 +95,7 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Stores:
-    """Everything that is stored, by what it holds."""
+    """All tables."""
 
     principals: Principals
     directory: Directory
@@ -101,7 +120,7 @@ class Stores:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Sealing:
-    """Encryption at rest, and what a rotation of its keys needs."""
+    """Encryption at rest, and what a key rotation needs."""
 
     sealer: Sealer
     data_keys: DataKeyRing
@@ -110,7 +129,7 @@ class Sealing:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Microsoft:
-    """Clients of Microsoft's services. `setup` asks Entra whatever a circuit breaker says."""
+    """Clients of Microsoft's services. `setup` calls Entra regardless of circuit breakers."""
 
     entra: GuardedEntra
     setup: EntraSetup
@@ -119,7 +138,7 @@ class Microsoft:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Callers:
-    """Who calls. `entra` verifies Entra's tokens, and is None when none are trusted."""
+    """Callers of the API. `entra` verifies Entra's tokens; it is None when the settings trust none."""
 
     api_tokens: ApiTokenCache
     applications: CallingApplicationCache
@@ -128,9 +147,9 @@ class Callers:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class App:
-    """One of each. `dataclasses.replace` makes a variant, for tests and timers.
+    """The app. `dataclasses.replace` makes a variant, for tests and timers.
 
-    `connections` closes what was opened, the newest first.
+    `connections` closes all connections, the newest first.
     """
 
     config: Config
@@ -153,11 +172,11 @@ class App:
     timeouts: Timeouts = Timeouts()
 
     def for_timers(self) -> "App":
-        """The same with Microsoft's clients for timers, so that no person or caller waits behind a tick."""
+        """The app with Microsoft clients of its own for timers, so that people and callers never wait for a timer."""
         return replace(self, microsoft=self.microsoft_for_timers)
 
     async def close(self) -> None:
-        """Write what is still to be counted or recorded, then end all connections."""
+        """Finish writes in the background, then close all connections."""
         await self.tally.settled()
         await self.rate_limit.settled()
         await self.callers.api_tokens.settled()

@@ -1,4 +1,4 @@
-"""Microsoft: who signs in and calls, what a grant still gives, and whether a mailbox opens."""
+"""Microsoft: sign-in and refresh at Entra, probes of mailboxes, and verification of callers' tokens."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ from shared.domain.tokens import TokenSet
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """What redeeming a code proved: who, with what tokens."""
+    """The result of redeeming a code: the principal and its tokens."""
 
     principal: Principal
     tokens: TokenSet
 
 
 class EntraFailed(Exception):
-    """The token endpoint refused or did not answer; `failure` says of which kind that is.
+    """The token endpoint refused or did not answer; `failure` classifies it.
 
-    Never raised for what a browser brings back from the authorize endpoint: that is SignInRefused.
+    Errors that a browser brings back from the authorize endpoint are SignInRefused instead.
     """
 
     def __init__(self, failure: Failure) -> None:
@@ -34,7 +34,7 @@ class EntraFailed(Exception):
 
 
 class SignInInvalid(Exception):
-    """What came back from the sign-in proves nothing; `code` says why."""
+    """The response of a sign-in is not valid; `code` says why."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -42,54 +42,54 @@ class SignInInvalid(Exception):
 
 
 class SignInRefused(SignInInvalid):
-    """The browser came back with an error of the authorize endpoint, which anybody can write."""
+    """The browser brought back an error of the authorize endpoint. Anyone can forge such an error."""
 
     def __init__(self, refusal: SignInRefusal) -> None:
         super().__init__(refusal.value)
 
 
 class EntraSetup(Protocol):
-    """Whether an OAuth app is set up as it should be, by calls that change nothing. Raises EntraFailed."""
+    """Checks of an OAuth app's configuration, by calls that change nothing. Raises EntraFailed."""
 
     async def discover(self, app: OAuthApp) -> None:
-        """Have the app's authority say where its endpoints are, and that it is the issuer of its tokens."""
+        """Read the authority's metadata: its endpoints and its issuer."""
 
     async def authenticate(self, app: OAuthApp) -> None:
-        """Have Entra accept the client's credential, without any person."""
+        """Have Entra accept the client's credential (client credentials flow)."""
 
 
 class Entra(Protocol):
-    """Sign-in and refresh. Raises EntraFailed, and EntraBusy before anything is asked; `redeem` also SignInInvalid."""
+    """Sign-in and refresh. Raises EntraFailed, EntraBusy before a request is sent, and `redeem` SignInInvalid."""
 
     async def begin(
         self, app: OAuthApp, *, state: Secret, login_hint: str | None, claims: str | None
     ) -> tuple[str, Secret]:
-        """The URL to send the browser to, and the flow to keep."""
+        """The URL to redirect the browser to, and the flow to store until the code is redeemed."""
 
     async def redeem(self, app: OAuthApp, flow: Secret, answer: Mapping[str, str]) -> SignedIn:
-        """Who signed in, with tokens for the app's home."""
+        """The principal, with tokens for the app's primary resource."""
 
     async def refresh(
         self, app: OAuthApp, refresh_token: Secret, resource: Resource | None = None, claims: str | None = None
     ) -> TokenSet:
-        """New tokens for one resource, by default the app's home; `claims` answer a claims challenge."""
+        """New tokens for one resource, by default the primary one. `claims` answer a claims challenge."""
 
 
 class SignInEntra(Entra, Protocol):
-    """What people's sign-ins need besides."""
+    """Entra, with the extra call that sign-ins need."""
 
     async def finish(self, app: OAuthApp, refresh_token: Secret) -> TokenSet:
-        """New tokens for a person whose binding failed at storage after the code was redeemed."""
+        """New tokens for a person whose binding failed because storage was unavailable after the code was redeemed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """What Microsoft says of the signed-in person.
+    """Microsoft's data about the signed-in person.
 
-    `user_principal_name` says who they are among all tenants, because its domain is verified in one only (Entra: "Add
-    your custom domain name"). `mail` is what administrators of their own tenant have written there, and nobody checked
-    it (Entra: "Secure applications and APIs by validating claims"). `addresses` are what their own mailbox is known to
-    be called, `inbox` is the id of its inbox folder.
+    `user_principal_name` identifies the person among all tenants, because its domain is verified in only one of them
+    (Entra: "Add your custom domain name"). `mail` is set by administrators of the person's tenant and is not verified
+    (Entra: "Secure applications and APIs by validating claims"). `addresses` are known addresses of the person's own
+    mailbox, and `inbox` is the id of its inbox folder.
     """
 
     user_principal_name: str | None
@@ -99,12 +99,12 @@ class Person:
     inbox: str | None = None
 
     def is_named(self, address: str) -> bool:
-        """Whether the address is this person's."""
+        """Whether the address belongs to this person."""
         return same_address(address, self.user_principal_name) or same_address(address, self.mail)
 
 
 class MailboxRefused(Exception):
-    """Microsoft answered, and the answer is no."""
+    """Microsoft refused access to the mailbox."""
 
     def __init__(self, refusal: MailboxRefusal) -> None:
         super().__init__(refusal)
@@ -112,29 +112,29 @@ class MailboxRefused(Exception):
 
 
 class MailboxUnavailable(Exception):
-    """Microsoft did not answer, or asked to come back later."""
+    """Microsoft did not answer, or asked for a later retry."""
 
 
 class MailboxProbe(Protocol):
-    """What proves access, with a token for its resource. Raises MailboxRefused and MailboxUnavailable."""
+    """Probe of mailboxes with a token for one resource. Raises MailboxRefused and MailboxUnavailable."""
 
     async def person(self, app: OAuthApp, signed_in: SignedIn) -> Person: ...
 
     async def open(self, app: OAuthApp, token: Secret, email: str, *, shared: bool) -> str | None:
-        """Open the inbox of a shared mailbox, or of the person's own; nothing in it changes.
+        """Open the inbox of a shared mailbox, or of the person's own, without changing anything.
 
-        The folder's id, which is the same whatever the mailbox is called, or None where the protocol has none.
+        Returns the folder's id, which stays the same when the mailbox is renamed, or None if the protocol has no ids.
         """
 
     async def close(self) -> None: ...
 
 
 type MailboxProbes = Mapping[Resource, MailboxProbe]
-"""How mailboxes are proven by tokens for each resource."""
+"""The probe for each resource."""
 
 
 class EntraCallers(Protocol):
-    """Applications that call with an access token of Entra's."""
+    """Verification of applications' Entra access tokens."""
 
     async def __call__(self, token: Secret) -> Caller:
-        """Whom the token was issued to. Raises InvalidToken, and Unavailable when that cannot be found out now."""
+        """The caller that the token was issued to. Raises InvalidToken, and Unavailable."""

@@ -1,4 +1,4 @@
-"""The truth: grants, accounts and events of each principal."""
+"""Principals: the grants, accounts and events of each, in a partition of its own."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,15 +8,15 @@ from shared.domain.account import Account, PrincipalBindings
 from shared.domain.event import Event
 from shared.domain.grant import DelegatedGrant
 from shared.domain.invited_mailbox import PendingAccount
-from shared.ports.rows import Stored
+from shared.ports.storage import Stored
 
 type Record = DelegatedGrant | Account | PendingAccount | Event | PrincipalBindings
-"""What lives in a principal's partition."""
+"""A row in a principal's partition."""
 
 
 @dataclass(frozen=True, slots=True)
 class Insert:
-    """Write a record that must not be there yet."""
+    """Write a record that must not exist yet."""
 
     record: Record
 
@@ -41,13 +41,13 @@ type Change = Insert | Replace | Remove
 
 
 def put_change(stored: Stored[Record] | None, record: Record) -> Change:
-    """Insert where there was no record, and replace the one that was read otherwise."""
+    """Insert where there was no record; otherwise replace the version that was read."""
     return Insert(record) if stored is None else Replace(record, stored.version)
 
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """All that belongs to one principal, but for events."""
+    """All rows of one principal except events."""
 
     grants: Mapping[str, Stored[DelegatedGrant]]
     accounts: Mapping[str, Stored[Account]]
@@ -55,12 +55,12 @@ class Partition:
     bindings: Stored[PrincipalBindings] | None = None
 
     def served_by(self, app: str) -> list[Stored[Account]]:
-        """The accounts that the grant of one OAuth app serves."""
+        """The accounts that the grant for one OAuth app serves."""
         return [account for account in self.accounts.values() if account.value.app == app]
 
 
 class Principals(Protocol):
-    """The truth: one partition for each principal. Raises StaleWrite and StorageUnavailable."""
+    """One partition for each principal. Raises StaleWrite and StorageUnavailable."""
 
     async def partition(self, principal_id: str) -> Partition: ...
 
@@ -71,25 +71,25 @@ class Principals(Protocol):
     async def pending(self, principal_id: str, registration: str) -> Stored[PendingAccount] | None: ...
 
     async def commit(self, principal_id: str, changes: Sequence[Change]) -> Sequence[str]:
-        """All of at most 100 changes to one partition, or none of them; returns each one's new version."""
+        """Write at most 100 changes in one transaction. Returns the new version of each."""
 
     async def update_grant(
         self, stored: Stored[DelegatedGrant], change: Callable[[DelegatedGrant], DelegatedGrant]
     ) -> Stored[DelegatedGrant] | None:
-        """Change a grant as `Rows.update` does, beginning with what was read before. Returns None when it is gone."""
+        """As `Rows.update`, starting from a grant that was read before. Returns None when it no longer exists."""
 
     async def update_pending(
         self, principal_id: str, registration: str, change: Callable[[PendingAccount | None], PendingAccount]
     ) -> PendingAccount:
-        """Change a pending account as `Rows.update` does."""
+        """As `Rows.update`, for a pending account."""
 
     async def forget_pending(self, principal_id: str, registration: str) -> None:
-        """Delete a pending account unread; one that is gone is fine."""
+        """Delete a pending account. A missing one is no error."""
 
     def accounts(
         self, state: str | None, after: str | None, *, app: str | None = None, principal_id: str | None = None
     ) -> AsyncIterator[tuple[str, Account]]:
-        """Every account, or those that fit, in a stable order, each with the cursor that continues behind it."""
+        """All matching accounts in a stable order, each with the cursor that continues after it."""
 
     def everything(self, after: str | None) -> AsyncIterator[tuple[str, DelegatedGrant | Account]]:
-        """Every grant and every account, as `accounts` does."""
+        """Every grant and account, each with its cursor."""

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from shared.domain.secret import DataKey, Secret
-from shared.ports.rows import Stored
+from shared.ports.storage import Stored
 
 
 class DataKeys(Protocol):
-    """Where wrapped data keys are kept. Writes raise StaleWrite as those of other rows do."""
+    """Storage of wrapped data keys. Writes raise StaleWrite."""
 
     async def all(self) -> Sequence[Stored[DataKey]]:
         """Every data key, the oldest first."""
@@ -22,41 +22,41 @@ class DataKeys(Protocol):
 
 
 class KeyWrapping(Protocol):
-    """Key-encryption keys by their names: one wraps, all unwrap. Raises KeyUnavailable."""
+    """Key-encryption keys by name: the newest wraps, all unwrap. Raises KeyUnavailable."""
 
     async def newest(self) -> str:
-        """The name, with its version, of the key that wraps now."""
+        """The name of the key that wraps now, with its version."""
 
     async def wrap(self, data_key: bytes) -> tuple[str, bytes]:
-        """The wrapped data key, behind the name of what wrapped it."""
+        """The name of the key that wrapped the data key, and the wrapped data key."""
 
     async def unwrap(self, wrapped_by: str, wrapped: bytes) -> bytes:
-        """Raises SealBroken when that key is not known here or did not wrap this."""
+        """Raises SealBroken when that key is unknown or did not wrap this."""
 
 
 class DataKeyRing(Protocol):
-    """The data keys as an operator sees them."""
+    """The data keys, for key rotation."""
 
     async def listed(self) -> Sequence[DataKey]:
         """Every data key, the oldest first."""
 
     async def make(self) -> DataKey:
-        """A new data key, which seals from now on; others notice within KEY_CHECK_INTERVAL."""
+        """A new data key, which seals from now on. Other instances notice within KEY_CHECK_INTERVAL."""
 
     async def rewrap(self) -> tuple[int, int]:
-        """Wrap what an earlier key-encryption key wrapped with the present one: how many were, how many do not open."""
+        """Wrap older data keys with the newest key-encryption key. Returns the numbers of successes and failures."""
 
     async def forget(self, data_key: DataKey) -> None: ...
 
     async def settled(self) -> None:
-        """Wait for calls in the background."""
+        """Wait for calls in progress."""
 
 
 @dataclass(frozen=True, slots=True)
 class SealedRow:
-    """A row of any table that holds sealed values. `place` is for people to find it by.
+    """A row with sealed values. `place` tells people where it is: table, partition key and row key.
 
-    `data_keys` are the data keys that its sealed properties name, by property; None for a value that names none.
+    `data_keys` maps each sealed property to the data key that its value names, or None if it names none.
     """
 
     place: str
@@ -66,7 +66,7 @@ class SealedRow:
 
 
 class SealedRows(Protocol):
-    """Everything that is sealed at rest, table by table."""
+    """All sealed rows, table by table."""
 
     @property
     def tables(self) -> Sequence[str]: ...
@@ -74,18 +74,18 @@ class SealedRows(Protocol):
     def walk(self, table: str) -> AsyncIterator[SealedRow]: ...
 
     async def reseal(self, table: str, row: SealedRow, names: Sequence[str]) -> Sequence[str]:
-        """Seal these properties under the newest data key, and return those that do not decrypt.
+        """Seal these properties under the newest data key. Returns the names of those that cannot be unsealed.
 
         Raises StaleWrite when the row changed.
         """
 
 
 class Sealer(Protocol):
-    """Encryption bound to an identity: what was sealed for one does not open for another (raises SealBroken)."""
+    """Encryption bound to an identity: a value that was sealed for another one raises SealBroken."""
 
     async def seal(self, identity: str, secret: Secret) -> str: ...
 
     async def unseal(self, identity: str, sealed: str) -> Secret: ...
 
     async def closed(self, identity: str, sealed: str) -> Secret:
-        """As `unseal`, but opened when it is revealed; only then it raises SealBroken or KeyUnavailable."""
+        """As `unseal`, but decrypts when the secret is revealed, and raises SealBroken or KeyUnavailable only then."""

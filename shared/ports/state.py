@@ -1,4 +1,4 @@
-"""What one instance keeps in memory between calls."""
+"""State that one process keeps in memory between calls."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -19,12 +19,12 @@ from shared.ports.microsoft import SignInEntra
 
 # Each entry holds two tokens of at most some 100 KB.
 MAX_UNSTORED_ANSWERS = 100
-# How long an answer that storage did not take stays in memory before the next attempt to store it.
+# The delay before the next attempt to store an answer of Entra that could not be stored.
 STORE_RETRY_DELAY = timedelta(minutes=1)
 
 
 class OAuthApps(Protocol):
-    """The OAuth apps that exist, enabled or not: the first one of the settings, and those in storage."""
+    """All OAuth apps, enabled or not: the one of the settings first, then those in storage."""
 
     async def get(self, app_id: str) -> OAuthApp | None: ...
 
@@ -32,17 +32,17 @@ class OAuthApps(Protocol):
 
 
 class OAuthAppCache(OAuthApps, Protocol):
-    """OAuth apps that stay in memory for a while."""
+    """OAuth apps, cached for half a minute."""
 
     def forget(self) -> None:
-        """Read again from storage, because something was changed here just now."""
+        """Drop the cache after a change in this process."""
 
 
 class ApiTokenCache(Protocol):
     """API tokens by id, cached for half a minute. Both lookups raise StorageUnavailable."""
 
     async def get(self, token_id: str) -> ApiToken | None:
-        """The token that a caller presents; records its use."""
+        """The token that a caller presents. Records its use."""
 
     async def look_up(self, token_id: str) -> ApiToken | None:
         """The token, without recording a use."""
@@ -100,7 +100,7 @@ class GuardedEntra(SignInEntra, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class UnstoredAnswer:
-    """An answer of Entra that storage did not take: received `at` that time, last tried to be stored at `tried`."""
+    """An answer of Entra that could not be stored: when it arrived, and when storing it was last `tried`."""
 
     answer: RefreshAnswer
     at: datetime
@@ -111,14 +111,14 @@ class UnstoredAnswer:
         return timedelta() <= now - self.tried < STORE_RETRY_DELAY
 
     def applied(self, grant: DelegatedGrant, wish: TokenRequest, jitter: float, *, hand_out: bool) -> DelegatedGrant:
-        """The grant after the answer, and after the hand-out if a caller waits for the token."""
+        """The grant after this answer, and after a hand-out if a caller is waiting for the token."""
         after = grant_after_refresh(grant, wish, self.answer, self.at, jitter)
         return after.with_hand_out(self.at, jitter, wish.resource) if hand_out and self.answer.is_complete else after
 
 
 @dataclass(frozen=True, slots=True)
 class CachedAccount:
-    """An account as it was read; valid for as long as its grant's `bindings` stay the same."""
+    """An account as it was read. It is valid until its grant's `bindings` change."""
 
     account: Account
     bindings: str
@@ -126,7 +126,7 @@ class CachedAccount:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """`storage` is the code of its error, or None; `success` means that Microsoft accepts every OAuth app too."""
+    """`storage` is the code of its error, or None. `success` also means that Microsoft accepts every OAuth app."""
 
     success: bool
     storage: str | None
@@ -135,10 +135,10 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class Caches:
-    """Caches of single use cases; they start empty, and losing them costs time only.
+    """Caches of single use cases. They start empty, and losing them costs time only.
 
-    `resting_targets` says until when a webhook that is down is left alone; `fanned_out` holds, by shard of the outbox,
-    the pairs of webhook and event that are written of the page in progress.
+    `resting_targets` is the end of the pause of each webhook that is down. `fanned_out` holds, by shard of the outbox,
+    the pairs of webhook and event of the current page whose deliveries are written.
     """
 
     accounts: OrderedDict[str, CachedAccount] = field(default_factory=OrderedDict)

@@ -1,4 +1,4 @@
-"""Tables of single rows."""
+"""Storage: rows that are written conditionally, the agenda, and the queue of its shards."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -12,13 +12,14 @@ from shared.domain.event import Event
 from shared.domain.limit import Bucket
 from shared.domain.oauth_app import RegisteredApp
 from shared.domain.registration import NewestLink, PendingRegistration, SignInAttempt
+from shared.domain.work import Work
 
 MAX_WRITE_ATTEMPTS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Stored[T]:
-    """A value as it was read; `version` makes writing it back conditional."""
+    """A value as it was read. Writing it back is conditional on `version`."""
 
     value: T
     version: str
@@ -54,7 +55,7 @@ async def retry_with_stored[T, R](
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Somebody is binding the account right now; void at `until`, so that a crash holds nobody up."""
+    """A binding in progress. It expires at `until`, so a crash blocks nobody for long."""
 
     principal_id: str
     app: str
@@ -64,7 +65,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class DirectoryEntry:
-    """Account id → principal; its insert makes an account id unique."""
+    """Maps an account id to its principal; inserting it makes the id unique."""
 
     account: str
     principal_id: str | None = None
@@ -73,9 +74,9 @@ class DirectoryEntry:
 
 
 class Rows[T](Protocol):
-    """A table of single rows. Writes raise StaleWrite when the row is there already or has changed.
+    """A table of single rows. Writes raise StaleWrite when the row exists already, or changed since it was read.
 
-    Events about the row are written in the same transaction.
+    `events` about the row are written in the same transaction.
     """
 
     async def get(self, identity: str) -> Stored[T] | None: ...
@@ -85,7 +86,7 @@ class Rows[T](Protocol):
     async def replace(self, stored: Stored[T], value: T, events: Sequence[Event] = ()) -> Stored[T]: ...
 
     async def put(self, stored: Stored[T] | None, value: T, events: Sequence[Event] = ()) -> Stored[T]:
-        """Insert where there was no row, and replace the one that was read otherwise."""
+        """Insert where there was no row; otherwise replace the version that was read."""
 
     async def update[N: None](self, identity: str, change: Callable[[T | None], T | N]) -> T | N:
         """Read a row, write what `change` makes of it, and return that. Reads again when the row changed meanwhile.
@@ -99,46 +100,46 @@ class Rows[T](Protocol):
 
 
 class Buckets(Rows[Bucket], Protocol):
-    """Buckets that all instances share."""
+    """Rate limit buckets that all instances share."""
 
     async def forget_empty(self, now: datetime) -> int:
-        """Delete some that are empty by now; how many there were, 0 at the end."""
+        """Delete some that are empty by now. Returns how many; 0 when none are left."""
 
 
 type Directory = Rows[DirectoryEntry]
 
 
 class Registrations(Rows[PendingRegistration], Protocol):
-    """Invitations, and the attempts to follow them.
+    """Registrations, and sign-in attempts through their links.
 
-    `get` answers with the state `replaced` for mailboxes whose account has a newer invitation, and `cancelled` for
-    those whose account was removed.
+    `get` marks mailboxes as `replaced` when their account has a newer registration, and as `cancelled` when their
+    account was removed.
     """
 
     async def for_account(self, registration: str, account: str) -> Stored[PendingRegistration] | None:
-        """An invitation that shows this account's mailbox as `get` does, at two reads however many mailboxes it has."""
+        """As `get`, but marks this account's mailbox only: two reads, however many mailboxes there are."""
 
     async def newest(self, account: str) -> NewestLink | None:
-        """Which of an account's invitations counts, or None when it never had one."""
+        """The newest registration of an account, the only valid one; None when it never had one."""
 
     async def make_newest(self, newest: NewestLink) -> None:
-        """From here on no earlier invitation of the account counts; of two at once, the one written last stands."""
+        """Replace all earlier registrations of the account. Of two at the same time, the last writer wins."""
 
     async def end_links(self, account: str) -> None:
-        """The account was removed: none of its invitations so far counts any more, and each says `account_removed`."""
+        """End all links of a removed account; each then says `account_removed`."""
 
     async def attempt(self, registration: str, attempt: str) -> Stored[SignInAttempt] | None: ...
 
     async def add_attempt(self, attempt: SignInAttempt) -> None:
-        """Keep it and the newest few of the invitation's other attempts; older ones are forgotten."""
+        """Add an attempt, and delete the oldest when the registration has too many."""
 
     async def use_attempt(self, stored: Stored[SignInAttempt]) -> bool:
-        """Mark an attempt as used. Returns False when it was used before, or is gone."""
+        """Mark an attempt as used. Returns False when it was used before or no longer exists."""
 
     async def forget(self, registration: str) -> bool:
-        """Delete an invitation with all its attempts; that it was the newest is forgotten too.
+        """Delete a registration with all its attempts.
 
-        False when only some of very many attempts are deleted: then call again.
+        Returns False when it has very many attempts and only some of them were deleted: then call again.
         """
 
 
@@ -149,7 +150,38 @@ class ApiTokens(Rows[ApiToken], Protocol):
 
 
 class RegisteredApps(Rows[RegisteredApp], Protocol):
-    """OAuth apps as they are kept; that of the settings only once it was changed."""
+    """Stored OAuth apps. The one of the settings is among them only after it was changed."""
 
     async def all(self) -> Sequence[RegisteredApp]:
-        """Every one, the oldest first."""
+        """Every app, the oldest first."""
+
+
+class Agenda(Protocol):
+    """What is due when, in shards."""
+
+    @property
+    def shards(self) -> Sequence[str]:
+        """The shards that hold work for grants."""
+
+    async def add(self, work: Work) -> None:
+        """Add a row; adding it again changes nothing."""
+
+    async def put_off(self, work: Work) -> None:
+        """Record how often the work has failed, and when to try again."""
+
+    async def remove(self, works: Sequence[Work]) -> None:
+        """Remove rows of one shard. Missing rows are no error."""
+
+    async def holds(self, work: Work) -> bool: ...
+
+    async def due(self, shard: str, until: datetime, after: Work | datetime | None, limit: int = 100) -> Sequence[Work]:
+        """At most `limit` rows that are due by `until`, oldest first, after a row or a due time."""
+
+
+class ShardQueue(Protocol):
+    """Queue of shards, which any instance may work."""
+
+    async def send(self, shard: str, due_by: datetime) -> None: ...
+
+    async def poisoned(self) -> int:
+        """How many messages failed permanently. They stay for a week, unless an operator deletes them."""
