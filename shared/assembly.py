@@ -146,7 +146,7 @@ def _sealing(
         clock=environment.clock,
         entropy=entropy,
         jitter=environment.jitter,
-        rotation_interval=keys.every,
+        rotation_interval=keys.rotation_interval,
     )
     connections.push_async_callback(data_keys.close)
     sealer = AesSealer(data_keys, entropy)

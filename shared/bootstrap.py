@@ -20,7 +20,7 @@ from shared.http.operations import blueprint_of
 from shared.ports import App, Clock
 from shared.reference import documents
 from shared.settings import Settings, read_settings
-from shared.telemetry import quiet_libraries, tell_fields, write_audit
+from shared.telemetry import quiet_libraries, write_audit, write_fields_to_text
 
 
 def build(values: Mapping[str, str], clock: Clock | None = None) -> App:
@@ -41,7 +41,7 @@ def now() -> datetime:
 def build_app() -> func.FunctionApp:
     """The Functions app, from the environment."""
     quiet_libraries()
-    tell_fields()
+    write_fields_to_text()
     app = build(os.environ)
     audit, limits = Audit(app.audit, app.clock, app.entropy), RequestLimits(app.rate_limit.count, app.config.proxies)
     api_operations = [each for resource in (*api.RESOURCES, documents.resource) for each in resource.operations]

@@ -1,4 +1,4 @@
-"""`python -m shared.rotate`: rotate keys now, with the settings of the app. Safe beside live traffic, and to repeat."""
+"""`python -m shared.rotate`: rotate keys now, with the app's settings. Safe during live traffic, and safe to repeat."""
 
 import argparse
 import asyncio
@@ -12,44 +12,46 @@ from shared.bootstrap import build
 from shared.domain.errors import Unavailable
 from shared.domain.secret import DATA_KEY_RETENTION
 from shared.settings import SettingsError
-from shared.telemetry import WithFields, quiet_libraries
+from shared.telemetry import FieldsFormatter, quiet_libraries
 from shared.usecases.upkeep.rotate import Rotation, forget_data_keys, make_data_key, reseal, rewrap_data_keys
 
-NEEDED = "{} values need it; rotate first (--resume names those that do not open)"
-WAITS = f"it was the newest until less than {DATA_KEY_RETENTION.total_seconds() / 60:.0f} minutes ago; try later"
+IN_USE_REASON = "{} values need it; rotate first (--resume names those that cannot be decrypted)"
+TOO_NEW_REASON = (
+    f"it was the newest until less than {DATA_KEY_RETENTION.total_seconds() / 60:.0f} minutes ago; try later"
+)
 
 
 def main() -> None:
-    """Parse, rotate, and end with 1 when something is left to do."""
+    """Parse the arguments and rotate. The exit status is 1 if anything is left to do."""
     parser = argparse.ArgumentParser(prog="python -m shared.rotate", description=__doc__)
     step = parser.add_mutually_exclusive_group()
-    step.add_argument("--resume", action="store_true", help="go on with the newest data key instead of making one")
-    step.add_argument("--rewrap", action="store_true", help="only put data keys under the present key-encryption key")
-    step.add_argument("--forget-old", action="store_true", help="delete old data keys that nothing needs any more")
-    asked = parser.parse_args()
+    step.add_argument("--resume", action="store_true", help="continue with the newest data key instead of creating one")
+    step.add_argument("--rewrap", action="store_true", help="only wrap data keys with the current key-encryption key")
+    step.add_argument("--forget-old", action="store_true", help="delete old data keys that are no longer needed")
+    arguments = parser.parse_args()
     _warn_on_stderr()
     try:
-        done = asyncio.run(rotate(asked))
+        done = asyncio.run(rotate(arguments))
     except (SettingsError, Unavailable) as error:
         sys.exit(f"rotate: {error}")
     sys.exit(0 if done else 1)
 
 
-async def rotate(asked: argparse.Namespace) -> bool:
-    """Whether all that was asked for is done."""
+async def rotate(arguments: argparse.Namespace) -> bool:
+    """Rotate keys. Returns whether everything was done."""
     app = build(os.environ)
     say = partial(print, flush=True)
     rotation = Rotation(app, _sleep, say)
     try:
-        if asked.forget_old:
-            kept = await forget_data_keys(rotation)
-            for key, values in kept.items():
-                say(f"kept data key {key}: " + (NEEDED.format(values) if values else WAITS))
-            return not kept
+        if arguments.forget_old:
+            kept_keys = await forget_data_keys(rotation)
+            for key, values in kept_keys.items():
+                say(f"kept data key {key}: " + (IN_USE_REASON.format(values) if values else TOO_NEW_REASON))
+            return not kept_keys
         wrapped = await rewrap_data_keys(rotation)
-        if asked.rewrap:
+        if arguments.rewrap:
             return wrapped
-        if not asked.resume:
+        if not arguments.resume:
             await make_data_key(rotation)
         return await reseal(rotation) and wrapped
     finally:
@@ -57,10 +59,10 @@ async def rotate(asked: argparse.Namespace) -> bool:
 
 
 def _warn_on_stderr() -> None:
-    """Warnings with their fields, because those say which value or data key a warning is about."""
+    """Print warnings with their fields, which identify the value or the data key."""
     handler = logging.StreamHandler()
     handler.setLevel(logging.WARNING)
-    handler.setFormatter(WithFields())
+    handler.setFormatter(FieldsFormatter())
     logging.getLogger().addHandler(handler)
     quiet_libraries()
 

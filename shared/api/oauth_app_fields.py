@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from shared.api.field_types import GUID, PLAIN, WORD, Guid, RequestTimestamp, Text, described, one_of
-from shared.certificates import MUST, read_certificate
+from shared.certificates import CERTIFICATE_RULE, read_certificate
 from shared.domain.account import is_guid
 from shared.domain.clouds import BASE_SCOPES, CLOUDS
 from shared.domain.oauth_app import Authentication, parse_mail_domain
@@ -223,7 +223,7 @@ def _store_certificate(values: dict[str, Any], faults: Faults, *, is_new: bool) 
         return
     found = read_certificate(pem)
     if found is None:
-        faults.add("certificate", f"must be {MUST}")
+        faults.add("certificate", f"must be {CERTIFICATE_RULE}")
         return
     certificate, expiry = found
     values |= {"certificate": certificate.certificate, "private_key": certificate.private_key}

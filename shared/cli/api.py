@@ -1,4 +1,4 @@
-"""The HTTP API, as a client sees it."""
+"""A client of the HTTP API."""
 
 import ipaddress
 import os
@@ -10,31 +10,29 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from shared.cli.text import printable
-
-TIMEOUT = 60  # a reconnect waits for Microsoft
+TIMEOUT_SECONDS = 60  # reconnecting waits for Microsoft
 
 
 class Failed(Exception):
-    """What was asked for did not happen; the message says why, for people."""
+    """A command failed; the message says why."""
 
 
 class Api:
-    """Calls with the operator's token. Raises Failed for every answer that is not a success."""
+    """Calls with the operator's token. Raises Failed for every unsuccessful response."""
 
     def __init__(self, base_url: str, token: str, ca_file: str | None) -> None:
         headers = {"Authorization": f"Bearer {token}"}
         try:
             trust = ssl.create_default_context(cafile=ca_file)
-            # Operators may sit behind a proxy, which sees TLS only; over plain http it would see the token.
-            proxies = base_url.lower().startswith("https:")
+            # A proxy is used for https only, because over plain http it would see the token.
+            use_proxies = base_url.lower().startswith("https:")
             self._client = httpx.Client(
-                base_url=base_url, headers=headers, verify=trust, timeout=TIMEOUT, trust_env=proxies
+                base_url=base_url, headers=headers, verify=trust, timeout=TIMEOUT_SECONDS, trust_env=use_proxies
             )
         except OSError as error:
             raise Failed(f"cannot read {ca_file}: {error.strerror or error}") from None
         except httpx.InvalidURL as error:
-            raise Failed(f"the address is none: {error}") from None
+            raise Failed(f"the address is not a URL: {error}") from None
 
     def __enter__(self) -> Self:
         return self
@@ -43,26 +41,26 @@ class Api:
         self._client.close()
 
     def call(self, method: str, *path: str, query: dict[str, Any] | None = None, body: Any = None) -> dict[str, Any]:  # noqa: ANN401 - any JSON
-        """The answer's object. Parts of the path are quoted, whatever they hold."""
+        """Send a request and return the object in the response. The parts of the path are percent-encoded."""
         parameters = {name: value for name, value in (query or {}).items() if value is not None}
-        where = "/".join(quote(part, safe="") for part in path)
+        encoded_path = "/".join(quote(part, safe="") for part in path)
         try:
-            answer = self._client.request(method, f"/v1/{where}", params=parameters, json=body)
+            response = self._client.request(method, f"/v1/{encoded_path}", params=parameters, json=body)
         except httpx.HTTPError as error:
             raise Failed(f"{self._client.base_url} cannot be reached: {error}") from None
         try:
-            told = answer.json()
+            decoded = response.json()
         except ValueError:
-            told = None
-        if not answer.is_success or not isinstance(told, dict):
-            raise Failed(_refusal(answer.status_code, told))
-        return told
+            decoded = None
+        if not response.is_success or not isinstance(decoded, dict):
+            raise Failed(_error_message(response.status_code, decoded))
+        return decoded
 
 
 def read_token(file: str | None) -> str:
-    """From a file or standard input, or else from the environment; never from the command line, which others can read.
+    """Read the token from a file, standard input (`-`) or the environment. Raises SystemExit if that fails.
 
-    Raises SystemExit when the file cannot be read.
+    There is no argument for it, because other users of the computer can read command lines.
     """
     if file is None:
         return os.environ.get("MAILBIND_TOKEN", "").strip()
@@ -72,8 +70,8 @@ def read_token(file: str | None) -> str:
         sys.exit(f"error: cannot read {file}: {error.strerror}")
 
 
-def trusted(base_url: str) -> bool:
-    """Whether a token may be sent there: over TLS, or to this computer."""
+def is_safe_for_token(base_url: str) -> bool:
+    """Whether a token may be sent to the address: over TLS, or on this computer."""
     try:
         parts = urlsplit(base_url)
     except ValueError:
@@ -88,9 +86,22 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _refusal(status: int, told: Any) -> str:  # noqa: ANN401 - any JSON
-    if not isinstance(told, dict) or "message" not in told:
-        return f"the answer is {status}, and not one of Mailbind's; is the address right?"
-    lines = [f"{told['message']} ({told.get('code') or status})"]
-    lines += [f"  {field['message']}" for field in told.get("fields", [])]
+def _error_message(status: int, body: Any) -> str:  # noqa: ANN401 - any JSON
+    if not isinstance(body, dict) or "message" not in body:
+        return f"the response has the status {status} and is not from Mailbind; is the address correct?"
+    lines = [f"{body['message']} ({body.get('code') or status})"]
+    lines += [f"  {field['message']}" for field in body.get("fields", [])]
     return "\n".join(map(printable, lines))
+
+
+def printable(value: object) -> str:
+    """A value as text without control characters, because names come from people who are not trusted."""
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case list():
+            return ", ".join(map(printable, value)) or "-"
+        case _:
+            return "".join(letter if letter.isprintable() else "?" for letter in str(value))

@@ -1,124 +1,157 @@
-"""What operators do: each command is a call or two, and what to say of it."""
+"""The commands: each calls the API and formats the result."""
 
 from argparse import Namespace
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shared.cli.api import Api
-from shared.cli.text import leaves, printable, table
+from shared.cli.api import Api, printable
 
-PAGE = 500
-DAY = 86400
+MAX_PAGE_SIZE = 500
+SECONDS_PER_DAY = 86400
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
-    """The API's answer, the same for people, and whether it is what they hoped for."""
+@dataclass(frozen=True)
+class Result:
+    """The API's response, a text for people, and whether the command succeeded."""
 
     body: dict[str, Any]
     text: str
-    well: bool = True
+    success: bool = True
 
 
-def list_accounts(api: Api, asked: Namespace) -> Done:
-    """All that fit, page by page."""
-    narrow = {"state": asked.state, "query": asked.query, "app": asked.app, "email": asked.email}
-    query = {**narrow, "authorizedBy": asked.authorized_by, "pageSize": min(PAGE, asked.limit)}
+def list_accounts(api: Api, arguments: Namespace) -> Result:
+    """List the accounts that match the filters."""
+    filters = {"state": arguments.state, "query": arguments.query, "app": arguments.app, "email": arguments.email}
+    query = {**filters, "authorizedBy": arguments.authorized_by, "pageSize": min(MAX_PAGE_SIZE, arguments.limit)}
     page = api.call("GET", "accounts", query=query)
-    found = page["accounts"]
-    while page["cursor"] is not None and len(found) < asked.limit:
+    accounts = page["accounts"]
+    while page["cursor"] is not None and len(accounts) < arguments.limit:
         page = api.call("GET", "accounts", query={**query, "cursor": page["cursor"]})
-        found += page["accounts"]
-    rows = [[a["account"], a["state"], a["email"], a["user"], (a["lastError"] or {}).get("code")] for a in found]
-    return Done(
-        {"accounts": found[: asked.limit]},
-        table(["ACCOUNT", "STATE", "MAILBOX", "AUTHORIZED BY", "TROUBLE"], rows[: asked.limit]),
+        accounts += page["accounts"]
+    rows = [[*map(account.get, ("account", "state", "email", "user")), _error_code(account)] for account in accounts]
+    return Result(
+        {"accounts": accounts[: arguments.limit]},
+        _table(["ACCOUNT", "STATE", "MAILBOX", "AUTHORIZED BY", "ERROR"], rows[: arguments.limit]),
     )
 
 
-def show(api: Api, asked: Namespace) -> Done:
-    """All of one account."""
-    body = api.call("GET", "account", asked.account)
-    return Done(body, leaves(body))
+def show(api: Api, arguments: Namespace) -> Result:
+    """Show an account."""
+    body = api.call("GET", "account", arguments.account)
+    return Result(body, _values(body))
 
 
-def link(api: Api, asked: Namespace) -> Done:
-    """Start a registration; the mailbox is a shared one unless it is said to be the person's own."""
-    several = [{"email": mailbox} for mailbox in asked.mailbox or ()]
+def link(api: Api, arguments: Namespace) -> Result:
+    """Start a registration, by default for a shared mailbox."""
+    mailboxes = [{"email": mailbox} for mailbox in arguments.mailbox or ()]
     form = {
-        "mailboxes": several or None,
-        "redirectUrl": asked.redirect_url,
-        "account": asked.account,
-        "email": asked.email,
-        "name": asked.name,
-        "expectedEmail": asked.expected_email,
-        "expectedTenant": asked.expected_tenant,
-        "type": asked.type,
-        "delegated": not asked.own,
-        "allowPrincipalChange": asked.allow_principal_change,
-        "changeMailbox": asked.change_mailbox,
+        "mailboxes": mailboxes or None,
+        "redirectUrl": arguments.redirect_url,
+        "account": arguments.account,
+        "email": arguments.email,
+        "name": arguments.name,
+        "expectedEmail": arguments.expected_email,
+        "expectedTenant": arguments.expected_tenant,
+        "type": arguments.type,
+        "delegated": not arguments.own,
+        "allowPrincipalChange": arguments.allow_principal_change,
+        "changeMailbox": arguments.change_mailbox,
     }
     body = api.call("POST", "authentication", "form", body={k: v for k, v in form.items() if v is not None})
     return _link(body)
 
 
-def reauthorize(api: Api, asked: Namespace) -> Done:
-    """A link that repairs an account."""
-    return _link(api.call("POST", "account", asked.account, "reauthorize", body={"redirectUrl": asked.redirect_url}))
+def reauthorize(api: Api, arguments: Namespace) -> Result:
+    """Create a link that repairs an account."""
+    return _link(
+        api.call("POST", "account", arguments.account, "reauthorize", body={"redirectUrl": arguments.redirect_url})
+    )
 
 
-def _link(body: dict[str, Any]) -> Done:
-    return Done(body, f"{printable(body['url'])}\ngood until {body['expires']}, registration {body['registration']}")
+def _link(body: dict[str, Any]) -> Result:
+    return Result(body, f"{printable(body['url'])}\nvalid until {body['expires']}, registration {body['registration']}")
 
 
-def reconnect(api: Api, asked: Namespace) -> Done:
-    """Refresh and probe now; well when the account is connected."""
-    body = api.call("PUT", "account", asked.account, "reconnect", body={"reconnect": True})
-    trouble = body["lastError"]
-    told = [body["state"], *([trouble["description"], trouble["action"]] if trouble else [])]
-    return Done(body, "\n".join(map(printable, told)), well=trouble is None)
+def reconnect(api: Api, arguments: Namespace) -> Result:
+    """Refresh and probe now. Succeeds if the account is connected."""
+    body = api.call("PUT", "account", arguments.account, "reconnect", body={"reconnect": True})
+    error = body["lastError"]
+    lines = [body["state"], *([error["description"], error["action"]] if error else [])]
+    return Result(body, "\n".join(map(printable, lines)), success=error is None)
 
 
-def pause(api: Api, asked: Namespace) -> Done:
-    """Pause or resume."""
-    body = api.call("PUT", "account", asked.account, body={"paused": asked.paused})
-    return Done(body, f"{printable(body['account'])} is {'paused' if asked.paused else 'resumed'}")
+def pause(api: Api, arguments: Namespace) -> Result:
+    """Pause or resume an account."""
+    body = api.call("PUT", "account", arguments.account, body={"paused": arguments.paused})
+    return Result(body, f"{printable(body['account'])} is {'paused' if arguments.paused else 'resumed'}")
 
 
-def delete(api: Api, asked: Namespace) -> Done:
-    """Unbind."""
-    body = api.call("DELETE", "account", asked.account)
-    left = body["accountsLeft"]
-    what = "its tokens with it" if body["tokensDeleted"] else f"its grant still serves {left} other account(s)"
-    return Done(body, f"{printable(body['account'])} is deleted, {what}")
+def delete(api: Api, arguments: Namespace) -> Result:
+    """Unbind an account."""
+    body = api.call("DELETE", "account", arguments.account)
+    others = body["accountsLeft"]
+    effect = "and its tokens too" if body["tokensDeleted"] else f"its grant still serves {others} other account(s)"
+    return Result(body, f"{printable(body['account'])} is deleted, {effect}")
 
 
-def create_token(api: Api, asked: Namespace) -> Done:
-    """Issue an API token; standard output shows it, this once."""
-    wish = {
-        "description": asked.description,
-        "scopes": asked.scope,
-        "accounts": asked.account,
-        "accountPrefix": asked.account_prefix,
-        "restrictions": {"addresses": asked.address} if asked.address else None,
-        "ttl": asked.days and asked.days * DAY,
+def create_token(api: Api, arguments: Namespace) -> Result:
+    """Create an API token. The output is the only place where it is shown."""
+    request = {
+        "description": arguments.description,
+        "scopes": arguments.scope,
+        "accounts": arguments.account,
+        "accountPrefix": arguments.account_prefix,
+        "restrictions": {"addresses": arguments.address} if arguments.address else None,
+        "ttl": arguments.days and arguments.days * SECONDS_PER_DAY,
     }
-    body = api.call("POST", "token", body={name: value for name, value in wish.items() if value is not None})
-    return Done(body, leaves(body))
+    body = api.call("POST", "token", body={name: value for name, value in request.items() if value is not None})
+    return Result(body, _values(body))
 
 
-def list_apps(api: Api, _: Namespace) -> Done:
-    """All OAuth apps."""
+def list_apps(api: Api, _: Namespace) -> Result:
+    """List all OAuth apps."""
     body = api.call("GET", "oauth2", query={"pageSize": 1000})
-    rows = [[one["id"], one["name"], one["enabled"], one["clientId"]] for one in body["apps"]]
-    return Done(body, table(["APP", "NAME", "ENABLED", "CLIENT ID"], rows))
+    rows = [[app["id"], app["name"], app["enabled"], app["clientId"]] for app in body["apps"]]
+    return Result(body, _table(["APP", "NAME", "ENABLED", "CLIENT ID"], rows))
 
 
-def verify_app(api: Api, asked: Namespace) -> Done:
-    """Walk an OAuth app's configuration; well when every step is."""
-    body = api.call("POST", "oauth2", asked.app, "verify", body={"account": asked.account} if asked.account else {})
+def verify_app(api: Api, arguments: Namespace) -> Result:
+    """Check an OAuth app's configuration. Succeeds if every step does."""
+    body = api.call(
+        "POST", "oauth2", arguments.app, "verify", body={"account": arguments.account} if arguments.account else {}
+    )
     lines = []
     for step in body["steps"]:
         lines.append(f"{step['status']:4}  {step['label']}: {step['message']}")
         lines += [f"      {step['hint']}"] if step["hint"] else []
-    return Done(body, "\n".join(map(printable, lines)), well=body["ok"])
+    return Result(body, "\n".join(map(printable, lines)), success=body["ok"])
+
+
+def _error_code(account: Mapping[str, Any]) -> str | None:
+    error = account["lastError"]
+    return error["code"] if error else None
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A table whose columns are as wide as their widest cells."""
+    lines = [list(headings), *([printable(cell) for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+
+
+def _values(body: Mapping[str, Any]) -> str:
+    """Every value of an object on a line of its own, after its path."""
+    values = list(_walk(body, ""))
+    width = max((len(path) for path, _ in values), default=0)
+    return "\n".join(f"{path.ljust(width)}  {printable(value)}" for path, value in values)
+
+
+def _walk(body: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, object]]:
+    for name, value in body.items():
+        if isinstance(value, dict):
+            yield from _walk(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

@@ -1,5 +1,6 @@
 """All settings of the app."""
 
+import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,26 +12,42 @@ from shared.domain.clouds import CLOUDS, GLOBAL, Cloud, MailServer, clouds_with
 from shared.domain.limit import LimitKind
 from shared.domain.oauth_app import OAuthApp, RegisteredApp
 from shared.domain.secret import Secret
-from shared.settings.callers import read_callers
-from shared.settings.keys import KeySettings, read_keys
-from shared.settings.oauth import read_oauth_app
+from shared.settings.entra import read_callers, read_oauth_app
 from shared.settings.public import LOOPBACK, is_public, local_only_faults
 from shared.settings.reader import Reader, SettingsError, is_file, is_https, is_origin, is_server
 
-SHA256 = re.compile(r"[0-9a-f]{64}")
+SHA256_PATTERN = re.compile(r"[0-9a-f]{64}")
+SEALING_KEY_BYTES = 32
+# Key Vault: about keys, "object identifiers".
+VAULT_KEY_PATTERN = re.compile(r"/keys/[A-Za-z0-9-]{1,127}(/[0-9a-f]{32})?")
+# Requests per minute. Tests and benchmarks on this computer need higher limits.
 MAX_LIMIT, MAX_PUBLIC_LIMIT, MAX_PUBLIC_BAD_TOKENS = 1_000_000, 10_000, 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """All that the app is told from outside.
+@dataclass(frozen=True)
+class KeySettings:
+    """Key-encryption keys: identifiers in Azure Key Vault, and local keys.
 
-    `tables` is a connection string, or the https address of a table service that is reached by managed identity;
-    `queues` is the same for the host's own storage. `seed` is the first OAuth app, which is there without any call.
-    `tick_rows` is how many rows of one shard the timer works before it hands over. `proxies` is how many proxies of
-    ours stand before the platform's own front end, `limits` how many requests a minute are answered. `token_callers`
-    says whether API tokens let callers in, `entra_trust` which of Entra's tokens do, None for none.
-    `webhooks_loopback` lets events go to this computer too; `warn_ahead` is how long before an end events tell of it.
+    The first vault key wraps, or without one the first local key (`local_wraps`); all of them unwrap. A data key seals
+    for `rotation_interval` before the next one is created.
+    """
+
+    vault: tuple[str, ...]
+    local: tuple[Secret, ...]
+    rotation_interval: timedelta
+    local_wraps: bool
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings.
+
+    `tables` is a connection string, or the https address of a table service that is used by managed identity; `queues`
+    is the same for the queues. `seed` is the first OAuth app. The timer works on `tick_rows` rows of a shard, and hands
+    the rest over to other instances. `proxies` is the number of our own proxies in front of the platform's front end.
+    `limits` are requests per minute. `token_callers` says whether callers may use API tokens, `entra_trust` which Entra
+    tokens they may use (None: none). `webhooks_loopback` allows webhooks on this computer. Warnings of an expiry are
+    sent `warn_ahead` of it.
     """
 
     tables: Secret
@@ -55,7 +72,7 @@ class Settings:
 
     @property
     def oauth_app(self) -> OAuthApp:
-        """The first OAuth app as the settings have it."""
+        """The first OAuth app, as sign-ins and refreshes use it."""
         return self.seed.to_oauth_app(clouds_with(self.cloud))
 
 
@@ -63,7 +80,7 @@ def read_settings(values: Mapping[str, str]) -> Settings:
     """Settings from environment variables. Raises SettingsError with all faults at once."""
     read = Reader(values)
     token_callers, entra_trust = read_callers(read)
-    base_url = read.checked("MAILBIND_BASE_URL", _is_base, "an https address without a path").rstrip("/")
+    base_url = read.checked("MAILBIND_BASE_URL", _is_base_url, "an https address without a path").rstrip("/")
     cloud = _cloud(read)
     settings = Settings(
         tables=Secret(read.text("MAILBIND_TABLES")),
@@ -73,14 +90,14 @@ def read_settings(values: Mapping[str, str]) -> Settings:
         ).lower(),
         token_callers=token_callers,
         entra_trust=entra_trust,
-        keys=read_keys(read),
+        keys=_keys(read),
         seed=read_oauth_app(read, cloud),
         cloud=cloud,
         redirect_origins=_origins(read, base_url),
         link_lifetime=timedelta(hours=read.number("MAILBIND_LINK_HOURS", 24, 720)),
         agenda_shards=read.number("MAILBIND_AGENDA_SHARDS", 16, 256),
         tick_rows=read.number("MAILBIND_TICK_ROWS", 1000, 100_000),
-        proxies=read.number("MAILBIND_PROXIES", 0, 8, least=0),
+        proxies=read.number("MAILBIND_PROXIES", 0, 8, minimum=0),
         limits=_limits(read, public=is_public(base_url)),
         queues=Secret(read.text("AzureWebJobsStorage", "") or read.text("AzureWebJobsStorage__queueServiceUri")),
         webhooks_loopback=read.switch("MAILBIND_WEBHOOKS_LOOPBACK"),
@@ -94,14 +111,40 @@ def read_settings(values: Mapping[str, str]) -> Settings:
     return settings
 
 
+def _keys(read: Reader) -> KeySettings:
+    """The key-encryption keys. At least one that wraps is required."""
+    vault = _vault_key(read, "MAILBIND_KEY_VAULT_KEY")
+    previous_vault = _vault_key(read, "MAILBIND_KEY_VAULT_KEY_PREVIOUS")
+    local = _local_key(read, "MAILBIND_SEALING_KEY")
+    previous_local = _local_key(read, "MAILBIND_SEALING_KEY_PREVIOUS")
+    if not any(read.text(name, "") for name in ("MAILBIND_KEY_VAULT_KEY", "MAILBIND_SEALING_KEY")):
+        read.faults.append(
+            "MAILBIND_SEALING_KEY is missing, and so is MAILBIND_KEY_VAULT_KEY, which may take its place"
+        )
+    return KeySettings(
+        vault=tuple(key for key in (vault, previous_vault) if key),
+        local=tuple(Secret(key) for key in (local, previous_local) if key),
+        rotation_interval=timedelta(days=read.number("MAILBIND_DATA_KEY_DAYS", 90, 3650)),
+        local_wraps=not vault,
+    )
+
+
+def _local_key(read: Reader, name: str) -> str:
+    return read.checked(name, _is_sealing_key, "32 bytes in base64", "")
+
+
+def _vault_key(read: Reader, name: str) -> str:
+    return read.checked(name, _is_vault_key, "a key identifier such as https://…vault.azure.net/keys/mailbind", "")
+
+
 def _cloud(read: Reader) -> Cloud:
-    def address(name: str, default: str) -> str:
+    def origin(name: str, default: str) -> str:
         return read.checked(name, is_https, "an https address", default).rstrip("/")
 
     return Cloud(
-        address("MAILBIND_AUTHORITY_HOST", CLOUDS[GLOBAL].authority),
-        address("MAILBIND_GRAPH_ROOT", CLOUDS[GLOBAL].graph),
-        address("MAILBIND_OUTLOOK_ROOT", CLOUDS[GLOBAL].outlook),
+        origin("MAILBIND_AUTHORITY_HOST", CLOUDS[GLOBAL].authority),
+        origin("MAILBIND_GRAPH_ROOT", CLOUDS[GLOBAL].graph),
+        origin("MAILBIND_OUTLOOK_ROOT", CLOUDS[GLOBAL].outlook),
         _imap_server(read),
     )
 
@@ -113,9 +156,9 @@ def _imap_server(read: Reader) -> MailServer | None:
 
 
 def _limits(read: Reader, *, public: bool) -> Mapping[LimitKind, int]:
-    most = MAX_PUBLIC_LIMIT if public else MAX_LIMIT  # tests and benchmarks on this computer go without
-    forms = read.number("MAILBIND_FORMS_PER_MINUTE", 60, most)
-    pages = read.number("MAILBIND_PAGES_PER_MINUTE", 60, most)
+    maximum = MAX_PUBLIC_LIMIT if public else MAX_LIMIT
+    forms = read.number("MAILBIND_FORMS_PER_MINUTE", 60, maximum)
+    pages = read.number("MAILBIND_PAGES_PER_MINUTE", 60, maximum)
     return {
         LimitKind.FORM_BY_CALLER: forms,
         LimitKind.FORM_BY_ADDRESS: forms,
@@ -137,10 +180,26 @@ def _origins(read: Reader, base_url: str) -> frozenset[str]:
     return origins
 
 
-def _is_base(text: str) -> bool:
-    # Plain http only for this computer: a __Host- cookie needs https, and browsers make an exception for loopback.
+def _is_base_url(text: str) -> bool:
+    # A __Host- cookie needs https; browsers make an exception for loopback addresses.
     return is_https(text) or (is_origin(text.rstrip("/")) and urlsplit(text).hostname in LOOPBACK)
 
 
 def _is_sha256(text: str) -> bool:
-    return SHA256.fullmatch(text.lower()) is not None
+    return SHA256_PATTERN.fullmatch(text.lower()) is not None
+
+
+def _is_sealing_key(text: str) -> bool:
+    try:
+        return len(base64.b64decode(text, validate=True)) == SEALING_KEY_BYTES
+    except ValueError:
+        return False
+
+
+def _is_vault_key(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # half an IPv6 address
+        return False
+    origin = f"{parts.scheme}://{parts.netloc}"
+    return is_https(origin) and VAULT_KEY_PATTERN.fullmatch(parts.path) is not None and text == origin + parts.path

@@ -1,4 +1,4 @@
-"""Reads settings one by one, and remembers every fault by name, never by value."""
+"""Reads settings one by one, and collects every fault by name, never by value."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -9,50 +9,51 @@ from urllib.parse import urlsplit
 
 from shared.domain.formats import parse_timestamp
 
-PLACEHOLDER = re.compile(r"<.+>")
-# A user, which hides the real host from a reader's eye, and what browsers read as the end of a host or leave out.
-UNLIKE_A_HOST = re.compile(r"[@\\\s\x00-\x1f\x7f]")
+PLACEHOLDER_PATTERN = re.compile(r"<.+>")
+# A user name, which hides the real host from people, and characters that end a host in browsers or are ignored there.
+INVALID_HOST_PATTERN = re.compile(r"[@\\\s\x00-\x1f\x7f]")
 
 
 class SettingsError(Exception):
-    """What is wrong with the settings, one line for each."""
+    """The settings are wrong; the message lists all faults."""
 
 
-@dataclass(slots=True)
+@dataclass
 class Reader:
-    """Takes settings one by one and remembers what was wrong."""
+    """The values of the environment, and the faults that were found in them."""
 
     values: Mapping[str, str]
     faults: list[str] = field(default_factory=list)
 
     def text(self, name: str, default: str | None = None) -> str:
-        """A setting's text; without a default it is required."""
+        """The text of a setting, which is required unless there is a default."""
         value = self.values.get(name, "").strip()
-        if PLACEHOLDER.fullmatch(value):
+        if PLACEHOLDER_PATTERN.fullmatch(value):
             self.faults.append(f"{name} still has the placeholder of local.settings.json.example; set your own value")
             return ""
         if not value and default is None:
             self.faults.append(f"{name} is missing")
         return value or default or ""
 
-    def checked(self, name: str, fits: Callable[[str], bool], must: str, default: str | None = None) -> str:
-        """Text that fits, or an empty one; `must` says what it has to be."""
+    def checked(self, name: str, is_valid: Callable[[str], bool], rule: str, default: str | None = None) -> str:
+        """The text of a setting if it is valid, or else empty. `rule` says in the fault what it must be."""
         value = self.text(name, default)
-        if not value or fits(value):
+        if not value or is_valid(value):
             return value
-        self.faults.append(f"{name} must be {must}")
+        self.faults.append(f"{name} must be {rule}")
         return ""
 
-    def number(self, name: str, default: int, most: int, least: int = 1) -> int:
-        """A whole number from `least` to `most`."""
+    def number(self, name: str, default: int, maximum: int, minimum: int = 1) -> int:
+        """A whole number from `minimum` to `maximum`."""
 
-        def fits(text: str) -> bool:
-            return text.isascii() and text.isdigit() and least <= int(text[:20]) <= most
+        def is_valid(text: str) -> bool:
+            return text.isascii() and text.isdigit() and minimum <= int(text[:20]) <= maximum
 
-        return int(self.checked(name, fits, f"a whole number from {least} to {most}", str(default)) or default)
+        rule = f"a whole number from {minimum} to {maximum}"
+        return int(self.checked(name, is_valid, rule, str(default)) or default)
 
-    def moment(self, name: str) -> datetime | None:
-        """A date, or a date and time, as ISO 8601 writes them; in UTC when it names no zone."""
+    def timestamp(self, name: str) -> datetime | None:
+        """An ISO 8601 date, or date and time; UTC if it names no zone."""
         text = self.text(name, "")
         try:
             return parse_timestamp(text) if text else None
@@ -61,11 +62,11 @@ class Reader:
             return None
 
     def listed(self, name: str) -> frozenset[str]:
-        """Comma-separated words, in lower case."""
+        """The comma-separated words of a setting, in lower case."""
         return frozenset(word.strip().lower() for word in self.values.get(name, "").split(",") if word.strip())
 
     def switch(self, name: str) -> bool:
-        """True or false; false when absent."""
+        """A boolean, by default false."""
         allowed = {"true": True, "1": True, "false": False, "0": False}
         return allowed.get(
             self.checked(name, lambda text: text.lower() in allowed, "true or false", "false").lower(), False
@@ -73,17 +74,17 @@ class Reader:
 
 
 def is_origin(text: str) -> bool:
-    """Whether it is an http or https address without a path."""
+    """Whether it is an http or https URL without a path."""
     try:
         parts = urlsplit(text)
-        named = bool(parts.hostname) and parts.port != 0 and not UNLIKE_A_HOST.search(parts.netloc)
-    except ValueError:  # half an IPv6 address, or a port that is none
+        has_host = bool(parts.hostname) and parts.port != 0 and not INVALID_HOST_PATTERN.search(parts.netloc)
+    except ValueError:  # half an IPv6 address, or an invalid port
         return False
-    return named and parts.scheme in {"http", "https"} and text == f"{parts.scheme}://{parts.netloc}"
+    return has_host and parts.scheme in {"http", "https"} and text == f"{parts.scheme}://{parts.netloc}"
 
 
 def is_https(text: str) -> bool:
-    """Whether it is an https address without a path."""
+    """Whether it is an https URL without a path."""
     return is_origin(text.rstrip("/")) and text.startswith("https://")
 
 
@@ -92,13 +93,13 @@ def is_server(text: str) -> bool:
     try:
         parts = urlsplit(f"//{text}")
         return bool(parts.hostname) and bool(parts.port) and parts.netloc == text and parts.username is None
-    except ValueError:  # half an IPv6 address, or a port that is none
+    except ValueError:  # half an IPv6 address, or an invalid port
         return False
 
 
 def is_file(text: str) -> bool:
-    """Whether there is such a file."""
+    """Whether the file exists."""
     try:
         return Path(text).is_file()
-    except OSError:  # a name that no file system takes
+    except OSError:  # not a valid file name
         return False

@@ -10,7 +10,7 @@ from pathlib import Path
 from infra.local.narration import FIELD, LINE
 from shared.domain.audit import Action
 from shared.domain.failure import FailureKind
-from shared.telemetry import WithFields, tell_fields
+from shared.telemetry import FieldsFormatter, write_fields_to_text
 from shared.usecases.upkeep.agenda import FAILED
 
 QUERIES = sorted((Path(__file__).parents[2] / "infra/monitoring").glob("*.kql"))
@@ -22,14 +22,14 @@ def test_fields_follow_the_event_as_json_and_a_traceback_follows_them() -> None:
         "shared.x", logging.INFO, "f", 1, "tick %s", ("done",), None, extra={"refreshed": 3, "accounts.connected": 1}
     )
 
-    event, _, fields = WithFields().format(record).partition(" {")
+    event, _, fields = FieldsFormatter().format(record).partition(" {")
     assert "tick done" == event
     assert {"refreshed": 3, "accounts.connected": 1} == json.loads("{" + fields)
     try:
         json.loads("gone")
     except ValueError:
         record.exc_info = sys.exc_info()
-    assert "\nTraceback " in WithFields().format(record)
+    assert "\nTraceback " in FieldsFormatter().format(record)
 
 
 def test_only_handlers_without_a_formatter_are_given_one() -> None:
@@ -40,7 +40,7 @@ def test_only_handlers_without_a_formatter_are_given_one() -> None:
     for handler in (bare, own):
         root.addHandler(handler)
     try:
-        tell_fields()
+        write_fields_to_text()
         logging.getLogger("shared.x").warning("shard not worked", extra={"shard": "07"})
     finally:
         for handler in (bare, own):

@@ -52,7 +52,7 @@ def test_an_operator_binds_finds_repairs_and_removes_an_account(
     visitor.follow(asked.stdout.splitlines()[0], who)
 
     heads, row = cli("list", "--authorized-by", who).stdout.splitlines()
-    assert ["ACCOUNT", "STATE", "MAILBOX", "AUTHORIZED", "BY", "TROUBLE"] == heads.split()
+    assert ["ACCOUNT", "STATE", "MAILBOX", "AUTHORIZED", "BY", "ERROR"] == heads.split()
     assert [account, "connected", "support@contoso.example", who, "-"] == row.split()
     assert ["authorizedBy.user", who] in [line.split() for line in cli("show", account).stdout.splitlines()]
     tenant.do("revoke", person=who)
@@ -66,7 +66,7 @@ def test_an_operator_binds_finds_repairs_and_removes_an_account(
     assert f"{account} is resumed\n" == cli("resume", account).stdout
 
     assert 2 == cli("delete", account).returncode
-    assert f"{account} is deleted, its tokens with it\n" == cli("delete", account, "--yes").stdout
+    assert f"{account} is deleted, and its tokens too\n" == cli("delete", account, "--yes").stdout
     gone = cli("show", account)
     assert (1, "", "error: No such account (NotFound)\n") == (gone.returncode, gone.stdout, gone.stderr)
 

@@ -25,7 +25,7 @@ REFUSED = ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "1999-12-31T23:59:59Z
 def test_a_date_out_of_range_is_refused_in_settings(text: str) -> None:
     settings = Reader({"ENDS": text})
 
-    assert (None, 1) == (settings.moment("ENDS"), len(settings.faults))
+    assert (None, 1) == (settings.timestamp("ENDS"), len(settings.faults))
 
 
 @given(MOMENTS, st.timedeltas(-CENTURY, CENTURY))

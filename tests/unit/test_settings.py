@@ -109,7 +109,7 @@ def test_one_key_that_wraps_is_enough_and_the_vaults_comes_first() -> None:
     assert (1, 0, False) == (len(alone.vault), len(alone.local), alone.local_wraps)
     assert (1, 1, False) == (len(both.vault), len(both.local), both.local_wraps)
     assert (0, 1, True) == (len(local.vault), len(local.local), local.local_wraps)
-    assert 90 == local.every.days
+    assert 90 == local.rotation_interval.days
 
 
 def test_a_key_of_before_does_not_stand_in_for_the_key() -> None:
