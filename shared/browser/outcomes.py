@@ -33,13 +33,22 @@ def confirmation_page(app: App, link: LinkPage) -> func.HttpResponse:
         registration=registration,
         replaces=link.replaces,
         apps=link.apps,
-        scopes={each.id: {scope.rpartition("/")[2] for scope in each.scopes} for each in link.apps},
+        grants=list(_grants(link).items()),
         site=site_of(registration.redirect_url),
         expires=_readable(registration.expires),
         confirmation=link.confirmation,
         opened=link.opened,
         is_waiting=registration.stage is RegistrationStatus.WAITING_FOR_ACCESS,
     )
+
+
+def _grants(link: LinkPage) -> dict[frozenset[str], list[str]]:
+    """The scopes that a sign-in grants, without their resource, and the names of the apps that ask for them."""
+    grants: dict[frozenset[str], list[str]] = {}
+    for oauth_app in link.apps:
+        scopes = frozenset(scope.rpartition("/")[2] for scope in oauth_app.scopes)
+        grants.setdefault(scopes, []).append(oauth_app.name)
+    return grants
 
 
 def consented_page(app: App) -> func.HttpResponse:

@@ -17,10 +17,10 @@ class Remedy:
 
 REMEDIES = {
     "no_mailbox_access": Remedy(
-        "This mailbox does not open for you yet",
-        "You signed in, but Microsoft 365 did not let that account open the mailbox. Either it has no Full Access, or"
-        " the permission was given so recently that Exchange has not noticed yet, which can take an hour. Where"
-        " mailboxes are opened by IMAP, it may also be turned off for this one.",
+        "You do not have access yet",
+        "You signed in, but Microsoft 365 did not let your account open the mailbox. Either it has no Full Access, or it"
+        " was given Full Access so recently that Exchange has not applied it yet, which can take an hour. If the mailbox"
+        " is opened by IMAP, IMAP may also be turned off.",
         "Ask an administrator for Full Access to the mailbox, keep checking if you were just given it, or sign in with"
         " an account that has it.",
     ),
@@ -33,7 +33,7 @@ REMEDIES = {
     ),
     "same_mailbox": Remedy(
         "This mailbox is already connected under another address",
-        "Two of the addresses in this link lead to the same mailbox. It was connected under the other one.",
+        "Two addresses in this link lead to the same mailbox. It was connected under the other one.",
         "Nothing to do. If you want another mailbox, ask the sender of the link to check the address.",
     ),
     "missing_scope": Remedy(
@@ -185,7 +185,7 @@ REMEDIES = {
     "id_token_invalid": Remedy(
         "The sign-in could not be verified",
         "Microsoft's answer was not meant for this service, or is too old.",
-        "Start again from the link.",
+        "Try again, or open the link again.",
     ),
     "link_expired": Remedy(
         "This link has expired",

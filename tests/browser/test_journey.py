@@ -81,7 +81,7 @@ async def test_no_access_page_offers_three_ways_on(
     asked = ask(api, redirectUrl=callers_page)
     await go_to_microsoft(page, asked["url"])
     await sign_in(page, stranger)
-    await expect(page.get_by_role("heading", level=1)).to_have_text("This mailbox does not open for you yet")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("You do not have access yet")
     await expect(page.get_by_role("button")).to_have_text(["Keep checking", "Sign in with another account"])
     await shot(page, "refused no_mailbox_access")
 
@@ -122,7 +122,7 @@ async def test_keep_checking_takes_one_click(page: Page, api: httpx.Client, pers
 
     await page.get_by_role("button", name="Keep checking").click()
 
-    await expect(page.get_by_role("heading", level=1)).to_have_text("Checking again for you")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Waiting for access")
     await shot(page, "waiting for access")
     assert "waitingForAccess" == status(api, asked)["status"]
     await page.goto(asked["url"])
@@ -255,7 +255,7 @@ async def test_page_says_that_mailbind_waits_for_graph(
     await go_to_microsoft(page, ask(api)["url"])
     await sign_in(page, who)
 
-    await expect(page.get_by_role("heading", level=1)).to_have_text("Checking again for you")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Waiting for Microsoft 365")
     await shot(page, "waiting for graph")
 
 

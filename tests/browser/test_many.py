@@ -22,13 +22,13 @@ async def test_page_lists_bound_and_refused_mailboxes(page: Page, many: Many, ca
     await sign_in(page, who)
 
     await expect(page.get_by_role("heading", level=1)).to_have_text("2 of 3 mailboxes connected")
-    await expect(page.get_by_role("region", name="This mailbox does not open for you yet")).to_contain_text(BOARD)
+    await expect(page.get_by_role("region", name="You do not have access yet")).to_contain_text(BOARD)
     await expect(page.get_by_role("button")).to_have_text(["Keep checking", "Sign in with another account"])
     await shot(page, "many results")
     assert ["completed", "new", "new", "no_mailbox_access"] == many.states(asked)
 
     await page.get_by_role("button", name="Keep checking").click()
-    await expect(page.get_by_role("heading", level=2)).to_have_text(["Connected", "Being checked again"])
+    await expect(page.get_by_role("heading", level=2)).to_have_text(["Connected", "Waiting for access"])
     await shot(page, "many waiting")
     await page.get_by_role("link", name="Go back").click()
     await page.wait_for_url(
