@@ -18,8 +18,8 @@ class Remedy:
 REMEDIES = {
     "no_mailbox_access": Remedy(
         "You do not have access yet",
-        "You signed in, but Microsoft 365 did not let your account open the mailbox. Either it has no Full Access, or it"
-        " was given Full Access so recently that Exchange has not applied it yet, which can take an hour. If the mailbox"
+        "You signed in, but Microsoft 365 did not let your account open the mailbox. Either it has no Full Access, or"
+        " it was given so recently that Exchange has not applied it yet, which can take an hour. If the mailbox"
         " is opened by IMAP, IMAP may also be turned off.",
         "Ask an administrator for Full Access to the mailbox, keep checking if you were just given it, or sign in with"
         " an account that has it.",

@@ -195,7 +195,7 @@ def test_a_wrong_client_secret_is_our_fault_and_not_the_persons(
     page = visitor.submit(form)
 
     assert "app_credential" == code_of(page)
-    assert "not about you" in page.text
+    assert "Your account is not the cause" in page.text
 
 
 def test_continue_needs_the_page_that_this_browser_was_shown(
