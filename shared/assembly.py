@@ -46,7 +46,7 @@ from shared.ports import (
 )
 from shared.settings import Settings
 from shared.usecases.accounts.tally import StoredTally
-from shared.usecases.apps.cache import CachedOAuthApps
+from shared.usecases.apps.catalogue import CachedOAuthApps
 from shared.usecases.apps.circuit_breaker import CircuitBreakerEntra
 from shared.usecases.callers.api_tokens import CachedApiTokens
 from shared.usecases.callers.identify import CachedApplications

@@ -20,7 +20,7 @@ from shared.adapters.tables.principals import TablePrincipals
 from shared.bootstrap import build
 from shared.domain.oauth_app import OAuthApp
 from shared.ports import App, KeyWrapping
-from shared.usecases.apps.circuit_breaker import CircuitBreakerEntra, Seen
+from shared.usecases.apps.circuit_breaker import CachedBreaker, CircuitBreakerEntra
 from tests.sealed_text import data_key_of
 
 API_TOKEN = secrets.token_hex(32)
@@ -94,10 +94,10 @@ def key_wrapping_of(app: App) -> KeyWrapping:
     return app.sealing.data_keys.wrapping
 
 
-def seen_breakers(app: App) -> dict[str, Seen]:
+def seen_breakers(app: App) -> dict[str, CachedBreaker]:
     """What this instance remembers of circuit breakers."""
     assert isinstance(app.microsoft.entra, CircuitBreakerEntra)
-    return app.microsoft.entra._seen  # noqa: SLF001 - memory shows nowhere else
+    return app.microsoft.entra._cache  # noqa: SLF001 - memory shows nowhere else
 
 
 def unguarded(app: App) -> MsalEntra:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from shared.domain.oauth_app import RegisteredApp
 from shared.ports import App, Stored
-from shared.usecases.apps.cache import CachedOAuthApps
+from shared.usecases.apps.catalogue import CachedOAuthApps
 
 
 class Gated:

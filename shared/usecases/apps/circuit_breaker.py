@@ -1,4 +1,4 @@
-"""Entra behind a circuit breaker for each OAuth app: while the app itself is refused, no grant is refreshed."""
+"""Entra behind a circuit breaker for each OAuth app: while Entra refuses the app itself, no grant is refreshed."""
 
 import asyncio
 import logging
@@ -19,22 +19,22 @@ from shared.usecases.events.outbox import outbox_row
 
 log = logging.getLogger(__name__)
 
-CACHE_LIFETIME = timedelta(seconds=15)
+BREAKER_CACHE_LIFETIME = timedelta(seconds=15)
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What was last read of a breaker, and when."""
+class CachedBreaker:
+    """A circuit breaker as it was last read, and when."""
 
     breaker: Stored[CircuitBreaker] | None
-    at: datetime
+    read_at: datetime
 
 
 @dataclass(slots=True)
 class CircuitBreakerEntra:
-    """An Entra in front of another one. While a circuit breaker is open, one trial call a minute finds out the state.
+    """An Entra with circuit breakers around another one. While a breaker is open, one call a minute is tried.
 
-    It learns from the token endpoint's answers about stored grants and from verifications, never from a sign-in.
+    Answers of the token endpoint about stored grants and verifications change it, sign-ins never do.
     """
 
     inner: Entra
@@ -42,35 +42,35 @@ class CircuitBreakerEntra:
     agenda: Agenda
     clock: Clock
     entropy: Entropy
-    _seen: dict[str, Seen] = field(default_factory=dict)
+    _cache: dict[str, CachedBreaker] = field(default_factory=dict)
 
     async def begin(
         self, app: OAuthApp, *, state: Secret, login_hint: str | None, claims: str | None
     ) -> tuple[str, Secret]:
-        """People may always try; the page tells them what is wrong."""
+        """Begin a sign-in regardless of the circuit breaker; the page tells people what is wrong."""
         return await self.inner.begin(app, state=state, login_hint=login_hint, claims=claims)
 
     async def redeem(self, app: OAuthApp, flow: Secret, answer: Mapping[str, str]) -> SignedIn:
-        """Redeem the code, whatever the circuit breaker says."""
+        """Redeem the code regardless of the circuit breaker."""
         return await self._for_browser(app, self.inner.redeem(app, flow, answer))
 
     async def finish(self, app: OAuthApp, refresh_token: Secret) -> TokenSet:
-        """Renew what a browser carries since its code was redeemed, whatever the circuit breaker says."""
+        """Refresh the grant that a browser carries, regardless of the circuit breaker."""
         return await self._for_browser(app, self.inner.refresh(app, refresh_token))
 
     async def refresh(
         self, app: OAuthApp, refresh_token: Secret, resource: Resource | None = None, claims: str | None = None
     ) -> TokenSet:
-        """Refresh, unless the app is known to be refused and this is not the trial call."""
+        """Refresh. Raises EntraFailed at once while the breaker is open and no trial is due."""
         breaker = await self._breaker(app.id)
         if breaker is not None and breaker.value.is_open and not await self._take_trial(breaker):
             raise EntraFailed(Failure(FailureKind.APP_FAULT, breaker.value.code, breaker.value.aadsts))
         try:
             tokens = await self.inner.refresh(app, refresh_token, resource, claims)
         except EntraFailed as failed:
-            await self._learn(app, failed.failure)
+            await self._record(app, failed.failure)
             raise
-        await self._learn(app, None)
+        await self._record(app, None)
         return tokens
 
     def around(self, inner: Entra) -> "CircuitBreakerEntra":
@@ -78,24 +78,24 @@ class CircuitBreakerEntra:
         return replace(self, inner=inner)
 
     async def verified(self, app: OAuthApp, failure: Failure | None) -> None:
-        """Learn from a verification, which also remembers what is wrong with the app's configuration."""
-        self._seen.pop(app.id, None)
+        """Record the result of a verification, including faults in the app's configuration."""
+        self._cache.pop(app.id, None)
         await self._breaker(app.id)
         if failure is not None and failure.kind is FailureKind.APP_FAULT:
             await self._open(app, failure)
         else:
-            await self._learn(app, failure)
+            await self._record(app, failure)
 
     async def forgive(self, app: OAuthApp) -> None:
-        """The app was changed: whatever was wrong with it is to be found out anew."""
-        self._seen.pop(app.id, None)
+        """Close the breaker, because the app was changed."""
+        self._cache.pop(app.id, None)
         await self._breaker(app.id)
         await self._close(app)
 
     async def _for_browser[T](self, app: OAuthApp, call: Awaitable[T]) -> T:
-        """Learn nothing: no request without a caller's token changes a circuit breaker, not even by a true answer.
+        """Make a call that does not change the breaker, because anyone can cause it.
 
-        A refusal of the app itself is logged for operators. The timer, callers and verifications find out the same.
+        A refusal of the app itself is logged for operators. The timer, callers and verifications open the breaker.
         """
         try:
             return await call
@@ -105,11 +105,11 @@ class CircuitBreakerEntra:
             raise
 
     async def _breaker(self, app: str) -> Stored[CircuitBreaker] | None:
-        seen, now = self._seen.get(app), self.clock()
-        if seen is None or not timedelta() <= now - seen.at < CACHE_LIFETIME:
-            seen = Seen(await self.breakers.get(app), now)
-            self._seen[app] = seen
-        return seen.breaker
+        cached, now = self._cache.get(app), self.clock()
+        if cached is None or not timedelta() <= now - cached.read_at < BREAKER_CACHE_LIFETIME:
+            cached = CachedBreaker(await self.breakers.get(app), now)
+            self._cache[app] = cached
+        return cached.breaker
 
     async def _take_trial(self, breaker: Stored[CircuitBreaker]) -> bool:
         now = self.clock()
@@ -118,13 +118,13 @@ class CircuitBreakerEntra:
         try:
             taken = await self.breakers.replace(breaker, breaker.value.with_next_trial(now))
         except StaleWrite:
-            self._seen.pop(breaker.value.app, None)  # another caller's trial, or it is closed already
+            self._cache.pop(breaker.value.app, None)  # another caller's trial, or closed already
             return False
-        self._seen[breaker.value.app] = Seen(taken, now)
+        self._cache[breaker.value.app] = CachedBreaker(taken, now)
         return True
 
-    async def _learn(self, app: OAuthApp, failure: Failure | None) -> None:
-        """Open for a refused credential; any answer that got past the credential closes."""
+    async def _record(self, app: OAuthApp, failure: Failure | None) -> None:
+        """Open the breaker for a refused credential, close it when the credential was accepted."""
         if failure is not None and failure.code == BREAKER_OPEN_CODE:
             await self._open(app, failure)
         elif failure is None or failure.kind not in {FailureKind.TRANSIENT, FailureKind.APP_FAULT}:
@@ -136,26 +136,25 @@ class CircuitBreakerEntra:
         before = await self._breaker(app.id)
         if before is not None and before.value.is_open >= opened.is_open:
             return
-        with suppress(StaleWrite):  # open already, and operators were told
-            news = await self._news(EventName.OAUTH_APP_ERROR, opened, now)
-            self._seen[app.id] = Seen(await self.breakers.put(before, opened, news), now)
+        with suppress(StaleWrite):  # another instance opened it, with an event
+            events = await self._events(EventName.OAUTH_APP_ERROR, opened, now)
+            self._cache[app.id] = CachedBreaker(await self.breakers.put(before, opened, events), now)
             _log_fault(app, failure)
 
     async def _close(self, app: OAuthApp) -> None:
-        seen = self._seen.get(app.id)
-        if seen is None or seen.breaker is None:
+        cached = self._cache.get(app.id)
+        if cached is None or cached.breaker is None:
             return
-        self._seen[app.id] = Seen(None, self.clock())
-        with suppress(StaleWrite):  # somebody else closed it
-            # Behind the event that it opened, whatever the clock says.
-            at = next_event_time(seen.breaker.value.since, self.clock())
-            await self.breakers.remove(
-                seen.breaker, await self._news(EventName.OAUTH_APP_RECOVERED, seen.breaker.value, at)
-            )
+        self._cache[app.id] = CachedBreaker(None, self.clock())
+        with suppress(StaleWrite):  # another instance closed it
+            breaker = cached.breaker.value
+            # Later than the event that it opened, even if the clock went back.
+            at = next_event_time(breaker.since, self.clock())
+            await self.breakers.remove(cached.breaker, await self._events(EventName.OAUTH_APP_RECOVERED, breaker, at))
             log.warning("oauth app recovered", extra={"app": app.id})
 
-    async def _news(self, name: EventName, breaker: CircuitBreaker, at: datetime) -> list[Event]:
-        """Told of breakers that hold calls back; what a verification found was answered to who asked for it."""
+    async def _events(self, name: EventName, breaker: CircuitBreaker, at: datetime) -> list[Event]:
+        """The event about a breaker. There is none for a closed one, whose fault only a verification has found."""
         if not breaker.is_open:
             return []
         event = new_event(
@@ -176,6 +175,7 @@ def _log_fault(app: OAuthApp, failure: Failure) -> None:
 
 
 async def open_breakers(app: App) -> Sequence[CircuitBreaker]:
-    """The circuit breakers that are open now. Costs one read for each OAuth app."""
-    found = await asyncio.gather(*(app.stores.breakers.get(oauth_app.id) for oauth_app in await app.oauth_apps.all()))
-    return [stored.value for stored in found if stored is not None and stored.value.is_open]
+    """The open circuit breakers. Reads one row for each OAuth app."""
+    ids = [oauth_app.id for oauth_app in await app.oauth_apps.all()]
+    breakers = await asyncio.gather(*map(app.stores.breakers.get, ids))
+    return [stored.value for stored in breakers if stored is not None and stored.value.is_open]

@@ -1,4 +1,4 @@
-"""Verify an OAuth app: walk through its configuration step by step, and say what to fix."""
+"""Verify an OAuth app: check its configuration step by step, and say what to fix."""
 
 from dataclasses import dataclass, replace
 
@@ -20,13 +20,14 @@ from shared.domain.oauth_app import OAuthApp, RegisteredApp
 from shared.domain.remedy import remedy
 from shared.ports import App, EntraFailed
 from shared.usecases.accounts.read import Found, find_account
+from shared.usecases.apps.catalogue import existing_app
 from shared.usecases.tokens.on_demand import refresh_on_demand
 from shared.usecases.tokens.probe import probe_mailbox
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was found; `account` is the one that was tried, if any."""
+    """The results. `account` is the one that was tried, if any."""
 
     app: RegisteredApp
     account: str | None
@@ -39,26 +40,22 @@ class Verified:
 
 
 async def verify_oauth_app(app: App, app_id: str, account: str | None, *, open_mailbox: bool) -> Verified:
-    """Every step is tried, whatever came of others. Raises NotFound and Conflict.
+    """Run every check, even after one failed. Changes only the app's circuit breaker and the tokens of the account.
 
-    Changes nothing but what is known of the app's faults, and the tokens of the account that is tried.
-
-    Raises TooManyRequests when the grant of the account was asked about too often just now.
+    Raises NotFound, Conflict, and TooManyRequests when the account's grant was refreshed on demand too often.
     """
     stored = await app.stores.oauth_apps.get(app_id)
-    if stored is None and app_id != app.config.seed.id:
-        raise NotFound("No such OAuth app")
-    kept = stored.value if stored else app.config.seed
-    used = kept.to_oauth_app(app.config.clouds)
+    registered = existing_app(app, app_id, stored.value if stored else None)
+    oauth_app = registered.to_oauth_app(app.config.clouds)
     steps = [
-        await _check_authority(app, used),
-        await _check_credentials(app, used),
-        check_redirect(kept.redirect_url, app.config.redirect_uri),
-        check_scopes(used),
-        check_expiry(used, app.clock()),
-        *await _check_account(app, used, account, open_mailbox=open_mailbox),
+        await _check_authority(app, oauth_app),
+        await _check_credentials(app, oauth_app),
+        check_redirect(registered.redirect_url, app.config.redirect_uri),
+        check_scopes(oauth_app),
+        check_expiry(oauth_app, app.clock()),
+        *await _check_account(app, oauth_app, account, open_mailbox=open_mailbox),
     ]
-    return Verified(kept, account, tuple(steps))
+    return Verified(registered, account, tuple(steps))
 
 
 async def _check_authority(app: App, oauth_app: OAuthApp) -> Step:
@@ -70,13 +67,16 @@ async def _check_authority(app: App, oauth_app: OAuthApp) -> Step:
 
 
 async def _check_credentials(app: App, oauth_app: OAuthApp) -> Step:
-    """Each credential by itself; the app's breaker learns what one call with all of them would have found."""
-    tried = [(one, await _authenticate(app, replace(oauth_app, credentials=(one,)))) for one in oauth_app.credentials]
-    faults = [failure for _, failure in tried if failure is not None]
-    await app.microsoft.entra.verified(
-        oauth_app, next(iter(faults), APP_CREDENTIAL_FAILURE) if len(faults) == len(tried) else None
-    )
-    return check_client(tried)
+    """Check each credential. The breaker records a failure only if all of them fail."""
+    results = [
+        (credential, await _authenticate(app, replace(oauth_app, credentials=(credential,))))
+        for credential in oauth_app.credentials
+    ]
+    failures = [failure for _, failure in results if failure is not None]
+    all_failed = len(failures) == len(results)
+    failure = next(iter(failures), APP_CREDENTIAL_FAILURE) if all_failed else None
+    await app.microsoft.entra.verified(oauth_app, failure)
+    return check_client(results)
 
 
 async def _authenticate(app: App, oauth_app: OAuthApp) -> Failure | None:
@@ -101,19 +101,19 @@ async def _check_account(app: App, oauth_app: OAuthApp, account: str | None, *, 
 
 
 async def _check_grant_and_mailbox(app: App, found: Found, *, open_mailbox: bool) -> list[Step]:
-    held = found.account.value
-    grant = await app.stores.principals.grant(held.principal_id, held.app)
-    renewed = await refresh_on_demand(app, grant) if grant else None
-    current = await app.stores.principals.account(held.principal_id, held.id)
-    if renewed is None or current is None:
+    account = found.account.value
+    grant = await app.stores.principals.grant(account.principal_id, account.app)
+    refreshed = await refresh_on_demand(app, grant) if grant else None
+    current = await app.stores.principals.account(account.principal_id, account.id)
+    if refreshed is None or current is None:
         raise NotFound("No such account")
-    if renewed.failure is not None:
-        return [failed_call("grant", renewed.failure), skipped("mailbox", "There is no token to open it with.")]
-    ok = passed("grant", "Entra renewed it.")
+    if refreshed.failure is not None:
+        return [failed_call("grant", refreshed.failure), skipped("mailbox", "There is no token to open it with.")]
+    grant_step = passed("grant", "Entra renewed it.")
     if not open_mailbox:
-        return [ok, skipped("mailbox", "It was not asked for.")]
-    seen, _ = await probe_mailbox(app, current, renewed.grant)
-    if seen.last_error is None:
-        return [ok, passed("mailbox", "It opens.")]
-    told = remedy(seen.last_error.code)
-    return [ok, failed("mailbox", told.what, told.action)]
+        return [grant_step, skipped("mailbox", "It was not asked for.")]
+    probed, _ = await probe_mailbox(app, current, refreshed.grant)
+    if probed.last_error is None:
+        return [grant_step, passed("mailbox", "It opens.")]
+    advice = remedy(probed.last_error.code)
+    return [grant_step, failed("mailbox", advice.what, advice.action)]
