@@ -16,32 +16,32 @@ from shared.ports import ApiTokens, App, Clock, Stored, retry_on_conflict
 
 log = logging.getLogger(__name__)
 
-# Most calls read no row. A token that was revoked stops within this time on every instance.
+# Most calls read no row. A revoked token stops working on every instance within this time.
 CACHE_LIFETIME = timedelta(seconds=30)
 MAX_CACHED = 10_000
 
 
 @dataclass(slots=True)
 class CachedApiTokens:
-    """Unknown tokens are cached apart from known ones, so that guessing displaces no known one."""
+    """API tokens by id. Unknown ids have a cache of their own, so that guessing displaces no known token."""
 
     rows: ApiTokens
     clock: Clock
     _known: TTLCache[Stored[ApiToken]] = field(default_factory=lambda: TTLCache(MAX_CACHED))
     _unknown: TTLCache[bool] = field(default_factory=lambda: TTLCache(MAX_CACHED))
-    _noted: TTLCache[bool] = field(default_factory=lambda: TTLCache(MAX_CACHED))
-    _notes: set[asyncio.Task[None]] = field(default_factory=set)
+    _recorded_uses: TTLCache[bool] = field(default_factory=lambda: TTLCache(MAX_CACHED))
+    _writes: set[asyncio.Task[None]] = field(default_factory=set)
     _revocations: int = 0
 
     async def get(self, token_id: str) -> ApiToken | None:
         """The token that a caller presents, or None; its use is recorded. Raises StorageUnavailable."""
         now = self.clock()
         stored = await self._stored(token_id, now)
-        if stored is not None and not stored.value.is_use_recorded(now) and not self._noted.get(token_id, now):
-            self._noted.put(token_id, value=True, since=now, until=now + CACHE_LIFETIME)
-            note = asyncio.create_task(self._note(stored, now))
-            self._notes.add(note)
-            note.add_done_callback(self._notes.discard)
+        if stored is not None and not stored.value.is_use_recorded(now) and not self._recorded_uses.get(token_id, now):
+            self._recorded_uses.put(token_id, value=True, since=now, until=now + CACHE_LIFETIME)
+            write = asyncio.create_task(self._record_use(stored, now))
+            self._writes.add(write)
+            write.add_done_callback(self._writes.discard)
         return stored.value if stored else None
 
     async def look_up(self, token_id: str) -> ApiToken | None:
@@ -50,14 +50,14 @@ class CachedApiTokens:
         return stored.value if stored else None
 
     def forget(self, token_id: str) -> None:
-        """Drop a token that was revoked here just now."""
+        """Drop a token that was revoked in this process."""
         self._revocations += 1
         self._known.discard(token_id)
-        self._noted.discard(token_id)
+        self._recorded_uses.discard(token_id)
 
     async def settled(self) -> None:
         """Wait for writes in progress."""
-        await asyncio.gather(*self._notes)
+        await asyncio.gather(*self._writes)
 
     async def _stored(self, token_id: str, now: datetime) -> Stored[ApiToken] | None:
         if self._unknown.get(token_id, now):
@@ -65,33 +65,33 @@ class CachedApiTokens:
         return self._known.get(token_id, now) or await self._read(token_id, now)
 
     async def _read(self, token_id: str, now: datetime) -> Stored[ApiToken] | None:
-        """`now` is from before the read, because the token may have been revoked right after it.
+        """Read and cache a token. `now` is from before the read, because the token may be revoked right after it.
 
-        A token that was revoked here during the read is not cached, so it stops at once.
+        A token that was revoked in this process during the read is not cached.
         """
-        before = self._revocations
+        revocations_before = self._revocations
         stored = await self.rows.get(token_id)
         until = now + CACHE_LIFETIME
         if stored is None:
             self._unknown.put(token_id, value=True, since=now, until=until)
             return None
-        if before == self._revocations:
+        if revocations_before == self._revocations:
             self._known.put(token_id, stored, now, until)
         return stored
 
-    async def _note(self, stored: Stored[ApiToken], now: datetime) -> None:
+    async def _record_use(self, stored: Stored[ApiToken], now: datetime) -> None:
         """Record the use in the background; the call does not depend on it."""
         try:
             await self.rows.replace(stored, stored.value.with_last_used(now))
         except StaleWrite:
-            pass  # noted by another instance, or revoked
+            pass  # recorded by another instance, or revoked
         except MailbindError:
             log.warning("use of api token not noted", extra={"token": stored.value.id})
 
 
 @dataclass(frozen=True, slots=True)
 class TokenWish:
-    """What an administrator asks for; see ApiToken."""
+    """The token that an administrator asks for; see ApiToken."""
 
     description: str
     scopes: frozenset[Scope]
@@ -102,16 +102,16 @@ class TokenWish:
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A new token, shown this once."""
+    """A new token, which is shown only once."""
 
     token: Secret
     id: str
 
 
 async def issue_token(app: App, wish: TokenWish, faults: Mapping[str, str], issuer: Caller) -> Issued:
-    """Issue a token. Only a caller who holds every scope and reaches every account may.
+    """Issue a token. The issuer needs the admin scope and access to all accounts.
 
-    `faults` were found while the request was parsed. Raises InvalidInput with all faults, and Forbidden.
+    `faults` were found while parsing. Raises InvalidInput with all faults, and Forbidden.
     """
     issuer.require_scope(Scope.ADMIN)
     issuer.require_all_accounts()
@@ -143,17 +143,17 @@ def _token_faults(app: App, wish: TokenWish) -> dict[str, str]:
     return faults
 
 
-async def revoke_token(app: App, named: str, revoker: Caller) -> str | None:
-    """Revoke a token, named by its id or by itself. Returns its id, or None when there is no such token.
+async def revoke_token(app: App, id_or_token: str, revoker: Caller) -> str | None:
+    """Revoke a token, given its id or the token itself. Returns its id, or None when there is no such token.
 
-    It stops at once here, and within CACHE_LIFETIME on other instances. Raises Forbidden and Conflict.
+    It stops working at once on this instance, and within CACHE_LIFETIME on others. Raises Forbidden and Conflict.
     """
     revoker.require_scope(Scope.ADMIN)
     revoker.require_all_accounts()
-    if not TOKEN_ID_PATTERN.fullmatch(named):
+    if not TOKEN_ID_PATTERN.fullmatch(id_or_token):
         return None
-    for token_id in (named, fingerprint(named)):
-        # A conflict means that its last use was recorded meanwhile, or that it is being revoked by another call too.
+    for token_id in (id_or_token, fingerprint(id_or_token)):
+        # A conflict means that its last use was just recorded, or that another call revoked it.
         if await retry_on_conflict(partial(_remove_token, app, token_id)):
             app.callers.api_tokens.forget(token_id)
             log.info("api token revoked", extra={"token": token_id, "by": revoker.id})

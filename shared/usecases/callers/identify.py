@@ -1,4 +1,4 @@
-"""Who calls: bearer tokens, callers by their ids, and what is recorded of applications that call."""
+"""Identify callers by their bearer token or by their id, and record the applications that call."""
 
 import asyncio
 import hmac
@@ -26,16 +26,16 @@ from shared.usecases.callers.api_tokens import CACHE_LIFETIME, MAX_CACHED
 
 log = logging.getLogger(__name__)
 
-MAX_TOKEN_LENGTH = 16 * 1024  # front ends accept no longer header
+MAX_TOKEN_LENGTH = 16 * 1024  # Front ends accept no longer header.
 JWT_DOTS = 2
 INVALID = "Bad token"
 ADMINISTRATOR = Caller("administrator", "administrator", frozenset({Scope.ADMIN}))
 
 
 async def identify_caller(app: App, bearer: Secret, address: Address | None) -> Caller:
-    """The caller that this token belongs to, calling from that address.
+    """The caller with this bearer token, calling from that address.
 
-    Tokens are compared by their SHA-256, which reveals nothing about a secret; the administrator's is compared in
+    Tokens are compared by their SHA-256, so timing reveals nothing about a secret. The administrator's is compared in
     constant time as well. Raises InvalidToken, Forbidden and Unavailable.
     """
     config, text = app.config, bearer.reveal()
@@ -54,11 +54,11 @@ async def identify_caller(app: App, bearer: Secret, address: Address | None) -> 
 
 
 async def standing_caller(app: App, caller_id: str) -> Caller | None:
-    """The caller with this id as it is now; None when it is revoked, expired, or switched off by the settings.
+    """The caller with this id as it is now; None when it was revoked, expired, or is disabled by the settings.
 
-    Cached for up to 30 seconds. The administrator is a role, not a secret: what it made stays valid for as long as the
-    settings hold a token for it, even after that token was replaced. Networks that a token is limited to restrict
-    calls, so they do not matter here. Raises StorageUnavailable.
+    Cached for up to 30 seconds. The administrator is a role, not a secret: what it created stays valid as long as the
+    settings contain an administrator token, even a different one. A token's allowed networks restrict calls only, so
+    they do not matter here. Raises StorageUnavailable.
     """
     config = app.config
     kind, _, name = caller_id.partition(":")
@@ -78,9 +78,9 @@ def _has_administrator(config: Config) -> bool:
 
 
 def _with_tenant(caller_id: str, client: str, trust: EntraTrust) -> str:
-    """The id in its present form. Older ones, `entra:{client id}`, name no tenant.
+    """The id in its present form. Older ids, `entra:{client id}`, contain no tenant.
 
-    When several tenants are trusted, nobody can tell which one it was, so the id is that of an unknown application.
+    With several trusted tenants an older id is ambiguous, so it stays as it is and belongs to no known application.
     """
     if "/" in client or len(trust.tenants) != 1:
         return caller_id
@@ -89,21 +89,21 @@ def _with_tenant(caller_id: str, client: str, trust: EntraTrust) -> str:
 
 @dataclass(slots=True)
 class CachedApplications:
-    """One row for each application, written in the background when its roles change, and once a day."""
+    """Applications that call, by caller id. Each row is written when the roles change, and once a day."""
 
     rows: Rows[CallingApplication]
     clock: Clock
     _known: TTLCache[CallingApplication] = field(default_factory=lambda: TTLCache(MAX_CACHED))
-    _notes: set[asyncio.Task[None]] = field(default_factory=set)
+    _writes: set[asyncio.Task[None]] = field(default_factory=set)
 
     def note(self, seen: CallingApplication) -> None:
         """Record what a verified token says, in the background."""
         known = self._known.get(seen.id, self.clock())
         if known is not None and not known.updated_by(seen).needs_write(known):
             return
-        note = asyncio.create_task(self._note(seen))
-        self._notes.add(note)
-        note.add_done_callback(self._notes.discard)
+        write = asyncio.create_task(self._record(seen))
+        self._writes.add(write)
+        write.add_done_callback(self._writes.discard)
 
     async def get(self, caller_id: str) -> CallingApplication:
         """The application that a caller id names. Raises StorageUnavailable."""
@@ -112,15 +112,15 @@ class CachedApplications:
 
     async def settled(self) -> None:
         """Wait for writes in progress."""
-        await asyncio.gather(*self._notes)
+        await asyncio.gather(*self._writes)
 
     async def _read(self, caller_id: str, now: datetime) -> CallingApplication:
         unrecorded = unrecorded_application(caller_id, now)
         application = await self.rows.update(caller_id, lambda stored: stored or unrecorded)
-        self._remember(application, now)
+        self._cache(application, now)
         return application
 
-    async def _note(self, seen: CallingApplication) -> None:
+    async def _record(self, seen: CallingApplication) -> None:
         try:
             recorded = await self.rows.update(seen.id, partial(_updated_record, seen))
         except MailbindError:
@@ -128,9 +128,9 @@ class CachedApplications:
             return
         if recorded is not None and recorded.last_seen == seen.last_seen:
             log.info("calling application recorded", extra={"caller": seen.id})
-        self._remember(recorded.updated_by(seen) if recorded else seen, self.clock())
+        self._cache(recorded.updated_by(seen) if recorded else seen, self.clock())
 
-    def _remember(self, application: CallingApplication, now: datetime) -> None:
+    def _cache(self, application: CallingApplication, now: datetime) -> None:
         self._known.put(application.id, application, now, now + CACHE_LIFETIME)
 
 

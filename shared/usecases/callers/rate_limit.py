@@ -1,4 +1,4 @@
-"""Rate limits: counted in this process at once, and over all instances within seconds."""
+"""Rate limits: requests are counted in memory, and shared among all instances within seconds."""
 
 import asyncio
 import logging
@@ -15,8 +15,8 @@ from shared.ports import Buckets, Clock, Entropy, Rows
 
 log = logging.getLogger(__name__)
 
-MAX_BUCKETS = 10_000  # in memory; the least recently used one is dropped first
-MAX_EXCHANGES = 32
+MAX_BUCKETS = 10_000  # in memory; the least recently used bucket is dropped first
+MAX_CONCURRENT_EXCHANGES = 32
 EXCHANGE_INTERVAL = timedelta(seconds=5)
 PAUSE_AFTER_FAILURE = timedelta(seconds=10)
 EXCHANGES_PER_MINUTE = 8
@@ -24,7 +24,7 @@ EXCHANGES_PER_MINUTE = 8
 
 @dataclass(slots=True)
 class LocalBucket:
-    """A bucket as this instance knows it, with the drops that are not shared yet."""
+    """This instance's view of a bucket, with the drops that are not shared yet."""
 
     empty_at: datetime
     unshared: int = 0
@@ -35,11 +35,11 @@ class LocalBucket:
 
 @dataclass(slots=True)
 class SharedRateLimit:
-    """The answer comes from memory; instances exchange their counts through storage in the background.
+    """Rate limits that are decided in memory. Instances exchange their counts through storage in the background.
 
-    An instance shares its count at the first request of a key, then after every eighth of the rate or five seconds. So
-    all instances together let through little more than the rate: at most what each counts before storage has answered.
-    A flood costs a few writes a minute. While storage is down, each instance holds the limit alone.
+    An instance shares its count at the first request of a key, then after each eighth of the rate or five seconds. All
+    instances together exceed the rate by at most what each counts before storage answers. A flood costs a few writes a
+    minute. While storage is down, each instance applies the limit alone.
     """
 
     rates: Mapping[LimitKind, int]
@@ -65,14 +65,14 @@ class SharedRateLimit:
         bucket.overflowed = False
         bucket.empty_at = rate.after_requests(bucket.empty_at, drops, now)
         bucket.unshared += drops
-        if self._is_time(bucket, rate, now):
+        if self._should_exchange(bucket, rate, now):
             bucket.sharing, bucket.shared_at = True, now
             exchange = asyncio.create_task(self._exchange(f"{kind}|{who}", bucket, rate))
             self._exchanges.add(exchange)
             exchange.add_done_callback(self._exchanges.discard)
 
     def __len__(self) -> int:
-        """How many buckets are in memory."""
+        """The number of buckets in memory."""
         return len(self._known)
 
     async def settled(self) -> None:
@@ -81,22 +81,22 @@ class SharedRateLimit:
             await asyncio.wait(self._exchanges)
 
     async def forget(self, until: datetime) -> int:
-        """Delete stored buckets that are empty by now, until that time; returns how many."""
-        forgotten = 0
-        while (some := await self.buckets.forget_empty(self.clock())) and self.clock() < until:
-            forgotten += some
-        return forgotten + some
+        """Delete stored buckets that are empty, until the time is up. Returns how many."""
+        total = 0
+        while (deleted := await self.buckets.forget_empty(self.clock())) and self.clock() < until:
+            total += deleted
+        return total + deleted
 
     def _bucket(self, kind: LimitKind, who: str, now: datetime) -> LocalBucket:
-        name = fingerprint(f"{kind}|{who}")  # of the same size for everybody
+        name = fingerprint(f"{kind}|{who}")  # of the same length for every caller
         bucket = self._known.setdefault(name, LocalBucket(now))
         self._known.move_to_end(name)
         if len(self._known) > MAX_BUCKETS:
             self._known.popitem(last=False)
         return bucket
 
-    def _is_time(self, bucket: LocalBucket, rate: Rate, now: datetime) -> bool:
-        if bucket.sharing or len(self._exchanges) >= MAX_EXCHANGES:
+    def _should_exchange(self, bucket: LocalBucket, rate: Rate, now: datetime) -> bool:
+        if bucket.sharing or len(self._exchanges) >= MAX_CONCURRENT_EXCHANGES:
             return False
         if self._paused_until is not None and now < self._paused_until:
             return False
@@ -106,9 +106,9 @@ class SharedRateLimit:
     async def _exchange(self, identity: str, bucket: LocalBucket, rate: Rate) -> None:
         drops, bucket.unshared = bucket.unshared, 0
         try:
-            shared = await self._fill(keyed_fingerprint(identity, await self._todays_salt()), drops, rate)
-            mine = rate.after_requests(shared, bucket.unshared, self.clock())
-            bucket.empty_at = max(bucket.empty_at, mine)
+            shared = await self._fill(keyed_fingerprint(identity, await self._salt_of_today()), drops, rate)
+            with_unshared = rate.after_requests(shared, bucket.unshared, self.clock())
+            bucket.empty_at = max(bucket.empty_at, with_unshared)
         except MailbindError as error:
             bucket.unshared += drops
             self._paused_until = self.clock() + PAUSE_AFTER_FAILURE
@@ -123,9 +123,10 @@ class SharedRateLimit:
 
         return (await self.buckets.update(row, fill)).empty_at
 
-    async def _todays_salt(self) -> Secret:
+    async def _salt_of_today(self) -> Secret:
         now = self.clock()
-        if self._salt is None or self._salt.day != f"{now:%Y-%m-%d}":
-            fresh = LimitSalt(f"{now:%Y-%m-%d}", Secret(self.entropy(32).hex()), now + timedelta(days=2))
-            self._salt = await self.salts.update(fresh.day, lambda stored: stored or fresh)
+        today = f"{now:%Y-%m-%d}"
+        if self._salt is None or self._salt.day != today:
+            new_salt = LimitSalt(today, Secret(self.entropy(32).hex()), now + timedelta(days=2))
+            self._salt = await self.salts.update(today, lambda stored: stored or new_salt)
         return self._salt.value
