@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from infra.local.environment import APP_ID, LARGEST_REQUEST_BODY_BYTES, Environment
-from infra.local.host.request import MOST_LINE_BYTES
+from infra.local.host.request import MAX_REQUEST_LINE_BYTES
 from infra.local.visitor import Page, Visitor
 from shared.browser.sign_in_pages import ANSWER_FIELDS, PAGE_FIELDS
 from shared.domain.claims_challenge import KNOWN_MEMBERS
@@ -260,7 +260,7 @@ def test_queries_of_any_size_and_number_are_answered(environment: Environment, a
             REQUESTS[f"{path} with odd queries {answer.status_code}"] += 1
             assert answer.status_code < 500, (query, answer.text)
             # The host's web server answers without a word where the request line is longer than it reads.
-            too_long = len(f"GET {answer.request.url.raw_path.decode()} HTTP/1.1\r\n") > MOST_LINE_BYTES
+            too_long = len(f"GET {answer.request.url.raw_path.decode()} HTTP/1.1\r\n") > MAX_REQUEST_LINE_BYTES
             assert (414, b"") == (answer.status_code, answer.content) if too_long else answer.content
 
         send()

@@ -68,7 +68,7 @@ def test_the_root_is_a_route_like_any_other(tmp_path: Path, route: str) -> None:
     [
         ("import missing_module", "No module named 'missing_module'"),
         (EMPTY_APP + ROUTE.format(route="a") * 2, "hello"),
-        (EMPTY_APP + ROUTE.format(route="{n:even}"), "does not understand '{n:even}'"),
+        (EMPTY_APP + ROUTE.format(route="{n:even}"), "does not support '{n:even}'"),
         (EMPTY_APP + QUEUE, "taken: the setting c is missing"),
     ],
 )

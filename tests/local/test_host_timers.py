@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from infra.local.host.schedule import read_schedule
 from infra.local.host.settings import FunctionInError
+from infra.local.host.timers import read_schedule
 from infra.local.parts import Part
 from tests.local.sample_host import ONLY_BY_HAND, sample_host
 from tests.patience import wait_until

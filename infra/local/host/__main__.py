@@ -1,4 +1,4 @@
-"""`python -m infra.local.host --app DIR --port N`: runs a Functions app and prints one JSON line when it is ready."""
+"""Run a Functions app and print one line of JSON when it is ready: `python -m infra.local.host --app DIR --port N`."""
 
 import argparse
 import asyncio
@@ -23,36 +23,37 @@ from infra.local.host.worker import IndexingError
 
 
 def main() -> None:
-    """Read the command line and run the app until a signal ends it."""
+    """Read the command line and run the app until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="python -m infra.local.host", description=__doc__)
-    parser.add_argument("--app", type=Path, required=True, help="folder of function_app.py and host.json")
-    listener = parser.add_mutually_exclusive_group()
-    listener.add_argument("--port", type=int, default=0, help="on 127.0.0.1; 0 picks a free one")
-    listener.add_argument("--fd", type=int, help="a listening socket that the parent opened")
+    parser.add_argument("--app", type=Path, required=True, help="folder with function_app.py and host.json")
+    address = parser.add_mutually_exclusive_group()
+    address.add_argument("--port", type=int, default=0, help="on 127.0.0.1; 0 picks a free port")
+    address.add_argument("--fd", type=int, help="file descriptor of a listening socket of the parent")
     parser.add_argument("--settings", type=Path, help="a local.settings.json file")
-    chosen = parser.parse_args()
+    arguments = parser.parse_args()
     # https://learn.microsoft.com/azure/azure-functions/functions-app-settings#python_enable_debug_logging
     start_log(debug=os.environ.get("PYTHON_ENABLE_DEBUG_LOGGING") == "1")
-    prepare_environment(chosen.settings)
-    opened = socket.create_server(("127.0.0.1", chosen.port)).detach() if chosen.fd is None else chosen.fd
-    # A socket made from its descriptor knows that it is TCP. asyncio turns Nagle's algorithm off only for those, and
-    # with it every answer on a connection that is kept takes 40 ms more.
-    listening = socket.socket(fileno=opened)
+    prepare_environment(arguments.settings)
+    own_socket = arguments.fd is None
+    descriptor = socket.create_server(("127.0.0.1", arguments.port)).detach() if own_socket else arguments.fd
+    # asyncio disables Nagle's algorithm only if the socket names the protocol, as one made from a descriptor does.
+    # Otherwise each response on a kept connection takes 40 ms longer.
+    listener = socket.socket(fileno=descriptor)
     try:
-        # What the app prints belongs to the log: a parent reads our standard output.
+        # What the app prints goes to the log, because the parent process reads our standard output.
         with redirect_stdout(sys.stderr):
-            asyncio.run(serve(chosen.app.resolve(), listening, clock))
+            asyncio.run(serve(arguments.app.resolve(), listener, clock))
     except (HostError, IndexingError) as error:
         sys.exit(f"the app cannot run: {error}")
 
 
 def clock() -> datetime:
-    """The host's clock."""
-    return datetime.now(UTC)  # noqa: TID251 - the only place in the host that reads it
+    """The current time."""
+    return datetime.now(UTC)  # noqa: TID251 - the only place in the host that reads the clock
 
 
-async def serve(app: Path, listening: socket.socket, now: Callable[[], datetime]) -> None:
-    """Run the app behind a listening socket; ends after a signal, when what was under way is done."""
+async def serve(app: Path, listener: socket.socket, now: Callable[[], datetime]) -> None:
+    """Serve the app on a listening socket. After a signal, finish the invocations in progress and return."""
     async with host(app, now) as loaded:
         server = uvicorn.Server(
             uvicorn.Config(
@@ -67,13 +68,13 @@ async def serve(app: Path, listening: socket.socket, now: Callable[[], datetime]
                 date_header=False,
             )
         )
-        # uvicorn listens to signals only while it serves, and raises what stopped it once more at its end.
+        # uvicorn handles signals only while it serves, and raises them again when it ends.
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, server.handle_exit)
-        address, port = listening.getsockname()
+        address, port = listener.getsockname()
         ready = {"url": f"http://{address}:{port}", "functions": loaded.functions, "keys": asdict(loaded.keys)}
         print(json.dumps(ready), file=sys.__stdout__, flush=True)
-        await server.serve(sockets=[listening])
+        await server.serve(sockets=[listener])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The host's log: one line for each event on standard error, with the event's fields as key=value."""
+"""The host's log on standard error: one line for each event, with its fields as key=value."""
 
 import json
 import logging
@@ -6,9 +6,9 @@ import sys
 import textwrap
 import time
 
-STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
-# Their INFO lines are about the host's own workings. Failed functions come as errors of `azure.functions`.
-QUIET = ("azure.functions", "uvicorn", "asyncio")
+STANDARD_ATTRIBUTES = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
+# Their INFO lines are about the host itself. Failed functions are errors of `azure.functions`.
+QUIET_LOGGERS = ("azure.functions", "uvicorn", "asyncio")
 
 
 class LineFormatter(logging.Formatter):
@@ -19,25 +19,25 @@ class LineFormatter(logging.Formatter):
     default_msec_format = "%s.%03dZ"
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write one record."""
+        """Format one record."""
         message = record.getMessage().replace("\n", "\\n")
         line = f"{self.formatTime(record)} {record.levelname} {record.name} {message}"
-        fields = {name: value for name, value in vars(record).items() if name not in STANDARD}
-        line += "".join(f" {name}={_shown(value)}" for name, value in fields.items())
+        fields = {name: value for name, value in vars(record).items() if name not in STANDARD_ATTRIBUTES}
+        line += "".join(f" {name}={_field_value(value)}" for name, value in fields.items())
         if record.exc_info:
             line += "\n" + textwrap.indent(self.formatException(record.exc_info), "    ")
         return line
 
 
 def start_log(*, debug: bool) -> None:
-    """Send every logger's lines from INFO up to standard error; with `debug`, whatever anybody logs."""
+    """Write every logger's lines to standard error, from INFO up; with `debug`, from DEBUG up."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LineFormatter())
     logging.basicConfig(level=logging.DEBUG if debug else logging.INFO, handlers=[handler], force=True)
-    for name in QUIET:
+    for name in QUIET_LOGGERS:
         logging.getLogger(name).setLevel(logging.NOTSET if debug else logging.WARNING)
 
 
-def _shown(value: object) -> str:
+def _field_value(value: object) -> str:
     text = str(value)
     return text if text and text.isprintable() and not set(' "=') & set(text) else json.dumps(text)

@@ -1,66 +1,66 @@
-"""Paths and queries as the real host's web server (Kestrel) and ASP.NET Core read and write them."""
+"""Reads and writes paths and queries as the real host's web server (Kestrel) and ASP.NET Core do."""
 
 import re
 from urllib.parse import quote
 
 ENCODED = re.compile("(?:%[0-9a-fA-F]{2})+")
-ENCODED_BUT_SLASH = re.compile("(?:%(?!2[fF])[0-9a-fA-F]{2})+")
-# What a path may hold as it is (RFC 3986, `pchar`, and the slash); a percent sign only before two digits.
+ENCODED_EXCEPT_SLASH = re.compile("(?:%(?!2[fF])[0-9a-fA-F]{2})+")
+# Everything that a path may not hold as it is (RFC 3986, `pchar`, and the slash).
 TO_ENCODE = re.compile(r"%(?![0-9a-fA-F]{2})|[^\w%!$&'()*+,;=:@/.~-]+", re.ASCII)
 
 
 class BadPathError(ValueError):
-    """A path that the web server refuses with 400."""
+    """The web server rejects the path with 400."""
 
 
 def read_path(raw: str) -> str:
-    """Decode a path once, then take its dot segments out: the order in which Kestrel does it.
+    """Decode a path once, then remove its dot segments: Kestrel's order.
 
-    `%2F` stays, as do bytes that are not UTF-8 and percent signs without two digits. Raises BadPathError for a null.
+    `%2F`, bytes that are not UTF-8 and percent signs without two digits stay. Raises BadPathError for a null.
     """
-    path = _decoded(raw, ENCODED_BUT_SLASH)
+    path = _decode(raw, ENCODED_EXCEPT_SLASH)
     if "\0" in path:
         raise BadPathError
     return _without_dot_segments(path) if "/." in path else path
 
 
 def write_path(path: str) -> str:
-    """Encode a decoded path for a URL (`PathString.ToUriComponent`): what looks encoded stays as it is."""
-    return TO_ENCODE.sub(lambda found: quote(found[0], safe=""), path)
+    """Encode a decoded path for a URL (`PathString.ToUriComponent`). What looks encoded stays as it is."""
+    return TO_ENCODE.sub(lambda match: quote(match[0], safe=""), path)
 
 
 def read_query(raw: str) -> dict[str, str]:
-    """Values by name; names are the same in any case, and values of the same name are joined by a comma.
+    """Values by name. Names are case-insensitive, and values of the same name are joined by a comma.
 
-    The spelling of the name's second use counts; empty values are dropped, and names that have no other.
+    A repeated name keeps the spelling of its second use. Empty values, and names with no other value, are dropped.
     """
-    found: dict[str, tuple[str, list[str]]] = {}
+    parameters: dict[str, tuple[str, list[str]]] = {}
     for part in filter(None, raw.split("&")):
-        name, _, value = (_decoded(piece.replace("+", " "), ENCODED) for piece in part.partition("="))
-        spelling, values = found.get(name.lower(), (name, []))
-        found[name.lower()] = (name if len(values) == 1 else spelling, [*values, value])
-    merged = {name: ",".join(filter(None, values)) for name, values in found.values()}
+        name, _, value = (_decode(piece.replace("+", " "), ENCODED) for piece in part.partition("="))
+        spelling, values = parameters.get(name.lower(), (name, []))
+        parameters[name.lower()] = (name if len(values) == 1 else spelling, [*values, value])
+    merged = {name: ",".join(filter(None, values)) for name, values in parameters.values()}
     return {name: value for name, value in merged.items() if value}
 
 
-def _decoded(text: str, encoded: re.Pattern[str]) -> str:
-    return encoded.sub(lambda found: _decoded_run(found[0]), text) if "%" in text else text
+def _decode(text: str, encoded: re.Pattern[str]) -> str:
+    return encoded.sub(lambda match: _decode_run(match[0]), text) if "%" in text else text
 
 
-def _decoded_run(run: str) -> str:
-    text, octets = "", bytes.fromhex(run.replace("%", ""))
-    while octets:
+def _decode_run(run: str) -> str:
+    text, remaining = "", bytes.fromhex(run.replace("%", ""))
+    while remaining:
         try:
-            return text + octets.decode()
-        except UnicodeDecodeError as bad:
-            kept = run[-3 * len(octets) :][3 * bad.start : 3 * bad.end]
-            text += octets[: bad.start].decode() + kept
-            octets = octets[bad.end :]
+            return text + remaining.decode()
+        except UnicodeDecodeError as error:
+            still_encoded = run[-3 * len(remaining) :][3 * error.start : 3 * error.end]
+            text += remaining[: error.start].decode() + still_encoded
+            remaining = remaining[error.end :]
     return text
 
 
 def _without_dot_segments(path: str) -> str:
-    """RFC 3986 §5.2.4."""
+    """Remove dot segments (RFC 3986 section 5.2.4)."""
     kept: list[str] = []
     segments = path.split("/")[1:]
     for segment in segments:

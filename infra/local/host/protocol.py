@@ -1,32 +1,32 @@
-"""HTTP/1.1 as Kestrel speaks it, where that differs from uvicorn with h11."""
+"""HTTP/1.1 as Kestrel implements it, where it differs from uvicorn with h11."""
 
 import asyncio
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-# Kestrel's limits are smaller; requests that are over them are read so far, so that they get their own statuses.
-LONGEST_HEAD_BYTES = 1_000_000
+# Larger than Kestrel's limits, so that requests over those are read and get their own statuses.
+MAX_HEAD_BYTES = 1_000_000
 
 
 class Connection(h11.Connection):
-    """Leaves `Transfer-Encoding` out of answers to HEAD."""
+    """Omits `Transfer-Encoding` in responses to HEAD."""
 
     def __init__(self) -> None:
-        super().__init__(h11.SERVER, LONGEST_HEAD_BYTES)
-        self.answers_head = False
+        super().__init__(h11.SERVER, MAX_HEAD_BYTES)
+        self.is_head = False
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         """Remember the request's method."""
         event = super().next_event()
         if isinstance(event, h11.Request):
-            self.answers_head = event.method == b"HEAD"
+            self.is_head = event.method == b"HEAD"
         return event
 
     def send(self, event: h11.Event) -> bytes | None:  # type: ignore[override] # one signature for its overloads
-        """Write an event."""
+        """Serialize an event."""
         output = super().send(event)
-        if output and self.answers_head and isinstance(event, h11.Response):
+        if output and self.is_head and isinstance(event, h11.Response):
             return output.replace(b"\r\nTransfer-Encoding: chunked\r\n", b"\r\n")
         return output
 
@@ -35,12 +35,12 @@ class Protocol(H11Protocol):
     """One client's connection."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
-        """Begin to speak."""
+        """Use this connection class instead of uvicorn's."""
         self.conn = Connection()
         super().connection_made(transport)
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - Kestrel does not say why
-        """Refuse what is not HTTP, with an empty body."""
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - Kestrel gives no reason
+        """Reject a request that is not HTTP, with an empty body."""
         headers = [("content-length", "0"), ("connection", "close")]
         for event in (h11.Response(status_code=400, headers=headers), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")

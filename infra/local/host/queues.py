@@ -1,4 +1,4 @@
-"""Queue triggers: messages of Storage Queues become invocations, shared among all hosts that poll.
+"""Queue triggers: each message of a Storage queue runs a function. Several hosts can share a queue.
 
 https://learn.microsoft.com/azure/azure-functions/functions-bindings-storage-queue
 """
@@ -22,11 +22,11 @@ from infra.local.host.settings import HostError, QueueLimits, resolve
 from infra.local.host.worker import Function, FunctionFailedError, Worker
 
 QUEUE_TRIGGER = "queueTrigger"
-POISON = "-poison"
-# As in the real host: a message is leased for ten minutes, and the lease renewed at half of that while it is worked.
+POISON_SUFFIX = "-poison"
+# As in the real host: a message is leased for ten minutes, and the lease is renewed at half of that time.
 LEASE_SECONDS = 600
 FIRST_POLL_SECONDS = 0.1
-# The SDK may be ahead of Azurite, which refuses versions that it does not know.
+# Azurite rejects API versions that it does not know, and the SDK may be newer than Azurite.
 API_VERSION = "2025-11-05"
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Queue:
-    """A function, the queue that triggers it, and where its bad messages go: a poison queue has no such place."""
+    """A function, its queue, and the poison queue, which a poison queue itself does not have."""
 
     worker: Worker
     function: Function
@@ -43,71 +43,72 @@ class Queue:
     limits: QueueLimits
 
     async def poll(self, stopping: asyncio.Event) -> None:
-        """Work messages until `stopping` is set; those that are under way then are finished."""
-        pause, working = FIRST_POLL_SECONDS, set[asyncio.Task[None]]()
+        """Process messages until `stopping` is set, then finish those in progress."""
+        pause_seconds, tasks = FIRST_POLL_SECONDS, set[asyncio.Task[None]]()
         while not stopping.is_set():
-            # New messages are fetched when no more than this many are being worked (host.json, newBatchThreshold).
-            if len(working) > self.limits.threshold:
-                await asyncio.wait(working, return_when=asyncio.FIRST_COMPLETED)
+            if len(tasks) > self.limits.new_batch_threshold:
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 continue
             messages = await self._receive()
             for message in messages:
-                task = asyncio.create_task(self.work(message))
-                working.add(task)
-                task.add_done_callback(working.discard)
-            pause = FIRST_POLL_SECONDS if messages else min(pause * 2, self.limits.longest_poll)
+                task = asyncio.create_task(self.process(message))
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+            next_pause = min(pause_seconds * 2, self.limits.max_polling_interval)
+            pause_seconds = FIRST_POLL_SECONDS if messages else next_pause
             if not messages:
-                await _pause(pause, stopping)
-        if working:
-            await asyncio.wait(working)
+                await _pause(pause_seconds, stopping)
+        if tasks:
+            await asyncio.wait(tasks)
 
     async def run(self, text: str) -> None:
-        """Run the function now, with this text as its message; a failure is logged, and that is all."""
+        """Run the function now with this text as its message. A failure is only logged."""
         message = QueueMessage(content=text)
         message.id, message.dequeue_count, message.pop_receipt = "manual", 1, ""
         await self._invoke(message, text)
 
-    async def work(self, message: QueueMessage) -> None:
-        """One message: success deletes it, failure shows it again, and failure for good moves it aside.
+    async def process(self, message: QueueMessage) -> None:
+        """Run the function, then delete the message, make it visible again, or move it to the poison queue.
 
-        What is not text in base64 is moved aside at once, and no function sees it.
+        A message that is not base64 text is moved at once, without running the function.
         """
-        text = _text(message.content)
-        ok = text is not None and await self._while_renewed(message, text)
+        text = _decode(message.content)
+        succeeded = text is not None and await self._invoke_with_lease(message, text)
+        ids = {"function": self.function.name, "id": message.id}
         try:
-            if ok:
+            if succeeded:
                 await self.queue.delete_message(message)
             elif self.poison is None:
-                # Its lease keeps it away for a while: shown at once, it would come again and again.
-                log.warning("message left in poison queue", extra={"function": self.function.name, "id": message.id})
-            elif text is not None and (message.dequeue_count or 0) < self.limits.most_tries:
-                await self.queue.update_message(message, visibility_timeout=self.limits.visibility)
+                # Its lease hides it for a while. If it became visible at once, it would be processed over and over.
+                log.warning("message left in poison queue", extra=ids)
+            elif text is not None and (message.dequeue_count or 0) < self.limits.max_dequeue_count:
+                await self.queue.update_message(message, visibility_timeout=self.limits.visibility_timeout)
             else:
-                await _sending(self.poison, message.content)
+                await _send(self.poison, message.content)
                 await self.queue.delete_message(message)
-                log.warning("message moved to poison queue", extra={"function": self.function.name, "id": message.id})
+                log.warning("message moved to poison queue", extra=ids)
         except AzureError:
-            # Its lease runs out, and then it is somebody's again: at least once.
-            log.warning("message not settled", extra={"function": self.function.name, "id": message.id})
+            # The message becomes visible when its lease expires: delivery is at least once.
+            log.warning("message not settled", extra=ids)
 
-    async def _while_renewed(self, message: QueueMessage, text: str) -> bool:
-        renewing = asyncio.create_task(self._renew(message))
+    async def _invoke_with_lease(self, message: QueueMessage, text: str) -> bool:
+        renewal = asyncio.create_task(self._renew_lease(message))
         try:
             return await self._invoke(message, text)
         finally:
-            renewing.cancel()
-            await asyncio.gather(renewing, return_exceptions=True)
+            renewal.cancel()
+            await asyncio.gather(renewal, return_exceptions=True)
 
     async def _receive(self) -> list[QueueMessage]:
         try:
-            found = self.queue.receive_messages(
+            messages = self.queue.receive_messages(
                 max_messages=self.limits.batch_size,
                 messages_per_page=self.limits.batch_size,
                 visibility_timeout=LEASE_SECONDS,
             )
-            return [message async for message in found]
+            return [message async for message in messages]
         except ResourceNotFoundError:
-            return []  # the real host waits until somebody makes the queue
+            return []  # the real host waits until the queue exists
         except AzureError:
             log.warning("queue does not answer", extra={"function": self.function.name})
             return []
@@ -124,7 +125,7 @@ class Queue:
             return False
         return True
 
-    async def _renew(self, message: QueueMessage) -> None:
+    async def _renew_lease(self, message: QueueMessage) -> None:
         while True:
             await asyncio.sleep(LEASE_SECONDS / 2)
             renewed = await self.queue.update_message(message, visibility_timeout=LEASE_SECONDS)
@@ -133,20 +134,20 @@ class Queue:
 
 @asynccontextmanager
 async def queues(worker: Worker, limits: QueueLimits) -> AsyncIterator[dict[str, Queue]]:
-    """Queue functions of the app by name; one whose queue's name does not resolve is in error.
+    """The app's queue functions by name. A function whose queue name does not resolve is in error.
 
     Raises HostError for a connection that does not resolve.
     """
     services: dict[str, QueueServiceClient] = {}
 
-    def queue(one: Function) -> Queue:
-        name = resolve(one.trigger["queueName"])
-        connection = one.trigger.get("connection", "")
+    def queue(function: Function) -> Queue:
+        name = resolve(function.trigger["queueName"])
+        connection = function.trigger.get("connection", "")
         if connection not in services:
-            services[connection] = _connect(one)
+            services[connection] = _connect(function)
         client = services[connection].get_queue_client
-        poison = None if name.endswith(POISON) else client(f"{name}{POISON}")
-        return Queue(worker, one, client(name), poison, limits)
+        poison = None if name.endswith(POISON_SUFFIX) else client(f"{name}{POISON_SUFFIX}")
+        return Queue(worker, function, client(name), poison, limits)
 
     try:
         yield worker.each(QUEUE_TRIGGER, queue)
@@ -156,24 +157,24 @@ async def queues(worker: Worker, limits: QueueLimits) -> AsyncIterator[dict[str,
 
 
 def _connect(function: Function) -> QueueServiceClient:
-    """The connection's setting, with or without `AzureWebJobs` in front of its name, as the real host looks it up."""
+    """Connect with the connection's setting. As in the real host, its name may have the prefix `AzureWebJobs`."""
     name = function.trigger.get("connection") or "AzureWebJobsStorage"
-    where = os.environ.get(name) or os.environ.get(f"AzureWebJobs{name}")
-    if not where:
+    connection_string = os.environ.get(name) or os.environ.get(f"AzureWebJobs{name}")
+    if not connection_string:
         raise HostError(f"{function.name}: the setting {name} is missing")
     return QueueServiceClient.from_connection_string(
-        where, transport=AioHttpTransport(use_env_settings=False), api_version=API_VERSION
+        connection_string, transport=AioHttpTransport(use_env_settings=False), api_version=API_VERSION
     )
 
 
-def _text(content: str) -> str | None:
+def _decode(content: str) -> str | None:
     try:
         return b64decode(content, validate=True).decode()
     except (binascii.Error, ValueError):
         return None
 
 
-async def _sending(queue: QueueClient, text: str) -> None:
+async def _send(queue: QueueClient, text: str) -> None:
     with suppress(ResourceExistsError):
         await queue.create_queue()
     await queue.send_message(text)

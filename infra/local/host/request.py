@@ -1,4 +1,4 @@
-"""An HTTP request as the host hands it to the worker, and the requests that its web server refuses."""
+"""Reads an HTTP request for the worker, and rejects what the real host's web server rejects."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from starlette.types import Receive, Scope
 from infra.local.host.paths import BadPathError, read_path, read_query, write_path
 
 # https://learn.microsoft.com/dotnet/api/microsoft.aspnetcore.server.kestrel.core.kestrelserverlimits
-MOST_LINE_BYTES = 8192
-MOST_HEADER_BYTES = 32_768
-MOST_HEADERS = 100
+MAX_REQUEST_LINE_BYTES = 8192
+MAX_HEADER_BYTES = 32_768
+MAX_HEADERS = 100
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-class RefusedError(Exception):
-    """The web server answers with this status, and the host never hears of the request."""
+class RejectedError(Exception):
+    """The web server responds with this status, and the host does not get the request."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -25,12 +25,12 @@ class RefusedError(Exception):
 
 
 class DisconnectedError(Exception):
-    """The client went away before its whole body was there."""
+    """The client disconnected before it had sent the whole body."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """What was asked: the path and the query's values decoded, header names in lower case."""
+    """A request with a decoded path and query, and header names in lower case."""
 
     method: str
     path: str
@@ -40,7 +40,7 @@ class HttpRequest:
     receive: Receive
 
     async def body(self, limit: int) -> bytes | None:
-        """Read the body; None when it has more bytes than the limit. A chunked one is read, and lost.
+        """Read the body; None if it has more bytes than the limit. A chunked body is read and dropped.
 
         Raises DisconnectedError.
         """
@@ -48,24 +48,24 @@ class HttpRequest:
         if not length and "transfer-encoding" not in self.headers:
             return b""
         if length > limit and "expect" in self.headers:
-            return None  # the client waits for us before it sends anything
-        whole, more = BytesIO(), True
-        while more:
+            return None  # the client waits for a response before it sends the body
+        buffer, has_more = BytesIO(), True
+        while has_more:
             message = await self.receive()
             if message["type"] == "http.disconnect":
                 raise DisconnectedError
             if length <= limit and length:
-                whole.write(message["body"])
-            more = message.get("more_body", False)
-        # A client that is answered while it still sends may miss the answer, so what is too long is read all the same.
-        return None if length > limit else whole.getvalue()
+                buffer.write(message["body"])
+            has_more = message.get("more_body", False)
+        # A body over the limit is read too, because a client may miss a response that arrives while it still sends.
+        return None if length > limit else buffer.getvalue()
 
 
 def read_request(scope: Scope, receive: Receive) -> HttpRequest:
-    """Read a request. Raises RefusedError."""
+    """Read a request. Raises RejectedError."""
     _check_sizes(scope)
     headers = _headers(scope)
-    # The front end in front of a deployed app sets these two (AppServiceHeaderFixupMiddleware in the host).
+    # The front end of a deployed app sets these two headers (AppServiceHeaderFixupMiddleware in the host).
     if "disguised-host" in headers:
         headers["host"] = headers["disguised-host"]
     scheme = headers.get("x-forwarded-proto") or scope["scheme"]
@@ -73,48 +73,48 @@ def read_request(scope: Scope, receive: Receive) -> HttpRequest:
     try:
         path = read_path(_origin_form(scope["raw_path"].decode("ascii"), host))
     except BadPathError:
-        raise RefusedError(400) from None
+        raise RejectedError(400) from None
     query = scope["query_string"].decode("ascii")
     url = f"{scheme}://{host}{write_path(path)}" + (f"?{query.replace('#', '%23')}" if query else "")
     return HttpRequest(scope["method"], path, url, read_query(query), headers, receive)
 
 
 def _check_sizes(scope: Scope) -> None:
-    line = len(scope["method"]) + len(scope["raw_path"]) + len(scope["query_string"]) + len("  HTTP/1.1\r\n")
-    if line + bool(scope["query_string"]) > MOST_LINE_BYTES:
-        raise RefusedError(414)
+    line_bytes = len(scope["method"]) + len(scope["raw_path"]) + len(scope["query_string"]) + len("  HTTP/1.1\r\n")
+    if line_bytes + bool(scope["query_string"]) > MAX_REQUEST_LINE_BYTES:
+        raise RejectedError(414)
     fields = scope["headers"]
-    if len(fields) > MOST_HEADERS or sum(len(name) + len(value) + 4 for name, value in fields) > MOST_HEADER_BYTES:
-        raise RefusedError(431)
+    if len(fields) > MAX_HEADERS or sum(len(name) + len(value) + 4 for name, value in fields) > MAX_HEADER_BYTES:
+        raise RejectedError(431)
 
 
 def _origin_form(target: str, host: str) -> str:
-    """The path of a request target; one that names a host has to name the same as `Host`."""
+    """The path of a request target. An absolute target must have the same host as `Host`."""
     if target.startswith("/"):
         return target
     try:
-        named = urlsplit(target)
+        url = urlsplit(target)
     except ValueError:
-        raise RefusedError(400) from None
-    if named.scheme not in DEFAULT_PORTS or host not in {named.netloc, f"{named.netloc}:{DEFAULT_PORTS[named.scheme]}"}:
-        raise RefusedError(400)
-    return named.path or "/"
+        raise RejectedError(400) from None
+    if url.scheme not in DEFAULT_PORTS or host not in {url.netloc, f"{url.netloc}:{DEFAULT_PORTS[url.scheme]}"}:
+        raise RejectedError(400)
+    return url.path or "/"
 
 
 def _headers(scope: Scope) -> dict[str, str]:
     try:
         pairs = [(name.decode("ascii").lower(), value.decode()) for name, value in scope["headers"]]
     except UnicodeDecodeError:
-        raise RefusedError(400) from None
+        raise RejectedError(400) from None
     if scope["client"] is not None:
-        # The platform's front end appends the client to what the client itself may have sent.
+        # The platform's front end appends the client's address to the header.
         pairs.append(("x-forwarded-for", "{}:{}".format(*scope["client"])))
     return _joined(pairs)
 
 
 def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    headers: dict[str, str] = {}
     for name, value in pairs:
-        before = found.get(name)
-        found[name] = f"{before},{value}" if before and value else before or value
-    return found
+        earlier = headers.get(name)
+        headers[name] = f"{earlier},{value}" if earlier and value else earlier or value
+    return headers

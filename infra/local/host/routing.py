@@ -1,4 +1,4 @@
-"""Route templates of HTTP triggers, matched as ASP.NET Core matches them.
+"""Route templates of HTTP triggers, matched as in ASP.NET Core.
 
 https://learn.microsoft.com/aspnet/core/fundamentals/routing#route-templates
 """
@@ -13,7 +13,7 @@ from infra.local.host.settings import FunctionInError, HostError
 PARAMETER = re.compile(r"\{(?P<star>\**)(?P<name>\w+)(?::(?P<constraint>\w+))?(?P<optional>\?)?\}")
 NUMBER = re.compile(r"[+-]?[0-9]+")
 GUID = re.compile(r"(?i)[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}")
-RESERVED = ("admin", "runtime")  # the host's own
+RESERVED_PREFIXES = ("admin", "runtime")  # the host's own routes
 
 
 def _is_number(text: str, bits: int) -> bool:
@@ -31,16 +31,16 @@ CONSTRAINTS: Final[dict[str, Callable[[str], bool]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One part of a template: literal text, or a parameter."""
+    """One segment of a template: literal text, or a parameter. A catch-all parameter takes the rest of the path."""
 
     text: str
     is_parameter: bool = False
     constraint: str | None = None
-    optional: bool = False
-    rest: bool = False
+    is_optional: bool = False
+    is_catch_all: bool = False
 
     def accepts(self, value: str) -> bool:
-        """Tell whether one decoded segment of a path fits; an empty one never does."""
+        """Whether a decoded segment of a path matches. A parameter does not match an empty segment."""
         if not self.is_parameter:
             return value.lower() == self.text.lower()
         return bool(value) and (self.constraint is None or CONSTRAINTS[self.constraint](value))
@@ -48,36 +48,35 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A template, ready to match."""
+    """A parsed template."""
 
     segments: tuple[Segment, ...]
 
     def match(self, path: str) -> dict[str, str] | None:
-        """Parameters of a decoded path that fits; None when it does not fit.
+        """The parameters of a decoded path; None if the path does not match.
 
-        One slash at its end is ignored, except by a parameter for the rest of the path. A parameter that matched
-        nothing is left out.
+        A trailing slash is ignored, except by a catch-all parameter. A parameter that matched nothing is left out.
         """
         parts = [] if path == "/" else path.removesuffix("/").split("/")[1:]
-        found: dict[str, str] = {}
+        parameters: dict[str, str] = {}
         for position, segment in enumerate(self.segments):
             if position == len(parts):
-                return found if segment.optional or segment.rest else None
+                return parameters if segment.is_optional or segment.is_catch_all else None
             if not segment.accepts(parts[position]):
                 return None
-            if segment.rest:
-                return {**found, segment.text: path.split("/", position + 1)[-1]}
+            if segment.is_catch_all:
+                return {**parameters, segment.text: path.split("/", position + 1)[-1]}
             if segment.is_parameter:
-                found[segment.text] = parts[position]
-        return found if len(parts) <= len(self.segments) else None
+                parameters[segment.text] = parts[position]
+        return parameters if len(parts) <= len(self.segments) else None
 
 
 def read_route(prefix: str, template: str) -> Route:
-    """Read a template such as `v1/account/{account}`.
+    """Parse a template such as `v1/account/{account}`.
 
-    Raises FunctionInError for a reserved one, and HostError for what this host does not know.
+    Raises FunctionInError for a reserved prefix, and HostError for syntax that this host does not support.
     """
-    if template.strip("/").lower().startswith(RESERVED):
+    if template.strip("/").lower().startswith(RESERVED_PREFIXES):
         raise FunctionInError(f"route {template!r} conflicts with the host's own routes")
     return Route(tuple(_segment(part, template) for part in f"{prefix}/{template}".split("/") if part))
 
@@ -85,7 +84,13 @@ def read_route(prefix: str, template: str) -> Route:
 def _segment(part: str, template: str) -> Segment:
     if "{" not in part and "}" not in part:
         return Segment(part)
-    found = PARAMETER.fullmatch(part)
-    if not found or found["constraint"] not in {None, *CONSTRAINTS}:
-        raise HostError(f"route {template!r}: this host does not understand {part!r}")
-    return Segment(found["name"], True, found["constraint"], bool(found["optional"]), bool(found["star"]))  # noqa: FBT003 - in the class's order
+    match = PARAMETER.fullmatch(part)
+    if not match or match["constraint"] not in {None, *CONSTRAINTS}:
+        raise HostError(f"route {template!r}: this host does not support {part!r}")
+    return Segment(
+        match["name"],
+        is_parameter=True,
+        constraint=match["constraint"],
+        is_optional=bool(match["optional"]),
+        is_catch_all=bool(match["star"]),
+    )

@@ -1,6 +1,6 @@
-"""Microsoft's worker library, driven in this process: it indexes the app and invokes its functions.
+"""Microsoft's worker library, called in this process: it indexes the app and invokes its functions.
 
-The library reads attributes only, so plain namespaces stand in for the protobuf messages that it was written for.
+The library expects protobuf messages but only reads their attributes, so it is given plain namespaces.
 """
 
 import asyncio
@@ -52,80 +52,82 @@ PROTOS = SimpleNamespace(
 
 
 class IndexingError(RuntimeError):
-    """The app could not be indexed; the message is the worker's."""
+    """The app could not be indexed. The message is the worker's."""
 
 
 class FunctionFailedError(RuntimeError):
-    """A function raised, or ran into its time limit; both are in the log already."""
+    """A function raised or timed out. Both have been logged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """One indexed function: its name, the worker's id for it, and the binding that triggers it."""
+    """An indexed function: its name, the worker's id for it, and its trigger binding."""
 
     name: str
-    identity: str
+    id: str
     trigger: Mapping[str, Any]
 
     @property
     def kind(self) -> str:
-        """What triggers it, such as `httpTrigger`."""
+        """The trigger's type, such as `httpTrigger`."""
         return str(self.trigger["type"])
 
     @property
     def disabled(self) -> bool:
-        """Whether a setting switches it off (https://learn.microsoft.com/azure/azure-functions/disable-function)."""
+        """Whether a setting disables the function.
+
+        https://learn.microsoft.com/azure/azure-functions/disable-function
+        """
         return os.environ.get(f"AzureWebJobs.{self.name}.Disabled", "").lower() in {"1", "true"}
 
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """The loaded app; `time_limit` in seconds is for each invocation, None for no limit."""
+    """The loaded app. `timeout_seconds` is for each invocation; None means unlimited."""
 
     functions: tuple[Function, ...]
-    time_limit: float | None
+    timeout_seconds: float | None
 
     def each[T](self, kind: str, build: Callable[[Function], T]) -> dict[str, T]:
-        """Make something of each function of this kind, by name.
+        """Call `build` for each function of this kind; the results by function name.
 
-        A function that is in error is logged and left out, and the others run, as in the real host.
+        As in the real host, a function in error is logged and left out, and the others run.
         """
-        made: dict[str, T] = {}
+        triggers: dict[str, T] = {}
         for function in self.functions:
             if function.kind == kind:
                 try:
-                    made[function.name] = build(function)
+                    triggers[function.name] = build(function)
                 except FunctionInError as error:
-                    log.error("function in error", extra={"function": function.name, "reason": str(error)})  # noqa: TRY400 - the reason is the whole story
-        return made
+                    log.error("function in error", extra={"function": function.name, "reason": str(error)})  # noqa: TRY400 - the reason says everything
+        return triggers
 
     async def invoke(
         self, function: Function, argument: Datum, metadata: Mapping[str, Datum] | None = None
     ) -> Datum | None:
-        """Run a function with its trigger's argument and what is known about that. Raises FunctionFailedError."""
+        """Run a function with its trigger's argument and metadata. Raises FunctionFailedError."""
         invocation = str(uuid.uuid4())
         inputs = [(function.trigger["name"], argument)]
         ids = {"function": function.name, "invocation_id": invocation}
         try:
-            # A synchronous function that ran out of time goes on in its thread: only the real host, which ends the
-            # whole process, can stop that.
-            async with asyncio.timeout(self.time_limit):
-                ok, result, _outputs, _error, _trace = await invocation_request_native(
-                    invocation, function.identity, inputs, dict(metadata or {})
+            # A synchronous function that times out continues in its thread. The real host ends the whole process.
+            async with asyncio.timeout(self.timeout_seconds):
+                succeeded, result, _outputs, _error, _trace = await invocation_request_native(
+                    invocation, function.id, inputs, dict(metadata or {})
                 )
         except TimeoutError:
-            log.error("function timed out", extra={**ids, "seconds": self.time_limit})  # noqa: TRY400 - no stack to show
+            log.error("function timed out", extra={**ids, "seconds": self.timeout_seconds})  # noqa: TRY400 - there is no traceback
             raise FunctionFailedError(function.name) from None
-        if not ok:
+        if not succeeded:
             log.error("function failed", extra=ids)
             raise FunctionFailedError(function.name)
         return result
 
 
-async def load(app: Path, time_limit: float | None) -> Worker:
-    """Index the app in this folder, on the running loop and for the life of this process. Raises IndexingError.
+async def load(app: Path, timeout_seconds: float | None) -> Worker:
+    """Index the app in this folder, on the running event loop. Raises IndexingError.
 
-    The library keeps one registry for the process, so there is one app in a process.
+    The library has one registry for the process, so a process can load one app only.
     """
     sys.path.insert(0, str(app))
     os.chdir(app)
@@ -136,17 +138,17 @@ async def load(app: Path, time_limit: float | None) -> Worker:
         ),
         properties={"protos": PROTOS, "host": "127.0.0.1"},
     )
-    answer = await runtime.worker_init_request(request)
-    if answer.result.status != PROTOS.StatusResult.Success:
-        raise IndexingError(answer.result.exception.message)
+    response = await runtime.worker_init_request(request)
+    if response.result.status != PROTOS.StatusResult.Success:
+        raise IndexingError(response.result.exception.message)
     listing = await runtime.functions_metadata_request(None)
-    found = map(_function, listing.function_metadata_results or ())
-    # The order of .NET's `StringComparer.OrdinalIgnoreCase`, in which an underscore comes after every letter.
-    return Worker(tuple(sorted(found, key=lambda one: one.name.upper())), time_limit)
+    functions = map(_function, listing.function_metadata_results or ())
+    # The order of .NET's `StringComparer.OrdinalIgnoreCase`, in which an underscore follows every letter.
+    return Worker(tuple(sorted(functions, key=lambda function: function.name.upper())), timeout_seconds)
 
 
 def unload() -> None:
-    """Wait for synchronous functions that still run, and give their threads back."""
+    """Wait for running synchronous functions, and end their threads."""
     runtime.stop_threadpool_executor()
 
 

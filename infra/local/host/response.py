@@ -1,4 +1,4 @@
-"""Results of functions as answers on the wire, as the real host and its web server make them."""
+"""HTTP responses, made from the results of functions as the real host and its web server make them."""
 
 import re
 from dataclasses import dataclass, field
@@ -12,14 +12,14 @@ from starlette.types import Send
 
 from infra.local.host.worker import PROTOS
 
-WITHOUT_BODY = {204, 304}
+STATUSES_WITHOUT_BODY = {204, 304}
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 SAME_SITE = {"Lax": "lax", "Strict": "strict", "ExplicitNone": "none"}
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """Status, header lines and body."""
 
     status: int
@@ -27,46 +27,46 @@ class Answer:
     body: bytes = b""
 
     async def send(self, send: Send, method: str) -> None:
-        """Send it as the answer to a request of this method.
+        """Send the response to a request with this method.
 
-        Without a `Content-Length` of its own it is chunked; a body that is longer than it says is a 500.
+        Without a `Content-Length` it is chunked. A body longer than its `Content-Length` makes it a 500.
         """
         lines = [(name.lower(), value) for name, value in self.headers]
-        given = dict(lines)
-        bodiless = method == "HEAD" or self.status in WITHOUT_BODY
-        body = b"" if bodiless or "transfer-encoding" in given else self.body
+        headers = dict(lines)
+        bodiless = method == "HEAD" or self.status in STATUSES_WITHOUT_BODY
+        body = b"" if bodiless or "transfer-encoding" in headers else self.body
         if not all(HEADER_NAME.fullmatch(name) and HEADER_VALUE.fullmatch(value) for name, value in lines) or (
-            len(body) > int(given.get("content-length", len(body)))
+            len(body) > int(headers.get("content-length", len(body)))
         ):
-            await Answer(500).send(send, method)
+            await Response(500).send(send, method)
             return
-        if not body and not bodiless and not {"content-length", "transfer-encoding"} & given.keys():
+        if not body and not bodiless and not {"content-length", "transfer-encoding"} & headers.keys():
             lines.append(("content-length", "0"))
-        if "date" not in given:
+        if "date" not in headers:
             lines.append(("date", formatdate(usegmt=True)))
         encoded = [(name.encode(), value.strip().encode()) for name, value in lines]
         await send({"type": "http.response.start", "status": self.status, "headers": encoded})
         await send({"type": "http.response.body", "body": body})
 
 
-def read_result(result: Datum | None) -> Answer:
-    """Make an answer of what a function returned. A status that is no number is 200."""
+def read_result(result: Datum | None) -> Response:
+    """The response for a function's result. A status that is not a number becomes 200."""
     if result is None or result.type is None:
-        return Answer(204)
+        return Response(204)
     if result.type != "http":
-        return Answer(200, [("content-type", "text/plain; charset=utf-8")], str(result.value).encode())
-    reply = result.value
-    status = str(reply["status_code"].value)
-    headers = [(name, value.value) for name, value in reply["headers"].items()]
-    cookies = parse_to_rpc_http_cookie_list(reply["cookies"], PROTOS) or ()
+        return Response(200, [("content-type", "text/plain; charset=utf-8")], str(result.value).encode())
+    content = result.value
+    status = str(content["status_code"].value)
+    headers = [(name, value.value) for name, value in content["headers"].items()]
+    cookies = parse_to_rpc_http_cookie_list(content["cookies"], PROTOS) or ()
     headers += [("set-cookie", _set_cookie(cookie)) for cookie in cookies]
-    return Answer(int(status) if status.isdecimal() else 200, headers, reply["body"].value)
+    return Response(int(status) if status.isdecimal() else 200, headers, content["body"].value)
 
 
 def _set_cookie(cookie: SimpleNamespace) -> str:
     """A cookie as ASP.NET Core writes it (`SetCookieHeaderValue`).
 
-    The Python worker gives each cookie a domain and a path; those that the app did not set are empty, and written so.
+    The Python worker gives every cookie a domain and a path, which are empty if the app did not set them.
     """
     parts = [f"{cookie.name}={quote(cookie.value, safe='')}"]
     if cookie.expires:
