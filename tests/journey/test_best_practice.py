@@ -48,9 +48,7 @@ def post(visitor: Visitor, url: str, body: str, kind: str = "application/x-www-f
 @pytest.mark.parametrize(
     ("path", "status"), [("/health", 200), ("/accounts/new", 404), ("/v1/accounts", 401), ("/no/such/page", 404)]
 )
-def test_every_answer_tells_browsers_to_come_by_https_and_not_to_guess_types(
-    environment: Environment, path: str, status: int
-) -> None:
+def test_every_answer_has_hsts_and_nosniff(environment: Environment, path: str, status: int) -> None:
     answer = httpx.get(f"{environment.base_url}{path}", trust_env=False)
 
     assert status == answer.status_code
@@ -61,7 +59,7 @@ def test_every_answer_tells_browsers_to_come_by_https_and_not_to_guess_types(
 # Section 2.1.1: code flow with PKCE, transaction-specific, and its downgrade (section 4.8)
 
 
-def test_each_sign_in_has_a_challenge_a_nonce_and_a_state_of_its_own(
+def test_each_sign_in_has_its_own_pkce_nonce_and_state(
     api: httpx.Client, visitor: Visitor, environment: Environment
 ) -> None:
     asked = ask(api)
@@ -80,7 +78,7 @@ def test_each_sign_in_has_a_challenge_a_nonce_and_a_state_of_its_own(
 
 
 @pytest.mark.parametrize("challenge", [None, "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"])
-def test_a_code_that_was_issued_without_our_challenge_is_of_no_use(
+def test_code_without_our_challenge_is_useless(
     api: httpx.Client, visitor: Visitor, person: NewPerson, challenge: str | None
 ) -> None:
     asked = ask(api)
@@ -101,7 +99,7 @@ def test_a_code_that_was_issued_without_our_challenge_is_of_no_use(
 # Section 4.4: mix-up
 
 
-def test_an_answer_that_names_another_issuer_is_refused_and_its_code_not_redeemed(
+def test_answer_of_another_issuer_is_not_redeemed(
     api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant
 ) -> None:
     asked = ask(api)
@@ -114,14 +112,14 @@ def test_an_answer_that_names_another_issuer_is_refused_and_its_code_not_redeeme
     assert before == len(tenant.events("code redeemed"))
 
 
-def test_an_error_of_another_issuer_is_not_believed(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
+def test_error_of_another_issuer_is_ignored(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
     form = to_the_callback(visitor, ask(api)["url"], person())
     fields = {"state": form.fields["state"], "error": "access_denied", "iss": "https://evil.example"}
 
     assert "id_token_invalid" == code_of(visitor.submit(Form(form.action, fields)))
 
 
-def test_an_answer_that_names_its_issuer_is_welcome(
+def test_answer_that_names_its_issuer_is_accepted(
     api: httpx.Client, visitor: Visitor, person: NewPerson, environment: Environment
 ) -> None:
     form = to_the_callback(visitor, ask(api)["url"], person())
@@ -135,7 +133,7 @@ def test_an_answer_that_names_its_issuer_is_welcome(
 # Sections 2.1 and 4.7: CSRF; section 4.2.4: a state is invalid after its use
 
 
-def test_one_callback_sent_twice_at_once_is_redeemed_once(
+def test_callback_sent_twice_is_redeemed_once(
     api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant
 ) -> None:
     form = to_the_callback(visitor, ask(api)["url"], person())
@@ -149,7 +147,7 @@ def test_one_callback_sent_twice_at_once_is_redeemed_once(
     assert {"sign_in_unknown", "link_used"} >= {code_of(page) for page in pages if page.refresh is None}
 
 
-def test_no_other_cookie_opens_the_way_back(
+def test_callback_refuses_every_other_cookie(
     api: httpx.Client, visitor: Visitor, other_visitor: Visitor, person: NewPerson, environment: Environment
 ) -> None:
     asked = ask(api)
@@ -168,7 +166,7 @@ def test_no_other_cookie_opens_the_way_back(
     assert "new" == visitor.submit(form).back["state"]
 
 
-def test_the_cookie_is_for_this_host_this_browser_and_this_session_only(api: httpx.Client, visitor: Visitor) -> None:
+def test_cookie_is_limited_to_host_and_session(api: httpx.Client, visitor: Visitor) -> None:
     link = ask(api)["url"]
 
     first, second = visitor.request("GET", link), visitor.request("GET", link)
@@ -182,7 +180,7 @@ def test_the_cookie_is_for_this_host_this_browser_and_this_session_only(api: htt
     assert [] == second.headers.get_list("set-cookie")
 
 
-async def test_a_sign_in_that_took_more_than_an_hour_is_over(
+async def test_sign_in_expires_after_an_hour(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, clock: MovedClock, tenant: Tenant
 ) -> None:
     form = to_the_callback(visitor, ask(api)["url"], person())
@@ -202,7 +200,7 @@ async def test_a_sign_in_that_took_more_than_an_hour_is_over(
 
 
 @pytest.mark.parametrize("name", ["state", "code", "iss", "error"])
-def test_a_callback_that_repeats_a_parameter_is_refused_and_the_true_one_still_works(
+def test_callback_that_repeats_a_parameter_is_refused(
     api: httpx.Client, visitor: Visitor, person: NewPerson, name: str
 ) -> None:
     form = to_the_callback(visitor, ask(api)["url"], person())
@@ -214,9 +212,7 @@ def test_a_callback_that_repeats_a_parameter_is_refused_and_the_true_one_still_w
     assert "new" == visitor.submit(form).back["state"]
 
 
-def test_a_link_or_an_address_that_repeats_a_parameter_leads_nowhere(
-    api: httpx.Client, visitor: Visitor, person: NewPerson
-) -> None:
+def test_url_that_repeats_a_parameter_is_refused(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
     asked = ask(api)
     ticket = parse_qs(urlsplit(asked["url"]).query)["ticket"][0]
     assert "link_unknown" == code_of(visitor.open(f"{asked['url']}&ticket={ticket}"))
@@ -229,7 +225,7 @@ def test_a_link_or_an_address_that_repeats_a_parameter_leads_nowhere(
     assert "opened" == status(api, asked)["status"]
 
 
-def test_an_error_beside_a_code_wins(api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant) -> None:
+def test_error_beside_a_code_wins(api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant) -> None:
     form = to_the_callback(visitor, ask(api)["url"], person())
     before = len(tenant.events("code redeemed"))
 
@@ -249,7 +245,7 @@ def test_an_error_beside_a_code_wins(api: httpx.Client, visitor: Visitor, person
         f"state={'.' * 20000}&registration={'~' * 20000}&finish=v1.x.y",
     ],
 )
-def test_whatever_form_is_posted_is_answered_with_a_page(
+def test_any_posted_form_is_answered_with_a_page(
     visitor: Visitor, environment: Environment, path: str, body: str
 ) -> None:
     page = post(visitor, environment.base_url + path, body, "application/x-www-form-urlencoded")
@@ -270,7 +266,7 @@ def test_whatever_form_is_posted_is_answered_with_a_page(
         ("", "state=x"),
     ],
 )
-def test_what_is_no_form_is_answered_with_a_page(
+def test_body_that_is_no_form_is_answered_with_a_page(
     visitor: Visitor, environment: Environment, path: str, kind: str, body: str
 ) -> None:
     page = post(visitor, environment.base_url + path, body, kind)
@@ -281,9 +277,7 @@ def test_what_is_no_form_is_answered_with_a_page(
 # Section 4.11: no open redirector
 
 
-def test_the_way_back_is_the_registered_one_whatever_the_callback_says(
-    api: httpx.Client, visitor: Visitor, person: NewPerson
-) -> None:
+def test_redirect_goes_to_the_registered_url_only(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
     evil = "https://evil.example/"
     asked = ask(api)
     form = to_the_callback(visitor, asked["url"], person())
@@ -299,7 +293,7 @@ def test_the_way_back_is_the_registered_one_whatever_the_callback_says(
 # Sections 4.2.4, 4.16: referrers, caches, frames; and nothing that runs
 
 
-def test_every_page_and_every_redirect_is_private(
+def test_every_page_and_redirect_is_private(
     api: httpx.Client, visitor: Visitor, other_visitor: Visitor, person: NewPerson, environment: Environment
 ) -> None:
     asked, base = ask(api), environment.base_url
@@ -339,7 +333,7 @@ def test_every_page_and_every_redirect_is_private(
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("error", ["access_denied", "server_error", HOSTILE])
-def test_a_hostile_error_is_neither_shown_nor_logged_nor_passed_on(
+def test_hostile_error_text_is_never_repeated(
     api: httpx.Client, visitor: Visitor, person: NewPerson, environment: Environment, method: str, error: str
 ) -> None:
     asked = ask(api)
@@ -360,7 +354,7 @@ def test_a_hostile_error_is_neither_shown_nor_logged_nor_passed_on(
     assert "alert" not in str(status(api, asked))
 
 
-async def test_what_a_form_field_carries_is_for_one_purpose_one_link_and_half_an_hour(
+async def test_carried_grant_has_one_purpose_link_and_lifetime(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, clock: MovedClock
 ) -> None:
     asked, other = ask(api), ask(api)

@@ -89,7 +89,7 @@ def test_a_body_of_another_type_is_not_read(api: httpx.Client, route: str, kind:
         assert sent.answer == told(send(api, route, sent), route)
 
 
-def test_a_form_of_very_many_fields_costs_no_more_than_other_bytes(environment: Environment, api: httpx.Client) -> None:
+def test_form_with_many_fields_is_cheap(environment: Environment, api: httpx.Client) -> None:
     """Measured by the CPU time of the host's process, which reads both; parsing so many fields takes 20 ms and more."""
     fields, letters = b"a1=&" * (HUGE // 4), b"a" * HUGE
 
@@ -109,7 +109,7 @@ def cpu(environment: Environment) -> float:
     return (int(words[11]) + int(words[12])) / 100
 
 
-async def test_a_fault_of_ours_is_answered_with_a_page(
+async def test_internal_error_is_answered_with_a_page(
     environment: Environment, api: httpx.Client, visitor: Visitor, instance: App
 ) -> None:
     asked = ask(api)
@@ -188,7 +188,7 @@ def test_an_address_has_a_domain_of_labels(api: httpx.Client, domain: str) -> No
 @pytest.mark.parametrize(
     "name", ["account", "state", "error", "error_description", "%61ccount", "Account", "state[]", "y;state"]
 )
-def test_the_way_back_may_not_say_itself_what_became_of_the_link(api: httpx.Client, name: str) -> None:
+def test_redirect_url_cannot_contain_the_result(api: httpx.Client, name: str) -> None:
     answer = api.post("/v1/authentication/form", json={"redirectUrl": f"https://myapp.example/done?x=1&{name}=ceo"})
 
     assert 400 == answer.status_code
@@ -198,7 +198,7 @@ def test_the_way_back_may_not_say_itself_what_became_of_the_link(api: httpx.Clie
     ]
 
 
-def test_the_way_back_of_several_may_not_name_them_either(api: httpx.Client) -> None:
+def test_redirect_url_cannot_contain_several_results(api: httpx.Client) -> None:
     mailboxes = [{"account": "one", "email": "a@x.example"}]
     form = {"redirectUrl": "https://myapp.example/?registration=mine", "mailboxes": mailboxes}
 
@@ -220,7 +220,7 @@ def refused(api: httpx.Client, form: Mapping[str, Any]) -> set[str]:
     return {fault["key"] for fault in answer.json()["fields"]}
 
 
-def test_two_tabs_of_a_browser_without_a_cookie_both_go_on(api: httpx.Client, visitor: Visitor) -> None:
+def test_two_tabs_without_a_cookie_both_continue(api: httpx.Client, visitor: Visitor) -> None:
     """Each answer brings a cookie, and the browser keeps the later one. Who sent the form, only a browser says."""
     asked = ask(api)
     first = visitor.open(asked["url"]).form_with("confirmation")

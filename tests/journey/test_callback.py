@@ -23,7 +23,7 @@ def to_the_callback(visitor: Visitor, link: str, who: str) -> Form:
     return visitor.submit(visitor.go_to_microsoft(link).forms[0], login=who).forms[0]
 
 
-def test_a_callback_without_the_cookie_or_from_another_browser_is_refused(
+def test_callback_needs_the_cookie_of_its_browser(
     api: httpx.Client, visitor: Visitor, other_visitor: Visitor, person: NewPerson
 ) -> None:
     asked = ask(api)
@@ -38,7 +38,7 @@ def test_a_callback_without_the_cookie_or_from_another_browser_is_refused(
     assert "new" == visitor.submit(form).back["state"]
 
 
-def test_a_state_works_once(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
+def test_state_works_once(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
     asked = ask(api)
     form = to_the_callback(visitor, asked["url"], person(access=False))
     assert "no_mailbox_access" == code_of(visitor.submit(form))
@@ -49,9 +49,7 @@ def test_a_state_works_once(api: httpx.Client, visitor: Visitor, person: NewPers
     assert "no_mailbox_access" == status(api, asked)["failure"]["code"]
 
 
-def test_after_success_the_same_callback_says_that_the_link_is_used(
-    api: httpx.Client, visitor: Visitor, person: NewPerson
-) -> None:
+def test_repeated_callback_says_that_the_link_is_used(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
     form = to_the_callback(visitor, ask(api)["url"], person())
     assert "new" == visitor.submit(form).back["state"]
 
@@ -59,13 +57,13 @@ def test_after_success_the_same_callback_says_that_the_link_is_used(
 
 
 @pytest.mark.parametrize("state", ["", "x", "a.b", "0" * 64 + "." + "A" * 43])
-def test_a_made_up_state_is_refused(visitor: Visitor, environment: Environment, state: str) -> None:
+def test_forged_state_is_refused(visitor: Visitor, environment: Environment, state: str) -> None:
     page = visitor.submit(Form(f"{environment.base_url}/oauth", {"state": state, "code": "made-up"}))
 
     assert (400, "sign_in_unknown") == (page.status, code_of(page))
 
 
-def test_a_changed_state_is_refused(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
+def test_changed_state_is_refused(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
     form = to_the_callback(visitor, ask(api)["url"], person())
     state = form.fields["state"]
 
@@ -74,7 +72,7 @@ def test_a_changed_state_is_refused(api: httpx.Client, visitor: Visitor, person:
     assert "sign_in_unknown" == code_of(page)
 
 
-def test_a_code_in_the_address_is_not_redeemed(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
+def test_code_in_the_url_is_not_redeemed(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
     asked = ask(api)
     form = to_the_callback(visitor, asked["url"], person())
 
@@ -84,7 +82,7 @@ def test_a_code_in_the_address_is_not_redeemed(api: httpx.Client, visitor: Visit
     assert "completed" != status(api, asked)["status"]
 
 
-def test_a_code_of_another_sign_in_is_refused(
+def test_code_of_another_sign_in_is_refused(
     api: httpx.Client, visitor: Visitor, other_visitor: Visitor, person: NewPerson
 ) -> None:
     victim = to_the_callback(visitor, ask(api)["url"], person())
@@ -108,7 +106,7 @@ def test_a_code_of_another_sign_in_is_refused(
         ("id_token_invalid", {"tid": "9188040d-6c67-4c5b-b112-36a304b66dad"}),
     ],
 )
-def test_an_id_token_that_is_not_for_us_is_refused(
+def test_id_token_for_another_app_is_refused(
     api: httpx.Client, visitor: Visitor, tenant: Tenant, person: NewPerson, expected: str, claims: dict[str, object]
 ) -> None:
     asked, who = ask(api), person()
@@ -120,7 +118,7 @@ def test_an_id_token_that_is_not_for_us_is_refused(
     assert 404 == api.get(f"/v1/account/{asked['account']}").status_code
 
 
-def test_people_of_other_tenants_are_refused_even_with_a_sound_token(
+def test_person_of_another_tenant_is_refused(
     api: httpx.Client, visitor: Visitor, tenant: Tenant, environment: Environment, person: NewPerson
 ) -> None:
     foreign = "9188040d-6c67-4c5b-b112-36a304b66dad"
@@ -130,7 +128,7 @@ def test_people_of_other_tenants_are_refused_even_with_a_sound_token(
     assert "tenant_not_allowed" == code_of(visitor.follow(asked["url"], who))
 
 
-def test_cancelling_is_no_failure_of_the_link(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
+def test_link_works_after_a_cancelled_sign_in(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
     asked = ask(api)
     page = visitor.submit(visitor.submit(visitor.go_to_microsoft(asked["url"]).forms[0], cancel="yes").forms[0])
 
@@ -138,7 +136,7 @@ def test_cancelling_is_no_failure_of_the_link(api: httpx.Client, visitor: Visito
     assert "new" == visitor.sign_in(visitor.submit(page.form_with("confirmation")), person()).back["state"]
 
 
-def test_declining_consent_is_told_apart_from_cancelling(
+def test_declined_consent_differs_from_cancelling(
     api: httpx.Client, visitor: Visitor, tenant: Tenant, person: NewPerson
 ) -> None:
     who = person()
@@ -152,7 +150,7 @@ def test_declining_consent_is_told_apart_from_cancelling(
     assert "needs_consent" == code_of(page)
 
 
-def test_where_only_administrators_consent_the_page_links_to_their_consent(
+def test_page_links_to_the_consent_of_administrators(
     api: httpx.Client, visitor: Visitor, tenant: Tenant, person: NewPerson
 ) -> None:
     who, asked = person(), ask(api)
@@ -171,7 +169,7 @@ def test_where_only_administrators_consent_the_page_links_to_their_consent(
 
 
 @pytest.mark.parametrize("mode", ["503", "html", "reset"])
-def test_when_entra_is_down_the_page_says_so_and_it_can_be_tried_again(
+def test_sign_in_can_be_retried_after_an_entra_outage(
     api: httpx.Client, visitor: Visitor, tenant: Tenant, person: NewPerson, mode: str
 ) -> None:
     who, asked = person(), ask(api)
@@ -186,7 +184,7 @@ def test_when_entra_is_down_the_page_says_so_and_it_can_be_tried_again(
     assert "new" == visitor.sign_in(visitor.submit(page.form_with("confirmation")), who).back["state"]
 
 
-def test_a_wrong_client_secret_is_our_fault_and_not_the_persons(
+def test_wrong_client_secret_does_not_blame_the_person(
     api: httpx.Client, visitor: Visitor, tenant: Tenant, person: NewPerson
 ) -> None:
     form = to_the_callback(visitor, ask(api)["url"], person())
@@ -198,9 +196,7 @@ def test_a_wrong_client_secret_is_our_fault_and_not_the_persons(
     assert "Your account is not the cause" in page.text
 
 
-def test_continue_needs_the_page_that_this_browser_was_shown(
-    api: httpx.Client, visitor: Visitor, other_visitor: Visitor
-) -> None:
+def test_continue_needs_the_page_of_this_browser(api: httpx.Client, visitor: Visitor, other_visitor: Visitor) -> None:
     asked, other = ask(api), ask(api)
     form = visitor.open(asked["url"]).form_with("confirmation")
     other_visitor.open(asked["url"])
@@ -212,7 +208,7 @@ def test_continue_needs_the_page_that_this_browser_was_shown(
     assert ["browser_mismatch"] * 3 == [code_of(page) for page in (stolen, swapped, empty)]
 
 
-async def test_a_link_expires(api: httpx.Client, instance: App, clock: MovedClock) -> None:
+async def test_link_expires(api: httpx.Client, instance: App, clock: MovedClock) -> None:
     asked = ask(api)
     ticket = Secret(parse_qs(urlsplit(asked["url"]).query)["ticket"][0])
     clock.forward(hours=23, minutes=59)
@@ -248,7 +244,7 @@ def test_pages_are_private_and_run_no_scripts(api: httpx.Client, visitor: Visito
     assert len(pages) == len(nonces)
 
 
-def test_what_callers_write_is_shown_as_text(api: httpx.Client, visitor: Visitor) -> None:
+def test_page_escapes_what_callers_write(api: httpx.Client, visitor: Visitor) -> None:
     page = visitor.open(ask(api, name="<script>alert(1)</script>")["url"])
 
     assert "<script>alert" not in page.html

@@ -39,9 +39,7 @@ async def failures_of(instance: App, account: str) -> list[str]:
     return [json.loads(row["data"])["code"] for row in mine]
 
 
-async def test_an_ended_link_leads_nowhere_and_ending_it_again_changes_nothing(
-    api: httpx.Client, visitor: Visitor, instance: App, clock: MovedClock
-) -> None:
+async def test_ended_link_does_not_work(api: httpx.Client, visitor: Visitor, instance: App, clock: MovedClock) -> None:
     asked = ask(api)
     form = visitor.open(asked["url"]).form_with("confirmation")
 
@@ -57,9 +55,7 @@ async def test_an_ended_link_leads_nowhere_and_ending_it_again_changes_nothing(
     assert "cancelled" == status(api, asked)["status"]
 
 
-def test_a_link_that_has_bound_its_mailbox_stays_completed(
-    api: httpx.Client, visitor: Visitor, person: NewPerson
-) -> None:
+def test_ending_a_completed_link_keeps_it_completed(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
     asked = ask(api)
     visitor.follow(asked["url"], person())
 
@@ -69,7 +65,7 @@ def test_a_link_that_has_bound_its_mailbox_stays_completed(
     assert "connected" == api.get(f"/v1/account/{asked['account']}").json()["state"]
 
 
-async def test_a_sign_in_that_is_under_way_loses_and_no_failure_is_told(
+async def test_ended_link_refuses_a_sign_in_without_an_event(
     api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, instance: App
 ) -> None:
     at_microsoft, probing = ask(api), ask(api)
@@ -91,7 +87,7 @@ async def test_a_sign_in_that_is_under_way_loses_and_no_failure_is_told(
         assert [] == await failures_of(instance, asked["account"])
 
 
-async def test_ending_a_link_ends_waiting_for_access_at_once(
+async def test_ending_a_link_ends_waiting_for_access(
     api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, instance: App, clock: MovedClock
 ) -> None:
     who, asked = person(access=False), ask(api)
@@ -110,7 +106,7 @@ async def test_ending_a_link_ends_waiting_for_access_at_once(
     assert ["no_mailbox_access"] == await failures_of(instance, asked["account"])  # of the sign-in that began to wait
 
 
-async def test_only_who_may_register_the_accounts_ends_their_link(api: httpx.Client, instance: App) -> None:
+async def test_ending_a_link_needs_the_right_to_its_accounts(api: httpx.Client, instance: App) -> None:
     asked = ask(api)
     route = f"/v1/authentication/form/{asked['registration']}"
     callers = {
@@ -172,7 +168,7 @@ async def test_removing_an_account_ends_waiting_for_it(
     assert ["account_removed"] == [code for code in await failures_of(instance, account) if code != "no_mailbox_access"]
 
 
-def test_of_several_mailboxes_the_removed_one_is_left_out(many: Many) -> None:
+def test_removed_account_leaves_a_link_to_several(many: Many) -> None:
     who = many.person(SUPPORT, SALES)
     first, (support, sales) = many.ask(SUPPORT, SALES)
     many.visitor.follow(first["url"], who)

@@ -108,7 +108,7 @@ def routes() -> list[tuple[str, str]]:
     return sorted((method, "/" + one.template) for one in http_functions() for method in one.methods or ("PATCH",))
 
 
-async def test_no_request_without_a_callers_token_changes_a_breaker(
+async def test_requests_without_a_token_change_no_breaker(
     environment: Environment,
     instance: App,
     routes: list[tuple[str, str]],
@@ -159,9 +159,7 @@ async def test_no_request_without_a_callers_token_changes_a_breaker(
     assert (breaker == "closed") is asks_entra(last)
 
 
-async def test_no_error_of_the_failure_table_from_a_browser_changes_a_breaker(
-    instance: App, browser: Browser, breaker: str
-) -> None:
+async def test_errors_from_a_browser_change_no_breaker(instance: App, browser: Browser, breaker: str) -> None:
     before, seen = await stored_breakers(instance), dict(seen_breakers(instance))
     cases = [*zip(NUMBERS, cycle(ERRORS), strict=False), *((7000215, error) for error in ERRORS), (0, "invalid_client")]
 
@@ -178,7 +176,7 @@ async def test_no_error_of_the_failure_table_from_a_browser_changes_a_breaker(
 
 
 @pytest.mark.parametrize("code", ["made-up", "x" * 3000, "\x00", "AADSTS7000215", "e30.e30.e30"])
-async def test_a_made_up_code_changes_no_breaker(instance: App, browser: Browser, breaker: str, code: str) -> None:
+async def test_forged_code_changes_no_breaker(instance: App, browser: Browser, breaker: str, code: str) -> None:
     before, seen = await stored_breakers(instance), dict(seen_breakers(instance))
 
     told = await browser.returns(code=code)
@@ -190,7 +188,7 @@ async def test_a_made_up_code_changes_no_breaker(instance: App, browser: Browser
 
 
 @pytest.mark.parametrize("failure", ["9002313", "70000", "54005", "501481", "70008", "90033", "700016", "http-503"])
-async def test_no_answer_of_the_token_endpoint_to_a_browsers_code_changes_a_breaker(
+async def test_redeeming_a_code_changes_no_breaker(
     instance: App, browser: Browser, breaker: str, tenant: Tenant, failure: str
 ) -> None:
     before = await stored_breakers(instance)
@@ -203,7 +201,7 @@ async def test_no_answer_of_the_token_endpoint_to_a_browsers_code_changes_a_brea
     assert before == await stored_breakers(instance), breaker
 
 
-async def test_a_client_that_is_refused_at_a_sign_in_is_logged_and_opens_no_breaker(
+async def test_app_refused_at_sign_in_is_only_logged(
     environment: Environment, clock: MovedClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The next answer about a stored grant, or a verification, opens it."""
@@ -227,7 +225,7 @@ async def test_a_client_that_is_refused_at_a_sign_in_is_logged_and_opens_no_brea
         await wrong.close()
 
 
-async def test_a_sign_in_that_succeeds_closes_no_breaker(
+async def test_successful_sign_in_closes_no_breaker(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     """The trial call of the next minute does."""
@@ -242,7 +240,7 @@ async def test_a_sign_in_that_succeeds_closes_no_breaker(
     assert before == await stored_breakers(instance)
 
 
-async def test_finishing_a_sign_in_takes_no_trial_and_a_revoked_person_closes_nothing(
+async def test_finishing_a_sign_in_leaves_the_breaker_alone(
     instance: App, browser: Browser, person: NewPerson, tenant: Tenant
 ) -> None:
     """A browser may carry a grant for half an hour; whether it still works is the person's to decide."""
@@ -266,9 +264,7 @@ async def test_finishing_a_sign_in_takes_no_trial_and_a_revoked_person_closes_no
     assert before == await stored_breakers(instance)
 
 
-async def test_endless_digits_in_an_errors_text_are_a_page_and_no_fault_of_ours(
-    api: httpx.Client, visitor: Visitor, person: NewPerson
-) -> None:
+async def test_error_number_of_any_length_gets_a_page(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
     asked = ask(api)
     form = to_the_callback(visitor, asked["url"], person())
     told = {"state": form.fields["state"], "error": "server_error", "error_description": "AADSTS" + "7" * 5000}
@@ -279,7 +275,7 @@ async def test_endless_digits_in_an_errors_text_are_a_page_and_no_fault_of_ours(
 
 
 @pytest.mark.parametrize("claims", [{"exp": "soon"}, {"exp": []}, {"nbf": {}}, {"exp": 10**400}, {"oid": ["x"]}])
-async def test_an_id_token_with_an_odd_time_is_a_page_and_no_fault_of_ours(
+async def test_id_token_with_an_invalid_time_gets_a_page(
     api: httpx.Client, visitor: Visitor, tenant: Tenant, person: NewPerson, claims: dict[str, Any]
 ) -> None:
     asked, who = ask(api), person()
@@ -291,7 +287,7 @@ async def test_an_id_token_with_an_odd_time_is_a_page_and_no_fault_of_ours(
     assert ("id_token_invalid" == code_of(page)) or claims == {"exp": 10**400}
 
 
-def test_a_repeated_error_is_refused_whole(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
+def test_answer_that_repeats_its_error_is_refused(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
     asked = ask(api)
     form = to_the_callback(visitor, asked["url"], person())
     body = urlencode([("state", form.fields["state"]), ("error", "access_denied"), ("error", "invalid_client")])
@@ -304,7 +300,7 @@ def test_a_repeated_error_is_refused_whole(api: httpx.Client, visitor: Visitor, 
     assert "failure" not in status(api, asked)
 
 
-async def test_a_link_tells_its_caller_once_of_each_reason_however_often_somebody_comes_back(
+async def test_link_reports_each_failure_to_its_caller_once(
     instance: App,
 ) -> None:
     """Each event goes to every webhook, and the browser's answers cost whoever has the link nothing."""

@@ -102,9 +102,7 @@ async def late(
     return Late(instance, clock, stored.value, signed_in, told)
 
 
-async def test_a_callback_that_comes_to_bind_after_the_end_was_told_binds_nothing(
-    late: Late, api: httpx.Client
-) -> None:
+async def test_callback_binds_nothing_after_the_link_ended(late: Late, api: httpx.Client) -> None:
     await late.passes(minutes=3)
 
     outcome = await late.binds()
@@ -117,7 +115,7 @@ async def test_a_callback_that_comes_to_bind_after_the_end_was_told_binds_nothin
     assert ["registrationExpired"] == await late.events()
 
 
-async def test_a_link_whose_end_comes_while_a_mailbox_is_being_bound_has_not_expired(late: Late) -> None:
+async def test_link_does_not_expire_during_a_binding(late: Late) -> None:
     async def time_passes() -> None:
         await late.passes(minutes=5)
         link = await late.instance.stores.registrations.get(late.asked.id)
@@ -129,7 +127,7 @@ async def test_a_link_whose_end_comes_while_a_mailbox_is_being_bound_has_not_exp
     assert ["accountAdded", "accountInitialized"] == await late.events()
 
 
-async def test_a_link_whose_last_binding_came_to_nothing_expires_a_little_later(late: Late) -> None:
+async def test_link_expires_later_after_a_failed_binding(late: Late) -> None:
     async def storage_fails() -> None:
         raise StorageUnavailable
 

@@ -50,9 +50,7 @@ def registration(*accounts: str) -> PendingRegistration:
 
 
 @pytest.mark.parametrize("letter", ["a", WIDE, "😀"])
-def test_the_longest_way_back_is_followed_and_one_byte_more_is_refused(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, letter: str
-) -> None:
+def test_longest_redirect_url_works(api: httpx.Client, visitor: Visitor, person: NewPerson, letter: str) -> None:
     account = f"{LONGEST_ID[:-2]}{ord(letter)}"
     asked = ask(api, account=account, redirectUrl=redirect_url(letter))
 
@@ -69,14 +67,14 @@ def test_the_longest_way_back_is_followed_and_one_byte_more_is_refused(
 
 
 @pytest.mark.parametrize("code", sorted({*REMEDIES, *PAGE_REMEDIES}))
-def test_a_way_back_with_any_refusal_fits(code: str) -> None:
+def test_redirect_after_any_refusal_fits(code: str) -> None:
     back = refusal_redirect(registration(LONGEST_ID), code, page_remedy(code).what)
 
     assert len(percent_encoded(back)) < MAX_LINK_BYTES
 
 
 @pytest.mark.parametrize("accounts", [1, 2, 3, 50])
-def test_a_way_back_from_many_mailboxes_names_them_only_where_they_fit(accounts: int) -> None:
+def test_redirect_lists_mailboxes_only_if_they_fit(accounts: int) -> None:
     asked = registration(*(f"{number:02}{LONGEST_ID[1:]}" for number in range(accounts)))
 
     back = results_redirect(asked, {one.account: MailboxResult(MailboxState.NEW) for one in asked.mailboxes})
@@ -84,7 +82,7 @@ def test_a_way_back_from_many_mailboxes_names_them_only_where_they_fit(accounts:
     assert len(percent_encoded(back)) < MAX_LINK_BYTES
 
 
-async def test_the_longest_authorize_url_fits(instance: App) -> None:
+async def test_longest_authorize_url_fits(instance: App) -> None:
     app = await instance.oauth_apps.get(APP_ID)
     assert app is not None
     scopes = [f"{app.cloud.url_of(Resource.GRAPH)}/Mail.Read.Shared"]
@@ -105,7 +103,7 @@ async def test_the_longest_authorize_url_fits(instance: App) -> None:
     assert len(percent_encoded(url)) < MAX_LINK_BYTES
 
 
-def test_scopes_that_make_the_authorize_url_too_long_are_refused(api: httpx.Client) -> None:
+def test_too_many_scopes_are_refused(api: httpx.Client) -> None:
     wish = {"name": "Long", "provider": "outlook", "clientId": "5f0c1d9e-0000-4000-8000-0000000000c1"}
     wish |= {"authority": "7d1b2f0a-0000-4000-8000-00000000c0de", "clientSecret": "not-a-real-secret"}
     extra = [f"{CLOUDS['global'].graph}/Mail.Read.Shared{number}" for number in range(40)]
@@ -115,7 +113,7 @@ def test_scopes_that_make_the_authorize_url_too_long_are_refused(api: httpx.Clie
     assert ["extraScopes"] == [one["key"] for one in answer.json()["fields"]]
 
 
-def test_the_longest_query_of_the_list_leads_on(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
+def test_longest_query_of_a_list_works(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
     """All filters at once, and the cursor of a caller that is bound, which is sealed and therefore the longest."""
     accounts = [bind(api, visitor, person(), account=f"{LONGEST_ID[1:]}{number}") for number in (0, 1)]
     issued = api.post("/v1/token", json={"description": "x", "scopes": ["accounts:read"], "accounts": accounts}).json()
@@ -135,7 +133,7 @@ def test_the_longest_query_of_the_list_leads_on(api: httpx.Client, visitor: Visi
     ("name", "text"),
     [("query", WIDE * 86), ("app", WIDE * 86), ("email", WIDE * 106 + "@a.bc"), ("authorizedBy", WIDE * 107)],
 )
-def test_a_filter_beyond_that_is_refused(api: httpx.Client, name: str, text: str) -> None:
+def test_too_long_filter_is_refused(api: httpx.Client, name: str, text: str) -> None:
     answer = api.get("/v1/accounts", params={name: text})
 
     assert (400, [name]) == (answer.status_code, [one["key"] for one in answer.json()["fields"]])

@@ -31,7 +31,7 @@ async def events(instance: App, *accounts: str) -> list[tuple[str, str, str | No
     return sorted((row["account"], row["name"], json.loads(row["data"]).get("code")) for row in told)
 
 
-async def test_what_opens_is_bound_and_what_does_not_says_why_and_can_be_tried_again(many: Many) -> None:
+async def test_open_mailboxes_are_bound_and_others_say_why(many: Many) -> None:
     who, other = many.person(SUPPORT, SALES), many.person(BOARD)
     asked, (support, sales, board) = many.ask(SUPPORT, SALES, BOARD)
     shown = many.visitor.open(asked["url"])
@@ -66,7 +66,7 @@ async def test_what_opens_is_bound_and_what_does_not_says_why_and_can_be_tried_a
     assert (410, "link_used") == ((dead := many.visitor.open(asked["url"])).status, code_of(dead))
 
 
-def test_a_list_of_one_is_like_a_form_without_a_list(many: Many) -> None:
+def test_list_of_one_equals_a_form_without_a_list(many: Many) -> None:
     asked, (account,) = many.ask(SUPPORT)
 
     page = many.visitor.follow(asked["url"], many.person(SUPPORT))
@@ -76,7 +76,7 @@ def test_a_list_of_one_is_like_a_form_without_a_list(many: Many) -> None:
     assert (account, SUPPORT, True, "new") == (told["account"], told["email"], told["delegated"], told["state"])
 
 
-def test_when_none_opens_nothing_is_bound_and_the_link_goes_on_working(many: Many) -> None:
+def test_link_works_after_no_mailbox_opened(many: Many) -> None:
     who = many.person()
     asked, accounts = many.ask(SUPPORT, SALES)
 
@@ -91,7 +91,7 @@ def test_when_none_opens_nothing_is_bound_and_the_link_goes_on_working(many: Man
     assert ["completed", "no_mailbox_access", "new"] == many.states(asked)
 
 
-def test_whoever_is_not_expected_gets_to_none_of_them(many: Many) -> None:
+def test_unexpected_person_gets_no_mailbox(many: Many) -> None:
     who = many.person(SUPPORT, SALES)
     asked, _ = many.ask(SUPPORT, SALES, expectedEmail=who)
 
@@ -102,7 +102,7 @@ def test_whoever_is_not_expected_gets_to_none_of_them(many: Many) -> None:
     assert ["failed", "pending", "pending"] == many.states(asked)
 
 
-async def test_keep_checking_is_for_what_did_not_open(many: Many) -> None:
+async def test_keep_checking_covers_unopened_mailboxes_only(many: Many) -> None:
     who = many.person(SUPPORT)
     asked, (support, sales, board) = many.ask(SUPPORT, SALES, BOARD)
     page = many.visitor.follow(asked["url"], who)
@@ -126,7 +126,7 @@ async def test_keep_checking_is_for_what_did_not_open(many: Many) -> None:
     assert not (await many.instance.stores.principals.partition(await principal_id(many.instance, sales))).pending
 
 
-async def test_an_outage_at_graph_is_waited_out_for_each(many: Many) -> None:
+async def test_each_mailbox_waits_for_graph(many: Many) -> None:
     who = many.person(SUPPORT, SALES)
     asked, _ = many.ask(SUPPORT, SALES, BOARD)
     many.tenant.do("outage", endpoint="graph", mode="503")
@@ -140,7 +140,7 @@ async def test_an_outage_at_graph_is_waited_out_for_each(many: Many) -> None:
     assert ["completed", "new", "new", "no_mailbox_access"] == many.states(asked)
 
 
-def test_a_newer_link_for_one_of_the_accounts_takes_that_one_away(many: Many) -> None:
+def test_newer_link_replaces_one_mailbox_of_several(many: Many) -> None:
     who = many.person(SUPPORT, SALES)
     asked, (support, _) = many.ask(SUPPORT, SALES)
     many.form(account=support.upper(), email=SUPPORT, delegated=True)
@@ -157,7 +157,7 @@ def test_a_newer_link_for_one_of_the_accounts_takes_that_one_away(many: Many) ->
     assert "pending" == many.status(newer)["status"]
 
 
-def test_an_account_of_somebody_else_is_refused_and_the_others_are_bound(many: Many) -> None:
+def test_account_of_another_person_is_refused(many: Many) -> None:
     owner, who = many.person(SUPPORT), many.person(SUPPORT, SALES)
     first, (support,) = many.ask(SUPPORT)
     many.visitor.follow(first["url"], owner)
@@ -171,7 +171,7 @@ def test_an_account_of_somebody_else_is_refused_and_the_others_are_bound(many: M
     assert who == many.token(support).json()["user"]
 
 
-def test_two_tabs_of_one_person_at_once_end_the_same_way(many: Many) -> None:
+def test_two_tabs_of_one_person_get_the_same_result(many: Many) -> None:
     who = many.person(SUPPORT, SALES)
     asked, accounts = many.ask(SUPPORT, SALES)
 
@@ -188,7 +188,7 @@ def test_two_tabs_of_one_person_at_once_end_the_same_way(many: Many) -> None:
     assert {who} == {many.token(account).json()["user"] for account in accounts}
 
 
-def test_of_two_people_at_once_each_mailbox_goes_to_one(many: Many) -> None:
+def test_each_mailbox_goes_to_one_of_two_people(many: Many) -> None:
     people = [many.person(SUPPORT, SALES, BOARD) for _ in range(2)]
     asked, accounts = many.ask(SUPPORT, SALES, BOARD)
 
@@ -204,7 +204,7 @@ def test_of_two_people_at_once_each_mailbox_goes_to_one(many: Many) -> None:
     assert set(people) >= {many.token(account).json()["user"] for account in accounts}
 
 
-async def test_a_caller_that_is_bound_to_accounts_names_and_reaches_each(many: Many) -> None:
+async def test_bound_caller_must_name_accounts_in_its_reach(many: Many) -> None:
     token = await api_token(many.instance, frozenset({Scope.REGISTER}), binding=Binding.to(prefixes=["mine-"]))
     mine, theirs, none = ({"account": a, "email": m} for a, m in [("mine-1", SUPPORT), ("other", SALES), ("", BOARD)])
 
@@ -219,7 +219,7 @@ async def test_a_caller_that_is_bound_to_accounts_names_and_reaches_each(many: M
     assert 200 == ask(mine, {**none, "account": "mine-2"}).status_code
 
 
-def test_accounts_may_go_in_any_order_and_the_last_takes_the_grant_along(many: Many) -> None:
+def test_removing_the_last_account_deletes_the_grant(many: Many) -> None:
     who = many.person(SUPPORT, SALES, BOARD)
     asked, (support, sales, board) = many.ask(SUPPORT, SALES, BOARD)
     many.visitor.follow(asked["url"], who)
@@ -231,7 +231,7 @@ def test_accounts_may_go_in_any_order_and_the_last_takes_the_grant_along(many: M
     assert [404] * 3 == [many.token(account).status_code for account in (support, sales, board)]
 
 
-def test_every_fault_of_a_form_is_named_at_once(many: Many) -> None:
+def test_form_reports_every_fault_at_once(many: Many) -> None:
     own, _ = many.form(account="somebodys-own").json(), many.person()
     many.visitor.follow(own["url"], many.person())
     mailboxes = [
@@ -264,7 +264,7 @@ def test_every_fault_of_a_form_is_named_at_once(many: Many) -> None:
     assert SALES not in answer.text
 
 
-async def test_fifty_mailboxes_that_open_are_bound_by_one_sign_in_to_one_grant(many: Many) -> None:
+async def test_one_sign_in_binds_fifty_mailboxes(many: Many) -> None:
     who = many.person()
     mailboxes = many.tenant.do("mailbox", create=50, person=who)["mailboxes"]
     asked, accounts = many.ask(*mailboxes)
@@ -281,7 +281,7 @@ async def test_fifty_mailboxes_that_open_are_bound_by_one_sign_in_to_one_grant(m
     assert (1, 50) == (len(partition.grants), len(partition.accounts))
 
 
-def test_there_may_be_fifty_but_neither_more_nor_none_nor_too_long_ones(many: Many) -> None:
+def test_form_takes_one_to_fifty_mailboxes(many: Many) -> None:
     def faults(mailboxes: object) -> list[str]:
         answer = many.form(mailboxes=mailboxes)
         return [field["key"] for field in answer.json().get("fields", [])]
@@ -294,7 +294,7 @@ def test_there_may_be_fifty_but_neither_more_nor_none_nor_too_long_ones(many: Ma
     assert ["mailboxes"] == faults([{**one, "account": f"{'a' * 240}{n}"} for n, one in enumerate(fifty)])
 
 
-def test_an_app_for_one_mailbox_each_refuses_several(environment: Environment, many: Many) -> None:
+def test_app_without_credential_reuse_refuses_several(environment: Environment, many: Many) -> None:
     headers = {"Authorization": f"Bearer {environment.secrets.admin_token}"}
     several = [{"email": SUPPORT}, {"email": SALES}]
 
@@ -318,7 +318,7 @@ def with_many(many: Many, length: int) -> PendingRegistration:
     )
 
 
-def test_the_way_back_stays_below_two_thousand_characters(many: Many) -> None:
+def test_redirect_is_at_most_two_thousand_characters(many: Many) -> None:
     for length, told in [(20, 50), (256, 0)]:
         asked = with_many(many, length)
         results = {mailbox.account: MailboxResult(MailboxState.NEW) for mailbox in asked.mailboxes}

@@ -17,9 +17,7 @@ from tests.journey.test_waiting import press_keep_checking
 type NewPerson = Callable[..., str]
 
 
-def test_a_newer_form_for_the_account_makes_the_earlier_link_worthless(
-    api: httpx.Client, visitor: Visitor, person: NewPerson
-) -> None:
+def test_newer_form_replaces_the_earlier_link(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
     earlier = ask(api)
     newer = ask(api, account=earlier["account"].upper())
 
@@ -34,7 +32,7 @@ def test_a_newer_form_for_the_account_makes_the_earlier_link_worthless(
     assert "replaced" == status(api, earlier)["status"]
 
 
-def test_a_page_that_was_open_already_leads_nowhere(api: httpx.Client, visitor: Visitor) -> None:
+def test_open_page_of_a_replaced_link_does_not_work(api: httpx.Client, visitor: Visitor) -> None:
     asked = ask(api)
     form = visitor.open(asked["url"]).form_with("confirmation")
     ask(api, account=asked["account"])
@@ -44,7 +42,7 @@ def test_a_page_that_was_open_already_leads_nowhere(api: httpx.Client, visitor: 
     assert (410, "link_replaced") == (page.status, code_of(page))
 
 
-def test_whoever_is_at_microsoft_meanwhile_comes_back_to_nothing_and_their_code_is_not_redeemed(
+def test_code_of_a_replaced_link_is_not_redeemed(
     api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant
 ) -> None:
     asked = ask(api)
@@ -59,9 +57,7 @@ def test_whoever_is_at_microsoft_meanwhile_comes_back_to_nothing_and_their_code_
     assert 404 == api.get(f"/v1/account/{asked['account']}").status_code
 
 
-def test_a_grant_that_a_page_carries_is_for_the_newest_link_only(
-    api: httpx.Client, visitor: Visitor, person: NewPerson
-) -> None:
+def test_carried_grant_works_for_the_newest_link_only(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
     asked = ask(api)
     page = visitor.follow(asked["url"], person(access=False))
     ask(api, account=asked["account"])
@@ -96,9 +92,7 @@ async def test_waiting_for_access_ends_with_its_link(
     ]
 
 
-def test_a_link_that_was_followed_to_its_end_stays_completed(
-    api: httpx.Client, visitor: Visitor, person: NewPerson
-) -> None:
+def test_completed_link_is_not_replaced(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
     who, asked = person(), ask(api)
     visitor.follow(asked["url"], who)
 
@@ -109,7 +103,7 @@ def test_a_link_that_was_followed_to_its_end_stays_completed(
     assert "existing" == visitor.follow(repair["url"], who).back["state"]
 
 
-def test_of_forms_sent_at_once_one_link_works(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
+def test_one_link_works_after_simultaneous_forms(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
     account = ask(api)["account"]
     with ThreadPoolExecutor(6) as pool:
         links = list(pool.map(lambda _: ask(api, account=account), range(6)))
@@ -120,14 +114,14 @@ def test_of_forms_sent_at_once_one_link_works(api: httpx.Client, visitor: Visito
     assert "new" == visitor.follow(links[states.index("pending")]["url"], person()).back["state"]
 
 
-def test_forms_that_name_no_account_replace_nothing(api: httpx.Client) -> None:
+def test_forms_without_an_account_replace_nothing(api: httpx.Client) -> None:
     first = ask(api, account=None)
     ask(api, account=None)
 
     assert "pending" == status(api, first)["status"]
 
 
-async def test_a_replaced_link_stays_so_when_the_newest_is_forgotten(api: httpx.Client, instance: App) -> None:
+async def test_replaced_link_stays_replaced(api: httpx.Client, instance: App) -> None:
     earlier = ask(api)
     newer = ask(api, account=earlier["account"])
 
@@ -138,7 +132,7 @@ async def test_a_replaced_link_stays_so_when_the_newest_is_forgotten(api: httpx.
     assert [] == [row for row in rows if newer["registration"] in str(row)]
 
 
-def test_a_refused_form_replaces_nothing(api: httpx.Client) -> None:
+def test_refused_form_replaces_nothing(api: httpx.Client) -> None:
     asked = ask(api)
 
     refused = api.post("/v1/authentication/form", json={"account": asked["account"], "redirectUrl": "no-url"})
@@ -147,9 +141,7 @@ def test_a_refused_form_replaces_nothing(api: httpx.Client) -> None:
     assert "pending" == status(api, asked)["status"]
 
 
-def test_the_repair_of_one_account_leaves_links_of_others_alone(
-    api: httpx.Client, visitor: Visitor, person: NewPerson
-) -> None:
+def test_repair_link_replaces_no_link_of_other_accounts(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
     other = ask(api)
     account = bind(api, visitor, person())
 

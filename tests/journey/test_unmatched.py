@@ -33,7 +33,7 @@ def allowed(template: str) -> set[str]:
 @pytest.mark.parametrize(
     "path", ["/v1/nothing", "/v1/account/x/y/z", "/v1", "/v1//accounts", "/robots.txt", "/", "/x/"]
 )
-def test_an_unknown_path_is_told_in_the_error_shape(client: httpx.Client, path: str) -> None:
+def test_unknown_path_is_answered_in_the_error_shape(client: httpx.Client, path: str) -> None:
     for method in set(METHODS) - {"HEAD"}:
         answer = client.request(method, path)
 
@@ -48,7 +48,7 @@ def test_an_unknown_path_is_told_in_the_error_shape(client: httpx.Client, path: 
 
 
 @pytest.mark.parametrize("template", PATHS)
-def test_a_wrong_method_is_told_with_those_that_are_right(client: httpx.Client, template: str) -> None:
+def test_wrong_method_is_answered_with_the_right_ones(client: httpx.Client, template: str) -> None:
     for method in set(METHODS) - allowed(template):
         answer = client.request(method, filled(template))
 
@@ -59,7 +59,7 @@ def test_a_wrong_method_is_told_with_those_that_are_right(client: httpx.Client, 
 
 
 @pytest.mark.parametrize("template", PATHS)
-def test_options_tells_the_methods_and_lets_no_other_origin_in(client: httpx.Client, template: str) -> None:
+def test_options_lists_methods_and_allows_no_origin(client: httpx.Client, template: str) -> None:
     asked = {"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "GET"}
 
     answer = client.options(filled(template), headers=asked)
@@ -70,7 +70,7 @@ def test_options_tells_the_methods_and_lets_no_other_origin_in(client: httpx.Cli
 
 
 @pytest.mark.parametrize("template", GETS)
-def test_head_answers_as_get_does_without_a_body(api: httpx.Client, template: str) -> None:
+def test_head_answers_like_get_without_a_body(api: httpx.Client, template: str) -> None:
     got, head = api.get(filled(template)), api.head(filled(template))
 
     assert (got.status_code, b"") == (head.status_code, head.content)
@@ -89,7 +89,9 @@ def test_head_answers_as_get_does_without_a_body(api: httpx.Client, template: st
         ("POST", "/docs", "text/html", "MethodNotAllowed"),
     ],
 )
-def test_a_person_is_shown_a_page(client: httpx.Client, method: str, path: str, accept: str, code: str) -> None:
+def test_person_gets_a_page_for_an_unknown_path(
+    client: httpx.Client, method: str, path: str, accept: str, code: str
+) -> None:
     answer = client.request(method, path, headers={"Accept": accept})
 
     assert code == code_of(Page(answer))
@@ -97,11 +99,11 @@ def test_a_person_is_shown_a_page(client: httpx.Client, method: str, path: str, 
     assert ("Allow" in answer.headers) is (code == "MethodNotAllowed")
 
 
-def test_the_api_tells_browsers_in_its_own_shape_too(client: httpx.Client) -> None:
+def test_api_answers_browsers_in_the_error_shape(client: httpx.Client) -> None:
     assert "NotFound" == client.get("/v1/nothing", headers={"Accept": "text/html"}).json()["code"]
 
 
-def test_no_token_is_read_and_nothing_of_the_path_is_repeated(client: httpx.Client) -> None:
+def test_unknown_path_reads_no_token_and_repeats_nothing(client: httpx.Client) -> None:
     answer = client.get("/v1/secret-word", headers={"Authorization": "Bearer " + "x" * 64})
 
     assert 404 == answer.status_code
@@ -109,7 +111,7 @@ def test_no_token_is_read_and_nothing_of_the_path_is_repeated(client: httpx.Clie
 
 
 @pytest.mark.parametrize("route", [one for one in operations() if one.startswith(("POST ", "PUT "))])
-def test_a_chunked_body_is_told_that_it_needs_a_length(api: httpx.Client, route: str) -> None:
+def test_chunked_body_is_refused_for_its_missing_length(api: httpx.Client, route: str) -> None:
     """Such a body arrives as an empty one: never `invalid JSON`, nor a form with nothing in it."""
     method, path = route.split(" ")
 

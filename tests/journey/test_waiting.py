@@ -18,7 +18,7 @@ def press_keep_checking(visitor: Visitor, page: Page) -> Page:
     return visitor.submit(page.form_with("keep"))
 
 
-async def test_keep_checking_binds_without_a_second_sign_in_once_access_is_given(
+async def test_keep_checking_binds_without_a_second_sign_in(
     api: httpx.Client,
     visitor: Visitor,
     tenant: Tenant,
@@ -45,7 +45,7 @@ async def test_keep_checking_binds_without_a_second_sign_in_once_access_is_given
     assert not (await instance.stores.principals.partition(found.account.value.principal_id)).pending
 
 
-async def test_waiting_ends_when_the_tenant_is_taken_away(
+async def test_waiting_ends_when_the_tenant_is_removed(
     api: httpx.Client,
     visitor: Visitor,
     tenant: Tenant,
@@ -68,7 +68,7 @@ async def test_waiting_ends_when_the_tenant_is_taken_away(
     assert [] == [row async for row in rows if who in str(row) and "event~" not in row["RowKey"]]
 
 
-async def test_after_a_day_without_access_the_grant_is_deleted(
+async def test_grant_is_deleted_after_a_day_without_access(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, clock: MovedClock
 ) -> None:
     who, asked = person(access=False), ask(api)
@@ -84,7 +84,7 @@ async def test_after_a_day_without_access_the_grant_is_deleted(
     assert [] == [row async for row in raw.list_entities() if who in str(row)]
 
 
-def test_an_offer_to_keep_checking_is_for_one_browser_only(
+def test_only_the_same_browser_can_keep_checking(
     api: httpx.Client, visitor: Visitor, other_visitor: Visitor, person: NewPerson
 ) -> None:
     asked = ask(api)
@@ -97,7 +97,7 @@ def test_an_offer_to_keep_checking_is_for_one_browser_only(
     assert "waitingForAccess" != status(api, asked)["status"]
 
 
-def test_what_the_offer_carries_cannot_be_read(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
+def test_grant_in_the_page_cannot_be_read(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
     who = person(access=False)
     page = visitor.follow(ask(api)["url"], who)
 
@@ -105,7 +105,7 @@ def test_what_the_offer_carries_cannot_be_read(api: httpx.Client, visitor: Visit
     assert page.form_with("keep").fields["keep"].startswith("v1.")
 
 
-async def test_a_graph_outage_costs_nobody_a_second_sign_in(
+async def test_graph_outage_needs_no_second_sign_in(
     api: httpx.Client, visitor: Visitor, tenant: Tenant, person: NewPerson, instance: App, clock: MovedClock
 ) -> None:
     asked, who = ask(api), person()
@@ -125,7 +125,7 @@ async def test_a_graph_outage_costs_nobody_a_second_sign_in(
     assert "completed" == status(api, asked)["status"]
 
 
-async def test_an_outage_is_waited_out_for_an_hour(
+async def test_mailbind_waits_an_hour_for_graph(
     api: httpx.Client, visitor: Visitor, tenant: Tenant, person: NewPerson, instance: App, clock: MovedClock
 ) -> None:
     asked, who = ask(api), person()
@@ -140,7 +140,7 @@ async def test_an_outage_is_waited_out_for_an_hour(
     assert "new" == visitor.follow(asked["url"], who).back["state"]
 
 
-async def test_no_access_after_the_outage_ends_the_waiting_that_nobody_asked_for(
+async def test_missing_access_ends_waiting_for_graph(
     api: httpx.Client, visitor: Visitor, tenant: Tenant, person: NewPerson, instance: App, clock: MovedClock
 ) -> None:
     asked, who = ask(api), person(access=False)
@@ -154,7 +154,7 @@ async def test_no_access_after_the_outage_ends_the_waiting_that_nobody_asked_for
     assert ("failed", "no_mailbox_access") == (status(api, asked)["status"], status(api, asked)["failure"]["code"])
 
 
-async def test_whoever_has_access_may_overtake_somebody_who_waits(
+async def test_person_with_access_can_overtake_a_waiting_one(
     api: httpx.Client,
     visitor: Visitor,
     other_visitor: Visitor,
