@@ -9,11 +9,13 @@ from shared.domain.account import AccountState
 from shared.domain.event import EventName
 from shared.domain.remedy import REMEDIES
 from tests.app_routes import operations
+from tests.repo.test_house import committed
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("infra/connector/**/*.md")]
 LINK = re.compile(r"\]\((?!https?://|mailto:)([^)\s#]*)(?:#([^)\s]*))?\)")
 FENCED = re.compile(r"(?ms)^```.*?^```")
+OUTSIDE = re.compile(r"\bDESIGN\b|(?<!RFC \d{4} )§|\breference/[\w-]+\.md|\bproject's (\w+ )?notes\b")
 FILE = re.compile(r"`((?:shared|infra|tests|docs)/[\w./*-]+|test_\w+\.py)`")
 
 
@@ -48,6 +50,13 @@ def test_every_file_that_a_page_names_exists() -> None:
 
 def _anywhere(name: str) -> str:
     return name.rstrip("/") if "/" in name else f"tests/**/{name}"
+
+
+def test_no_file_cites_a_document_that_is_not_here() -> None:
+    """Public standards and vendor pages excepted."""
+    others = [name for name in committed() if name != "tests/repo/test_documentation.py"]
+
+    assert [] == [name for name in others if OUTSIDE.search((ROOT / name).read_text(errors="replace"))]
 
 
 def test_the_front_door_leads_to_every_page() -> None:
