@@ -83,6 +83,14 @@ def test_the_api_page_lists_every_route_for_callers() -> None:
     assert sorted({*operations()} - browser) == sorted(listed)
 
 
+def test_every_call_in_api_http_is_a_route() -> None:
+    calls = re.findall(r"(?m)^([A-Z]+) {{base}}/([^?\n]*)", (ROOT / "api.http").read_text())
+    routes = [re.sub(r"{\w+}", "[^/]+", operation) for operation in operations()]
+
+    assert len(calls) > 20
+    assert [] == [call for call in calls if not any(re.fullmatch(route, " ".join(call)) for route in routes)]
+
+
 def test_the_events_page_lists_every_event() -> None:
     table = (ROOT / "docs/events.md").read_text().partition("| event |")[2].partition("\n\n")[0]
     listed = re.findall(r"(?m)^\| (`.+?`) \|", table)
