@@ -26,13 +26,13 @@ $(NODE_MODULES): infra/local/package.json infra/local/package-lock.json | $(READ
 run: setup       ## Start everything locally and print a link to click
 	@$(PY) -m infra.local.run
 
-demo: setup      ## Do the whole journey by itself, step by step
+demo: setup      ## Run the whole journey, step by step
 	@$(PY) -m infra.local.demo
 
 test: setup      ## Run all tests, on real parts
 	@$(PY) -m pytest --numprocesses auto --dist loadfile --durations 25
 
-# checkov needs a hundred packages that clash with ours, so it lives beside them, and only for whoever checks.
+# checkov needs a hundred packages that conflict with ours, so it has a virtual environment of its own, which only make check installs.
 $(CHECKOV): infra/checks/constraints.txt | $(READY)
 	@echo "Fetching checkov ..."
 	@$(PY) -m venv .local/checkov
@@ -40,7 +40,7 @@ $(CHECKOV): infra/checks/constraints.txt | $(READY)
 	@touch $@
 
 $(KUSTO): infra/checks/package.json infra/checks/package-lock.json | $(READY)
-	@echo "Fetching the parser of queries ..."
+	@echo "Fetching the query parser ..."
 	@cd infra/checks && PATH="$(CURDIR)/.venv/bin:$$PATH" ../../.venv/bin/npm ci --silent --no-audit --no-fund --ignore-scripts
 	@touch $@
 
@@ -57,26 +57,26 @@ format: setup    ## Format the code
 	@$(PY) -m ruff check --fix --quiet .
 	@$(PY) -m ruff format .
 
-# Compiles constraints*.txt, with hashes, after a change of requirements. Versions stay as they are where the requirements allow it: delete a file to get newer ones. Not after setup, which would fail
-# while requirements and constraints differ.
+# Compiles constraints*.txt, with hashes, after a change of the requirements. Versions stay the same if the requirements allow it: delete a
+# file to get newer ones. It does not depend on setup, which fails while requirements and constraints differ.
 LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-annotate --custom-compile-command "make lock"
 lock:
 	@grep -v '^-r' requirements.txt | $(LOCK) --output-file constraints.txt -
 	@cat requirements.txt requirements-dev.txt | grep -v '^-r' | $(LOCK) --constraints constraints.txt --output-file constraints-dev.txt -
 	@$(LOCK) --no-deps --output-file infra/checks/constraints.txt infra/checks/requirements.txt
 
-# The files that Power Platform imports, in .local/connector.
+# Writes the files that Power Platform imports to .local/connector.
 connector: setup
 	@$(PY) -m infra.connector
 
 bench: setup     ## Measure, as ratios inside one run
 	@$(PY) -m tests.bench
 
-# Not part of the tests: it asks the advisory service for every package, so what it says depends on the day and on the
-# network. Where it cannot be reached, pip-audit fails and names what could not be audited.
-audit: setup     ## Known faults of packages, secrets in the history
+# Not part of the tests: it asks the advisory service about every package, so the result depends on the day and the network. If the
+# service cannot be reached, pip-audit fails and names what it could not audit.
+audit: setup     ## Known vulnerabilities of packages, secrets in the history
 	@$(PY) -m tests.repo.history
 	@$(PY) -m pip_audit --disable-pip --no-deps --strict --progress-spinner off -r constraints-dev.txt
 
-clean:           ## Remove what setup and run made
+clean:           ## Remove what setup and run created
 	rm -rf .venv .local infra/local/node_modules infra/checks/node_modules
