@@ -1,4 +1,4 @@
-"""`make demo`: does the whole journey by itself on free ports and in memory, and tells each step."""
+"""`make demo`: performs the whole journey on free ports and in memory, and prints each step."""
 
 import base64
 import re
@@ -13,148 +13,152 @@ from typing import Any
 
 import httpx
 
-from infra.local.callers_events import CallersEvents, callers_events
+from infra.local.caller import EventReceiver, event_receiver
 from infra.local.environment import Environment, local_environment
 from infra.local.parts import PartError
 from infra.local.run import ACCOUNT, MAILBOX, PERSON, start_registration
 from infra.local.visitor import Visitor
 
-CALLER = "https://myapp.example/account/settings.php"
-# A grant whose token was just handed out is refreshed in the second half of the token's life.
-TOKEN_SECONDS = 12
+REDIRECT_URL = "https://myapp.example/account/settings.php"
+# After a hand-out, the timer refreshes the grant in the second half of the token's life.
+SHORT_TOKEN_SECONDS = 12
 LONG_TOKEN_SECONDS = 3600
 EVERY_TWO_SECONDS = "*/2 * * * * *"
-SOON = {"REFRESH_SCHEDULE": EVERY_TWO_SECONDS, "DELIVER_SCHEDULE": EVERY_TWO_SECONDS}
-PATIENCE_SECONDS = 30
+FAST_TIMERS = {"REFRESH_SCHEDULE": EVERY_TWO_SECONDS, "DELIVER_SCHEDULE": EVERY_TWO_SECONDS}
+STEP_TIMEOUT_SECONDS = 30
 
 
 class DemoError(Exception):
-    """A step did not do what it should have done."""
+    """A step failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """The journey's steps, in order; each returns what the next one needs and prints what it did."""
+    """The steps of the journey. Each step prints what it did and returns what a later step needs."""
 
     environment: Environment
     api: httpx.Client
     tenant: httpx.Client
 
-    def subscribe(self, events: CallersEvents) -> None:
-        """Have events sent to the caller, which takes a signed ping first."""
-        answer = self.api.post("/v1/webhooks", json={"url": events.url, "secret": events.secret})
-        expect(answer.is_success, f"POST /v1/webhooks answered {answer.status_code}: {answer.text[:300]}")
-        say("A caller subscribed to events.", f"{events.url} took a signed {events.took[0]['event']}")
+    def subscribe(self, receiver: EventReceiver) -> None:
+        """Create a webhook. Mailbind sends it a signed ping first."""
+        response = self.api.post("/v1/webhooks", json={"url": receiver.url, "secret": receiver.secret})
+        check(response.is_success, f"POST /v1/webhooks answered {response.status_code}: {response.text[:300]}")
+        report("A caller subscribed to events.", f"{receiver.url} received a signed {receiver.names[0]}")
 
-    def hear(self, events: CallersEvents) -> None:
-        """Wait until the caller was told that the mailbox is bound."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while "accountInitialized" not in (told := [event["event"] for event in events.took]):
-            expect(time.monotonic() < deadline, f"no event within {PATIENCE_SECONDS} s but {told}")
+    def wait_for_events(self, receiver: EventReceiver) -> None:
+        """Wait for the event that the mailbox is bound."""
+        deadline = time.monotonic() + STEP_TIMEOUT_SECONDS
+        while "accountInitialized" not in receiver.names:
+            message = f"no accountInitialized within {STEP_TIMEOUT_SECONDS} s, only {receiver.names}"
+            check(time.monotonic() < deadline, message)
             time.sleep(0.1)
-        say("The caller was told by signed events.", ", ".join(told[1:]))
+        report("The caller received signed events.", ", ".join(receiver.names[1:]))
 
-    def ask(self) -> dict[str, str]:
+    def start_registration(self) -> dict[str, str]:
         """Start a registration, as a caller."""
-        started = start_registration(self.environment, CALLER)
-        say(f"A caller asked for a sign-in link for {MAILBOX}.", started["url"])
-        return started
+        registration = start_registration(self.environment, REDIRECT_URL)
+        report(f"A caller asked for a sign-in link for {MAILBOX}.", registration["url"])
+        return registration
 
     def sign_in(self, link: str) -> None:
         """Go through the pages, as the person."""
         with Visitor(self.environment.tenant.ready["caFile"]) as person:
             picker = person.go_to_microsoft(link)
-            say("The person opened it and continued to Microsoft.", "the page names the mailbox and who asked")
+            report("The person opened it and continued to Microsoft.", "the page names the mailbox and who asked")
             page = person.sign_in(picker, PERSON)
-        expect(page.refresh is not None, f"the sign-in ended with {page.status}: {page.text.strip()[:300]}")
-        say(f"Signed in as {PERSON}; the mailbox opened with the new token and is bound.", f"back to {page.refresh}")
+        check(page.refresh is not None, f"the sign-in ended with {page.status}: {page.text.strip()[:300]}")
+        report(f"Signed in as {PERSON}; the mailbox opened with the new token and is bound.", f"back to {page.refresh}")
 
-    def see_completed(self, registration: str) -> None:
-        """Ask after the registration, as a flow that waits."""
-        found = self._get(f"/v1/authentication/form/{registration}")
-        expect(found["status"] == "completed", f"the registration is {found['status']}")
-        say("The caller asked how it stands.", f"{found['status']}: account {found['account']} is {found['state']}")
+    def check_registration(self, registration_id: str) -> None:
+        """Read the registration, as a waiting flow does. It must be completed."""
+        registration = self._get(f"/v1/authentication/form/{registration_id}")
+        status = registration["status"]
+        check(status == "completed", f"the registration is {status}")
+        account, state = registration["account"], registration["state"]
+        report("The caller read the registration.", f"{status}: account {account} is {state}")
 
-    def hand_out(self) -> dict[str, Any]:
-        """Fetch a token, as the caller."""
+    def get_token(self) -> dict[str, Any]:
+        """Get an access token, as the caller."""
         token = self._get(f"/v1/account/{ACCOUNT}/oauth-token")
-        cached = "already there" if token["cached"] else "fresh from Microsoft"
-        say(
+        origin = "from the cache" if token["cached"] else "new from Microsoft"
+        report(
             f"The caller fetched a token: {token['user']} opens {token['email']}.",
-            f"{cached}, until {token['expires']}",
+            f"{origin}, valid until {token['expires']}",
         )
         return token
 
     def read_mailbox(self, token: dict[str, Any]) -> None:
         """Use the token at Graph."""
         headers = {"Authorization": f"Bearer {token['accessToken']}"}
-        answer = self.tenant.get(f"/v1.0/users/{MAILBOX}/mailFolders/inbox", headers=headers)
-        expect(answer.is_success, f"Graph answered {answer.status_code}: {answer.text[:300]}")
-        say("The token opens the mailbox at Microsoft Graph.", f"folder {answer.json()['displayName']}")
+        response = self.tenant.get(f"/v1.0/users/{MAILBOX}/mailFolders/inbox", headers=headers)
+        check(response.is_success, f"Graph answered {response.status_code}: {response.text[:300]}")
+        report("The token opens the mailbox at Microsoft Graph.", f"folder {response.json()['displayName']}")
 
-    def wait_for_timer(self) -> None:
-        """Wait until the timer has refreshed the grant ahead of its token's end."""
-        deadline, log = time.monotonic() + PATIENCE_SECONDS, self.environment.host.log
+    def wait_for_refresh(self) -> None:
+        """Wait until the timer has refreshed the grant."""
+        deadline, log = time.monotonic() + STEP_TIMEOUT_SECONDS, self.environment.host.log
         while not re.search(r" tick done .*refreshed=[1-9]", log.read_text()):
-            expect(time.monotonic() < deadline, f"no refresh by the timer within {PATIENCE_SECONDS} s")
+            check(time.monotonic() < deadline, f"no refresh by the timer within {STEP_TIMEOUT_SECONDS} s")
             time.sleep(0.2)
-        say("The timer refreshed the grant, ahead of its token's end.", "nobody had to ask")
+        report("The timer refreshed the grant before its token expired.", "no caller asked for it")
 
-    def live(self, seconds: int) -> None:
-        """Tell the tenant how long access tokens live from now on."""
+    def set_token_lifetime(self, seconds: int) -> None:
+        """Set the lifetime of the access tokens that the tenant issues from now on."""
         self.tenant.post("/control/lifetimes", json={"accessTokenSeconds": seconds}).raise_for_status()
 
     def _get(self, path: str) -> dict[str, Any]:
-        answer = self.api.get(path)
-        expect(answer.is_success, f"GET {path} answered {answer.status_code}: {answer.text[:300]}")
-        return dict(answer.json())
+        response = self.api.get(path)
+        check(response.is_success, f"GET {path} answered {response.status_code}: {response.text[:300]}")
+        return dict(response.json())
 
 
 def main() -> None:
-    """Run the demo; at the first failure, say what failed and exit with 1."""
-    began = time.monotonic()
+    """Run the demo. At the first failure, print it and exit with 1."""
+    started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mailbind-demo-") as folder:
         try:
-            with local_environment(Path(folder), changes=SOON) as environment:
-                say("Azurite, a Microsoft 365 tenant and Mailbind run on this computer.", environment.base_url)
-                play(environment)
+            with local_environment(Path(folder), changes=FAST_TIMERS) as environment:
+                report("Azurite, a Microsoft 365 tenant and Mailbind run on this computer.", environment.base_url)
+                run_journey(environment)
         except (DemoError, PartError, OSError, LookupError, httpx.HTTPError) as error:
             sys.exit(f"✗ {error}")
-    print(f"Done in {time.monotonic() - began:.0f} s, and all of it is stopped. `make run` lets you click it yourself.")
+    seconds = time.monotonic() - started
+    print(f"Done in {seconds:.0f} s. Everything is stopped. With `make run` you can click through it yourself.")
 
 
-def play(environment: Environment) -> None:
-    """Do the journey. Raises DemoError at the first step that fails."""
-    token = {"Authorization": f"Bearer {environment.secrets.admin_token}"}
+def run_journey(environment: Environment) -> None:
+    """Perform the journey. Raises DemoError at the first step that fails."""
+    headers = {"Authorization": f"Bearer {environment.secrets.admin_token}"}
     ready = environment.tenant.ready
     trust = ssl.create_default_context(cafile=ready["caFile"])
     with (
-        httpx.Client(base_url=environment.base_url, headers=token, timeout=30, trust_env=False) as api,
+        httpx.Client(base_url=environment.base_url, headers=headers, timeout=30, trust_env=False) as api,
         httpx.Client(base_url=ready["url"], verify=trust, timeout=30, trust_env=False) as tenant,
-        callers_events("whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()) as events,
+        event_receiver("whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()) as receiver,
     ):
         demo = Demo(environment, api, tenant)
-        demo.live(TOKEN_SECONDS)
-        demo.subscribe(events)
-        started = demo.ask()
-        demo.sign_in(started["url"])
-        demo.see_completed(started["registration"])
-        demo.hear(events)
-        demo.read_mailbox(demo.hand_out())
-        demo.live(LONG_TOKEN_SECONDS)
-        demo.wait_for_timer()
-        expect(demo.hand_out()["cached"], "the token after the timer's refresh was not there already")
+        demo.set_token_lifetime(SHORT_TOKEN_SECONDS)
+        demo.subscribe(receiver)
+        registration = demo.start_registration()
+        demo.sign_in(registration["url"])
+        demo.check_registration(registration["registration"])
+        demo.wait_for_events(receiver)
+        demo.read_mailbox(demo.get_token())
+        demo.set_token_lifetime(LONG_TOKEN_SECONDS)
+        demo.wait_for_refresh()
+        check(demo.get_token()["cached"], "after the timer's refresh, the token did not come from the cache")
 
 
-def say(what: str, detail: str) -> None:
-    """Print a step that was done."""
-    print(f"✓ {what}\n    {detail}", flush=True)
+def report(step: str, detail: str) -> None:
+    """Print a step that succeeded."""
+    print(f"✓ {step}\n    {detail}", flush=True)
 
 
-def expect(holds: bool, otherwise: str) -> None:  # noqa: FBT001 - reads as a sentence
-    """Raise DemoError unless it holds."""
-    if not holds:
-        raise DemoError(otherwise)
+def check(condition: bool, message: str) -> None:  # noqa: FBT001 - like assert
+    """Raise DemoError unless the condition holds."""
+    if not condition:
+        raise DemoError(message)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Tells what happens in the app, from the host's log: one friendly line for each event that a person cares about."""
+"""Describes what happens in the app: a sentence for each log line that matters to a person."""
 
 import json
 import re
@@ -9,53 +9,53 @@ from types import MappingProxyType
 
 FIELD = r'([\w.]+)=("(?:[^"\\]|\\.)*"|\S+)'
 LINE = re.compile(rf"\S+ (?P<level>[A-Z]+) \S+ (?P<event>.*?)(?P<fields>(?: {FIELD})*)")
-STORY = MappingProxyType(
+SENTENCES = MappingProxyType(
     {
         "registration started": "A sign-in link was made.",
-        "registration replaced": "An earlier link of the account is worth nothing any more.",
+        "registration replaced": "An earlier link for this account no longer works.",
         "registration opened": "The link was opened.",
-        "sign-in begun": "On the way to Microsoft.",
+        "sign-in begun": "The browser goes to Microsoft.",
         "sign-in completed": "Signed in.",
-        "mailbox bound": "The mailbox opened, and is bound.",
+        "mailbox bound": "The mailbox opened and is bound.",
         "mailbox refused": "Nothing was bound: {code}.",
-        "access awaited": "Not open yet; Mailbind keeps checking ({code}).",
-        "access still awaited": "Checked again, still not open ({code}).",
-        "access not given": "Checked for long enough; given up ({code}).",
+        "access awaited": "The mailbox does not open yet; Mailbind keeps checking ({code}).",
+        "access still awaited": "Checked again: the mailbox still does not open ({code}).",
+        "access not given": "Mailbind stopped checking ({code}).",
         "grant refreshed": "The grant was refreshed.",
         "grant not refreshed": "The grant could not be refreshed: {code}.",
-        "access token refused": "Microsoft gives no such token ({code}); the grant lives on.",
+        "access token refused": "Microsoft refused the token ({code}); the grant stays valid.",
         "account removed": "The account was removed.",
     }
 )
-AUDIT = "audit "
-HANDED_OUT = {"action": "access-token.hand-out", "outcome": "done"}
+AUDIT_PREFIX = "audit "
+HAND_OUT = {"action": "access-token.hand-out", "outcome": "done"}
 
 
-def tell(line: str) -> str | None:
-    """Say in a sentence what a line of the log is about; None when nobody needs to know."""
-    found = LINE.fullmatch(line)
-    if not found:
+def describe(line: str) -> str | None:
+    """A sentence for a log line; None if the line does not matter to a person."""
+    match = LINE.fullmatch(line)
+    if not match:
         return None
-    fields = dict(re.findall(FIELD, found["fields"]))
-    if found["event"] in STORY:
-        return STORY[found["event"]].format_map({"code": "unknown", **fields})
-    if found["event"].startswith(AUDIT):
-        record = json.loads(found["event"].removeprefix(AUDIT))
-        return "A token was handed out." if record.items() >= HANDED_OUT.items() else None
-    if found["level"] == "ERROR":
-        return f"Something failed: {found['event']} (host.log has more)."
+    fields = dict(re.findall(FIELD, match["fields"]))
+    if match["event"] in SENTENCES:
+        return SENTENCES[match["event"]].format_map({"code": "unknown", **fields})
+    if match["event"].startswith(AUDIT_PREFIX):
+        record = json.loads(match["event"].removeprefix(AUDIT_PREFIX))
+        return "A token was handed out." if record.items() >= HAND_OUT.items() else None
+    if match["level"] == "ERROR":
+        return f"Something failed: {match['event']} (host.log has more)."
     return None
 
 
-def follow(log: Path, check: Callable[[], None], pause: float = 0.2) -> Iterator[str]:
-    """Yield the log's lines as they come, and call `check` while there are none; what it raises ends this."""
+def follow(log: Path, check: Callable[[], None], pause_seconds: float = 0.2) -> Iterator[str]:
+    """Yield the lines of a growing log. Calls `check` while there is no new line; what it raises ends this."""
     with log.open() as file:
-        begun = ""
+        partial_line = ""
         while True:
-            begun += file.readline()
-            if begun.endswith("\n"):
-                yield begun.rstrip("\n")
-                begun = ""
+            partial_line += file.readline()
+            if partial_line.endswith("\n"):
+                yield partial_line.rstrip("\n")
+                partial_line = ""
             else:
                 check()
-                time.sleep(pause)
+                time.sleep(pause_seconds)

@@ -42,10 +42,10 @@ def journey(deployed: Environment) -> dict[str, Any]:
         nowhere = {"url": "http://127.0.0.1:9/", "events": ["*"], "verify": False}
         api.post("/v1/webhooks", json=nowhere).raise_for_status()
         demo = Demo(deployed, api, tenant)
-        started = demo.ask()
+        started = demo.start_registration()
         demo.sign_in(started["url"])
-        demo.see_completed(started["registration"])
-        handed_out = demo.hand_out()
+        demo.check_registration(started["registration"])
+        handed_out = demo.get_token()
         demo.read_mailbox(handed_out)
         key = {"x-functions-key": deployed.host.ready["keys"]["master"]}
         for timer in TIMERS:

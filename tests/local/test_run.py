@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from infra.local.narration import tell
+from infra.local.narration import describe
 from infra.local.parts import ROOT
 from infra.local.visitor import Visitor
 from tests.patience import wait_until
@@ -151,4 +151,4 @@ def test_the_demo_does_the_whole_journey_by_itself() -> None:
     ],
 )
 def test_only_what_a_person_cares_about_is_told(line: str, told: str | None) -> None:
-    assert told == tell(line)
+    assert told == describe(line)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.package import left_out
+from infra.local.package import is_ignored
 from shared.adapters.tables.connection import TABLES
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +49,7 @@ def committed() -> list[str]:
 
 
 def test_a_deployment_holds_the_app_and_nothing_else() -> None:
-    deployed = [name for name in committed() if not left_out(name)]
+    deployed = [name for name in committed() if not is_ignored(name)]
 
     assert {"function_app.py", "host.json", "requirements.txt", "constraints.txt"} <= set(deployed)
     others = [name for name in deployed if "/" in name and not name.startswith("shared/")]
@@ -65,7 +65,7 @@ def test_a_deployment_holds_the_app_and_nothing_else() -> None:
         "infra/local/run.py",
         "tests/conftest.py",
     ):
-        assert left_out(local)
+        assert is_ignored(local)
 
 
 def test_no_committed_file_names_a_registry_or_a_place_on_a_machine() -> None:
