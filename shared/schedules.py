@@ -19,8 +19,7 @@ from shared.domain.audit import set_correlation_id
 from shared.ports import App
 from shared.usecases.events.delivery import deliver_events as deliver
 from shared.usecases.upkeep.sweep import sweep
-from shared.usecases.upkeep.tick import RUN_TIME, run_tick, tidy
-from shared.usecases.upkeep.tick import work_shard as work
+from shared.usecases.upkeep.tick import RUN_TIME, run_tick, tidy, work_handed_over_shard
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +47,7 @@ def blueprint(app: App, *, queue: str) -> func.Blueprint:
         _correlate(app)
         # A message of another shape raises here, and ends in the poison queue.
         handover = msgspec.json.decode(message.get_body(), type=ShardMessage)
-        await work(app, handover.shard, handover.due_by)
+        await work_handed_over_shard(app, handover.shard, handover.due_by)
 
     # A schedule below a minute cannot be monitored (Azure Functions, timer trigger: useMonitor). The next run makes up
     # for one that is missed.

@@ -22,7 +22,7 @@ from shared.domain.tokens import TokenSet
 from shared.domain.work import REAP_SHARD, Work, WorkKind
 from shared.ports import App, Insert, Replace, Timeouts
 from shared.usecases.accounts.read import find_account
-from shared.usecases.upkeep.agenda import FAILED, WAITS, Limits
+from shared.usecases.upkeep.agenda import BACKING_OFF, FAILED, Limits
 from shared.usecases.upkeep.tick import work_agenda
 from tests.conftest import MovedClock, storage_of
 from tests.contract.records import grant, principal, registration
@@ -198,7 +198,7 @@ async def test_a_row_that_runs_out_of_time_waits_and_holds_up_no_other(
         # Its grant was refreshed, and planned anew, before the time was up: so the row itself is left over.
         tenant.do("latency", endpoint="graph", milliseconds=0)
         clock.forward(seconds=40)
-        assert {WAITS: 1, "refreshed": 1} == await run()
+        assert {BACKING_OFF: 1, "refreshed": 1} == await run()
         clock.forward(minutes=2)
         assert {} == await run()
         await everyone_is_well(app, [slow, well])

@@ -19,7 +19,7 @@ from shared.usecases.tokens.refresh import refresh_grant
 from shared.usecases.upkeep.agenda import Limits
 from shared.usecases.upkeep.statistics import read_statistics
 from shared.usecases.upkeep.sweep import sweep
-from shared.usecases.upkeep.tick import run_tick, work_agenda, work_shard
+from shared.usecases.upkeep.tick import run_tick, work_agenda, work_handed_over_shard
 from tests.conftest import MovedClock, lose
 from tests.contract import records
 from tests.journey.conftest import Tenant, bind, principal_id, tick
@@ -47,7 +47,7 @@ async def test_a_shard_with_more_rows_than_a_tick_takes_is_handed_over_and_worke
         assert () == second.handed_over
         assert 0 == second.outcomes.get("leftover", 0)
 
-        await work_shard(few, "000", held.value.due_by)
+        await work_handed_over_shard(few, "000", held.value.due_by)
 
         assert [] == list(await few.stores.agenda.due("000", due, None))
         assert None is await few.stores.handovers.get("000")

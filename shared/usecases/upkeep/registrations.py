@@ -17,7 +17,7 @@ from shared.ports import App, retry_on_conflict
 from shared.usecases.accounts.read import find_account
 from shared.usecases.events.outbox import link_event
 from shared.usecases.sign_in.write_binding import lapse_claim
-from shared.usecases.upkeep.agenda import EARLY, LEFT
+from shared.usecases.upkeep.agenda import EARLY, UNFINISHED
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ async def reap_registration(app: App, work: Work, until: datetime) -> str | None
         await _release_accounts(app, work.owner)
     while not await app.stores.registrations.forget(work.owner):
         if app.clock() >= until:
-            return LEFT
+            return UNFINISHED
     log.info("registration reaped", extra={"registration": work.owner})
     return None
 

@@ -1,4 +1,4 @@
-"""Statistics and health: kept counters, the last tick, the heads of the agenda, and open circuit breakers."""
+"""Statistics and health: counters, the last tick, the backlog of the agenda, and open circuit breakers."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,17 +13,17 @@ from shared.ports import App, Health
 from shared.usecases.apps.circuit_breaker import open_breakers
 from shared.usecases.events.webhook_care import Underway, count_events_underway
 
-# Two ticks: what is older than that should have been worked.
-OVERDUE = timedelta(minutes=2)
-LOOKED_AT = 100
-# Anybody may ask for the health, and each check reads a row for each OAuth app.
+# Two ticks: older work should have been done by now.
+OVERDUE_AFTER = timedelta(minutes=2)
+MAX_ROWS_COUNTED_PER_SHARD = 100
+# Anybody can request the health, and each check reads a row for each OAuth app.
 HEALTH_LIFETIME = timedelta(seconds=5)
-HEALTH = "health"
+HEALTH_CACHE_KEY = "health"
 
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """`due` and `overdue` are counted in the first hundred rows of each shard; `capped` says that there are more."""
+    """`due` and `overdue` count the first hundred due rows of each shard; `capped` says that there are more."""
 
     counters: Counters
     tick: Tick | None
@@ -36,11 +36,11 @@ class Statistics:
     events: Underway
 
     def late(self, now: datetime) -> float:
-        """For how many seconds the oldest row that is due has waited."""
+        """How many seconds the oldest due row has waited."""
         return round((now - self.oldest).total_seconds(), 3) if self.oldest else 0
 
     def gauges(self, now: datetime) -> dict[str, float]:
-        """As numbers by name, for those who draw them over time."""
+        """The numbers to log, by name, so that operators can chart them."""
         return {
             **self.counters.counts,
             "due": self.due,
@@ -54,15 +54,12 @@ class Statistics:
 
 
 async def read_statistics(app: App) -> Statistics:
-    """What is known now.
-
-    Costs a few reads for each shard and each webhook, however many accounts there are.
-    """
+    """Read the current statistics, with a few reads for each shard and each webhook, however many accounts exist."""
     now = app.clock()
-    heads = await asyncio.gather(
-        *(app.stores.agenda.due(shard, now, None, LOOKED_AT) for shard in app.stores.agenda.shards)
+    due_rows = await asyncio.gather(
+        *(app.stores.agenda.due(shard, now, None, MAX_ROWS_COUNTED_PER_SHARD) for shard in app.stores.agenda.shards)
     )
-    works = [work for head in heads for work in head]
+    works = [work for rows in due_rows for work in rows]
     counters, tick = await app.stores.counters.get(Counters().name), await app.stores.ticks.get("tick")
     sweep = await app.stores.sweeps.get("sweep")
     return Statistics(
@@ -70,23 +67,23 @@ async def read_statistics(app: App) -> Statistics:
         tick=tick.value if tick else None,
         sweep=sweep.value if sweep else None,
         due=len(works),
-        overdue=sum(now - work.due > OVERDUE for work in works),
+        overdue=sum(now - work.due > OVERDUE_AFTER for work in works),
         oldest=min((work.due for work in works), default=None),
-        capped=any(len(head) == LOOKED_AT for head in heads),
+        capped=any(len(rows) == MAX_ROWS_COUNTED_PER_SHARD for rows in due_rows),
         breakers=await open_breakers(app),
         events=await count_events_underway(app),
     )
 
 
 async def read_health(app: App) -> Health:
-    """Whether storage answers and Microsoft accepts every OAuth app, as seen within the last five seconds.
+    """Whether storage answers and Microsoft accepts every OAuth app, from a cache of five seconds.
 
-    Outages are cached too. Callers who ask during a check share it, because storage that hangs takes long.
+    Outages are cached too. Requests during a check share it, because storage that hangs takes long.
     """
-    cached = app.caches.health.get(HEALTH, app.clock())
+    cached = app.caches.health.get(HEALTH_CACHE_KEY, app.clock())
     if cached is not None:
         return cached
-    return await app.caches.health_checks(HEALTH, partial(_check_health, app))
+    return await app.caches.health_checks(HEALTH_CACHE_KEY, partial(_check_health, app))
 
 
 async def _check_health(app: App) -> Health:
@@ -95,5 +92,5 @@ async def _check_health(app: App) -> Health:
     except MailbindError as failure:
         success, error = False, failure.code
     health = Health(success=success, storage=error, seen=app.clock())
-    app.caches.health.put(HEALTH, health, health.seen, health.seen + HEALTH_LIFETIME)
+    app.caches.health.put(HEALTH_CACHE_KEY, health, health.seen, health.seen + HEALTH_LIFETIME)
     return health
