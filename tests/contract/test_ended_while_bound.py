@@ -15,7 +15,7 @@ from shared.usecases.accounts.read import find_account
 from shared.usecases.sign_in.binding import bind_mailbox
 from shared.usecases.sign_in.proof import AccessRefused, Proof
 from shared.usecases.sign_in.start import cancel_registration
-from shared.usecases.sign_in.write_binding import Proven
+from shared.usecases.sign_in.write_binding import ProvenRequest
 from tests.contract.records import grant, principal, registration
 
 CALLER = Caller("administrator", "administrator", frozenset({Scope.ADMIN}))
@@ -37,7 +37,7 @@ class Gated:
         return getattr(self.rows, name)
 
 
-async def proven_through_a_link(services: App) -> Proven:
+async def proven_through_a_link(services: App) -> ProvenRequest:
     now, who = services.clock(), principal()
     link = registration(now)
     await services.stores.registrations.insert(link)
@@ -47,7 +47,7 @@ async def proven_through_a_link(services: App) -> Proven:
     tokens = TokenSet(held.refresh_token, held.access_token, held.access_expires, held.scopes, held.resource)
     who = replace(who, tenant_id=min(app.tenants))
     proof = Proof("support@contoso.example", "Support", shared=True)
-    return Proven(link.bind_request(link.mailboxes[0]), app, SignedIn(who, tokens), proof)
+    return ProvenRequest(link.bind_request(link.mailboxes[0]), app, SignedIn(who, tokens), proof)
 
 
 @pytest.mark.parametrize("ended", ["cancelled", "removed"])

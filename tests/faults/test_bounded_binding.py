@@ -13,7 +13,7 @@ from shared.domain.tokens import TokenSet
 from shared.domain.work import OUTBOX_SHARD
 from shared.ports import App, Insert, SignedIn
 from shared.usecases.sign_in.proof import Proof
-from shared.usecases.sign_in.write_binding import Proven, write_binding
+from shared.usecases.sign_in.write_binding import ProvenRequest, write_transaction
 from tests.conftest import settings_for
 from tests.contract.records import APP, account, grant, principal
 from tests.faults.lossy_proxy import lossy_proxy
@@ -32,14 +32,14 @@ async def test_a_sign_in_mends_all_accounts_of_its_grant_in_few_transactions(ser
     assert app is not None
     request = BindRequest("0" * 64, well.id, well.email, None, delegated=True)
     tokens = TokenSet(held.refresh_token, held.access_token, held.access_expires, held.scopes)
-    proven = Proven(request, app, SignedIn(who, tokens), Proof(well.email, well.name, shared=True))
+    proven = ProvenRequest(request, app, SignedIn(who, tokens), Proof(well.email, well.name, shared=True))
     port = urlsplit(azurite.tables_url).port or 0
     async with lossy_proxy(port) as (proxy, through):
         other = build(settings_for(azurite.connection_string.replace(f":{port}/", f":{through}/")))
         partition = await other.stores.principals.partition(who.id)
         before = proxy.requests
 
-        await write_binding(other, proven, partition, partition.accounts[table_key(well.id)].value)
+        await write_transaction(other, proven, partition, partition.accounts[table_key(well.id)].value)
 
         assert proxy.requests - before < ILL / 4
         await other.close()

@@ -17,7 +17,7 @@ from shared.ports import App, MailboxUnavailable, Partition, Person, SignedIn, r
 from shared.usecases.accounts.change import remove_leftover
 from shared.usecases.accounts.read import account_behind, find_account
 from shared.usecases.callers.identify import standing_caller
-from shared.usecases.sign_in.link import WITHDRAWN
+from shared.usecases.sign_in.link import LINK_WITHDRAWN
 from shared.usecases.sign_in.proof import (
     AccessRefused,
     Proof,
@@ -26,7 +26,13 @@ from shared.usecases.sign_in.proof import (
     identify_person,
     prove_mailbox,
 )
-from shared.usecases.sign_in.write_binding import Proven, claim_account_id, confirm_claim, release_claim, write_binding
+from shared.usecases.sign_in.write_binding import (
+    ProvenRequest,
+    claim_account_id,
+    confirm_claim,
+    release_claim,
+    write_transaction,
+)
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +56,7 @@ async def bind_invited_mailboxes(
     wanted = asked.unsettled_mailboxes if mailboxes is None else mailboxes
     requester = await standing_caller(app, asked.requested_by)
     if not can_register(requester, (mailbox.account for mailbox in wanted)):
-        raise AccessRefused(WITHDRAWN)
+        raise AccessRefused(LINK_WITHDRAWN)
     may_change = can_change_accounts(requester)
     requests = [asked.bind_request(mailbox).with_permissions(may_change=may_change) for mailbox in wanted]
     return await prove_and_bind(app, requests, oauth_app, signed_in, asked.expected_person)
@@ -82,7 +88,7 @@ async def prove_and_bind(
     for request, proven in zip(left, proofs, strict=True):
         if isinstance(proven, Proof):
             results[request.account] = await _bind_unless_same(
-                app, Proven(request, oauth_app, signed_in, proven), bound
+                app, ProvenRequest(request, oauth_app, signed_in, proven), bound
             )
         else:
             results[request.account] = proven
@@ -115,7 +121,7 @@ async def _try_to_prove(
         return OUTAGE
 
 
-async def _bind_unless_same(app: App, proven: Proven, bound: dict[str | None, Account]) -> MailboxResult:
+async def _bind_unless_same(app: App, proven: ProvenRequest, bound: dict[str | None, Account]) -> MailboxResult:
     """Bind it, unless the same link bound the mailbox under another address; `bound` is by inbox, and grows."""
     request, inbox_id = proven.request, proven.proof.inbox_id
     other = bound.get(inbox_id) if inbox_id is not None else None
@@ -143,7 +149,7 @@ class Bound:
     state: MailboxState
 
 
-async def bind_mailbox(app: App, proven: Proven) -> Bound:
+async def bind_mailbox(app: App, proven: ProvenRequest) -> Bound:
     """Bind, or raise AccessRefused with nothing changed.
 
     Every step is safe to repeat, and a claim whose transaction never came is taken over.
@@ -157,7 +163,7 @@ async def bind_mailbox(app: App, proven: Proven) -> Bound:
         raise AccessRefused("account_busy") from None
 
 
-async def _try_to_bind(app: App, proven: Proven) -> Bound:
+async def _try_to_bind(app: App, proven: ProvenRequest) -> Bound:
     if proven.request.through is None:
         proven = replace(proven, request=await _authorized(app, proven.request))
     request, principal = proven.request, proven.signed_in.principal
@@ -170,7 +176,7 @@ async def _try_to_bind(app: App, proven: Proven) -> Bound:
     claimed = await claim_account_id(app, proven, entry, holder)
     if request.through is None:
         await _check_not_ended(app, request)
-    account = await write_binding(app, proven, partition, holder)
+    account = await write_transaction(app, proven, partition, holder)
     await confirm_claim(app, claimed, account, partition)
     if holder is not None and holder.principal_id != principal.id:
         await remove_leftover(app, holder)
@@ -196,7 +202,7 @@ async def _authorized(app: App, request: BindRequest) -> BindRequest:
         await app.stores.registrations.replace(link, replace(link.value, being_bound=now))
     requester = await standing_caller(app, link.value.requested_by)
     if not can_register(requester, [request.account]):
-        raise AccessRefused(WITHDRAWN)
+        raise AccessRefused(LINK_WITHDRAWN)
     return request.with_permissions(may_change=can_change_accounts(requester))
 
 

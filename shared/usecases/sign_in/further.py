@@ -1,4 +1,4 @@
-"""Add an account: bind a further mailbox with an existing grant, without a sign-in."""
+"""Bind a further mailbox with an existing grant, without a sign-in."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from shared.domain.oauth_app import OAuthApp
 from shared.domain.remedy import remedy
 from shared.domain.tokens import TokenSet
 from shared.domain.work import Work, WorkKind
-from shared.ports import App, SignedIn, Stored
+from shared.ports import App, SignedIn
 from shared.usecases.sign_in.binding import prove_and_bind
 from shared.usecases.sign_in.proof import AccessRefused
 from shared.usecases.sign_in.start import new_account_id
 from shared.usecases.sign_in.write_binding import CLAIM_LIFETIME
 from shared.usecases.tokens.hand_out import look_up_account, renewed_grant
 
-# Conflicts with another account or person; other codes are about this person and this mailbox.
-TAKEN = {
+# Codes of conflicts with another account or person. Other codes are about the access of this person to this mailbox.
+CONFLICT_CODES = {
     "principal_in_use",
     "wrong_principal",
     "other_kind",
@@ -36,7 +36,7 @@ TAKEN = {
 
 @dataclass(frozen=True, slots=True)
 class FurtherAccount:
-    """The request: open `mailbox` with the grant that authorizes the account `through`."""
+    """A request to bind `mailbox` with the grant that authorizes the account `through`."""
 
     account: str | None = None
     name: str | None = None
@@ -55,49 +55,46 @@ class Added:
     state: MailboxState
 
 
-async def add_account(app: App, wanted: FurtherAccount, faults: Mapping[str, str], caller: Caller) -> Added:
+async def add_account(app: App, request: FurtherAccount, faults: Mapping[str, str], caller: Caller) -> Added:
     """Probe the mailbox and bind it, by the same rules as after a sign-in.
 
-    `faults` were found while the request was parsed. Raises InvalidInput with all faults, Forbidden when the caller may
-    not reach both accounts, NotFound when `through` is no account, NotAuthorized when its grant needs a person,
-    TooManyRequests (counted by grant), NotBound, and Unavailable when Microsoft does not answer.
+    `faults` are those of the parsed request. Raises InvalidInput with all faults, Forbidden if the caller may not
+    access both accounts, NotFound if `through` does not exist, NotAuthorized if its grant needs a sign-in,
+    TooManyRequests (counted by grant), NotBound, and Unavailable if Microsoft does not answer.
     """
-    for account in filter(None, (wanted.account, wanted.through)):
-        caller.require_account(account)
-    oauth_app = await app.oauth_apps.get(wanted.provider) if wanted.provider else None
-    faults = _faults(wanted, oauth_app, caller) | dict(faults)
-    if faults or oauth_app is None or wanted.through is None or wanted.mailbox is None:
+    for account_id in filter(None, (request.account, request.through)):
+        caller.require_account(account_id)
+    oauth_app = await app.oauth_apps.get(request.provider) if request.provider else None
+    faults = _faults(request, oauth_app, caller) | dict(faults)
+    if faults or oauth_app is None or request.through is None or request.mailbox is None:
         raise InvalidInput(faults)
-    held, stored = await look_up_account(app, wanted.through)
-    # Each request asks Graph about the person and the mailbox, whichever callers share the grant.
-    app.rate_limit.count(LimitKind.ACCOUNT_BY_GRANT, f"{held.principal_id}|{held.app}")
-    if held.app != oauth_app.id:
+    account, stored = await look_up_account(app, request.through)
+    # Each request costs Graph calls for the person and the mailbox, so all callers that use the grant share a limit.
+    app.rate_limit.count(LimitKind.ACCOUNT_BY_GRANT, f"{account.principal_id}|{account.app}")
+    if account.app != oauth_app.id:
         raise InvalidInput({"oauth2.provider": '"oauth2.provider" is not the OAuth app of that account'})
-    request = BindRequest(
+    bind_request = BindRequest(
         by=app.entropy(32).hex(),
-        account=wanted.account or new_account_id(app.entropy),
-        email=wanted.mailbox,
-        name=wanted.name,
+        account=request.account or new_account_id(app.entropy),
+        email=request.mailbox,
+        name=request.name,
         delegated=True,
-        change_mailbox=wanted.change_mailbox,
-        through=held.id,
+        change_mailbox=request.change_mailbox,
+        through=account.id,
     )
-    grant = await _fresh_grant(app, stored)
-    # If this process dies right after it claimed the id, this row releases the claim.
-    await app.stores.agenda.add(Work(WorkKind.REAP, app.clock() + 2 * CLAIM_LIFETIME, request.by, request.account))
-    result = await _bind_with(app, request, oauth_app, grant, wanted.expected)
+    grant = stored.value
+    if not grant.has_usable_token(app.clock()):
+        grant = await renewed_grant(app, stored, grant.resource, hand_out=False)
+    # If the process dies after it claimed the id, this row removes the claim.
+    reap_time = app.clock() + 2 * CLAIM_LIFETIME
+    await app.stores.agenda.add(Work(WorkKind.REAP, reap_time, bind_request.by, bind_request.account))
+    result = await _bind_with_grant(app, bind_request, oauth_app, grant, request.expected)
     if result.state.is_bound:
-        return Added(request.account, result.state)
+        return Added(bind_request.account, result.state)
     raise _refusal(result)
 
 
-async def _fresh_grant(app: App, stored: Stored[DelegatedGrant]) -> DelegatedGrant:
-    if stored.value.has_usable_token(app.clock()):
-        return stored.value
-    return await renewed_grant(app, stored, stored.value.resource, hand_out=False)
-
-
-async def _bind_with(
+async def _bind_with_grant(
     app: App, request: BindRequest, oauth_app: OAuthApp, grant: DelegatedGrant, expected: ExpectedPerson
 ) -> MailboxResult:
     tokens = TokenSet(
@@ -110,17 +107,17 @@ async def _bind_with(
     return results[request.account]
 
 
-def _faults(wanted: FurtherAccount, oauth_app: OAuthApp | None, caller: Caller) -> dict[str, str]:
+def _faults(request: FurtherAccount, oauth_app: OAuthApp | None, caller: Caller) -> dict[str, str]:
     faults = {}
-    if not wanted.account and caller.binding is not None:
-        faults["account"] = '"account" is required of a caller that is bound to certain accounts'
+    if not request.account and caller.binding is not None:
+        faults["account"] = '"account" is required for a caller that is bound to certain accounts'
     if oauth_app is None or not oauth_app.enabled:
         faults["oauth2.provider"] = '"oauth2.provider" must be the id of an enabled OAuth app'
     elif not oauth_app.credential_reuse:
         faults["oauth2.provider"] = '"oauth2.provider" must be an OAuth app with credentialReuse'
-    if wanted.mailbox is None:
+    if request.mailbox is None:
         faults["oauth2.auth.delegatedUser"] = '"oauth2.auth.delegatedUser" is required: it is the shared mailbox'
-    if wanted.through is None:
+    if request.through is None:
         name = "oauth2.auth.delegatedAccount"
         faults[name] = f'"{name}" is required: the account whose grant opens it. With a sign-in, use the form'
     return faults
@@ -131,4 +128,4 @@ def _refusal(result: MailboxResult) -> NotBound | Unavailable:
     message = f"{remedy(code).what} {remedy(code).action}"
     if result.state is MailboxState.WAITING_FOR_ACCESS:
         return Unavailable(code, f"{remedy(code).what} Nothing was bound; try again in a moment.")
-    return BindingConflict(code, message) if code in TAKEN else NotBound(code, message)
+    return BindingConflict(code, message) if code in CONFLICT_CODES else NotBound(code, message)

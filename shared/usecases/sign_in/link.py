@@ -1,4 +1,4 @@
-"""A sign-in link: whether it is usable, its page in one browser, and the way to Entra."""
+"""A sign-in link: check that it is usable, show its page in one browser, and send the person to Entra."""
 
 import asyncio
 import base64
@@ -21,9 +21,9 @@ from shared.usecases.callers.identify import standing_caller
 
 log = logging.getLogger(__name__)
 
-WITHDRAWN = "link_withdrawn"
-CONFIRM = "confirm"
-OPENED = "opened"
+LINK_WITHDRAWN = "link_withdrawn"
+CONFIRMATION_PURPOSE = "confirm"
+OPENED_PURPOSE = "opened"
 APP_UNAVAILABLE = "app_unavailable"
 BROWSER_MISMATCH = "browser_mismatch"
 
@@ -37,79 +37,78 @@ class UnusableLink(Exception):
         self.registration = registration
 
 
-async def usable_link(app: App, registration: str) -> Stored[PendingRegistration]:
-    """The registration behind a link that works, and whose caller may still register its accounts.
+async def usable_link(app: App, registration_id: str) -> Stored[PendingRegistration]:
+    """Return the registration if its link still works and its caller may still register the accounts.
 
-    Every step of a sign-in reads its link here, so that a caller's authority is checked when it is used. Raises
-    UnusableLink and StorageUnavailable.
+    Every step of a sign-in reads the registration here, so the caller's authority is checked at the time of use.
+    Raises UnusableLink and StorageUnavailable.
     """
-    stored = await app.stores.registrations.get(registration)
+    stored = await app.stores.registrations.get(registration_id)
     if stored is None:
         raise UnusableLink("link_unknown")
     if not stored.value.is_usable(app.clock()):
-        raise UnusableLink(_end_of(stored.value), stored.value)
+        raise UnusableLink(_end_code(stored.value), stored.value)
     requester = await standing_caller(app, stored.value.requested_by)
     if not can_register(requester, (mailbox.account for mailbox in stored.value.unsettled_mailboxes)):
-        raise UnusableLink(WITHDRAWN, stored.value)
+        raise UnusableLink(LINK_WITHDRAWN, stored.value)
     return stored
 
 
-def _end_of(link: PendingRegistration) -> str:
-    if link.unsettled_mailboxes:
+def _end_code(registration: PendingRegistration) -> str:
+    if registration.unsettled_mailboxes:
         return "link_expired"
-    if link.stage is RegistrationStatus.REPLACED:
+    if registration.stage is RegistrationStatus.REPLACED:
         return "link_replaced"
-    cancelled = [mailbox.failure for mailbox in link.mailboxes if mailbox.state is MailboxState.CANCELLED]
+    cancelled = [mailbox.failure for mailbox in registration.mailboxes if mailbox.state is MailboxState.CANCELLED]
     return cancelled[0] or LINK_CANCELLED if cancelled else "link_used"
 
 
-def browser_cookie(app: App, known: Secret | None) -> Secret:
-    """The browser's cookie, or a new one. Form fields are sealed for it, so that no other browser can submit them."""
-    return known or Secret(base64.urlsafe_b64encode(app.entropy(32)).rstrip(b"=").decode())
+def browser_cookie(app: App, cookie: Secret | None) -> Secret:
+    """Return the browser's cookie, or a new one. Form fields are sealed for it, so no other browser can submit them."""
+    return cookie or Secret(base64.urlsafe_b64encode(app.entropy(32)).rstrip(b"=").decode())
 
 
-async def seal_for_browser(app: App, purpose: str, registration: str, cookie: Secret, what: Secret) -> str:
-    """A form field for one purpose and registration that only this browser can submit."""
-    return await app.sealing.sealer.seal(_identity(purpose, registration, cookie), what)
+async def seal_for_browser(app: App, purpose: str, registration_id: str, cookie: Secret, value: Secret) -> str:
+    """Seal a form field for one purpose and registration, so that only this browser can submit it."""
+    return await app.sealing.sealer.seal(_identity(purpose, registration_id, cookie), value)
 
 
-async def seal_for_any_browser(app: App, purpose: str, registration: str, what: Secret) -> str:
-    """A form field for one purpose and registration that any browser can submit."""
-    return await app.sealing.sealer.seal(_identity(purpose, registration, None), what)
+async def seal_for_any_browser(app: App, purpose: str, registration_id: str, value: Secret) -> str:
+    """Seal a form field for one purpose and registration that any browser can submit."""
+    return await app.sealing.sealer.seal(_identity(purpose, registration_id, None), value)
 
 
-async def is_sealed_for_any_browser(app: App, purpose: str, registration: str, field: str) -> bool:
-    """Whether a form field is one that `seal_for_any_browser` made."""
+async def is_sealed_for_any_browser(app: App, purpose: str, registration_id: str, field: str) -> bool:
+    """Whether `seal_for_any_browser` made this form field."""
     try:
-        await app.sealing.sealer.unseal(_identity(purpose, registration, None), field)
+        await app.sealing.sealer.unseal(_identity(purpose, registration_id, None), field)
     except SealBroken:
         return False
     return True
 
 
 async def unseal_from_browser(
-    app: App, purpose: str, registration: str, cookie: Secret | None, field: str
+    app: App, purpose: str, registration_id: str, cookie: Secret | None, field: str
 ) -> Secret | None:
-    """What was sealed, or None when it comes from another browser or page."""
+    """Return the sealed value, or None if it was sealed for another browser or page."""
     if cookie is None:
         return None
     try:
-        return await app.sealing.sealer.unseal(_identity(purpose, registration, cookie), field)
+        return await app.sealing.sealer.unseal(_identity(purpose, registration_id, cookie), field)
     except SealBroken:
         return None
 
 
-def _identity(purpose: str, registration: str, cookie: Secret | None) -> str:
-    return f"browser|{purpose}|{registration}|{fingerprint(cookie) if cookie else 'any'}"
+def _identity(purpose: str, registration_id: str, cookie: Secret | None) -> str:
+    return f"browser|{purpose}|{registration_id}|{fingerprint(cookie) if cookie else 'any'}"
 
 
 @dataclass(frozen=True, slots=True)
 class LinkPage:
-    """The registration to confirm; `cookie` and `confirmation` tie it to this browser.
+    """The page on which the person confirms a registration; `cookie` and `confirmation` tie it to this browser.
 
-    `opened` proves that the link was opened, in whichever browser.
-    `apps` are the OAuth apps to choose from: one, unless the form left it to the person. `replaces` are the accounts
-    that exist and may get another person or mailbox.
+    `opened` proves that the link was opened, in any browser. `apps` are the OAuth apps to choose from: one, unless the
+    form left the choice to the person. `replaces` are the existing accounts that may get another person or mailbox.
     """
 
     registration: PendingRegistration
@@ -121,10 +120,10 @@ class LinkPage:
 
 
 async def open_link(app: App, ticket: Secret, cookie: Secret | None) -> LinkPage:
-    """The page behind a ticket. A link may be opened again and again until it is completed. Raises UnusableLink."""
+    """Return the page of a link, which may be opened any number of times until it is completed. Raises UnusableLink."""
     stored = await usable_link(app, fingerprint(ticket))
     set_correlation_id(stored.value.correlation)
-    await _note_opened(app, stored)
+    await _record_opened(app, stored)
     page = replace(await link_page(app, stored.value, cookie), replaces=await _replaced_accounts(app, stored.value))
     if not page.apps:
         raise UnusableLink(APP_UNAVAILABLE, stored.value)
@@ -132,18 +131,26 @@ async def open_link(app: App, ticket: Secret, cookie: Secret | None) -> LinkPage
 
 
 async def link_page(app: App, registration: PendingRegistration, cookie: Secret | None) -> LinkPage:
-    """The confirmation page for this browser."""
+    """Return the confirmation page for this browser."""
     cookie = browser_cookie(app, cookie)
-    confirmation = await seal_for_browser(app, CONFIRM, registration.id, cookie, Secret(CONFIRM))
-    opened = await seal_for_any_browser(app, OPENED, registration.id, Secret(OPENED))
+    confirmation = await seal_for_browser(
+        app, CONFIRMATION_PURPOSE, registration.id, cookie, Secret(CONFIRMATION_PURPOSE)
+    )
+    opened = await seal_for_any_browser(app, OPENED_PURPOSE, registration.id, Secret(OPENED_PURPOSE))
     return LinkPage(registration, await _apps_to_choose(app, registration), cookie, confirmation, opened)
 
 
 async def _replaced_accounts(app: App, registration: PendingRegistration) -> Sequence[Account]:
     if not registration.allow_principal_change and not registration.change_mailbox:
         return ()
-    found = await asyncio.gather(*(find_account(app, mailbox.account) for mailbox in registration.unsettled_mailboxes))
-    return [one.account.value for one in found if one is not None]
+    return await _existing_accounts(app, registration)
+
+
+async def _existing_accounts(app: App, registration: PendingRegistration) -> list[Account]:
+    accounts = await asyncio.gather(
+        *(find_account(app, mailbox.account) for mailbox in registration.unsettled_mailboxes)
+    )
+    return [found.account.value for found in accounts if found is not None]
 
 
 async def _apps_to_choose(app: App, registration: PendingRegistration) -> Sequence[OAuthApp]:
@@ -153,7 +160,7 @@ async def _apps_to_choose(app: App, registration: PendingRegistration) -> Sequen
     return [oauth_app] if oauth_app is not None and serves(oauth_app, registration) else []
 
 
-async def _note_opened(app: App, stored: Stored[PendingRegistration]) -> None:
+async def _record_opened(app: App, stored: Stored[PendingRegistration]) -> None:
     opened = stored.value.opened()
     if opened is stored.value:
         return
@@ -165,69 +172,69 @@ async def _note_opened(app: App, stored: Stored[PendingRegistration]) -> None:
 
 
 def serves(oauth_app: OAuthApp, registration: PendingRegistration) -> bool:
-    """Whether people may sign in through the app for this: several mailboxes need one that lets a grant serve them."""
+    """Whether people may sign in through the app. Several mailboxes need an app whose grants serve several accounts."""
     return oauth_app.enabled and (registration.only_mailbox is not None or oauth_app.credential_reuse)
 
 
 async def begin_sign_in(
-    app: App, registration: str, confirmation: str, cookie: Secret | None, chosen: str = "", *, opened: str = ""
+    app: App, registration_id: str, confirmation: str, cookie: Secret | None, app_id: str = "", *, opened: str = ""
 ) -> Secret:
-    """The URL to send the browser to, with a `state` that works once, in this browser.
+    """Return the URL to send the browser to, with a `state` that works once, in this browser.
 
-    `chosen` is the id of the OAuth app, for a link that leaves the choice to the person. `opened` comes from a page of
-    ours, and is empty where the browser does not say so. Raises UnusableLink.
+    `app_id` is the OAuth app, for a link that leaves the choice to the person. `opened` is a field of Mailbind's own
+    page; it must be empty unless the browser confirms that the request comes from that page. Raises UnusableLink.
     """
     if cookie is None or not (
-        await unseal_from_browser(app, CONFIRM, registration, cookie, confirmation)
-        # Two tabs of a browser that has no cookie yet get one each, and the browser keeps the later one.
-        or await is_sealed_for_any_browser(app, OPENED, registration, opened)
+        await unseal_from_browser(app, CONFIRMATION_PURPOSE, registration_id, cookie, confirmation)
+        # Two tabs of a browser without a cookie get one each, and the browser keeps only the later one.
+        or await is_sealed_for_any_browser(app, OPENED_PURPOSE, registration_id, opened)
     ):
         raise UnusableLink(BROWSER_MISMATCH)
-    stored = await usable_link(app, registration)
-    asked = stored.value
-    set_correlation_id(asked.correlation)
-    return await _begin_at_entra(app, asked if asked.app else asked.via_app(chosen), cookie)
+    registration = (await usable_link(app, registration_id)).value
+    set_correlation_id(registration.correlation)
+    return await _begin_at_entra(app, registration if registration.app else registration.via_app(app_id), cookie)
 
 
-async def _begin_at_entra(app: App, asked: PendingRegistration, cookie: Secret) -> Secret:
-    oauth_app = await app.oauth_apps.get(asked.app)
-    if oauth_app is None or not serves(oauth_app, asked):
-        raise UnusableLink(APP_UNAVAILABLE, asked)
-    found = await asyncio.gather(*(find_account(app, mailbox.account) for mailbox in asked.unsettled_mailboxes))
-    holders = [one.account.value for one in found if one is not None]
-    state = Secret(f"{asked.id}.{base64.urlsafe_b64encode(app.entropy(32)).rstrip(b'=').decode()}")
+async def _begin_at_entra(app: App, registration: PendingRegistration, cookie: Secret) -> Secret:
+    oauth_app = await app.oauth_apps.get(registration.app)
+    if oauth_app is None or not serves(oauth_app, registration):
+        raise UnusableLink(APP_UNAVAILABLE, registration)
+    existing = await _existing_accounts(app, registration)
+    state = Secret(f"{registration.id}.{base64.urlsafe_b64encode(app.entropy(32)).rstrip(b'=').decode()}")
     try:
         url, flow = await app.microsoft.entra.begin(
             oauth_app,
             state=state,
-            login_hint=_login_hint(asked, holders),
-            claims=await _pending_claims(app, asked, holders),
+            login_hint=_login_hint(registration, existing),
+            claims=await _pending_claims(app, registration, existing),
         )
     except EntraFailed as failed:
-        raise UnusableLink(failed.failure.code, asked) from None
+        raise UnusableLink(failed.failure.code, registration) from None
     except EntraBusy as busy:
-        raise UnusableLink(str(busy.code), asked) from None
+        raise UnusableLink(str(busy.code), registration) from None
     await app.stores.registrations.add_attempt(
-        SignInAttempt(fingerprint(state), asked.id, fingerprint(cookie), app.clock(), flow, app=oauth_app.id)
+        SignInAttempt(fingerprint(state), registration.id, fingerprint(cookie), app.clock(), flow, app=oauth_app.id)
     )
-    log.info("sign-in begun", extra={"registration": asked.id})
+    log.info("sign-in begun", extra={"registration": registration.id})
     return Secret(url)
 
 
-async def _pending_claims(app: App, asked: PendingRegistration, holders: list[Account]) -> str | None:
-    """The claims of a challenge that the sign-in has to meet (Entra: claims challenges)."""
-    for principal_id, app_id in {(holder.principal_id, holder.app) for holder in holders}:
+async def _pending_claims(app: App, registration: PendingRegistration, existing: list[Account]) -> str | None:
+    """The claims of a challenge that the sign-in must satisfy (Entra: claims challenges)."""
+    for principal_id, app_id in {(account.principal_id, account.app) for account in existing}:
         grant = await app.stores.principals.grant(principal_id, app_id)
-        if grant is not None and (claims := grant.value.sign_in_claims(app.clock(), refused=asked.failure is not None)):
+        if grant is not None and (
+            claims := grant.value.sign_in_claims(app.clock(), refused=registration.failure is not None)
+        ):
             return claims
     return None
 
 
-def _login_hint(asked: PendingRegistration, holders: list[Account]) -> str | None:
+def _login_hint(registration: PendingRegistration, existing: list[Account]) -> str | None:
     """The expected person. Never the shared mailbox: it cannot sign in."""
-    if asked.expected_email:
-        return asked.expected_email
-    if holders:
-        known = {holder.sign_in_name for holder in holders}
-        return known.pop() if len(known) == 1 and not asked.allow_principal_change else None
-    return None if asked.delegated or asked.only_mailbox is None else asked.only_mailbox.email
+    if registration.expected_email:
+        return registration.expected_email
+    if existing:
+        sign_in_names = {account.sign_in_name for account in existing}
+        return sign_in_names.pop() if len(sign_in_names) == 1 and not registration.allow_principal_change else None
+    return None if registration.delegated or registration.only_mailbox is None else registration.only_mailbox.email

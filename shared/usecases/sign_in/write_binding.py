@@ -1,4 +1,4 @@
-"""Write one binding: claim the account's id, write grant, account and events in one transaction, confirm the claim."""
+"""Write one binding: claim the account id, write grant, account and events in one transaction, confirm the claim."""
 
 import asyncio
 from contextlib import suppress
@@ -32,14 +32,15 @@ from shared.usecases.accounts.read import account_behind
 from shared.usecases.events.outbox import account_events
 from shared.usecases.sign_in.proof import AccessRefused, Proof
 
-# Each is written with its event, and a transaction takes 100 rows (Table service: entity group transactions).
-MAX_RECOVERED_PER_WRITE = 50
+# Each account is written with its event, and a transaction has at most 100 rows (Table service: entity group
+# transactions).
+MAX_RECOVERED_PER_TRANSACTION = 50
 CLAIM_LIFETIME = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True)
-class Proven:
-    """What binding needs: the request, the OAuth app, the person who signed in, and the mailbox that opened."""
+class ProvenRequest:
+    """A request to bind, the OAuth app, the person who signed in, and the proof that the mailbox opened for them."""
 
     request: BindRequest
     app: OAuthApp
@@ -47,51 +48,49 @@ class Proven:
     proof: Proof
 
 
-async def write_binding(app: App, proven: Proven, partition: Partition, holder: Account | None) -> Account:
-    """Write the binding in the principal's partition, and return the bound account, which replaces `holder`.
+async def write_transaction(app: App, proven: ProvenRequest, partition: Partition, holder: Account | None) -> Account:
+    """Write the binding in the principal's partition. Returns the bound account, which replaces `holder`.
 
     Raises StaleWrite and AccessRefused.
     """
-    held = partition.grants.get(proven.app.id)
-    grant, account = _bound_grant(app, proven, held), _bound_account(app, proven, holder)
+    stored_grant = partition.grants.get(proven.app.id)
+    grant, account = _bound_grant(app, proven, stored_grant), _bound_account(app, proven, holder)
     if grant.due is not None:
         await app.stores.agenda.add(Work(grant.work, grant.due, account.principal_id, grant.app))
-    before = partition.accounts.get(table_key(account.id))
-    known = holder or (before.value if before else None)
-    told, news = await account_events(app, account, _news(known, account), before=known)
-    bindings = PrincipalBindings(account.principal_id, app.clock())
+    stored_account = partition.accounts.get(table_key(account.id))
+    previous = holder or (stored_account.value if stored_account else None)
+    account_row, events = await account_events(app, account, _event_names(previous, account), before=previous)
     changes: list[Change] = [
-        put_change(held, grant),
-        put_change(before, told),
-        put_change(partition.bindings, bindings),
-        *news,
+        put_change(stored_grant, grant),
+        put_change(stored_account, account_row),
+        put_change(partition.bindings, PrincipalBindings(account.principal_id, app.clock())),
+        *events,
     ]
     changes += [
-        _waited(stored, proven.request.account)
+        _without_account(stored, account.id)
         for stored in partition.pending.values()
-        if stored.value.registration == proven.request.by and stored.value.includes(proven.request.account)
+        if stored.value.registration == proven.request.by and stored.value.includes(account.id)
     ]
-    if before is not None and before.value.app != grant.app:
-        changes += _left_grant(app, partition, before.value.app)
+    if stored_account is not None and stored_account.value.app != grant.app:
+        changes += _leave_grant(app, partition, stored_account.value.app)
     await _recover_siblings(app, partition, account)
     await app.stores.principals.commit(account.principal_id, changes)
-    app.tally.moved(before.value if before else None, account)
-    app.tally.moved(held.value if held else None, grant)
+    app.tally.moved(stored_account.value if stored_account else None, account)
+    app.tally.moved(stored_grant.value if stored_grant else None, grant)
     return account
 
 
-def _bound_account(app: App, proven: Proven, holder: Account | None) -> Account:
+def _bound_account(app: App, proven: ProvenRequest, holder: Account | None) -> Account:
     request, principal, proof, now = proven.request, proven.signed_in.principal, proven.proof, app.clock()
     if holder is not None:
-        again = holder.reauthorized(principal, request.by, now)
-        same = same_address(holder.email, proof.email)
+        has_same_address = same_address(holder.email, proof.email)
         return replace(
-            again,
+            holder.reauthorized(principal, request.by, now),
             name=proof.name if request.may_change else holder.name,
             email=proof.email,
             app=proven.app.id,
             through=request.through,
-            inbox_id=proof.inbox_id or (holder.inbox_id if same else None),
+            inbox_id=proof.inbox_id or (holder.inbox_id if has_same_address else None),
         )
     return Account(
         id=request.account,
@@ -109,8 +108,8 @@ def _bound_account(app: App, proven: Proven, holder: Account | None) -> Account:
     )
 
 
-def _bound_grant(app: App, proven: Proven, before: Stored[DelegatedGrant] | None) -> DelegatedGrant:
-    """The grant with the sign-in's tokens, unless it holds them already, or the request uses the grant's own."""
+def _bound_grant(app: App, proven: ProvenRequest, before: Stored[DelegatedGrant] | None) -> DelegatedGrant:
+    """The grant with the tokens of the sign-in. A further account keeps the tokens of the grant that it uses."""
     tokens, now, bindings = proven.signed_in.tokens, app.clock(), app.entropy(8).hex()
     if proven.request.through is not None:
         if before is None or before.value.state is not AccountState.CONNECTED:
@@ -118,10 +117,10 @@ def _bound_grant(app: App, proven: Proven, before: Stored[DelegatedGrant] | None
             raise AccessRefused(error.code if error else "needs_sign_in")
         return replace(before.value, bindings=bindings)
     if before is not None:
-        well = before.value.state is AccountState.CONNECTED
-        mine = _holds(before.value, tokens)
-        again = before.value if mine and well else before.value.reauthorized(tokens, now, app.jitter())
-        return replace(again, bindings=bindings, principal=proven.signed_in.principal)
+        # After a retry, or for the next mailbox of the same sign-in, the tokens are stored already.
+        is_current = before.value.state is AccountState.CONNECTED and _has_tokens(before.value, tokens)
+        updated = before.value if is_current else before.value.reauthorized(tokens, now, app.jitter())
+        return replace(updated, bindings=bindings, principal=proven.signed_in.principal)
     grant = DelegatedGrant(
         principal=proven.signed_in.principal,
         app=proven.app.id,
@@ -136,8 +135,8 @@ def _bound_grant(app: App, proven: Proven, before: Stored[DelegatedGrant] | None
     return grant.after_probe(lost=False, now=now, jitter=app.jitter())
 
 
-def _left_grant(app: App, partition: Partition, app_id: str) -> list[Change]:
-    """Remove the account from its former app's grant, and that grant with its last account."""
+def _leave_grant(app: App, partition: Partition, app_id: str) -> list[Change]:
+    """Remove the account from the grant of its former OAuth app; the grant is deleted with its last account."""
     stored = partition.grants.get(app_id)
     if stored is None:
         return []
@@ -147,100 +146,104 @@ def _left_grant(app: App, partition: Partition, app_id: str) -> list[Change]:
 
 
 async def _recover_siblings(app: App, partition: Partition, account: Account) -> None:
-    """The new tokens repair the grant's other accounts, some in each transaction.
+    """Clear the errors of the grant's other accounts, because the new tokens are valid for them too.
 
-    They are written before the grant, because they may be more than a transaction takes. If this process dies in
-    between, the person's link still works, and the next attempt ends the same way.
+    They are written before the grant, in several transactions, because they may be more than one transaction can hold.
+    If the process dies in between, the person's link still works, and the next attempt has the same result.
     """
-    others = (one for one in partition.served_by(account.app) if not same_id(one.value.id, account.id))
-    ill = [one for one in others if one.value.last_error is not None and not one.value.has_mailbox_error]
-    for some in batched(ill, MAX_RECOVERED_PER_WRITE, strict=False):
-        told = await asyncio.gather(
-            *(account_events(app, one.value.recovered(), [EventName.AUTHENTICATION_SUCCESS]) for one in some)
+    siblings = (stored for stored in partition.served_by(account.app) if not same_id(stored.value.id, account.id))
+    failing = [
+        stored for stored in siblings if stored.value.last_error is not None and not stored.value.has_mailbox_error
+    ]
+    for batch in batched(failing, MAX_RECOVERED_PER_TRANSACTION, strict=False):
+        recovered = await asyncio.gather(
+            *(account_events(app, stored.value.recovered(), [EventName.AUTHENTICATION_SUCCESS]) for stored in batch)
         )
         changes: list[Change] = []
-        for before, (well, news) in zip(some, told, strict=True):
-            changes += [Replace(well, before.version), *news]
+        for stored, (account_row, events) in zip(batch, recovered, strict=True):
+            changes += [Replace(account_row, stored.version), *events]
         await app.stores.principals.commit(account.principal_id, changes)
-        for before, (well, _) in zip(some, told, strict=True):
-            app.tally.moved(before.value, well)
+        for stored, (account_row, _) in zip(batch, recovered, strict=True):
+            app.tally.moved(stored.value, account_row)
 
 
-def _holds(grant: DelegatedGrant, tokens: TokenSet) -> bool:
-    """Whether the grant holds these tokens already; False when its own do not decrypt."""
+def _has_tokens(grant: DelegatedGrant, tokens: TokenSet) -> bool:
+    """Whether the grant already has these tokens; False when its own cannot be decrypted."""
     try:
         return grant.refresh_token == tokens.refresh_token
     except SealBroken:
         return False
 
 
-def _waited(stored: Stored[PendingAccount], account: str) -> Change:
-    left = stored.value.without(account)
-    return Remove(stored.value, stored.version) if left is None else Replace(left, stored.version)
+def _without_account(stored: Stored[PendingAccount], account_id: str) -> Change:
+    remaining = stored.value.without(account_id)
+    return Remove(stored.value, stored.version) if remaining is None else Replace(remaining, stored.version)
 
 
-def _news(before: Account | None, account: Account) -> list[EventName]:
+def _event_names(before: Account | None, account: Account) -> list[EventName]:
     if before is None:
         return [EventName.ACCOUNT_ADDED, EventName.ACCOUNT_INITIALIZED]
-    taken_over = before.principal_id != account.principal_id
-    other_inbox = before.inbox_id is not None and account.inbox_id not in {None, before.inbox_id}
-    moved = other_inbox or not same_address(before.email, account.email)
-    news = [EventName.ACCOUNT_CHANGED] if taken_over or moved else []
-    return [*news, EventName.AUTHENTICATION_SUCCESS] if taken_over or before.last_error is not None else news
+    has_new_principal = before.principal_id != account.principal_id
+    has_new_inbox = before.inbox_id is not None and account.inbox_id not in {None, before.inbox_id}
+    has_new_mailbox = has_new_inbox or not same_address(before.email, account.email)
+    names = [EventName.ACCOUNT_CHANGED] if has_new_principal or has_new_mailbox else []
+    return [*names, EventName.AUTHENTICATION_SUCCESS] if has_new_principal or before.last_error is not None else names
 
 
 async def claim_account_id(
-    app: App, proven: Proven, entry: Stored[DirectoryEntry] | None, holder: Account | None
+    app: App, proven: ProvenRequest, entry: Stored[DirectoryEntry] | None, holder: Account | None
 ) -> Stored[DirectoryEntry]:
-    """Claim the account's id in the directory, for CLAIM_LIFETIME. Others have to wait meanwhile.
+    """Claim the account id in the directory, for CLAIM_LIFETIME. Nobody else can bind it meanwhile.
 
     Raises AccessRefused while another principal's claim is valid, and StaleWrite.
     """
     request, principal, now = proven.request, proven.signed_in.principal, app.clock()
-    mine = Claim(principal.id, proven.app.id, request.by, now + CLAIM_LIFETIME)
+    own_claim = Claim(principal.id, proven.app.id, request.by, now + CLAIM_LIFETIME)
     if entry is None:
-        return await app.stores.directory.insert(DirectoryEntry(request.account, claim=mine))
-    theirs = entry.value.claim
-    held_up = theirs is not None and theirs.principal_id != principal.id and now < theirs.until
-    if held_up and theirs is not None and not (holder and holder.principal_id == theirs.principal_id):
-        raise AccessRefused("link_used" if theirs.registration == request.by else "account_busy")
-    return await app.stores.directory.replace(entry, replace(entry.value, claim=mine))
+        return await app.stores.directory.insert(DirectoryEntry(request.account, claim=own_claim))
+    claim = entry.value.claim
+    is_holder = claim is not None and holder is not None and holder.principal_id == claim.principal_id
+    if claim is not None and claim.principal_id != principal.id and now < claim.until and not is_holder:
+        raise AccessRefused("link_used" if claim.registration == request.by else "account_busy")
+    return await app.stores.directory.replace(entry, replace(entry.value, claim=own_claim))
 
 
-async def release_claim(app: App, proven: Proven) -> None:
-    """Remove the claim that an earlier attempt of this binding made, because the binding is refused."""
+async def release_claim(app: App, proven: ProvenRequest) -> None:
+    """Remove the claim of an earlier attempt, because the binding is refused."""
     entry = await app.stores.directory.get(proven.request.account)
-    claim = entry and entry.value.claim
-    if not entry or not claim or claim.registration != proven.request.by:
+    claim = entry.value.claim if entry else None
+    if entry is None or claim is None or claim.registration != proven.request.by:
         return
-    if claim.principal_id != proven.signed_in.principal.id or await account_behind(app, entry):
-        return
-    with suppress(StaleWrite):  # somebody else claims the id by now
-        await app.stores.directory.remove(entry)
+    if claim.principal_id == proven.signed_in.principal.id:
+        await _remove_unused(app, entry)
 
 
-async def lapse_claim(app: App, account: str, by: str) -> None:
-    """Remove an expired claim of a process that died before it bound anything."""
-    entry = await app.stores.directory.get(account)
-    claim = entry and entry.value.claim
-    if not entry or not claim or claim.registration != by or app.clock() < claim.until:
+async def remove_expired_claim(app: App, account_id: str, registration_id: str) -> None:
+    """Remove the claim of a process that died before it bound the account, once the claim has expired."""
+    entry = await app.stores.directory.get(account_id)
+    claim = entry.value.claim if entry else None
+    if entry is None or claim is None or claim.registration != registration_id or app.clock() < claim.until:
         return
+    await _remove_unused(app, entry)
+
+
+async def _remove_unused(app: App, entry: Stored[DirectoryEntry]) -> None:
     if await account_behind(app, entry) is None:
-        with suppress(StaleWrite):  # somebody claims the id by now
+        with suppress(StaleWrite):  # somebody else claims the id by now
             await app.stores.directory.remove(entry)
 
 
 async def confirm_claim(app: App, claimed: Stored[DirectoryEntry], account: Account, before: Partition) -> None:
-    """Turn the claim into the account's entry. Raises StaleWrite, with nothing left, when somebody else took the id."""
+    """Turn the claim into the account's entry. Raises StaleWrite, with nothing left behind, if the id was taken."""
     try:
-        bound = DirectoryEntry(account.id, account.principal_id, account.app)
-        await app.stores.directory.replace(claimed, bound)
+        entry = DirectoryEntry(account.id, account.principal_id, account.app)
+        await app.stores.directory.replace(claimed, entry)
     except StaleWrite:
-        # The claim expired and somebody else took the id. The directory decides, so the row written here must go.
-        entry = await app.stores.directory.get(account.id)
-        claim = entry.value.claim if entry else None
-        ours = entry and account.principal_id in {entry.value.principal_id, claim.principal_id if claim else None}
-        # Another tab of the same person leads here too; then the row must stay.
-        if not ours and table_key(account.id) not in before.accounts:
+        # The claim expired and another principal took the id. The directory decides, so the account just written must
+        # be removed. If another tab of the same person wrote the entry, the account must stay.
+        current = await app.stores.directory.get(account.id)
+        claim = current.value.claim if current else None
+        owners = {current.value.principal_id, claim.principal_id if claim else None} if current else set()
+        if account.principal_id not in owners and table_key(account.id) not in before.accounts:
             await remove_leftover(app, account)
         raise

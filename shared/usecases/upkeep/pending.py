@@ -25,7 +25,7 @@ from shared.ports import (
 from shared.usecases.callers.identify import standing_caller
 from shared.usecases.events.outbox import queue_event
 from shared.usecases.sign_in.binding import bind_invited_mailboxes
-from shared.usecases.sign_in.link import APP_UNAVAILABLE, WITHDRAWN
+from shared.usecases.sign_in.link import APP_UNAVAILABLE, LINK_WITHDRAWN
 from shared.usecases.sign_in.proof import AccessRefused
 from shared.usecases.sign_in.wait import NO_ACCESS, record_results
 from shared.usecases.upkeep.registrations import settle_link
@@ -88,7 +88,7 @@ async def _look(app: App, pending: PendingAccount, asked: PendingRegistration) -
         over = {mailbox.account: mailbox.failure or pending.reason for mailbox in left}
         return Looked(pending, {}, {}, ended | over)
     if not can_register(await standing_caller(app, asked.requested_by), (mailbox.account for mailbox in left)):
-        return Looked(pending, {}, {}, ended | {mailbox.account: WITHDRAWN for mailbox in left})
+        return Looked(pending, {}, {}, ended | {mailbox.account: LINK_WITHDRAWN for mailbox in left})
     oauth_app = await app.oauth_apps.get(pending.app)
     if oauth_app is None:
         return Looked(pending, {}, {}, ended | {mailbox.account: APP_UNAVAILABLE for mailbox in left})

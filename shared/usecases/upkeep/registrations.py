@@ -16,7 +16,7 @@ from shared.domain.work import Work
 from shared.ports import App, retry_on_conflict
 from shared.usecases.accounts.read import find_account
 from shared.usecases.events.outbox import link_event
-from shared.usecases.sign_in.write_binding import lapse_claim
+from shared.usecases.sign_in.write_binding import remove_expired_claim
 from shared.usecases.upkeep.agenda import EARLY, UNFINISHED
 
 log = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ async def reap_registration(app: App, work: Work, until: datetime) -> str | None
     a grant that is still kept for it goes too.
     """
     if work.item:
-        await lapse_claim(app, work.item, work.owner)
+        await remove_expired_claim(app, work.item, work.owner)
         return None
     with suppress(RowUnreadable):  # nobody can tell what it was about, but it can go
         await expire_registration(app, work, until)  # after a stop of a week, both are due at once
@@ -129,7 +129,7 @@ async def reap_registration(app: App, work: Work, until: datetime) -> str | None
 async def _release_accounts(app: App, registration: str) -> None:
     stored = await app.stores.registrations.get(registration)
     for mailbox in stored.value.mailboxes if stored else ():
-        await lapse_claim(app, mailbox.account, registration)
+        await remove_expired_claim(app, mailbox.account, registration)
     for waits in {mailbox.principal_id for mailbox in stored.value.unsettled_mailboxes} if stored else set():
         if waits is not None:
             await app.stores.principals.forget_pending(waits, registration)
