@@ -203,7 +203,7 @@ async def start_registration(app: App, caller: Caller, body: RegistrationForm, f
     """
     _check_mailboxes(body, faults)
     invitation = _invitation(body)
-    about_accounts(mailbox.account for mailbox in invitation.wanted if mailbox.account)
+    about_accounts(mailbox.account for mailbox in invitation.requested_mailboxes if mailbox.account)
     started = await start.start_registration(app, invitation, faults, caller)
     about_accounts(started.accounts)
     about(target=started.registration)

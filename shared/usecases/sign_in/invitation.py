@@ -1,4 +1,4 @@
-"""Check an invitation: every fault of it at once."""
+"""Check what a caller asks for when it requests a link, and report all faults at once."""
 
 import json
 from collections.abc import Sequence
@@ -10,19 +10,20 @@ from shared.domain.caller import Caller, Scope
 from shared.domain.formats import MAX_REDIRECT_URL_BYTES, normalize_address, normalize_id, percent_encoded, same_address
 from shared.domain.invited_mailbox import InvitedMailbox
 
-# A property holds 32 Ki characters of UTF-16 (Understanding the Table service data model), and results are added.
-LONGEST = 20_000
-# What is added to a redirectUrl. If its own query had one of these, who reads the first of two would be misled.
-ADDED = frozenset({"account", "state", "error", "error_description"})
-ADDED_OF_SEVERAL = ADDED | {"registration", "accounts", "refused", "waiting"}
+# A property holds 32 Ki characters of UTF-16 (Understanding the Table service data model). The results need the rest.
+MAX_MAILBOX_LIST_CHARACTERS = 20_000
+# Mailbind adds these parameters to redirectUrl. If its query had one of them already, a reader that takes the first of
+# two would get the wrong one.
+ADDED_PARAMETERS = frozenset({"account", "state", "error", "error_description"})
+ADDED_PARAMETERS_FOR_SEVERAL = ADDED_PARAMETERS | {"registration", "accounts", "refused", "waiting"}
 
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """What a caller asks for: one mailbox, or several in `mailboxes`; `type` is an OAuth app's id.
+    """A caller's request for a link: one mailbox, or several in `mailboxes`. `type` is the id of an OAuth app.
 
-    An account that has no id yet is empty in `mailboxes`. `principal_id` is whose sign-in alone will do. `named` says
-    that the caller named the `email`, and not the account that exists.
+    The account of a mailbox is empty if it has no id yet. With a `principal_id`, only that principal may sign in.
+    `named` says that the caller named the `email`; otherwise it was copied from the existing account.
     """
 
     redirect_url: str | None = None
@@ -40,13 +41,13 @@ class Invitation:
     mailboxes: tuple[InvitedMailbox, ...] = ()
 
     @property
-    def wanted(self) -> tuple[InvitedMailbox, ...]:
-        """The mailboxes that are asked for, one or several."""
+    def requested_mailboxes(self) -> tuple[InvitedMailbox, ...]:
+        """The requested mailboxes, one or several."""
         named = self.named and self.email is not None
         return self.mailboxes or (InvitedMailbox(self.account or "", self.email, self.name, named=named),)
 
-    def key(self, index: int, name: str) -> str:
-        """What a field of one of the mailboxes is called in the form."""
+    def field_name(self, index: int, name: str) -> str:
+        """The name in the form of a field of one mailbox."""
         return f"mailboxes[{index}].{name}" if self.mailboxes else name
 
 
@@ -57,19 +58,19 @@ def invitation_faults(
     app: str | None,
     origins: frozenset[str],
 ) -> dict[str, str]:
-    """By field, what is wrong; `existing` are the accounts that are there, one for each mailbox."""
+    """Return the faults by field. `existing` has the existing account of each mailbox, or None."""
     faults: dict[str, str] = {}
-    for index, (mailbox, account) in enumerate(zip(invitation.wanted, existing, strict=True)):
+    for index, (mailbox, account) in enumerate(zip(invitation.requested_mailboxes, existing, strict=True)):
         faults |= _mailbox_faults(invitation, index, mailbox, account, caller, app)
-    if app is None and len(invitation.wanted) > 1:
+    if app is None and len(invitation.requested_mailboxes) > 1:
         faults["mailboxes"] = '"mailboxes" needs an enabled OAuth app with credentialReuse: one grant serves them all'
     elif app is None:
-        told = '"type" must be the id of an enabled OAuth app'
-        faults["type"] = told if invitation.type else '"type" is missing, and no OAuth app is enabled'
-    added = ADDED_OF_SEVERAL if invitation.mailboxes else ADDED
-    if fault := _redirect_fault(invitation.redirect_url, origins, added):
+        unknown_app = '"type" must be the id of an enabled OAuth app'
+        faults["type"] = unknown_app if invitation.type else '"type" is missing, and no OAuth app is enabled'
+    added_parameters = ADDED_PARAMETERS_FOR_SEVERAL if invitation.mailboxes else ADDED_PARAMETERS
+    if fault := _redirect_fault(invitation.redirect_url, origins, added_parameters):
         faults["redirectUrl"] = fault
-    return faults | _repetitions(invitation)
+    return faults | _mailbox_list_faults(invitation)
 
 
 def _mailbox_faults(
@@ -81,39 +82,39 @@ def _mailbox_faults(
     app: str | None,
 ) -> dict[str, str]:
     faults = {}
-    account, email = invitation.key(index, "account"), invitation.key(index, "email")
+    account, email = invitation.field_name(index, "account"), invitation.field_name(index, "email")
     if not mailbox.account and caller.binding is not None:
-        faults[account] = f'"{account}" is required of a caller that is bound to certain accounts'
+        faults[account] = f'"{account}" is required for a caller that is bound to certain accounts'
     if invitation.mailboxes and not mailbox.email:
         faults[email] = f'"{email}" is required: it is the shared mailbox'
     elif invitation.delegated and not mailbox.email:
         faults[email] = f'"{email}" is required when "delegated" is true: it is the shared mailbox'
     if existing is not None and invitation.mailboxes and not existing.shared:
-        faults[account] = f'"{account}" is there already, as a person\'s own mailbox'
+        faults[account] = f'"{account}" exists already, as a person\'s own mailbox'
     elif existing is not None and not invitation.mailboxes:
-        faults |= _contradictions(invitation, existing)
+        faults |= _kind_faults(invitation, existing)
     if existing is not None and not faults:
         faults |= _change_faults(invitation, email, mailbox, existing, caller)
         if app is not None and app != existing.app and not caller.has_scope(Scope.ACCOUNTS_WRITE):
-            told = f"is not the OAuth app of the account, and another one needs the scope {Scope.ACCOUNTS_WRITE}"
-            faults["type"] = f'"type" {told}'
+            reason = f"is not the OAuth app of the account, and another one needs the scope {Scope.ACCOUNTS_WRITE}"
+            faults["type"] = f'"type" {reason}'
     return faults
 
 
 def _change_faults(
     invitation: Invitation, email: str, mailbox: InvitedMailbox, existing: Account, caller: Caller
 ) -> dict[str, str]:
-    """An account that exists changes its person or mailbox only for a caller who may write accounts, and says so."""
+    """An existing account gets another person or mailbox only if the form says so and the caller may write accounts."""
     faults = {}
     if not caller.has_scope(Scope.ACCOUNTS_WRITE):
-        for name, wanted in (
+        for name, is_requested in (
             ("allowPrincipalChange", invitation.allow_principal_change),
             ("changeMailbox", invitation.change_mailbox),
         ):
-            if wanted:
+            if is_requested:
                 faults[name] = f'"{name}" needs the scope {Scope.ACCOUNTS_WRITE}, because the account exists'
-    moved = mailbox.email is not None and not same_address(mailbox.email, existing.email)
-    if not moved or invitation.change_mailbox:
+    is_other_mailbox = mailbox.email is not None and not same_address(mailbox.email, existing.email)
+    if not is_other_mailbox or invitation.change_mailbox:
         return faults
     if existing.shared:
         faults[email] = f'"{email}" is not the mailbox of the account: "changeMailbox": true replaces it'
@@ -122,46 +123,44 @@ def _change_faults(
     return faults
 
 
-def _repetitions(invitation: Invitation) -> dict[str, str]:
+def _mailbox_list_faults(invitation: Invitation) -> dict[str, str]:
     faults = {}
     seen: set[tuple[str, str]] = set()
     for index, mailbox in enumerate(invitation.mailboxes):
-        for name, text in (
+        for name, value in (
             ("account", normalize_id(mailbox.account)),
             ("email", normalize_address(mailbox.email or "")),
         ):
-            if text and (name, text) in seen:
-                key = invitation.key(index, name)
-                faults[key] = f'"{key}" is that of an earlier mailbox'
-            seen.add((name, text))
+            if value and (name, value) in seen:
+                field_name = invitation.field_name(index, name)
+                faults[field_name] = f'"{field_name}" repeats that of an earlier mailbox'
+            seen.add((name, value))
     texts = json.dumps([(m.account, m.email, m.name) for m in invitation.mailboxes], ensure_ascii=False)
-    if len(texts.encode("utf-16-le")) > 2 * LONGEST:
-        faults["mailboxes"] = f'"mailboxes" must hold fewer than {LONGEST} characters in all'
+    if len(texts.encode("utf-16-le")) > 2 * MAX_MAILBOX_LIST_CHARACTERS:
+        faults["mailboxes"] = f'"mailboxes" must hold fewer than {MAX_MAILBOX_LIST_CHARACTERS} characters in all'
     return faults
 
 
-def _contradictions(invitation: Invitation, existing: Account) -> dict[str, str]:
-    """What the form says of an account that exists and is otherwise: what kind it is never changes."""
+def _kind_faults(invitation: Invitation, existing: Account) -> dict[str, str]:
+    """The kind of an account never changes: it is a shared mailbox or a person's own mailbox."""
     if existing.shared is invitation.delegated:
         return {}
     if not existing.shared:
         return {"delegated": '"delegated" must be false: the account exists, and is a person\'s own mailbox'}
     if invitation.email and not same_address(invitation.email, existing.email):
-        return {
-            "email": '"email" is not the mailbox of the account, which is a shared one: leave it out to reauthorize'
-        }
+        return {"email": '"email" is not the shared mailbox of the account: leave it out to reauthorize'}
     return {}
 
 
-def _redirect_fault(url: str | None, origins: frozenset[str], added: frozenset[str]) -> str | None:
+def _redirect_fault(url: str | None, origins: frozenset[str], added_parameters: frozenset[str]) -> str | None:
     if not url:
         return '"redirectUrl" is required'
     if len(percent_encoded(url)) > MAX_REDIRECT_URL_BYTES:
         return f'"redirectUrl" must be at most {MAX_REDIRECT_URL_BYTES} bytes long, percent-encoded'
-    return _address_fault(url, origins, added)
+    return _url_fault(url, origins, added_parameters)
 
 
-def _address_fault(url: str, origins: frozenset[str], added: frozenset[str]) -> str | None:
+def _url_fault(url: str, origins: frozenset[str], added_parameters: frozenset[str]) -> str | None:
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -170,14 +169,14 @@ def _address_fault(url: str, origins: frozenset[str], added: frozenset[str]) -> 
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None or "\\" in url:
         return '"redirectUrl" must be an absolute http or https URL'
     if origins and origin(parts.scheme, parts.hostname, port) not in origins:
-        return '"redirectUrl" is outside of the allowed origins'
-    if taken := next((name for name in _parameters(parts.query) if name in added), None):
-        return f'"redirectUrl" must not have the query parameter "{taken}": Mailbind adds it itself'
+        return '"redirectUrl" is outside the allowed origins'
+    if name := next((name for name in _parameter_names(parts.query) if name in added_parameters), None):
+        return f'"redirectUrl" must not have the query parameter "{name}", because Mailbind adds it'
     return None
 
 
-def _parameters(query: str) -> list[str]:
-    """The names in a query as frameworks read them: in any case, `account[0]` as `account`, and `;` like `&`."""
+def _parameter_names(query: str) -> list[str]:
+    """The parameter names of a query as frameworks read them: in any case, `account[0]` as `account`, `;` as `&`."""
     pairs = parse_qsl(query.replace(";", "&"), keep_blank_values=True)
     return [name.partition("[")[0].strip().casefold() for name, _ in pairs]
 
