@@ -16,7 +16,7 @@ from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.work import REAP_SHARD, Work, WorkKind
 from shared.ports import App, Stored
 from shared.usecases.upkeep.agenda import Limits
-from shared.usecases.upkeep.registrations import settle_link
+from shared.usecases.upkeep.registrations import settle_registration
 from shared.usecases.upkeep.tick import work_agenda
 from tests.conftest import MovedClock, storage_of
 from tests.journey.conftest import Tenant, ask, principal_id, status, tick
@@ -137,7 +137,7 @@ async def test_refusals_at_the_same_moment_do_not_keep_a_link_from_being_settled
             with suppress(StaleWrite):
                 await instance.stores.registrations.replace(link, link.value.with_refusal("access_denied"))
 
-    await asyncio.gather(rival(), settle_link(instance, asked["registration"], pending.principal.id), rival())
+    await asyncio.gather(rival(), settle_registration(instance, asked["registration"], pending.principal.id), rival())
 
     assert "failed" == status(api, asked)["status"]
 

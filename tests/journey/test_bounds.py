@@ -193,9 +193,9 @@ def test_redirect_url_cannot_contain_the_result(api: httpx.Client, name: str) ->
 
     assert 400 == answer.status_code
     plain = {"%61ccount": "account", "Account": "account", "state[]": "state", "y;state": "state"}.get(name, name)
-    assert [("redirectUrl", f'"redirectUrl" must not have the query parameter "{plain}", because Mailbind adds it')] == [
-        (fault["key"], fault["message"]) for fault in answer.json()["fields"]
-    ]
+    assert [
+        ("redirectUrl", f'"redirectUrl" must not have the query parameter "{plain}", because Mailbind adds it')
+    ] == [(fault["key"], fault["message"]) for fault in answer.json()["fields"]]
 
 
 def test_redirect_url_cannot_contain_several_results(api: httpx.Client) -> None:

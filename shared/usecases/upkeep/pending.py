@@ -1,4 +1,4 @@
-"""Resume a pending account: probe again, bind when the mailbox opens, give up when patience ends."""
+"""Resume a pending account: probe its mailboxes again, bind those that open, and give up when the time is over."""
 
 import logging
 from collections.abc import Mapping
@@ -28,146 +28,148 @@ from shared.usecases.sign_in.binding import bind_invited_mailboxes
 from shared.usecases.sign_in.link import APP_UNAVAILABLE, LINK_WITHDRAWN
 from shared.usecases.sign_in.proof import AccessRefused
 from shared.usecases.sign_in.wait import NO_ACCESS, record_results
-from shared.usecases.upkeep.registrations import settle_link
+from shared.usecases.upkeep.registrations import settle_registration
 
 log = logging.getLogger(__name__)
 
-STILL_GOOD = timedelta(minutes=1)
-ENDED = {MailboxState.REPLACED, MailboxState.CANCELLED}
-PASSES = {"entra_unavailable", "graph_unavailable", "account_busy"}
+MIN_TOKEN_LIFETIME = timedelta(minutes=1)
+ENDED_STATES = {MailboxState.REPLACED, MailboxState.CANCELLED}
+TEMPORARY_CODES = {"entra_unavailable", "graph_unavailable", "account_busy"}
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """The grant after a look at its mailboxes, and by account what came of it: a code where it is not bound.
+class ProbeResult:
+    """A pending account after a probe, and its mailboxes by account: bound, still waiting, or given up, with a code.
 
-    What is bound left the pending account in the same transaction.
+    Bound accounts were removed from the pending account in the transaction that bound them.
     """
 
     pending: PendingAccount
     bound: Mapping[str, MailboxResult]
-    waits: Mapping[str, str]
-    over: Mapping[str, str]
+    waiting: Mapping[str, str]
+    given_up: Mapping[str, str]
 
 
 async def resume_pending(app: App, work: Work, _until: datetime) -> None:
-    """Probe once; a row that the pending account does not wait for means nothing.
+    """Probe the mailboxes of a pending account once. Works the agenda's `probe` rows.
 
-    Works the agenda's `probe` rows.
+    A row that the pending account does not wait for is ignored.
     """
-    stored = await app.stores.principals.pending(work.owner, work.item)
+    principal_id, registration_id = work.owner, work.item
+    stored = await app.stores.principals.pending(principal_id, registration_id)
     if stored is None:
-        await settle_link(app, work.item, work.owner)
+        await settle_registration(app, registration_id, principal_id)
         return
     if stored.value.due != work.due:
         return
-    link = await app.stores.registrations.get(work.item)
-    if link is None:
-        await app.stores.principals.commit(work.owner, [Remove(stored.value, stored.version)])
+    stored_registration = await app.stores.registrations.get(registration_id)
+    if stored_registration is None:
+        await app.stores.principals.commit(principal_id, [Remove(stored.value, stored.version)])
         return
-    set_correlation_id(link.value.correlation)
-    looked = await _look(app, stored.value, link.value)
-    if looked.bound:
-        await record_results(app, work.item, work.owner, looked.bound)
-    await _write_looked(app, work, looked, link.value)
-    # A crash came before the link said so, or somebody else who waited too has given up since.
-    unsaid = [account for account in looked.waits if not _waits(link.value, account)]
-    said = {account: MailboxResult(MailboxState.WAITING_FOR_ACCESS, looked.waits[account]) for account in unsaid}
-    if said:
-        await record_results(app, work.item, work.owner, said)
-    await settle_link(app, work.item, work.owner, looked.over)
-    _audit(app, looked, link.value)
+    registration = stored_registration.value
+    set_correlation_id(registration.correlation)
+    result = await _probe(app, stored.value, registration)
+    if result.bound:
+        await record_results(app, registration_id, principal_id, result.bound)
+    await _write_pending(app, work, result, registration)
+    # A crash may have come before the registration said that it waits, or another waiting person has given up since.
+    unrecorded = {
+        account_id: MailboxResult(MailboxState.WAITING_FOR_ACCESS, code)
+        for account_id, code in result.waiting.items()
+        if not _is_waiting(registration, account_id)
+    }
+    if unrecorded:
+        await record_results(app, registration_id, principal_id, unrecorded)
+    await settle_registration(app, registration_id, principal_id, result.given_up)
+    _record_audit(app, result, registration)
 
 
-async def _look(app: App, pending: PendingAccount, asked: PendingRegistration) -> Looked:
-    """Somebody else may have bound a mailbox by now, or made a newer link for its account."""
-    mine = [mailbox for mailbox in asked.mailboxes if pending.includes(mailbox.account)]
-    ended = {m.account: m.failure or LINK_CANCELLED for m in mine if m.state in ENDED}
-    left = [mailbox for mailbox in mine if not mailbox.is_settled]
+async def _probe(app: App, pending: PendingAccount, registration: PendingRegistration) -> ProbeResult:
+    """Try to bind the mailboxes, unless another person bound them or a newer link replaced this one."""
+    mailboxes = [mailbox for mailbox in registration.mailboxes if pending.includes(mailbox.account)]
+    ended = {
+        mailbox.account: mailbox.failure or LINK_CANCELLED for mailbox in mailboxes if mailbox.state in ENDED_STATES
+    }
+    remaining = [mailbox for mailbox in mailboxes if not mailbox.is_settled]
     if app.clock() >= pending.until:
-        over = {mailbox.account: mailbox.failure or pending.reason for mailbox in left}
-        return Looked(pending, {}, {}, ended | over)
-    if not can_register(await standing_caller(app, asked.requested_by), (mailbox.account for mailbox in left)):
-        return Looked(pending, {}, {}, ended | {mailbox.account: LINK_WITHDRAWN for mailbox in left})
+        codes = {mailbox.account: mailbox.failure or pending.reason for mailbox in remaining}
+        return ProbeResult(pending, {}, {}, ended | codes)
+    requester = await standing_caller(app, registration.requested_by)
+    if not can_register(requester, (mailbox.account for mailbox in remaining)):
+        return ProbeResult(pending, {}, {}, ended | {mailbox.account: LINK_WITHDRAWN for mailbox in remaining})
     oauth_app = await app.oauth_apps.get(pending.app)
     if oauth_app is None:
-        return Looked(pending, {}, {}, ended | {mailbox.account: APP_UNAVAILABLE for mailbox in left})
-    results: Mapping[str, MailboxResult]
+        return ProbeResult(pending, {}, {}, ended | {mailbox.account: APP_UNAVAILABLE for mailbox in remaining})
+    results: Mapping[str, MailboxResult] = {}
     try:
-        if left and pending.access_expires - app.clock() < STILL_GOOD:
+        if remaining and pending.access_expires - app.clock() < MIN_TOKEN_LIFETIME:
             pending = pending.with_tokens(await app.microsoft.entra.refresh(oauth_app, pending.refresh_token))
-        signed_in = SignedIn(pending.principal, pending.tokens)
-        results = await bind_invited_mailboxes(app, asked, oauth_app, signed_in, left) if left else {}
-    except (EntraFailed, AccessRefused) as failed:
-        # The same for all mailboxes.
-        results = {mailbox.account: MailboxResult(MailboxState.REFUSED, _code(failed)) for mailbox in left}
-    codes = {account: result.code for account, result in results.items() if result.code}
-    waits = {account: code for account, code in codes.items() if _patient(pending, code)}
-    over = {account: code for account, code in codes.items() if account not in waits}
-    bound = {account: result for account, result in results.items() if result.state.is_bound}
-    return Looked(pending, bound, waits, ended | over)
+        if remaining:
+            signed_in = SignedIn(pending.principal, pending.tokens)
+            results = await bind_invited_mailboxes(app, registration, oauth_app, signed_in, remaining)
+    except (EntraFailed, AccessRefused) as error:  # applies to all mailboxes
+        refused = MailboxResult(MailboxState.REFUSED, _failure_code(error))
+        results = {mailbox.account: refused for mailbox in remaining}
+    codes = {account_id: result.code for account_id, result in results.items() if result.code}
+    waiting = {account_id: code for account_id, code in codes.items() if _is_worth_waiting(pending, code)}
+    given_up = {account_id: code for account_id, code in codes.items() if account_id not in waiting}
+    bound = {account_id: result for account_id, result in results.items() if result.state.is_bound}
+    return ProbeResult(pending, bound, waiting, ended | given_up)
 
 
-async def _write_looked(app: App, work: Work, looked: Looked, asked: PendingRegistration) -> None:
-    """Wait on for what still may open, and tell of what does not; the last one takes the grant along.
+async def _write_pending(app: App, work: Work, result: ProbeResult, registration: PendingRegistration) -> None:
+    """Schedule the next probe of mailboxes that still wait, and write events for those that were given up.
 
-    The person's link stays what it was.
+    The grant is deleted when no mailbox waits any more. The person's link stays as it was.
     """
     stored = await app.stores.principals.pending(work.owner, work.item)
     if stored is None:
         return
     if stored.value.due != work.due:
-        raise StaleWrite  # the person has just begun to wait anew
+        raise StaleWrite  # the person has just started to wait again
     changes: list[Change] = [Remove(stored.value, stored.version)]
-    if looked.waits:
-        reason = next(iter(looked.waits.values()))
-        after = replace(looked.pending.after_failed_probe(reason, app.clock()), accounts=tuple(looked.waits))
-        await app.stores.agenda.add(Work(WorkKind.PROBE, after.due, work.owner, work.item))
-        changes = [Replace(after, stored.version)]
+    if result.waiting:
+        reason = next(iter(result.waiting.values()))
+        next_pending = replace(result.pending.after_failed_probe(reason, app.clock()), accounts=tuple(result.waiting))
+        await app.stores.agenda.add(Work(WorkKind.PROBE, next_pending.due, work.owner, work.item))
+        changes = [Replace(next_pending, stored.version)]
         log.info("access still awaited", extra={"registration": work.item, "code": reason})
-    for account, code in looked.over.items():
+    for account_id, code in result.given_up.items():
         if code == LINK_CANCELLED:
-            continue  # the caller who ended the link knows
-        name, data = EventName.REGISTRATION_FAILED, registration_data(asked, code)
-        changes.append(Insert(await queue_event(app, Origin.PRINCIPAL, work.owner, name, data, account)))
+            continue  # there is no event, because the caller that cancelled the link knows
+        name, data = EventName.REGISTRATION_FAILED, registration_data(registration, code)
+        changes.append(Insert(await queue_event(app, Origin.PRINCIPAL, work.owner, name, data, account_id)))
         log.info("access not given", extra={"registration": work.item, "code": code})
     await app.stores.principals.commit(work.owner, changes)
 
 
-def _audit(app: App, looked: Looked, asked: PendingRegistration) -> None:
-    for account in looked.bound:
-        _record_audit(app, looked.pending, asked, account)
-    for account, code in looked.over.items():
-        _record_audit(app, looked.pending, asked, account, code)
-
-
-def _record_audit(
-    app: App, pending: PendingAccount, asked: PendingRegistration, account: str, code: str | None = None
-) -> None:
-    app.audit(
-        AuditRecord(
-            Action.RESUME_SIGN_IN,
-            AuditOutcome.REFUSED if code else AuditOutcome.DONE,
-            correlation=asked.correlation or asked.id,
-            actor=f"person:{pending.principal.id}",
-            account=account,
-            target=asked.id,
-            code=code,
+def _record_audit(app: App, result: ProbeResult, registration: PendingRegistration) -> None:
+    codes: dict[str, str | None] = {**dict.fromkeys(result.bound), **result.given_up}
+    for account_id, code in codes.items():
+        app.audit(
+            AuditRecord(
+                Action.RESUME_SIGN_IN,
+                AuditOutcome.REFUSED if code else AuditOutcome.DONE,
+                correlation=registration.correlation or registration.id,
+                actor=f"person:{result.pending.principal.id}",
+                account=account_id,
+                target=registration.id,
+                code=code,
+            )
         )
-    )
 
 
-def _waits(link: PendingRegistration, account: str) -> bool:
-    mailbox = link.mailbox_for(account)
+def _is_waiting(registration: PendingRegistration, account_id: str) -> bool:
+    mailbox = registration.mailbox_for(account_id)
     return mailbox is not None and mailbox.state is MailboxState.WAITING_FOR_ACCESS
 
 
-def _code(failed: EntraFailed | AccessRefused) -> str:
-    if isinstance(failed, AccessRefused):
-        return failed.code
-    transient = failed.failure.kind in {FailureKind.TRANSIENT, FailureKind.APP_FAULT}
-    return "entra_unavailable" if transient else failed.failure.code
+def _failure_code(error: EntraFailed | AccessRefused) -> str:
+    if isinstance(error, AccessRefused):
+        return error.code
+    is_temporary = error.failure.kind in {FailureKind.TRANSIENT, FailureKind.APP_FAULT}
+    return "entra_unavailable" if is_temporary else error.failure.code
 
 
-def _patient(pending: PendingAccount, code: str) -> bool:
-    return code in PASSES or (pending.kept and code == NO_ACCESS)
+def _is_worth_waiting(pending: PendingAccount, code: str) -> bool:
+    return code in TEMPORARY_CODES or (pending.kept and code == NO_ACCESS)
