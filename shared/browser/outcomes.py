@@ -15,7 +15,7 @@ from shared.domain.registration import RegistrationStatus
 from shared.http.audit import about, about_accounts
 from shared.ports import App
 from shared.usecases.sign_in.link import LinkPage
-from shared.usecases.sign_in.outcome import Outcome, Refused, Tried
+from shared.usecases.sign_in.outcome import Completed, Outcome, Refused
 
 STATUSES = {AuditOutcome.DONE: 200, AuditOutcome.WAITING: 202, AuditOutcome.REFUSED: 403}
 CONSENT_CODES = {"needs_consent", "needs_admin_consent"}
@@ -92,7 +92,7 @@ async def _refused_page(app: App, outcome: Refused) -> func.HttpResponse:
     )
 
 
-def _single_page(app: App, outcome: Tried, result: MailboxResult) -> func.HttpResponse:
+def _single_page(app: App, outcome: Completed, result: MailboxResult) -> func.HttpResponse:
     mailbox = outcome.registration.only_mailbox
     email = result.email or (mailbox.email if mailbox else None)
     if result.state.is_bound:
@@ -100,7 +100,7 @@ def _single_page(app: App, outcome: Tried, result: MailboxResult) -> func.HttpRe
     return page(app, "waiting", status=202, code=result.code, email=email, **_ways_on(outcome))
 
 
-def _several_page(app: App, outcome: Tried) -> func.HttpResponse:
+def _several_page(app: App, outcome: Completed) -> func.HttpResponse:
     """The page that lists every mailbox under its result."""
     registration, groups = outcome.registration, mailbox_groups(outcome)
     return page(
@@ -119,7 +119,7 @@ def _several_page(app: App, outcome: Tried) -> func.HttpResponse:
     )
 
 
-def _ways_on(outcome: Tried) -> dict[str, Any]:
+def _ways_on(outcome: Completed) -> dict[str, Any]:
     return {
         "back_url": results_redirect(outcome.registration, outcome.results),
         "site": site_of(outcome.registration.redirect_url),
@@ -127,7 +127,7 @@ def _ways_on(outcome: Tried) -> dict[str, Any]:
     }
 
 
-def mailbox_groups(outcome: Tried) -> dict[str, list[InvitedMailbox]]:
+def mailbox_groups(outcome: Completed) -> dict[str, list[InvitedMailbox]]:
     """All mailboxes of the registration by BOUND, WAITING, or the code of their refusal; of earlier sign-ins too."""
     groups: dict[str, list[InvitedMailbox]] = {}
     for mailbox in outcome.registration.mailboxes:
@@ -142,7 +142,7 @@ def _group(result: MailboxResult) -> str:
     return WAITING if result.state is MailboxState.WAITING_FOR_ACCESS else result.code or "unknown_failure"
 
 
-def audit_outcome(outcome: Tried) -> AuditOutcome:
+def audit_outcome(outcome: Completed) -> AuditOutcome:
     """The best result of any mailbox."""
     states = {result.state for result in outcome.results.values()}
     if any(state.is_bound for state in states):

@@ -17,8 +17,7 @@ from shared.http.responses import reply
 from shared.ports import App
 from shared.usecases.sign_in import complete
 from shared.usecases.sign_in import link as sign_in_link
-from shared.usecases.sign_in.outcome import Carried, Refused
-from shared.usecases.sign_in.wait import keep_checking
+from shared.usecases.sign_in.outcome import CarriedGrant, Refused, keep_checking
 
 # The fields of our own pages' forms.
 PAGE_FIELDS = ("registration", "confirmation", "opened", "app", "keep", "finish")
@@ -71,9 +70,9 @@ async def continue_sign_in(app: App, request: func.HttpRequest) -> func.HttpResp
     form, cookie = read_form(request, PAGE_FIELDS), read_cookie(request)
     registration = form["registration"] if REGISTRATION_ID_PATTERN.fullmatch(form.get("registration", "")) else ""
     if "keep" in form:
-        return await outcome_page(app, await keep_checking(app, Carried(registration, form["keep"]), cookie))
+        return await outcome_page(app, await keep_checking(app, CarriedGrant(registration, form["keep"]), cookie))
     if "finish" in form:
-        carried = Carried(registration, form["finish"])
+        carried = CarriedGrant(registration, form["finish"])
         return await outcome_page(app, await complete.finish_sign_in(app, carried, cookie))
     opened = form.get("opened", "") if _is_from_our_page(request) else ""
     confirmation, chosen_app = form.get("confirmation", ""), form.get("app", "")

@@ -12,7 +12,7 @@ from shared.domain.registration import NewestLink
 from shared.domain.tokens import TokenSet
 from shared.ports import App, DirectoryEntry, SignedIn, Stored
 from shared.usecases.accounts.read import find_account
-from shared.usecases.sign_in.binding import bind_mailbox
+from shared.usecases.sign_in.binding import bind_with_retries
 from shared.usecases.sign_in.proof import AccessRefused, Proof
 from shared.usecases.sign_in.start import cancel_registration
 from shared.usecases.sign_in.write_binding import ProvenRequest
@@ -56,7 +56,7 @@ async def test_a_link_that_is_ended_while_its_account_is_claimed_binds_nothing(s
     request, code = proven.request, {"cancelled": "link_cancelled", "removed": "account_removed"}[ended]
     await services.stores.registrations.make_newest(NewestLink(request.account, request.by))
     gated = replace(services, stores=replace(services.stores, directory=directory))  # type: ignore[arg-type] # passes on
-    binding = asyncio.create_task(bind_mailbox(gated, proven))
+    binding = asyncio.create_task(bind_with_retries(gated, proven))
     await directory.claiming.wait()
 
     if ended == "cancelled":

@@ -28,9 +28,8 @@ from shared.usecases.callers.identify import ADMINISTRATOR
 from shared.usecases.sign_in.complete import conclude_sign_in
 from shared.usecases.sign_in.further import FurtherAccount, add_account
 from shared.usecases.sign_in.invitation import Invitation
-from shared.usecases.sign_in.outcome import Tried
+from shared.usecases.sign_in.outcome import Completed, keep_checking
 from shared.usecases.sign_in.start import start_registration
-from shared.usecases.sign_in.wait import keep_checking
 from shared.usecases.tokens.hand_out import hand_out
 from tests.conftest import MovedClock, first_app, unguarded
 from tests.faults.orphans import drained, orphans, rows
@@ -136,7 +135,7 @@ class World:
         token = Secret(self.tenant.do("sign-in", person=name)["refreshToken"])
         signed_in = SignedIn(principal, await unguarded(self.services).refresh(app, token))
         tried = await conclude_sign_in(self.services, app, stored.value, signed_in, COOKIE)
-        if keeps and isinstance(tried, Tried) and tried.keep:
+        if keeps and isinstance(tried, Completed) and tried.keep:
             await keep_checking(self.services, tried.keep, COOKIE)
 
     async def take(self, wanted: Sequence[Step]) -> None:

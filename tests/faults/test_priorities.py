@@ -19,7 +19,7 @@ from shared.domain.secret import Secret
 from shared.ports import App
 from shared.usecases.sign_in.complete import complete_sign_in
 from shared.usecases.sign_in.link import begin_sign_in
-from shared.usecases.sign_in.outcome import Refused, Tried
+from shared.usecases.sign_in.outcome import Completed, Refused
 from shared.usecases.tokens.hand_out import hand_out
 from shared.usecases.upkeep.tick import run_tick
 from tests.conftest import first_app, unguarded
@@ -84,7 +84,7 @@ async def test_nobody_waits_for_the_timers_calls(backlog: Environment) -> None:
             complete_sign_in(services, back.fields, browser.page.cookie), hand_out(services, accounts[0])
         )
 
-        assert isinstance(outcome, Tried)
+        assert isinstance(outcome, Completed)
         assert not token.cached
         # The one refresh is the hand-out's; as soon as one of the timer's calls is over, the next one would be seen.
         assert (TIMER_THREADS, 1) == (hanging(tenant, "token"), len(tenant.events("refreshed")))

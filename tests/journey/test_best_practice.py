@@ -17,8 +17,7 @@ from shared.browser.cookie import COOKIE
 from shared.domain.secret import Secret
 from shared.ports import App
 from shared.usecases.sign_in.complete import complete_sign_in
-from shared.usecases.sign_in.outcome import Carried, Refused
-from shared.usecases.sign_in.wait import keep_checking
+from shared.usecases.sign_in.outcome import CarriedGrant, Refused, keep_checking
 from tests.conftest import MovedClock
 from tests.journey.conftest import Tenant, ask, code_of, status
 from tests.journey.test_callback import to_the_callback
@@ -375,6 +374,6 @@ async def test_carried_grant_has_one_purpose_link_and_lifetime(
 
     clock.forward(minutes=31)
     offered = page.form_with("keep").fields
-    late = await keep_checking(instance, Carried(offered["registration"], offered["keep"]), Secret(cookie))
+    late = await keep_checking(instance, CarriedGrant(offered["registration"], offered["keep"]), Secret(cookie))
     assert isinstance(late, Refused)
     assert "sign_in_unknown" == late.code

@@ -26,7 +26,7 @@ from shared.usecases.apps.circuit_breaker import open_breakers
 from shared.usecases.sign_in.complete import complete_sign_in, finish_sign_in
 from shared.usecases.sign_in.invitation import Invitation
 from shared.usecases.sign_in.link import LinkPage, begin_sign_in, open_link
-from shared.usecases.sign_in.outcome import Outcome, Refused, Tried, carry_grant
+from shared.usecases.sign_in.outcome import Completed, Outcome, Refused, carry_grant
 from shared.usecases.sign_in.start import start_registration
 from tests.app_routes import http_functions
 from tests.conftest import MovedClock, first_app, seen_breakers, storage_of, unguarded
@@ -236,7 +236,7 @@ async def test_successful_sign_in_closes_no_breaker(
 
     told = await complete_sign_in(instance, form.fields, Secret(cookie))
 
-    assert isinstance(told, Tried)
+    assert isinstance(told, Completed)
     assert before == await stored_breakers(instance)
 
 

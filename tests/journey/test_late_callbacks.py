@@ -17,7 +17,7 @@ from shared.domain.work import Work
 from shared.ports import Agenda, App, SignedIn
 from shared.usecases.events.delivery import deliver_events
 from shared.usecases.sign_in.complete import conclude_sign_in
-from shared.usecases.sign_in.outcome import Outcome, Tried
+from shared.usecases.sign_in.outcome import Completed, Outcome
 from tests.conftest import MovedClock, first_app, unguarded
 from tests.events.conftest import Receiver
 from tests.journey.conftest import Tenant, ask, status, tick, trust
@@ -107,7 +107,7 @@ async def test_callback_binds_nothing_after_the_link_ended(late: Late, api: http
 
     outcome = await late.binds()
 
-    assert isinstance(outcome, Tried)
+    assert isinstance(outcome, Completed)
     assert ["link_expired"] == [result.code for result in outcome.results.values()]
     assert None is outcome.again
     assert 404 == api.get(f"/v1/account/{late.asked.unsettled_mailboxes[0].account}").status_code

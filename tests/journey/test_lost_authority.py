@@ -32,9 +32,8 @@ from shared.usecases.sign_in.complete import complete_sign_in
 from shared.usecases.sign_in.further import FurtherAccount, add_account
 from shared.usecases.sign_in.invitation import Invitation
 from shared.usecases.sign_in.link import LinkPage, UnusableLink, begin_sign_in, open_link
-from shared.usecases.sign_in.outcome import Outcome, Refused, Tried
+from shared.usecases.sign_in.outcome import Completed, Outcome, Refused, keep_checking
 from shared.usecases.sign_in.start import start_registration
-from shared.usecases.sign_in.wait import keep_checking
 from shared.usecases.tokens.hand_out import hand_out
 from tests.conftest import MovedClock, storage_of
 from tests.events.conftest import SECRET, Receiver, Teller
@@ -223,10 +222,10 @@ async def wait_for(reason: str, link: Link, visitor: Visitor, who: str, tenant: 
     await link.open()
     await link.proceed(link.services, visitor)
     outcome = await link.come_back(link.services, visitor, who)
-    if isinstance(outcome, Tried) and outcome.keep is not None:
+    if isinstance(outcome, Completed) and outcome.keep is not None:
         assert link.page is not None
         outcome = await keep_checking(link.services, outcome.keep, link.page.cookie)
-    assert isinstance(outcome, Tried)
+    assert isinstance(outcome, Completed)
     assert ["waitingForAccess"] == [result.state for result in outcome.results.values()]
 
 
@@ -302,7 +301,7 @@ async def test_an_account_that_was_bound_stays(
     """The person bound it, and other callers use it."""
     await link.open()
     await link.proceed(owner.services, visitor)
-    assert isinstance(await link.come_back(owner.services, visitor, person()), Tried)
+    assert isinstance(await link.come_back(owner.services, visitor, person()), Completed)
     await owner.loses(loss)
     clock.forward(seconds=31)
 
@@ -376,7 +375,7 @@ async def test_a_caller_who_keeps_everything_has_its_mailbox_bound(
 
     outcome = await link.come_back(other, visitor, person())
 
-    assert isinstance(outcome, Tried)
+    assert isinstance(outcome, Completed)
     assert await find_account(owner.services, owner.account) is not None
 
 

@@ -11,7 +11,7 @@ from shared.usecases.callers.identify import ADMINISTRATOR
 from shared.usecases.sign_in.complete import complete_sign_in
 from shared.usecases.sign_in.invitation import Invitation
 from shared.usecases.sign_in.link import begin_sign_in, open_link
-from shared.usecases.sign_in.outcome import Refused, Tried
+from shared.usecases.sign_in.outcome import Completed, Refused
 from shared.usecases.sign_in.start import start_registration
 from tests.keys.conftest import Vault
 
@@ -52,7 +52,7 @@ async def begin(services: App, visitor: Visitor) -> Begun:
     return Begun(str(invitation.account), started.registration, picker, page.cookie, ticket, state)
 
 
-async def finish(services: App, visitor: Visitor, begun: Begun, who: str) -> Tried | Refused:
+async def finish(services: App, visitor: Visitor, begun: Begun, who: str) -> Completed | Refused:
     """Choose the account, and bring Entra's form back."""
     answer = await asyncio.to_thread(visitor.submit, begun.picker.forms[0], login=who)
     if "login" in answer.forms[0].fields:
@@ -65,5 +65,5 @@ async def sign_in(services: App, ca_file: str, who: str) -> str:
     with Visitor(ca_file) as visitor:
         begun = await begin(services, visitor)
         done = await finish(services, visitor, begun, who)
-    assert isinstance(done, Tried), done
+    assert isinstance(done, Completed), done
     return begun.account

@@ -18,8 +18,7 @@ from shared.domain.secret import Secret
 from shared.ports import App, Insert, SealedRow, SealedRows
 from shared.usecases.apps.catalogue import register_oauth_app
 from shared.usecases.apps.verify import verify_oauth_app
-from shared.usecases.sign_in.outcome import Tried
-from shared.usecases.sign_in.wait import keep_checking
+from shared.usecases.sign_in.outcome import Completed, keep_checking
 from shared.usecases.tokens.hand_out import hand_out, look_up_account
 from shared.usecases.tokens.refresh import refresh_grant
 from shared.usecases.upkeep.rotate import Rotation, forget_data_keys, make_data_key, reseal, rewrap_data_keys
@@ -244,7 +243,7 @@ async def test_two_rotations_under_load_lose_nothing_and_leave_nothing_unsealed(
         assert {table.name async for table in storage_of(anew).list_tables()} <= set(TABLES)
         for account in load.accounts:
             assert (await hand_out(anew, account)).access_token.reveal()
-        assert isinstance(await finish(anew, visitor, open_, person(vault)), Tried)
+        assert isinstance(await finish(anew, visitor, open_, person(vault)), Completed)
 
 
 async def test_the_walk_finds_a_secret_in_a_column_that_nobody_told_it_of(start: Start) -> None:
@@ -307,9 +306,9 @@ async def _keep_waiting(services: App, vault: Vault, ca_file: str) -> None:
     with Visitor(ca_file) as visitor:
         begun = await begin(services, visitor)
         refused = await finish(services, visitor, begun, person(vault, access=False))
-    assert isinstance(refused, Tried)
+    assert isinstance(refused, Completed)
     assert refused.keep is not None, refused.results
-    assert isinstance(await keep_checking(services, refused.keep, begun.cookie), Tried)
+    assert isinstance(await keep_checking(services, refused.keep, begun.cookie), Completed)
 
 
 async def _opened(services: App) -> set[str]:

@@ -19,7 +19,7 @@ from shared.ports import App
 from shared.usecases.apps.catalogue import register_oauth_app
 from shared.usecases.callers.identify import ADMINISTRATOR
 from shared.usecases.events.webhooks import Subscription, subscribe
-from shared.usecases.sign_in.outcome import Tried
+from shared.usecases.sign_in.outcome import Completed
 from shared.usecases.tokens.hand_out import hand_out
 from shared.usecases.tokens.probe import reconnect_account
 from shared.usecases.upkeep.tick import run_tick
@@ -81,7 +81,7 @@ async def test_people_callers_and_ticks_go_on_while_a_data_key_is_due_and_the_va
         clock.forward(hours=3)
         handed_out = await while_it_hangs(services, lambda: hand_out(services, account))
 
-    assert isinstance(finished, Tried)
+    assert isinstance(finished, Completed)
     assert renewed is not None
     assert tick.seconds >= 0
     assert not handed_out.cached

@@ -26,8 +26,8 @@ from shared.usecases.callers.identify import standing_caller
 from shared.usecases.events.outbox import queue_event
 from shared.usecases.sign_in.binding import bind_invited_mailboxes
 from shared.usecases.sign_in.link import APP_UNAVAILABLE, LINK_WITHDRAWN
+from shared.usecases.sign_in.outcome import NO_ACCESS, record_results
 from shared.usecases.sign_in.proof import AccessRefused
-from shared.usecases.sign_in.wait import NO_ACCESS, record_results
 from shared.usecases.upkeep.registrations import settle_registration
 
 log = logging.getLogger(__name__)
