@@ -21,7 +21,7 @@ from shared.domain.remedy import remedy
 from shared.ports import App, EntraFailed
 from shared.usecases.accounts.read import Found, find_account
 from shared.usecases.apps.catalogue import existing_app
-from shared.usecases.tokens.on_demand import refresh_on_demand
+from shared.usecases.tokens.hand_out import refresh_on_demand
 from shared.usecases.tokens.probe import probe_mailbox
 
 

@@ -1,6 +1,6 @@
-"""Refresh one grant: store new tokens, or the failure.
+"""Refresh one grant, and store the new tokens or the failure.
 
-An answer of Entra that storage does not take is kept by this process, so that Entra is not asked for it again.
+An answer of Entra that cannot be stored is kept in the memory of this process, so that Entra is not asked again.
 """
 
 import logging
@@ -34,35 +34,35 @@ from shared.usecases.events.outbox import account_events
 log = logging.getLogger(__name__)
 
 UNSTORED_FAILURE_LIFETIME = timedelta(minutes=5)
-# One transaction takes 100 changes: the grant, and an account with its event for each of so many.
-ACCOUNTS_AT_ONCE = 49
-NEWS = {
+# A transaction has at most 100 changes: the grant, and each account with its event.
+MAX_ACCOUNTS_PER_TRANSACTION = 49
+EVENT_NAMES = {
     AccountState.CONNECTED: EventName.AUTHENTICATION_SUCCESS,
     AccountState.AUTHENTICATION_ERROR: EventName.AUTHENTICATION_ERROR,
     AccountState.CONNECT_ERROR: EventName.CONNECT_ERROR,
 }
-# Asked for once a day all the same: an app of the settings may come back.
-NO_SUCH_APP = Failure(FailureKind.BLOCKED, "oauth_app_gone")
+# Retried once a day, because an app of the settings may come back.
+OAUTH_APP_GONE = Failure(FailureKind.BLOCKED, "oauth_app_gone")
 NOT_STORED = Failure(FailureKind.TRANSIENT, "storage_unavailable")
 
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """The grant as it is stored now, and why it could not be renewed, if it could not.
+    """The grant as it is stored now, and why it could not be renewed, or None.
 
-    `refused` says why there is no token for the resource or with the claims that were asked for, while the grant lives.
-    `stored` is false for a grant that storage did not take: its tokens are good, and are known to this process only.
+    `request_failure` says why there is no token with the requested resource or claims, although the grant was renewed.
+    If `stored` is false, the grant could not be stored: its tokens are valid, but only this process knows them.
     """
 
     grant: Stored[DelegatedGrant]
     failure: Failure | None = None
-    refused: Failure | None = None
+    request_failure: Failure | None = None
     stored: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
-    """An account that follows its grant into another state: a change, and at most one event."""
+class ChangedAccount:
+    """An account that follows its grant into another state, with the changes to write: its row, and its event."""
 
     before: Account
     after: Account
@@ -72,51 +72,51 @@ class Moved:
 async def refresh_grant(
     app: App,
     stored: Stored[DelegatedGrant],
-    wish: TokenRequest = DEFAULT_TOKEN_REQUEST,
+    request: TokenRequest = DEFAULT_TOKEN_REQUEST,
     *,
     hand_out: bool = False,
     on_demand: bool = False,
 ) -> Refreshed | None:
-    """Ask Entra and write down what came of it; None when the grant was removed meanwhile.
+    """Request new tokens and store the answer. Returns None if the grant was removed meanwhile.
 
-    No lock is needed: Entra keeps the older refresh token alive, and the newer token set wins.
+    No lock is needed: Entra keeps the older refresh token valid, and the newer token set wins.
 
-    `hand_out` says that a caller is waiting for the token, which makes it hot; `on_demand` has Entra asked even
-    where an earlier answer still waits to be stored.
+    `hand_out` says that a caller is waiting for the token, which makes it hot. `on_demand` sends a request to Entra
+    even if an earlier answer still waits to be stored.
     """
-    # Opened first: what does not open must not use up a breaker's trial, nor be planned anew.
+    # Decrypt first: a token that cannot be decrypted must not use up the trial of a circuit breaker.
     stored.value.refresh_token.reveal()
-    known = None if on_demand else _unstored_answer(app, stored.value, wish)
-    if known is not None and known.waits(app.clock()):
-        return _unstored(app, stored, wish, known, hand_out=hand_out)
-    answer = known.answer if known else await _ask_entra(app, stored.value, wish)
-    answered = UnstoredAnswer(answer, known.at if known else app.clock(), app.clock())
+    unstored = None if on_demand else _unstored_answer(app, stored.value, request)
+    if unstored is not None and unstored.waits(app.clock()):
+        return _refreshed_in_memory(app, stored, request, unstored, hand_out=hand_out)
+    answer = unstored.answer if unstored else await _ask_entra(app, stored.value, request)
+    received = UnstoredAnswer(answer, unstored.at if unstored else app.clock(), app.clock())
     try:
-        refreshed = await _store_answer(app, stored, wish, answered, hand_out=hand_out)
+        refreshed = await _store_answer(app, stored, request, received, hand_out=hand_out)
     except Conflict:
         raise
     except MailbindError as error:
         ids = {"principal": stored.value.principal.id, "app": stored.value.app}
         reason = {**ids, "reason": type(error).__name__}
         log.error("refreshed grant not stored", extra=reason)  # noqa: TRY400 - a traceback may hold addresses
-        _keep_unstored(app, stored.value, wish, answered)
+        _keep_in_memory(app, stored.value, request, received)
         if not isinstance(error, Unavailable):
             await _count_failure(app, stored.value)
-        return _unstored(app, stored, wish, answered, hand_out=hand_out)
-    app.caches.unstored_answers.discard(_name(stored.value, wish))
+        return _refreshed_in_memory(app, stored, request, received, hand_out=hand_out)
+    app.caches.unstored_answers.discard(_cache_key(stored.value, request))
     return refreshed
 
 
 async def _store_answer(
-    app: App, stored: Stored[DelegatedGrant], wish: TokenRequest, answered: UnstoredAnswer, *, hand_out: bool
+    app: App, stored: Stored[DelegatedGrant], request: TokenRequest, received: UnstoredAnswer, *, hand_out: bool
 ) -> Refreshed | None:
     """Write the grant with its accounts and events. It is read again only after a conflict."""
-    answer, jitter = answered.answer, app.jitter()
+    answer, jitter = received.answer, app.jitter()
 
     async def attempt(current: Stored[DelegatedGrant]) -> Refreshed:
-        if wish.claims is None and was_renewed_meanwhile(current.value, stored.value, wish.resource):
+        if request.claims is None and was_renewed_meanwhile(current.value, stored.value, request.resource):
             return Refreshed(current)
-        after = answered.applied(current.value, wish, jitter, hand_out=hand_out)
+        after = received.applied(current.value, request, jitter, hand_out=hand_out)
         written = await _write_grant(app, current, after, answer.failure)
         _log_answer(after, answer)
         return Refreshed(written, answer.failure, answer.request_failure)
@@ -125,72 +125,74 @@ async def _store_answer(
     return await retry_with_stored(stored, read, attempt)
 
 
-def _unstored(
-    app: App, stored: Stored[DelegatedGrant], wish: TokenRequest, answered: UnstoredAnswer, *, hand_out: bool
+def _refreshed_in_memory(
+    app: App, stored: Stored[DelegatedGrant], request: TokenRequest, received: UnstoredAnswer, *, hand_out: bool
 ) -> Refreshed:
-    after = answered.applied(stored.value, wish, app.jitter(), hand_out=hand_out)
+    after = received.applied(stored.value, request, app.jitter(), hand_out=hand_out)
     return Refreshed(
-        Stored(after, stored.version), answered.answer.failure, answered.answer.request_failure, stored=False
+        Stored(after, stored.version), received.answer.failure, received.answer.request_failure, stored=False
     )
 
 
-def _unstored_answer(app: App, grant: DelegatedGrant, wish: TokenRequest) -> UnstoredAnswer | None:
-    """An earlier answer to this wish, unless the grant has newer tokens by now."""
-    answered = app.caches.unstored_answers.get(_name(grant, wish), app.clock()) if wish.claims is None else None
-    return answered if answered is not None and grant.last_refreshed <= answered.at else None
+def _unstored_answer(app: App, grant: DelegatedGrant, request: TokenRequest) -> UnstoredAnswer | None:
+    """An earlier answer to this request that is not stored, unless the grant has newer tokens by now."""
+    received = (
+        app.caches.unstored_answers.get(_cache_key(grant, request), app.clock()) if request.claims is None else None
+    )
+    return received if received is not None and grant.last_refreshed <= received.at else None
 
 
-def _keep_unstored(app: App, grant: DelegatedGrant, wish: TokenRequest, answered: UnstoredAnswer) -> None:
-    """Keep tokens for as long as they may be handed out, a refusal for minutes, an answer to claims not at all."""
-    if wish.claims is not None:
+def _keep_in_memory(app: App, grant: DelegatedGrant, request: TokenRequest, received: UnstoredAnswer) -> None:
+    """Keep tokens as long as they may be handed out, and a failure for minutes. Answers to claims are not kept."""
+    if request.claims is not None:
         return
-    tokens = answered.answer.result
+    tokens = received.answer.result
     until = (
         tokens.expires - MIN_HAND_OUT_LIFETIME
         if isinstance(tokens, TokenSet)
-        else answered.at + UNSTORED_FAILURE_LIFETIME
+        else received.at + UNSTORED_FAILURE_LIFETIME
     )
-    app.caches.unstored_answers.put(_name(grant, wish), answered, answered.at, until)
+    app.caches.unstored_answers.put(_cache_key(grant, request), received, received.at, until)
 
 
-def _name(grant: DelegatedGrant, wish: TokenRequest) -> str:
-    return f"{grant.principal.id}|{grant.app}|{wish.resource or grant.resource}"
+def _cache_key(grant: DelegatedGrant, request: TokenRequest) -> str:
+    return f"{grant.principal.id}|{grant.app}|{request.resource or grant.resource}"
 
 
 async def _count_failure(app: App, grant: DelegatedGrant) -> None:
-    """Plan the next try later and later: storage answers, and does not take the tokens. Callers are not held up."""
+    """Delay the next retry, because storage works but does not accept the tokens. Callers can still get them."""
     with suppress(MailbindError, StaleWrite):
         current = await app.stores.principals.grant(grant.principal.id, grant.app)
         if current is not None and current.value.due is not None:
-            failed = grant_after_failure(current.value, NOT_STORED, app.clock(), app.jitter())
-            await _write_grant(app, current, replace(failed, not_before=current.value.not_before), NOT_STORED)
+            failed_grant = grant_after_failure(current.value, NOT_STORED, app.clock(), app.jitter())
+            await _write_grant(app, current, replace(failed_grant, not_before=current.value.not_before), NOT_STORED)
 
 
-async def _ask_entra(app: App, grant: DelegatedGrant, wish: TokenRequest) -> RefreshAnswer:
-    """Ask for what is wished. When Entra refuses that, ask for what the grant lives by before anybody is blamed.
+async def _ask_entra(app: App, grant: DelegatedGrant, request: TokenRequest) -> RefreshAnswer:
+    """Request what the caller wants. If Entra refuses it, request the grant's primary resource without claims.
 
-    Consent and policies are of one resource, and whatever claims a caller passes on are the caller's: neither may
-    stop a grant that Entra goes on renewing.
+    Consent and policies apply to one resource, and claims come from one caller. Neither may stop a grant that Entra
+    still renews.
     """
     oauth_app = await app.oauth_apps.get(grant.app)
     if oauth_app is None:
-        return RefreshAnswer(NO_SUCH_APP)
-    home = grant.resource if grant.resource in oauth_app.resources else oauth_app.primary_resource
-    wanted = wish.resource if wish.resource in oauth_app.resources else home
-    first = await _refresh_resource(app, oauth_app, grant, wanted, wish.claims)
-    plain = wanted is home and wish.claims is None
-    if plain or isinstance(first, TokenSet) or affects_every_request(first):
-        return RefreshAnswer(first, primary_resource=home)
-    return RefreshAnswer(await _refresh_resource(app, oauth_app, grant, home), first, home)
+        return RefreshAnswer(OAUTH_APP_GONE)
+    primary = grant.resource if grant.resource in oauth_app.resources else oauth_app.primary_resource
+    resource = request.resource if request.resource in oauth_app.resources else primary
+    first_result = await _refresh_resource(app, oauth_app, grant, resource, request.claims)
+    is_plain = resource is primary and request.claims is None
+    if is_plain or isinstance(first_result, TokenSet) or affects_every_request(first_result):
+        return RefreshAnswer(first_result, primary_resource=primary)
+    return RefreshAnswer(await _refresh_resource(app, oauth_app, grant, primary), first_result, primary)
 
 
 async def _refresh_resource(
     app: App, oauth_app: OAuthApp, grant: DelegatedGrant, resource: Resource, claims: str | None = None
 ) -> TokenSet | Failure:
-    held = grant.token_for(resource)
+    token = grant.token_for(resource)
     try:
         return await app.microsoft.entra.refresh(
-            oauth_app.limited_to(held.scopes) if held else oauth_app, grant.refresh_token, resource, claims
+            oauth_app.limited_to(token.scopes) if token else oauth_app, grant.refresh_token, resource, claims
         )
     except EntraFailed as failed:
         return failed.failure
@@ -202,54 +204,57 @@ async def _write_grant(
     principal_id = after.principal.id
     if after.due is not None:
         await app.stores.agenda.add(Work(after.work, after.due, principal_id, after.app))
-    moved = await _moved_accounts(app, after, failure) if _news(before.value, after) else []
-    while len(moved) > ACCOUNTS_AT_ONCE:
-        await _commit(app, principal_id, moved[:ACCOUNTS_AT_ONCE])
-        moved = moved[ACCOUNTS_AT_ONCE:]
-    versions = await _commit(app, principal_id, moved, Replace(after, before.version))
+    accounts = await _changed_accounts(app, after, failure) if _has_new_state(before.value, after) else []
+    while len(accounts) > MAX_ACCOUNTS_PER_TRANSACTION:
+        await _commit(app, principal_id, accounts[:MAX_ACCOUNTS_PER_TRANSACTION])
+        accounts = accounts[MAX_ACCOUNTS_PER_TRANSACTION:]
+    versions = await _commit(app, principal_id, accounts, Replace(after, before.version))
     app.tally.moved(before.value, after)
     return Stored(after, versions[-1])
 
 
-async def _commit(app: App, principal_id: str, moved: Sequence[Moved], *more: Change) -> Sequence[str]:
-    changes = [change for account in moved for change in account.changes]
-    versions = await app.stores.principals.commit(principal_id, [*changes, *more])
-    for account in moved:
+async def _commit(
+    app: App, principal_id: str, accounts: Sequence[ChangedAccount], *more_changes: Change
+) -> Sequence[str]:
+    changes = [change for account in accounts for change in account.changes]
+    versions = await app.stores.principals.commit(principal_id, [*changes, *more_changes])
+    for account in accounts:
         app.tally.moved(account.before, account.after)
     return versions
 
 
-async def _moved_accounts(app: App, after: DelegatedGrant, failure: Failure | None) -> list[Moved]:
-    """Each account's new state with its event; those that are in it already are left alone."""
+async def _changed_accounts(app: App, after: DelegatedGrant, failure: Failure | None) -> list[ChangedAccount]:
+    """The grant's accounts that get another state."""
     partition = await app.stores.principals.partition(after.principal.id)
-    found = []
+    changed = []
     for stored in partition.served_by(after.app):
-        account = _follow(stored.value, after)
+        account = _with_state_of(stored.value, after)
         if account is not stored.value:
-            told, news = await account_events(app, account, [NEWS[after.state]], failure)
-            found.append(Moved(stored.value, account, (Replace(told, stored.version), *news)))
-    return found
+            account_row, events = await account_events(app, account, [EVENT_NAMES[after.state]], failure)
+            changes: tuple[Change, ...] = (Replace(account_row, stored.version), *events)
+            changed.append(ChangedAccount(stored.value, account, changes))
+    return changed
 
 
 def _log_answer(grant: DelegatedGrant, answer: RefreshAnswer) -> None:
     ids = {"principal": grant.principal.id, "app": grant.app}
     if isinstance(answer.result, Failure):
-        log.warning("grant not refreshed", extra=ids | _traced(answer.result))
+        log.warning("grant not refreshed", extra=ids | _trace_fields(answer.result))
     else:
         log.info("grant refreshed", extra={**ids, "work": grant.work, "resource": answer.result.resource})
     if answer.request_failure is not None:
-        log.warning("access token refused", extra=ids | _traced(answer.request_failure))
+        log.warning("access token refused", extra=ids | _trace_fields(answer.request_failure))
 
 
-def _traced(failure: Failure) -> dict[str, object]:
+def _trace_fields(failure: Failure) -> dict[str, object]:
     return {"kind": failure.kind, "code": failure.code, "aadsts": failure.aadsts, "trace": failure.trace}
 
 
-def _news(before: DelegatedGrant, after: DelegatedGrant) -> bool:
+def _has_new_state(before: DelegatedGrant, after: DelegatedGrant) -> bool:
     return before.state is not after.state or before.last_error != after.last_error
 
 
-def _follow(account: Account, grant: DelegatedGrant) -> Account:
+def _with_state_of(account: Account, grant: DelegatedGrant) -> Account:
     if grant.last_error is not None:
         return account.with_error(grant.state, grant.last_error.code, grant.last_error.since)
     return account.recovered() if account.last_error is not None and not account.has_mailbox_error else account
