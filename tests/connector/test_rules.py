@@ -34,19 +34,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_the_definition_is_openapi_2_and_not_too_large(folder: Path) -> None:
+def test_definition_is_openapi_2_and_small_enough(folder: Path) -> None:
     file = folder / "apiDefinition.swagger.json"
 
     openapi_spec_validator.validate(json.loads(file.read_text()))
     assert file.stat().st_size < 1_000_000
 
 
-def test_it_has_the_actions_the_triggers_and_the_way_to_unsubscribe() -> None:
+def test_definition_has_actions_triggers_and_unsubscribe() -> None:
     assert {*ACTIONS, *TRIGGERS, "RemoveWebhook"} == set(OPERATIONS)
     assert "internal" == OPERATIONS["RemoveWebhook"]["x-ms-visibility"]
 
 
-def test_it_is_titled_as_certification_asks() -> None:
+def test_title_follows_the_certification_rules() -> None:
     info = MADE["info"]
 
     assert not re.search(r"\b(API|Connector|Power|Copilot)\b", info["title"])
@@ -57,7 +57,7 @@ def test_it_is_titled_as_certification_asks() -> None:
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_an_operation_says_what_it_does_what_it_takes_and_what_comes_back(name: str) -> None:
+def test_operation_describes_parameters_and_responses(name: str) -> None:
     one = OPERATIONS[name]
 
     assert re.fullmatch(r"[A-Z][A-Za-z]+", name)
@@ -76,7 +76,7 @@ def test_an_operation_says_what_it_does_what_it_takes_and_what_comes_back(name: 
     assert all(answer["description"] and "schema" in answer for answer in one["responses"].values())
 
 
-def test_every_field_has_a_title_in_title_case_a_description_and_a_visibility() -> None:
+def test_every_field_has_title_description_and_visibility() -> None:
     fields = [(name, field) for schema in schemas(MADE) for name, field in schema.get("properties", {}).items()]
 
     assert len(fields) > 50
@@ -87,12 +87,12 @@ def test_every_field_has_a_title_in_title_case_a_description_and_a_visibility() 
         assert field["x-ms-visibility"] != "internal" or {"default", "x-ms-notification-url"} & set(field)
 
 
-def test_no_field_is_shown_that_has_no_effect() -> None:
+def test_fields_without_effect_are_not_shown() -> None:
     assert not re.search("EmailEngine; without effect", json.dumps(MADE))
 
 
 @pytest.mark.parametrize("name", TRIGGERS)
-def test_a_trigger_says_where_it_listens_and_what_it_gets(name: str) -> None:
+def test_trigger_has_a_callback_and_a_notification_schema(name: str) -> None:
     path = TRIGGERS[name][0]
     one, notified = MADE["paths"][path]["post"], MADE["paths"][path]["x-ms-notification-content"]
     fields = one["parameters"][0]["schema"]["properties"]
@@ -121,7 +121,7 @@ def test_accounts_are_picked_from_a_list() -> None:
         assert {picker["value-path"], picker["value-title"]} <= set(MADE["definitions"][item]["properties"])
 
 
-def test_nothing_is_said_that_power_platform_does_not_read() -> None:
+def test_definition_uses_only_supported_keywords() -> None:
     odd = [part for part in objects(MADE) if {"anyOf", "oneOf", "const"} & set(part)]
 
     assert [] == odd
@@ -129,7 +129,7 @@ def test_nothing_is_said_that_power_platform_does_not_read() -> None:
 
 
 @pytest.mark.parametrize("file", ["apiProperties.json", "apiProperties.entra.json"])
-def test_properties_have_what_microsoft_asks_for(folder: Path, file: str) -> None:
+def test_properties_follow_the_published_rules(folder: Path, file: str) -> None:
     properties = json.loads((folder / file).read_text())["properties"]
     policy = properties["policyTemplateInstances"][0]["parameters"]
 
@@ -144,7 +144,7 @@ def test_properties_have_what_microsoft_asks_for(folder: Path, file: str) -> Non
         assert "aad" == properties["connectionParameters"]["token"]["oAuthSettings"]["identityProvider"]
 
 
-def test_the_icon_is_a_square_png_on_the_brand_colour(folder: Path) -> None:
+def test_icon_is_a_square_png_in_the_brand_colour(folder: Path) -> None:
     png = (folder / "icon.png").read_bytes()
     width, height = struct.unpack(">II", png[16:24])
     length = int.from_bytes(png[33:37])

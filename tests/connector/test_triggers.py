@@ -68,7 +68,7 @@ def told(receiver: Receiver, path: str, account: str) -> list[str]:
 
 
 @pytest.mark.usefixtures("tenant")
-async def test_a_flow_starts_when_a_mailbox_is_bound(
+async def test_flow_starts_when_a_mailbox_is_bound(
     api: httpx.Client, visitor: Visitor, person: Callable[..., str], instance: App, receiver: Receiver
 ) -> None:
     flow = Flow(api, "WhenMailboxBound", receiver.url("ok/flow-bound?sig=of-a-flow"))
@@ -90,7 +90,7 @@ async def test_a_flow_starts_when_a_mailbox_is_bound(
     assert [] == told(receiver, "ok/flow-bound", later)
 
 
-async def test_a_flow_starts_when_a_mailbox_needs_attention(
+async def test_flow_starts_when_a_mailbox_needs_attention(
     api: httpx.Client,
     visitor: Visitor,
     person: Callable[..., str],

@@ -103,7 +103,7 @@ def test_every_file_parses(file: Path) -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_modules_are_given_what_they_ask_for_and_give_what_is_used(file: Path) -> None:
+def test_module_parameters_and_outputs_match(file: Path) -> None:
     """What a compiler would say first."""
     text = file.read_text()
     for name, module in parsed(file).get("modules", {}).items():
@@ -125,14 +125,14 @@ def test_every_parameter_and_variable_is_used(file: Path) -> None:
         assert len(re.findall(rf"\b{name}\b", text)) > 1, name
 
 
-def test_parameters_of_azd_are_those_of_the_template() -> None:
+def test_azd_parameters_match_the_template() -> None:
     given = json.loads((INFRA / "main.parameters.json").read_text())["parameters"]
     asked = parsed(MAIN)["parameters"]
 
     assert {name for name, how in asked.items() if how.get("default") is None} <= set(given) <= set(asked)
 
 
-def test_every_setting_that_is_read_is_set_or_optional_and_every_one_that_is_set_is_read() -> None:
+def test_settings_of_the_template_are_those_the_app_reads() -> None:
     code = "".join(path.read_text() for path in (ROOT / "shared").rglob("*.py"))
     read = READ | {"AzureWebJobsStorage", "AzureWebJobsStorage__queueServiceUri", "AZURE_CLIENT_ID"}
     read |= set(re.findall(r'schedule="%(\w+)%"', code))
@@ -141,7 +141,7 @@ def test_every_setting_that_is_read_is_set_or_optional_and_every_one_that_is_set
     assert not set(app_settings()) & OPTIONAL
 
 
-def test_the_app_starts_with_these_settings() -> None:
+def test_app_accepts_the_settings_of_the_template() -> None:
     made = {
         "MAILBIND_TABLES": "https://stmailbind.table.core.windows.net/",
         "AzureWebJobsStorage__queueServiceUri": "https://stmailbind.queue.core.windows.net/",
@@ -172,20 +172,20 @@ def test_role_and_scope_ids_are_the_published_ones() -> None:
     assert {scope for scopes in BASE_SCOPES.values() for scope in scopes} <= set(PUBLISHED_SCOPES)
 
 
-def test_the_script_asks_for_the_same_scopes_and_roles_as_the_template() -> None:
+def test_script_has_the_scopes_and_roles_of_the_template() -> None:
     script = (INFRA / "scripts/app-registration.sh").read_text()
 
     assert PUBLISHED_SCOPES == {name: guid for guid, name in re.findall(rf"({GUID}) # (\S+)", script)}
     assert set(Scope) == set(re.findall(r"for value in (.*); do", script)[0].split())
 
 
-def test_callers_can_be_given_each_scope_as_a_role() -> None:
+def test_every_scope_is_an_app_role() -> None:
     roles = parsed(INFRA / "app/registration.bicep")["variables"]["callerRoles"]["value"]
 
     assert set(Scope) == {role["value"] for role in roles}
 
 
-def test_no_key_and_no_connection_string_opens_anything() -> None:
+def test_no_key_or_connection_string_gives_access() -> None:
     account = resource("app/storage.bicep", "account")["properties"]
     vault = resource("app/vault.bicep", "vault")["properties"]
     everything = "".join(file.read_text() for file in FILES)
@@ -196,7 +196,7 @@ def test_no_key_and_no_connection_string_opens_anything() -> None:
     assert not re.findall(r"listKeys|listSecrets|AccountKey|SharedAccess|clientSecret", everything)
 
 
-def test_no_site_property_is_set_that_flex_consumption_refuses() -> None:
+def test_site_has_no_property_that_flex_consumption_rejects() -> None:
     """Issues 21032 and 22254 of microsoft/azure-pipelines-tasks; functions-app-settings (Azure docs) for the rest."""
     refused = {
         "alwaysOn",
@@ -214,7 +214,7 @@ def test_no_site_property_is_set_that_flex_consumption_refuses() -> None:
     )
 
 
-def test_every_query_is_loaded_by_an_alert_or_the_workbook_and_every_one_that_is_loaded_is_there() -> None:
+def test_every_query_is_in_an_alert_or_the_workbook() -> None:
     loaded = {
         file.parent / name for file in FILES for name in re.findall(r"loadTextContent\('(.+?)'\)", file.read_text())
     }
@@ -222,7 +222,7 @@ def test_every_query_is_loaded_by_an_alert_or_the_workbook_and_every_one_that_is
     assert set(INFRA.glob("monitoring/*.kql")) == loaded
 
 
-def test_no_line_falls_between_two_looks_of_an_alert() -> None:
+def test_alert_windows_overlap() -> None:
     """Lines arrive minutes late: with a window as long as the frequency, one could be in no window at all."""
     rules = parsed(INFRA / "monitoring/alerts.bicep")["variables"]["rules"]["value"]
     minutes = {"M": 1, "H": 60}
@@ -234,7 +234,7 @@ def test_no_line_falls_between_two_looks_of_an_alert() -> None:
     assert {} == {name: span for name, span in spans.items() if span[1] < span[0] + 10}
 
 
-def test_the_worker_sends_no_telemetry_of_its_own() -> None:
+def test_worker_sends_no_telemetry_of_its_own() -> None:
     """With either of these the host no longer passes the worker's lines on: alerts and audit would hear nothing."""
     own = {"PYTHON_ENABLE_OPENTELEMETRY", "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY"}
 
@@ -242,14 +242,14 @@ def test_the_worker_sends_no_telemetry_of_its_own() -> None:
     assert not own & (set(app_settings()) | OF_THE_PLATFORM)
 
 
-def test_each_finding_of_checkov_that_is_left_has_its_reason() -> None:
+def test_every_skipped_checkov_check_has_a_reason() -> None:
     skipped = re.findall(r"- CKV.*", (INFRA / "checks/checkov.yaml").read_text())
 
     assert skipped
     assert [] == [line for line in skipped if not re.fullmatch(r"- CKV2?_\w+ # .{10,}", line)]
 
 
-def test_the_function_app_is_flex_consumption_on_python_313_with_a_concurrency_of_its_own() -> None:
+def test_function_app_is_flex_consumption_with_the_pinned_python() -> None:
     flex = resource("app/function.bicep", "site")["properties"]["functionAppConfig"]
 
     assert "FC1" == resource("app/function.bicep", "plan")["sku"]["name"]

@@ -37,7 +37,7 @@ def is_empty(condition: Any) -> str:
     return str(condition["function"]["parameters"]["item_to_test"])
 
 
-def test_every_unwrap_is_in_the_vaults_log() -> None:
+def test_vault_logs_every_unwrap() -> None:
     """Without a diagnostic setting Key Vault logs nothing (Azure documentation: Enable Key Vault logging)."""
     log = resource("app/vault.bicep", "log")
 
@@ -50,7 +50,7 @@ def test_every_unwrap_is_in_the_vaults_log() -> None:
 
 
 @pytest.mark.parametrize(("file", "name"), [("app/storage.bicep", "account"), ("app/vault.bicep", "vault")])
-def test_private_networking_closes_storage_and_vault_and_only_that_does(file: str, name: str) -> None:
+def test_only_private_networking_closes_storage_and_vault(file: str, name: str) -> None:
     properties = resource(file, name)["properties"]
 
     assert ("isPrivate", "Deny", "Allow") == choice(properties["networkAcls"]["defaultAction"])
@@ -60,13 +60,13 @@ def test_private_networking_closes_storage_and_vault_and_only_that_does(file: st
     assert False is parsed(MAIN)["parameters"]["privateNetworking"]["default"]
 
 
-def test_every_service_that_is_used_has_a_private_endpoint() -> None:
+def test_every_service_in_use_has_a_private_endpoint() -> None:
     targets = parsed(INFRA / "app/network.bicep")["variables"]["targets"]["value"]
 
     assert {"blob", "queue", "table", "vault"} == {target["group"] for target in targets}
 
 
-def test_only_the_proxy_reaches_an_app_that_believes_a_proxy() -> None:
+def test_only_the_proxy_can_reach_an_app_behind_it() -> None:
     """App Service documentation: access restrictions, "Filter by HTTP header" and service tags."""
     site = resource("app/function.bicep", "site")["properties"]["siteConfig"]
     variables = parsed(INFRA / "app/function.bicep")["variables"]
@@ -82,7 +82,7 @@ def test_only_the_proxy_reaches_an_app_that_believes_a_proxy() -> None:
     assert {"'x-azure-fdid'": ["frontDoorId"]} == rule["headers"]
 
 
-def test_an_app_behind_a_proxy_is_not_reached_at_its_own_address() -> None:
+def test_app_behind_a_proxy_needs_a_base_url() -> None:
     """The base URL is in every link: people would come past the proxy."""
     condition, without, _given = choice(parsed(MAIN)["variables"]["host"]["value"])
     behind, refused, own = choice(without)
@@ -93,7 +93,7 @@ def test_an_app_behind_a_proxy_is_not_reached_at_its_own_address() -> None:
     assert str(own).endswith(".azurewebsites.net")
 
 
-def test_only_applications_that_hold_a_role_get_tokens_and_people_need_no_assignment() -> None:
+def test_api_tokens_need_a_role_and_people_no_assignment() -> None:
     sign_in, api = (resource("app/registration.bicep", name) for name in ("servicePrincipal", "apiPrincipal"))
     application = resource("app/registration.bicep", "application")
 
@@ -103,7 +103,7 @@ def test_only_applications_that_hold_a_role_get_tokens_and_people_need_no_assign
     assert not {"appRoles", "identifierUris"} & set(application)
 
 
-def test_the_script_registers_the_same_two_applications(tmp_path: Path) -> None:
+def test_script_registers_the_same_two_applications(tmp_path: Path) -> None:
     calls = tmp_path / "calls"
     (tmp_path / "az").write_text(f'#!/bin/sh\necho "$*" >>{calls}\ncase "$*" in *"app create"*) echo "id-$5";; esac\n')
     (tmp_path / "az").chmod(0o755)
@@ -120,7 +120,7 @@ def test_the_script_registers_the_same_two_applications(tmp_path: Path) -> None:
     assert ["id-mailbind"] == re.findall(r"federated-credential create --id (\S+)", written)
 
 
-def test_the_sign_in_app_has_no_secret_and_delegated_permissions_only() -> None:
+def test_sign_in_app_has_no_secret_and_delegated_scopes_only() -> None:
     application = resource("app/registration.bicep", "application")
     access = parsed(INFRA / "app/registration.bicep")["variables"]["access"]["value"]
 
@@ -131,7 +131,7 @@ def test_the_sign_in_app_has_no_secret_and_delegated_permissions_only() -> None:
     assert "federated" == app_settings()["MAILBIND_OAUTH_AUTHENTICATION"]
 
 
-def test_the_app_holds_five_roles_each_on_one_resource() -> None:
+def test_app_has_five_roles_each_on_one_resource() -> None:
     held = {}
     for file in sorted(INFRA.glob("app/*.bicep")):
         for one in parsed(file).get("resources", {}).values():
@@ -143,7 +143,7 @@ def test_the_app_holds_five_roles_each_on_one_resource() -> None:
     assert set(PUBLISHED_ROLES) == {name.strip("'") for name in roles}
 
 
-def test_connections_are_https_and_deployments_have_no_password() -> None:
+def test_connections_use_https_and_deployment_has_no_password() -> None:
     site = resource("app/function.bicep", "site")["properties"]
     account = resource("app/storage.bicep", "account")["properties"]
     passwords = [resource("app/function.bicep", f"{name}Password") for name in ("ftp", "scm")]
@@ -155,7 +155,7 @@ def test_connections_are_https_and_deployments_have_no_password() -> None:
     assert {False} == {one["properties"]["allow"] for one in passwords}
 
 
-def test_browsers_are_told_to_come_by_https() -> None:
+def test_responses_have_hsts() -> None:
     headers = json.loads((ROOT / "host.json").read_text())["extensions"]["http"]["customHeaders"]
 
     assert {"Strict-Transport-Security": "max-age=31536000", "X-Content-Type-Options": "nosniff"} == headers
@@ -170,7 +170,7 @@ def test_no_log_line_is_sampled_away() -> None:
     } == sampler
 
 
-def test_every_claim_names_a_test_that_exists() -> None:
+def test_every_promise_names_an_existing_test() -> None:
     table = THREAT_MODEL.read_text().partition("## What the deployment promises")[2].partition("\n## ")[0]
     named = set(re.findall(r"`(test_\w+)`", table))
     tests = {

@@ -59,7 +59,7 @@ def by_itself(triggers: Mapping[str, str]) -> set[str]:
     return {name for name, kind in triggers.items() if kind != "httpTrigger"}
 
 
-def test_each_function_that_runs_by_itself_has_a_pair_of_rules_and_no_other_has(triggers: Mapping[str, str]) -> None:
+def test_timers_and_queues_have_two_log_rules_each(triggers: Mapping[str, str]) -> None:
     levels = HOST_JSON["logging"][OPEN_TELEMETRY]["logLevel"]
     pairs = {name: level for name, level in levels.items() if name.startswith("Function")}
 
@@ -71,21 +71,21 @@ def test_each_function_that_runs_by_itself_has_a_pair_of_rules_and_no_other_has(
     }
 
 
-def test_runs_of_timers_and_queues_export_only_what_went_wrong(triggers: Mapping[str, str]) -> None:
+def test_timer_and_queue_runs_export_failures_only(triggers: Mapping[str, str]) -> None:
     for name in by_itself(triggers):
         category = f"Function.{name}"
         assert not exports(RULES, category, Level.INFORMATION), category
         assert exports(RULES, category, Level.ERROR), category
 
 
-def test_calls_of_http_functions_are_exported_as_before(triggers: Mapping[str, str]) -> None:
+def test_http_calls_are_exported(triggers: Mapping[str, str]) -> None:
     """A rule for `Function.a` would silence `Function.ab` too."""
     for name in set(triggers) - by_itself(triggers):
         assert exports(RULES, f"Function.{name}", Level.INFORMATION), name
 
 
 @pytest.mark.parametrize("category", NOISE)
-def test_the_hosts_own_debug_lines_are_not_exported(category: str) -> None:
+def test_debug_lines_of_the_host_are_not_exported(category: str) -> None:
     without = {**HOST_JSON, "logging": {"logLevel": HOST_JSON["logging"]["logLevel"]}}
 
     assert exports(rules_of(without), category, Level.DEBUG)
@@ -93,7 +93,7 @@ def test_the_hosts_own_debug_lines_are_not_exported(category: str) -> None:
     assert exports(RULES, category, Level.WARNING)
 
 
-def test_what_journeys_log_reaches_every_query_from_every_function(
+def test_queries_find_journey_lines_of_every_function(
     triggers: Mapping[str, str], lines: list[tuple[Level, str]]
 ) -> None:
     empty = set()
@@ -112,7 +112,7 @@ def test_what_journeys_log_reaches_every_query_from_every_function(
     assert RARE == empty
 
 
-def test_each_line_that_a_query_or_the_documentation_names_arrives(triggers: Mapping[str, str]) -> None:
+def test_documented_and_queried_lines_are_exported(triggers: Mapping[str, str]) -> None:
     """By the level that the code writes it at, for lines of rare occasions too."""
     code = "".join(path.read_text() for path in (ROOT / "shared").rglob("*.py"))
     table = (ROOT / "docs/observability.md").read_text().partition("| event |")[2].partition("\n\n")[0]

@@ -35,7 +35,7 @@ def imported(package: Package, environment: Environment) -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
-def test_the_journey_passes_from_an_empty_folder_with_the_packages_alone(
+def test_journey_passes_with_the_package_alone(
     package: Package, deployed: Environment, journey: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert ("alice@contoso.example", "support@contoso.example") == (journey["user"], journey["email"])
@@ -51,7 +51,7 @@ def test_the_journey_passes_from_an_empty_folder_with_the_packages_alone(
         )
 
 
-def test_the_package_holds_what_runs_and_nothing_else(package: Package) -> None:
+def test_package_has_only_what_runs(package: Package) -> None:
     tops = {path.name for path in package.folder.iterdir()} - {"__pycache__"}
     parts = {part for path in (package.folder / PACKAGES).iterdir() for part in Path(path.name).parts}
 

@@ -26,7 +26,7 @@ def memory(running: int, waiting: int = 0) -> float:
     return HOST_BYTES + WORKER_BYTES + read + waiting * min(LARGEST_REQUEST_BODY_BYTES, BUFFERED_BYTES)
 
 
-def test_the_host_reads_twice_what_the_app_takes_everywhere() -> None:
+def test_body_limit_is_twice_the_largest_request_body() -> None:
     """One number for Azure and the local environment: the smallest that leaves a body that is too large a sentence."""
     loaded = parsed(INFRA / "app/function.bicep")["variables"]["requestLimits"]["value"]["function"]
     setting = app_settings()["FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"]["function"]["parameters"]["value_to_convert"]
@@ -36,13 +36,13 @@ def test_the_host_reads_twice_what_the_app_takes_everywhere() -> None:
     assert "requestLimits.largestRequestBodyBytes" == dotted(setting)
 
 
-def test_requests_at_every_bound_take_less_than_half_of_an_instance() -> None:
+def test_requests_at_the_limits_fit_into_half_an_instance() -> None:
     instance = parsed(MAIN)["parameters"]["instanceMemory"]["default"] * 1024 * 1024
 
     assert memory(32) < memory(CONCURRENT, OUTSTANDING - CONCURRENT) < instance / 2
 
 
-def test_the_platform_gives_no_instance_more_than_its_host_works() -> None:
+def test_platform_concurrency_is_within_the_host_limit() -> None:
     concurrency = parsed(MAIN)["parameters"]["httpConcurrency"]
 
     largest = {each["type"]: each["argument"] for each in concurrency["decorators"]}["max_value"]
@@ -50,7 +50,7 @@ def test_the_platform_gives_no_instance_more_than_its_host_works() -> None:
     assert concurrency["default"] < largest == CONCURRENT < OUTSTANDING
 
 
-def test_the_documentation_says_the_same_numbers() -> None:
+def test_documentation_has_the_same_numbers() -> None:
     text = (ROOT / "docs/limits.md").read_text().partition("## Memory of requests")[2].partition("\n## ")[0]
     figures = {
         "largest body": LARGEST_REQUEST_BODY_BYTES // 1024,

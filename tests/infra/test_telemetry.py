@@ -17,7 +17,7 @@ QUERIES = sorted((Path(__file__).parents[2] / "infra/monitoring").glob("*.kql"))
 OPTIONAL = {"code"}  # a record has one when something was refused
 
 
-def test_fields_follow_the_event_as_json_and_a_traceback_follows_them() -> None:
+def test_log_line_has_fields_as_json_before_the_traceback() -> None:
     record = logging.getLogger("shared.x").makeRecord(
         "shared.x", logging.INFO, "f", 1, "tick %s", ("done",), None, extra={"refreshed": 3, "accounts.connected": 1}
     )
@@ -32,7 +32,7 @@ def test_fields_follow_the_event_as_json_and_a_traceback_follows_them() -> None:
     assert "\nTraceback " in FieldsFormatter().format(record)
 
 
-def test_only_handlers_without_a_formatter_are_given_one() -> None:
+def test_handlers_with_a_formatter_keep_it() -> None:
     """The worker's has none; a host that knows fields has its own."""
     bare, own = logging.StreamHandler(io.StringIO()), logging.StreamHandler(io.StringIO())
     own.setFormatter(logging.Formatter("%(message)s"))
@@ -51,7 +51,7 @@ def test_only_handlers_without_a_formatter_are_given_one() -> None:
     ]
 
 
-def test_every_query_asks_for_what_a_journey_logs(log: Path) -> None:
+def test_queries_use_fields_that_are_logged(log: Path) -> None:
     """A query for fields that nobody writes would be an alert that never comes."""
     told: dict[str, set[str]] = {}
     for line in map(LINE.fullmatch, log.read_text().splitlines()):
@@ -72,7 +72,7 @@ def test_every_query_asks_for_what_a_journey_logs(log: Path) -> None:
         assert not events or found, file.name
 
 
-def test_outcomes_and_counters_that_queries_name_are_those_of_the_app(log: Path) -> None:
+def test_queries_use_outcomes_and_actions_of_the_app(log: Path) -> None:
     named = {
         name
         for file in QUERIES

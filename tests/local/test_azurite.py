@@ -23,7 +23,7 @@ def remembered(storage: Azurite) -> list[str]:
         return [str(row["RowKey"]) for row in table.list_entities()]
 
 
-def test_blob_queue_and_table_answer_on_free_ports(azurite: Azurite) -> None:
+def test_all_services_listen_on_free_ports(azurite: Azurite) -> None:
     for service in ("blob", "queue", "table"):
         with pytest.raises(urllib.error.HTTPError) as refusal:
             urllib.request.urlopen(azurite.part.ready[service])  # noqa: S310 - our own address
@@ -31,13 +31,13 @@ def test_blob_queue_and_table_answer_on_free_ports(azurite: Azurite) -> None:
         refusal.value.close()
 
 
-def test_addresses_are_127_0_0_1_and_never_localhost(azurite: Azurite) -> None:
+def test_addresses_are_127_0_0_1(azurite: Azurite) -> None:
     """The tables SDK takes localhost for Cosmos DB."""
     assert azurite.tables_url.startswith("http://127.0.0.1:")
     assert "localhost" not in azurite.connection_string
 
 
-def test_two_in_memory_do_not_share_anything(tmp_path: Path, azurite: Azurite) -> None:
+def test_two_in_memory_instances_are_separate(tmp_path: Path, azurite: Azurite) -> None:
     other = start(folder=tmp_path)
     try:
         remember(azurite, "mine")
@@ -46,7 +46,7 @@ def test_two_in_memory_do_not_share_anything(tmp_path: Path, azurite: Azurite) -
         other.stop()
 
 
-def test_data_in_a_folder_is_there_after_a_restart(tmp_path: Path) -> None:
+def test_data_in_a_folder_survives_a_restart(tmp_path: Path) -> None:
     first = start(folder=tmp_path, data=tmp_path / "data")
     remember(first, "kept")
     first.stop()
@@ -57,13 +57,13 @@ def test_data_in_a_folder_is_there_after_a_restart(tmp_path: Path) -> None:
         second.stop()
 
 
-def test_a_table_port_that_is_taken_is_said_so(tmp_path: Path, azurite: Azurite) -> None:
+def test_taken_table_port_is_reported(tmp_path: Path, azurite: Azurite) -> None:
     port = int(azurite.part.ready["table"].rpartition(":")[2])
     with pytest.raises(PartError, match="EADDRINUSE"):
         start(folder=tmp_path, table_port=port)
 
 
-def test_a_missing_installation_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_installation_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("infra.local.azurite.ENTRY", tmp_path / "missing.js")
     with pytest.raises(PartError, match="run `make setup` first"):
         start(folder=tmp_path)

@@ -31,7 +31,7 @@ def raw(host: Part, request: str) -> str:
         return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
 
 
-def test_the_listed_functions_are_those_that_were_indexed(host: Part) -> None:
+def test_indexed_functions_are_listed(host: Part) -> None:
     assert {"echo", "any_thing", "every_second", "once_a_year"} <= set(host.ready["functions"])
 
 
@@ -39,19 +39,17 @@ def test_the_listed_functions_are_those_that_were_indexed(host: Part) -> None:
     ("path", "by"),
     [("special", "any"), ("SPECIAL/", "any"), ("17", "any"), ("special/17", "number"), ("special/1x", "word")],
 )
-def test_the_first_function_by_name_answers_whatever_the_case_of_the_path(
-    client: httpx.Client, path: str, by: str
-) -> None:
+def test_first_function_by_name_wins_in_any_case(client: httpx.Client, path: str, by: str) -> None:
     assert by == client.get(f"/Things/{path}").json()["by"]
 
 
-def test_a_method_that_no_route_has_is_not_found(client: httpx.Client) -> None:
+def test_method_without_a_route_is_not_found(client: httpx.Client) -> None:
     answer = client.delete("/things/special")
 
     assert (404, b"") == (answer.status_code, answer.content)
 
 
-def test_a_method_that_another_route_has_goes_there(client: httpx.Client) -> None:
+def test_method_selects_among_matching_routes(client: httpx.Client) -> None:
     assert {"by": "put", "body": "x"} == client.put("/things/special", content="x").json()
 
 
@@ -66,20 +64,20 @@ def test_custom_headers_are_on_every_response(client: httpx.Client, path: str, s
 
 
 @pytest.mark.parametrize(("size", "status"), [(5000, 200), (5001, 500)])
-def test_a_body_beyond_the_hosts_limit_never_reaches_a_function(client: httpx.Client, size: int, status: int) -> None:
+def test_body_over_the_limit_does_not_reach_a_function(client: httpx.Client, size: int, status: int) -> None:
     response = client.post("/echo/x", content=b"a" * size)
 
     assert (status, status == 200) == (response.status_code, bool(response.content))
 
 
-def test_a_header_of_the_function_wins_over_a_custom_one(client: httpx.Client) -> None:
+def test_function_header_overrides_custom_header(client: httpx.Client) -> None:
     response = client.get("/cookies")
 
     assert ["https://elsewhere.example/?a=1"] == response.headers.get_list("location")
 
 
 @pytest.mark.parametrize("path", ["/", "/things", "/things/1/2/3", "/api/things/1", "/pages/1/2"])
-def test_a_path_without_a_route_is_not_found(client: httpx.Client, path: str) -> None:
+def test_path_without_a_route_is_not_found(client: httpx.Client, path: str) -> None:
     assert 404 == client.get(path).status_code
 
 
@@ -90,34 +88,34 @@ def test_route_parameters_arrive_decoded_except_for_slashes(client: httpx.Client
     assert seen["url"].endswith("/echo/caf%C3%A9%20a%2Fb/c+d")
 
 
-def test_an_optional_parameter_may_be_missing(client: httpx.Client) -> None:
+def test_optional_parameter_can_be_missing(client: httpx.Client) -> None:
     assert ["page one äöü", "page 2 äöü"] == [client.get(path).text for path in ("/pages", "/pages/2")]
 
 
-def test_a_text_result_is_plain_text(client: httpx.Client) -> None:
+def test_text_result_is_plain_text(client: httpx.Client) -> None:
     assert "text/plain; charset=utf-8" == client.get("/pages").headers["content-type"]
 
 
-def test_repeated_query_names_are_joined_and_empty_ones_dropped(client: httpx.Client) -> None:
+def test_repeated_query_values_are_joined_without_empty_ones(client: httpx.Client) -> None:
     assert {"a": "1,2", "b": "x y"} == client.get("/echo/?a=1&a=2&b=x+y&c=&d").json()["query"]
 
 
-def test_repeated_headers_are_joined_under_lower_case_names(client: httpx.Client) -> None:
+def test_repeated_headers_are_joined(client: httpx.Client) -> None:
     answer = client.get("/echo/", headers=[("X-Thing", "1"), ("x-thing", "2")])
 
     assert "1,2" == answer.json()["headers"]["x-thing"]
 
 
-def test_a_body_with_a_length_arrives(client: httpx.Client) -> None:
+def test_body_with_a_length_arrives(client: httpx.Client) -> None:
     assert "häuser" == client.post("/echo/", content="häuser").json()["body"]
 
 
-def test_a_body_without_a_length_does_not_arrive(client: httpx.Client) -> None:
+def test_body_without_a_length_is_dropped(client: httpx.Client) -> None:
     """The real host drops chunked bodies."""
     assert "" == client.post("/echo/", content=iter([b"chunk"])).json()["body"]
 
 
-def test_several_cookies_are_set_and_the_redirect_is_kept(client: httpx.Client) -> None:
+def test_cookies_are_set_on_a_redirect(client: httpx.Client) -> None:
     answer = client.get("/cookies")
 
     assert (302, "https://elsewhere.example/?a=1") == (answer.status_code, answer.headers["location"])
@@ -127,7 +125,7 @@ def test_several_cookies_are_set_and_the_redirect_is_kept(client: httpx.Client) 
     ] == answer.headers.get_list("set-cookie")
 
 
-def test_an_exception_is_an_empty_500_and_a_line_in_the_log(client: httpx.Client, host: Part) -> None:
+def test_exception_becomes_an_empty_500_and_is_logged(client: httpx.Client, host: Part) -> None:
     answer = client.get("/fails")
 
     assert (500, b"") == (answer.status_code, answer.content)
@@ -135,7 +133,7 @@ def test_an_exception_is_an_empty_500_and_a_line_in_the_log(client: httpx.Client
     assert "    ValueError: asked for with GET" in host.log.read_text()
 
 
-def test_a_function_that_outlasts_the_time_limit_is_ended_with_500(client: httpx.Client, host: Part) -> None:
+def test_function_timeout_becomes_an_empty_500(client: httpx.Client, host: Part) -> None:
     answer = client.get("/slow", params={"seconds": 30})
 
     assert (500, b"") == (answer.status_code, answer.content)
@@ -165,17 +163,17 @@ def test_keys_open_their_levels(client: httpx.Client, host: Part, path: str, key
     assert (status, status == 401) == (answer.status_code, answer.content == b"")
 
 
-def test_a_function_that_is_switched_off_is_not_found(client: httpx.Client) -> None:
+def test_disabled_function_is_not_found(client: httpx.Client) -> None:
     assert 404 == client.get("/off").status_code
 
 
-def test_log_lines_carry_their_fields_and_cannot_be_forged(client: httpx.Client, host: Part) -> None:
+def test_log_lines_have_fields_and_cannot_be_forged(client: httpx.Client, host: Part) -> None:
     client.get("/logs", params={"said": 'a "b"\nERROR forged'})
 
     assert r'INFO sample thing happened thing_id=t1 said="a \"b\"\nERROR forged"' in host.log.read_text()
 
 
-def test_a_request_without_a_host_header_name_is_answered(host: Part) -> None:
+def test_request_without_host_header_gets_a_response(host: Part) -> None:
     answer = raw(host, "GET /things/special HTTP/1.0\n\n")
 
     assert answer.startswith("HTTP/1.1 200 ")

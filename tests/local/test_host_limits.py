@@ -33,7 +33,7 @@ def status(host: Part, head: bytes) -> int:
 
 
 @pytest.mark.parametrize(("length", "expected"), [(8192, 200), (8193, 414), (200_000, 414)])
-def test_a_request_line_has_8192_bytes_at_most(host: Part, length: int, expected: int) -> None:
+def test_request_line_over_8192_bytes_is_rejected(host: Part, length: int, expected: int) -> None:
     rest = b"GET /echo/?q= HTTP/1.1\r\n"
     line = rest.replace(b"=", b"=" + b"x" * (length - len(rest)))
 
@@ -41,7 +41,7 @@ def test_a_request_line_has_8192_bytes_at_most(host: Part, length: int, expected
 
 
 @pytest.mark.parametrize(("count", "expected"), [(98, 200), (99, 431)])
-def test_a_request_has_a_hundred_headers_at_most(host: Part, count: int, expected: int) -> None:
+def test_more_than_a_hundred_headers_are_rejected(host: Part, count: int, expected: int) -> None:
     fields = b"".join(b"X-%d: 1\r\n" % number for number in range(count))
 
     assert expected == status(host, b"GET /echo/ HTTP/1.1\r\nHost: app.example\r\n" + fields)
@@ -58,11 +58,11 @@ def test_a_request_has_a_hundred_headers_at_most(host: Part, count: int, expecte
         b"nothing\r\n",
     ],
 )
-def test_what_is_not_http_is_refused(host: Part, head: bytes) -> None:
+def test_invalid_http_is_rejected(host: Part, head: bytes) -> None:
     assert 400 == status(host, head)
 
 
-async def test_requests_over_the_bound_are_refused_at_once_and_the_others_wait_for_their_turn(tmp_path: Path) -> None:
+async def test_outstanding_requests_wait_and_further_ones_get_429(tmp_path: Path) -> None:
     """Three may run, two more may wait."""
     limits = {"routePrefix": "", "maxConcurrentRequests": 3, "maxOutstandingRequests": 5}
     (tmp_path / "function_app.py").write_text((APP / "function_app.py").read_text())

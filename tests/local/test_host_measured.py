@@ -74,7 +74,7 @@ def exchange(host: Part, request: dict[str, Any]) -> tuple[HTTPResponse, bytes, 
 
 
 @pytest.mark.parametrize("case", cases("requests.json", "cases"))
-def test_a_request_reaches_the_function_as_on_the_real_host(host: Part, case: dict[str, Any]) -> None:
+def test_requests_reach_functions_as_on_the_real_host(host: Part, case: dict[str, Any]) -> None:
     response, body, ours = exchange(host, case["request"])
 
     assert case["status"] == response.status
@@ -90,7 +90,7 @@ def test_a_request_reaches_the_function_as_on_the_real_host(host: Part, case: di
 
 
 @pytest.mark.parametrize("case", cases("answers.json", "answers"))
-def test_an_answer_goes_over_the_wire_as_from_the_real_host(host: Part, case: dict[str, Any]) -> None:
+def test_responses_are_those_of_the_real_host(host: Part, case: dict[str, Any]) -> None:
     target = f"/answers/{quote(case['name'])}"
     response, body, _ours = exchange(host, {"method": case["method"], "target": target, "headers": []})
 
@@ -101,7 +101,7 @@ def test_an_answer_goes_over_the_wire_as_from_the_real_host(host: Part, case: di
     assert b64decode(expected["body"]) == body
 
 
-def test_the_documents_name_every_case_that_differs() -> None:
+def test_documentation_lists_every_difference() -> None:
     rows = re.findall(r"(?m)^\| `(.+?)` \|", (ROOT / "docs/local.md").read_text())
 
     assert len(DIFFERENT) <= 5

@@ -15,17 +15,17 @@ TEXTS = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"
 
 
 @given(target=TARGETS)
-def test_no_dot_segment_is_left(target: str) -> None:
+def test_dot_segments_are_removed(target: str) -> None:
     assert not {".", ".."} & set(read_path(target).split("/"))
 
 
 @given(text=TEXTS)
-def test_what_was_encoded_once_is_decoded_once(text: str) -> None:
+def test_path_is_decoded_once(text: str) -> None:
     assert f"/{text}" == read_path(f"/{quote(text, safe='')}")
 
 
 @given(target=TARGETS)
-def test_a_url_is_ascii_and_reads_as_the_path_that_it_was_made_of(target: str) -> None:
+def test_written_url_is_ascii_and_reads_back_the_same(target: str) -> None:
     """Unless a percent sign is left, which nobody can tell from an encoded one."""
     path = read_path(target)
     url = write_path(path)

@@ -56,7 +56,7 @@ def left(queue: QueueClient) -> int:
     return queue.get_queue_properties().approximate_message_count or 0
 
 
-def test_a_message_is_delivered_decoded_and_deleted(azurite: Azurite, queue: QueueClient, tmp_path: Path) -> None:
+def test_message_is_decoded_processed_and_deleted(azurite: Azurite, queue: QueueClient, tmp_path: Path) -> None:
     with hosts(azurite, tmp_path, queue.queue_name) as running:
         queue.send_message("höflich")
 
@@ -64,9 +64,7 @@ def test_a_message_is_delivered_decoded_and_deleted(azurite: Azurite, queue: Que
         wait_until(lambda: 0 == left(queue))
 
 
-def test_a_message_that_fails_is_tried_five_times_and_then_moved_aside(
-    azurite: Azurite, queue: QueueClient, tmp_path: Path
-) -> None:
+def test_message_moves_to_poison_queue_after_five_tries(azurite: Azurite, queue: QueueClient, tmp_path: Path) -> None:
     with hosts(azurite, tmp_path, queue.queue_name) as running:
         queue.send_message("bad-one")
 
@@ -75,7 +73,7 @@ def test_a_message_that_fails_is_tried_five_times_and_then_moved_aside(
         assert 0 == left(queue)
 
 
-def test_two_hosts_share_the_messages_and_do_none_twice(azurite: Azurite, queue: QueueClient, tmp_path: Path) -> None:
+def test_two_hosts_share_messages_without_duplicates(azurite: Azurite, queue: QueueClient, tmp_path: Path) -> None:
     names: list[str] = []
     with hosts(azurite, tmp_path, queue.queue_name, 2) as running:
 
@@ -93,9 +91,7 @@ def test_two_hosts_share_the_messages_and_do_none_twice(azurite: Azurite, queue:
         assert sorted(names) == sorted(texts(running, "worked"))
 
 
-def test_a_function_that_is_switched_off_is_not_fed_but_can_be_run_by_hand(
-    azurite: Azurite, queue: QueueClient, tmp_path: Path
-) -> None:
+def test_disabled_queue_function_runs_only_by_admin_call(azurite: Azurite, queue: QueueClient, tmp_path: Path) -> None:
     queue.send_message("left-alone")
     off = {"AzureWebJobs.work.Disabled": "true"}
     with hosts(azurite, tmp_path, queue.queue_name, more=off) as running:
@@ -111,9 +107,7 @@ def test_a_function_that_is_switched_off_is_not_fed_but_can_be_run_by_hand(
         assert 1 == left(queue)
 
 
-def test_a_message_that_is_not_base64_reaches_no_function_and_stays_in_the_poison_queue(
-    azurite: Azurite, queue: QueueClient, tmp_path: Path
-) -> None:
+def test_message_that_is_not_base64_stays_in_poison_queue(azurite: Azurite, queue: QueueClient, tmp_path: Path) -> None:
     with (
         QueueClient.from_connection_string(
             azurite.connection_string, queue.queue_name, api_version=API_VERSION
@@ -132,9 +126,7 @@ def test_a_message_that_is_not_base64_reaches_no_function_and_stays_in_the_poiso
         assert "buried" not in running[0].log.read_text()
 
 
-def test_a_message_that_failed_waits_for_the_visibility_timeout(
-    azurite: Azurite, queue: QueueClient, tmp_path: Path
-) -> None:
+def test_failed_message_waits_for_the_visibility_timeout(azurite: Azurite, queue: QueueClient, tmp_path: Path) -> None:
     app = tmp_path / "app"
     shutil.copytree(APP, app)
     section = {"maxDequeueCount": 2, "visibilityTimeout": "00:00:02", "maxPollingInterval": "00:00:01"}

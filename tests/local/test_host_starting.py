@@ -37,9 +37,7 @@ def write_app(folder: Path, source: str, host_json: str = "{}") -> Path:
         ({"EVERY_SECOND": "whenever"}, "'whenever' is not an NCRONTAB expression"),
     ],
 )
-def test_a_function_whose_schedule_cannot_be_read_is_in_error_and_the_others_run(
-    tmp_path: Path, settings: dict[str, str], complaint: str
-) -> None:
+def test_function_with_invalid_schedule_is_in_error(tmp_path: Path, settings: dict[str, str], complaint: str) -> None:
     with sample_host(tmp_path, settings) as host:
         assert "every_second" not in host.ready["functions"]
         assert 200 == httpx.get(f"{host.ready['url']}/runs").status_code
@@ -48,7 +46,7 @@ def test_a_function_whose_schedule_cannot_be_read_is_in_error_and_the_others_run
 
 
 @pytest.mark.parametrize("route", ["admin/x", "Administrators", "runtime", "/admin-console/"])
-def test_a_function_with_a_route_of_the_hosts_own_is_in_error_and_the_others_run(tmp_path: Path, route: str) -> None:
+def test_function_with_reserved_route_is_in_error(tmp_path: Path, route: str) -> None:
     other = ROUTE.format(route="v1/admin").replace("hello", "other")
     app = write_app(tmp_path, ANONYMOUS_APP + ROUTE.format(route=route) + other, AT_ROOT)
     with sample_host(tmp_path, app=app) as host:
@@ -57,7 +55,7 @@ def test_a_function_with_a_route_of_the_hosts_own_is_in_error_and_the_others_run
 
 
 @pytest.mark.parametrize("route", ["", "/"])
-def test_the_root_is_a_route_like_any_other(tmp_path: Path, route: str) -> None:
+def test_root_path_is_a_valid_route(tmp_path: Path, route: str) -> None:
     with sample_host(tmp_path, app=write_app(tmp_path, ANONYMOUS_APP + ROUTE.format(route=route), AT_ROOT)) as host:
         assert "hello" == httpx.get(host.ready["url"]).text
         assert 404 == httpx.get(f"{host.ready['url']}/hello").status_code
@@ -72,33 +70,31 @@ def test_the_root_is_a_route_like_any_other(tmp_path: Path, route: str) -> None:
         (EMPTY_APP + QUEUE, "taken: the setting c is missing"),
     ],
 )
-def test_an_app_that_cannot_be_indexed_stops_the_start_with_the_reason(
-    tmp_path: Path, source: str, complaint: str
-) -> None:
+def test_start_fails_with_the_reason_of_an_indexing_error(tmp_path: Path, source: str, complaint: str) -> None:
     with pytest.raises(PartError) as failure:
         start_sample_host(tmp_path, app=write_app(tmp_path, source))
 
     assert complaint in str(failure.value)
 
 
-def test_what_an_app_prints_goes_to_the_log(tmp_path: Path) -> None:
+def test_app_output_goes_to_the_log(tmp_path: Path) -> None:
     with sample_host(tmp_path, app=write_app(tmp_path, "print('imported')\n" + EMPTY_APP)) as host:
         assert "imported\n" in host.log.read_text()
 
 
-def test_the_route_prefix_is_api_unless_host_json_says_otherwise(tmp_path: Path) -> None:
+def test_route_prefix_is_api_by_default(tmp_path: Path) -> None:
     app = write_app(tmp_path, ANONYMOUS_APP + ROUTE.format(route="hi"))
     with sample_host(tmp_path, app=app) as host:
         assert [200, 404] == [httpx.get(host.ready["url"] + path).status_code for path in ("/api/hi", "/hi")]
 
 
-def test_keys_may_come_from_the_environment(tmp_path: Path) -> None:
+def test_keys_can_come_from_the_environment(tmp_path: Path) -> None:
     given = {"MAILBIND_HOST_MASTER_KEY": "m" * 40, "MAILBIND_HOST_FUNCTION_KEY": "f" * 40}
     with sample_host(tmp_path, ONLY_BY_HAND | given) as host:
         assert {"master": "m" * 40, "function": "f" * 40} == host.ready["keys"]
 
 
-def test_settings_come_from_a_file_and_a_platform_that_was_inherited_is_forgotten(tmp_path: Path) -> None:
+def test_settings_file_applies_and_platform_settings_are_removed(tmp_path: Path) -> None:
     """Settings of a platform that the file gives itself are kept."""
     file = tmp_path / "local.settings.json"
     file.write_text(json.dumps({"Values": {**ONLY_BY_HAND, "FUNCTIONS_WORKER_RUNTIME": "python", "COLOUR": "blue"}}))
@@ -120,7 +116,7 @@ def test_hosts_run_side_by_side(tmp_path: Path) -> None:
         assert [200, 200] == [httpx.get(f"{host.ready['url']}/runs").status_code for host in (one, two)]
 
 
-def test_a_host_that_is_stopped_finishes_what_is_under_way(tmp_path: Path) -> None:
+def test_stopped_host_finishes_running_invocations(tmp_path: Path) -> None:
     with sample_host(tmp_path, ONLY_BY_HAND) as host, ThreadPoolExecutor() as pool:
         answer = pool.submit(httpx.get, f"{host.ready['url']}/slow", params={"seconds": 0.7})
         time.sleep(0.3)
@@ -130,7 +126,7 @@ def test_a_host_that_is_stopped_finishes_what_is_under_way(tmp_path: Path) -> No
         assert 0 == host.process.returncode
 
 
-def test_no_host_outlives_a_parent_that_was_killed(tmp_path: Path) -> None:
+def test_host_exits_when_its_parent_is_killed(tmp_path: Path) -> None:
     program = (
         "import sys, time; from pathlib import Path; from tests.local.sample_host import *;"
         "host = start_sample_host(Path(sys.argv[1]), ONLY_BY_HAND);"

@@ -31,7 +31,7 @@ def run_now(host: Part, name: str, key: str = "master", method: str = "POST") ->
     return httpx.request(method, f"{host.ready['url']}/admin/functions/{name}", headers=headers).status_code
 
 
-def test_the_master_key_runs_a_timer_now(host: Part) -> None:
+def test_master_key_runs_a_timer(host: Part) -> None:
     """The answer comes when the run has ended."""
     before = len(runs_of(host, "once_a_year"))
 
@@ -42,21 +42,21 @@ def test_the_master_key_runs_a_timer_now(host: Part) -> None:
     assert after[-1]["monitored"]
 
 
-def test_a_timer_that_is_switched_off_can_be_run_by_hand(host: Part) -> None:
+def test_disabled_timer_can_be_run_by_admin_call(host: Part) -> None:
     assert 202 == run_now(host, "every_second")
 
 
 @pytest.mark.parametrize("key", ["function", ""])
-def test_nothing_less_than_the_master_key_runs_a_timer(host: Part, key: str) -> None:
+def test_only_the_master_key_runs_a_timer(host: Part, key: str) -> None:
     assert 401 == run_now(host, "once_a_year", key)
 
 
 @pytest.mark.parametrize(("name", "method"), [("echo", "POST"), ("unknown", "POST"), ("once_a_year", "GET")])
-def test_only_what_http_does_not_trigger_is_run_by_hand(host: Part, name: str, method: str) -> None:
+def test_admin_call_runs_no_http_function(host: Part, name: str, method: str) -> None:
     assert 404 == run_now(host, name, method=method)
 
 
-async def test_runs_of_one_timer_never_overlap_and_end_at_the_time_limit(host: Part) -> None:
+async def test_timer_runs_do_not_overlap_and_time_out(host: Part) -> None:
     """The limit in the sample's host.json is a second."""
     answers = await asyncio.gather(*(asyncio.to_thread(run_now, host, "never_ends") for _ in range(2)))
     first, second = runs_of(host, "never_ends")[-2:]
@@ -67,7 +67,7 @@ async def test_runs_of_one_timer_never_overlap_and_end_at_the_time_limit(host: P
     assert "function timed out function=never_ends" in host.log.read_text()
 
 
-def test_a_schedule_from_settings_fires_and_a_late_run_says_so(tmp_path: Path) -> None:
+def test_late_timer_run_is_marked_as_past_due(tmp_path: Path) -> None:
     """The first run is cut off after a second, the next is late, the ones after it are not."""
     with sample_host(tmp_path, {"EVERY_SECOND": "* * * * * *", "FIRST_RUN_SECONDS": "30"}) as host:
         wait_until(lambda: len(runs_of(host, "every_second")) >= 3)
@@ -109,6 +109,6 @@ def test_schedules_are_read_as_ncrontab(expression: str, expected: str) -> None:
         "0 0 3 31 2 *",
     ],
 )
-def test_what_is_no_ncrontab_is_refused(expression: str) -> None:
+def test_invalid_ncrontab_is_rejected(expression: str) -> None:
     with pytest.raises(FunctionInError):
         read_schedule(expression)

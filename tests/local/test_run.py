@@ -65,7 +65,7 @@ def token_for(run: dict[str, Any]) -> httpx.Response:
     return httpx.get(f"{run['baseUrl']}/v1/account/shared/oauth-token", headers=headers)
 
 
-def test_a_newcomer_is_led_to_a_token_and_finds_it_again_after_a_restart(tmp_path: Path) -> None:
+def test_run_leads_to_a_token_that_survives_a_restart(tmp_path: Path) -> None:
     with make_run(tmp_path) as process:
         run = started(tmp_path, process)
         until_told(tmp_path, "What happens:")
@@ -103,7 +103,7 @@ def test_a_newcomer_is_led_to_a_token_and_finds_it_again_after_a_restart(tmp_pat
         ({"MAILBIND_TENANT_PORT": "{taken}"}, "Address already in use"),
     ],
 )
-def test_a_port_that_cannot_be_had_ends_the_run_with_the_reason(
+def test_unavailable_port_ends_the_run_with_the_reason(
     tmp_path: Path, taken_port: int, ports: dict[str, str], said: str
 ) -> None:
     with make_run(tmp_path, **{name: port.format(taken=taken_port) for name, port in ports.items()}) as process:
@@ -114,7 +114,7 @@ def test_a_port_that_cannot_be_had_ends_the_run_with_the_reason(
     assert "Traceback" not in terminal.partition("ended with")[0]
 
 
-def test_the_run_ends_with_the_reason_when_a_part_dies(tmp_path: Path) -> None:
+def test_run_ends_with_the_reason_when_a_part_ends(tmp_path: Path) -> None:
     with make_run(tmp_path) as process:
         tables = started(tmp_path, process)["tablesUrl"]
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
@@ -127,7 +127,7 @@ def test_the_run_ends_with_the_reason_when_a_part_dies(tmp_path: Path) -> None:
         httpx.get(tables)
 
 
-def test_the_demo_does_the_whole_journey_by_itself() -> None:
+def test_demo_completes_the_journey() -> None:
     demo = subprocess.run(
         [sys.executable, "-m", "infra.local.demo"], capture_output=True, text=True, cwd=ROOT, timeout=120, check=False
     )
@@ -150,5 +150,5 @@ def test_the_demo_does_the_whole_journey_by_itself() -> None:
         ("    ValueError: a line of a traceback", None),
     ],
 )
-def test_only_what_a_person_cares_about_is_told(line: str, told: str | None) -> None:
+def test_narration_describes_relevant_events_only(line: str, told: str | None) -> None:
     assert told == describe(line)

@@ -26,7 +26,7 @@ def claims_of(tenant: LocalTenant, token: str, version: str = "") -> dict[str, A
 
 
 @pytest.mark.parametrize("get", [token_by_msal, token_by_azure_identity])
-def test_microsofts_libraries_get_a_token_with_the_roles_of_the_app(tenant: LocalTenant, get: Any) -> None:
+def test_microsoft_libraries_get_a_token_with_roles(tenant: LocalTenant, get: Any) -> None:
     claims = claims_of(tenant, get(tenant.ready))
 
     assert (API, ORDERS, "1.0") == (claims["aud"], claims["appid"], claims["ver"])
@@ -36,7 +36,7 @@ def test_microsofts_libraries_get_a_token_with_the_roles_of_the_app(tenant: Loca
     assert "scp" not in claims
 
 
-def test_an_api_may_ask_for_the_other_version_of_tokens(tenant: LocalTenant) -> None:
+def test_api_can_request_the_other_token_version(tenant: LocalTenant) -> None:
     tenant.control("api", address=API, tokenVersion=2)
 
     claims = claims_of(tenant, token_by_msal(tenant.ready), "/v2.0")
@@ -46,13 +46,13 @@ def test_an_api_may_ask_for_the_other_version_of_tokens(tenant: LocalTenant) -> 
     assert "appid" not in claims
 
 
-def test_an_app_without_roles_gets_a_token_without_roles(tenant: LocalTenant) -> None:
+def test_app_without_roles_gets_a_token_without_roles(tenant: LocalTenant) -> None:
     tenant.control("app", clientId=ORDERS, roles=[])
 
     assert "roles" not in claims_of(tenant, token_by_msal(tenant.ready))
 
 
-def test_control_says_what_the_next_tokens_claim(tenant: LocalTenant) -> None:
+def test_control_replaces_app_token_claims(tenant: LocalTenant) -> None:
     tenant.control("app-token", claims={"aud": API_CLIENT_ID, "tid": None})
 
     first, second = (claims_of(tenant, token_by_msal(tenant.ready)) for _ in range(2))
@@ -61,7 +61,7 @@ def test_control_says_what_the_next_tokens_claim(tenant: LocalTenant) -> None:
     assert (API, True) == (second["aud"], "tid" in second)
 
 
-def test_a_key_that_was_rolled_over_verifies_no_more(tenant: LocalTenant) -> None:
+def test_replaced_signing_key_no_longer_verifies(tenant: LocalTenant) -> None:
     old = token_by_msal(tenant.ready)
     tenant.control("signing-key")
 
@@ -82,13 +82,13 @@ def test_a_key_that_was_rolled_over_verifies_no_more(tenant: LocalTenant) -> Non
         (900144, "openid"),
     ],
 )
-def test_a_scope_that_is_not_one_apis_default_is_refused(tenant: LocalTenant, number: int, scope: str | None) -> None:
+def test_app_token_needs_one_default_scope(tenant: LocalTenant, number: int, scope: str | None) -> None:
     answer = tenant.token("client_credentials", client_id=ORDERS, client_secret=SECRET, scope=scope)
 
     assert (400, [number]) == (answer.status_code, answer.json()["error_codes"])
 
 
-def test_msal_says_what_the_tenant_refused(tenant: LocalTenant) -> None:
+def test_msal_reports_the_refusal(tenant: LocalTenant) -> None:
     with session(tenant.ready) as http:
         answer = msal_application(tenant.ready, http).acquire_token_for_client([f"{API}/access_as_user"])
 

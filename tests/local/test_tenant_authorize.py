@@ -17,7 +17,7 @@ from tests.local.tenant_visitor import (
 )
 
 
-def test_the_picker_shows_a_button_for_each_person(browser: Browser) -> None:
+def test_picker_has_a_button_for_each_person(browser: Browser) -> None:
     page = browser.authorize()
 
     for person in (ALICE, BOB, MALLORY):
@@ -25,7 +25,7 @@ def test_the_picker_shows_a_button_for_each_person(browser: Browser) -> None:
     assert "<script" not in page.text
 
 
-def test_a_sign_in_returns_a_code_and_the_state(browser: Browser) -> None:
+def test_sign_in_returns_a_code_and_the_state(browser: Browser) -> None:
     answer = browser.sign_in(ALICE)
 
     assert 302 == answer.status_code
@@ -33,7 +33,7 @@ def test_a_sign_in_returns_a_code_and_the_state(browser: Browser) -> None:
     assert "s1" == outcome(answer)["state"]
 
 
-def test_a_query_of_the_redirect_address_is_kept(browser: Browser) -> None:
+def test_query_of_the_redirect_uri_is_kept(browser: Browser) -> None:
     address = "http://127.0.0.1:5555/signin?from=entra"
     page = browser.authorize(client_id=ANOTHER_APP, redirect_uri=address, scope="User.Read")
 
@@ -42,7 +42,7 @@ def test_a_query_of_the_redirect_address_is_kept(browser: Browser) -> None:
     assert answer.headers["location"].startswith(f"{address}&code=")
 
 
-def test_form_post_is_a_form_that_posts_itself_or_has_a_button(browser: Browser) -> None:
+def test_form_post_submits_itself_or_by_a_button(browser: Browser) -> None:
     page = browser.sign_in(ALICE, response_mode="form_post")
 
     assert f'<form method="post" action="{REDIRECT}">' in page.text
@@ -51,13 +51,13 @@ def test_form_post_is_a_form_that_posts_itself_or_has_a_button(browser: Browser)
     assert {"code", "state", "session_state"} == set(hidden_fields(page))
 
 
-def test_the_fragment_carries_the_code_when_asked_for(browser: Browser) -> None:
+def test_code_can_be_in_the_fragment(browser: Browser) -> None:
     assert f"{REDIRECT}#code=" in browser.sign_in(ALICE, response_mode="fragment").headers["location"]
 
 
 @pytest.mark.parametrize("port", [80, 7071, 65000])
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_a_loopback_address_is_registered_for_every_port(browser: Browser, host: str, port: int) -> None:
+def test_loopback_redirect_uri_matches_any_port(browser: Browser, host: str, port: int) -> None:
     address = f"http://{host}:{port}/oauth"
 
     assert browser.sign_in(ALICE, redirect_uri=address).headers["location"].startswith(address)
@@ -75,7 +75,7 @@ def test_a_loopback_address_is_registered_for_every_port(browser: Browser, host:
         ({"client_id": None}, "900144"),
     ],
 )
-def test_a_wrong_client_or_redirect_stays_on_the_tenants_page(
+def test_wrong_client_or_redirect_shows_an_error_page(
     browser: Browser, query: dict[str, str | None], number: str
 ) -> None:
     page = browser.authorize(**query)
@@ -100,7 +100,7 @@ def test_a_wrong_client_or_redirect_stays_on_the_tenants_page(
         ({"prompt": "none"}, "login_required", "50058"),
     ],
 )
-def test_other_mistakes_go_back_to_the_application(
+def test_other_errors_are_returned_to_the_app(
     browser: Browser, query: dict[str, str | None], error: str, number: str
 ) -> None:
     told = outcome(browser.authorize(**query))
@@ -109,7 +109,7 @@ def test_other_mistakes_go_back_to_the_application(
     assert told["error_description"].startswith(f"AADSTS{number}: ")
 
 
-def test_cancel_is_told_with_a_subcode(browser: Browser) -> None:
+def test_cancel_returns_a_subcode(browser: Browser) -> None:
     told = outcome(browser.press(browser.authorize(), "cancel", "yes"))
 
     assert {"error": "access_denied", "error_subcode": "cancel", "state": "s1"} == told
@@ -122,14 +122,14 @@ def test_claims_of_a_step_up_are_in_the_journal(tenant: LocalTenant, browser: Br
     assert [claims] == [event["claims"] for event in tenant.events("authorize shown")]
 
 
-def test_an_armed_failure_comes_back_from_authorize(tenant: LocalTenant, browser: Browser) -> None:
+def test_armed_failure_is_returned_from_authorize(tenant: LocalTenant, browser: Browser) -> None:
     tenant.control("fail", endpoint="authorize", failure="90033")
 
     assert "temporarily_unavailable" == outcome(browser.authorize())["error"]
     assert 200 == browser.authorize().status_code
 
 
-def test_a_person_beyond_the_first_twenty_is_shown_when_hinted(tenant: LocalTenant, browser: Browser) -> None:
+def test_hinted_person_is_always_in_the_picker(tenant: LocalTenant, browser: Browser) -> None:
     tenant.control("person", create=30)
 
     assert 'value="person0030@contoso.example"' not in browser.authorize().text

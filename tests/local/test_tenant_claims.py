@@ -20,7 +20,7 @@ def unsigned(token: str) -> dict[str, object]:
     return dict(jwt.decode(token, options={"verify_signature": False}))
 
 
-def test_an_id_token_says_who_signed_in(tenant: LocalTenant, browser: Browser) -> None:
+def test_id_token_names_the_person(tenant: LocalTenant, browser: Browser) -> None:
     claims = unsigned(tenant.redeem(browser.code_of(ALICE)).json()["id_token"])
 
     assert tenant.ready["clientId"] == claims["aud"]
@@ -40,7 +40,7 @@ def test_sub_differs_from_app_to_app(tenant: LocalTenant) -> None:
     assert 2 == len(subjects)
 
 
-def test_an_access_token_is_for_one_resource(tenant: LocalTenant) -> None:
+def test_access_token_is_for_one_resource(tenant: LocalTenant) -> None:
     claims = unsigned(tenant.access_token_of(ALICE, f"{tenant.mail} offline_access"))
 
     assert tenant.url == claims["aud"]
@@ -50,7 +50,7 @@ def test_an_access_token_is_for_one_resource(tenant: LocalTenant) -> None:
     assert (ALICE, ALICE) == (claims["upn"], claims["unique_name"])
 
 
-def test_a_token_carries_what_was_consented_to_and_not_asked_for(tenant: LocalTenant) -> None:
+def test_token_has_all_consented_scopes(tenant: LocalTenant) -> None:
     token = tenant.refresh_token_of(ALICE)
     tenant.consent(ALICE, "User.Read", "Mail.Send")
 
@@ -60,7 +60,7 @@ def test_a_token_carries_what_was_consented_to_and_not_asked_for(tenant: LocalTe
     assert {f"{tenant.url}/User.Read", f"{tenant.url}/Mail.Send"} == set(body["scope"].split())
 
 
-def test_tokens_are_about_as_long_as_real_ones(tenant: LocalTenant) -> None:
+def test_tokens_have_a_realistic_length(tenant: LocalTenant) -> None:
     body = tenant.refresh(tenant.refresh_token_of(ALICE), scope=tenant.usual_scope).json()
 
     assert 1300 < len(body["access_token"]) < 2200
@@ -77,7 +77,7 @@ def test_tokens_are_about_as_long_as_real_ones(tenant: LocalTenant) -> None:
         ("openid profile", "https://graph.microsoft.com"),
     ],
 )
-def test_the_scope_names_the_resource(tenant: LocalTenant, scope: str, audience: str) -> None:
+def test_scope_names_the_resource(tenant: LocalTenant, scope: str, audience: str) -> None:
     assert audience == unsigned(tenant.access_token_of(ALICE, scope))["aud"]
 
 
@@ -88,7 +88,7 @@ def test_one_refresh_token_serves_every_resource(tenant: LocalTenant, browser: B
         assert audience == unsigned(tenant.refresh(token, scope=scope).json()["access_token"])["aud"]
 
 
-def test_lifetimes_follow_control(tenant: LocalTenant) -> None:
+def test_control_sets_the_token_lifetime(tenant: LocalTenant) -> None:
     tenant.control("lifetimes", accessTokenSeconds=20)
 
     body = tenant.refresh(tenant.refresh_token_of(ALICE)).json()
@@ -97,7 +97,7 @@ def test_lifetimes_follow_control(tenant: LocalTenant) -> None:
     assert 21 > int(str(unsigned(body["access_token"])["exp"])) - time.time() > 0
 
 
-def test_claims_of_the_next_id_tokens_can_be_replaced(tenant: LocalTenant, browser: Browser) -> None:
+def test_id_token_claims_can_be_replaced(tenant: LocalTenant, browser: Browser) -> None:
     tenant.control("id-token", claims={"aud": "someone-else", "nonce": None}, times=1)
 
     wrong = unsigned(tenant.redeem(browser.code_of(ALICE)).json()["id_token"])

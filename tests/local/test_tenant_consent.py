@@ -11,7 +11,7 @@ def test_consent_is_asked_for_once(browser: Browser) -> None:
     assert "code" in outcome(browser.sign_in(MALLORY))
 
 
-def test_consent_grows_with_what_is_asked_for(tenant: LocalTenant, browser: Browser) -> None:
+def test_new_scopes_need_further_consent(tenant: LocalTenant, browser: Browser) -> None:
     browser.press(browser.sign_in(MALLORY, scope=f"{tenant.url}/User.Read"), "consent", "accept")
 
     page = browser.sign_in(MALLORY)
@@ -19,7 +19,7 @@ def test_consent_grows_with_what_is_asked_for(tenant: LocalTenant, browser: Brow
     assert "Permissions requested" in page.text
 
 
-def test_declined_consent_is_told(browser: Browser) -> None:
+def test_declined_consent_is_returned_to_the_app(browser: Browser) -> None:
     told = outcome(browser.press(browser.sign_in(MALLORY), "consent", "decline"))
 
     assert "access_denied" == told["error"]
@@ -32,7 +32,7 @@ def test_prompt_consent_asks_again(browser: Browser) -> None:
     assert "code" in outcome(browser.press(page, "consent", "accept"))
 
 
-def test_nobody_consents_for_somebody_who_did_not_sign_in(tenant: LocalTenant, browser: Browser) -> None:
+def test_consent_needs_a_sign_in(tenant: LocalTenant, browser: Browser) -> None:
     page = browser.authorize()
     answer = browser.client.post(str(page.request.url), data={"login": MALLORY, "consent": "accept"})
 
@@ -40,7 +40,7 @@ def test_nobody_consents_for_somebody_who_did_not_sign_in(tenant: LocalTenant, b
     assert [] == tenant.events("consented")
 
 
-def test_an_app_that_needs_an_administrator_says_so_to_the_person(tenant: LocalTenant, browser: Browser) -> None:
+def test_person_is_told_that_an_administrator_must_consent(tenant: LocalTenant, browser: Browser) -> None:
     tenant.control("person", upn=ALICE, adminConsentRequired=True, consented=False)
 
     page = browser.sign_in(ALICE)
@@ -51,7 +51,7 @@ def test_an_app_that_needs_an_administrator_says_so_to_the_person(tenant: LocalT
     assert "AADSTS90094" in told["error_description"]
 
 
-def test_an_administrators_consent_is_for_everybody(tenant: LocalTenant, browser: Browser) -> None:
+def test_admin_consent_is_for_everybody(tenant: LocalTenant, browser: Browser) -> None:
     tenant.control("person", upn=ALICE, adminConsentRequired=True, consented=False)
     query = {"client_id": tenant.ready["clientId"], "redirect_uri": REDIRECT, "state": "a b"}
     page = browser.client.get(f"{tenant.authority}/adminconsent", params=query)
@@ -63,7 +63,7 @@ def test_an_administrators_consent_is_for_everybody(tenant: LocalTenant, browser
     assert "code" in outcome(browser.sign_in(MALLORY))
 
 
-def test_a_declined_admin_consent_is_told(tenant: LocalTenant, browser: Browser) -> None:
+def test_declined_admin_consent_is_returned_to_the_app(tenant: LocalTenant, browser: Browser) -> None:
     page = browser.client.get(
         f"{tenant.authority}/v2.0/adminconsent",
         params={"client_id": tenant.ready["clientId"], "redirect_uri": REDIRECT, "scope": tenant.mail},

@@ -21,7 +21,7 @@ def test_control_shows_the_tenant(tenant: LocalTenant) -> None:
     assert {"support": [ALICE, "bob@contoso.example"], "sales": [ALICE], "board": []} == access
 
 
-def test_control_shows_what_is_armed_and_reset_disarms_it(tenant: LocalTenant) -> None:
+def test_control_shows_conditions_until_reset(tenant: LocalTenant) -> None:
     tenant.control("fail", endpoint="token", failure="50173", times=3, person=ALICE)
     tenant.control("latency", endpoint="graph", milliseconds=5)
     tenant.control("lifetimes", accessTokenSeconds=60)
@@ -41,7 +41,7 @@ def test_control_shows_what_is_armed_and_reset_disarms_it(tenant: LocalTenant) -
     )
 
 
-def test_nothing_secret_is_shown(tenant: LocalTenant, browser: Browser) -> None:
+def test_control_shows_no_secrets(tenant: LocalTenant, browser: Browser) -> None:
     body = tenant.redeem(browser.code_of(ALICE)).json()
     tenant.graph("/me", body["access_token"])
 
@@ -51,7 +51,7 @@ def test_nothing_secret_is_shown(tenant: LocalTenant, browser: Browser) -> None:
         assert secret not in told
 
 
-def test_events_tell_a_sign_in_in_order(tenant: LocalTenant, browser: Browser) -> None:
+def test_events_of_a_sign_in_are_in_order(tenant: LocalTenant, browser: Browser) -> None:
     page = browser.press(browser.authorize(), "login", MALLORY)
     code = browser.press(page, "consent", "accept").headers["location"]
     assert "code=" in code
@@ -65,7 +65,7 @@ def test_events_tell_a_sign_in_in_order(tenant: LocalTenant, browser: Browser) -
     assert all({"n", "at"} <= set(event) for event in events)
 
 
-def test_events_can_be_read_on_from_a_number_and_forgotten(tenant: LocalTenant) -> None:
+def test_events_can_be_paged_and_cleared(tenant: LocalTenant) -> None:
     address = f"{tenant.url}/control/events"
     for _ in range(3):
         tenant.refresh("1.anything")
@@ -106,7 +106,7 @@ def test_events_can_be_read_on_from_a_number_and_forgotten(tenant: LocalTenant) 
         ("clock", {"advanceSeconds": 0}, "advanceSeconds"),
     ],
 )
-def test_a_wrong_body_is_refused_by_field(
+def test_invalid_body_is_rejected_by_field(
     tenant: LocalTenant, action: str, body: dict[str, object], named: str
 ) -> None:
     answer = tenant.http.post(f"{tenant.url}/control/{action}", json=body)
@@ -115,12 +115,12 @@ def test_a_wrong_body_is_refused_by_field(
     assert named in answer.json()["error"]
 
 
-def test_a_body_that_is_no_json_is_refused(tenant: LocalTenant) -> None:
+def test_body_that_is_not_json_is_rejected(tenant: LocalTenant) -> None:
     assert 400 == tenant.http.post(f"{tenant.url}/control/revoke", content=b"{").status_code
     assert 400 == tenant.http.get(f"{tenant.url}/control/events", params={"after": "x"}).status_code
 
 
-def test_many_people_can_move_in_and_sign_in(tenant: LocalTenant) -> None:
+def test_created_people_can_sign_in(tenant: LocalTenant) -> None:
     people = tenant.control("person", create=12, mailbox=SUPPORT)["people"]
 
     assert (12, "person0012@contoso.example") == (len(people), people[-1])
@@ -134,7 +134,7 @@ def test_people_can_be_numbered_from_any_number(tenant: LocalTenant) -> None:
     assert ["person5001@contoso.example", "person5002@contoso.example"] == people
 
 
-def test_many_shared_mailboxes_can_be_set_up_for_a_person(tenant: LocalTenant) -> None:
+def test_created_shared_mailboxes_open_for_their_person(tenant: LocalTenant) -> None:
     tenant.control("mailbox", create=2, person=ALICE)
     mailboxes = tenant.control("mailbox", create=12, person=MALLORY)["mailboxes"]
 
@@ -146,7 +146,7 @@ def test_many_shared_mailboxes_can_be_set_up_for_a_person(tenant: LocalTenant) -
     assert 200 == tenant.graph(f"/users/{mailboxes[-1]}/mailFolders/inbox", token).status_code
 
 
-def test_a_sign_in_can_be_for_another_app(tenant: LocalTenant) -> None:
+def test_sign_in_can_be_for_another_app(tenant: LocalTenant) -> None:
     token = tenant.control("sign-in", person=ALICE, clientId=ANOTHER_APP)["refreshToken"]
 
     assert [70000] == tenant.refresh(token).json()["error_codes"]
@@ -156,7 +156,7 @@ def run(folder: Path, keys: Path) -> Part:
     return start("tenant", python_part("infra.local.tenant", "--folder", str(keys)), folder=folder)
 
 
-def test_keys_tokens_and_certificate_authority_outlive_a_restart(tmp_path: Path) -> None:
+def test_keys_tokens_and_authority_survive_a_restart(tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     with running(run(tmp_path / "first", keys)) as part, httpx.Client(verify=trusting(part.ready)) as client:
         token = LocalTenant(part.ready, client).refresh_token_of(ALICE)
@@ -167,14 +167,14 @@ def test_keys_tokens_and_certificate_authority_outlive_a_restart(tmp_path: Path)
         assert authority == (keys / "ca.pem").read_bytes()
 
 
-def test_private_keys_are_for_their_owner_alone(tenant_part: Part) -> None:
+def test_private_keys_are_readable_by_their_owner_only(tenant_part: Part) -> None:
     folder = Path(tenant_part.ready["caFile"]).parent
 
     assert {0o600} == {path.stat().st_mode & 0o777 for path in folder.glob("*.key")}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_tenant_and_its_temporary_folder(tmp_path: Path, number: signal.Signals) -> None:
+def test_sigterm_removes_the_temporary_folder(tmp_path: Path, number: signal.Signals) -> None:
     part = start("tenant", python_part("infra.local.tenant"), folder=tmp_path, stop_signal=number)
     assert Path(part.ready["caFile"]).is_file()
 

@@ -26,12 +26,12 @@ TABLE = """
 """
 
 
-def test_the_catalogue_holds_the_whole_table() -> None:
+def test_catalogue_has_every_known_number() -> None:
     assert set() == set(TABLE.split()) - set(ENTRA_FAILURES)
 
 
 @pytest.mark.parametrize("key", sorted(ENTRA_FAILURES))
-def test_every_row_has_its_source_and_a_text_without_gaps(key: str) -> None:
+def test_every_row_has_a_source_and_a_complete_text(key: str) -> None:
     failure = ENTRA_FAILURES[key]
 
     assert failure.source
@@ -42,7 +42,7 @@ def test_every_row_has_its_source_and_a_text_without_gaps(key: str) -> None:
 
 
 @pytest.mark.parametrize("key", sorted(ENTRA_FAILURES))
-def test_every_row_is_answered_when_armed(tenant: LocalTenant, key: str) -> None:
+def test_every_entra_failure_can_be_armed(tenant: LocalTenant, key: str) -> None:
     tenant.control("fail", endpoint="token", failure=key)
 
     answer = tenant.refresh("1.anything")
@@ -54,7 +54,7 @@ def test_every_row_is_answered_when_armed(tenant: LocalTenant, key: str) -> None
 
 
 @pytest.mark.parametrize("key", sorted(GRAPH_FAILURES))
-def test_every_graph_failure_is_answered_when_armed(tenant: LocalTenant, key: str) -> None:
+def test_every_graph_failure_can_be_armed(tenant: LocalTenant, key: str) -> None:
     token = tenant.access_token_of(ALICE)
     tenant.control("fail", endpoint="graph", failure=key)
 
@@ -76,7 +76,7 @@ def test_client_faults_are_401_and_grant_faults_are_400() -> None:
     assert {"invalid_client": 401, "invalid_grant": 400} == statuses
 
 
-def test_a_step_up_brings_claims_as_a_string(tenant: LocalTenant) -> None:
+def test_step_up_has_claims_as_a_string(tenant: LocalTenant) -> None:
     tenant.control("fail", endpoint="token", failure="50076")
 
     body = tenant.refresh(tenant.refresh_token_of(ALICE)).json()
@@ -85,7 +85,7 @@ def test_a_step_up_brings_claims_as_a_string(tenant: LocalTenant) -> None:
     assert "capolids" in json.loads(body["claims"])["access_token"]
 
 
-def test_a_graph_challenge_brings_claims_in_its_header(tenant: LocalTenant) -> None:
+def test_graph_challenge_has_claims_in_its_header(tenant: LocalTenant) -> None:
     token = tenant.access_token_of(ALICE)
     tenant.control("fail", endpoint="graph", failure="TokenIssuedBeforeRevocationTimestamp")
 
@@ -95,7 +95,7 @@ def test_a_graph_challenge_brings_claims_in_its_header(tenant: LocalTenant) -> N
 
 
 @pytest.mark.parametrize("key", sorted(GATEWAY_FAILURES))
-def test_a_gateways_answer_has_no_json(tenant: LocalTenant, key: str) -> None:
+def test_gateway_error_has_no_json(tenant: LocalTenant, key: str) -> None:
     tenant.control("fail", endpoint="token", failure=key)
 
     answer = tenant.refresh("1.anything")
@@ -103,7 +103,7 @@ def test_a_gateways_answer_has_no_json(tenant: LocalTenant, key: str) -> None:
     assert (int(key[5:]), True) == (answer.status_code, answer.text.startswith("<html>"))
 
 
-def test_graph_has_a_gateway_too(tenant: LocalTenant) -> None:
+def test_graph_has_gateway_errors_too(tenant: LocalTenant) -> None:
     token = tenant.access_token_of(ALICE)
     tenant.control("fail", endpoint="graph", failure="http-502", retryAfter=4)
 
@@ -112,21 +112,21 @@ def test_graph_has_a_gateway_too(tenant: LocalTenant) -> None:
     assert (502, "4", True) == (answer.status_code, answer.headers["retry-after"], answer.text.startswith("<html>"))
 
 
-def test_a_fault_is_met_as_often_as_it_was_armed(tenant: LocalTenant) -> None:
+def test_fault_occurs_as_often_as_it_was_armed(tenant: LocalTenant) -> None:
     token = tenant.refresh_token_of(ALICE)
     tenant.control("fail", endpoint="token", failure="50000", times=2)
 
     assert [500, 500, 200] == [tenant.refresh(token).status_code for _ in range(3)]
 
 
-def test_a_fault_can_be_one_persons(tenant: LocalTenant) -> None:
+def test_fault_can_be_limited_to_a_person(tenant: LocalTenant) -> None:
     alice, bob = tenant.refresh_token_of(ALICE), tenant.refresh_token_of(BOB)
     tenant.control("fail", endpoint="token", failure="53003", person=ALICE)
 
     assert [200, 400, 200] == [tenant.refresh(token).status_code for token in (bob, alice, alice)]
 
 
-def test_a_fault_can_be_one_grant_types(tenant: LocalTenant, browser: Browser) -> None:
+def test_fault_can_be_limited_to_a_grant_type(tenant: LocalTenant, browser: Browser) -> None:
     tenant.control("fail", endpoint="token", failure="90033", grant="authorization_code")
     code = browser.code_of(ALICE)
 
@@ -135,7 +135,7 @@ def test_a_fault_can_be_one_grant_types(tenant: LocalTenant, browser: Browser) -
     assert 200 == tenant.redeem(code).status_code
 
 
-def test_throttling_says_when_to_come_back(tenant: LocalTenant) -> None:
+def test_throttling_has_a_retry_after_header(tenant: LocalTenant) -> None:
     token, access = tenant.refresh_token_of(ALICE), tenant.access_token_of(ALICE)
     tenant.control("throttle", endpoint="token", times=1, retryAfter=7)
     tenant.control("throttle", endpoint="graph", times=1, retryAfter=3)
@@ -148,7 +148,7 @@ def test_throttling_says_when_to_come_back(tenant: LocalTenant) -> None:
     assert 200 == tenant.refresh(token).status_code
 
 
-def test_latency_is_added_until_it_is_taken_away(tenant: LocalTenant) -> None:
+def test_latency_lasts_until_it_is_set_to_zero(tenant: LocalTenant) -> None:
     tenant.control("latency", endpoint="token", milliseconds=300)
     began = time.monotonic()
     tenant.refresh("1.anything")
@@ -159,7 +159,7 @@ def test_latency_is_added_until_it_is_taken_away(tenant: LocalTenant) -> None:
 
 
 @pytest.mark.parametrize(("endpoint", "statuses"), [("token", [503, 401]), ("graph", [400, 503]), ("all", [503, 503])])
-def test_an_outage_lasts_until_it_is_over(tenant: LocalTenant, endpoint: str, statuses: list[int]) -> None:
+def test_outage_lasts_until_it_is_ended(tenant: LocalTenant, endpoint: str, statuses: list[int]) -> None:
     def look() -> list[int]:
         return [tenant.refresh("1.anything").status_code, tenant.graph("/me", "none").status_code]
 
@@ -170,14 +170,14 @@ def test_an_outage_lasts_until_it_is_over(tenant: LocalTenant, endpoint: str, st
     assert [400, 401] == look()
 
 
-def test_an_outage_of_all_takes_discovery_along_but_not_control(tenant: LocalTenant) -> None:
+def test_outage_of_all_includes_discovery_but_not_control(tenant: LocalTenant) -> None:
     tenant.control("outage", endpoint="all", mode="503")
 
     assert 503 == tenant.http.get(f"{tenant.authority}/v2.0/.well-known/openid-configuration").status_code
     assert {"all": "503"} == tenant.http.get(f"{tenant.url}/control").json()["outages"]
 
 
-def test_an_outage_can_be_a_page_that_says_all_is_well(tenant: LocalTenant) -> None:
+def test_outage_can_be_a_captive_portal(tenant: LocalTenant) -> None:
     tenant.control("outage", endpoint="token", mode="html")
 
     answer = tenant.refresh("1.anything")
@@ -185,20 +185,20 @@ def test_an_outage_can_be_a_page_that_says_all_is_well(tenant: LocalTenant) -> N
     assert (200, "text/html; charset=utf-8") == (answer.status_code, answer.headers["content-type"])
 
 
-def test_an_outage_can_break_the_connection(tenant: LocalTenant) -> None:
+def test_outage_can_reset_the_connection(tenant: LocalTenant) -> None:
     tenant.control("outage", endpoint="token", mode="reset")
 
     with pytest.raises(httpx.TransportError):
         tenant.refresh("1.anything")
 
 
-def test_an_outage_can_hang(tenant: LocalTenant) -> None:
+def test_outage_can_hang(tenant: LocalTenant) -> None:
     tenant.control("outage", endpoint="graph", mode="hang")
 
     with pytest.raises(httpx.ReadTimeout):
         tenant.http.get(f"{tenant.url}/v1.0/me", timeout=0.3)
 
 
-def test_a_name_that_the_catalogue_lacks_is_an_error() -> None:
+def test_unknown_failure_is_an_error() -> None:
     with pytest.raises(KeyError):
         find_failure("graph", "50173")

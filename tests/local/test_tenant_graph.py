@@ -28,7 +28,7 @@ def code_of(tenant: LocalTenant, path: str, token: str) -> tuple[int, str]:
     ("person", "opens"),
     [(ALICE, {SUPPORT, SALES, ALICE}), (BOB, {SUPPORT, BOB}), (MALLORY, {MALLORY})],
 )
-def test_people_open_what_they_have_full_access_to(tenant: LocalTenant, person: str, opens: set[str]) -> None:
+def test_full_access_opens_a_mailbox(tenant: LocalTenant, person: str, opens: set[str]) -> None:
     token = tenant.access_token_of(person)
     everything = (SUPPORT, SALES, BOARD, ALICE, BOB, MALLORY)
 
@@ -39,11 +39,11 @@ def test_people_open_what_they_have_full_access_to(tenant: LocalTenant, person: 
 @pytest.mark.parametrize(
     "key", [SALES, "SALES@Contoso.Example", "sales.team@contoso.example", "5a000000-0000-4000-8000-000000000012"]
 )
-def test_a_mailbox_answers_to_its_id_sign_in_name_and_address(tenant: LocalTenant, key: str) -> None:
+def test_mailbox_is_found_by_id_sign_in_name_and_address(tenant: LocalTenant, key: str) -> None:
     assert "Inbox" == tenant.graph(inbox(key), tenant.access_token_of(ALICE)).json()["displayName"]
 
 
-def test_access_comes_and_goes(tenant: LocalTenant) -> None:
+def test_access_can_be_removed_and_granted(tenant: LocalTenant) -> None:
     token = tenant.access_token_of(MALLORY)
 
     tenant.control("access", person=MALLORY, mailbox=SUPPORT, fullAccess=True)
@@ -53,7 +53,7 @@ def test_access_comes_and_goes(tenant: LocalTenant) -> None:
     assert (403, "ErrorAccessDenied") == code_of(tenant, inbox(SUPPORT), token)
 
 
-def test_select_names_the_properties(tenant: LocalTenant) -> None:
+def test_select_limits_the_properties(tenant: LocalTenant) -> None:
     token = tenant.access_token_of(ALICE)
 
     body = tenant.graph(f"{inbox(SUPPORT)}?$select=id,displayName", token).json()
@@ -62,7 +62,7 @@ def test_select_names_the_properties(tenant: LocalTenant) -> None:
     assert (400, "BadRequest") == code_of(tenant, f"{inbox(SUPPORT)}?$select=colour", token)
 
 
-def test_me_is_who_signed_in(tenant: LocalTenant) -> None:
+def test_me_is_the_signed_in_person(tenant: LocalTenant) -> None:
     body = tenant.graph("/me", tenant.access_token_of(ALICE)).json()
 
     assert (ALICE, ALICE, "Alice Archer") == (body["userPrincipalName"], body["mail"], body["displayName"])
@@ -85,46 +85,46 @@ def test_profiles_of_others_open_with_their_permission(tenant: LocalTenant, brow
     assert (404, "Request_ResourceNotFound") == code_of(tenant, "/users/nobody@contoso.example", token)
 
 
-def test_without_any_mail_permission_no_mailbox_opens(tenant: LocalTenant) -> None:
+def test_mailbox_needs_a_mail_permission(tenant: LocalTenant) -> None:
     token = narrow_token(tenant, "User.Read")
 
     assert (403, "Authorization_RequestDenied") == code_of(tenant, inbox(SUPPORT), token)
     assert (403, "Authorization_RequestDenied") == code_of(tenant, "/me/mailFolders/inbox", token)
 
 
-def test_a_shared_mailbox_needs_a_shared_permission(tenant: LocalTenant) -> None:
+def test_shared_mailbox_needs_a_shared_permission(tenant: LocalTenant) -> None:
     token = narrow_token(tenant, "Mail.ReadWrite")
 
     assert 200 == tenant.graph("/me/mailFolders/inbox", token).status_code
     assert (403, "ErrorAccessDenied") == code_of(tenant, inbox(SUPPORT), token)
 
 
-def test_an_unknown_address_is_not_found(tenant: LocalTenant) -> None:
+def test_unknown_address_is_not_found(tenant: LocalTenant) -> None:
     token = tenant.access_token_of(ALICE)
 
     assert (404, "ErrorInvalidUser") == code_of(tenant, inbox("nobody@contoso.example"), token)
 
 
-def test_a_token_of_the_global_graph_is_good_here(tenant: LocalTenant) -> None:
+def test_token_for_global_graph_is_accepted(tenant: LocalTenant) -> None:
     token = tenant.access_token_of(ALICE, "https://graph.microsoft.com/Mail.Read.Shared")
 
     assert 200 == tenant.graph(inbox(SUPPORT), token).status_code
 
 
-def test_a_token_of_another_resource_is_not(tenant: LocalTenant) -> None:
+def test_token_for_another_resource_is_refused(tenant: LocalTenant) -> None:
     token = tenant.access_token_of(ALICE, "https://outlook.office.com/IMAP.AccessAsUser.All")
 
     assert (401, "InvalidAuthenticationToken") == code_of(tenant, "/me", token)
 
 
-def test_a_token_expires(tenant: LocalTenant) -> None:
+def test_token_expires(tenant: LocalTenant) -> None:
     token = tenant.access_token_of(ALICE)
     tenant.control("clock", advanceSeconds=4600)
 
     assert (401, "InvalidAuthenticationToken") == code_of(tenant, "/me", token)
 
 
-def test_a_token_outlives_a_revocation(tenant: LocalTenant) -> None:
+def test_access_token_survives_a_revocation(tenant: LocalTenant) -> None:
     """Without continuous access evaluation an access token is good until it expires."""
     token = tenant.access_token_of(ALICE)
     tenant.control("revoke", person=ALICE)
@@ -133,14 +133,14 @@ def test_a_token_outlives_a_revocation(tenant: LocalTenant) -> None:
 
 
 @pytest.mark.parametrize("token", ["", "e30.e30.e30", "not a token"])
-def test_no_token_or_a_made_up_one_is_refused(tenant: LocalTenant, token: str) -> None:
+def test_missing_or_invalid_token_is_refused(tenant: LocalTenant, token: str) -> None:
     answer = tenant.http.get(f"{tenant.url}/v1.0/me", headers={"Authorization": f"Bearer {token}".strip()})
 
     assert (401, "InvalidAuthenticationToken") == (answer.status_code, answer.json()["error"]["code"])
     assert answer.headers["www-authenticate"].startswith("Bearer ")
 
 
-def test_an_id_token_or_a_token_signed_by_another_is_refused(tenant: LocalTenant) -> None:
+def test_id_token_and_foreign_signature_are_refused(tenant: LocalTenant) -> None:
     body = tenant.refresh(tenant.refresh_token_of(ALICE), scope=tenant.usual_scope).json()
     claims = jwt.decode(body["access_token"], options={"verify_signature": False})
     forged = jwt.encode(claims, "k" * 32, "HS256")
@@ -149,7 +149,7 @@ def test_an_id_token_or_a_token_signed_by_another_is_refused(tenant: LocalTenant
         assert (401, "InvalidAuthenticationToken") == code_of(tenant, "/me", token)
 
 
-def test_an_error_repeats_the_ids_of_the_call(tenant: LocalTenant) -> None:
+def test_error_has_the_ids_of_the_request(tenant: LocalTenant) -> None:
     answer = tenant.graph(inbox(BOARD), tenant.access_token_of(ALICE), **{"client-request-id": "mine-1"})
 
     inner = answer.json()["error"]["innerError"]
@@ -158,7 +158,7 @@ def test_an_error_repeats_the_ids_of_the_call(tenant: LocalTenant) -> None:
     assert inner["request-id"] == answer.headers["request-id"]
 
 
-def test_a_call_is_in_the_journal_with_its_status(tenant: LocalTenant) -> None:
+def test_graph_call_is_in_the_journal(tenant: LocalTenant) -> None:
     tenant.graph(inbox(BOARD), tenant.access_token_of(ALICE))
 
     calls = [(event["path"], event["status"], event["person"]) for event in tenant.events("graph called")]

@@ -24,7 +24,7 @@ def claims_of(tenant: LocalTenant, person: str) -> tuple[dict[str, str], dict[st
     return about, access
 
 
-def test_each_tenant_issues_tokens_in_its_own_name(tenant: LocalTenant) -> None:
+def test_each_tenant_has_its_own_issuer(tenant: LocalTenant) -> None:
     other = tenant.control("tenant", domain=FABRIKAM, person=ERIN)["tenantId"]
 
     for person, tid in ((ALICE, tenant.ready["tenantId"]), (ERIN, other)):
@@ -33,7 +33,7 @@ def test_each_tenant_issues_tokens_in_its_own_name(tenant: LocalTenant) -> None:
         assert (tid, f"https://sts.windows.net/{tid}/") == (access["tid"], access["iss"])
 
 
-def test_people_of_another_tenant_find_nothing_of_this_one(tenant: LocalTenant) -> None:
+def test_tenants_cannot_find_each_others_mailboxes(tenant: LocalTenant) -> None:
     tenant.control("tenant", domain=FABRIKAM, person=ERIN)
     tenant.control("person", upn=ERIN, mail=ALICE)
     token = tenant.access_token_of(ERIN)
@@ -44,7 +44,7 @@ def test_people_of_another_tenant_find_nothing_of_this_one(tenant: LocalTenant) 
     assert ALICE == tenant.graph("/me", tenant.access_token_of(ALICE)).json()["userPrincipalName"]
 
 
-def test_a_tenants_own_endpoint_signs_nobody_else_in(tenant: LocalTenant, browser: Browser) -> None:
+def test_tenant_endpoint_signs_in_its_own_people_only(tenant: LocalTenant, browser: Browser) -> None:
     tenant.control("tenant", domain=FABRIKAM, person=ERIN)
 
     page = browser.press(browser.authorize(login_hint=ERIN), "login", ERIN)
@@ -52,7 +52,7 @@ def test_a_tenants_own_endpoint_signs_nobody_else_in(tenant: LocalTenant, browse
     assert "AADSTS50020" in page.text
 
 
-def test_one_mailbox_has_one_inbox_id_whatever_it_is_called(tenant: LocalTenant) -> None:
+def test_inbox_id_does_not_depend_on_the_mailbox_name(tenant: LocalTenant) -> None:
     tenant.control("address", mailbox=SALES, address="orders@contoso.example")
     token = tenant.access_token_of(ALICE)
 
@@ -62,7 +62,7 @@ def test_one_mailbox_has_one_inbox_id_whatever_it_is_called(tenant: LocalTenant)
     assert 3 == len({inbox_id(tenant, token, name) for name in ("me", SALES, SUPPORT)})
 
 
-def test_an_address_that_is_given_away_leads_to_another_mailbox(tenant: LocalTenant) -> None:
+def test_moved_address_leads_to_the_new_mailbox(tenant: LocalTenant) -> None:
     token = tenant.access_token_of(ALICE)
     before = inbox_id(tenant, token, SUPPORT)
 
@@ -71,7 +71,7 @@ def test_an_address_that_is_given_away_leads_to_another_mailbox(tenant: LocalTen
     assert before != inbox_id(tenant, token, SUPPORT) == inbox_id(tenant, token, SALES)
 
 
-def test_a_sign_in_name_need_not_be_an_address(tenant: LocalTenant) -> None:
+def test_sign_in_name_can_differ_from_the_address(tenant: LocalTenant) -> None:
     tenant.control("person", upn=BOB, signInName="robert@contoso.example", address=BOB)
     tenant.control("address", mailbox=BOB, address="bobby@contoso.example")
     token = tenant.access_token_of("robert@contoso.example")

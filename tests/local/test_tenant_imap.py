@@ -28,7 +28,7 @@ def inbox(tenant: LocalTenant, user: str, token: str, timeout: float = 5) -> str
         return str(client.select("INBOX", readonly=True)[0])
 
 
-def test_a_token_opens_every_mailbox_that_its_person_may_open(tenant: LocalTenant) -> None:
+def test_token_opens_the_mailboxes_of_its_person(tenant: LocalTenant) -> None:
     token = tenant.access_token_of(ALICE, IMAP)
 
     for address in (SUPPORT, SALES, "sales.team@contoso.example", ALICE):
@@ -41,7 +41,7 @@ def test_a_token_opens_every_mailbox_that_its_person_may_open(tenant: LocalTenan
         inbox(tenant, "nobody@contoso.example", token)
 
 
-def test_a_token_of_another_kind_or_time_is_refused(tenant: LocalTenant) -> None:
+def test_wrong_or_expired_token_is_refused(tenant: LocalTenant) -> None:
     refresh_token, token = tenant.refresh_token_of(ALICE), tenant.access_token_of(ALICE, IMAP)
     others = {"of Graph": tenant.access_token_of(ALICE), "of nobody": "none"}
     tenant.control("person", upn=ALICE, consented=["https://outlook.office.com/SMTP.Send"])
@@ -56,7 +56,7 @@ def test_a_token_of_another_kind_or_time_is_refused(tenant: LocalTenant) -> None
             pytest.fail(f"{why}: {inbox(tenant, ALICE, other)}")
 
 
-def test_whoever_has_not_logged_in_opens_nothing(tenant: LocalTenant) -> None:
+def test_mailbox_needs_a_login(tenant: LocalTenant) -> None:
     with connected(tenant) as client:
         assert "AUTH=XOAUTH2" in client.capabilities
         assert "OK" == client.noop()[0]
@@ -79,7 +79,7 @@ def test_folders_are_listed_and_only_the_inbox_opens(tenant: LocalTenant) -> Non
     assert [(SUPPORT, ALICE)] == [(each["mailbox"], each["person"]) for each in tenant.events("imap login")]
 
 
-def test_a_mailbox_that_does_not_open_hangs_up_on_those_who_go_on(tenant: LocalTenant) -> None:
+def test_server_closes_after_two_rejected_commands(tenant: LocalTenant) -> None:
     token = tenant.access_token_of(MALLORY, IMAP)
     with connected(tenant) as client:
         client.authenticate("XOAUTH2", lambda _: f"user={SUPPORT}\x01auth=Bearer {token}\x01\x01".encode())
@@ -102,7 +102,9 @@ def test_a_mailbox_that_does_not_open_hangs_up_on_those_who_go_on(tenant: LocalT
         ("outage", {"mode": "hang"}, "timed out"),
     ],
 )
-def test_control_spoils_logins(tenant: LocalTenant, action: str, body: dict[str, object], error: str | None) -> None:
+def test_control_makes_logins_fail(
+    tenant: LocalTenant, action: str, body: dict[str, object], error: str | None
+) -> None:
     token = tenant.access_token_of(ALICE, IMAP)
     tenant.control(action, endpoint="imap", **body)
 

@@ -103,7 +103,7 @@ def test_tokens_are_signed_with_a_published_key(tenant: LocalTenant, session: re
         assert audience == jwt.decode(answer[name], key, ["RS256"], audience=audience)["aud"]
 
 
-def test_an_unknown_tenant_has_no_configuration(tenant: LocalTenant) -> None:
+def test_unknown_tenant_has_no_configuration(tenant: LocalTenant) -> None:
     answer = tenant.http.get(f"{tenant.url}/fabrikam.example/v2.0/.well-known/openid-configuration")
 
     assert (400, [90002]) == (answer.status_code, answer.json()["error_codes"])

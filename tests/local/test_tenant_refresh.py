@@ -12,7 +12,7 @@ from tests.local.tenant_visitor import (
 )
 
 
-def test_a_refresh_token_still_works_after_it_was_used(tenant: LocalTenant) -> None:
+def test_refresh_token_works_more_than_once(tenant: LocalTenant) -> None:
     first = tenant.refresh_token_of(ALICE)
     second = tenant.refresh(first).json()["refresh_token"]
 
@@ -20,7 +20,7 @@ def test_a_refresh_token_still_works_after_it_was_used(tenant: LocalTenant) -> N
     assert [200, 200] == [tenant.refresh(token).status_code for token in (first, second)]
 
 
-def test_a_refresh_token_dies_when_nobody_uses_it_for_ninety_days(tenant: LocalTenant) -> None:
+def test_unused_refresh_token_expires_after_ninety_days(tenant: LocalTenant) -> None:
     idle = tenant.refresh_token_of(ALICE)
     tenant.control("clock", advanceSeconds=89 * 86400)
     renewed = tenant.refresh(idle).json()["refresh_token"]
@@ -31,7 +31,7 @@ def test_a_refresh_token_dies_when_nobody_uses_it_for_ninety_days(tenant: LocalT
     assert 200 == tenant.refresh(renewed).status_code
 
 
-def test_a_revoked_sign_in_is_over_and_a_later_one_is_not(tenant: LocalTenant) -> None:
+def test_revocation_ends_earlier_sign_ins_only(tenant: LocalTenant) -> None:
     before, of_bob = tenant.refresh_token_of(ALICE), tenant.refresh_token_of(BOB)
     renewed = tenant.refresh(before).json()["refresh_token"]
     tenant.control("revoke", person=ALICE)
@@ -45,17 +45,17 @@ def test_a_revoked_sign_in_is_over_and_a_later_one_is_not(tenant: LocalTenant) -
     assert [200, 200] == [tenant.refresh(token).status_code for token in (after, of_bob)]
 
 
-def test_a_refresh_token_belongs_to_its_app(tenant: LocalTenant) -> None:
+def test_refresh_token_belongs_to_its_app(tenant: LocalTenant) -> None:
     answer = tenant.refresh(tenant.refresh_token_of(ALICE), client_id=ANOTHER_APP, client_secret=ANOTHER_SECRET)
 
     assert [70000] == answer.json()["error_codes"]
 
 
-def test_a_code_is_no_refresh_token(tenant: LocalTenant, browser: Browser) -> None:
+def test_code_is_not_accepted_as_refresh_token(tenant: LocalTenant, browser: Browser) -> None:
     assert [70000] == tenant.refresh(browser.code_of(ALICE)).json()["error_codes"]
 
 
-def test_a_disabled_person_gets_no_tokens(tenant: LocalTenant) -> None:
+def test_disabled_person_gets_no_tokens(tenant: LocalTenant) -> None:
     token = tenant.refresh_token_of(BOB)
     tenant.control("person", upn=BOB, disabled=True)
     assert [50057] == tenant.refresh(token).json()["error_codes"]
@@ -64,7 +64,7 @@ def test_a_disabled_person_gets_no_tokens(tenant: LocalTenant) -> None:
     assert 200 == tenant.refresh(token).status_code
 
 
-def test_a_missing_consent_is_named(tenant: LocalTenant, browser: Browser) -> None:
+def test_missing_consent_is_reported(tenant: LocalTenant, browser: Browser) -> None:
     page = browser.press(browser.authorize(scope=f"{tenant.url}/User.Read offline_access"), "login", MALLORY)
     code = outcome(browser.press(page, "consent", "accept"))["code"]
     token = tenant.redeem(code).json()["refresh_token"]

@@ -13,7 +13,7 @@ from tests.local.tenant_visitor import (
 )
 
 
-def test_a_signed_in_person_goes_straight_through(browser: Browser) -> None:
+def test_session_skips_the_picker(browser: Browser) -> None:
     browser.sign_in(ALICE)
 
     assert "code" in outcome(browser.authorize(prompt=None))
@@ -22,13 +22,13 @@ def test_a_signed_in_person_goes_straight_through(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("query", [{"prompt": "select_account"}, {"prompt": "login"}, {"login_hint": BOB}])
-def test_the_picker_comes_when_the_session_does_not_answer(browser: Browser, query: dict[str, str]) -> None:
+def test_picker_is_shown_if_no_session_fits(browser: Browser, query: dict[str, str]) -> None:
     browser.sign_in(ALICE)
 
     assert "Pick an account" in browser.authorize(**{"prompt": None, **query}).text
 
 
-def test_silence_is_impossible_with_two_people_or_without_consent(browser: Browser) -> None:
+def test_silent_sign_in_needs_one_session_and_consent(browser: Browser) -> None:
     browser.sign_in(MALLORY)
     assert "consent_required" == outcome(browser.authorize(prompt="none"))["error"]
 
@@ -37,7 +37,7 @@ def test_silence_is_impossible_with_two_people_or_without_consent(browser: Brows
     assert "Pick an account" in browser.authorize(prompt=None).text
 
 
-def test_signing_out_ends_the_session_but_no_grant(tenant: LocalTenant, browser: Browser) -> None:
+def test_signing_out_keeps_refresh_tokens(tenant: LocalTenant, browser: Browser) -> None:
     answer = tenant.redeem(browser.code_of(ALICE)).json()
 
     page = browser.client.get(f"{tenant.authority}/oauth2/v2.0/logout")
@@ -47,7 +47,7 @@ def test_signing_out_ends_the_session_but_no_grant(tenant: LocalTenant, browser:
     assert 200 == tenant.refresh(answer["refresh_token"]).status_code
 
 
-def test_signing_out_returns_to_registered_addresses_only(tenant: LocalTenant, browser: Browser) -> None:
+def test_sign_out_redirects_to_registered_addresses_only(tenant: LocalTenant, browser: Browser) -> None:
     address = f"{tenant.authority}/oauth2/v2.0/logout"
 
     back = browser.client.get(address, params={"post_logout_redirect_uri": REDIRECT, "state": "x"})
@@ -57,7 +57,7 @@ def test_signing_out_returns_to_registered_addresses_only(tenant: LocalTenant, b
     assert 200 == stays.status_code
 
 
-def test_a_revoked_session_has_to_sign_in_again(tenant: LocalTenant, browser: Browser) -> None:
+def test_revoked_session_must_sign_in_again(tenant: LocalTenant, browser: Browser) -> None:
     browser.sign_in(ALICE)
     tenant.control("revoke", person=ALICE)
 
@@ -65,7 +65,7 @@ def test_a_revoked_session_has_to_sign_in_again(tenant: LocalTenant, browser: Br
     assert "code" in outcome(browser.sign_in(ALICE))
 
 
-def test_a_disabled_person_stays_on_the_tenants_page(tenant: LocalTenant, browser: Browser) -> None:
+def test_disabled_person_cannot_sign_in(tenant: LocalTenant, browser: Browser) -> None:
     tenant.control("person", upn=BOB, disabled=True)
 
     page = browser.sign_in(BOB)

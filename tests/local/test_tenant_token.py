@@ -23,7 +23,7 @@ def unsigned(token: str) -> dict[str, object]:
     return dict(jwt.decode(token, options={"verify_signature": False}))
 
 
-def test_a_code_is_worth_a_set_of_tokens(tenant: LocalTenant, browser: Browser) -> None:
+def test_code_is_exchanged_for_tokens(tenant: LocalTenant, browser: Browser) -> None:
     answer = tenant.redeem(browser.code_of(ALICE), client_info="1")
 
     body = answer.json()
@@ -34,9 +34,7 @@ def test_a_code_is_worth_a_set_of_tokens(tenant: LocalTenant, browser: Browser) 
     assert tenant.ready["tenantId"] == info["utid"]
 
 
-def test_a_code_of_two_resources_is_for_the_first_unless_both_are_asked_for(
-    tenant: LocalTenant, browser: Browser
-) -> None:
+def test_code_for_two_resources_gives_a_token_for_the_first(tenant: LocalTenant, browser: Browser) -> None:
     both = f"{IMAP} {tenant.mail} offline_access"
     code = browser.code_of(ALICE, scope=both)
 
@@ -44,21 +42,21 @@ def test_a_code_of_two_resources_is_for_the_first_unless_both_are_asked_for(
     assert "https://outlook.office.com" == unsigned(tenant.redeem(code).json()["access_token"])["aud"]
 
 
-def test_a_refresh_for_two_resources_is_for_the_first(tenant: LocalTenant) -> None:
+def test_refresh_for_two_resources_is_for_the_first(tenant: LocalTenant) -> None:
     claims = unsigned(tenant.access_token_of(ALICE, f"{IMAP} {tenant.mail}"))
 
     assert "https://outlook.office.com" == claims["aud"]
     assert {"IMAP.AccessAsUser.All", "POP.AccessAsUser.All", "SMTP.Send"} == set(str(claims["scp"]).split())
 
 
-def test_tokens_come_as_asked(tenant: LocalTenant, browser: Browser) -> None:
+def test_scopes_decide_which_tokens_are_issued(tenant: LocalTenant, browser: Browser) -> None:
     """No refresh token without offline_access, no ID token without openid."""
     body = tenant.redeem(browser.code_of(ALICE, scope=tenant.mail)).json()
 
     assert set() == {"refresh_token", "id_token", "client_info"} & set(body)
 
 
-def test_a_code_works_once(tenant: LocalTenant, browser: Browser) -> None:
+def test_code_works_once(tenant: LocalTenant, browser: Browser) -> None:
     code = browser.code_of(ALICE)
     tenant.redeem(code)
 
@@ -73,15 +71,13 @@ def test_a_code_works_once(tenant: LocalTenant, browser: Browser) -> None:
 @pytest.mark.parametrize(
     "change", [lambda code: code + "\x07", lambda code: code[2:], lambda _: "1.\x80", lambda _: "\x80"]
 )
-def test_a_code_that_was_changed_is_no_code(
-    tenant: LocalTenant, browser: Browser, change: Callable[[str], str]
-) -> None:
+def test_changed_code_is_refused(tenant: LocalTenant, browser: Browser, change: Callable[[str], str]) -> None:
     answer = tenant.redeem(change(browser.code_of(ALICE)))
 
     assert (400, "invalid_grant") == (answer.status_code, answer.json()["error"])
 
 
-def test_a_code_lives_ten_minutes(tenant: LocalTenant, browser: Browser) -> None:
+def test_code_expires_after_ten_minutes(tenant: LocalTenant, browser: Browser) -> None:
     early, late = browser.code_of(ALICE), browser.code_of(ALICE)
 
     tenant.control("clock", advanceSeconds=590)
@@ -105,7 +101,7 @@ def test_a_code_lives_ten_minutes(tenant: LocalTenant, browser: Browser) -> None
         ({"scope": "https://api.fabrikam.example/Read"}, 500011),
     ],
 )
-def test_a_code_is_refused_and_stays_usable(
+def test_refused_code_can_be_used_again(
     tenant: LocalTenant, browser: Browser, form: dict[str, str | None], number: int
 ) -> None:
     code = browser.code_of(ALICE)
@@ -114,14 +110,14 @@ def test_a_code_is_refused_and_stays_usable(
     assert 200 == tenant.redeem(code).status_code
 
 
-def test_a_verifier_without_a_challenge_is_refused(tenant: LocalTenant, browser: Browser) -> None:
+def test_verifier_without_a_challenge_is_refused(tenant: LocalTenant, browser: Browser) -> None:
     code = browser.code_of(ALICE, code_challenge=None, code_challenge_method=None)
 
     assert [501481] == tenant.redeem(code).json()["error_codes"]
     assert 200 == tenant.redeem(code, code_verifier=None).status_code
 
 
-def test_a_plain_challenge_is_the_verifier(tenant: LocalTenant, browser: Browser) -> None:
+def test_plain_challenge_is_the_verifier(tenant: LocalTenant, browser: Browser) -> None:
     code = browser.code_of(ALICE, code_challenge="p" * 50, code_challenge_method=None)
 
     assert 200 == tenant.redeem(code, code_verifier="p" * 50).status_code
@@ -143,7 +139,7 @@ def test_a_plain_challenge_is_the_verifier(tenant: LocalTenant, browser: Browser
         ({"grant_type": None}, 400, "invalid_request", 900144),
     ],
 )
-def test_a_client_proves_itself(
+def test_client_must_authenticate(
     tenant: LocalTenant, form: dict[str, str | None], status: int, error: str, number: int
 ) -> None:
     answer = tenant.refresh(tenant.refresh_token_of(ALICE), **form)
@@ -152,7 +148,7 @@ def test_a_client_proves_itself(
     assert (status, error, [number]) == (answer.status_code, body["error"], body["error_codes"])
 
 
-def test_a_client_may_use_http_basic(tenant: LocalTenant) -> None:
+def test_client_can_use_http_basic(tenant: LocalTenant) -> None:
     form = {"grant_type": "refresh_token", "refresh_token": tenant.refresh_token_of(ALICE)}
     address = f"{tenant.authority}/oauth2/v2.0/token"
 
@@ -163,7 +159,7 @@ def test_a_client_may_use_http_basic(tenant: LocalTenant) -> None:
     assert [200, 401, 400] == [answer.status_code for answer in (right, wrong, garbled)]
 
 
-def test_an_error_body_has_microsofts_members(tenant: LocalTenant) -> None:
+def test_error_body_has_microsofts_members(tenant: LocalTenant) -> None:
     answer = tenant.http.post(
         f"{tenant.authority}/oauth2/v2.0/token",
         data={"grant_type": "refresh_token"},

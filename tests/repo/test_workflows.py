@@ -26,7 +26,7 @@ def commands(name: str) -> list[str]:
 
 
 @pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)
-def test_every_action_is_pinned_to_a_commit_and_says_which_version_that_is(file: Path) -> None:
+def test_actions_are_pinned_to_a_commit_with_a_version(file: Path) -> None:
     used = re.findall(r"uses: (?!\./).*", file.read_text())
 
     assert used
@@ -34,7 +34,7 @@ def test_every_action_is_pinned_to_a_commit_and_says_which_version_that_is(file:
 
 
 @pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)
-def test_a_job_may_read_the_code_and_only_the_deployment_may_ask_for_a_token(file: Path) -> None:
+def test_only_the_deployment_can_request_a_token(file: Path) -> None:
     found = workflow(file.stem)
 
     assert {} == found["permissions"]
@@ -55,7 +55,7 @@ def test_every_push_is_checked_tested_and_compiled() -> None:
     assert [line.split()[2] for line in run if line.startswith("az bicep")] == ["install", "build", "lint"]
 
 
-def test_a_deployment_is_of_main_and_waits_for_the_check_of_the_same_commit() -> None:
+def test_deployment_needs_main_and_a_passed_check() -> None:
     """A called workflow runs on the commit of its caller (GitHub documentation, reusing workflows)."""
     found = workflow("deploy")
     check, deploy = found["jobs"]["check"], found["jobs"]["deploy"]
@@ -68,7 +68,7 @@ def test_a_deployment_is_of_main_and_waits_for_the_check_of_the_same_commit() ->
     assert "${{ github.workflow }}" in workflow("check")["concurrency"]["group"]
 
 
-def test_tools_that_a_workflow_installs_are_pinned() -> None:
+def test_tools_of_workflows_are_pinned() -> None:
     (bicep,) = (line for line in commands("check") if line.startswith("az bicep install"))
     (azd,) = (step for step in steps(workflow("deploy")) if "setup-azd" in step.get("uses", ""))
     containers = [job["container"] for job in workflow("check")["jobs"].values() if "container" in job]
@@ -84,13 +84,13 @@ def test_only_the_deployment_sees_a_secret() -> None:
     assert "secrets." not in (ROOT / ".github/workflows/check.yml").read_text()
 
 
-def test_a_deployment_is_given_every_parameter_of_the_template() -> None:
+def test_deployment_sets_every_parameter_of_the_template() -> None:
     named = re.findall(r"\$\{(\w+)=?.*?\}", (ROOT / "infra/main.parameters.json").read_text())
 
     assert set(named) <= set(workflow("deploy")["jobs"]["deploy"]["env"])
 
 
-def test_the_development_container_runs_what_the_readme_runs() -> None:
+def test_development_container_runs_make_run() -> None:
     container = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text())
 
     assert "make run" == container["postAttachCommand"]
