@@ -123,7 +123,7 @@ def test_an_oauth_app_is_verified_step_by_step(cli: Cli, api: httpx.Client, envi
         (2, "MAILBIND_TOKEN", ["list"], {"MAILBIND_TOKEN": None}),
         (2, "MAILBIND_BASE_URL", ["list"], {"MAILBIND_BASE_URL": None}),
         (2, "https", ["list"], {"MAILBIND_BASE_URL": "http://mailbind.example"}),
-        (2, "no API token", ["list"], {"MAILBIND_TOKEN": "ü"}),
+        (2, "not an API token", ["list"], {"MAILBIND_TOKEN": "ü"}),
         (2, "--redirect-url", ["link"], {}),
         (2, "whole number", ["list", "--limit", "0"], {}),
         (1, "cannot read", ["list", "--token-file", "nowhere"], {}),
