@@ -1,7 +1,7 @@
 """Builds the App of these settings: every adapter and every cache, once. Clients connect when they are first needed."""
 
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from shared.adapters.entra import MsalEntra
 from shared.adapters.graph import HttpGraph
@@ -64,8 +64,7 @@ TIMER_QUEUE_TIMEOUT_SECONDS = 60.0
 IMAP_THREADS = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Environment:
+class Environment(NamedTuple):
     """Time, randomness and the audit log."""
 
     clock: Clock

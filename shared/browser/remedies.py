@@ -4,7 +4,6 @@ Most texts are those of shared.domain.remedy, which callers read too. Here are t
 and other words where a caller could do more than the person in the browser can.
 """
 
-from dataclasses import replace
 from http import HTTPStatus
 
 from shared.domain.remedy import REMEDIES, Remedy, remedy
@@ -61,15 +60,14 @@ PAGE_REMEDIES = {
         "It is finished, is too old, or was never started here.",
         "Open the link again to start a new one.",
     ),
-    "wrong_principal": replace(
-        REMEDIES["wrong_principal"],
+    "wrong_principal": REMEDIES["wrong_principal"]._replace(
         action="Sign in as that person, or ask the sender of the link for one that allows the change.",
     ),
-    "other_mailbox": replace(
-        REMEDIES["other_mailbox"], action="Ask the sender of the link for one that allows changing the mailbox."
+    "other_mailbox": REMEDIES["other_mailbox"]._replace(
+        action="Ask the sender of the link for one that allows changing the mailbox."
     ),
-    "other_app": replace(
-        REMEDIES["other_app"], action="Ask the sender of the link for a new one that uses the account's own app."
+    "other_app": REMEDIES["other_app"]._replace(
+        action="Ask the sender of the link for a new one that uses the account's own app."
     ),
     "TooManyRequests": Remedy(
         "Too many requests",

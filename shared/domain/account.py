@@ -4,6 +4,7 @@ import uuid
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +26,7 @@ class Principal:
         return f"{self.tenant_id}.{self.object_id}".lower()
 
 
-@dataclass(frozen=True, slots=True)
-class ExpectedPerson:
+class ExpectedPerson(NamedTuple):
     """Who must sign in, as the caller said: an address, a tenant id, both or neither."""
 
     email: str | None = None

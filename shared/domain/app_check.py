@@ -1,9 +1,9 @@
 """The steps that verify an OAuth app's configuration: what each one found, and what to do about it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from shared.domain.failure import Failure, FailureKind
 from shared.domain.oauth_app import (
@@ -44,8 +44,7 @@ class StepStatus(StrEnum):
     SKIP = "skip"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One step; `hint` says what to do, or is None."""
 
     id: str

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -120,19 +120,19 @@ class AuditRecord:
         return replace(self, **long) if long else self
 
 
-@dataclass(slots=True)
 class Sample:
     """When a refusal was last logged, and how many were left out since."""
 
-    recorded: datetime
-    left_out: int = 0
+    def __init__(self, recorded: datetime) -> None:
+        self.recorded = recorded
+        self.left_out = 0
 
 
-@dataclass(slots=True)
 class AuditSampler:
     """Logs the first refusal of a kind in ten seconds, and with the next one how many were left out."""
 
-    _samples: dict[tuple[Action, str, str], Sample] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self._samples: dict[tuple[Action, str, str], Sample] = {}
 
     def sampled(self, record: AuditRecord, now: datetime) -> AuditRecord | None:
         """The record to log, or None to leave it out."""

@@ -1,8 +1,8 @@
 """Microsoft's clouds: their addresses, mail servers and scopes."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 # Delegated permissions that open shared mailboxes (Graph permissions reference: Mail.*.Shared; Exchange: Authenticate
@@ -28,16 +28,14 @@ class Resource(StrEnum):
     OUTLOOK = "outlook"
 
 
-@dataclass(frozen=True, slots=True)
-class MailServer:
+class MailServer(NamedTuple):
     """The host and port of a mail protocol."""
 
     host: str
     port: int
 
 
-@dataclass(frozen=True, slots=True)
-class Cloud:
+class Cloud(NamedTuple):
     """The addresses of a cloud's authority, Graph and Outlook; each is an https URL without a path.
 
     `imap_server` replaces the cloud's own IMAP server.

@@ -12,9 +12,9 @@ identity-platform/workload-identity-federation; [loop] identity-platform/referen
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class FailureKind(StrEnum):
@@ -27,8 +27,7 @@ class FailureKind(StrEnum):
     APP_FAULT = "appFault"
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """One failed call: its kind, our stable `code`, and what operators can trace it by.
 
     `claims` is a claims challenge that the next sign-in must carry (Entra documentation, claims challenges).
@@ -44,8 +43,7 @@ class Failure:
     trace: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TokenError:
+class TokenError(NamedTuple):
     """An error answer of the token endpoint (RFC 6749 section 5.2, with Microsoft's additions)."""
 
     status: int
@@ -81,8 +79,7 @@ class SignInRefusal(StrEnum):
     REFUSED = "sign_in_refused"
 
 
-@dataclass(frozen=True, slots=True)
-class FailureRule:
+class FailureRule(NamedTuple):
     """Error answers with the same meaning: matched by `error`, `suberror` or AADSTS number.
 
     `source` names the documentation behind it, `min_pause` is the least time to wait before the next call.

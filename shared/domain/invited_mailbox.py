@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from shared.domain.account import Principal
 from shared.domain.clouds import Resource
@@ -31,8 +32,7 @@ class MailboxState(StrEnum):
         return self in {MailboxState.NEW, MailboxState.EXISTING}
 
 
-@dataclass(frozen=True, slots=True)
-class MailboxResult:
+class MailboxResult(NamedTuple):
     """What a sign-in, or a later probe, did for a mailbox. `code` says why it is not bound."""
 
     state: MailboxState

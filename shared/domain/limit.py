@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from shared.domain.secret import Secret
 
@@ -20,8 +21,7 @@ class LimitKind(StrEnum):
     BAD_TOKEN = "badToken"  # noqa: S105 - the name of a limit
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(NamedTuple):
     """A number of requests per minute, which may also come all at once after a pause.
 
     The algorithm is the virtual scheduling of ITU-T I.371: each request adds one drop to a bucket that empties evenly,

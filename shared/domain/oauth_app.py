@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote_plus
 
 from shared.domain.account import is_guid
@@ -14,23 +14,20 @@ from shared.domain.formats import MAX_SCOPES_BYTES, domain_of
 from shared.domain.secret import Secret
 
 
-@dataclass(frozen=True, slots=True)
-class ClientSecret:
+class ClientSecret(NamedTuple):
     """A client secret, which Entra issues with an expiry."""
 
     secret: Secret
 
 
-@dataclass(frozen=True, slots=True)
-class ClientCertificate:
+class ClientCertificate(NamedTuple):
     """A certificate that is registered with the app, and its private key, both PEM (Entra: certificate credentials)."""
 
     private_key: Secret
     certificate: str
 
 
-@dataclass(frozen=True, slots=True)
-class FederatedIdentity:
+class FederatedIdentity(NamedTuple):
     """A user-assigned managed identity that the app trusts, by its client id: no secret to store, and no expiry.
 
     Entra calls it a federated identity credential (workload identity federation, "managed identity as a credential").

@@ -3,11 +3,10 @@
 shared.browser.remedies has the failures that only a page reports.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Remedy:
+class Remedy(NamedTuple):
     """A title, what happened and why, and the action that repairs it. Plain sentences, no personal data."""
 
     title: str

@@ -138,7 +138,7 @@ def _with_open_claims(failure: Failure, grant: DelegatedGrant, request: TokenReq
     if grant.claims is None or failure.kind not in SIGN_IN_FAILURE_KINDS:
         return failure
     code = "claims_challenge" if request.claims else failure.code
-    return replace(failure, code=code, claims=failure.claims or grant.claims)
+    return failure._replace(code=code, claims=failure.claims or grant.claims)
 
 
 def _claims_for_sign_in(request_failure: Failure | None) -> str | None:

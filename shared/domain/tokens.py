@@ -1,7 +1,7 @@
 """Access and refresh tokens: how long each one is used, and what Entra answers to a request for new ones."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from shared.domain.clouds import Resource
 from shared.domain.failure import Failure
@@ -24,8 +24,7 @@ RENEWAL_LEAD_TIME = timedelta(minutes=15)
 MAX_CLOCK_SKEW = timedelta(minutes=5)
 
 
-@dataclass(frozen=True, slots=True)
-class TokenSet:
+class TokenSet(NamedTuple):
     """A refresh token, which is valid for every resource, and an access token for one resource, valid until `expires`.
 
     Microsoft identity platform, "Refresh tokens": they are bound to a person and a client, not to a resource.
@@ -49,8 +48,7 @@ def parse_token_lifetime(expires_in: object) -> timedelta:
     return min(timedelta(seconds=int(text[:9])), MAX_TOKEN_LIFETIME)
 
 
-@dataclass(frozen=True, slots=True)
-class ResourceToken:
+class ResourceToken(NamedTuple):
     """An access token for one resource, when it was issued, and when it was last handed out."""
 
     resource: Resource
@@ -78,8 +76,7 @@ class ResourceToken:
         return self.expires - min(RENEWAL_LEAD_TIME, lifetime / 2) * (1 - jitter / 3)
 
 
-@dataclass(frozen=True, slots=True)
-class TokenRequest:
+class TokenRequest(NamedTuple):
     """A request for a token: for `resource`, by default the grant's primary one, and with these `claims`."""
 
     resource: Resource | None = None
@@ -89,8 +86,7 @@ class TokenRequest:
 DEFAULT_TOKEN_REQUEST = TokenRequest()
 
 
-@dataclass(frozen=True, slots=True)
-class RefreshAnswer:
+class RefreshAnswer(NamedTuple):
     """Entra's answer to a refresh.
 
     `result` decides over the grant: new tokens, or why it could not be renewed. When Entra refused the resource or the

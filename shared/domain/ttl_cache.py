@@ -3,7 +3,6 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Hashable
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 from shared.domain.formats import fingerprint
 
 
-@dataclass(slots=True)
 class TTLCache[T]:
     """Values by name. Expired values are dropped; when the cache is full, the oldest one is.
 
@@ -19,8 +17,9 @@ class TTLCache[T]:
     long as the values are of limited size.
     """
 
-    max_entries: int
-    _entries: OrderedDict[str, tuple[datetime, datetime, T]] = field(default_factory=OrderedDict)
+    def __init__(self, max_entries: int) -> None:
+        self.max_entries = max_entries
+        self._entries: OrderedDict[str, tuple[datetime, datetime, T]] = OrderedDict()
 
     def put(self, name: str, value: T, since: datetime, until: datetime) -> None:
         """Store a value that is valid in [since, until), replacing an older one."""
@@ -53,14 +52,14 @@ class TTLCache[T]:
             del self._entries[oldest]
 
 
-@dataclass(slots=True)
 class SharedCalls:
     """Calls in progress, by name: at most one for each name, without a lock or a queue.
 
     A caller that is cancelled does not cancel the call, because others may be waiting for it.
     """
 
-    _running: dict[Hashable, asyncio.Task[Any]] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self._running: dict[Hashable, asyncio.Task[Any]] = {}
 
     async def __call__[T](self, name: Hashable, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """The result of the call with this name, started unless it is in progress. Raises what the call raises."""

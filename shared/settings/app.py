@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from shared.domain.caller import EntraTrust
@@ -24,8 +25,7 @@ VAULT_KEY_PATTERN = re.compile(r"/keys/[A-Za-z0-9-]{1,127}(/[0-9a-f]{32})?")
 MAX_LIMIT, MAX_PUBLIC_LIMIT, MAX_PUBLIC_BAD_TOKENS = 1_000_000, 10_000, 1000
 
 
-@dataclass(frozen=True)
-class KeySettings:
+class KeySettings(NamedTuple):
     """Key-encryption keys: identifiers in Azure Key Vault, and local keys.
 
     The first vault key wraps, or without one the first local key (`local_wraps`); all of them unwrap. A data key seals

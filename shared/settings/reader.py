@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,12 +17,12 @@ class SettingsError(Exception):
     """The settings are wrong; the message lists all faults."""
 
 
-@dataclass
 class Reader:
     """The values of the environment, and the faults that were found in them."""
 
-    values: Mapping[str, str]
-    faults: list[str] = field(default_factory=list)
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self.values = values
+        self.faults: list[str] = []
 
     def text(self, name: str, default: str | None = None) -> str:
         """The text of a setting, which is required unless there is a default."""

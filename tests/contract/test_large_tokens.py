@@ -26,7 +26,7 @@ def token(length: int) -> Secret:
 async def test_tokens_of_any_length_come_back_as_they_were_written(services: App, length: int) -> None:
     who, now = principal(), services.clock()
     written = replace(grant(who, now), access_token=token(length), refresh_token=token(length))
-    written = written.renewed(replace(_mail(written.refresh_token, services), access_token=token(length)), now, 0)
+    written = written.renewed(_mail(written.refresh_token, services)._replace(access_token=token(length)), now, 0)
 
     await services.stores.principals.commit(who.id, [Insert(written)])
 

@@ -1,7 +1,5 @@
 """What an OAuth app asks for, and where."""
 
-from dataclasses import replace
-
 import pytest
 
 from shared.domain.clouds import CLOUDS, Cloud, MailServer, Resource, cloud_name, clouds_with
@@ -70,10 +68,10 @@ def test_scopes_of_a_resource_are_asked_for_apart() -> None:
     ],
 )
 def test_mail_servers_are_those_of_the_cloud(outlook: str, imap: str, smtp: str) -> None:
-    cloud = replace(GLOBAL, outlook=outlook)
+    cloud = GLOBAL._replace(outlook=outlook)
 
     assert (MailServer(imap, 993), MailServer(imap, 995), MailServer(smtp, 587)) == (cloud.imap, cloud.pop, cloud.smtp)
-    assert MailServer("127.0.0.1", 1993) == replace(cloud, imap_server=MailServer("127.0.0.1", 1993)).imap
+    assert MailServer("127.0.0.1", 1993) == cloud._replace(imap_server=MailServer("127.0.0.1", 1993)).imap
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_a_grant_cools_down_a_day_after_its_last_hand_out() -> None:
     hot = a_grant().with_hand_out(NOON, 0)
     tomorrow = NOON + timedelta(hours=25)
 
-    cold = hot.renewed(replace(TOKENS, expires=tomorrow + timedelta(hours=1)), tomorrow, 0)
+    cold = hot.renewed(TOKENS._replace(expires=tomorrow + timedelta(hours=1)), tomorrow, 0)
 
     assert tomorrow + timedelta(days=7) == cold.due
 

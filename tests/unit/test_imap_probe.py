@@ -3,7 +3,6 @@
 import asyncio
 import socket
 import time
-from dataclasses import replace
 
 import pytest
 
@@ -20,7 +19,7 @@ async def test_nobody_waits_for_the_logins_before_them(monkeypatch: pytest.Monke
     monkeypatch.setattr(imap, "STEP_TIMEOUT_SECONDS", 2.0)
     monkeypatch.setattr(imap, "LOGIN_TIMEOUT_SECONDS", 1.0)
     server = socket.create_server(("127.0.0.1", 0))  # the system takes connections that nobody accepts
-    cloud = replace(CLOUDS["global"], imap_server=MailServer(*server.getsockname()))
+    cloud = CLOUDS["global"]._replace(imap_server=MailServer(*server.getsockname()))
     app = OAuthApp("app", "App", "client", (), "t", frozenset(), cloud, cloud.scopes(["imap"]))
     probe, began, ended = ImapProbe(None, 1), time.monotonic(), list[float]()
 
