@@ -93,9 +93,7 @@ async def test_a_date_that_cannot_be_reckoned_with_spoils_no_sweep(app: App) -> 
     assert [EARLIEST_TIMESTAMP, LATEST_TIMESTAMP] == [stored["first-app-aaaaaa"], stored["last-app-bbbbbbb"]]
 
 
-async def test_a_step_of_the_sweep_that_fails_is_told_and_holds_up_no_other(
-    app: App, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_failed_sweep_step_is_reported_and_stops_no_other(app: App, caplog: pytest.LogCaptureFixture) -> None:
     await bound(app)
     now = app.clock()
     sick = await app.stores.oauth_apps.insert(replace(of_app("sick-app-aaaaaaa", now, now), name=LONG_NAME))
@@ -116,9 +114,7 @@ async def test_a_step_of_the_sweep_that_fails_is_told_and_holds_up_no_other(
     assert () == (await sweep(app, app.clock() + LONG)).failed
 
 
-async def test_damaged_rows_keep_neither_sweep_nor_tick_nor_listing_from_the_others(
-    app: App, clock: MovedClock
-) -> None:
+async def test_damaged_rows_stop_neither_sweep_nor_tick_nor_listing(app: App, clock: MovedClock) -> None:
     who, name = await bound(app)
     await spoil(app, "Principals", table_key(who), "account~damaged", created="yesterday", id="x")
     await spoil(app, "Principals", "0", "grant~damaged", principal="{")
@@ -159,7 +155,7 @@ async def test_a_link_is_forgotten_whichever_of_its_rows_is_damaged(app: App, da
     assert [] == [one["RowKey"] for one in left if not one["RowKey"].startswith("event~")]
 
 
-async def test_a_record_that_storage_does_not_answer_for_is_told_and_the_sweep_goes_on(
+async def test_sweep_continues_after_a_record_that_cannot_be_read(
     app: App, storage: Azurite, clock: MovedClock
 ) -> None:
     _, held_up = await bound(app)
@@ -178,7 +174,7 @@ async def test_a_record_that_storage_does_not_answer_for_is_told_and_the_sweep_g
     assert (("records",), None, 4) == (swept.failed, swept.cursor, swept.counts["accounts.connected"])
 
 
-async def test_damaged_events_deliveries_and_webhooks_keep_no_other_from_its_target(app: App) -> None:
+async def test_damaged_events_and_webhooks_block_no_others(app: App) -> None:
     target = Webhook("well", "https://a.example", ("*",), app.clock(), "administrator", secret=Secret("x"))
     await app.stores.webhooks.insert(target)
     await spoil(app, "Webhooks", "0", "", id="0", events="{")

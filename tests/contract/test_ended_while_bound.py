@@ -51,7 +51,7 @@ async def proven_through_a_link(services: App) -> ProvenRequest:
 
 
 @pytest.mark.parametrize("ended", ["cancelled", "removed"])
-async def test_a_link_that_is_ended_while_its_account_is_claimed_binds_nothing(services: App, ended: str) -> None:
+async def test_link_ended_during_the_claim_binds_nothing(services: App, ended: str) -> None:
     proven, directory = await proven_through_a_link(services), Gated(services)
     request, code = proven.request, {"cancelled": "link_cancelled", "removed": "account_removed"}[ended]
     await services.stores.registrations.make_newest(NewestLink(request.account, request.by))

@@ -31,7 +31,7 @@ def known(services: App, rows: Gated) -> CachedOAuthApps:
     return CachedOAuthApps(rows, services.config.seed, services.config.clouds, services.clock)  # type: ignore[arg-type] # passes on
 
 
-async def test_callers_share_a_read_and_one_who_leaves_ends_it_for_nobody(services: App) -> None:
+async def test_callers_share_a_read_that_survives_a_cancellation(services: App) -> None:
     rows = Gated(services)
     apps = known(services, rows)
     waiting = [asyncio.create_task(apps.all()) for _ in range(20)]

@@ -26,7 +26,7 @@ class Gated:
         return found
 
 
-async def test_a_token_that_is_revoked_here_while_it_is_read_is_not_remembered(services: App) -> None:
+async def test_token_revoked_during_its_read_is_not_cached(services: App) -> None:
     token = fingerprint(await api_token(services, frozenset({Scope.OAUTH_TOKEN})))
     rows = Gated(services)
     known = CachedApiTokens(rows, services.clock)  # type: ignore[arg-type] # passes on

@@ -41,7 +41,7 @@ async def test_tokens_of_any_length_come_back_as_they_were_written(services: App
     assert all(len(str(value)) <= LIMIT for value in row.values())
 
 
-async def test_a_token_that_no_row_takes_is_refused_and_changes_nothing(services: App) -> None:
+async def test_token_too_large_for_a_row_is_refused(services: App) -> None:
     who, now = principal(), services.clock()
     before = grant(who, now)
     (version,) = await services.stores.principals.commit(who.id, [Insert(before)])

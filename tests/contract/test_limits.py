@@ -71,7 +71,7 @@ async def test_the_wait_is_honest(instances: list[App], who: str, clock: MovedCl
         assert 1 == through(limit, who, 5)
 
 
-async def test_one_who_is_over_the_limit_holds_up_nobody_else_and_nothing_else(instances: list[App], who: str) -> None:
+async def test_key_over_the_limit_delays_no_other_key(instances: list[App], who: str) -> None:
     limit = instances[0].rate_limit
     through(limit, who, 50)
 
@@ -91,7 +91,7 @@ async def test_what_passed_on_one_instance_counts_on_the_next(instances: list[Ap
         assert 0 == through(other, who, 50)
 
 
-async def test_a_flood_over_all_instances_is_held_to_little_more_than_the_limit(instances: list[App], who: str) -> None:
+async def test_flood_over_all_instances_stays_near_the_limit(instances: list[App], who: str) -> None:
     passed = 0
     for _ in range(20):
         passed += sum(through(one.rate_limit, who, 1) for one in instances)
@@ -127,7 +127,7 @@ async def test_memory_is_bounded_and_who_was_seen_last_is_remembered(instances: 
     await limit.settled()
 
 
-async def test_without_storage_nobody_is_locked_out_and_each_instance_holds_the_limit(
+async def test_without_storage_each_instance_holds_the_limit_alone(
     clock: MovedClock, who: str, azurite: Azurite, caplog: pytest.LogCaptureFixture
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
@@ -149,9 +149,7 @@ async def test_without_storage_nobody_is_locked_out_and_each_instance_holds_the_
         await alone.close()
 
 
-async def test_what_is_stored_tells_nobody_whose_it_is_and_does_not_stay(
-    storage: Azurite, clock: MovedClock, who: str
-) -> None:
+async def test_stored_buckets_reveal_no_key_and_are_deleted(storage: Azurite, clock: MovedClock, who: str) -> None:
     one = build(settings_for(storage.connection_string, **SIX), clock)
     try:
         through(one.rate_limit, who, 3)

@@ -15,7 +15,7 @@ from shared.usecases.accounts.read import AccountQuery, list_accounts
 from tests.contract.records import account
 
 
-async def test_accounts_out_of_reach_cost_a_bounded_look_and_no_cursor_tells_of_them(services: App) -> None:
+async def test_inaccessible_accounts_cost_a_bounded_scan(services: App) -> None:
     who = Principal(str(uuid.uuid4()), str(uuid.uuid4()), "alice@contoso.example")
     first, *others, last = sorted((uuid.uuid4().hex for _ in range(12)), key=table_key)
     await services.stores.principals.commit(
@@ -46,7 +46,7 @@ async def test_accounts_out_of_reach_cost_a_bounded_look_and_no_cursor_tells_of_
         (2, 1, [], None, True),
     ],
 )
-async def test_so_many_accounts_are_counted_and_the_cursor_leads_behind_them(
+async def test_accounts_beyond_the_count_are_reached_by_cursor(
     services: App,
     counted: int,
     page: int,
@@ -69,7 +69,7 @@ async def test_so_many_accounts_are_counted_and_the_cursor_leads_behind_them(
     assert names[page * 2 :] == [*shown, *rest]
 
 
-async def test_a_page_behind_all_that_is_counted_is_refused_and_names_the_cursor(services: App) -> None:
+async def test_page_beyond_the_count_is_refused_and_names_the_cursor(services: App) -> None:
     who, _ = await five(services)
     reader = Caller("token:t", "t", frozenset({Scope.ACCOUNTS_READ}))
 

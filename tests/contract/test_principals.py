@@ -32,7 +32,7 @@ async def test_a_grant_comes_back_as_it_was_written(services: App) -> None:
     assert written == stored.value
 
 
-async def test_a_grant_with_tokens_for_two_resources_comes_back_too_and_both_lie_sealed(services: App) -> None:
+async def test_grant_with_two_resources_is_stored_sealed(services: App) -> None:
     who, now = principal(), services.clock()
     further = TokenSet(Secret("refresh-token"), Secret("mail-token"), now, ("mail",), Resource.OUTLOOK)
     written = grant(who, now).renewed(further, now, 0).with_hand_out(now, 0, Resource.OUTLOOK)
@@ -50,7 +50,7 @@ async def test_a_grant_with_tokens_for_two_resources_comes_back_too_and_both_lie
     assert "mail-token" not in str(row)
 
 
-async def test_a_grant_from_before_there_were_two_resources_is_one_for_graph(services: App) -> None:
+async def test_grant_of_an_earlier_version_is_for_graph(services: App) -> None:
     who = principal()
     await services.stores.principals.commit(who.id, [Insert(grant(who, services.clock()))])
     raw = storage_of(services).get_table_client("Principals")
@@ -252,7 +252,7 @@ async def test_account_ids_do_not_differ_by_case(services: App) -> None:
         await services.stores.principals.commit(who.id, [Insert(account(who, services.clock(), "sHARED"))])
 
 
-async def test_a_table_that_is_not_there_reads_as_empty_and_is_made_by_the_first_write(services: App) -> None:
+async def test_missing_table_reads_as_empty_and_is_created_by_a_write(services: App) -> None:
     table = Table(
         "T" + secrets.token_hex(8), storage_of(services).get_table_client, services.sealing.sealer, services.entropy
     )

@@ -15,7 +15,7 @@ from tests.conftest import MovedClock
 LARGEST = 32 * 1024  # characters of a property (Understanding the Table service data model)
 
 
-async def test_a_value_that_is_too_large_for_a_property_is_not_storable(services: App, clock: MovedClock) -> None:
+async def test_value_too_large_for_a_property_cannot_be_stored(services: App, clock: MovedClock) -> None:
     mailbox, now = InvitedMailbox("shared", "support@contoso.example", None), clock()
     url = "x" * (LARGEST + 1)
     registration = PendingRegistration("f" * 64, (mailbox,), url, "app", "caller", now, now + timedelta(hours=1))
@@ -41,6 +41,6 @@ async def test_a_value_that_is_too_large_spoils_its_transaction(services: App) -
     assert [] == [entity async for entity in table.query("PartitionKey eq @of", {"of": "too-large"})]
 
 
-async def test_a_value_that_is_too_large_spoils_an_unconditional_write_too(services: App) -> None:
+async def test_value_too_large_fails_an_unconditional_write_too(services: App) -> None:
     with pytest.raises(NotStorable):
         await services.stores.registrations.make_newest(NewestLink("shared", "x" * (LARGEST + 1)))

@@ -70,7 +70,7 @@ async def test_a_registration_comes_back_as_it_was_written(services: App) -> Non
     assert asked == stored.value
 
 
-async def test_one_mailbox_of_several_is_read_as_the_whole_registration_shows_it(services: App) -> None:
+async def test_mailbox_is_read_as_its_whole_registration_shows_it(services: App) -> None:
     names = [secrets.token_hex(8) for _ in range(3)]
     mailboxes = tuple(InvitedMailbox(name, f"{name}@contoso.example") for name in names)
     asked = replace(registration(services.clock()), mailboxes=mailboxes)
@@ -99,7 +99,7 @@ async def test_one_mailbox_of_several_is_read_as_the_whole_registration_shows_it
         ("replaced", "replaced", {}),
     ],
 )
-async def test_a_registration_of_before_there_could_be_several_mailboxes_asks_for_one(
+async def test_registration_of_an_earlier_version_has_one_mailbox(
     services: App, stage: str, state: str, more: dict[str, str]
 ) -> None:
     asked = registration(services.clock())
@@ -151,7 +151,7 @@ async def test_forgetting_a_registration_takes_its_attempts_along(services: App)
     assert None is await services.stores.registrations.attempt(asked.id, attempt.id)
 
 
-async def test_the_agenda_gives_what_is_due_oldest_first_and_nothing_else(services: App) -> None:
+async def test_agenda_returns_due_rows_oldest_first(services: App) -> None:
     owner, now = secrets.token_hex(16), services.clock()
     works = [Work(WorkKind.REFRESH, now + timedelta(seconds=seconds), owner, "app") for seconds in (5, -60, -5, 60, -1)]
     for work in works:
@@ -183,7 +183,7 @@ async def test_pages_of_the_agenda_continue_behind_the_last_row(services: App) -
     await asyncio.gather(*(services.stores.agenda.remove([work]) for work in works))
 
 
-async def test_work_of_a_newer_version_waits_for_it_and_holds_up_nothing(services: App) -> None:
+async def test_work_of_a_newer_version_waits_and_blocks_nothing(services: App) -> None:
     now = services.clock()
     known = Work(WorkKind.REFRESH, now, "somebody", "an-app")
     await services.stores.agenda.add(known)

@@ -31,7 +31,7 @@ async def test_sealing_twice_never_looks_the_same(services: App) -> None:
     )
 
 
-async def test_another_process_opens_it_with_the_same_key_and_not_with_another(storage: Azurite) -> None:
+async def test_sealed_value_opens_in_another_process_with_the_same_key(storage: Azurite) -> None:
     one = build(settings_for(storage.connection_string))
     sealed = await one.sealing.sealer.seal("row", Secret("x"))
     two = build(settings_for(storage.connection_string))

@@ -21,7 +21,7 @@ from tests.faults.lossy_proxy import lossy_proxy
 ILL = 120
 
 
-async def test_a_sign_in_mends_all_accounts_of_its_grant_in_few_transactions(services: App, azurite: Azurite) -> None:
+async def test_sign_in_repairs_all_accounts_in_few_transactions(services: App, azurite: Azurite) -> None:
     who, now = principal(), services.clock()
     held, well = grant(who, now), account(who, now)
     ill = [account(who, now).with_error(AccountState.AUTHENTICATION_ERROR, "needs_sign_in", now) for _ in range(ILL)]

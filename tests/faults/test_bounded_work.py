@@ -136,7 +136,7 @@ DELIVERED = {WorkKind.EVENT, WorkKind.LATE_EVENT, WorkKind.DELIVER}
 
 
 @pytest.mark.parametrize("kind", [kind for kind in WorkKind if kind not in DELIVERED])
-async def test_a_run_ends_when_its_time_is_up_and_the_next_ones_finish_the_rest(
+async def test_run_ends_on_time_and_the_next_runs_finish_the_rest(
     app: App, outside: Environment, clock: MovedClock, kind: WorkKind
 ) -> None:
     backlog, shard = BACKLOGS[kind]
@@ -153,7 +153,7 @@ async def test_a_run_ends_when_its_time_is_up_and_the_next_ones_finish_the_rest(
             clock.forward(seconds=16)  # what goes on waits for a moment
 
 
-async def test_a_probe_of_many_mailboxes_goes_on_where_it_stopped_and_asks_entra_once(
+async def test_probe_of_many_mailboxes_continues_with_one_refresh(
     app: App, outside: Environment, clock: MovedClock
 ) -> None:
     with tenant_of(outside) as tenant:
@@ -217,7 +217,7 @@ async def test_only_the_newest_sign_ins_of_a_link_are_kept(services: App) -> Non
     assert [False] * 5 + [True] * MAX_ATTEMPTS_KEPT == [one is not None for one in kept]
 
 
-async def test_a_browser_that_begins_again_and_again_pushes_out_its_own_sign_ins_and_nobody_elses(
+async def test_repeated_attempts_replace_only_attempts_of_one_browser(
     services: App, caplog: pytest.LogCaptureFixture
 ) -> None:
     asked = registration(services.clock())

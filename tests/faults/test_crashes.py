@@ -22,7 +22,7 @@ async def claim(instance: App, asked: dict[str, str], *, principal: str, until: 
     await instance.stores.directory.insert(DirectoryEntry(asked["account"], claim=left))
 
 
-async def test_a_claim_whose_transaction_never_came_is_taken_over_when_it_ran_out(
+async def test_expired_claim_is_taken_over(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     asked = ask(api)
@@ -63,7 +63,7 @@ async def test_a_retry_takes_up_its_own_claim_at_once(
     assert "new" == visitor.follow(asked["url"], who).back["state"]
 
 
-async def test_a_crash_after_the_transaction_leaves_a_working_account_and_the_link_still_says_new(
+async def test_account_works_after_a_crash_and_still_counts_as_new(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     who, asked = person(), ask(api)
@@ -84,7 +84,7 @@ async def test_a_crash_after_the_transaction_leaves_a_working_account_and_the_li
     assert "completed" == status(api, asked)["status"]
 
 
-async def test_an_entry_that_leads_nowhere_is_no_account_and_its_id_is_free(
+async def test_entry_without_an_account_leaves_the_id_free(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     asked = ask(api)
@@ -94,7 +94,7 @@ async def test_an_entry_that_leads_nowhere_is_no_account_and_its_id_is_free(
     assert "new" == visitor.follow(asked["url"], person()).back["state"]
 
 
-async def test_what_was_bound_before_a_crash_is_not_said_to_have_expired(
+async def test_account_bound_before_a_crash_is_not_reported_as_expired(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, clock: MovedClock
 ) -> None:
     asked = ask(api)

@@ -44,7 +44,7 @@ async def test_an_insert_that_meets_its_own_first_try_succeeds(lossy: tuple[Loss
     assert version == stored.version
 
 
-async def test_a_conditional_update_that_meets_its_own_first_try_succeeds(lossy: tuple[LossyProxy, App]) -> None:
+async def test_conditional_update_that_conflicts_with_itself_succeeds(lossy: tuple[LossyProxy, App]) -> None:
     proxy, services = lossy
     who = principal()
     first = grant(who, services.clock())
@@ -72,7 +72,7 @@ async def test_a_transaction_that_meets_its_own_first_try_succeeds(lossy: tuple[
     assert await services.stores.principals.account(who.id, "one") is not None
 
 
-async def test_a_claim_that_meets_its_own_first_try_is_ours_and_a_second_claim_is_not(
+async def test_insert_that_conflicts_with_itself_succeeds(
     lossy: tuple[LossyProxy, App],
 ) -> None:
     proxy, services = lossy
@@ -100,9 +100,7 @@ async def test_storage_that_does_not_answer_is_said_to_be_unavailable(lossy: tup
     await refused.close()
 
 
-async def test_all_who_ask_for_health_while_storage_hangs_wait_for_one_look(
-    azurite: Azurite, clock: MovedClock
-) -> None:
+async def test_health_requests_share_a_check_while_storage_hangs(azurite: Azurite, clock: MovedClock) -> None:
     """Anybody may ask. One look after the other would keep each of them, and their places at the host, for minutes."""
     port = urlsplit(azurite.tables_url).port or 0
     async with lossy_proxy(port) as (proxy, through):

@@ -114,7 +114,7 @@ async def after_each_write(alone: Alone, doing: Callable[[int], Awaitable[bool]]
     return writes - 1
 
 
-async def test_at_the_callback_a_second_try_ends_as_the_first_would_have(alone: Alone) -> None:
+async def test_retried_callback_has_the_same_result(alone: Alone) -> None:
     signed_in, app = await alone.person(SUPPORT, SALES)
 
     async def killed(writes: int) -> bool:
@@ -160,7 +160,7 @@ async def test_on_the_agenda_the_next_tick_goes_on(alone: Alone) -> None:
     assert await after_each_write(alone, killed) > 5
 
 
-async def test_a_further_mailbox_is_bound_by_asking_again_or_not_at_all(alone: Alone) -> None:
+async def test_further_mailbox_is_bound_by_a_retry_or_not_at_all(alone: Alone) -> None:
     signed_in, app = await alone.person(SUPPORT, SALES)
     asked, (support,) = await alone.link(SUPPORT)
     await conclude_sign_in(alone.services, app, asked, signed_in, COOKIE)

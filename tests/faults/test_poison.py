@@ -78,7 +78,7 @@ async def reap(shaken: Shaken) -> None:
         (await client.post("/admin/functions/reap_registrations", json={})).raise_for_status()
 
 
-def test_tries_outlast_ten_seconds_and_end_before_the_timer_has_the_shard_again() -> None:
+def test_retries_last_ten_seconds_and_end_before_the_handover() -> None:
     limits = json.loads((parts.ROOT / "host.json").read_text())["extensions"]["queues"]
     hours, minutes, seconds = map(int, limits["visibilityTimeout"].split(":"))
     pauses = (limits["maxDequeueCount"] - 1) * timedelta(hours=hours, minutes=minutes, seconds=seconds)
@@ -86,7 +86,7 @@ def test_tries_outlast_ten_seconds_and_end_before_the_timer_has_the_shard_again(
     assert timedelta(seconds=10) < pauses < HANDOVER_LIFETIME
 
 
-async def test_a_hiccup_of_the_tables_sends_nothing_to_the_poison_queue(shaken: Shaken) -> None:
+async def test_short_storage_failure_fills_no_poison_queue(shaken: Shaken) -> None:
     shaken.tables.refusing = True
     await shaken.services.shard_queue.send("000", shaken.services.clock())
     await until(lambda: FAILED in shaken.log())
@@ -99,7 +99,7 @@ async def test_a_hiccup_of_the_tables_sends_nothing_to_the_poison_queue(shaken: 
 
 
 @pytest.mark.parametrize("shaken", [AT_ONCE], indirect=True)
-async def test_messages_that_failed_for_good_are_told_until_they_are_deleted(shaken: Shaken, storage: Azurite) -> None:
+async def test_poisoned_messages_are_reported_until_they_are_deleted(shaken: Shaken, storage: Azurite) -> None:
     await reap(shaken)
     assert TOLD not in shaken.log()
 

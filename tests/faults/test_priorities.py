@@ -95,7 +95,7 @@ async def test_nobody_waits_for_the_timers_calls(backlog: Environment) -> None:
     await services.close()
 
 
-async def test_whoever_cannot_be_served_soon_is_told_to_come_back_and_no_grant_is_blamed(
+async def test_overload_asks_callers_to_retry_and_blames_no_grant(
     api: httpx.Client, visitor: Visitor, person: NewPerson, fresh: App, tenant: Tenant
 ) -> None:
     tenant.do("lifetimes", accessTokenSeconds=120)
@@ -122,7 +122,7 @@ async def test_whoever_cannot_be_served_soon_is_told_to_come_back_and_no_grant_i
         await first
 
 
-async def test_the_authoritys_metadata_is_read_once_and_beside_the_event_loop(fresh: App, tenant: Tenant) -> None:
+async def test_authority_metadata_is_read_once_outside_the_event_loop(fresh: App, tenant: Tenant) -> None:
     browsers = [await opened_link(fresh) for _ in range(5)]
     tenant.do("outage", endpoint="all", mode="hang")
 

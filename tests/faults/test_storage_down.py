@@ -16,7 +16,7 @@ from tests.journey.test_callback import to_the_callback
 from tests.patience import wait_until
 
 
-def test_while_storage_is_down_everything_says_so_and_afterwards_nothing_is_lost(tmp_path: Path) -> None:
+def test_storage_outage_is_reported_and_loses_nothing(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with (
         local_environment(tmp_path, data=data, changes=STILL) as environment,
@@ -51,7 +51,7 @@ def test_while_storage_is_down_everything_says_so_and_afterwards_nothing_is_lost
             again.stop()
 
 
-def test_storage_that_fails_after_the_code_was_redeemed_costs_no_second_sign_in(tmp_path: Path) -> None:
+def test_storage_failure_after_redeeming_needs_no_second_sign_in(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with (
         local_environment(tmp_path, data=data, changes=STILL) as environment,
@@ -87,7 +87,7 @@ def test_storage_that_fails_after_the_code_was_redeemed_costs_no_second_sign_in(
             again.stop()
 
 
-def test_storage_that_fails_under_keep_checking_leaves_the_offer_on_the_page(tmp_path: Path) -> None:
+def test_keep_checking_can_be_retried_after_a_storage_failure(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with (
         local_environment(tmp_path, data=data, changes=STILL) as environment,

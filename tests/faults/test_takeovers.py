@@ -72,7 +72,7 @@ async def test_a_removed_account_does_not_come_back_from_a_takeover(
     assert None is await instance.stores.principals.account(theirs.principal_id, account)
 
 
-async def test_a_binding_whose_confirmation_never_came_is_confirmed_by_the_sweep(
+async def test_sweep_confirms_an_unconfirmed_binding(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, clock: MovedClock
 ) -> None:
     account = bind(api, visitor, person())

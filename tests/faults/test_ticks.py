@@ -34,7 +34,7 @@ def kept(tmp_path: Path) -> Iterator[Environment]:
         yield running
 
 
-async def test_whatever_the_token_endpoint_does_nobody_is_blamed_and_everybody_recovers(kept: Environment) -> None:
+async def test_token_endpoint_failures_blame_no_grant(kept: Environment) -> None:
     clock = MovedClock()
     services = build(kept.settings, clock)
     with tenant_of(kept) as tenant:
@@ -56,7 +56,7 @@ async def test_whatever_the_token_endpoint_does_nobody_is_blamed_and_everybody_r
     await services.close()
 
 
-async def test_a_token_endpoint_that_hangs_costs_its_time_out_and_nobodys_state(kept: Environment) -> None:
+async def test_hanging_token_endpoint_changes_no_state(kept: Environment) -> None:
     """The read time-out ends each call; MSAL's default would wait for ever."""
     clock = MovedClock()
     services = build({**kept.settings, "MAILBIND_AGENDA_SHARDS": "1"}, clock)
@@ -74,9 +74,7 @@ async def test_a_token_endpoint_that_hangs_costs_its_time_out_and_nobodys_state(
     await services.close()
 
 
-async def test_storage_that_goes_in_the_middle_of_a_tick_costs_nobody_their_grant(
-    kept: Environment, tmp_path: Path
-) -> None:
+async def test_storage_failure_during_a_tick_loses_no_grant(kept: Environment, tmp_path: Path) -> None:
     clock = MovedClock()
     services = build(kept.settings, clock)
     with tenant_of(kept) as tenant:

@@ -49,7 +49,7 @@ async def pending_of(instance: App, asked: dict[str, str]) -> PendingAccount:
     return stored.value
 
 
-async def test_a_crash_after_the_grant_was_deleted_leaves_a_link_that_the_next_tick_settles(
+async def test_link_is_settled_after_a_crash_that_deleted_the_grant(
     waiting: tuple[dict[str, str], str], api: httpx.Client, instance: App, clock: MovedClock
 ) -> None:
     asked, _ = waiting
@@ -62,7 +62,7 @@ async def test_a_crash_after_the_grant_was_deleted_leaves_a_link_that_the_next_t
     assert ("failed", "no_mailbox_access") == (status(api, asked)["status"], status(api, asked)["failure"]["code"])
 
 
-async def test_a_crash_after_the_binding_leaves_a_link_that_the_next_tick_completes(
+async def test_link_is_completed_after_a_crash_that_bound_the_account(
     waiting: tuple[dict[str, str], str], api: httpx.Client, tenant: Tenant, instance: App, clock: MovedClock
 ) -> None:
     asked, who = waiting
@@ -82,7 +82,7 @@ async def test_a_crash_after_the_binding_leaves_a_link_that_the_next_tick_comple
     assert ("completed", "new") == (status(api, asked)["status"], status(api, asked)["state"])
 
 
-async def test_a_crash_before_the_link_says_that_it_waits_is_made_good_by_the_first_probe(
+async def test_first_probe_records_the_wait_after_a_crash(
     waiting: tuple[dict[str, str], str], api: httpx.Client, instance: App, clock: MovedClock
 ) -> None:
     asked, _ = waiting
@@ -97,7 +97,7 @@ async def test_a_crash_before_the_link_says_that_it_waits_is_made_good_by_the_fi
     assert "waitingForAccess" == status(api, asked)["status"]
 
 
-async def test_of_two_who_wait_one_may_give_up_and_the_link_waits_for_the_other(
+async def test_link_still_waits_after_one_of_two_people_gave_up(
     waiting: tuple[dict[str, str], str],
     api: httpx.Client,
     other_visitor: Visitor,
@@ -124,7 +124,7 @@ async def test_of_two_who_wait_one_may_give_up_and_the_link_waits_for_the_other(
     assert first == api.get(f"/v1/account/{asked['account']}").json()["user"]
 
 
-async def test_refusals_at_the_same_moment_do_not_keep_a_link_from_being_settled(
+async def test_concurrent_refusals_do_not_block_settling_a_link(
     waiting: tuple[dict[str, str], str], api: httpx.Client, instance: App
 ) -> None:
     asked, _ = waiting
@@ -142,7 +142,7 @@ async def test_refusals_at_the_same_moment_do_not_keep_a_link_from_being_settled
     assert "failed" == status(api, asked)["status"]
 
 
-async def test_whatever_a_link_says_it_is_forgotten_after_a_week_with_the_grant_that_waited(
+async def test_link_and_waiting_grant_are_deleted_after_a_week(
     waiting: tuple[dict[str, str], str], api: httpx.Client, instance: App, clock: MovedClock
 ) -> None:
     asked, who = waiting

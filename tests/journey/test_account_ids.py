@@ -16,7 +16,7 @@ PIECES = ["%", "%2F", "%2f", "%5C", "%2e%2e", "%252F", "%ff", "%00", "%zz", ".."
 IDS = st.lists(st.sampled_from([*PIECES, "a", "A", "ä", "漢", "😀", "ß", "/", "\\", "\n"]), max_size=5).map("".join)
 
 
-async def test_an_id_that_is_taken_reads_back_as_itself_and_as_no_others(many: Many) -> None:
+async def test_account_id_reads_back_unchanged_and_is_unique(many: Many) -> None:
     through = parent(many, SALES)
     taken = set[str]()
 
@@ -80,7 +80,7 @@ WAYS_OUT = (
 )
 
 
-def test_a_caller_bound_to_one_account_reaches_no_other_however_it_is_spelled(many: Many) -> None:
+def test_bound_caller_reaches_no_other_account_in_any_spelling(many: Many) -> None:
     inside, outside = (parent(many) for _ in range(2))
     asked = {"description": "x", "scopes": ["accounts:read", "oauth-token"], "account": inside}
     headers = {"Authorization": f"Bearer {many.api.post('/v1/token', json=asked).json()['token']}"}

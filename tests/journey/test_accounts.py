@@ -32,7 +32,7 @@ def state_of(api: httpx.Client, account: str) -> tuple[str, str | None]:
     return found["state"], (found["lastError"] or {}).get("code")
 
 
-async def test_an_account_tells_who_authorizes_it_and_how_long_that_lasts(
+async def test_account_shows_its_person_and_when_the_grant_expires(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     who = person()
@@ -193,7 +193,7 @@ def paused(api: httpx.Client) -> int:
     return int(api.get("/v1/stats").json()["accounts"].get("paused", 0))
 
 
-def test_what_goes_wrong_while_paused_shows_and_can_be_repaired_meanwhile(
+def test_paused_account_shows_errors_and_can_be_repaired(
     api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant
 ) -> None:
     who = person()
@@ -246,7 +246,7 @@ def test_a_repair_link_is_for_the_same_person_and_mailbox(
     assert 200 == api.get(f"{path}/oauth-token").status_code
 
 
-def test_a_repair_link_is_for_nobody_else_and_ends_with_the_account(
+def test_repair_link_is_for_one_person_and_ends_with_the_account(
     api: httpx.Client, visitor: Visitor, other_visitor: Visitor, person: NewPerson
 ) -> None:
     who = person()

@@ -56,7 +56,7 @@ async def test_a_further_mailbox_is_bound_to_the_grant_that_is_there(many: Many)
     }
 
 
-def test_an_account_without_an_id_gets_one_and_outlives_the_one_whose_grant_it_uses(many: Many) -> None:
+def test_further_account_gets_an_id_and_outlives_the_first(many: Many) -> None:
     account = parent(many, SALES)
 
     made = add(many, wish(account, SALES, account=None)).json()["account"]
@@ -88,7 +88,7 @@ def test_without_access_nothing_is_bound(many: Many) -> None:
     assert 404 == many.api.get(f"/v1/account/{body['account']}").status_code
 
 
-def test_a_person_of_a_tenant_that_was_taken_away_opens_nothing_further(many: Many) -> None:
+def test_person_of_a_removed_tenant_binds_no_further_mailbox(many: Many) -> None:
     body = wish(parent(many, SALES), SALES)
     taken = many.api.put(f"/v1/oauth2/{APP}", json={"tenants": [str(uuid.uuid4())]})
 
@@ -125,7 +125,7 @@ def test_a_grant_that_needs_a_person_opens_nothing(many: Many) -> None:
     assert (403, "account_paused") == refusal(add(many, wish(paused, SALES)))
 
 
-def test_while_graph_is_away_nothing_is_bound_and_it_may_be_tried_again(many: Many) -> None:
+def test_further_account_can_be_retried_after_a_graph_outage(many: Many) -> None:
     body = wish(parent(many, SALES), SALES)
     many.tenant.do("outage", endpoint="graph", mode="503")
 

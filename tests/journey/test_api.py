@@ -78,7 +78,7 @@ def test_nobody_without_a_known_token_gets_in(
         ({"redirectUrl", "email", "delegated", "bogus"}, {"email": 1, "delegated": [], "bogus": 1}),
     ],
 )
-def test_a_wrong_form_names_every_wrong_field_and_repeats_no_value(
+def test_refusal_names_every_wrong_field_and_repeats_no_value(
     api: httpx.Client, wrong: set[str], body: dict[str, object]
 ) -> None:
     answer = api.post("/v1/authentication/form", json=body)
@@ -140,9 +140,7 @@ def test_a_wrong_listing_names_every_wrong_parameter(api: httpx.Client, wrong: s
     assert wrong == {field["key"] for field in answer.json()["fields"]}
 
 
-def test_accounts_are_listed_in_pages_found_by_query_and_by_cursor(
-    api: httpx.Client, visitor: Visitor, person: NewPerson
-) -> None:
+def test_accounts_are_listed_by_page_query_and_cursor(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
     mine = {bind(api, visitor, person(), name="Findable Thing") for _ in range(3)}
 
     first = api.get("/v1/accounts", params={"query": "findable", "pageSize": 2}).json()

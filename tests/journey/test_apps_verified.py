@@ -70,7 +70,7 @@ def test_one_good_secret_of_two_is_enough_and_the_other_is_named(api: httpx.Clie
     assert api.get(f"/v1/oauth2/{app}").json()["lastError"] is None
 
 
-async def test_a_breaker_is_the_last_error_of_its_app_until_entra_accepts_it_again(
+async def test_open_breaker_is_the_last_error_of_its_app(
     api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, register: Register
 ) -> None:
     app = register()

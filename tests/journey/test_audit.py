@@ -78,7 +78,7 @@ def test_a_hand_out_says_whether_the_token_was_there_already(
     assert [False, True] == [r["cached"] for r in records(action="access-token.hand-out", account=account)]
 
 
-def test_refusals_are_recorded_with_their_code_those_of_looking_too(
+def test_refusals_are_audited_with_their_code(
     api: httpx.Client,
     visitor: Visitor,
     person: NewPerson,
@@ -102,7 +102,7 @@ def test_refusals_are_recorded_with_their_code_those_of_looking_too(
     assert ["link_unknown"] == [r["code"] for r in records(action="link.open", outcome="refused")]
 
 
-def test_changes_of_configuration_are_recorded_by_id_and_never_with_the_token(
+def test_configuration_changes_are_audited_without_the_token(
     api: httpx.Client, environment: Environment, records: Callable[..., list[dict[str, Any]]]
 ) -> None:
     issued = api.post("/v1/token", json={"description": "orders", "scopes": ["oauth-token"]}).json()

@@ -32,7 +32,7 @@ def test_a_shared_mailbox_is_bound_and_its_token_opens_it(
     assert graph_opens(environment, token["accessToken"], "support@contoso.example")
 
 
-def test_a_shared_mailbox_is_named_after_itself_and_never_after_the_signer(
+def test_shared_mailbox_never_gets_the_name_of_the_person(
     api: httpx.Client, visitor: Visitor, person: NewPerson
 ) -> None:
     account = bind(api, visitor, person())
@@ -60,7 +60,7 @@ def test_an_account_without_an_id_gets_one(api: httpx.Client, visitor: Visitor, 
     assert "connected" == api.get(f"/v1/account/{made}").json()["state"]
 
 
-def test_reauthorizing_keeps_the_mailbox_even_when_the_form_forgets_the_delegation(
+def test_reauthorizing_without_delegated_keeps_the_mailbox(
     api: httpx.Client, visitor: Visitor, person: NewPerson
 ) -> None:
     who = person()
@@ -86,7 +86,7 @@ def test_the_page_names_the_mailbox_that_the_form_left_out(
     assert ("support@contoso.example", True) == (status(api, asked)["email"], status(api, asked)["delegated"])
 
 
-def test_a_form_that_contradicts_the_kind_of_the_account_is_refused(
+def test_form_that_contradicts_the_account_kind_is_refused(
     api: httpx.Client, visitor: Visitor, other_visitor: Visitor, person: NewPerson
 ) -> None:
     who = person()
@@ -104,7 +104,7 @@ def test_a_form_that_contradicts_the_kind_of_the_account_is_refused(
     assert set() == faults(account=own, email=who)
 
 
-async def test_an_account_that_came_into_being_as_another_kind_stays_it(
+async def test_account_created_meanwhile_keeps_its_kind(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     asked = ask(api, email=None, delegated=None, allowPrincipalChange=True)
@@ -133,7 +133,7 @@ def test_somebody_else_cannot_take_an_account_over(
     assert who == api.get(f"/v1/account/{account}").json()["user"]
 
 
-async def test_somebody_else_can_when_the_form_allows_it_and_the_first_grant_goes(
+async def test_another_person_can_take_over_if_the_form_allows_it(
     api: httpx.Client, visitor: Visitor, other_visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     who, other = person(), person()
@@ -212,7 +212,7 @@ def test_another_address_is_not_ones_own_mailbox(api: httpx.Client, visitor: Vis
     assert "email_mismatch" == code_of(page)
 
 
-async def test_without_access_nothing_is_bound_nothing_is_kept_and_the_link_works_for_the_right_person(
+async def test_without_access_nothing_is_bound_and_the_link_works(
     api: httpx.Client, visitor: Visitor, other_visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     stranger, right = person(access=False), person()
@@ -242,7 +242,7 @@ def test_the_same_browser_may_try_again_with_another_account(
     assert "new" == again.back["state"]
 
 
-def test_of_two_people_completing_one_link_at_once_exactly_one_wins(
+def test_one_of_two_people_who_complete_a_link_at_once_wins(
     api: httpx.Client, environment: Environment, person: NewPerson
 ) -> None:
     for _ in range(4):
@@ -298,7 +298,7 @@ def test_opening_is_noticed_and_may_happen_often(api: httpx.Client, visitor: Vis
     assert "new" == visitor.follow(asked["url"], person()).back["state"]
 
 
-def test_the_login_hint_is_the_expected_person_and_never_the_shared_mailbox(
+def test_login_hint_is_the_person_and_never_the_shared_mailbox(
     api: httpx.Client, visitor: Visitor, tenant: Tenant, person: NewPerson
 ) -> None:
     who = person()

@@ -256,9 +256,7 @@ def test_a_description_is_made_once_and_known_by_its_etag(environment: Environme
     assert (200, one.content) == (other.status_code, other.content)
 
 
-def test_health_tells_strangers_and_callers_nothing_but_whether_all_is_well(
-    environment: Environment, api: httpx.Client
-) -> None:
+def test_health_shows_only_whether_all_is_well(environment: Environment, api: httpx.Client) -> None:
     entra = {"Authorization": f"Bearer {token_by_msal(environment.tenant.ready)}"}
     answers = [httpx.get(f"{environment.base_url}/health", headers=headers) for headers in ({}, entra)]
 

@@ -61,7 +61,7 @@ def refused_fields(client: httpx.Client, **form: Any) -> set[str]:
     return {field["key"] for field in answer.json()["fields"]}
 
 
-def test_a_form_that_may_change_an_account_needs_the_scope_that_changes_accounts(
+def test_form_that_changes_an_account_needs_accounts_write(
     api: httpx.Client, registrar: httpx.Client, writer: httpx.Client, visitor: Visitor, person: NewPerson
 ) -> None:
     shared = {"account": bind(api, visitor, person()), "email": SUPPORT, "delegated": True}
@@ -77,7 +77,7 @@ def test_a_form_that_may_change_an_account_needs_the_scope_that_changes_accounts
         assert 200 == client.post("/v1/authentication/form", json={**FORM, **form}).status_code
 
 
-def test_so_do_several_mailboxes_and_the_link_of_a_further_account(many: Many, reusing: Environment) -> None:
+def test_changes_by_other_forms_need_accounts_write_too(many: Many, reusing: Environment) -> None:
     who = many.person(SUPPORT, SALES)
     asked, (support, sales) = many.ask(SUPPORT, SALES)
     assert "completed" == many.visitor.follow(asked["url"], who).back["state"]
@@ -94,7 +94,7 @@ def test_so_do_several_mailboxes_and_the_link_of_a_further_account(many: Many, r
     assert (400, ["email"]) == (link.status_code, [field["key"] for field in link.json()["fields"]])
 
 
-async def test_a_further_account_keeps_its_mailbox_unless_the_change_is_asked_for(many: Many) -> None:
+async def test_further_account_keeps_its_mailbox_by_default(many: Many) -> None:
     who = many.person(SUPPORT, SALES)
     asked, (support, sales) = many.ask(SUPPORT, SALES)
     many.visitor.follow(asked["url"], who)
@@ -110,7 +110,7 @@ async def test_a_further_account_keeps_its_mailbox_unless_the_change_is_asked_fo
     assert SALES == many.api.get(f"/v1/account/{support}").json()["email"]
 
 
-async def test_an_account_that_comes_into_being_after_the_form_keeps_its_person_and_mailbox(
+async def test_account_created_after_the_form_keeps_person_and_mailbox(
     api: httpx.Client,
     registrar: httpx.Client,
     visitor: Visitor,
@@ -140,7 +140,7 @@ async def test_an_account_that_comes_into_being_after_the_form_keeps_its_person_
         assert there == found.account.value
 
 
-async def test_authority_that_is_lost_between_form_and_sign_in_changes_nothing(
+async def test_authority_lost_before_the_sign_in_changes_nothing(
     api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, instance: App
 ) -> None:
     who, mallory = person(), person()
@@ -171,7 +171,7 @@ async def test_authority_that_is_lost_between_form_and_sign_in_changes_nothing(
         assert (who, SUPPORT) == (told["user"], told["email"])
 
 
-async def test_who_may_only_register_changes_neither_name_nor_oauth_app(
+async def test_register_scope_changes_neither_name_nor_oauth_app(
     api: httpx.Client,
     registrar: httpx.Client,
     visitor: Visitor,
@@ -201,7 +201,7 @@ async def test_who_may_only_register_changes_neither_name_nor_oauth_app(
     assert ("Sales desk", app) == (told["name"], told["app"])
 
 
-def test_an_own_mailbox_keeps_its_person_when_the_form_names_nobody(
+def test_own_mailbox_keeps_its_person_if_the_form_names_nobody(
     api: httpx.Client, visitor: Visitor, other_visitor: Visitor, person: NewPerson
 ) -> None:
     who, other = person(), person()
@@ -221,7 +221,7 @@ def test_an_own_mailbox_keeps_its_person_when_the_form_names_nobody(
     assert (other, other) == (told["user"], told["email"])
 
 
-async def test_a_change_of_mailbox_or_person_is_told_with_old_and_new_and_the_page_says_it_before(
+async def test_change_of_mailbox_or_person_is_announced_and_reported(
     api: httpx.Client,
     writer: httpx.Client,
     visitor: Visitor,
@@ -257,7 +257,7 @@ async def test_a_change_of_mailbox_or_person_is_told_with_old_and_new_and_the_pa
     ] == [record["body"]["data"] for record in receiver.took("ok/changes")]
 
 
-def test_a_reader_who_says_which_mailbox_it_expects_is_not_handed_another(
+def test_hand_out_for_an_expected_mailbox_returns_no_other(
     api: httpx.Client, visitor: Visitor, person: NewPerson
 ) -> None:
     route = f"/v1/account/{bind(api, visitor, person())}/oauth-token"
@@ -273,7 +273,7 @@ def test_a_reader_who_says_which_mailbox_it_expects_is_not_handed_another(
     assert "accessToken" not in other.json()
 
 
-async def test_who_may_only_register_is_not_told_the_mailbox_of_an_account_that_exists(
+async def test_register_scope_does_not_reveal_an_existing_mailbox(
     api: httpx.Client, registrar: httpx.Client, visitor: Visitor, person: NewPerson
 ) -> None:
     who = person()

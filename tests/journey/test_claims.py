@@ -75,7 +75,7 @@ def test_claims_that_no_challenge_holds_go_nowhere(
     assert 200 == visitor.follow(ask(api, account=account)["url"], who).status
 
 
-async def test_a_callers_claims_are_neither_kept_nor_in_the_url_of_the_next_sign_in(
+async def test_claims_of_a_caller_are_not_kept_for_the_next_sign_in(
     api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, instance: App
 ) -> None:
     who = person()
@@ -95,7 +95,7 @@ async def test_a_callers_claims_are_neither_kept_nor_in_the_url_of_the_next_sign
     assert None is tenant.events("code issued")[-1].get("claims")
 
 
-async def test_whatever_an_earlier_version_kept_no_sign_in_fails_for_it(
+async def test_claims_kept_by_earlier_versions_break_no_sign_in(
     api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, instance: App
 ) -> None:
     """Up to 8,192 characters of a caller's own are in the rows of before."""
@@ -111,7 +111,7 @@ async def test_whatever_an_earlier_version_kept_no_sign_in_fails_for_it(
         assert None is tenant.events("code issued")[-1].get("claims")
 
 
-async def test_a_challenges_claims_are_left_out_after_a_sign_in_that_was_refused(
+async def test_sign_in_after_a_refused_one_leaves_the_claims_out(
     api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant
 ) -> None:
     who = person()
@@ -128,7 +128,7 @@ async def test_a_challenges_claims_are_left_out_after_a_sign_in_that_was_refused
     assert None is tenant.events("code issued")[-1].get("claims")
 
 
-async def test_a_token_that_lives_for_a_day_is_handed_out_for_two_hours_and_told_of(
+async def test_token_valid_for_a_day_is_handed_out_for_two_hours(
     api: httpx.Client,
     visitor: Visitor,
     person: NewPerson,
@@ -170,7 +170,7 @@ async def test_a_token_that_lives_no_longer_is_not_told_of(
     assert [] == [record for record in caplog.records if record.message == "access token lives too long"]
 
 
-def test_a_caller_reconnects_twice_a_minute_whichever_way_it_asks(
+def test_refreshes_on_demand_are_limited_to_two_a_minute(
     api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant
 ) -> None:
     who = person()
@@ -190,7 +190,7 @@ def test_a_caller_reconnects_twice_a_minute_whichever_way_it_asks(
     assert 2 == probes(tenant, who) - probed
 
 
-async def test_callers_who_reconnect_at_the_same_moment_on_two_instances_share_the_limit(
+async def test_two_instances_share_the_limit_of_refreshes_on_demand(
     api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, instance: App, other: App
 ) -> None:
     who = person()
@@ -230,7 +230,7 @@ async def test_a_pause_that_entra_asks_for_holds_for_reconnecting_too(
     assert before + 1 == refreshes(tenant, who)
 
 
-async def test_an_app_that_is_refused_in_one_tenant_has_entra_asked_no_sooner_than_any_failure(
+async def test_app_refused_in_one_tenant_is_retried_like_any_failure(
     api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, instance: App, clock: MovedClock
 ) -> None:
     who = person()

@@ -34,7 +34,7 @@ def journal(environment: Environment, tenant: Tenant) -> Iterator[Callable[..., 
         yield noted
 
 
-async def test_a_callers_id_is_in_logs_in_calls_to_microsoft_and_in_events(
+async def test_correlation_id_is_in_logs_microsoft_calls_and_events(
     api: httpx.Client,
     visitor: Visitor,
     person: Callable[..., str],

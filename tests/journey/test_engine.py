@@ -29,9 +29,7 @@ from tests.patience import until
 type NewPerson = Callable[..., str]
 
 
-async def test_a_shard_with_more_rows_than_a_tick_takes_is_handed_over_and_worked_by_whoever_comes(
-    environment: Environment, clock: MovedClock
-) -> None:
+async def test_long_shard_is_handed_over_to_another_instance(environment: Environment, clock: MovedClock) -> None:
     few = build({**environment.settings, "MAILBIND_TICK_ROWS": "100", "MAILBIND_AGENDA_SHARDS": "1"}, clock)
     try:
         due = few.clock() - timedelta(hours=1)
@@ -148,9 +146,7 @@ async def test_a_sweep_whose_time_is_up_goes_on_where_it_was(instance: App, cloc
     assert 0 == runs[-1].mended
 
 
-async def test_a_grant_that_does_not_open_any_more_keeps_no_sweep_from_the_others(
-    instance: App, clock: MovedClock
-) -> None:
+async def test_sweep_continues_after_a_grant_that_cannot_be_decrypted(instance: App, clock: MovedClock) -> None:
     broken, well = records.principal(), records.principal()
     astray = replace(records.grant(broken, clock()), due=clock() + timedelta(days=30))
     await instance.stores.principals.commit(broken.id, [Insert(astray)])

@@ -209,7 +209,7 @@ async def test_each_kind_of_caller_can_be_switched_off(
     ]
 
 
-async def test_another_tenants_applications_call_only_where_it_is_listed(
+async def test_applications_of_other_tenants_need_a_listed_tenant(
     environment: Environment, changed: Callable[..., App]
 ) -> None:
     """Its administrator gives roles as they like, so signing people in from there is not enough."""

@@ -87,7 +87,7 @@ async def test_every_row_of_the_failure_table_through_the_real_path(
     assert 1 == grant.failures
 
 
-async def test_an_expired_client_secret_blames_no_account_and_one_trial_a_minute_finds_the_end(
+async def test_expired_client_secret_blames_no_account_and_recovers(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, clock: MovedClock, tenant: Tenant
 ) -> None:
     accounts = [bind(api, visitor, person()) for _ in range(3)]
@@ -170,7 +170,7 @@ async def test_a_missing_scope_is_told_apart_from_a_missing_access(
     assert "missing_scope" == code_of(visitor.follow(ask(api)["url"], who))
 
 
-async def test_a_grant_that_serves_more_accounts_than_a_transaction_takes_fails_and_recovers_as_one(
+async def test_grant_with_very_many_accounts_fails_and_recovers_as_one(
     environment: Environment, person: NewPerson, tenant: Tenant
 ) -> None:
     reusing = build({**environment.settings, "MAILBIND_OAUTH_CREDENTIAL_REUSE": "true"})

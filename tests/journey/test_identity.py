@@ -67,7 +67,7 @@ def dressed_as_alice(tenant: Tenant, fabrikam: str, erin: str, request: pytest.F
         ({"expectedEmail": ALICE}, "unexpected_person"),
     ],
 )
-def test_a_name_of_somebody_in_another_tenant_makes_nobody_that_person(
+def test_name_from_another_tenant_proves_no_identity(
     api: httpx.Client,
     visitor: Visitor,
     multitenant: Callable[..., str],
@@ -100,7 +100,7 @@ def test_an_own_mailbox_is_called_what_graph_calls_it(
     }
 
 
-def test_the_right_person_is_known_by_their_sign_in_name_in_every_tenant(
+def test_expected_person_is_identified_by_upn_in_every_tenant(
     api: httpx.Client,
     visitor: Visitor,
     other_visitor: Visitor,
@@ -116,7 +116,7 @@ def test_the_right_person_is_known_by_their_sign_in_name_in_every_tenant(
         assert login == api.get(f"/v1/account/{account}").json()["email"]
 
 
-def test_mail_counts_where_the_tenant_is_settled_and_nowhere_else(
+def test_mail_counts_only_where_the_tenant_is_known(
     api: httpx.Client,
     environment: Environment,
     tenant: Tenant,
@@ -182,7 +182,7 @@ async def test_a_person_under_a_new_name_is_the_same_person(
     ("scopes", "ends"),
     [(["User.Read"], ["unexpected_person", "new"]), ([], ["unexpected_person", "email_mismatch"])],
 )
-def test_by_imap_only_graph_tells_who_somebody_of_many_tenants_is(
+def test_imap_app_for_many_tenants_identifies_people_by_graph(
     api: httpx.Client,
     environment: Environment,
     tenant: Tenant,

@@ -99,7 +99,7 @@ def test_a_shared_mailbox_is_bound_by_logging_in_to_it(
     assert imap_opens(environment, xoauth2_of(SUPPORT, plain["accessToken"]))
 
 
-def test_the_answer_carries_a_ready_response_with_the_right_user_for_each_protocol(
+def test_hand_out_has_a_sasl_response_with_the_right_user(
     api: httpx.Client, mail: str, visitor: Visitor, person: NewPerson, environment: Environment
 ) -> None:
     who = person()
@@ -174,7 +174,7 @@ def test_ones_own_mailbox_is_bound_too_and_no_other(
     assert "email_mismatch" == code_of(page)
 
 
-async def test_access_that_is_taken_away_is_noticed_and_so_is_access_given_back(
+async def test_lost_and_regained_access_are_noticed(
     api: httpx.Client,
     mail: str,
     visitor: Visitor,
@@ -250,7 +250,7 @@ async def test_one_grant_gives_tokens_for_both_resources(
     assert graph_opens(environment, renewed[0].access_token.reveal(), SUPPORT)
 
 
-async def test_a_consent_that_lacks_for_one_resource_does_not_stop_the_other(
+async def test_missing_consent_for_one_resource_leaves_the_other(
     api: httpx.Client,
     visitor: Visitor,
     person: NewPerson,
@@ -278,7 +278,7 @@ async def test_a_consent_that_lacks_for_one_resource_does_not_stop_the_other(
     assert not (await hand_out(instance, account, Resource.OUTLOOK)).cached
 
 
-def test_claims_of_a_challenge_are_met_past_the_token_that_is_there(
+def test_claims_challenge_ignores_the_cached_token(
     api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant
 ) -> None:
     who = person()
@@ -298,7 +298,7 @@ def test_claims_of_a_challenge_are_met_past_the_token_that_is_there(
     assert 0 < int(again.headers["retry-after"]) <= 30
 
 
-async def test_claims_that_ask_for_a_person_wait_for_the_next_sign_in_and_stop_nobody_else(
+async def test_claims_that_need_a_sign_in_stop_no_other_caller(
     api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, instance: App, clock: MovedClock
 ) -> None:
     who = person()
@@ -336,7 +336,7 @@ async def test_a_callers_claims_of_a_grant_that_is_dead_are_not_kept(
     assert ("connected", None) == state_of(api, account)
 
 
-def test_claims_that_microsoft_does_not_understand_are_a_wrong_field(
+def test_claims_that_microsoft_rejects_are_a_wrong_field(
     api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant
 ) -> None:
     who = person()

@@ -54,7 +54,7 @@ async def test_a_hot_token_is_renewed_ahead_so_that_nobody_waits(
     assert second.expires > first.expires
 
 
-async def test_an_idle_grant_is_left_alone_for_days_and_kept_alive_within_a_week(
+async def test_idle_grant_is_refreshed_once_a_week(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, clock: MovedClock
 ) -> None:
     account = bind(api, visitor, person())
@@ -174,7 +174,7 @@ async def test_a_failure_lands_where_it_belongs(
     assert ([state] if code else []) == told
 
 
-async def test_a_failed_refresh_does_not_keep_a_good_token_from_anybody(
+async def test_valid_token_is_handed_out_after_a_failed_refresh(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, clock: MovedClock, tenant: Tenant
 ) -> None:
     account = bind(api, visitor, person())
@@ -197,7 +197,7 @@ async def test_a_failed_refresh_does_not_keep_a_good_token_from_anybody(
     assert ("connected", None) == state_of(api, account)
 
 
-async def test_a_revoked_sign_in_is_repaired_by_a_new_link_that_carries_the_claims(
+async def test_new_link_with_the_claims_repairs_a_revoked_sign_in(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, clock: MovedClock, tenant: Tenant
 ) -> None:
     who = person()
@@ -235,7 +235,7 @@ async def test_a_person_revoking_their_sign_ins_is_noticed(
     assert answer["lastError"]["action"]
 
 
-async def test_an_invalid_grant_of_no_known_kind_is_confirmed_three_times(
+async def test_unknown_invalid_grant_needs_three_confirmations(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, clock: MovedClock, tenant: Tenant
 ) -> None:
     who = person()
@@ -254,7 +254,7 @@ async def test_an_invalid_grant_of_no_known_kind_is_confirmed_three_times(
     assert ["connected", "connected", "authenticationError"] == states
 
 
-async def test_callers_of_a_blocked_account_have_microsoft_asked_four_times_an_hour_at_most(
+async def test_blocked_account_is_refreshed_at_most_four_times_an_hour(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, clock: MovedClock, tenant: Tenant
 ) -> None:
     who = person()
@@ -272,7 +272,7 @@ async def test_callers_of_a_blocked_account_have_microsoft_asked_four_times_an_h
     assert 4 == len(asked)
 
 
-async def test_lost_access_is_found_by_the_weekly_probe_and_found_again_within_a_day(
+async def test_weekly_probe_finds_lost_access_and_a_daily_one_its_end(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, clock: MovedClock, tenant: Tenant
 ) -> None:
     who = person()

@@ -42,7 +42,7 @@ def refused_first(answers: Iterator[httpx.Response]) -> httpx.Response:
     pytest.fail("nothing was limited")
 
 
-def test_a_caller_who_asks_for_too_many_links_is_told_when_to_come_back(limited: Environment) -> None:
+def test_caller_over_the_link_limit_gets_retry_after(limited: Environment) -> None:
     with client(limited, "203.0.113.1") as api, client(limited, "203.0.113.2") as same_caller:
         form = {"redirectUrl": "https://myapp.example/"}
 
@@ -85,7 +85,7 @@ def test_a_form_that_cannot_be_read_counts_too(limited: Environment, body: bytes
         refused_first(api.post("/v1/authentication/form", content=body) for _ in range(MORE))
 
 
-def test_people_over_the_limit_get_a_page_and_others_do_not_notice(limited: Environment) -> None:
+def test_people_over_the_limit_get_a_page_and_others_are_served(limited: Environment) -> None:
     link = f"{limited.base_url}/accounts/new?ticket=guess"
     with client(limited, "198.51.100.1") as flood, client(limited, "198.51.100.2") as other:
         answer = refused_first(flood.get(link) for _ in range(MORE))
@@ -121,7 +121,7 @@ def test_a_callback_over_the_limit_loses_nothing(limited: Environment) -> None:
         api.delete(f"/v1/account/{asked['account']}")
 
 
-def test_bad_tokens_are_limited_and_good_ones_from_the_same_address_are_not(limited: Environment) -> None:
+def test_bad_tokens_do_not_limit_good_ones_from_the_same_address(limited: Environment) -> None:
     with (
         client(limited, "100.64.0.1", "0" * 64) as guessing,
         client(limited, "100.64.0.1") as good,

@@ -157,7 +157,7 @@ async def test_a_page_that_is_open_leads_nowhere(
 
 @every_loss
 @everywhere
-async def test_a_sign_in_that_comes_back_binds_nothing_and_its_code_is_not_redeemed(
+async def test_sign_in_after_lost_authority_redeems_no_code(
     owner: Owner,
     link: Link,
     at: At,
@@ -272,7 +272,7 @@ async def test_what_is_on_its_way_to_a_webhook_does_not_arrive(
 
 @every_loss
 @everywhere
-async def test_a_further_account_is_refused_where_the_caller_was_remembered(
+async def test_further_account_is_refused_to_a_cached_revoked_caller(
     owner: Owner, at: At, clock: MovedClock, loss: str, place: str
 ) -> None:
     further = FurtherAccount(owner.account, mailbox=MAILBOX, provider=APP_ID, through=owner.account)
@@ -325,7 +325,7 @@ async def test_the_route_of_further_accounts_refuses_such_a_caller(
 
 
 @every_loss
-async def test_the_list_says_why_a_webhook_gets_nothing_and_it_can_be_deleted(
+async def test_list_says_why_a_webhook_gets_nothing(
     owner: Owner, api: httpx.Client, receiver: Receiver, instance: App, loss: str
 ) -> None:
     await subscribe_for(owner, receiver)
@@ -340,9 +340,7 @@ async def test_the_list_says_why_a_webhook_gets_nothing_and_it_can_be_deleted(
     assert await instance.stores.webhooks.get(told["id"]) is None
 
 
-async def test_a_token_that_is_revoked_here_ends_its_links_here_at_once(
-    owner: Owner, link: Link, instance: App
-) -> None:
+async def test_revoked_token_ends_its_links_at_once(owner: Owner, link: Link, instance: App) -> None:
     admin = Caller("administrator", "administrator", frozenset({Scope.ADMIN}))
     await link.open()
 

@@ -14,7 +14,7 @@ def subscribe(api: httpx.Client, url: str) -> httpx.Response:
     return api.post("/v1/webhooks", json={"url": url})
 
 
-async def test_a_webhook_whose_secrets_are_lost_is_listed_says_so_and_can_be_deleted(
+async def test_webhook_with_lost_secrets_is_listed_and_can_be_deleted(
     api: httpx.Client, instance: App, receiver: Receiver
 ) -> None:
     made = subscribe(api, receiver.url("ok/lost")).json()
@@ -30,9 +30,7 @@ async def test_a_webhook_whose_secrets_are_lost_is_listed_says_so_and_can_be_del
     assert 404 == api.get(f"/v1/webhooks/{made['id']}").status_code
 
 
-async def test_whoever_subscribes_again_is_shown_a_new_secret_in_place_of_the_lost_one(
-    api: httpx.Client, instance: App, receiver: Receiver
-) -> None:
+async def test_subscribing_again_replaces_a_lost_secret(api: httpx.Client, instance: App, receiver: Receiver) -> None:
     made = subscribe(api, receiver.url("ok/revived")).json()
     await lose_secrets(instance, made["id"])
 
@@ -46,7 +44,7 @@ async def test_whoever_subscribes_again_is_shown_a_new_secret_in_place_of_the_lo
 
 
 @pytest.mark.parametrize("secret", [None, SECRET])
-async def test_the_global_target_whose_secrets_are_lost_is_changed_by_naming_it_again_and_only_so(
+async def test_global_target_with_lost_secrets_needs_its_url_again(
     api: httpx.Client, instance: App, receiver: Receiver, secret: str | None
 ) -> None:
     headers = [{"key": "X-Key", "value": "of-the-receiver"}]

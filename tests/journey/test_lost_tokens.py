@@ -23,7 +23,7 @@ async def lose_tokens(instance: App, account: str, *names: str) -> None:
     )
 
 
-async def test_an_account_whose_tokens_are_lost_can_be_paused_resumed_and_removed(
+async def test_account_with_lost_tokens_can_be_paused_and_removed(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     account = bind(api, visitor, person())
@@ -36,7 +36,7 @@ async def test_an_account_whose_tokens_are_lost_can_be_paused_resumed_and_remove
     assert 404 == api.get(f"/v1/account/{account}").status_code
 
 
-async def test_a_sign_in_gives_an_account_whose_tokens_are_lost_new_ones(
+async def test_sign_in_replaces_lost_tokens(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     who = person()
@@ -50,7 +50,7 @@ async def test_a_sign_in_gives_an_account_whose_tokens_are_lost_new_ones(
     assert 200 == api.get(f"/v1/account/{account}/oauth-token").status_code
 
 
-async def test_an_access_token_that_opens_is_handed_out_whatever_else_is_lost(
+async def test_readable_access_token_is_handed_out_if_others_are_lost(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     account = bind(api, visitor, person())
@@ -60,7 +60,7 @@ async def test_an_access_token_that_opens_is_handed_out_whatever_else_is_lost(
     assert 200 == api.get(f"/v1/account/{account}/oauth-token").status_code
 
 
-async def test_lost_tokens_take_no_trial_from_those_who_could_close_a_breaker(
+async def test_lost_tokens_use_up_no_trial_of_a_breaker(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, clock: MovedClock, tenant: Tenant
 ) -> None:
     lost, well = bind(api, visitor, person()), bind(api, visitor, person())

@@ -83,7 +83,7 @@ async def test_two_changes_at_once_are_both_kept(instance: App, api: httpx.Clien
     assert ("New title", "new words", True) == (shown["title"], shown["description"], shown["credentialReuse"])
 
 
-def test_apps_are_listed_the_newest_first_and_that_of_the_settings_last(api: httpx.Client, register: Register) -> None:
+def test_apps_are_listed_newest_first_and_the_settings_app_last(api: httpx.Client, register: Register) -> None:
     first, second = register(name="First"), register(name="Second")
 
     whole = api.get("/v1/oauth2").json()
@@ -173,7 +173,7 @@ def test_the_end_of_a_secret_is_forgotten_with_the_secret(api: httpx.Client, reg
     assert api.get(f"/v1/oauth2/{app}").json()["secretExpires"] is None
 
 
-def test_another_way_of_authentication_forgets_what_it_does_not_need(api: httpx.Client, register: Register) -> None:
+def test_new_authentication_method_deletes_old_credentials(api: httpx.Client, register: Register) -> None:
     app, (key, public) = register(), certificate(days=20)
 
     alone = api.put(f"/v1/oauth2/{app}", json={"authentication": "certificate"})

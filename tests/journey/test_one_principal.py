@@ -68,7 +68,7 @@ def test_of_two_links_through_two_apps_at_once_one_is_bound(
         assert 1 == api.get("/v1/accounts", params={"authorizedBy": who}).json()["total"]
 
 
-async def test_a_principal_from_before_there_was_a_row_of_bindings_is_held_to_the_rule(
+async def test_principal_without_a_bindings_row_authorizes_one_account(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     who = person()

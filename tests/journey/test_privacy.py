@@ -22,7 +22,7 @@ from tests.journey.test_waiting import press_keep_checking
 type NewPerson = Callable[..., str]
 
 
-async def test_neither_logs_nor_tables_hold_what_could_be_used_by_a_thief(
+async def test_neither_logs_nor_tables_hold_usable_secrets(
     api: httpx.Client, visitor: Visitor, person: NewPerson, environment: Environment, instance: App
 ) -> None:
     who, asked = person(), ask(api)
@@ -179,9 +179,7 @@ async def beside(talkative: Environment, clock: MovedClock) -> AsyncIterator[App
     await built.close()
 
 
-async def test_even_at_debug_level_the_log_and_storage_hold_nothing_for_a_thief(
-    talkative: Environment, beside: App
-) -> None:
+async def test_debug_logs_and_storage_hold_no_usable_secrets(talkative: Environment, beside: App) -> None:
     guess, ready = "f" * 64, talkative.tenant.ready
     headers = {"Authorization": f"Bearer {talkative.secrets.admin_token}", "X-Forwarded-For": ADDRESS}
     with (

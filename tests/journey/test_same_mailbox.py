@@ -59,7 +59,7 @@ def test_by_imap_graph_tells_what_ones_own_mailbox_is_called(
         assert "new" == browser.follow(ask(api, type=app)["url"], who).back["state"]
 
 
-async def test_an_address_that_is_given_to_another_mailbox_stops_its_account(
+async def test_address_given_to_another_mailbox_stops_its_account(
     api: httpx.Client,
     visitor: Visitor,
     tenant: Tenant,
@@ -113,7 +113,7 @@ async def test_an_address_that_is_given_back_mends_its_account(
     assert 200 == api.get(f"/v1/account/{account}/oauth-token").status_code
 
 
-async def test_an_event_tells_that_another_mailbox_is_at_the_address_and_tells_it_once(
+async def test_replaced_mailbox_is_reported_once(
     api: httpx.Client, visitor: Visitor, tenant: Tenant, person: NewPerson, instance: App, clock: MovedClock
 ) -> None:
     who = person()
@@ -132,7 +132,7 @@ async def test_an_event_tells_that_another_mailbox_is_at_the_address_and_tells_i
     assert "mailbox_replaced" in told[0]["data"]
 
 
-async def test_an_account_from_before_ids_were_kept_gets_its_own_at_the_next_probe(
+async def test_account_without_an_inbox_id_gets_one_at_the_next_probe(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     account = bind(api, visitor, person())
@@ -152,7 +152,7 @@ async def test_an_account_from_before_ids_were_kept_gets_its_own_at_the_next_pro
     assert stored.value.inbox_id == again.value.inbox_id
 
 
-def test_a_link_binds_a_mailbox_once_under_whatever_addresses_it_names_it(many: Many) -> None:
+def test_link_binds_a_mailbox_once_under_several_addresses(many: Many) -> None:
     who, alias = many.person(SUPPORT, SALES), "help@contoso.example"
     many.tenant.do("address", mailbox=SUPPORT, address=alias)
     asked, (first, second, third) = many.ask(SUPPORT, alias, SALES)
@@ -165,7 +165,7 @@ def test_a_link_binds_a_mailbox_once_under_whatever_addresses_it_names_it(many: 
     assert ["completed", "new", "same_mailbox", "new"] == many.states(asked), again.text
 
 
-def test_two_accounts_may_be_of_one_mailbox_where_grants_serve_many(many: Many) -> None:
+def test_two_accounts_share_a_mailbox_if_grants_serve_many(many: Many) -> None:
     who, alias = many.person(SUPPORT), "help@contoso.example"
     many.tenant.do("address", mailbox=SUPPORT, address=alias)
     asked, (account,) = many.ask(SUPPORT)

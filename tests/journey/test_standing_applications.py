@@ -36,7 +36,7 @@ async def forget(services: App, caller: str) -> None:
         await services.stores.calling_applications.remove(stored)
 
 
-async def test_an_application_stands_with_the_roles_of_its_newest_token(
+async def test_application_has_the_roles_of_its_newest_token(
     environment: Environment, instance: App, other: App, tenant: Tenant, clock: MovedClock
 ) -> None:
     wide = token(environment, tenant, *BOTH)
@@ -65,7 +65,7 @@ async def age(services: App, caller: str) -> None:
     await services.stores.calling_applications.replace(stored, older)
 
 
-async def test_an_application_without_roles_loses_what_it_had_and_is_not_recorded_otherwise(
+async def test_application_without_roles_loses_its_authority(
     environment: Environment, instance: App, tenant: Tenant, clock: MovedClock
 ) -> None:
     caller = await call(instance, token(environment, tenant))
@@ -84,7 +84,7 @@ async def test_an_application_without_roles_loses_what_it_had_and_is_not_recorde
     assert not standing.scopes
 
 
-async def test_settings_of_now_decide_what_it_reaches_and_whether_its_tenant_counts(
+async def test_current_settings_decide_about_an_application(
     environment: Environment, instance: App, tenant: Tenant, clock: MovedClock
 ) -> None:
     caller = await call(instance, token(environment, tenant, *BOTH))
@@ -102,7 +102,7 @@ async def test_settings_of_now_decide_what_it_reaches_and_whether_its_tenant_cou
         await services.close()
 
 
-async def test_an_application_that_never_calls_again_is_forgotten_after_ninety_days(
+async def test_silent_application_is_forgotten_after_ninety_days(
     environment: Environment, instance: App, tenant: Tenant, clock: MovedClock
 ) -> None:
     caller = await call(instance, token(environment, tenant, *BOTH))
@@ -113,7 +113,7 @@ async def test_an_application_that_never_calls_again_is_forgotten_after_ninety_d
     assert await standing_caller(instance, caller.id) is None
 
 
-async def test_what_was_made_before_calls_were_recorded_goes_on_until_the_application_calls_or_is_forgotten(
+async def test_work_of_an_unrecorded_application_continues(
     environment: Environment, instance: App, other: App, tenant: Tenant, clock: MovedClock
 ) -> None:
     caller = await call(instance, token(environment, tenant, *BOTH))
@@ -149,7 +149,7 @@ async def test_who_is_no_caller_does_not_stand(instance: App, caller_id: str) ->
     assert await standing_caller(instance, caller_id) is None
 
 
-async def test_the_administrator_stands_while_the_settings_have_a_token_for_it(
+async def test_administrator_has_authority_while_its_token_is_set(
     environment: Environment, instance: App, clock: MovedClock
 ) -> None:
     replaced = build({**environment.settings, "MAILBIND_ADMIN_TOKEN_SHA256": "0" * 64}, clock)
@@ -170,7 +170,7 @@ def test_an_application_of_another_audience_does_not_count(clock: MovedClock) ->
     assert seen.caller(EntraTrust(frozenset({"api://another"}), frozenset({"tenant"})), now) is None
 
 
-async def test_what_was_made_before_ids_named_the_tenant_is_still_its_callers(
+async def test_application_id_without_a_tenant_is_still_recognized(
     environment: Environment, instance: App, tenant: Tenant, clock: MovedClock
 ) -> None:
     caller = await call(instance, token(environment, tenant, *BOTH))

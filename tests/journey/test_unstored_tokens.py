@@ -63,7 +63,7 @@ async def test_a_large_token_is_stored_and_handed_out(
     assert len((await grant_of(instance, account)).access_token.reveal()) > characters
 
 
-async def test_callers_are_given_what_storage_does_not_take_and_entra_is_asked_once(
+async def test_unstored_token_is_handed_out_and_entra_asked_once(
     large: tuple[str, str], tenant: Tenant, instance: App, clock: MovedClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     account, who = large
@@ -83,7 +83,7 @@ async def test_callers_are_given_what_storage_does_not_take_and_entra_is_asked_o
     assert [("NotStorable", APP_ID)] == [(one.__dict__["reason"], one.__dict__["app"]) for one in told][:1]
 
 
-async def test_the_timer_asks_later_and_later_for_what_storage_does_not_take(
+async def test_timer_backs_off_while_tokens_cannot_be_stored(
     large: tuple[str, str], tenant: Tenant, instance: App, other: App, clock: MovedClock
 ) -> None:
     account, who = large

@@ -57,7 +57,7 @@ def clean(api: httpx.Client) -> None:
         api.delete(f"/v1/webhooks/{webhook['id']}")
 
 
-def test_a_webhook_is_made_after_a_signed_ping_and_shows_no_secret_again(
+def test_webhook_is_created_after_a_signed_ping(
     api: httpx.Client, environment: Environment, receiver: Receiver
 ) -> None:
     url = receiver.url("ok/made")
@@ -93,9 +93,7 @@ def test_a_webhook_is_made_after_a_signed_ping_and_shows_no_secret_again(
     assert 404 == api.get(f"/v1/webhooks/{made['id']}").status_code
 
 
-def test_subscribing_again_is_the_same_webhook_with_the_events_asked_for_last(
-    api: httpx.Client, receiver: Receiver
-) -> None:
+def test_subscribing_again_updates_the_same_webhook(api: httpx.Client, receiver: Receiver) -> None:
     url = receiver.url("ok/again")
     first = api.post("/v1/webhooks", json={"url": url, "account": "one"}).json()
     again = api.post("/v1/webhooks", json={"url": url, "accounts": ["ONE"], "events": ["accountAdded"]})
@@ -108,7 +106,7 @@ def test_subscribing_again_is_the_same_webhook_with_the_events_asked_for_last(
     assert first["id"] != other["id"]
 
 
-def test_a_filter_reads_back_as_described_with_an_id_that_no_account_has(api: httpx.Client, receiver: Receiver) -> None:
+def test_filter_reads_back_with_an_id_that_no_account_has(api: httpx.Client, receiver: Receiver) -> None:
     made = api.post("/v1/webhooks", json={"url": receiver.url("ok/filter"), "accounts": ["a\\b/c"]})
 
     assert (201, ["a\\b/c"]) == (made.status_code, made.json()["accounts"])
@@ -117,9 +115,7 @@ def test_a_filter_reads_back_as_described_with_an_id_that_no_account_has(api: ht
     hold("/v1/webhooks", "GET", listed.status_code, listed.text)
 
 
-def test_a_target_that_takes_no_ping_is_refused_in_words_and_nothing_is_stored(
-    api: httpx.Client, receiver: Receiver
-) -> None:
+def test_target_that_rejects_the_ping_is_refused_and_not_stored(api: httpx.Client, receiver: Receiver) -> None:
     said = {
         receiver.url("fails/now"): "it answered 500",
         receiver.url("redirects/now"): "it answered 307",
@@ -163,7 +159,7 @@ def test_every_wrong_field_is_named_at_once(api: httpx.Client) -> None:
         assert {"url"} == set(refused(api.post("/v1/webhooks", json={"url": url})))
 
 
-def test_a_caller_that_is_bound_to_accounts_has_events_of_these_and_sees_no_others_webhooks(
+def test_bound_caller_gets_events_of_its_own_accounts_only(
     api: httpx.Client, environment: Environment, receiver: Receiver
 ) -> None:
     wish = {"description": "a flow", "scopes": ["webhooks"], "accountPrefix": "flow-", "ttl": 60}
@@ -306,7 +302,7 @@ async def test_each_event_is_told_once_with_what_its_reader_needs(
     assert instance.config.seed.id == data["oauthAppError"]["app"] == data["oauthAppRecovered"]["app"]
 
 
-async def test_a_link_that_expired_during_a_long_stop_is_told_of_before_it_is_forgotten(
+async def test_link_that_expired_during_a_long_stop_is_reported(
     api: httpx.Client, instance: App, clock: MovedClock, receiver: Receiver
 ) -> None:
     asked = ask(api)
