@@ -76,7 +76,7 @@ def of_app(identity: str, ends: datetime, now: datetime) -> RegisteredApp:
     )
 
 
-async def test_a_date_that_cannot_be_reckoned_with_spoils_no_sweep(app: App) -> None:
+async def test_impossible_date_stops_no_sweep(app: App) -> None:
     """Rows of before such dates were refused may hold them."""
     await bound(app)
     now = app.clock()
@@ -139,7 +139,7 @@ async def test_damaged_rows_stop_neither_sweep_nor_tick_nor_listing(app: App, cl
 
 
 @pytest.mark.parametrize("damaged", ["", "signin~x", "newest"])
-async def test_a_link_is_forgotten_whichever_of_its_rows_is_damaged(app: App, damaged: str) -> None:
+async def test_registration_with_a_damaged_row_is_deleted(app: App, damaged: str) -> None:
     asked = registration(app.clock() - timedelta(days=9))
     await app.stores.registrations.insert(asked)
     newest = f"newest~{table_key(asked.mailboxes[0].account)}"

@@ -55,7 +55,7 @@ async def test_token_too_large_for_a_row_is_refused(services: App) -> None:
     assert Stored(before, version) == await services.stores.principals.grant(who.id, APP)
 
 
-async def test_a_shorter_token_leaves_nothing_of_a_longer_one(services: App) -> None:
+async def test_shorter_token_leaves_nothing_of_a_longer_one(services: App) -> None:
     who, now = principal(), services.clock()
     long = replace(grant(who, now), access_token=token(80_000))
     (version,) = await services.stores.principals.commit(who.id, [Insert(long)])

@@ -56,11 +56,11 @@ def waits(limit: RateLimit, who: str) -> timedelta:
     return refused.value.retry_after
 
 
-async def test_a_burst_passes_up_to_the_limit(instances: list[App], who: str) -> None:
+async def test_burst_passes_up_to_the_limit(instances: list[App], who: str) -> None:
     assert 6 == through(instances[0].rate_limit, who, 50)
 
 
-async def test_the_wait_is_honest(instances: list[App], who: str, clock: MovedClock) -> None:
+async def test_wait_is_honest(instances: list[App], who: str, clock: MovedClock) -> None:
     limit = instances[0].rate_limit
     through(limit, who, 50)
 

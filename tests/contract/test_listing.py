@@ -88,7 +88,7 @@ async def five(services: App) -> tuple[str, list[str]]:
     return who.id, names
 
 
-async def test_a_bound_caller_cannot_choose_where_to_look(services: App) -> None:
+async def test_bound_caller_cannot_choose_where_to_look(services: App) -> None:
     bound = Caller("token:t", "t", frozenset({Scope.ACCOUNTS_READ}), Binding.to(["mine"]))
     made_up = base64.urlsafe_b64encode(b'["a","account~a"]').decode()
 

@@ -21,7 +21,7 @@ from tests.conftest import storage_of
 from tests.contract.records import APP, account, grant, principal
 
 
-async def test_a_grant_comes_back_as_it_was_written(services: App) -> None:
+async def test_grant_comes_back_as_it_was_written(services: App) -> None:
     who = principal()
     written = replace(grant(who, services.clock()), last_error=LastError("blocked_by_policy", services.clock()))
 
@@ -95,7 +95,7 @@ def _owner(row: dict[str, str]) -> str:
     return f"{found['tenant_id']}.{found['object_id']}"
 
 
-async def test_a_transaction_is_all_or_nothing(services: App) -> None:
+async def test_transaction_is_all_or_nothing(services: App) -> None:
     who = principal()
     taken = account(who, services.clock())
     await services.stores.principals.commit(who.id, [Insert(taken)])
@@ -143,7 +143,7 @@ async def test_removing_an_older_version_is_refused(services: App) -> None:
         await services.stores.principals.commit(who.id, [Remove(first, version)])
 
 
-async def test_the_versions_of_a_commit_are_those_to_write_over_next(services: App) -> None:
+async def test_versions_of_a_commit_are_those_to_write_over_next(services: App) -> None:
     who = principal()
     one, two = grant(who, services.clock()), account(who, services.clock())
     versions = await services.stores.principals.commit(who.id, [Insert(one), Insert(two)])
@@ -153,7 +153,7 @@ async def test_the_versions_of_a_commit_are_those_to_write_over_next(services: A
     assert 2 == len(set(again) - set(versions))
 
 
-async def test_a_partition_holds_everything_but_events(services: App) -> None:
+async def test_partition_holds_everything_but_events(services: App) -> None:
     who, now = principal(), services.clock()
     waiting = new_pending_account(
         registration=secrets.token_hex(32),
@@ -178,7 +178,7 @@ async def test_a_partition_holds_everything_but_events(services: App) -> None:
     assert [waiting] == [stored.value for stored in partition.pending.values()]
 
 
-async def test_an_event_can_be_forgotten_twice(services: App) -> None:
+async def test_event_can_be_forgotten_twice(services: App) -> None:
     who = principal()
     told = EventName.ACCOUNT_ADDED, services.clock(), "a", {"account": "a", "more": [1, None]}
     event = Event("f" * 12, Origin.PRINCIPAL, who.id, *told)
@@ -225,7 +225,7 @@ async def _first(services: App, cursor: str | None, count: int):  # type: ignore
             return
 
 
-async def test_a_made_up_cursor_is_refused_by_name(services: App) -> None:
+async def test_made_up_cursor_is_refused_by_name(services: App) -> None:
     with pytest.raises(InvalidInput) as refused:
         [pair async for pair in services.stores.principals.accounts(None, "bm9wZQ==")]
 

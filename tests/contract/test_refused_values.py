@@ -27,7 +27,7 @@ async def test_value_too_large_for_a_property_cannot_be_stored(services: App, cl
     assert await services.stores.registrations.get("f" * 64) is None
 
 
-async def test_a_value_that_is_too_large_spoils_its_transaction(services: App) -> None:
+async def test_value_that_is_too_large_spoils_its_transaction(services: App) -> None:
     small = {"PartitionKey": "too-large", "RowKey": "small"}
     registrations = services.stores.registrations
     assert isinstance(registrations, TableRegistrations)

@@ -34,7 +34,7 @@ async def test_one_of_many_claims_wins(services: App) -> None:
     assert entry.value.claim in claims
 
 
-async def test_a_directory_entry_is_replaced_only_as_it_was_read(services: App) -> None:
+async def test_directory_entry_is_replaced_only_as_it_was_read(services: App) -> None:
     name = secrets.token_hex(8)
     first = await services.stores.directory.insert(DirectoryEntry(name, "p", "app"))
     second = await services.stores.directory.replace(first, DirectoryEntry(name, "q", "app"))
@@ -60,7 +60,7 @@ async def test_put_writes_over_nothing_but_what_was_read(services: App) -> None:
     assert second == await rows.get(name)
 
 
-async def test_a_registration_comes_back_as_it_was_written(services: App) -> None:
+async def test_registration_comes_back_as_it_was_written(services: App) -> None:
     asked = registration(services.clock())
     await services.stores.registrations.insert(asked)
 
@@ -121,7 +121,7 @@ async def test_registration_of_an_earlier_version_has_one_mailbox(
     assert again.value == stored.value
 
 
-async def test_an_attempt_is_used_once_and_then_keeps_no_secret(services: App) -> None:
+async def test_attempt_is_used_once_and_then_keeps_no_secret(services: App) -> None:
     asked = registration(services.clock())
     attempt = SignInAttempt(secrets.token_hex(32), asked.id, "browser", services.clock(), Secret("the-verifier"))
     await services.stores.registrations.add_attempt(attempt)

@@ -17,7 +17,7 @@ from shared.usecases.sign_in.link import unseal_from_browser
 from tests.conftest import settings_for
 
 
-async def test_what_is_sealed_for_one_identity_opens_for_it_alone(services: App) -> None:
+async def test_value_sealed_for_one_identity_opens_only_for_it(services: App) -> None:
     sealed = await services.sealing.sealer.seal("row-1", Secret("token"))
 
     assert Secret("token") == await services.sealing.sealer.unseal("row-1", sealed)
@@ -25,7 +25,7 @@ async def test_what_is_sealed_for_one_identity_opens_for_it_alone(services: App)
         await services.sealing.sealer.unseal("row-2", sealed)
 
 
-async def test_sealing_twice_never_looks_the_same(services: App) -> None:
+async def test_sealing_twice_gives_different_values(services: App) -> None:
     assert await services.sealing.sealer.seal("row", Secret("x")) != await services.sealing.sealer.seal(
         "row", Secret("x")
     )
@@ -47,7 +47,7 @@ async def test_sealed_value_opens_in_another_process_with_the_same_key(storage: 
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(max_size=200))
-async def test_nothing_that_somebody_makes_up_opens(services: App, made_up: str) -> None:
+async def test_forged_values_do_not_open(services: App, made_up: str) -> None:
     real = await services.sealing.sealer.seal("row", Secret("x"))
     head = real.rpartition(".")[0]
 
@@ -58,7 +58,7 @@ async def test_nothing_that_somebody_makes_up_opens(services: App, made_up: str)
 
 
 @pytest.mark.parametrize("field", ["v1.{key}.{long}", "v1.{long}.AAAA", "{long}", "v1.{key}.AAAA"])
-async def test_what_a_browser_sends_leaves_nothing_of_its_size_behind(services: App, field: str) -> None:
+async def test_large_form_fields_leave_no_memory_behind(services: App, field: str) -> None:
     """The form's registration is part of the identity, and its field names the data key."""
     key = (await services.sealing.sealer.seal("row", Secret("x"))).split(".")[1]
     text, long = field.format(key=key, long="A" * 1_000_000), "r" * 1_000_000

@@ -64,9 +64,7 @@ async def until_lease(app: App, *, held: bool) -> None:
     pytest.fail("the lease stays as it is")
 
 
-async def test_a_run_with_a_full_outbox_ends_in_time_and_the_next_ones_finish_the_rest(
-    app: App, teller: Teller
-) -> None:
+async def test_run_with_a_full_outbox_ends_on_time(app: App, teller: Teller) -> None:
     await deliver_events(app, app.clock() + timedelta(minutes=1))  # what other tests left
     webhook = await silent(app)
     names = [named() for _ in range(20)]
@@ -83,9 +81,7 @@ async def test_a_run_with_a_full_outbox_ends_in_time_and_the_next_ones_finish_th
     assert dict.fromkeys(names, 50) == Counter(one.value.account for one in waiting if one.value.account in names)
 
 
-async def test_a_visit_of_a_target_with_a_long_queue_ends_and_the_next_ones_finish_the_rest(
-    app: App, receiver: Receiver
-) -> None:
+async def test_visit_of_a_target_with_a_long_queue_ends_on_time(app: App, receiver: Receiver) -> None:
     hurried = replace(app, timeouts=Timeouts(target_visit=SHORT))
     webhook = await subscribe_to(app, receiver.url("ok/long"))
     await queue(app, webhook, 600)
@@ -100,7 +96,7 @@ async def test_a_visit_of_a_target_with_a_long_queue_ends_and_the_next_ones_fini
     assert 600 == len(receiver.took("ok/long"))
 
 
-async def test_what_waits_for_a_removed_webhook_is_forgotten_a_page_at_a_time(app: App) -> None:
+async def test_deliveries_of_a_removed_webhook_are_deleted_by_page(app: App) -> None:
     hurried = replace(app, timeouts=Timeouts(target_visit=timedelta()))
     webhook = await silent(app)
     await queue(app, webhook, 2 * MAX_DELIVERIES_DELETED + 100)
@@ -124,7 +120,7 @@ async def test_redelivering_tries_so_many_and_says_that_more_is_left(app: App) -
     assert 250 == sum(one.value.lane.startswith("lane-") for one in waiting)
 
 
-async def test_a_fan_out_that_runs_out_of_time_goes_on_with_the_webhooks_that_are_left(
+async def test_fan_out_continues_with_the_remaining_webhooks(
     app: App, slow: tuple[LossyProxy, App], teller: Teller, caplog: pytest.LogCaptureFixture
 ) -> None:
     proxy, other = slow
@@ -144,7 +140,7 @@ async def test_a_fan_out_that_runs_out_of_time_goes_on_with_the_webhooks_that_ar
     assert not await has_events(hurried)
 
 
-async def test_a_run_ends_with_its_lease_when_storage_stops_to_answer(
+async def test_run_ends_with_its_lease_when_storage_stops_to_answer(
     app: App, slow: tuple[LossyProxy, App], teller: Teller, receiver: Receiver
 ) -> None:
     """The SDK would wait for storage, and try again, for longer than the lease lasts."""

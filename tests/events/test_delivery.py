@@ -27,7 +27,7 @@ from tests.patience import until
 ADDED, UP, DOWN = EventName.ACCOUNT_ADDED, EventName.CONNECT_SUCCESS, EventName.CONNECT_ERROR
 
 
-async def test_a_receiver_that_is_killed_and_comes_back_misses_nothing_and_hears_all_in_order(
+async def test_restarted_receiver_gets_every_event_in_order(
     app: App, teller: Teller, receiver: Receiver, clock: MovedClock
 ) -> None:
     target = await subscribe_to(app, receiver.url("ok/killed"))
@@ -63,9 +63,7 @@ async def test_a_receiver_that_is_killed_and_comes_back_misses_nothing_and_hears
     assert all(record["verified"] for record in told if record["status"] == 204)
 
 
-async def test_a_dead_target_a_slow_one_and_one_that_fails_delay_no_other(
-    app: App, teller: Teller, receiver: Receiver
-) -> None:
+async def test_failing_targets_delay_no_other(app: App, teller: Teller, receiver: Receiver) -> None:
     dead = await subscribe_to(app, "http://127.0.0.1:9/dead")
     slow = await subscribe_to(app, receiver.url("hangs/forever"))
     await subscribe_to(app, receiver.url("fails/always"))
@@ -90,7 +88,7 @@ async def test_a_dead_target_a_slow_one_and_one_that_fails_delay_no_other(
     assert 8 + 4 > len(receiver.took("fails/always"))
 
 
-async def test_a_head_that_fails_holds_up_its_own_account_only_and_is_parked_in_the_end(
+async def test_failing_event_delays_its_account_only_and_is_parked(
     app: App, teller: Teller, receiver: Receiver, clock: MovedClock
 ) -> None:
     target, sick, well = await subscribe_to(app, receiver.url("picky/one")), named() + "-sick", named()
@@ -135,9 +133,7 @@ async def test_a_head_that_fails_holds_up_its_own_account_only_and_is_parked_in_
     assert 0 == len((await read_webhook(app, target, ADMIN)).parked)
 
 
-async def test_what_says_410_hears_nothing_more_until_it_subscribes_again(
-    app: App, teller: Teller, receiver: Receiver
-) -> None:
+async def test_target_that_answered_410_must_subscribe_again(app: App, teller: Teller, receiver: Receiver) -> None:
     target = await subscribe_to(app, receiver.url("gone/away"))
     await teller.tell(named(), ADDED)
     await deliver(app)
@@ -153,9 +149,7 @@ async def test_what_says_410_hears_nothing_more_until_it_subscribes_again(
     assert 2 == len(receiver.took("gone/away"))
 
 
-async def test_a_redirect_is_a_failure_and_a_target_that_asks_for_a_pause_gets_it(
-    app: App, teller: Teller, receiver: Receiver
-) -> None:
+async def test_redirect_is_a_failure_and_retry_after_is_respected(app: App, teller: Teller, receiver: Receiver) -> None:
     away, busy = (
         await subscribe_to(app, receiver.url("redirects/away")),
         await subscribe_to(app, receiver.url("busy/bee")),
@@ -171,7 +165,7 @@ async def test_a_redirect_is_a_failure_and_a_target_that_asks_for_a_pause_gets_i
     assert 20 < (held.not_before - app.clock()).total_seconds() <= 40
 
 
-async def test_a_target_hears_of_its_own_accounts_only(app: App, teller: Teller, receiver: Receiver) -> None:
+async def test_target_gets_events_of_its_own_accounts_only(app: App, teller: Teller, receiver: Receiver) -> None:
     mine, other = named("mine"), named("other")
     await subscribe_to(app, receiver.url("ok/one"), Binding.to([mine.upper()]))
     await subscribe_to(app, receiver.url("ok/some"), Binding.to(prefixes=["MINE-"]))
@@ -183,7 +177,7 @@ async def test_a_target_hears_of_its_own_accounts_only(app: App, teller: Teller,
     assert [mine] == [record["body"]["account"] for record in receiver.took("ok/some")]
 
 
-async def test_events_stay_in_order_when_the_account_moves_to_another_person_and_clocks_disagree(
+async def test_events_stay_in_order_after_a_change_of_principal(
     app: App, teller: Teller, receiver: Receiver, clock: MovedClock
 ) -> None:
     await subscribe_to(app, receiver.url("ok/moved"))
@@ -204,7 +198,7 @@ async def test_events_stay_in_order_when_the_account_moves_to_another_person_and
     assert [ADDED, DOWN, EventName.AUTHENTICATION_SUCCESS] == [body["event"] for body in told]
 
 
-async def test_an_agenda_row_whose_event_comes_later_is_kept_and_one_whose_event_never_comes_is_not(
+async def test_agenda_row_is_kept_until_its_event_is_overdue(
     app: App, teller: Teller, receiver: Receiver, clock: MovedClock
 ) -> None:
     await subscribe_to(app, receiver.url("ok/late"))
@@ -223,7 +217,7 @@ async def test_an_agenda_row_whose_event_comes_later_is_kept_and_one_whose_event
     assert 0 == len(await app.stores.agenda.due("outbox", clock() + timedelta(days=1), None))
 
 
-async def test_of_two_instances_one_delivers_and_the_other_takes_over_when_it_died(
+async def test_second_instance_delivers_after_the_first_died(
     app: App, teller: Teller, receiver: Receiver, clock: MovedClock
 ) -> None:
     await subscribe_to(app, receiver.url("ok/two"))
@@ -242,7 +236,7 @@ async def test_of_two_instances_one_delivers_and_the_other_takes_over_when_it_di
 
 
 @pytest.mark.parametrize("lines", [1, 25])
-async def test_an_app_that_is_killed_anywhere_has_told_of_what_it_did_and_of_nothing_else(
+async def test_killed_app_reports_exactly_what_it_did(
     app: App, storage: Azurite, receiver: Receiver, clock: MovedClock, lines: int
 ) -> None:
     await subscribe_to(app, receiver.url(f"ok/dying{lines}"))
@@ -274,9 +268,7 @@ async def _dying(app: App) -> set[str]:
     return {one.id async for _, one in app.stores.principals.accounts(None, None) if one.id.startswith("dying")}
 
 
-async def test_what_was_fanned_out_for_a_webhook_that_is_removed_meanwhile_leaves_no_row(
-    app: App, teller: Teller, receiver: Receiver
-) -> None:
+async def test_fan_out_for_a_removed_webhook_leaves_no_row(app: App, teller: Teller, receiver: Receiver) -> None:
     target = await subscribe_to(app, receiver.url("ok/removed"))
     stored = await app.stores.webhooks.get(target)
     assert stored is not None
@@ -290,7 +282,7 @@ async def test_what_was_fanned_out_for_a_webhook_that_is_removed_meanwhile_leave
     assert [] == receiver.took("ok/removed")
 
 
-async def test_a_webhook_whose_secrets_do_not_open_keeps_its_events_until_it_subscribes_again_and_no_other_waits(
+async def test_webhook_with_lost_secrets_keeps_its_events(
     app: App, teller: Teller, receiver: Receiver, clock: MovedClock
 ) -> None:
     broken, _ = await subscribe_to(app, receiver.url("ok/broken")), await subscribe_to(app, receiver.url("ok/well"))
@@ -310,7 +302,7 @@ async def test_a_webhook_whose_secrets_do_not_open_keeps_its_events_until_it_sub
 
 
 @pytest.mark.parametrize("days", [30, 400])
-async def test_a_clock_that_jumps_ahead_and_back_loses_no_event_and_keeps_no_order_waiting(
+async def test_clock_jump_loses_and_delays_no_event(
     app: App, teller: Teller, receiver: Receiver, clock: MovedClock, days: int
 ) -> None:
     """The sweep has a look at whatever waits."""

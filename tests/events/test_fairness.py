@@ -36,9 +36,7 @@ async def expire(app: App, *links: tuple[str, ...]) -> None:
     await work_agenda(app, {REAP_SHARD: None}, Limits(app.clock() + timedelta(minutes=4)))
 
 
-async def test_a_link_for_fifty_mailboxes_expires_once_and_tells_each_target_of_its_own(
-    app: App, receiver: Receiver
-) -> None:
+async def test_expired_link_reports_to_each_target_its_own_mailboxes(app: App, receiver: Receiver) -> None:
     await subscribe_to(app, receiver.url("ok/all"))
     await subscribe_to(app, receiver.url("ok/two"), Binding(("mine-1", "mine-2")))
     await subscribe_to(app, receiver.url("ok/none"), Binding(("others",)))
@@ -55,9 +53,7 @@ async def test_a_link_for_fifty_mailboxes_expires_once_and_tells_each_target_of_
     assert [] == receiver.took("ok/none")
 
 
-async def test_what_happens_to_accounts_is_told_before_hundreds_of_links_that_expired(
-    app: App, teller: Teller, receiver: Receiver
-) -> None:
+async def test_account_events_precede_hundreds_of_expired_links(app: App, teller: Teller, receiver: Receiver) -> None:
     await subscribe_to(app, receiver.url("ok/fair"))
     await expire(app, *((f"link-{number}",) for number in range(300)))
     await teller.tell(named("account"), EventName.AUTHENTICATION_ERROR)
@@ -69,7 +65,7 @@ async def test_what_happens_to_accounts_is_told_before_hundreds_of_links_that_ex
     assert EventName.AUTHENTICATION_ERROR in heard[:MAX_LANES_AT_ONCE]  # so many are sent side by side
 
 
-async def test_a_run_holds_its_lease_however_long_it_lasts(
+async def test_run_keeps_its_lease_until_it_ends(
     app: App, teller: Teller, clock: MovedClock, receiver: Receiver, storage: Azurite
 ) -> None:
     await subscribe_to(app, receiver.url("hangs/long"))

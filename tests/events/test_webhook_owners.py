@@ -46,7 +46,7 @@ async def test_who_knows_a_webhooks_url_neither_signs_nor_narrows_it(
     assert (False, first.webhook.id) == (again.new, again.webhook.id)
 
 
-async def test_only_its_maker_and_administrators_end_try_or_repeat_a_webhook(app: App, receiver: Receiver) -> None:
+async def test_only_owner_and_administrators_manage_a_webhook(app: App, receiver: Receiver) -> None:
     made = (await ask(app, receiver.url("ok/mine"), VICTIM)).webhook.id
     bound = replace(RIVAL, binding=Binding(prefixes=("x-",)))
 
@@ -63,7 +63,7 @@ async def test_only_its_maker_and_administrators_end_try_or_repeat_a_webhook(app
     assert None is await app.stores.webhooks.get(made)
 
 
-async def test_a_webhook_whose_id_names_no_caller_is_still_its_makers(app: App, receiver: Receiver) -> None:
+async def test_webhook_whose_id_names_no_caller_is_still_its_makers(app: App, receiver: Receiver) -> None:
     """As ids were before callers had webhooks of their own."""
     url = receiver.url("ok/before")
     identity = webhook_id(Secret(url), None, None)
@@ -80,7 +80,7 @@ async def test_a_webhook_whose_id_names_no_caller_is_still_its_makers(app: App, 
     assert (("accountAdded",), OTHER, VICTIM.id) == (kept.value.events, kept.value.secret, kept.value.created_by)
 
 
-async def test_a_caller_who_takes_all_places_it_can_leaves_some_to_others(app: App) -> None:
+async def test_one_caller_cannot_use_up_all_webhooks(app: App) -> None:
     """Its own are counted, and those of one origin, so that neither is anybody's alone."""
     bound = replace(RIVAL, binding=Binding(("nobody",)))
     for number in range(MOST_OF_CALLER):
@@ -92,7 +92,7 @@ async def test_a_caller_who_takes_all_places_it_can_leaves_some_to_others(app: A
     assert not (await ask(app, "http://127.0.0.1:9/?1", bound)).new  # what is there may be asked for again
 
 
-async def test_webhooks_that_are_made_at_the_same_moment_are_no_more_than_there_may_be(app: App) -> None:
+async def test_concurrent_subscriptions_respect_the_limit(app: App) -> None:
     hasty = replace(RIVAL, id=f"token:{named()}")
     for number in range(MOST_OF_CALLER - 5):
         url = f"https://{named()}.example/{number}"
@@ -106,9 +106,7 @@ async def test_webhooks_that_are_made_at_the_same_moment_are_no_more_than_there_
 
 
 @pytest.mark.parametrize(("others", "whose", "most"), [("", "to this origin", MOST_OF_ORIGIN), ("s", "in all", MOST)])
-async def test_a_target_has_no_more_webhooks_than_it_may_and_so_has_the_app(
-    app: App, others: str, whose: str, most: int
-) -> None:
+async def test_webhooks_are_limited_for_each_target_and_the_app(app: App, others: str, whose: str, most: int) -> None:
     for number in range(most):
         url = f"http{others}://127.0.0.1:9/{number}"
         await app.stores.webhooks.insert(

@@ -172,7 +172,7 @@ async def test_probe_of_many_mailboxes_continues_with_one_refresh(
         assert 1 == len(tenant.events("refreshed"))
 
 
-async def test_a_row_that_runs_out_of_time_waits_and_holds_up_no_other(
+async def test_row_that_runs_out_of_time_blocks_no_other(
     app: App, outside: Environment, clock: MovedClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     with tenant_of(outside) as tenant:

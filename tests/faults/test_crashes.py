@@ -32,7 +32,7 @@ async def test_expired_claim_is_taken_over(
     assert "connected" == api.get(f"/v1/account/{asked['account']}").json()["state"]
 
 
-async def test_a_claim_that_still_runs_is_respected_and_then_not(
+async def test_valid_claim_is_respected_until_it_expires(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     asked, who = ask(api), person()
@@ -50,7 +50,7 @@ async def test_a_claim_that_still_runs_is_respected_and_then_not(
     assert "new" == visitor.follow(asked["url"], who).back["state"]
 
 
-async def test_a_retry_takes_up_its_own_claim_at_once(
+async def test_retry_reuses_its_own_claim(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     who = person()

@@ -31,7 +31,7 @@ async def lossy(azurite: Azurite) -> AsyncIterator[tuple[LossyProxy, App]]:
         await services.close()
 
 
-async def test_an_insert_that_meets_its_own_first_try_succeeds(lossy: tuple[LossyProxy, App]) -> None:
+async def test_entry_insert_that_conflicts_with_itself_succeeds(lossy: tuple[LossyProxy, App]) -> None:
     proxy, services = lossy
     who = principal()
     proxy.losing = 1
@@ -59,7 +59,7 @@ async def test_conditional_update_that_conflicts_with_itself_succeeds(lossy: tup
     assert "second" == stored.value.bindings
 
 
-async def test_a_transaction_that_meets_its_own_first_try_succeeds(lossy: tuple[LossyProxy, App]) -> None:
+async def test_transaction_that_conflicts_with_itself_succeeds(lossy: tuple[LossyProxy, App]) -> None:
     proxy, services = lossy
     who = principal()
     proxy.losing = 1

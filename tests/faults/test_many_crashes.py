@@ -128,7 +128,7 @@ async def test_retried_callback_has_the_same_result(alone: Alone) -> None:
     assert await after_each_write(alone, killed) > 10
 
 
-async def test_at_the_callback_nobody_has_to_try_again(alone: Alone) -> None:
+async def test_crash_at_the_callback_needs_no_retry_by_the_person(alone: Alone) -> None:
     signed_in, app = await alone.person(SUPPORT, SALES)
 
     async def killed(writes: int) -> bool:
@@ -141,7 +141,7 @@ async def test_at_the_callback_nobody_has_to_try_again(alone: Alone) -> None:
     assert await after_each_write(alone, killed) > 10
 
 
-async def test_on_the_agenda_the_next_tick_goes_on(alone: Alone) -> None:
+async def test_next_tick_continues_after_a_crash(alone: Alone) -> None:
     signed_in, app = await alone.person(SUPPORT)
 
     async def killed(writes: int) -> bool:

@@ -61,7 +61,7 @@ def hanging(tenant: Tenant, endpoint: str) -> int:
     )
 
 
-async def test_nobody_waits_for_the_timers_calls(backlog: Environment) -> None:
+async def test_no_caller_waits_for_calls_of_the_timer(backlog: Environment) -> None:
     """They hang, and more are due: a sign-in begins and ends, and a token is handed out, before any of them is over."""
     services = build(backlog.settings)
     with tenant_of(backlog) as tenant, Visitor(backlog.tenant.ready["caFile"]) as visitor:

@@ -31,7 +31,7 @@ async def half_taken_over(instance: App, account: str, *, claimed_for: timedelta
     return theirs
 
 
-async def test_the_sweep_takes_back_what_was_never_confirmed(
+async def test_sweep_removes_an_unconfirmed_takeover(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     account = bind(api, visitor, person())
@@ -46,7 +46,7 @@ async def test_the_sweep_takes_back_what_was_never_confirmed(
     assert 0 == await mended(instance)
 
 
-async def test_the_sweep_lets_a_takeover_that_is_under_way_be(
+async def test_sweep_leaves_a_takeover_in_progress_alone(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     account = bind(api, visitor, person())
@@ -58,7 +58,7 @@ async def test_the_sweep_lets_a_takeover_that_is_under_way_be(
     await remove_account(instance, account)
 
 
-async def test_a_removed_account_does_not_come_back_from_a_takeover(
+async def test_removed_account_does_not_come_back_after_a_takeover(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     account = bind(api, visitor, person())

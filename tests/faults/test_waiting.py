@@ -159,7 +159,7 @@ async def test_link_and_waiting_grant_are_deleted_after_a_week(
     assert [] == [row async for row in raw.list_entities() if who in str(row)]
 
 
-async def test_an_outage_does_not_cut_short_what_the_person_asked_for(
+async def test_outage_does_not_shorten_the_requested_wait(
     waiting: tuple[dict[str, str], str], api: httpx.Client, visitor: Visitor, tenant: Tenant, instance: App
 ) -> None:
     asked, who = waiting

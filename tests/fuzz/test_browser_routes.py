@@ -187,7 +187,7 @@ def test_bodies_that_are_no_forms_are_refused(environment: Environment, kind: st
 
 
 @pytest.mark.parametrize("name", ["state", "code", "cookie"])
-def test_the_answer_of_a_sign_in_binds_nothing_when_one_part_is_bent(
+def test_tampered_sign_in_response_binds_nothing(
     environment: Environment,
     api: httpx.Client,
     visitor: Visitor,

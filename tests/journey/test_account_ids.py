@@ -42,12 +42,12 @@ async def test_account_id_reads_back_unchanged_and_is_unique(many: Many) -> None
 
 
 @pytest.mark.parametrize("text", [".", "..", "a/b", "/", "a\\b", "a\nb", "\0"])
-def test_an_id_that_no_route_could_name_is_refused(many: Many, text: str) -> None:
+def test_id_that_no_route_can_name_is_refused(many: Many, text: str) -> None:
     assert {"account"} == keys(add(many, {**wish("x", SUPPORT), "account": text}))
 
 
 @pytest.mark.parametrize("text", ["AAM%2Fk", "100%", "%2e%2e", "a%252Fb", "%ff"])
-def test_a_percent_sign_is_a_letter_like_any_other(many: Many, text: str) -> None:
+def test_percent_sign_is_an_ordinary_character(many: Many, text: str) -> None:
     """`AAM%2Fk` and `AAM%252Fk` in a path both arrive as `AAM%2Fk`, and there is one account of that id."""
     through = parent(many, SALES)
 

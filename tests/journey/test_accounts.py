@@ -118,9 +118,7 @@ async def test_behind_a_cursor_a_rare_find_costs_a_bounded_look(
     assert sorted(wanted) == sorted(seen)
 
 
-def test_renaming_lasts_and_what_was_proven_is_not_for_renaming(
-    api: httpx.Client, visitor: Visitor, person: NewPerson
-) -> None:
+def test_renaming_changes_only_the_name(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
     who = person()
     account = bind(api, visitor, who)
     path = f"/v1/account/{account}"
@@ -156,7 +154,7 @@ async def test_changes_at_the_same_time_all_find_their_way(
     assert ("Renamed", "paused") == (found["name"], found["state"])
 
 
-async def test_a_paused_account_hands_out_nothing_and_loses_nothing(
+async def test_paused_account_hands_out_nothing_and_loses_nothing(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, clock: MovedClock
 ) -> None:
     account = bind(api, visitor, person())
@@ -221,7 +219,7 @@ def test_paused_account_shows_errors_and_can_be_repaired(
     assert ("connected", None) == state_of(api, account)
 
 
-def test_a_repair_link_is_for_the_same_person_and_mailbox(
+def test_repair_link_is_for_the_same_person_and_mailbox(
     api: httpx.Client, visitor: Visitor, other_visitor: Visitor, person: NewPerson, tenant: Tenant
 ) -> None:
     who = person()
@@ -261,9 +259,7 @@ def test_repair_link_is_for_one_person_and_ends_with_the_account(
     assert 404 == api.get(f"/v1/account/{account}").status_code
 
 
-def test_a_wrong_wish_for_repair_is_refused_and_replaces_no_link(
-    api: httpx.Client, visitor: Visitor, person: NewPerson
-) -> None:
+def test_invalid_repair_request_replaces_no_link(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
     account = bind(api, visitor, person())
     path = f"/v1/account/{account}/reauthorize"
     link = api.post(path, json=BACK).json()["url"]
@@ -277,7 +273,7 @@ def test_a_wrong_wish_for_repair_is_refused_and_replaces_no_link(
     assert 200 == visitor.open(link).status
 
 
-def test_removing_says_what_it_did(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
+def test_removal_reports_what_was_deleted(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
     account = bind(api, visitor, person())
 
     assert 400 == api.delete(f"/v1/account/{account}?revoke=perhaps&bogus=1").status_code

@@ -36,7 +36,7 @@ def keys(answer: httpx.Response) -> set[str]:
     return {field["key"] for field in answer.json()["fields"]}
 
 
-async def test_a_further_mailbox_is_bound_to_the_grant_that_is_there(many: Many) -> None:
+async def test_further_mailbox_is_bound_to_an_existing_grant(many: Many) -> None:
     account = parent(many, SALES)
     signed_in = len(many.tenant.events("signed in"))
     body = wish(account, SALES, name="Sales", email=SALES.upper(), imapIndexer="full", copy=True)
@@ -67,7 +67,7 @@ def test_further_account_gets_an_id_and_outlives_the_first(many: Many) -> None:
     assert add(many, wish(made, SUPPORT)).json()["state"] == "new"
 
 
-def test_a_grant_whose_token_is_short_is_refreshed_first(many: Many) -> None:
+def test_grant_whose_token_expires_soon_is_refreshed_first(many: Many) -> None:
     many.tenant.do("lifetimes", accessTokenSeconds=200)
     account = parent(many, SALES)
     many.tenant.do("lifetimes", accessTokenSeconds=4000)
@@ -100,7 +100,7 @@ def test_person_of_a_removed_tenant_binds_no_further_mailbox(many: Many) -> None
     assert 200 == add(many, body).status_code
 
 
-def test_an_account_of_somebody_else_is_not_taken_over(many: Many) -> None:
+def test_further_mailbox_takes_over_no_account_of_another_person(many: Many) -> None:
     mine, theirs = parent(many), parent(many)
 
     answer = add(many, wish(mine, SUPPORT, account=theirs))
@@ -114,7 +114,7 @@ def refusal(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["code"]
 
 
-def test_a_grant_that_needs_a_person_opens_nothing(many: Many) -> None:
+def test_grant_that_needs_sign_in_binds_no_further_mailbox(many: Many) -> None:
     account = parent(many, SALES)
     many.tenant.do("revoke", person=many.token(account).json()["user"])
     many.api.put(f"/v1/account/{account}/reconnect", json={"reconnect": True})
@@ -172,7 +172,7 @@ def test_with_authorize_it_answers_with_a_link_to_sign_in(many: Many) -> None:
     assert '"oauth2.redirectUrl" must be' in answer.text.replace("\\", "")
 
 
-def test_an_app_for_one_mailbox_each_refuses_it(environment: Environment) -> None:
+def test_app_without_credential_reuse_binds_no_further_mailbox(environment: Environment) -> None:
     headers = bearer(environment.secrets.admin_token)
 
     answer = httpx.post(f"{environment.base_url}/v1/account", json=wish("x", SALES), headers=headers)
@@ -181,7 +181,7 @@ def test_an_app_for_one_mailbox_each_refuses_it(environment: Environment) -> Non
     assert "credentialReuse" in answer.text
 
 
-async def test_a_caller_that_is_bound_to_accounts_has_to_reach_both(many: Many) -> None:
+async def test_bound_caller_must_reach_both_accounts(many: Many) -> None:
     account = parent(many, SALES)
     both = frozenset({Scope.REGISTER, Scope.ACCOUNTS_WRITE})
 

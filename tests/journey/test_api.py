@@ -36,7 +36,7 @@ ROUTES = [
         ("Bad token", "bearer x"),
     ],
 )
-def test_nobody_without_a_known_token_gets_in(
+def test_request_without_a_known_token_is_refused(
     environment: Environment, method: str, path: str, message: str, header: str | None
 ) -> None:
     answer = httpx.request(
@@ -90,11 +90,11 @@ def test_refusal_names_every_wrong_field_and_repeats_no_value(
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"nope", b"\xff\xfe", b"[1]", b"null", b'"text"', b"[" * 5000])
-def test_what_is_no_json_object_is_refused(api: httpx.Client, body: bytes) -> None:
+def test_body_must_be_a_json_object(api: httpx.Client, body: bytes) -> None:
     assert 400 == api.post("/v1/authentication/form", content=body).status_code
 
 
-def test_a_body_over_64_kib_is_refused(api: httpx.Client) -> None:
+def test_body_over_64_kib_is_refused(api: httpx.Client) -> None:
     answer = api.post("/v1/authentication/form", json=GOOD | {"name": "x" * 65536})
 
     assert (413, "BodyTooLarge") == (answer.status_code, answer.json()["code"])
@@ -113,7 +113,7 @@ def test_a_body_over_64_kib_is_refused(api: httpx.Client) -> None:
         {"path": ["INBOX"], "subconnections": "a"},
     ],
 )
-def test_the_spellings_of_the_contract_are_accepted(api: httpx.Client, more: dict[str, object]) -> None:
+def test_spellings_of_the_contract_are_accepted(api: httpx.Client, more: dict[str, object]) -> None:
     answer = api.post("/v1/authentication/form", json=GOOD | more)
 
     assert 200 == answer.status_code, answer.text
@@ -133,7 +133,7 @@ def test_the_spellings_of_the_contract_are_accepted(api: httpx.Client, more: dic
         ({"email", "app"}, "email=support&app=" + "x" * 257),
     ],
 )
-def test_a_wrong_listing_names_every_wrong_parameter(api: httpx.Client, wrong: set[str], query: str) -> None:
+def test_invalid_listing_names_every_wrong_parameter(api: httpx.Client, wrong: set[str], query: str) -> None:
     answer = api.get(f"/v1/accounts?{query}")
 
     assert 400 == answer.status_code
@@ -155,9 +155,7 @@ def test_accounts_are_listed_by_page_query_and_cursor(api: httpx.Client, visitor
     assert 0 == api.get("/v1/accounts", params={"query": "findable", "state": "connectError"}).json()["total"]
 
 
-def test_an_account_shows_who_authorizes_it_and_no_secret(
-    api: httpx.Client, visitor: Visitor, person: NewPerson
-) -> None:
+def test_account_shows_who_authorizes_it_and_no_secret(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
     who = person()
     account = bind(api, visitor, who)
 

@@ -201,7 +201,7 @@ def test_person_binds_through_the_app_that_they_chose(
     assert 410 == other_visitor.open(asked["url"]).status
 
 
-def test_a_choice_that_is_none_is_refused(api: httpx.Client, visitor: Visitor, register: Register) -> None:
+def test_choice_of_an_unknown_app_is_refused(api: httpx.Client, visitor: Visitor, register: Register) -> None:
     app, asked = register(), ask(api)
     form = visitor.open(asked["url"]).form_with("confirmation")
     api.put(f"/v1/oauth2/{app}", json={"enabled": False})
@@ -210,7 +210,7 @@ def test_a_choice_that_is_none_is_refused(api: httpx.Client, visitor: Visitor, r
         assert "app_unavailable" == code_of(visitor.submit(form, app=chosen))
 
 
-async def test_the_carried_grant_remembers_the_app_that_was_chosen(
+async def test_carried_grant_remembers_the_chosen_app(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, register: Register
 ) -> None:
     app, asked, who = register(), ask(api), person(access=False)

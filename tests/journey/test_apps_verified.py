@@ -15,7 +15,7 @@ from tests.journey.conftest import Tenant, bind
 type NewPerson = Callable[..., str]
 
 
-def test_a_verification_walks_through_everything(
+def test_verification_checks_every_step(
     api: httpx.Client, visitor: Visitor, person: NewPerson, register: Register
 ) -> None:
     app = register(secretExpires="2040-01-31")
@@ -47,7 +47,7 @@ def test_a_verification_walks_through_everything(
         ({"authentication": "federated", "clientSecret": "", "managedIdentity": TENANT_ID}, "client", "operator"),
     ],
 )
-def test_each_step_that_fails_says_what_to_do(
+def test_failed_step_says_what_to_do(
     api: httpx.Client, register: Register, changes: dict[str, Any], step: str, hint: str
 ) -> None:
     app = register(**changes)
@@ -60,7 +60,7 @@ def test_each_step_that_fails_says_what_to_do(
         assert found["hint"] == api.get(f"/v1/oauth2/{app}").json()["lastError"]["action"]
 
 
-def test_one_good_secret_of_two_is_enough_and_the_other_is_named(api: httpx.Client, register: Register) -> None:
+def test_one_valid_secret_is_enough_and_the_other_is_reported(api: httpx.Client, register: Register) -> None:
     app = register(clientSecret="not-the-secret", clientSecret2=SECRET)
 
     found = steps(api, app)["client"]
@@ -88,7 +88,7 @@ async def test_open_breaker_is_the_last_error_of_its_app(
     assert [] == api.get("/v1/stats").json()["breakers"]
 
 
-def test_what_a_verification_finds_wrong_holds_nobody_back(
+def test_failed_verification_blocks_nobody(
     api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, register: Register
 ) -> None:
     app = register()
@@ -103,7 +103,7 @@ def test_what_a_verification_finds_wrong_holds_nobody_back(
     assert api.get(f"/v1/oauth2/{app}").json()["lastError"] is None
 
 
-def test_an_outage_is_no_fault_of_the_app(api: httpx.Client, tenant: Tenant, register: Register) -> None:
+def test_outage_is_no_fault_of_the_app(api: httpx.Client, tenant: Tenant, register: Register) -> None:
     app = register()
     tenant.do("outage", endpoint="token", mode="503")
 

@@ -33,7 +33,7 @@ def records(environment: Environment) -> Callable[..., list[dict[str, Any]]]:
     return since
 
 
-async def test_a_journey_leaves_one_record_for_each_step(
+async def test_journey_writes_one_record_for_each_step(
     api: httpx.Client,
     visitor: Visitor,
     person: NewPerson,
@@ -61,7 +61,7 @@ async def test_a_journey_leaves_one_record_for_each_step(
     assert "orders-flow-17" == token.headers["X-Correlation-Id"]
 
 
-def test_a_hand_out_says_whether_the_token_was_there_already(
+def test_hand_out_record_says_whether_the_token_was_cached(
     api: httpx.Client,
     visitor: Visitor,
     person: NewPerson,
@@ -116,7 +116,7 @@ def test_configuration_changes_are_audited_without_the_token(
     assert issued["token"] not in json.dumps(records())
 
 
-async def test_a_sign_in_that_waits_is_recorded_again_when_it_ends(
+async def test_waiting_sign_in_is_audited_again_when_it_ends(
     api: httpx.Client,
     visitor: Visitor,
     person: NewPerson,
@@ -147,7 +147,7 @@ async def test_a_sign_in_that_waits_is_recorded_again_when_it_ends(
     )
 
 
-def test_what_callers_call_themselves_cannot_break_a_line(
+def test_names_of_callers_cannot_break_a_log_line(
     environment: Environment, records: Callable[..., list[dict[str, Any]]]
 ) -> None:
     for given in ("short", "x" * 65, 'quote"d-and-long', "spaces are not fine"):
@@ -162,7 +162,7 @@ def test_what_callers_call_themselves_cannot_break_a_line(
     assert ['"\n{}'] == [r["account"] for r in records(correlation="0af7651916cd43dd8448eb211c80319c")]
 
 
-def test_the_documentation_tells_of_every_action_and_outcome(
+def test_documentation_lists_every_action_and_outcome(
     api: httpx.Client, visitor: Visitor, person: NewPerson, records: Callable[..., list[dict[str, Any]]]
 ) -> None:
     bind(api, visitor, person())

@@ -110,5 +110,5 @@ def decoded(text: str) -> bytes | None:
         return None
 
 
-def test_a_random_token_is_no_token(client: httpx.Client) -> None:
+def test_random_token_is_no_token(client: httpx.Client) -> None:
     assert 401 == ask(client, f"Bearer {secrets.token_hex(32)}").status_code

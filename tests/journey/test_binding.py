@@ -15,7 +15,7 @@ from tests.journey.conftest import Tenant, ask, bind, code_of, graph_opens, prin
 type NewPerson = Callable[..., str]
 
 
-def test_a_shared_mailbox_is_bound_and_its_token_opens_it(
+def test_shared_mailbox_is_bound_and_its_token_opens_it(
     api: httpx.Client, visitor: Visitor, environment: Environment, person: NewPerson
 ) -> None:
     who = person()
@@ -51,7 +51,7 @@ def test_without_delegation_the_signers_own_mailbox_is_bound(
     assert (who, False) == (found["email"], found["delegated"])
 
 
-def test_an_account_without_an_id_gets_one(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
+def test_account_without_an_id_gets_one(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
     asked = ask(api, account=None)
     page = visitor.follow(asked["url"], person())
 
@@ -73,9 +73,7 @@ def test_reauthorizing_without_delegated_keeps_the_mailbox(
     assert ("support@contoso.example", True) == (found["email"], found["delegated"])
 
 
-def test_the_page_names_the_mailbox_that_the_form_left_out(
-    api: httpx.Client, visitor: Visitor, person: NewPerson
-) -> None:
+def test_page_names_the_mailbox_that_the_form_omits(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
     account = bind(api, visitor, person())
     asked = ask(api, account=account, email=None, delegated=None)
 
@@ -121,7 +119,7 @@ async def test_account_created_meanwhile_keeps_its_kind(
     assert ("support@contoso.example", True, other.sign_in_name) == (found["email"], found["delegated"], found["user"])
 
 
-def test_somebody_else_cannot_take_an_account_over(
+def test_another_person_cannot_take_over_an_account(
     api: httpx.Client, visitor: Visitor, other_visitor: Visitor, person: NewPerson
 ) -> None:
     who, other = person(), person()
@@ -186,7 +184,7 @@ def test_credential_reuse_lets_one_grant_serve_many_accounts(reusing: Environmen
         assert 200 == api.get(f"/v1/account/{second}/oauth-token").status_code
 
 
-def test_an_expected_person_is_insisted_on(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
+def test_only_the_expected_person_may_sign_in(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
     who, other = person(), person()
     asked = ask(api, expectedEmail=who.upper())
 
@@ -196,9 +194,7 @@ def test_an_expected_person_is_insisted_on(api: httpx.Client, visitor: Visitor, 
     assert "new" == visitor.follow(asked["url"], who).back["state"]
 
 
-def test_ones_own_mailbox_is_no_shared_one_in_whatever_case(
-    api: httpx.Client, visitor: Visitor, person: NewPerson
-) -> None:
+def test_own_mailbox_is_no_shared_one_in_any_case(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
     who = person()
 
     page = visitor.follow(ask(api, email=who.title())["url"], who)
@@ -206,7 +202,7 @@ def test_ones_own_mailbox_is_no_shared_one_in_whatever_case(
     assert "own_mailbox" == code_of(page)
 
 
-def test_another_address_is_not_ones_own_mailbox(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
+def test_address_of_another_mailbox_is_not_the_own_one(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
     page = visitor.follow(ask(api, delegated=False)["url"], person())
 
     assert "email_mismatch" == code_of(page)
@@ -231,9 +227,7 @@ async def test_without_access_nothing_is_bound_and_the_link_works(
     assert "new" == other_visitor.follow(asked["url"], right).back["state"]
 
 
-def test_the_same_browser_may_try_again_with_another_account(
-    api: httpx.Client, visitor: Visitor, person: NewPerson
-) -> None:
+def test_same_browser_can_retry_with_another_account(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
     stranger, right = person(access=False), person()
     page = visitor.follow(ask(api)["url"], stranger)
 
@@ -264,7 +258,7 @@ def test_one_of_two_people_who_complete_a_link_at_once_wins(
         assert "completed" == status(api, asked)["status"]
 
 
-def test_a_link_works_once(api: httpx.Client, visitor: Visitor, other_visitor: Visitor, person: NewPerson) -> None:
+def test_link_works_once(api: httpx.Client, visitor: Visitor, other_visitor: Visitor, person: NewPerson) -> None:
     asked = ask(api)
     visitor.follow(asked["url"], person())
 
@@ -274,14 +268,14 @@ def test_a_link_works_once(api: httpx.Client, visitor: Visitor, other_visitor: V
     assert not page.forms
 
 
-def test_a_link_that_never_was_leads_nowhere(api: httpx.Client, visitor: Visitor, environment: Environment) -> None:
+def test_unknown_link_is_refused(api: httpx.Client, visitor: Visitor, environment: Environment) -> None:
     for ticket in ("", "x", "A" * 43, ask(api)["registration"]):
         page = visitor.open(f"{environment.base_url}/accounts/new?ticket={ticket}")
 
         assert (404, "link_unknown") == (page.status, code_of(page))
 
 
-def test_a_link_says_nothing_readable(api: httpx.Client) -> None:
+def test_link_contains_nothing_readable(api: httpx.Client) -> None:
     asked = ask(api, account="the-account", name="The Name")
 
     assert asked["url"].rpartition("?")[2].startswith("ticket=")

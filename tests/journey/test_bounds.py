@@ -64,7 +64,7 @@ def told(answer: httpx.Response, route: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize("over", OVERSIZED)
 @pytest.mark.parametrize("route", ROUTES)
-def test_every_route_refuses_what_is_over_a_bound(api: httpx.Client, route: str, over: str) -> None:
+def test_every_route_refuses_oversized_requests(api: httpx.Client, route: str, over: str) -> None:
     sent = OVERSIZED[over]
 
     answer = send(api, route, sent)
@@ -75,13 +75,13 @@ def test_every_route_refuses_what_is_over_a_bound(api: httpx.Client, route: str,
 
 
 @pytest.mark.parametrize("route", [route for route in ROUTES if "{" in route])
-def test_a_segment_of_a_path_is_bounded(api: httpx.Client, route: str) -> None:
+def test_path_segment_length_is_limited(api: httpx.Client, route: str) -> None:
     assert (414, "UriTooLong") == told(send(api, route, Oversized((414, "UriTooLong")), segment="b" * 257), route)
 
 
 @pytest.mark.parametrize("kind", ["multipart/form-data; boundary=x", "text/plain", "application/octet-stream"])
 @pytest.mark.parametrize("route", [route for route in ROUTES if not route.startswith("GET ")])
-def test_a_body_of_another_type_is_not_read(api: httpx.Client, route: str, kind: str) -> None:
+def test_body_of_another_type_is_not_read(api: httpx.Client, route: str, kind: str) -> None:
     other = JSON if route.split(" ")[1] in PAGES else FORM
     for said in (kind, other):
         sent = Oversized((415, "UnsupportedMediaType"), content=b"{}", headers={"Content-Type": said})
@@ -163,7 +163,7 @@ def test_no_body_makes_a_route_fail(api: httpx.Client, route: str, body: bytes) 
 
 @pytest.mark.parametrize("field", ["email", "expectedEmail"])
 @pytest.mark.parametrize("address", ["me@x.example/mailFolders", "a\\b@x.example", "a?b@x.example", "a%2fb@x.example"])
-def test_an_address_holds_nothing_that_a_path_could_be_made_of(api: httpx.Client, field: str, address: str) -> None:
+def test_address_has_no_path_characters(api: httpx.Client, field: str, address: str) -> None:
     form = {"redirectUrl": "https://myapp.example/", "delegated": True, "email": "a@x.example", field: address}
 
     assert {field} == refused(api, form)
@@ -172,14 +172,14 @@ def test_an_address_holds_nothing_that_a_path_could_be_made_of(api: httpx.Client
 @pytest.mark.parametrize(
     "address", ["a#EXT#@x.example", "a\x7fb@x.example", "a\u2028b@x.example", "a\u200bb@x.example"]
 )
-def test_an_address_holds_nothing_that_cannot_be_seen(api: httpx.Client, address: str) -> None:
+def test_address_has_no_invisible_characters(api: httpx.Client, address: str) -> None:
     mailboxes = [{"account": "one", "email": address}, {"account": "two", "email": "b@x.example"}]
 
     assert "mailboxes[0].email" in refused(api, {"redirectUrl": "https://myapp.example/", "mailboxes": mailboxes})
 
 
 @pytest.mark.parametrize("domain", [f"{'a' * 64}.example", "\u4e2d" * 64, "x..example", ".example", "x.example."])
-def test_an_address_has_a_domain_of_labels(api: httpx.Client, domain: str) -> None:
+def test_address_has_a_domain_of_labels(api: httpx.Client, domain: str) -> None:
     mailboxes = [{"account": "one", "email": f"a@{domain}"}]
 
     assert "mailboxes[0].email" in refused(api, {"redirectUrl": "https://myapp.example/", "mailboxes": mailboxes})
@@ -206,7 +206,7 @@ def test_redirect_url_cannot_contain_several_results(api: httpx.Client) -> None:
     assert 200 == api.post("/v1/authentication/form", json={"redirectUrl": form["redirectUrl"]}).status_code
 
 
-def test_an_accounts_id_is_bounded_in_bytes(api: httpx.Client) -> None:
+def test_account_id_length_is_limited_in_bytes(api: httpx.Client) -> None:
     form = {"redirectUrl": "https://myapp.example/", "account": "\U0001f600" * 129}
 
     assert {"account"} == refused(api, form)
@@ -245,7 +245,7 @@ def test_two_tabs_without_a_cookie_both_continue(api: httpx.Client, visitor: Vis
 
 
 @pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/swagger.json"])
-def test_a_description_is_made_once_and_known_by_its_etag(environment: Environment, path: str) -> None:
+def test_description_is_cached_by_etag(environment: Environment, path: str) -> None:
     with httpx.Client(base_url=environment.base_url) as client:
         one, two = client.get(path), client.get(path)
         known = client.get(path, headers={"If-None-Match": f'"other", W/{one.headers["etag"]}'})
@@ -289,7 +289,7 @@ def test_records_of_a_flood_are_sampled_and_their_ids_are_cut(
     assert "c" * 256 == record["account"]
 
 
-def test_a_live_token_in_a_path_is_neither_logged_nor_repeated(environment: Environment, api: httpx.Client) -> None:
+def test_token_in_a_path_is_neither_logged_nor_repeated(environment: Environment, api: httpx.Client) -> None:
     token = api.post("/v1/token", json={"description": "orders", "scopes": ["oauth-token"]}).json()["token"]
     begun = len(environment.host.log.read_text())
 

@@ -117,7 +117,7 @@ def test_every_route_of_the_app_is_in_the_table() -> None:
     assert {*operations()} == {*ROWS, *PUBLIC}
 
 
-def test_the_documentation_says_the_same() -> None:
+def test_documentation_lists_the_same_permissions() -> None:
     section = (parts.ROOT / "docs/callers.md").read_text().partition("\n## What a scope gives")[0]
     told: dict[str, frozenset[Scope]] = {}
     for line in section.splitlines():
@@ -130,7 +130,7 @@ def test_the_documentation_says_the_same() -> None:
 
 
 @pytest.mark.parametrize("route", sorted(ROWS))
-def test_whoever_may_call_a_route_gets_in_and_nobody_else(
+def test_each_route_admits_exactly_the_permitted_callers(
     environment: Environment, api: httpx.Client, kinds: dict[str, Kind], route: str
 ) -> None:
     row, registration = ROWS[route], ask(api, account=INSIDE)["registration"]
@@ -151,7 +151,7 @@ def test_whoever_may_call_a_route_gets_in_and_nobody_else(
 
 
 @pytest.mark.parametrize("route", sorted(ROWS))
-def test_a_refusal_says_what_is_missing(environment: Environment, kinds: dict[str, Kind], route: str) -> None:
+def test_refusal_names_the_missing_permission(environment: Environment, kinds: dict[str, Kind], route: str) -> None:
     """RFC 6750 section 3: nothing for who shows nothing, invalid_token, or insufficient_scope with the scope."""
     method, path = route.format(registration="x", account=INSIDE, token="x", app="x", webhook="x").split(" ")
     scope = next(scope for scope in Scope if scope in ROWS[route].scopes)
@@ -166,13 +166,13 @@ def test_a_refusal_says_what_is_missing(environment: Environment, kinds: dict[st
 
 
 @pytest.mark.parametrize("route", sorted(PUBLIC - {"GET health"}))
-def test_what_is_for_browsers_asks_for_no_token(environment: Environment, route: str) -> None:
+def test_browser_routes_need_no_token(environment: Environment, route: str) -> None:
     method, path = route.split(" ")
 
     assert httpx.request(method, f"{environment.base_url}/{path}").status_code not in {401, 500}
 
 
-def test_a_token_in_the_url_lets_nobody_in(environment: Environment) -> None:
+def test_token_in_the_url_is_not_accepted(environment: Environment) -> None:
     """URLs end up in logs and histories."""
     query = {"access_token": environment.secrets.admin_token}
 

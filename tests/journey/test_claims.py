@@ -57,7 +57,7 @@ def probes(tenant: Tenant, person: str) -> int:
         ('{"access_token":{"acrs":{"value":"\\ud83d\\ude00"}}}', "claims.access_token.acrs.value"),
     ],
 )
-def test_claims_that_no_challenge_holds_go_nowhere(
+def test_claims_that_are_no_challenge_are_refused(
     api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, claims: str, field: str
 ) -> None:
     who = person()
@@ -152,7 +152,7 @@ async def test_token_valid_for_a_day_is_handed_out_for_two_hours(
 
 
 @pytest.mark.parametrize("lifetime", [1, 7200])
-async def test_a_token_that_lives_no_longer_is_not_told_of(
+async def test_token_of_normal_lifetime_is_not_reported(
     api: httpx.Client,
     visitor: Visitor,
     person: NewPerson,
@@ -209,7 +209,7 @@ async def test_two_instances_share_the_limit_of_refreshes_on_demand(
     assert 2 == refreshes(tenant, who) - before
 
 
-async def test_a_pause_that_entra_asks_for_holds_for_reconnecting_too(
+async def test_reconnecting_respects_a_pause_requested_by_entra(
     api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, instance: App, clock: MovedClock
 ) -> None:
     who = person()

@@ -42,7 +42,7 @@ def told(run: Run) -> Any:
     return json.loads(run.stdout)
 
 
-def test_an_operator_binds_finds_repairs_and_removes_an_account(
+def test_operator_binds_finds_repairs_and_removes_an_account(
     cli: Cli, visitor: Visitor, person: NewPerson, tenant: Tenant
 ) -> None:
     who = person()
@@ -71,7 +71,7 @@ def test_an_operator_binds_finds_repairs_and_removes_an_account(
     assert (1, "", "error: No such account (NotFound)\n") == (gone.returncode, gone.stdout, gone.stderr)
 
 
-def test_several_mailboxes_are_asked_for_by_one_link(cli: Cli, reusing: Environment) -> None:
+def test_one_link_requests_several_mailboxes(cli: Cli, reusing: Environment) -> None:
     where = {"MAILBIND_BASE_URL": reusing.base_url, "MAILBIND_TOKEN": reusing.secrets.admin_token}
     mailboxes = ("support@contoso.example", "sales@contoso.example")
 
@@ -82,7 +82,7 @@ def test_several_mailboxes_are_asked_for_by_one_link(cli: Cli, reusing: Environm
     assert mailboxes == tuple(mailbox["email"] for mailbox in status["mailboxes"])
 
 
-def test_a_long_list_is_fetched_page_by_page(cli: Cli, api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
+def test_long_list_is_fetched_page_by_page(cli: Cli, api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
     bind(api, visitor, person(), name="\u202edeR")
 
     everything = told(cli("list", "--json", "--limit", "1000000"))["accounts"]
@@ -91,7 +91,7 @@ def test_a_long_list_is_fetched_page_by_page(cli: Cli, api: httpx.Client, visito
     assert 1 == len(told(cli("list", "--json", "--limit", "1"))["accounts"])
 
 
-def test_a_token_is_issued_and_used_from_standard_input(cli: Cli) -> None:
+def test_token_is_issued_and_used_from_standard_input(cli: Cli) -> None:
     issued = told(cli("token", "create", "--description", "desk", "--scope", "accounts:read", "--days", "1", "--json"))
 
     piped = cli("list", "--token-file", "-", "--limit", "1", stdin=f"{issued['token']}\n", MAILBIND_TOKEN=None)
@@ -102,7 +102,7 @@ def test_a_token_is_issued_and_used_from_standard_input(cli: Cli) -> None:
     assert "accounts:write" in refused.stderr
 
 
-def test_an_oauth_app_is_verified_step_by_step(cli: Cli, api: httpx.Client, environment: Environment) -> None:
+def test_oauth_app_is_verified_step_by_step(cli: Cli, api: httpx.Client, environment: Environment) -> None:
     wish = {"name": "Wrong", "provider": "outlook", "clientId": "8e41f7b2-60cd-4f1a-9d35-2a7be90c64d8"}
     where = {"authority": environment.tenant.ready["tenantId"], "redirectUrl": f"{environment.base_url}/oauth"}
     wrong = api.post("/v1/oauth2", json={**wish, **where, "clientSecret": "wrong", "enabled": False}).json()["id"]
@@ -135,7 +135,7 @@ def test_an_oauth_app_is_verified_step_by_step(cli: Cli, api: httpx.Client, envi
         (1, "Bad token", ["list"], {"MAILBIND_TOKEN": "f" * 64}),
     ],
 )
-def test_what_goes_wrong_is_said_in_words_and_by_the_exit_code(
+def test_failure_has_a_message_and_an_exit_code(
     cli: Cli, environment: Environment, code: int, says: str, arguments: list[str], changes: dict[str, str | None]
 ) -> None:
     done = cli(*arguments, **{n: v and v.replace("{base}", environment.base_url) for n, v in changes.items()})

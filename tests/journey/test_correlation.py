@@ -67,7 +67,7 @@ async def test_correlation_id_is_in_logs_microsoft_calls_and_events(
     ]
 
 
-def test_a_trace_id_is_what_microsoft_is_told_as_it_is(
+def test_trace_id_is_what_microsoft_is_told_as_it_is(
     api: httpx.Client, visitor: Visitor, person: Callable[..., str], journal: Callable[..., list[dict[str, Any]]]
 ) -> None:
     who, trace = person(), "0af7651916cd43dd8448eb211c80319d"

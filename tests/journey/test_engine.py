@@ -53,7 +53,7 @@ async def test_long_shard_is_handed_over_to_another_instance(environment: Enviro
         await few.close()
 
 
-async def test_a_shard_whose_worker_died_is_the_timers_again(environment: Environment, clock: MovedClock) -> None:
+async def test_timer_works_the_shard_of_a_dead_worker_again(environment: Environment, clock: MovedClock) -> None:
     few = build({**environment.settings, "MAILBIND_AGENDA_SHARDS": "1"}, clock)
     try:
         due = few.clock() - timedelta(hours=1)
@@ -79,9 +79,7 @@ def _leftover(due: datetime, number: int) -> Work:
     return Work(WorkKind.REFRESH, due, f"gone.{number}", "app")
 
 
-async def test_a_tick_stops_when_its_time_is_up_and_leaves_the_rest(
-    environment: Environment, clock: MovedClock
-) -> None:
+async def test_tick_stops_on_time_and_leaves_the_rest(environment: Environment, clock: MovedClock) -> None:
     built = build({**environment.settings, "MAILBIND_AGENDA_SHARDS": "1"}, clock)
     try:
         due = built.clock() - timedelta(hours=1)
@@ -97,7 +95,7 @@ async def test_a_tick_stops_when_its_time_is_up_and_leaves_the_rest(
         await built.close()
 
 
-async def test_the_sweep_mends_what_is_missing_and_counts_everything(
+async def test_sweep_repairs_missing_rows_and_counts_everything(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, clock: MovedClock
 ) -> None:
     lost_agenda, lost_directory = (bind(api, visitor, person()) for _ in range(2))
@@ -124,7 +122,7 @@ async def test_the_sweep_mends_what_is_missing_and_counts_everything(
     assert connected == api.get("/v1/stats").json()["accounts"]["connected"]
 
 
-async def test_a_sweep_whose_time_is_up_goes_on_where_it_was(instance: App, clock: MovedClock) -> None:
+async def test_sweep_continues_where_the_last_run_stopped(instance: App, clock: MovedClock) -> None:
     for _ in range(100):
         who = records.principal()
         await instance.stores.principals.commit(
@@ -166,7 +164,7 @@ async def test_sweep_continues_after_a_grant_that_cannot_be_decrypted(instance: 
         await instance.stores.principals.commit(who.id, [Remove(stored.value, stored.version)])
 
 
-async def test_the_counters_follow_what_happens(
+async def test_counters_follow_every_change(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, clock: MovedClock, tenant: Tenant
 ) -> None:
     await sweep(instance, clock() + timedelta(minutes=4))
@@ -188,7 +186,7 @@ async def test_the_counters_follow_what_happens(
     await _until(api, "accounts", "authenticationError", wanted - 1)
 
 
-async def test_a_grant_that_two_find_stopped_is_counted_once(
+async def test_grant_stopped_by_two_instances_is_counted_once(
     api: httpx.Client,
     visitor: Visitor,
     person: NewPerson,
@@ -214,7 +212,7 @@ async def _until(api: httpx.Client, group: str, name: str, expected: int) -> Non
     await until(lambda: expected == api.get("/v1/stats").json()[group].get(name, 0))
 
 
-async def test_stats_tell_what_is_late_and_what_the_last_tick_did(
+async def test_stats_show_the_backlog_and_the_last_tick(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     account = bind(api, visitor, person())

@@ -37,7 +37,7 @@ def keys_read(tenant: Tenant) -> int:
 
 @pytest.mark.parametrize("get", [token_by_msal, token_by_azure_identity])
 @pytest.mark.parametrize("version", [1, 2])
-async def test_an_application_calls_with_what_microsofts_libraries_get(
+async def test_application_calls_with_a_token_of_microsofts_libraries(
     environment: Environment, instance: App, tenant: Tenant, get: Callable[..., str], version: int
 ) -> None:
     tenant.do("api", address=API, tokenVersion=version)
@@ -48,13 +48,13 @@ async def test_an_application_calls_with_what_microsofts_libraries_get(
     assert (f"entra:{tenant_id}/{ORDERS}", ROLES, None) == (caller.id, caller.scopes, caller.binding)
 
 
-async def test_an_application_may_ask_by_the_apis_client_id(environment: Environment, instance: App) -> None:
+async def test_application_may_name_the_api_by_client_id(environment: Environment, instance: App) -> None:
     caller = await call(instance, token_by_msal(environment.tenant.ready, f"{API_CLIENT_ID}/.default"))
 
     assert ROLES == caller.scopes
 
 
-async def test_a_persons_token_for_the_api_is_refused(environment: Environment, instance: App, tenant: Tenant) -> None:
+async def test_token_of_a_person_is_refused(environment: Environment, instance: App, tenant: Tenant) -> None:
     refresh_token = tenant.do("sign-in", person="alice@contoso.example", clientId=ORDERS)["refreshToken"]
     ready = environment.tenant.ready
     with session(ready) as http:
@@ -65,7 +65,7 @@ async def test_a_persons_token_for_the_api_is_refused(environment: Environment, 
         await call(instance, answer["access_token"])
 
 
-async def test_the_keys_are_read_once_for_any_number_of_tokens(
+async def test_signing_keys_are_read_once_for_many_tokens(
     environment: Environment, instance: App, tenant: Tenant
 ) -> None:
     before = keys_read(tenant)
@@ -76,7 +76,7 @@ async def test_the_keys_are_read_once_for_any_number_of_tokens(
     assert before + 1 == keys_read(tenant)
 
 
-async def test_a_new_signing_key_is_found_and_the_old_one_stops(
+async def test_new_signing_key_is_found_and_the_old_one_stops(
     environment: Environment, instance: App, tenant: Tenant, clock: MovedClock
 ) -> None:
     ready = environment.tenant.ready
@@ -136,7 +136,7 @@ async def test_known_keys_go_on_while_the_tenant_does_not_answer(
     assert ROLES == (await call(instance, rolled)).scopes
 
 
-async def test_nobody_is_refused_because_keys_cannot_be_read_yet(
+async def test_unavailable_signing_keys_refuse_nobody_for_good(
     environment: Environment, instance: App, tenant: Tenant, clock: MovedClock
 ) -> None:
     token = token_by_msal(environment.tenant.ready)
@@ -150,7 +150,7 @@ async def test_nobody_is_refused_because_keys_cannot_be_read_yet(
     assert ROLES == (await call(instance, token)).scopes
 
 
-async def test_a_token_that_was_verified_ends_when_it_says(
+async def test_verified_token_ends_at_its_expiry(
     environment: Environment, instance: App, tenant: Tenant, clock: MovedClock
 ) -> None:
     tenant.do("lifetimes", accessTokenSeconds=120)
@@ -177,7 +177,7 @@ async def changed(environment: Environment) -> AsyncIterator[Callable[..., App]]
         await services.close()
 
 
-async def test_an_application_is_bound_to_accounts_by_setting(
+async def test_application_is_bound_to_accounts_by_setting(
     environment: Environment, changed: Callable[..., App]
 ) -> None:
     services = changed(MAILBIND_CALLER_ACCOUNTS=f"{ORDERS.upper()}=Orders, {ORDERS}=sales-*")

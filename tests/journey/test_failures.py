@@ -123,7 +123,7 @@ def _people_again(tenant: Tenant) -> None:
     tenant.do("person", create=9999, mailbox="support@contoso.example")
 
 
-async def test_a_second_client_secret_takes_over_without_a_gap(
+async def test_second_client_secret_takes_over_without_a_gap(
     api: httpx.Client, visitor: Visitor, person: NewPerson, environment: Environment, clock: MovedClock
 ) -> None:
     account = bind(api, visitor, person())
@@ -161,7 +161,7 @@ async def test_retry_after_is_honoured_by_every_instance(
     assert not (await hand_out(other, account)).cached
 
 
-async def test_a_missing_scope_is_told_apart_from_a_missing_access(
+async def test_missing_scope_differs_from_missing_access(
     api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant
 ) -> None:
     who = person()

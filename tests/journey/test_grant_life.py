@@ -293,7 +293,7 @@ class GrantLife(RuleBasedStateMachine):
             self.run(unguarded(self.services).refresh(first_app(self.services), self._grant().value.refresh_token))
 
 
-def test_the_life_of_a_grant_in_any_order(environment: Environment, person: Callable[..., str]) -> None:
+def test_life_of_a_grant_in_any_order(environment: Environment, person: Callable[..., str]) -> None:
     GrantLife.environment = environment
     GrantLife.names = staticmethod(person)
     run_state_machine_as_test(

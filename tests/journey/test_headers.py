@@ -30,7 +30,7 @@ def held(answer: httpx.Response) -> httpx.Response:
 
 @settings(max_examples=EXAMPLES)
 @given(VALUE)
-def test_whatever_headers_say_comes_back_in_none(environment: Environment, value: bytes) -> None:
+def test_request_headers_are_not_returned(environment: Environment, value: bytes) -> None:
     names = (b"X-Correlation-Id", b"x-ms-client-request-id", b"traceparent", b"If-None-Match", b"Cookie", b"Accept")
     with httpx.Client(base_url=environment.base_url) as client:
         for path in ("/v1/accounts", "/accounts/new", "/docs", "/nowhere"):
@@ -41,7 +41,7 @@ def test_whatever_headers_say_comes_back_in_none(environment: Environment, value
 
 @settings(max_examples=EXAMPLES)
 @given(TEXT)
-def test_whatever_a_path_or_query_says_comes_back_in_no_header(environment: Environment, text: str) -> None:
+def test_path_and_query_are_not_returned_in_headers(environment: Environment, text: str) -> None:
     path = quote(text.replace("\0", ""), safe="")
     with httpx.Client(base_url=environment.base_url) as client:
         for method in ("GET", "PATCH", "OPTIONS"):
@@ -53,9 +53,7 @@ def test_whatever_a_path_or_query_says_comes_back_in_no_header(environment: Envi
 
 
 @pytest.mark.parametrize("field", ["redirectUrl", "account", "name", "expectedEmail"])
-def test_whatever_a_form_says_is_sent_to_the_browser_in_ascii(
-    environment: Environment, api: httpx.Client, field: str
-) -> None:
+def test_form_values_reach_the_browser_in_ascii(environment: Environment, api: httpx.Client, field: str) -> None:
     """From the form to the page, its cookie, and Entra's address: `login_hint` is the expected person."""
 
     @settings(max_examples=EXAMPLES)
@@ -82,7 +80,7 @@ def test_whatever_a_form_says_is_sent_to_the_browser_in_ascii(
     follow()
 
 
-def test_a_cookie_is_of_letters_that_no_host_encodes(api: httpx.Client) -> None:
+def test_cookie_needs_no_encoding(api: httpx.Client) -> None:
     """The host writes `1=2%20` as `1%3D2%2520`; letters, digits and `-._~` it leaves alone."""
     opened = httpx.get(ask(api)["url"])
 

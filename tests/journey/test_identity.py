@@ -84,7 +84,7 @@ def test_name_from_another_tenant_proves_no_identity(
     assert "failed" == status(api, asked)["status"]
 
 
-def test_an_own_mailbox_is_called_what_graph_calls_it(
+def test_own_mailbox_has_the_address_in_graph(
     api: httpx.Client, visitor: Visitor, multitenant: Callable[..., str], dressed_as_alice: str
 ) -> None:
     account = bind(api, visitor, dressed_as_alice, type=multitenant(), email=None, delegated=None)
@@ -141,7 +141,7 @@ def test_mail_counts_only_where_the_tenant_is_known(
     assert "bound" == end(type="AAABiCtT7XUAAAAF", allowPrincipalChange="true")
 
 
-def test_an_expected_tenant_is_insisted_on(
+def test_only_the_expected_tenant_may_sign_in(
     api: httpx.Client,
     visitor: Visitor,
     other_visitor: Visitor,
@@ -156,13 +156,13 @@ def test_an_expected_tenant_is_insisted_on(
 
 
 @pytest.mark.parametrize("value", ["contoso.example", "common", 7, "{7c3f1e52-5d1b-4a57-9a0e-2f6c7f1d9b10}"])
-def test_an_expected_tenant_is_a_tenant_id(api: httpx.Client, value: object) -> None:
+def test_expected_tenant_must_be_a_tenant_id(api: httpx.Client, value: object) -> None:
     body = {"redirectUrl": "https://myapp.example/", "expectedTenant": value}
 
     assert {"expectedTenant"} == fields_of(api.post("/v1/authentication/form", json=body))
 
 
-async def test_a_person_under_a_new_name_is_the_same_person(
+async def test_renamed_person_is_the_same_person(
     api: httpx.Client, visitor: Visitor, tenant: Tenant, person: NewPerson, instance: App
 ) -> None:
     who = person()

@@ -81,7 +81,7 @@ def state_of(api: httpx.Client, account: str) -> tuple[str, str | None]:
     return found["state"], (found["lastError"] or {}).get("code")
 
 
-def test_a_shared_mailbox_is_bound_by_logging_in_to_it(
+def test_shared_mailbox_is_bound_after_an_imap_login(
     api: httpx.Client, mail: str, visitor: Visitor, person: NewPerson, environment: Environment, tenant: Tenant
 ) -> None:
     who = person()
@@ -116,7 +116,7 @@ def test_hand_out_has_a_sasl_response_with_the_right_user(
     assert imap_opens(environment, base64.b64decode(sasl["imap"]["xoauth2"]))
 
 
-def test_the_page_says_what_is_granted(api: httpx.Client, mail: str, visitor: Visitor, register: Register) -> None:
+def test_page_says_what_is_granted(api: httpx.Client, mail: str, visitor: Visitor, register: Register) -> None:
     give_both(api, both := register("api"), "Calendars.Read.Shared")
     told = [visitor.open(ask(api, type=app)["url"]).text for app in (mail, APP_ID, both)]
 
@@ -138,7 +138,7 @@ def test_without_full_access_nothing_is_bound(
 
 
 @pytest.mark.parametrize(("action", "body"), [("throttle", {}), ("outage", {"mode": "503"})])
-async def test_an_unwell_server_costs_nobody_a_second_sign_in(
+async def test_imap_outage_needs_no_second_sign_in(
     api: httpx.Client,
     mail: str,
     visitor: Visitor,
@@ -201,7 +201,7 @@ async def test_lost_and_regained_access_are_noticed(
     assert "connected" == api.put(f"/v1/account/{account}/reconnect").json()["state"]
 
 
-def test_what_the_app_does_not_cover_is_a_wrong_field(
+def test_uncovered_resource_is_a_wrong_field(
     api: httpx.Client, mail: str, visitor: Visitor, other_visitor: Visitor, person: NewPerson
 ) -> None:
     by_mail, by_graph = bind(api, visitor, person(), type=mail), bind(api, other_visitor, person(), type=APP_ID)
@@ -318,7 +318,7 @@ async def test_claims_that_need_a_sign_in_stop_no_other_caller(
     assert events_of(tenant, "code issued", who)[-1].get("claims") is None
 
 
-async def test_a_callers_claims_of_a_grant_that_is_dead_are_not_kept(
+async def test_claims_for_a_stopped_grant_are_not_kept(
     api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, instance: App
 ) -> None:
     who = person()
@@ -357,7 +357,7 @@ def test_malformed_claims_are_a_wrong_field(api: httpx.Client, claims: Any) -> N
     assert {"claims", "resource"} == {field["key"] for field in answer.json()["fields"]}
 
 
-async def test_a_resource_that_nobody_asked_for_is_not_renewed(
+async def test_unused_resource_is_not_renewed(
     api: httpx.Client,
     visitor: Visitor,
     person: NewPerson,

@@ -39,7 +39,7 @@ def state_of(api: httpx.Client, account: str) -> tuple[str, str | None]:
     return found["state"], (found["lastError"] or {}).get("code")
 
 
-async def test_a_hot_token_is_renewed_ahead_so_that_nobody_waits(
+async def test_hot_token_is_renewed_before_it_expires(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, clock: MovedClock
 ) -> None:
     account = bind(api, visitor, person())
@@ -90,7 +90,7 @@ async def test_every_grant_has_the_agendas_row_that_it_waits_for(
         assert grant.due in [row.due for row in later if row.owner == grant.principal.id]
 
 
-async def test_a_hand_out_is_noted_once_and_not_every_time(
+async def test_hand_out_is_recorded_once_an_hour(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     account = bind(api, visitor, person())
@@ -117,7 +117,7 @@ async def test_many_callers_of_an_expired_token_cost_one_refresh(
     assert 1 == len([event for event in tenant.events("refreshed") if event.get("person") == who])
 
 
-async def test_two_instances_refreshing_at_once_leave_one_sound_grant(
+async def test_two_instances_that_refresh_at_once_keep_the_grant_valid(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App, environment: Environment
 ) -> None:
     account = bind(api, visitor, person())
@@ -147,7 +147,7 @@ FAILURES = [
 
 
 @pytest.mark.parametrize(("failure", "state", "code"), FAILURES)
-async def test_a_failure_lands_where_it_belongs(
+async def test_failure_sets_the_right_state(
     api: httpx.Client,
     visitor: Visitor,
     person: NewPerson,
@@ -222,7 +222,7 @@ async def test_new_link_with_the_claims_repairs_a_revoked_sign_in(
     assert 200 == api.get(f"/v1/account/{account}/oauth-token").status_code
 
 
-async def test_a_person_revoking_their_sign_ins_is_noticed(
+async def test_revoked_sign_ins_are_noticed(
     api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant
 ) -> None:
     who = person()

@@ -62,7 +62,7 @@ def test_caller_over_the_link_limit_gets_retry_after(limited: Environment) -> No
         assert 200 == api.post("/v1/authentication/form", json=form).status_code
 
 
-def test_a_form_counts_as_the_mailboxes_that_it_names(limited: Environment) -> None:
+def test_form_counts_as_the_mailboxes_that_it_names(limited: Environment) -> None:
     with client(limited, "203.0.113.3") as admin:
         token = admin.post("/v1/token", json={"description": "many", "scopes": ["register"]}).json()["token"]
     several = [{"account": f"many-{number}", "email": f"many-{number}@contoso.example"} for number in range(50)]
@@ -76,7 +76,7 @@ def test_a_form_counts_as_the_mailboxes_that_it_names(limited: Environment) -> N
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'{"mailboxes": 5}'])
-def test_a_form_that_cannot_be_read_counts_too(limited: Environment, body: bytes) -> None:
+def test_form_that_cannot_be_read_counts_too(limited: Environment, body: bytes) -> None:
     with client(limited, "203.0.113.5") as admin:
         token = admin.post("/v1/token", json={"description": "bad", "scopes": ["register"]}).json()["token"]
     with client(limited, f"203.0.113.{len(body) + 10}", token) as api:
@@ -100,7 +100,7 @@ def test_people_over_the_limit_get_a_page_and_others_are_served(limited: Environ
         assert 404 == flood.get(link).status_code
 
 
-def test_a_callback_over_the_limit_loses_nothing(limited: Environment) -> None:
+def test_callback_over_the_limit_loses_nothing(limited: Environment) -> None:
     with (
         client(limited, "192.0.2.1") as api,
         client(limited, "192.0.2.2") as flood,

@@ -134,7 +134,9 @@ everywhere = pytest.mark.parametrize("place", PLACES)
 
 @every_loss
 @everywhere
-async def test_a_link_does_not_open(owner: Owner, link: Link, at: At, clock: MovedClock, loss: str, place: str) -> None:
+async def test_link_of_a_caller_without_authority_does_not_open(
+    owner: Owner, link: Link, at: At, clock: MovedClock, loss: str, place: str
+) -> None:
     await owner.loses(loss)
     clock.forward(seconds=31)
 
@@ -144,7 +146,7 @@ async def test_a_link_does_not_open(owner: Owner, link: Link, at: At, clock: Mov
 
 @every_loss
 @everywhere
-async def test_a_page_that_is_open_leads_nowhere(
+async def test_open_page_of_a_caller_without_authority_leads_nowhere(
     owner: Owner, link: Link, at: At, visitor: Visitor, clock: MovedClock, loss: str, place: str
 ) -> None:
     await link.open()
@@ -231,7 +233,7 @@ async def wait_for(reason: str, link: Link, visitor: Visitor, who: str, tenant: 
 
 @every_loss
 @everywhere
-async def test_a_webhook_hears_of_nothing_that_happens_later(
+async def test_webhook_of_a_caller_without_authority_gets_no_events(
     owner: Owner, at: At, receiver: Receiver, clock: MovedClock, loss: str, place: str
 ) -> None:
     path = await subscribe_for(owner, receiver)
@@ -250,7 +252,7 @@ async def test_a_webhook_hears_of_nothing_that_happens_later(
 
 @every_loss
 @everywhere
-async def test_what_is_on_its_way_to_a_webhook_does_not_arrive(
+async def test_waiting_events_are_not_sent_after_lost_authority(
     owner: Owner, at: At, receiver: Receiver, clock: MovedClock, loss: str, place: str
 ) -> None:
     path = await subscribe_for(owner, receiver)
@@ -295,7 +297,7 @@ async def test_further_account_is_refused_to_a_cached_revoked_caller(
 
 
 @every_loss
-async def test_an_account_that_was_bound_stays(
+async def test_bound_account_stays_after_lost_authority(
     owner: Owner, link: Link, visitor: Visitor, person: NewPerson, clock: MovedClock, loss: str, other: App
 ) -> None:
     """The person bound it, and other callers use it."""
@@ -311,9 +313,7 @@ async def test_an_account_that_was_bound_stays(
 
 
 @every_loss
-async def test_the_route_of_further_accounts_refuses_such_a_caller(
-    owner: Owner, environment: Environment, loss: str
-) -> None:
+async def test_caller_without_authority_adds_no_account(owner: Owner, environment: Environment, loss: str) -> None:
     await owner.loses(loss)
     auth = {"delegatedUser": MAILBOX, "delegatedAccount": owner.account}
     body = {"account": owner.account, "oauth2": {"provider": APP_ID, "auth": auth}}
@@ -350,7 +350,7 @@ async def test_revoked_token_ends_its_links_at_once(owner: Owner, link: Link, in
         await link.open()
 
 
-async def test_asking_whether_a_caller_stands_is_no_use_of_its_token(instance: App) -> None:
+async def test_checking_authority_does_not_count_as_token_use(instance: App) -> None:
     token = await api_token(instance, SCOPES)
 
     async def last_used() -> bool:
@@ -364,7 +364,7 @@ async def test_asking_whether_a_caller_stands_is_no_use_of_its_token(instance: A
     assert await last_used()
 
 
-async def test_a_caller_who_keeps_everything_has_its_mailbox_bound(
+async def test_caller_that_keeps_its_authority_gets_its_mailbox(
     owner: Owner, link: Link, visitor: Visitor, person: NewPerson, clock: MovedClock, other: App
 ) -> None:
     clock.forward(seconds=31)

@@ -17,7 +17,7 @@ from tests.journey.conftest import ask
 from tests.keys.test_client_authentication import certificate
 
 
-def test_an_app_is_registered_and_shown_without_its_secrets(
+def test_app_is_registered_and_shown_without_its_secrets(
     api: httpx.Client, environment: Environment, register: Register
 ) -> None:
     app = register(clientSecret2="another-secret", description="for old mail", secretExpires="2030-01-31")
@@ -136,11 +136,11 @@ def test_every_problem_of_an_app_is_named_at_once(api: httpx.Client) -> None:
         ({"extraScopes": ["offline_access"]}, "extraScopes"),
     ],
 )
-def test_what_does_not_fit_together_is_refused(api: httpx.Client, changes: dict[str, Any], field: str) -> None:
+def test_contradictory_fields_are_refused(api: httpx.Client, changes: dict[str, Any], field: str) -> None:
     assert field in fields_of(api.post("/v1/oauth2", json={**GOOD, **changes}))
 
 
-def test_the_quirks_of_emailengine_are_taken(api: httpx.Client, register: Register) -> None:
+def test_quirks_of_emailengine_are_accepted(api: httpx.Client, register: Register) -> None:
     app = register(enabled="Y", description="", extraScopes="User.ReadBasic.All", baseScopes=["imap"], cloud="")
 
     shown = api.get(f"/v1/oauth2/{app}").json()
@@ -153,7 +153,7 @@ def test_the_quirks_of_emailengine_are_taken(api: httpx.Client, register: Regist
     )
 
 
-def test_a_change_touches_what_it_names_and_nothing_else(api: httpx.Client, register: Register) -> None:
+def test_change_affects_only_the_named_fields(api: httpx.Client, register: Register) -> None:
     app = register(description="old", secretExpires="2030-01-31")
     before = api.get(f"/v1/oauth2/{app}").json()
 
@@ -165,7 +165,7 @@ def test_a_change_touches_what_it_names_and_nothing_else(api: httpx.Client, regi
     assert "ok" == steps(api, app)["client"]["status"]
 
 
-def test_the_end_of_a_secret_is_forgotten_with_the_secret(api: httpx.Client, register: Register) -> None:
+def test_expiry_of_a_secret_is_deleted_with_it(api: httpx.Client, register: Register) -> None:
     app = register(secretExpires="2030-01-31")
 
     api.put(f"/v1/oauth2/{app}", json={"clientSecret": "a-newer-one"})
@@ -189,18 +189,18 @@ def test_new_authentication_method_deletes_old_credentials(api: httpx.Client, re
 
 
 @pytest.mark.parametrize("field", ["provider", "baseScopes"])
-def test_what_cannot_be_changed_is_said(api: httpx.Client, register: Register, field: str) -> None:
+def test_unchangeable_field_is_reported(api: httpx.Client, register: Register, field: str) -> None:
     assert {field} == fields_of(api.put(f"/v1/oauth2/{register()}", json={field: "outlook"}))
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", ""), ("PUT", ""), ("DELETE", ""), ("POST", "/verify")], ids=str)
-def test_an_unknown_app_is_not_found(api: httpx.Client, register: Register, method: str, path: str) -> None:
+def test_unknown_app_is_not_found(api: httpx.Client, register: Register, method: str, path: str) -> None:
     for app in ("AAAAAAAAAAAAAAAA", register().swapcase(), "x" * 256):
         assert 404 == api.request(method, f"/v1/oauth2/{app}{path}", json={}).status_code
 
 
 @pytest.mark.usefixtures("register")
-def test_the_app_of_the_settings_can_be_changed_and_changed_back(api: httpx.Client) -> None:
+def test_app_of_the_settings_can_be_changed_and_reset(api: httpx.Client) -> None:
     before = api.get(f"/v1/oauth2/{APP_ID}").json()
     untouched = api.delete(f"/v1/oauth2/{APP_ID}", params={"force": "true"})
 

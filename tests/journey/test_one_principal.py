@@ -17,9 +17,7 @@ from tests.journey.conftest import Tenant, ask, bind, code_of, principal_id
 type NewPerson = Callable[..., str]
 
 
-def test_a_second_account_whose_id_only_folds_alike_is_refused(
-    api: httpx.Client, visitor: Visitor, person: NewPerson
-) -> None:
+def test_second_account_with_a_similar_id_is_refused(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
     who = person()
     first = bind(api, visitor, who, account="strasse-1")
 
@@ -42,7 +40,7 @@ def test_another_spelling_of_an_accounts_id_is_that_account(
     assert account == api.get("/v1/account/straße-2").json()["account"]
 
 
-def test_of_two_links_through_two_apps_at_once_one_is_bound(
+def test_one_of_two_concurrent_links_through_two_apps_wins(
     api: httpx.Client, environment: Environment, tenant: Tenant, person: NewPerson, register: Register
 ) -> None:
     ready = environment.tenant.ready
@@ -82,7 +80,7 @@ async def test_principal_without_a_bindings_row_authorizes_one_account(
     assert "bindings~" in [row["RowKey"] async for row in rows.query_entities(f"PartitionKey eq '{partition}'")]
 
 
-async def test_the_row_of_bindings_goes_with_the_last_account(
+async def test_bindings_row_is_deleted_with_the_last_account(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
     account = bind(api, visitor, person())

@@ -27,7 +27,7 @@ def state_of(api: httpx.Client, account: str) -> tuple[str, str | None]:
 
 
 @pytest.mark.parametrize("name", ["alias", "address", "sign-in name"])
-def test_ones_own_mailbox_is_no_shared_one_under_whatever_name(
+def test_own_mailbox_is_no_shared_one_under_any_address(
     api: httpx.Client, visitor: Visitor, tenant: Tenant, person: NewPerson, name: str
 ) -> None:
     who = person()
@@ -42,7 +42,7 @@ def test_ones_own_mailbox_is_no_shared_one_under_whatever_name(
     assert 404 == api.get(f"/v1/account/{asked['account']}").status_code
 
 
-def test_by_imap_graph_tells_what_ones_own_mailbox_is_called(
+def test_own_address_of_an_imap_account_comes_from_graph(
     api: httpx.Client, environment: Environment, tenant: Tenant, person: NewPerson, register: Register
 ) -> None:
     ready, who = environment.tenant.ready, person()
@@ -92,7 +92,7 @@ async def test_address_given_to_another_mailbox_stops_its_account(
     assert SUPPORT == (await hand_out(other, account)).email
 
 
-async def test_an_address_that_is_given_back_mends_its_account(
+async def test_returned_address_repairs_its_account(
     api: httpx.Client, visitor: Visitor, tenant: Tenant, person: NewPerson, instance: App, clock: MovedClock
 ) -> None:
     who, mailbox = person(), "5a000000-0000-4000-8000-000000000011"

@@ -128,7 +128,7 @@ async def test_work_of_an_unrecorded_application_continues(
     assert [None, None] == [await standing_caller(services, caller.id) for services in (instance, other)]
 
 
-async def test_a_call_writes_no_more_than_once_a_day(
+async def test_call_is_recorded_at_most_once_a_day(
     environment: Environment, instance: App, other: App, tenant: Tenant
 ) -> None:
     caller = await call(instance, token(environment, tenant, *BOTH))
@@ -145,7 +145,7 @@ async def test_a_call_writes_no_more_than_once_a_day(
 
 
 @pytest.mark.parametrize("caller_id", ["", "test", "token:", "token:x", "entra", "person:x", "administrator:x"])
-async def test_who_is_no_caller_does_not_stand(instance: App, caller_id: str) -> None:
+async def test_unknown_application_has_no_authority(instance: App, caller_id: str) -> None:
     assert await standing_caller(instance, caller_id) is None
 
 
@@ -162,7 +162,7 @@ async def test_administrator_has_authority_while_its_token_is_set(
         await services.close()
 
 
-def test_an_application_of_another_audience_does_not_count(clock: MovedClock) -> None:
+def test_application_of_another_audience_does_not_count(clock: MovedClock) -> None:
     now = clock()
     seen = CallingApplication("entra:a", "a", "a", BOTH, now, now, "tenant", "api://mailbind")
 

@@ -37,7 +37,7 @@ def listed(api: httpx.Client, token_id: str) -> dict[str, Any]:
     return next(token for token in tokens if token["id"] == token_id)
 
 
-def test_a_token_is_shown_once_and_listed_without_itself(api: httpx.Client) -> None:
+def test_token_is_shown_once_and_never_listed(api: httpx.Client) -> None:
     issued = issue(
         api,
         scopes=["register", "oauth-token"],
@@ -113,9 +113,7 @@ def test_tokens_are_listed_in_pages_the_newest_first(api: httpx.Client) -> None:
         ({"permissions", "scopes"}, {"description": "x", "scopes": "root", "permissions": {}}),
     ],
 )
-def test_a_wish_for_no_limit_is_never_read_out_of_a_wrong_one(
-    api: httpx.Client, wrong: set[str], body: dict[str, Any]
-) -> None:
+def test_invalid_limit_is_never_read_as_no_limit(api: httpx.Client, wrong: set[str], body: dict[str, Any]) -> None:
     before = api.get("/v1/tokens").json()["total"]
 
     answer = api.post("/v1/token", json=body)
@@ -125,7 +123,7 @@ def test_a_wish_for_no_limit_is_never_read_out_of_a_wrong_one(
 
 
 @pytest.mark.parametrize("by", ["token", "id"])
-def test_a_revoked_token_stops_at_once_where_it_was_revoked(api: httpx.Client, by: str) -> None:
+def test_revoked_token_stops_at_once_where_it_was_revoked(api: httpx.Client, by: str) -> None:
     issued = issue(api, scopes=["accounts:read"])
     headers = bearer(issued["token"])
     assert 200 == api.get("/v1/accounts", headers=headers).status_code
@@ -152,7 +150,7 @@ async def test_revoked_token_stops_everywhere_in_30_seconds(
             await identify(Secret(issued["token"]), None)
 
 
-async def test_a_warm_token_costs_no_read_and_a_wrong_one_costs_one(
+async def test_cached_token_costs_no_read_and_a_wrong_one_costs_one(
     api: httpx.Client, instance: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads: list[str] = []
@@ -196,7 +194,7 @@ async def test_last_use_is_recorded_once_an_hour(
     assert second == await use(hours=2)
 
 
-async def test_a_bound_token_sees_and_hands_out_its_own_accounts_only(
+async def test_bound_token_sees_and_hands_out_its_own_accounts_only(
     api: httpx.Client, visitor: Visitor, person: NewPerson
 ) -> None:
     mine, other = bind(api, visitor, person(), name="Two of us"), bind(api, visitor, person(), name="Two of us")
@@ -219,7 +217,7 @@ async def test_a_bound_token_sees_and_hands_out_its_own_accounts_only(
         assert (403, refused.json()) == (refused.status_code, missing.json())
 
 
-def test_a_bound_token_asks_for_links_to_its_own_accounts_only(api: httpx.Client) -> None:
+def test_bound_token_requests_links_to_its_own_accounts_only(api: httpx.Client) -> None:
     bound = bearer(issue(api, scopes=["register"], accountPrefix="team-a-")["token"])
     form = {"redirectUrl": "https://myapp.example/done", "allowPrincipalChange": True}
 
@@ -236,7 +234,7 @@ def test_a_bound_token_asks_for_links_to_its_own_accounts_only(api: httpx.Client
     assert 200 == api.get(f"/v1/authentication/form/{start(account='team-a-1').json()['registration']}").status_code
 
 
-def test_the_page_names_who_asked_by_the_tokens_description(api: httpx.Client, visitor: Visitor) -> None:
+def test_page_names_the_caller_by_its_token_description(api: httpx.Client, visitor: Visitor) -> None:
     asking = bearer(issue(api, description="Order <desk>", scopes=["register"])["token"])
     form = {"redirectUrl": "https://myapp.example/done", "email": "support@contoso.example", "delegated": True}
 

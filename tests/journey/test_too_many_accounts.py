@@ -39,7 +39,7 @@ async def fill(many: Many) -> AsyncIterator[Fill]:
         await many.instance.stores.principals.commit(principal, [Remove(one.value, one.version) for one in found])
 
 
-async def test_a_person_serves_ten_accounts_of_one_mailbox_and_no_more(many: Many, fill: Fill) -> None:
+async def test_grant_serves_at_most_ten_accounts_of_one_mailbox(many: Many, fill: Fill) -> None:
     asked, (account,) = many.ask(SUPPORT)
     who = many.person(SUPPORT, SALES)
     many.visitor.follow(asked["url"], who)
@@ -56,7 +56,7 @@ async def test_a_person_serves_ten_accounts_of_one_mailbox_and_no_more(many: Man
     assert {"account": account, "state": "existing"} == add(many, wish(account, SUPPORT, account=account)).json()
 
 
-async def test_a_person_serves_five_hundred_accounts_and_no_more(many: Many, fill: Fill) -> None:
+async def test_grant_serves_at_most_five_hundred_accounts(many: Many, fill: Fill) -> None:
     asked, (account,) = many.ask(SUPPORT)
     who = many.person(SUPPORT, SALES)
     many.visitor.follow(asked["url"], who)

@@ -48,7 +48,7 @@ async def large(
 
 
 @pytest.mark.parametrize("characters", [26_000, 48 * 1024])
-async def test_a_large_token_is_stored_and_handed_out(
+async def test_large_token_is_stored_and_handed_out(
     api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, instance: App, characters: int
 ) -> None:
     tenant.do("access-token", claims={"groups": ["x" * characters]}, times=2)
@@ -105,7 +105,9 @@ async def test_timer_backs_off_while_tokens_cannot_be_stored(
     assert refreshes(tenant, who) - asked <= 4
 
 
-async def test_once_storage_takes_it_all_is_as_ever(large: tuple[str, str], instance: App, clock: MovedClock) -> None:
+async def test_grant_recovers_once_tokens_can_be_stored(
+    large: tuple[str, str], instance: App, clock: MovedClock
+) -> None:
     account, _ = large
     await hand_out(instance, account)
     clock.forward(hours=2)
@@ -116,7 +118,7 @@ async def test_once_storage_takes_it_all_is_as_ever(large: tuple[str, str], inst
     assert (handed.access_token, 0, None) == (after.access_token, after.failures, after.failing_since)
 
 
-async def test_newer_tokens_of_the_grant_stand_before_what_was_kept(
+async def test_newer_stored_tokens_replace_those_in_memory(
     large: tuple[str, str], instance: App, clock: MovedClock
 ) -> None:
     account, _ = large

@@ -178,7 +178,7 @@ def test_bound_caller_gets_events_of_its_own_accounts_only(
             assert 404 == flow.request(method, f"/v1/webhooks/{everything['id']}{path}").status_code
 
 
-def test_the_global_target_is_set_as_in_emailengine(
+def test_global_target_is_set_as_in_emailengine(
     api: httpx.Client, environment: Environment, receiver: Receiver
 ) -> None:
     assert "" == api.get("/v1/settings").json()["webhooks"]
@@ -228,7 +228,7 @@ def test_the_global_target_is_set_as_in_emailengine(
     assert set(wrong) == set(refused(api.post("/v1/settings", json=wrong)))
 
 
-async def test_each_event_is_told_once_with_what_its_reader_needs(
+async def test_each_event_is_reported_once_with_its_details(
     api: httpx.Client,
     visitor: Visitor,
     other_visitor: Visitor,
