@@ -10,7 +10,7 @@ KUSTO := infra/checks/node_modules/.package-lock.json
 help:            ## List these targets
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
 
-setup: $(READY) $(NODE_MODULES) ## Make .venv and fetch Azurite (needs Python 3.13 only)
+setup: $(READY) $(NODE_MODULES) ## Create .venv and download Azurite (needs only Python 3.13)
 
 $(READY): requirements.txt requirements-dev.txt constraints.txt constraints-dev.txt
 	@echo "Setting up .venv ..."
@@ -19,7 +19,7 @@ $(READY): requirements.txt requirements-dev.txt constraints.txt constraints-dev.
 	@touch $@
 
 $(NODE_MODULES): infra/local/package.json infra/local/package-lock.json | $(READY)
-	@echo "Fetching Azurite ..."
+	@echo "Downloading Azurite ..."
 	@cd infra/local && PATH="$(CURDIR)/.venv/bin:$$PATH" ../../.venv/bin/npm ci --silent --no-audit --no-fund --ignore-scripts
 	@touch $@
 
@@ -29,12 +29,12 @@ run: setup       ## Start everything locally and print a link to click
 demo: setup      ## Run the whole journey, step by step
 	@$(PY) -m infra.local.demo
 
-test: setup      ## Run all tests, on real parts
+test: setup      ## Run all tests against the real local parts
 	@$(PY) -m pytest --numprocesses auto --dist loadfile --durations 25
 
 # checkov needs a hundred packages that conflict with ours, so it has a virtual environment of its own, which only make check installs.
 $(CHECKOV): infra/checks/constraints.txt | $(READY)
-	@echo "Fetching checkov ..."
+	@echo "Downloading checkov ..."
 	@$(PY) -m venv .local/checkov
 	@.local/checkov/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
 	@touch $@
@@ -44,7 +44,7 @@ $(KUSTO): infra/checks/package.json infra/checks/package-lock.json | $(READY)
 	@cd infra/checks && PATH="$(CURDIR)/.venv/bin:$$PATH" ../../.venv/bin/npm ci --silent --no-audit --no-fund --ignore-scripts
 	@touch $@
 
-check: setup $(CHECKOV) $(KUSTO) ## Lint, types, layers, infrastructure, queries, descriptions
+check: setup $(CHECKOV) $(KUSTO) ## Check style, types, layers, infrastructure, queries, descriptions
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
@@ -69,7 +69,7 @@ lock:
 connector: setup
 	@$(PY) -m infra.connector
 
-bench: setup     ## Measure, as ratios inside one run
+bench: setup     ## Measure, as ratios within one run
 	@$(PY) -m tests.bench
 
 # Not part of the tests: it asks the advisory service about every package, so the result depends on the day and the network. If the

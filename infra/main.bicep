@@ -1,12 +1,12 @@
-// Everything that Mailbind needs in Azure: one resource group, one managed identity, and no key or connection string.
+// Everything that Mailbind needs in Azure, in one resource group. A managed identity gives access; there are no keys.
 targetScope = 'subscription'
 
-@description('Name of the environment; names of resources are made from it.')
+@description('Name of the environment. The names of the resources are derived from it.')
 @minLength(1)
 @maxLength(40)
 param environmentName string
 
-@description('Region; it has to offer Flex Consumption.')
+@description('Region. It must offer Flex Consumption.')
 @metadata({
   azd: {
     type: 'location'
@@ -14,36 +14,36 @@ param environmentName string
 })
 param location string
 
-@description('Origins that a redirectUrl may have, separated by commas, such as https://myapp.example.')
+@description('Allowed origins of a redirectUrl, separated by commas, such as https://myapp.example.')
 @minLength(9)
 param redirectOrigins string
 
-@description('SHA-256 of the first API token, in hexadecimal. Without it, only Entra\'s tokens let callers in.')
+@description('SHA-256 of the first API token, in hexadecimal. Without it, callers need Entra tokens.')
 @secure()
 param adminTokenSha256 string = ''
 
-@description('Public address of the app, when it has a domain of its own. The address that Azure gives otherwise.')
+@description('Public address of the app, if it has its own domain. The default is the address that Azure assigns.')
 param baseUrl string = ''
 
-@description('Id of the Front Door profile that stands before the app (X-Azure-FDID). The app is then closed to everything else; baseUrl has to be set.')
+@description('Id of the Front Door profile in front of the app (X-Azure-FDID). The app then accepts no other requests, and baseUrl is required.')
 param frontDoorId string = ''
 
-@description('Address ranges of another reverse proxy that stands before the app, separated by commas. As above; one of the two.')
+@description('Address ranges of another reverse proxy in front of the app, separated by commas. Set this or frontDoorId, with the same effect.')
 param proxyAddresses string = ''
 
-@description('Whether to make the app registrations in Entra. False where that is not allowed: see infra/scripts/app-registration.sh.')
+@description('Whether to create the app registrations in Entra. If you may not, set false and see infra/scripts/app-registration.sh.')
 param createAppRegistration bool = true
 
-@description('Client id of an app registration that is there, when none is made.')
+@description('Client id of an existing app registration, if none is created.')
 param oauthClientId string = ''
 
-@description('Client id of the API\'s app registration, when none is made.')
+@description('Client id of an existing app registration of the API, if none is created.')
 param apiClientId string = ''
 
-@description('What people see in place of the app registration\'s name.')
+@description('Name of the OAuth app that people see.')
 param oauthAppName string = 'Mailbind'
 
-@description('What the app may do in mailboxes: Graph, or IMAP, POP and SMTP, or both.')
+@description('Permissions in mailboxes: Graph (api), or IMAP, POP and SMTP (imap), or both.')
 @allowed([
   'api'
   'imap'
@@ -51,16 +51,16 @@ param oauthAppName string = 'Mailbind'
 ])
 param oauthBaseScopes string = 'api'
 
-@description('Whether one person\'s grant may serve many accounts.')
+@description('Whether one person\'s grant can serve several accounts.')
 param credentialReuse bool = false
 
-@description('Whether storage and vault are reached through private endpoints only. The app\'s own address stays public.')
+@description('Whether storage and vault can be reached through private endpoints only. The app itself stays public.')
 param privateNetworking bool = false
 
-@description('Where alerts go. Without it, they show in the portal only.')
+@description('Email address for alerts. Without it, alerts appear in the portal only.')
 param alertEmail string = ''
 
-@description('Copies that storage keeps. Standard_LRS or Standard_GRS in a region without zones. Losing the tables means that everybody signs in again.')
+@description('Replication of storage. Use Standard_LRS or Standard_GRS in a region without zones. If the tables are lost, everybody must sign in again.')
 @allowed([
   'Standard_LRS'
   'Standard_ZRS'
@@ -69,7 +69,7 @@ param alertEmail string = ''
 ])
 param storageSku string = 'Standard_ZRS'
 
-@description('Memory of an instance, in MB.')
+@description('Memory of an instance in MB.')
 @allowed([
   512
   2048
@@ -77,22 +77,22 @@ param storageSku string = 'Standard_ZRS'
 ])
 param instanceMemory int = 2048
 
-@description('Most instances that the app scales to.')
+@description('Maximum number of instances.')
 @minValue(40)
 @maxValue(1000)
 param maximumInstances int = 40
 
-@description('HTTP requests at a time that the platform gives one instance before it adds another. It takes 1 for Python; handlers here wait more than they compute. host.json works 200 at most.')
+@description('Concurrent HTTP requests per instance before the platform adds another. Its default for Python is 1, but these handlers mostly wait. host.json allows 200.')
 @minValue(1)
 @maxValue(200)
 param httpConcurrency int = 32
 
-@description('Instances that are always there for HTTP. They spare callers the cold start, and cost while nothing happens.')
+@description('Instances that always run for HTTP. They avoid cold starts and cost money while idle.')
 @minValue(0)
 @maxValue(20)
 param alwaysReady int = 0
 
-@description('Days that logs and audit records are kept.')
+@description('How many days logs and audit records are kept.')
 @minValue(30)
 @maxValue(730)
 param retentionDays int = 90
@@ -102,7 +102,7 @@ var tags = { 'azd-env-name': environmentName }
 var functionAppName = 'func-mailbind-${token}'
 var isBehindProxy = !empty(frontDoorId) || !empty(proxyAddresses)
 var callerAudience = 'api://${tenant().tenantId}/mailbind-${token}'
-var host = empty(baseUrl) ? (isBehindProxy ? fail('baseUrl must be the address of the proxy that stands before the app') : 'https://${functionAppName}.azurewebsites.net') : baseUrl
+var host = empty(baseUrl) ? (isBehindProxy ? fail('baseUrl must be the address of the proxy in front of the app') : 'https://${functionAppName}.azurewebsites.net') : baseUrl
 
 resource group 'Microsoft.Resources/resourceGroups@2024-03-01' = {
   name: 'rg-${environmentName}'

@@ -1,4 +1,4 @@
-// The Function app on Flex Consumption, and every setting that it is given.
+// The Function app on Flex Consumption, with all its settings.
 param name string
 param location string
 param tags object
@@ -29,8 +29,8 @@ param credentialReuse bool
 param callerAudience string
 param apiClientId string
 
-// Only the proxy gets through (Azure App Service access restrictions: service tags, HTTP header filtering). The app believes
-// the address that the proxy appends to X-Forwarded-For, so nobody may come past the proxy.
+// Behind a proxy, only the proxy can reach the app, because the app trusts the address in X-Forwarded-For.
+// https://learn.microsoft.com/azure/app-service/app-service-ip-restrictions
 var frontDoorRules = empty(frontDoorId) ? [] : [
   {
     name: 'front-door'
@@ -54,9 +54,9 @@ var addressRules = [for (range, index) in proxyRanges: {
 }]
 var proxyRules = concat(frontDoorRules, addressRules)
 
-// The host reads a whole body before the app hears of it, 100 MB without a limit, and answers a larger one with an empty
-// 500. The largest request that a route takes is 64 KiB. The limit is twice that, so that the app still sees what is
-// somewhat too large and answers it with a sentence (413). docs/limits.md has the memory that follows from it.
+// The host reads a body completely before it runs the app: up to 100 MB by default. It answers a larger one with an empty
+// 500. The largest request of a route is 64 KiB. This limit is twice that, so that the app can answer a slightly too large
+// request with an error message (413). docs/limits.md calculates the memory.
 var requestLimits = loadJsonContent('../request-limits.json')
 
 resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
@@ -130,7 +130,7 @@ resource site 'Microsoft.Web/sites@2025-03-01' = {
   }
 }
 
-// Deployments authenticate by Entra; there is no password.
+// Deployments authenticate with Entra, so passwords are disabled.
 resource ftpPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
   parent: site
   name: 'ftp'
@@ -158,7 +158,7 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     AzureWebJobsStorage__tableServiceUri: tableEndpoint
     APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnectionString
     APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
-    // Log lines go with the trace of their invocation, so no trace may be sampled away: alerts and pictures count lines.
+    // Log lines belong to the trace of their invocation. Alerts and charts count lines, so no trace may be dropped.
     OTEL_TRACES_SAMPLER: 'microsoft.fixed_percentage'
     OTEL_TRACES_SAMPLER_ARG: '1.0'
     FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: string(requestLimits.largestRequestBodyBytes)

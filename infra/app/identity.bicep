@@ -1,4 +1,4 @@
-// The one identity: towards storage, vault and Application Insights, and as the app registration's credential.
+// The app's managed identity: for storage, vault and Application Insights, and as the app registration's credential.
 param name string
 param location string
 param tags object

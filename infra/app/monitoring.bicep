@@ -1,11 +1,11 @@
-// Application Insights over Log Analytics. Only Entra's tokens write to it: the connection string alone is no credential.
+// Application Insights on Log Analytics. Writing needs an Entra token; the connection string is not enough.
 param name string
 param location string
 param tags object
 param principalId string
 param retentionDays int
 
-// Azure built-in roles, monitor.
+// https://learn.microsoft.com/azure/role-based-access-control/built-in-roles/monitor
 var roles = {
   'Monitoring Metrics Publisher': '3913510d-42f4-4e42-8a64-420c390055eb'
 }

@@ -1,4 +1,4 @@
-// A network of the app's own: storage and vault have addresses in it and nowhere else.
+// The app's own network. Storage and vault have private endpoints in it.
 param name string
 param location string
 param tags object
@@ -7,7 +7,7 @@ param vaultId string
 param addressPrefix string = '10.20.0.0/23'
 
 var storage = environment().suffixes.storage
-// Private endpoint DNS zone values, by sub-resource.
+// https://learn.microsoft.com/azure/private-link/private-endpoint-dns
 var targets = [
   {
     group: 'blob'
@@ -43,7 +43,7 @@ resource network 'Microsoft.Network/virtualNetworks@2025-05-01' = {
     }
     subnets: [
       {
-        // Flex Consumption takes a subnet that is delegated to it; its name has no underscore.
+        // Flex Consumption needs a subnet that is delegated to it and has no underscore in its name.
         name: 'function'
         properties: {
           addressPrefix: cidrSubnet(addressPrefix, 24, 0)

@@ -1,5 +1,6 @@
-// Two app registrations in Entra. People sign in through the first, and the managed identity is its credential, so no secret
-// expires. Applications ask for tokens of the second, the API. Deploying this needs Application.ReadWrite.All or OwnedBy in Graph.
+// Two app registrations in Entra. People sign in through the first; its credential is the managed identity, so no secret
+// expires. The second is the API, which callers request tokens for. To deploy this, you need Application.ReadWrite.All or
+// Application.ReadWrite.OwnedBy in Graph.
 extension microsoftGraphV1
 
 param uniqueName string
@@ -10,7 +11,7 @@ param withImap bool
 param audience string
 
 var graph = '00000003-0000-0000-c000-000000000000'
-// Microsoft Graph permissions reference, delegated.
+// Delegated permissions: https://learn.microsoft.com/graph/permissions-reference
 var graphScopes = {
   openid: '37f7f235-527c-4136-accd-4a02d197296e'
   profile: '14dad69e-099b-42c9-810b-d002981feec1'
@@ -24,44 +25,44 @@ var imapScopes = {
   'POP.AccessAsUser.All': 'd7b7f2d9-0f45-4ea1-9d42-e50810c06991'
   'SMTP.Send': '258f6531-6087-4cc4-bb90-092c5fb3ed3f'
 }
-var asked = withImap ? union(graphScopes, imapScopes) : graphScopes
-var access = [for scope in items(asked): {
+var requestedScopes = withImap ? union(graphScopes, imapScopes) : graphScopes
+var access = [for scope in items(requestedScopes): {
   id: scope.value
   type: 'Scope'
 }]
 
-// What a caller may do: the values are Mailbind's scopes.
+// App roles for callers. The values are Mailbind's scopes.
 var callerRoles = [
   {
     value: 'register'
-    does: 'Ask for sign-in links, follow them and end them'
+    about: 'Create sign-in links, read their status and end them'
   }
   {
     value: 'accounts:read'
-    does: 'Read accounts and statistics'
+    about: 'Read accounts and statistics'
   }
   {
     value: 'accounts:write'
-    does: 'Rename, pause, reconnect and remove accounts; with register, give them another person or mailbox'
+    about: 'Rename, pause, reconnect and remove accounts; with register, change their person or mailbox'
   }
   {
     value: 'oauth-token'
-    does: 'Be handed access tokens of mailboxes'
+    about: 'Get access tokens for mailboxes'
   }
   {
     value: 'webhooks'
-    does: 'Subscribe to events'
+    about: 'Subscribe to events'
   }
   {
     value: 'admin'
-    does: 'Do everything'
+    about: 'Do everything'
   }
 ]
 var roles = [for role in callerRoles: {
   id: guid(uniqueName, role.value)
   value: role.value
   displayName: role.value
-  description: role.does
+  description: role.about
   isEnabled: true
   allowedMemberTypes: [
     'Application'
@@ -89,7 +90,7 @@ resource application 'Microsoft.Graph/applications@v1.0' = {
   ]
 }
 
-// No assignment is required here: each person who signs in would need one.
+// Assignment is not required here, because each person who signs in would need one.
 resource servicePrincipal 'Microsoft.Graph/servicePrincipals@v1.0' = {
   appId: application.appId
 }
@@ -107,7 +108,7 @@ resource api 'Microsoft.Graph/applications@v1.0' = {
   appRoles: roles
 }
 
-// Entra issues tokens for the API only to applications that hold one of its roles.
+// Entra issues tokens for the API only to applications with one of its roles.
 resource apiPrincipal 'Microsoft.Graph/servicePrincipals@v1.0' = {
   appId: api.appId
   appRoleAssignmentRequired: true

@@ -1,4 +1,4 @@
-// Tables for Mailbind, queue and blobs for the host, and the container that deployments go to. No account key opens it.
+// Tables for Mailbind, queues and blobs for the host, and the container for deployments. Account keys are disabled.
 param name string
 param location string
 param tags object
@@ -7,7 +7,7 @@ param sku string
 param isPrivate bool
 
 var packageContainer = 'app-package'
-// Azure built-in roles, storage.
+// https://learn.microsoft.com/azure/role-based-access-control/built-in-roles/storage
 var roles = {
   'Storage Blob Data Owner': 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
   'Storage Queue Data Contributor': '974c5e8b-45b9-4653-ba55-5f855dd0fb88'

@@ -1,4 +1,4 @@
-// The vault with the key that wraps data keys. Who loses it loses every grant, so it cannot be purged.
+// The vault with the key that wraps data keys. Without this key every grant is lost, so the vault cannot be purged.
 param name string
 param location string
 param tags object
@@ -6,7 +6,8 @@ param principalId string
 param isPrivate bool
 param workspaceId string
 
-// Azure built-in roles, security: reads keys' metadata, wraps and unwraps; nothing else.
+// This role can only read key metadata, wrap and unwrap.
+// https://learn.microsoft.com/azure/role-based-access-control/built-in-roles/security
 var roles = {
   'Key Vault Crypto Service Encryption User': 'e147488a-f6f5-4113-8e2d-b22465e65bf6'
 }
@@ -27,14 +28,15 @@ resource vault 'Microsoft.KeyVault/vaults@2024-11-01' = {
     enablePurgeProtection: true
     publicNetworkAccess: isPrivate ? 'Disabled' : 'Enabled'
     networkAcls: {
-      // Resource Manager makes the key.
+      // Resource Manager creates the key.
       bypass: 'AzureServices'
       defaultAction: isPrivate ? 'Deny' : 'Allow'
     }
   }
 }
 
-// Without a diagnostic setting a vault logs nothing (Azure Key Vault logging). AuditEvent has each KeyUnwrap with its caller.
+// Without a diagnostic setting a vault logs nothing. AuditEvent has each KeyUnwrap with its caller.
+// https://learn.microsoft.com/azure/key-vault/general/logging
 resource log 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'audit'
   scope: vault

@@ -1,5 +1,6 @@
-// Reads each query given as an argument with Microsoft's own parser, against the columns of Application Insights' tables
-// (Azure Monitor: Application Insights telemetry data model). Prints what is wrong, and exits with 1 if anything is.
+// Parses each query file with Microsoft's parser, against the columns of Application Insights' tables. Prints the errors, and
+// exits with 1 if there are any.
+// https://learn.microsoft.com/azure/azure-monitor/app/data-model-complete
 const fs = require("fs");
 const path = require("path");
 const vm = require("vm");
@@ -17,13 +18,13 @@ const { GlobalState, KustoCode, Symbols } = Kusto.Language;
 const tables = Object.entries(TABLES).map(([name, columns]) => Symbols.TableSymbol.From(columns).WithName(name));
 const globals = GlobalState.Default.WithDatabase(new Symbols.DatabaseSymbol.$ctor1("insights", tables, false));
 
-let faults = 0;
+let errors = 0;
 for (const file of process.argv.slice(2)) {
-  const found = KustoCode.ParseAndAnalyze(fs.readFileSync(file, "utf8"), globals).GetDiagnostics();
-  for (let index = 0; index < found.Count; index++) {
-    const fault = found.getItem(index);
-    console.log(`${file}: at ${fault.Start}: ${fault.Message}`);
-    faults++;
+  const diagnostics = KustoCode.ParseAndAnalyze(fs.readFileSync(file, "utf8"), globals).GetDiagnostics();
+  for (let index = 0; index < diagnostics.Count; index++) {
+    const diagnostic = diagnostics.getItem(index);
+    console.log(`${file}: at ${diagnostic.Start}: ${diagnostic.Message}`);
+    errors++;
   }
 }
-process.exit(faults ? 1 : 0);
+process.exit(errors ? 1 : 0);

@@ -1,15 +1,15 @@
-// What an operator is told of, each by a query of its own.
+// The alerts, each with its query.
 param location string
 param tags object
 param insightsId string
 param email string
 
-// A line reaches the log minutes after it was written, so each window is longer than the time between two looks.
+// A line arrives minutes after it was written, so each window is longer than the interval between evaluations.
 var rules = [
   {
     name: 'overdue'
     title: 'Refreshes are overdue'
-    does: 'The oldest refresh waits for more than ten minutes. Look at GET /v1/stats: storage, throttling, or too few instances.'
+    about: 'The oldest refresh is more than ten minutes late. Check GET /v1/stats for storage errors, throttling or too few instances.'
     severity: 1
     query: loadTextContent('overdue.kql')
     every: 'PT15M'
@@ -21,7 +21,7 @@ var rules = [
   {
     name: 'silent'
     title: 'The timer does not run'
-    does: 'No tick within half an hour. Look at the Function app: does it start, does it reach storage?'
+    about: 'No timer run within half an hour. Check whether the Function app starts and can reach storage.'
     severity: 0
     query: loadTextContent('silent.kql')
     every: 'PT15M'
@@ -33,7 +33,7 @@ var rules = [
   {
     name: 'breaker'
     title: 'Microsoft refuses an OAuth app'
-    does: 'No grant of that app is refreshed. GET /v1/stats names the app and says what to do; accounts are not blamed.'
+    about: 'No grant of that app is refreshed. GET /v1/stats names the app and says what to do; the accounts keep their state.'
     severity: 0
     query: loadTextContent('breaker.kql')
     every: 'PT15M'
@@ -45,7 +45,7 @@ var rules = [
   {
     name: 'failures'
     title: 'Refreshes fail'
-    does: 'More failures of one kind within an hour than the kind is expected to have.'
+    about: 'More failures of one kind within an hour than expected.'
     severity: 2
     query: loadTextContent('failures.kql')
     every: 'PT15M'
@@ -64,8 +64,8 @@ var rules = [
   }
   {
     name: 'long-lived'
-    title: 'Access tokens live too long'
-    does: 'Microsoft issued one for more than two hours, which nobody can call back. Look for a token lifetime policy.'
+    title: 'Access tokens are valid too long'
+    about: 'Microsoft issued an access token for more than two hours. It cannot be revoked. Check for a token lifetime policy.'
     severity: 2
     query: loadTextContent('long-lived.kql')
     every: 'PT1H'
@@ -77,7 +77,7 @@ var rules = [
   {
     name: 'hand-outs'
     title: 'Callers get no tokens'
-    does: 'Hand-outs fail for a reason that is neither the caller\'s nor the person\'s. The correlation joins them to the logs.'
+    about: 'Hand-outs fail, and neither the caller nor the person is the cause. The correlation id finds the log lines.'
     severity: 1
     query: loadTextContent('hand-outs-failing.kql')
     every: 'PT5M'
@@ -88,8 +88,8 @@ var rules = [
   }
   {
     name: 'parked'
-    title: 'A webhook takes no events'
-    does: 'Events were given up after three days and are parked. Mend the target, then set them free.'
+    title: 'A webhook rejects events'
+    about: 'Events were not accepted for three days and are parked. Repair the target, then redeliver them.'
     severity: 2
     query: loadTextContent('parked.kql')
     every: 'PT15M'
@@ -100,8 +100,8 @@ var rules = [
   }
   {
     name: 'unplanned'
-    title: 'The sweep had to mend something'
-    does: 'A row of the agenda or the directory was missing. It is back; find out what wrote it wrong.'
+    title: 'The sweep restored rows'
+    about: 'A row of the agenda or the directory was missing and has been restored. Find out what wrote it incorrectly.'
     severity: 3
     query: loadTextContent('unplanned.kql')
     every: 'PT1H'
@@ -112,8 +112,8 @@ var rules = [
   }
   {
     name: 'poison'
-    title: 'Messages of shards fail for good'
-    does: 'They are in the queue mailbind-shards-poison. The timer works their shards again after 15 minutes; find out why they failed.'
+    title: 'Shard messages fail permanently'
+    about: 'They are in the queue mailbind-shards-poison. The timer processes their shards again after 15 minutes. Find out why they failed.'
     severity: 3
     query: loadTextContent('poison.kql')
     every: 'PT1H'
@@ -124,7 +124,7 @@ var rules = [
   }
 ]
 
-resource people 'Microsoft.Insights/actionGroups@2023-01-01' = if (!empty(email)) {
+resource operators 'Microsoft.Insights/actionGroups@2023-01-01' = if (!empty(email)) {
   name: 'mailbind-operators'
   location: 'global'
   tags: tags
@@ -148,7 +148,7 @@ resource alerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [for rule 
   kind: 'LogAlert'
   properties: {
     displayName: 'Mailbind: ${rule.title}'
-    description: rule.does
+    description: rule.about
     severity: rule.severity
     enabled: true
     evaluationFrequency: rule.every
@@ -172,11 +172,11 @@ resource alerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [for rule 
       ]
     }
     autoMitigate: true
-    // On the first deployment nothing has been logged yet.
+    // Before the first deployment the tables are empty, so a query cannot be validated.
     skipQueryValidation: true
     actions: {
       actionGroups: empty(email) ? [] : [
-        people.id
+        operators.id
       ]
     }
   }

@@ -1,73 +1,73 @@
-// The pictures that operators want, on one page.
+// The workbook for operators.
 param location string
 param tags object
 param insightsId string
 
-var pictures = [
+var charts = [
   {
     title: 'Accounts by state'
     query: loadTextContent('accounts.kql')
-    chart: 'linechart'
+    kind: 'linechart'
     width: '50'
   }
   {
     title: 'Refreshes, and failures by kind'
     query: loadTextContent('refreshes.kql')
-    chart: 'barchart'
+    kind: 'barchart'
     width: '50'
   }
   {
     title: 'The agenda: due, overdue, and the oldest in seconds'
     query: loadTextContent('agenda.kql')
-    chart: 'linechart'
+    kind: 'linechart'
     width: '50'
   }
   {
     title: 'Tokens handed out'
     query: loadTextContent('hand-outs.kql')
-    chart: 'barchart'
+    kind: 'barchart'
     width: '50'
   }
   {
     title: 'Registrations'
     query: loadTextContent('sign-ins.kql')
-    chart: 'barchart'
+    kind: 'barchart'
     width: '50'
   }
   {
     title: 'Events delivered to webhooks'
     query: loadTextContent('webhooks.kql')
-    chart: 'barchart'
+    kind: 'barchart'
     width: '50'
   }
   {
-    title: 'How long runs of the timer take (ms)'
+    title: 'Duration of timer runs (ms)'
     query: loadTextContent('ticks.kql')
-    chart: 'linechart'
+    kind: 'linechart'
     width: '100'
   }
   {
-    title: 'How long functions take (ms)'
+    title: 'Duration of functions (ms)'
     query: loadTextContent('latency.kql')
-    chart: 'table'
+    kind: 'table'
     width: '100'
   }
   {
-    title: 'Who took tokens for which account'
+    title: 'Callers and accounts with the most hand-outs'
     query: loadTextContent('callers.kql')
-    chart: 'table'
+    kind: 'table'
     width: '100'
   }
 ]
 
-var items = [for picture in pictures: {
+var items = [for chart in charts: {
   type: 3
-  name: picture.title
-  customWidth: picture.width
+  name: chart.title
+  customWidth: chart.width
   content: {
     version: 'KqlItem/1.0'
-    title: picture.title
-    query: picture.query
+    title: chart.title
+    query: chart.query
     size: 0
     timeContextFromParameter: 'TimeRange'
     queryType: 0
@@ -75,7 +75,7 @@ var items = [for picture in pictures: {
     crossComponentResources: [
       insightsId
     ]
-    visualization: picture.chart
+    visualization: chart.kind
   }
 }]
 

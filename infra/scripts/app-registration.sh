@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Makes the two app registrations in Entra with the Azure CLI, for deployments with MAILBIND_CREATE_APP_REGISTRATION=false: a
-# person who may register applications runs it, and the person who deploys needs no permission in Graph. It is safe to run again.
+# Creates the two app registrations in Entra with the Azure CLI, for deployments with MAILBIND_CREATE_APP_REGISTRATION=false.
+# A person with permission to register applications runs it, so the person who deploys needs no permission in Graph. You can
+# run it again.
 #
 #   infra/scripts/app-registration.sh                     before `azd up`: prints the client ids to set
 #   API_URI=MAILBIND_CALLER_AUDIENCE infra/scripts/app-registration.sh MAILBIND_URL MAILBIND_IDENTITY_PRINCIPAL_ID
-#                                                         after it, with its outputs of these names: adds the application ID
-#                                                         URI for callers, the redirect URI and the credential
+#                                                         after `azd up`, with its outputs of these names: adds the
+#                                                         application ID URI, the redirect URI and the credential
 #
-# NAME is the name of the registration that people sign in through (mailbind). The API, whose tokens applications call with,
-# is NAME-api.
+# NAME is the name of the registration that people sign in through (default: mailbind). The API's registration is NAME-api.
 set -euo pipefail
 name=${NAME:-mailbind} url=${1:-} principal=${2:-}
 graph=00000003-0000-0000-c000-000000000000
@@ -30,30 +30,31 @@ fi
 access=$(printf '{"id":"%s","type":"Scope"},' "${scopes[@]}")
 roles=$(
   for value in register accounts:read accounts:write oauth-token webhooks admin; do
-    # The same value has the same id each time, or Entra would take it for another role.
+    # The id is derived from the value: with another id, Entra would create another role.
     id=$(printf '%s' "mailbind $value" | sha256sum | sed -E 's/^(.{8})(.{4}).(.{3}).(.{3})(.{12}).*/\1-\2-4\3-8\4-\5/')
     printf '{"id":"%s","value":"%s","displayName":"%s","description":"Mailbind: %s","isEnabled":true,"allowedMemberTypes":["Application"]},' \
       "$id" "$value" "$value" "$value"
   done
 )
-registered() { # prints the client id of the registration of this name, which is made if there is none
-  local found
-  found=$(az ad app list --display-name "$1" --query "[?displayName=='$1'].appId" --output tsv)
-  if [[ $(wc -w <<<"$found") -gt 1 ]]; then
-    echo "Several app registrations are called $1: set NAME to another one." >&2
+find_or_create() { # prints the client id of the registration with this name
+  local client_id
+  client_id=$(az ad app list --display-name "$1" --query "[?displayName=='$1'].appId" --output tsv)
+  if [[ $(wc -w <<<"$client_id") -gt 1 ]]; then
+    echo "Several app registrations are named $1. Set NAME to another name." >&2
     exit 1
   fi
-  if [[ -z $found ]]; then
-    found=$(az ad app create --display-name "$1" --sign-in-audience AzureADMyOrg --query appId --output tsv)
-    az ad sp create --id "$found" --output none
+  if [[ -z $client_id ]]; then
+    client_id=$(az ad app create --display-name "$1" --sign-in-audience AzureADMyOrg --query appId --output tsv)
+    az ad sp create --id "$client_id" --output none
   fi
-  echo "$found"
+  echo "$client_id"
 }
-client=$(registered "$name")
+client=$(find_or_create "$name")
 az ad app update --id "$client" --required-resource-accesses "[{\"resourceAppId\":\"$graph\",\"resourceAccess\":[${access%,}]}]"
-api=$(registered "$name-api")
+api=$(find_or_create "$name-api")
 az ad app update --id "$api" --requested-access-token-version 2 --app-roles "[${roles%,}]"
-# Entra issues tokens for the API only to applications that hold one of its roles (Graph: update servicePrincipal).
+# Entra issues tokens for the API only to applications with one of its roles.
+# https://learn.microsoft.com/graph/api/serviceprincipal-update
 az rest --method patch --output none --headers Content-Type=application/json --body '{"appRoleAssignmentRequired":true}' \
   --url "$(az cloud show --query endpoints.microsoftGraphResourceId --output tsv | sed 's#/$##')/v1.0/servicePrincipals(appId='$api')"
 if [[ -n ${API_URI:-} ]]; then
@@ -69,5 +70,5 @@ if [[ -n $principal && -z $(az ad app federated-credential list --id "$client" -
     \"name\": \"function-${principal:0:8}\", \"description\": \"The managed identity of the Function app\",
     \"issuer\": \"${authority%/}/$tenant/v2.0\", \"subject\": \"$principal\", \"audiences\": [\"api://AzureADTokenExchange\"]}"
 fi
-echo "Client id: $client, of the API: $api"
-echo "For the deployment: azd env set MAILBIND_CREATE_APP_REGISTRATION false; azd env set MAILBIND_OAUTH_CLIENT_ID $client; azd env set MAILBIND_API_CLIENT_ID $api"
+echo "Client id: $client. Client id of the API: $api"
+echo "Before the deployment, run: azd env set MAILBIND_CREATE_APP_REGISTRATION false; azd env set MAILBIND_OAUTH_CLIENT_ID $client; azd env set MAILBIND_API_CLIENT_ID $api"
