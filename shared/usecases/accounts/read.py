@@ -13,53 +13,53 @@ from shared.domain.oauth_app import OAuthApp
 from shared.domain.secret import Secret
 from shared.ports import App, DirectoryEntry, Stored
 
-# With a cursor: a page of a query that hardly any account matches comes back short.
+# With a cursor. A page of a query that few accounts match may be short.
 MAX_ACCOUNTS_SCANNED = 5000
-# Without one, where all are counted for `total` and `pages`: up to fifty reads of a thousand rows.
+# Without a cursor, to count `total` and `pages`: up to fifty reads of a thousand rows.
 MAX_ACCOUNTS_COUNTED = 50_000
 CURSOR = "accounts|cursor"
 PRINCIPAL_ID = re.compile(r"[0-9a-f-]{36}\.[0-9a-f-]{36}")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """An account with the directory's entry for it."""
+class FoundAccount:
+    """An account with its directory entry."""
 
     entry: Stored[DirectoryEntry]
     account: Stored[Account]
 
 
-async def find_account(app: App, account: str) -> Found | None:
-    """The bound account of that id, or None."""
+async def find_account(app: App, account: str) -> FoundAccount | None:
+    """The bound account with that id, or None."""
     entry = await app.stores.directory.get(account)
     return None if entry is None else await account_behind(app, entry)
 
 
-async def known_account(app: App, account: str) -> Found:
-    """The bound account of that id. Raises NotFound."""
+async def known_account(app: App, account: str) -> FoundAccount:
+    """The bound account with that id. Raises NotFound."""
     found = await find_account(app, account)
     if found is None:
         raise NotFound("No such account")
     return found
 
 
-async def account_behind(app: App, entry: Stored[DirectoryEntry]) -> Found | None:
-    """The account that an entry leads to.
+async def account_behind(app: App, entry: Stored[DirectoryEntry]) -> FoundAccount | None:
+    """The account of a directory entry.
 
-    A claim leads somewhere too: after a crash between the binding and its confirmation, the account is there.
+    A claim may have an account too: after a crash between a binding and its confirmation, the row exists already.
     """
     value = entry.value
     claimant = value.claim.principal_id if value.claim else None
     for principal_id in dict.fromkeys((value.principal_id, claimant)):
         stored = await app.stores.principals.account(principal_id, value.account) if principal_id else None
         if stored is not None:
-            return Found(entry, stored)
+            return FoundAccount(entry, stored)
     return None
 
 
 @dataclass(frozen=True, slots=True)
 class AccountDetails:
-    """An account; its grant and its OAuth app are None when they are gone."""
+    """An account with its grant and OAuth app, which are None when they no longer exist."""
 
     account: Account
     grant: DelegatedGrant | None
@@ -67,18 +67,18 @@ class AccountDetails:
 
 
 async def read_account(app: App, account: str) -> AccountDetails:
-    """The account of that id, in three point reads. Raises NotFound."""
-    found = await known_account(app, account)
-    held = found.account.value
-    grant = await app.stores.principals.grant(held.principal_id, held.app)
-    return AccountDetails(held, grant.value if grant else None, await app.oauth_apps.get(held.app))
+    """The account with that id, in three point reads. Raises NotFound."""
+    stored = (await known_account(app, account)).account.value
+    grant = await app.stores.principals.grant(stored.principal_id, stored.app)
+    return AccountDetails(stored, grant.value if grant else None, await app.oauth_apps.get(stored.app))
 
 
 @dataclass(frozen=True, slots=True)
 class AccountQuery:
-    """Which accounts: zero-based `page`, or whatever follows `cursor`. `query` is a part of id, name or address.
+    """Filters for accounts. `page` is zero-based; `cursor` leads to the page after it.
 
-    `app` and `email` are exact. `authorized_by` is a sign-in name, an object id, or both ids of a principal.
+    `query` is part of an id, a name or an address; `app` and `email` match exactly. `authorized_by` is a sign-in name,
+    an object id, or both ids of a principal.
     """
 
     page: int = 0
@@ -92,17 +92,17 @@ class AccountQuery:
 
     @property
     def principal_id(self) -> str | None:
-        """The principal whose partition holds all that fits, if the query names one."""
+        """The principal in whose partition all matches are, if the query gives both its ids."""
         name = normalize_id(self.authorized_by or "")
         return name if PRINCIPAL_ID.fullmatch(name) else None
 
     def normalized(self) -> "AccountQuery":
-        """The query with its addresses as `fits` compares them: made once, however many accounts are looked at."""
+        """The query with its addresses normalized for `fits`, once for all accounts."""
         email = self.email and normalize_address(self.email)
         return replace(self, email=email, authorized_by=self.authorized_by and normalize_address(self.authorized_by))
 
     def fits(self, account: Account) -> bool:
-        """Whether the account is one of those, as far as storage cannot tell."""
+        """Whether the account matches the filters that storage does not apply."""
         part = (self.query or "").casefold()
         return (
             any(part in text.casefold() for text in (account.id, account.name, account.email))
@@ -113,9 +113,9 @@ class AccountQuery:
 
 @dataclass(frozen=True, slots=True)
 class AccountPage:
-    """A page. `cursor` leads to the next page, None at the end.
+    """A page of accounts. `cursor` leads to the next page; None at the end.
 
-    `total` is None behind a cursor, and where there are more than are counted.
+    `total` is None after a cursor, and when there are more accounts than are counted.
     """
 
     accounts: tuple[Account, ...]
@@ -131,15 +131,15 @@ async def list_accounts(
     max_scanned: int = MAX_ACCOUNTS_SCANNED,
     max_counted: int = MAX_ACCOUNTS_COUNTED,
 ) -> AccountPage:
-    """One page of the accounts that the caller may reach. Others show in no total and in no cursor.
+    """One page of the accounts that the caller may access. Totals and cursors reveal nothing about others.
 
-    It reads at most `max_counted` accounts without a cursor, and `max_scanned` with one. So a page may be short, or
-    even empty, although its cursor leads on. Raises InvalidInput for a page that begins beyond what was read.
+    Reads at most `max_counted` accounts without a cursor, and `max_scanned` with one, so a page may be short or empty
+    and still have a cursor. Raises InvalidInput for a page that begins after the last account that was read.
     """
     query = query.normalized()
     if query.cursor:
-        opened = replace(query, cursor=await _opened_cursor(app, query.cursor, caller))
-        page = await _page_behind(app, opened, caller, max_scanned)
+        after_cursor = replace(query, cursor=await _unsealed_cursor(app, query.cursor, caller))
+        page = await _page_after_cursor(app, after_cursor, caller, max_scanned)
     else:
         page = await _counted_page(app, query, caller, max_counted)
     return replace(page, cursor=await _sealed_cursor(app, page.cursor, caller)) if page.cursor else page
@@ -147,14 +147,14 @@ async def list_accounts(
 
 async def _counted_page(app: App, query: AccountQuery, caller: Caller, limit: int) -> AccountPage:
     page: list[Account] = []
-    total, looked, cursor, last = 0, 0, None, None
+    total, read, cursor, last = 0, 0, None, None
     begin, end = query.page * query.page_size, (query.page + 1) * query.page_size
     async for position, account in _matching(app, query):
-        if looked == limit:
+        if read == limit:
             if total < begin:
                 raise InvalidInput({"page": '"page" is too deep; follow "cursor" from page to page instead'})
             return AccountPage(tuple(page), None, last if total < end else cursor)
-        last, looked = position, looked + 1
+        last, read = position, read + 1
         if not caller.can_access(account.id) or not query.fits(account):
             continue
         if begin <= total < end:
@@ -164,26 +164,26 @@ async def _counted_page(app: App, query: AccountQuery, caller: Caller, limit: in
     return AccountPage(tuple(page), total, cursor if total > end else None)
 
 
-async def _page_behind(app: App, query: AccountQuery, caller: Caller, limit: int) -> AccountPage:
+async def _page_after_cursor(app: App, query: AccountQuery, caller: Caller, limit: int) -> AccountPage:
     page: list[Account] = []
-    cursor, looked = query.cursor, 0
+    cursor, read = query.cursor, 0
     async for position, account in _matching(app, query):
         fits = caller.can_access(account.id) and query.fits(account)
-        if looked == limit or (fits and len(page) == query.page_size):
+        if read == limit or (fits and len(page) == query.page_size):
             return AccountPage(tuple(page), None, cursor)
         if fits:
             page.append(account)
-        cursor, looked = position, looked + 1
+        cursor, read = position, read + 1
     return AccountPage(tuple(page), None, None)
 
 
 async def _sealed_cursor(app: App, cursor: str, caller: Caller) -> str:
-    """For a bound caller, because a look may end at an account that is none of theirs."""
+    """Sealed for a bound caller, because it may contain the key of another caller's account."""
     return cursor if caller.binding is None else await app.sealing.sealer.seal(CURSOR, Secret(cursor))
 
 
-async def _opened_cursor(app: App, cursor: str, caller: Caller) -> str:
-    """A bound caller's are sealed: with made-up ones they could find out where accounts lie that are not theirs."""
+async def _unsealed_cursor(app: App, cursor: str, caller: Caller) -> str:
+    """Only sealed cursors of bound callers are valid. Invented ones could reveal where other accounts are."""
     try:
         return cursor if caller.binding is None else (await app.sealing.sealer.unseal(CURSOR, cursor)).reveal()
     except SealBroken:
@@ -194,6 +194,6 @@ def _matching(app: App, query: AccountQuery) -> AsyncIterator[tuple[str, Account
     return app.stores.principals.accounts(query.state, query.cursor, app=query.app, principal_id=query.principal_id)
 
 
-def _authorizes(wanted: str, account: Account) -> bool:
+def _authorizes(principal: str, account: Account) -> bool:
     object_id = account.principal_id.partition(".")[2]
-    return wanted in {object_id, account.principal_id, normalize_address(account.sign_in_name)}
+    return principal in {object_id, account.principal_id, normalize_address(account.sign_in_name)}

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class StoredTally:
-    """Changes accumulate while earlier ones are written, so that a busy tick writes few times and nobody waits."""
+    """Counters that are written in the background. Changes accumulate during a write, so a busy tick writes rarely."""
 
     rows: Rows[Counters]
     _changes: Counter[str] = field(default_factory=Counter)
@@ -43,7 +43,7 @@ class StoredTally:
             try:
                 await self._add(changes)
             except MailbindError:
-                # The sweep counts everything again every day; no account depends on a count that is wrong until then.
+                # The daily sweep counts everything again, and nothing but statistics depends on the counters.
                 log.warning("counters not written", extra={"changes": sum(map(abs, changes.values()))})
 
     async def _add(self, changes: Counter[str]) -> None:

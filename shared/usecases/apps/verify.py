@@ -19,7 +19,7 @@ from shared.domain.failure import APP_CREDENTIAL_FAILURE, Failure
 from shared.domain.oauth_app import OAuthApp, RegisteredApp
 from shared.domain.remedy import remedy
 from shared.ports import App, EntraFailed
-from shared.usecases.accounts.read import Found, find_account
+from shared.usecases.accounts.read import FoundAccount, find_account
 from shared.usecases.apps.catalogue import existing_app
 from shared.usecases.tokens.hand_out import refresh_on_demand
 from shared.usecases.tokens.probe import probe_mailbox
@@ -100,7 +100,7 @@ async def _check_account(app: App, oauth_app: OAuthApp, account: str | None, *, 
         raise Conflict("The account is being changed by others; try again") from None
 
 
-async def _check_grant_and_mailbox(app: App, found: Found, *, open_mailbox: bool) -> list[Step]:
+async def _check_grant_and_mailbox(app: App, found: FoundAccount, *, open_mailbox: bool) -> list[Step]:
     account = found.account.value
     grant = await app.stores.principals.grant(account.principal_id, account.app)
     refreshed = await refresh_on_demand(app, grant) if grant else None

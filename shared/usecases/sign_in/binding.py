@@ -18,7 +18,7 @@ from shared.domain.oauth_app import OAuthApp
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.webhook import can_change_accounts, can_register
 from shared.ports import App, MailboxUnavailable, Partition, SignedIn, retry_on_conflict
-from shared.usecases.accounts.change import remove_leftover
+from shared.usecases.accounts.change import remove_account_row
 from shared.usecases.accounts.read import account_behind, find_account
 from shared.usecases.callers.identify import standing_caller
 from shared.usecases.sign_in.link import LINK_WITHDRAWN
@@ -179,7 +179,7 @@ async def _claim_and_write(app: App, proven: ProvenRequest) -> Bound:
     account = await write_transaction(app, proven, partition, holder)
     await confirm_claim(app, claimed, account, partition)
     if holder is not None and holder.principal_id != principal.id:
-        await remove_leftover(app, holder)
+        await remove_account_row(app, holder)
     # After a crash before the registration was updated, the holder is the new account of this very registration.
     existed = holder is not None and (holder.registration != request.by or holder.created != holder.bound)
     state = MailboxState.EXISTING if existed else MailboxState.NEW

@@ -27,7 +27,7 @@ from shared.ports import (
     Stored,
     put_change,
 )
-from shared.usecases.accounts.change import remove_leftover
+from shared.usecases.accounts.change import remove_account_row
 from shared.usecases.accounts.read import account_behind
 from shared.usecases.events.outbox import account_events
 from shared.usecases.sign_in.proof import AccessRefused, Proof
@@ -245,5 +245,5 @@ async def confirm_claim(app: App, claimed: Stored[DirectoryEntry], account: Acco
         claim = current.value.claim if current else None
         owners = {current.value.principal_id, claim.principal_id if claim else None} if current else set()
         if account.principal_id not in owners and table_key(account.id) not in before.accounts:
-            await remove_leftover(app, account)
+            await remove_account_row(app, account)
         raise

@@ -13,7 +13,7 @@ from shared.domain.errors import InvalidInput, StaleWrite, Unavailable
 from shared.domain.grant import CountedRecord, DelegatedGrant, counter_name
 from shared.domain.work import Counters, Sweep, Work
 from shared.ports import App, DirectoryEntry, Replace, Stored
-from shared.usecases.accounts.change import remove_leftover
+from shared.usecases.accounts.change import remove_account_row
 from shared.usecases.events.warnings import warn_of_expiring_secret, warn_of_idle_grant
 from shared.usecases.events.webhook_care import tidy_webhook
 
@@ -189,7 +189,7 @@ async def _repair_entry(app: App, entry: Stored[DirectoryEntry] | None, account:
     # The account lost its id, or never got it, and the process died before it removed the row. The claim is removed
     # first, so that a binding which is taking the account over right now has to start again.
     await app.stores.directory.replace(entry, replace(entry.value, claim=None))
-    await remove_leftover(app, account, as_seen=True)
+    await remove_account_row(app, account, if_unchanged=True)
     return None
 
 
