@@ -16,7 +16,7 @@ from shared.domain.webhook import ALL_EVENTS, GLOBAL_WEBHOOK_ID, Webhook
 from shared.http.decoding import Body, Faults
 from shared.http.responses import Answer
 from shared.ports import App
-from shared.usecases.events.webhooks import SettingsWish
+from shared.usecases.events.webhooks import TargetChange
 from shared.usecases.events.webhooks import change_settings as change
 
 # Names that EmailEngine's callers have in their settings and that nothing here is about; they are taken.
@@ -151,7 +151,7 @@ async def change_settings(app: App, caller: Caller, body: SettingsChange, faults
 
     Changes the global webhook.
     """
-    wish = SettingsWish(
+    wish = TargetChange(
         url=None if body.webhooks is UNSET else Secret(body.webhooks),
         enabled=None if body.webhooks_enabled is UNSET else body.webhooks_enabled,
         events=None if body.webhook_events is UNSET else tuple(body.webhook_events),

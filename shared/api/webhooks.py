@@ -31,7 +31,7 @@ from shared.http.operations import Resource
 from shared.http.responses import Answer, Answered, moment
 from shared.ports import App
 from shared.usecases.events import webhook_care
-from shared.usecases.events.webhook_care import LOOKED_AT, Standing
+from shared.usecases.events.webhook_care import MAX_SHOWN, WebhookState
 from shared.usecases.events.webhooks import Subscription, subscribe
 
 EVENT_NAMES = [ALL_EVENTS, *(name.value for name in EventName)]
@@ -304,12 +304,12 @@ def summary(webhook: webhooks.Webhook) -> dict[str, Any]:
     }
 
 
-def standing(found: Standing) -> dict[str, Any]:
+def standing(found: WebhookState) -> dict[str, Any]:
     """The fields of WebhookStatus."""
     return summary(found.webhook) | {
         "waiting": len(found.waiting),
         "parked": len(found.parked),
-        "capped": LOOKED_AT in {len(found.waiting), len(found.parked)},
+        "capped": MAX_SHOWN in {len(found.waiting), len(found.parked)},
         "last_error": found.last_error,
         "withdrawn": found.withdrawn,
     }

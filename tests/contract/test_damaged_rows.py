@@ -20,7 +20,7 @@ from shared.domain.work import REAP_SHARD, Work, WorkKind
 from shared.ports import App, Insert, Timeouts
 from shared.usecases.accounts.read import AccountQuery, list_accounts
 from shared.usecases.callers.identify import ADMINISTRATOR
-from shared.usecases.events.fan_out import fan_out
+from shared.usecases.events.delivery import fan_out
 from shared.usecases.upkeep.agenda import Limits
 from shared.usecases.upkeep.statistics import read_statistics
 from shared.usecases.upkeep.sweep import sweep

@@ -16,8 +16,7 @@ from shared.domain.event import EventName
 from shared.domain.secret import Secret
 from shared.domain.webhook import Delivery, Webhook
 from shared.ports import App, Timeouts
-from shared.usecases.events.delivery import deliver_events
-from shared.usecases.events.fan_out import fan_out, has_events
+from shared.usecases.events.delivery import deliver_events, fan_out, has_events
 from shared.usecases.events.target import visit_target
 from shared.usecases.events.webhook_care import Redelivered, redeliver, remove_webhook
 from tests.conftest import MovedClock, settings_for

@@ -15,7 +15,7 @@ from shared.domain.event import EventName
 from shared.domain.webhook import Lease
 from shared.domain.work import Work, WorkKind
 from shared.ports import App, Insert, Remove
-from shared.usecases.events.fan_out import fan_out
+from shared.usecases.events.delivery import fan_out
 from shared.usecases.events.outbox import account_events
 from shared.usecases.events.webhook_care import Redelivered, list_webhooks, read_webhook, redeliver
 from shared.usecases.upkeep.sweep import sweep

@@ -13,7 +13,7 @@ from shared.domain.event import EventName
 from shared.domain.invited_mailbox import InvitedMailbox
 from shared.domain.work import REAP_SHARD, Work, WorkKind
 from shared.ports import App
-from shared.usecases.events.target import MAX_LANES_AT_ONCE
+from shared.usecases.events.target import MAX_CONCURRENT_LANES
 from shared.usecases.upkeep.agenda import Limits
 from shared.usecases.upkeep.tick import work_agenda
 from tests.conftest import MovedClock, settings_for
@@ -62,7 +62,7 @@ async def test_account_events_precede_hundreds_of_expired_links(app: App, teller
 
     heard = [record["body"]["event"] for record in receiver.took("ok/fair")]
     assert 301 == len(heard)
-    assert EventName.AUTHENTICATION_ERROR in heard[:MAX_LANES_AT_ONCE]  # so many are sent side by side
+    assert EventName.AUTHENTICATION_ERROR in heard[:MAX_CONCURRENT_LANES]  # so many are sent side by side
 
 
 async def test_run_keeps_its_lease_until_it_ends(

@@ -13,7 +13,14 @@ from shared.domain.secret import Secret
 from shared.domain.webhook import Webhook, webhook_id
 from shared.ports import App
 from shared.usecases.events.webhook_care import Redelivered, ping_webhook, redeliver, remove_webhook
-from shared.usecases.events.webhooks import MOST, MOST_OF_CALLER, MOST_OF_ORIGIN, Subscribed, Subscription, subscribe
+from shared.usecases.events.webhooks import (
+    MAX_WEBHOOKS,
+    MAX_WEBHOOKS_PER_CALLER,
+    MAX_WEBHOOKS_PER_ORIGIN,
+    Subscribed,
+    Subscription,
+    subscribe,
+)
 from tests.events.conftest import ADMIN, SECRET, Receiver, Teller, deliver, named
 
 VICTIM, RIVAL = (Caller(f"token:{name}", name, frozenset({Scope.WEBHOOKS})) for name in ("victim", "rival"))
@@ -83,9 +90,9 @@ async def test_webhook_whose_id_names_no_caller_is_still_its_makers(app: App, re
 async def test_one_caller_cannot_use_up_all_webhooks(app: App) -> None:
     """Its own are counted, and those of one origin, so that neither is anybody's alone."""
     bound = replace(RIVAL, binding=Binding(("nobody",)))
-    for number in range(MOST_OF_CALLER):
+    for number in range(MAX_WEBHOOKS_PER_CALLER):
         await ask(app, f"http://127.0.0.1:9/?{number}", bound)
-    with pytest.raises(LimitReached, match=f"{MOST_OF_CALLER} webhooks of this caller"):
+    with pytest.raises(LimitReached, match=f"{MAX_WEBHOOKS_PER_CALLER} webhooks of this caller"):
         await ask(app, "http://127.0.0.1:9/?more", bound)
 
     assert (await ask(app, "http://127.0.0.1:9/", VICTIM)).new
@@ -94,7 +101,7 @@ async def test_one_caller_cannot_use_up_all_webhooks(app: App) -> None:
 
 async def test_concurrent_subscriptions_respect_the_limit(app: App) -> None:
     hasty = replace(RIVAL, id=f"token:{named()}")
-    for number in range(MOST_OF_CALLER - 5):
+    for number in range(MAX_WEBHOOKS_PER_CALLER - 5):
         url = f"https://{named()}.example/{number}"
         await app.stores.webhooks.insert(Webhook(named(), url, ("*",), app.clock(), hasty.id, Secret(url), OTHER))
 
@@ -102,10 +109,12 @@ async def test_concurrent_subscriptions_respect_the_limit(app: App) -> None:
     answers = await asyncio.gather(*asked, return_exceptions=True)
 
     assert 15 == sum(isinstance(answer, LimitReached) for answer in answers)
-    assert MOST_OF_CALLER == sum(one.created_by == hasty.id for one in await app.stores.webhooks.all())
+    assert MAX_WEBHOOKS_PER_CALLER == sum(one.created_by == hasty.id for one in await app.stores.webhooks.all())
 
 
-@pytest.mark.parametrize(("others", "whose", "most"), [("", "to this origin", MOST_OF_ORIGIN), ("s", "in all", MOST)])
+@pytest.mark.parametrize(
+    ("others", "whose", "most"), [("", "to this origin", MAX_WEBHOOKS_PER_ORIGIN), ("s", "in all", MAX_WEBHOOKS)]
+)
 async def test_webhooks_are_limited_for_each_target_and_the_app(app: App, others: str, whose: str, most: int) -> None:
     for number in range(most):
         url = f"http{others}://127.0.0.1:9/{number}"

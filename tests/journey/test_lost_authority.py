@@ -25,8 +25,7 @@ from shared.ports import App
 from shared.usecases.accounts.read import find_account
 from shared.usecases.callers.api_tokens import revoke_token
 from shared.usecases.callers.identify import identify_caller, standing_caller
-from shared.usecases.events.delivery import deliver_events
-from shared.usecases.events.fan_out import fan_out
+from shared.usecases.events.delivery import deliver_events, fan_out
 from shared.usecases.events.webhooks import Subscription, subscribe
 from shared.usecases.sign_in.complete import complete_sign_in
 from shared.usecases.sign_in.further import FurtherAccount, add_account

@@ -166,14 +166,19 @@ async def change_oauth_app(app: App, app_id: str, values: AppFields, faults: Map
 
 def _changed_app(app: App, before: RegisteredApp, values: AppFields, faults: Mapping[str, str]) -> RegisteredApp:
     changed = before.changed(values, app.clock())
-    all_faults = {
-        **changed.validation_errors(app.config.clouds, app.config.redirect_uri),
-        **changed.misplaced_credentials(values),
-        **faults,
-    }
+    errors = changed.validation_errors(app.config.clouds, app.config.redirect_uri)
+    errors |= changed.misplaced_credentials(values)
+    all_faults = {**dict(_as_field_fault(name, error) for name, error in errors.items()), **faults}
     if all_faults:
         raise InvalidInput(all_faults)
     return changed
+
+
+def _as_field_fault(attribute: str, error: str) -> tuple[str, str]:
+    """The API's field, which is the attribute's name in camel case, and the error as a sentence."""
+    first, *others = attribute.split("_")
+    field = first + "".join(map(str.capitalize, others))
+    return field, f'"{field}" {error}'
 
 
 async def delete_oauth_app(app: App, app_id: str, *, force: bool) -> int:

@@ -1,12 +1,12 @@
-"""From a change to the webhooks that want to know of it. Nothing is lost, nothing invented, each account in order.
+"""From a change to the webhooks that subscribe to it: every event is delivered, each account's events in order.
 
-    outbox         makes the event, which the caller writes in the same transaction as the change.
-    warnings       events for grants that expire when idle, and for credentials that end soon.
-    fan_out        turns an event into one delivery for each webhook that wants it and may know of it.
-    target         sends the deliveries of one webhook: its accounts side by side, each in order.
-    delivery       runs fan-out and targets until all is quiet; one instance at a time holds the lease.
-    webhooks       subscribes: checks the target, pings it, stores the webhook. The global target of the settings too.
-    webhook_care   lists, pings, removes and redelivers webhooks, and forgets old dead letters.
+    outbox         makes events, which the caller writes in the transaction of the change. Also warns of grants and
+                   credentials that expire soon.
+    delivery       fans events out to one delivery for each webhook, and visits the targets; one instance at a time.
+    target         sends the deliveries of one webhook: accounts concurrently, each account's in order.
+    webhooks       subscribes: checks and pings the target, and stores the webhook. Also changes the global target of
+                   the settings.
+    webhook_care   lists, pings, removes and redelivers webhooks, and deletes old dead letters.
 
-A crash repeats a step, so a target may get an event twice, under the same id. The reasons are in `outbox`.
+A crash repeats a step, so a target may get an event twice, under the same id. `outbox` has the reasons.
 """

@@ -1,4 +1,4 @@
-"""Deliver to one target what waits for it: lanes side by side, each in order."""
+"""Send the waiting deliveries of one webhook: lanes (accounts) concurrently, each lane in order."""
 
 import asyncio
 import logging
@@ -14,76 +14,76 @@ from shared.usecases.callers.identify import standing_caller
 
 log = logging.getLogger(__name__)
 
-MAX_LANES_AT_ONCE = 4
+MAX_CONCURRENT_LANES = 4
 DELIVERIES_PER_READ = 500
-# After so many failures in a row the target itself is down, and is left alone for a while.
-MAX_FAILURES_IN_A_ROW = 8
+# After this many consecutive failures the target counts as down, and gets a pause.
+MAX_CONSECUTIVE_FAILURES = 8
 PAUSE = timedelta(minutes=1)
-# Clocks of instances differ by less; a time further ahead was written by a wrong clock.
+# Clocks of instances differ by less than this. A later time was written by a wrong clock.
 MAX_CLOCK_SKEW = timedelta(minutes=5)
 GONE = 410
 
 
 @dataclass(slots=True)
 class Visit:
-    """What came of a target so far.
+    """The state of a visit to a target.
 
-    `blocked` is when the head of each lane that failed may be tried again, `later` when something came that this visit
-    leaves to the next one, and `cut` says that lanes were left for want of time or of hope.
+    `blocked` has the next attempt for each lane whose first delivery failed. `later` is when a delivery was queued that
+    is left to the next visit. `cut` means that lanes were left because the time was up or the target is down.
     """
 
     webhook: Webhook
     began: datetime
     until: datetime
-    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_LANES_AT_ONCE))
+    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_CONCURRENT_LANES))
     blocked: dict[str, datetime] = field(default_factory=dict)
     delivered: int = 0
     failed: int = 0
-    in_a_row: int = 0
+    consecutive_failures: int = 0
     gone: bool = False
     cut: bool = False
     later: datetime | None = None
 
     @property
-    def given_up(self) -> bool:
-        """Whether nothing but failures says that the target is down."""
-        return self.in_a_row >= MAX_FAILURES_IN_A_ROW
+    def is_down(self) -> bool:
+        """Whether so many deliveries failed in a row that the target counts as down."""
+        return self.consecutive_failures >= MAX_CONSECUTIVE_FAILURES
 
-    def next(self, now: datetime) -> datetime | None:
-        """When to come again, or None when nothing is left."""
-        if self.given_up:
+    def next_visit(self, now: datetime) -> datetime | None:
+        """The time of the next visit, or None when no deliveries are left."""
+        if self.is_down:
             return now + PAUSE
         times = [*self.blocked.values(), *([self.later] if self.later else []), *([now] if self.cut else [])]
         return min(times, default=None)
 
 
 async def visit_target(app: App, webhook: str) -> datetime | None:
-    """Deliver until nothing is left, the target is down or the time is up; returns when to come again.
+    """Deliver until nothing is left, the target is down or the time is up. Returns the time of the next visit.
 
-    One visit, by whoever holds the lease. A target that is down is not visited earlier because of newer events.
+    The caller holds the lease. New events do not shorten the pause of a target that is down.
     """
     stored, now = await app.stores.webhooks.get(webhook), app.clock()
     if stored is None or not stored.value.is_active:
         return await _forget_deliveries(app, webhook, now + app.timeouts.target_visit)
-    rest = app.caches.resting_targets.get(webhook)
-    if rest is not None and now < rest <= now + PAUSE:
-        return rest
-    visit, last, page = Visit(stored.value, now, now + app.timeouts.target_visit), None, DELIVERIES_PER_READ
-    while page == DELIVERIES_PER_READ and not (visit.given_up or visit.gone or visit.cut):
-        found = await app.stores.deliveries.waiting(webhook, last, DELIVERIES_PER_READ)
-        lanes = (_deliver_lane(app, visit, lane) for lane in _lanes(found, visit))
-        # All of them end before a fault is raised: none may go on beside the next visit.
-        for ended in await asyncio.gather(*lanes, return_exceptions=True):
-            if isinstance(ended, BaseException):
-                raise ended
-        last, page = found[-1].value if found else None, len(found)
+    pause_end = app.caches.resting_targets.get(webhook)
+    if pause_end is not None and now < pause_end <= now + PAUSE:
+        return pause_end
+    visit, last, page_size = Visit(stored.value, now, now + app.timeouts.target_visit), None, DELIVERIES_PER_READ
+    while page_size == DELIVERIES_PER_READ and not (visit.is_down or visit.gone or visit.cut):
+        page = await app.stores.deliveries.waiting(webhook, last, DELIVERIES_PER_READ)
+        lanes = (_deliver_lane(app, visit, lane) for lane in _lanes(page, visit))
+        # Wait for all lanes before raising an error, so that none is still running during the next visit.
+        for result in await asyncio.gather(*lanes, return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
+        last, page_size = page[-1].value if page else None, len(page)
     if visit.gone:
         return await _mark_gone(app, stored)
-    if visit.given_up:
+    if visit.is_down:
         app.caches.resting_targets[webhook] = app.clock() + PAUSE
     ids = {"webhook": webhook, "delivered": visit.delivered, "failed": visit.failed}
-    log.log(logging.WARNING if visit.given_up else logging.INFO, "target visited", extra=ids)
-    return visit.next(app.clock())
+    log.log(logging.WARNING if visit.is_down else logging.INFO, "target visited", extra=ids)
+    return visit.next_visit(app.clock())
 
 
 async def _deliver_lane(app: App, visit: Visit, lane: Sequence[Stored[Delivery]]) -> None:
@@ -93,7 +93,7 @@ async def _deliver_lane(app: App, visit: Visit, lane: Sequence[Stored[Delivery]]
             if due is not None and now < due <= now + MAX_RETRY_DELAY * 2:
                 visit.blocked[stored.value.lane] = due
                 return
-            if now >= visit.until or visit.given_up or visit.gone:
+            if now >= visit.until or visit.is_down or visit.gone:
                 visit.cut = True
                 return
             if not await _deliver(app, visit, stored):
@@ -101,27 +101,27 @@ async def _deliver_lane(app: App, visit: Visit, lane: Sequence[Stored[Delivery]]
 
 
 async def _deliver(app: App, visit: Visit, stored: Stored[Delivery]) -> bool:
-    """Whether the lane may go on."""
+    """Send one delivery. Returns whether its lane may continue."""
     owner = await standing_caller(app, visit.webhook.created_by)
     if not all(can_receive_events_of(owner, account) for account in stored.value.concerned_accounts):
-        with suppress(StaleWrite):  # set free meanwhile, and looked at again
+        with suppress(StaleWrite):  # redelivered just now, and checked again then
             await app.stores.deliveries.remove(stored)
         return True
     answer, error = await _send(app, visit.webhook, stored.value)
     try:
         if error is not None:
             return await _record_failure(app, visit, stored, error, answer)
-        visit.delivered, visit.in_a_row = visit.delivered + 1, 0
+        visit.delivered, visit.consecutive_failures = visit.delivered + 1, 0
         await app.stores.deliveries.remove(stored)
     except StaleWrite:
-        # Set free meanwhile, so it is another delivery now and comes again at once; its lane waits for it.
+        # It was redelivered just now, so it is sent again at once, and its lane waits for it.
         visit.blocked[stored.value.lane] = app.clock()
         return False
     return True
 
 
 async def _record_failure(app: App, visit: Visit, stored: Stored[Delivery], error: str, answer: Answer | None) -> bool:
-    visit.failed, visit.in_a_row = visit.failed + 1, visit.in_a_row + 1
+    visit.failed, visit.consecutive_failures = visit.failed + 1, visit.consecutive_failures + 1
     visit.gone |= answer is not None and answer.status == GONE
     failed = stored.value.after_failure(error, app.clock(), app.jitter(), answer.retry_after if answer else None)
     await app.stores.deliveries.replace(stored, failed)
@@ -141,29 +141,29 @@ async def _send(app: App, webhook: Webhook, delivery: Delivery) -> tuple[Answer 
 
 
 async def _mark_gone(app: App, stored: Stored[Webhook]) -> datetime | None:
-    """It does not want anything any more."""
-    with suppress(StaleWrite):  # subscribed anew right now; then it is asked again
+    """The target answered 410: stop, and delete its deliveries."""
+    with suppress(StaleWrite):  # subscribed again just now, so the target is tried again
         await app.stores.webhooks.replace(stored, stored.value.marked_gone(app.clock()))
         log.warning("webhook gone", extra={"webhook": stored.value.id})
     return await _forget_deliveries(app, stored.value.id, app.clock() + app.timeouts.target_visit)
 
 
 async def _forget_deliveries(app: App, webhook: str, until: datetime) -> datetime | None:
-    """Forget what waits for a target that wants nothing; when to go on with that, if there is more."""
+    """Delete a webhook's deliveries. Returns when to continue, if some are left."""
     while not await app.stores.deliveries.forget(webhook):
         if (now := app.clock()) >= until:
             return now
     return None
 
 
-def _lanes(found: Sequence[Stored[Delivery]], visit: Visit) -> list[list[Stored[Delivery]]]:
-    """What was there when the visit began, lane by lane.
+def _lanes(page: Sequence[Stored[Delivery]], visit: Visit) -> list[list[Stored[Delivery]]]:
+    """The deliveries that were queued before the visit began, by lane.
 
-    A page sees what came since the page before it was read, but not what came into the range of that one: its follower
-    may be here, and must wait too.
+    Later ones are left to the next visit: one of them may have been written into the range of an earlier page, and a
+    delivery after it must not be sent first.
     """
     lanes: dict[str, list[Stored[Delivery]]] = {}
-    for stored in found:
+    for stored in page:
         if visit.began < stored.value.queued <= visit.began + MAX_CLOCK_SKEW:
             visit.later = visit.later or stored.value.queued
         elif stored.value.lane not in visit.blocked:

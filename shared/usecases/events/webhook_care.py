@@ -1,4 +1,4 @@
-"""Look after webhooks: list them with what waits for them, try again what is parked, remove them."""
+"""Webhooks: list them with their deliveries, ping, remove and redeliver them, and delete old dead letters."""
 
 import asyncio
 import logging
@@ -25,17 +25,17 @@ from shared.usecases.events.webhooks import ping_target
 
 log = logging.getLogger(__name__)
 
-LOOKED_AT = 100
+MAX_SHOWN = 100
 MAX_REDELIVERED = 1000
-# A fan-out that knew the webhook may write deliveries for a while after it was removed.
-FAN_OUT_GRACE = timedelta(minutes=15)
+# A fan-out that read the webhook before its removal may still write deliveries for a while.
+FAN_OUT_GRACE_PERIOD = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """A webhook, and the first hundred of what waits and of what is parked.
+class WebhookState:
+    """A webhook with its first hundred waiting and parked deliveries.
 
-    `withdrawn` says why it gets no events, or not all: its owner may no longer hear of them.
+    `withdrawn` says why it gets no events, or only some: its owner may no longer receive them.
     """
 
     webhook: Webhook
@@ -45,16 +45,16 @@ class Standing:
 
     @property
     def last_error(self) -> str | None:
-        """Why nothing can be sent, or the head of what waits is still there, or else why the youngest was parked."""
+        """Why nothing can be sent, else the error of the first waiting delivery, else that of the last parked one."""
         if self.webhook.has_lost_secrets:
             return LOST_SECRETS_MESSAGE
-        found = [one.error for one in (*self.waiting, *reversed(self.parked)) if one.error]
-        return found[0] if found else None
+        errors = (delivery.error for delivery in (*self.waiting, *reversed(self.parked)))
+        return next(filter(None, errors), None)
 
 
 @dataclass(frozen=True, slots=True)
-class Underway:
-    """Events that are not where they belong yet: up to a hundred to fan out, and as many of each webhook's."""
+class EventBacklog:
+    """Events to fan out, at most a hundred for each shard, and deliveries, at most a hundred for each webhook."""
 
     to_fan_out: int
     waiting: int
@@ -63,58 +63,58 @@ class Underway:
 
 @dataclass(frozen=True, slots=True)
 class Redelivered:
-    """How many events are tried again, and whether there are parked ones left for the next call."""
+    """How many deliveries are tried again, and whether parked ones are left for another call."""
 
     tried: int
     more: bool
 
 
-async def list_webhooks(app: App, caller: Caller) -> Sequence[Standing]:
-    """Every webhook that the caller may know, the newest first. Costs two reads for each.
+async def list_webhooks(app: App, caller: Caller) -> Sequence[WebhookState]:
+    """Every webhook that the caller may read, the newest first. Reads two pages for each.
 
-    A caller that is bound to accounts knows only webhooks that tell of no others; the global one is settings'.
-
-    A caller who knows a webhook may read it. Only its maker and administrators may delete, ping or redeliver it.
+    A caller that is bound to accounts may read webhooks that are limited to these accounts, and only administrators the
+    global one. Only the caller who made a webhook and administrators may delete, ping or redeliver it.
     """
-    found = [one for one in await app.stores.webhooks.all() if _may_know(caller, one)]
-    known = sorted(found, key=lambda one: one.created, reverse=True)
-    return await asyncio.gather(*map(partial(_standing, app), known))
+    readable = [webhook for webhook in await app.stores.webhooks.all() if _may_read(caller, webhook)]
+    newest_first = sorted(readable, key=lambda webhook: webhook.created, reverse=True)
+    return await asyncio.gather(*map(partial(_status, app), newest_first))
 
 
-async def count_events_underway(app: App) -> Underway:
-    """How many events are on their way."""
-    looks = [app.stores.agenda.due(shard, app.clock(), None, LOOKED_AT) for shard in OUTBOX_SHARDS]
-    rows = [row for page in await asyncio.gather(*looks) for row in page]
-    found = await asyncio.gather(*map(partial(_standing, app), await app.stores.webhooks.all()))
-    return Underway(len(rows), sum(len(one.waiting) for one in found), sum(len(one.parked) for one in found))
+async def count_event_backlog(app: App) -> EventBacklog:
+    """The number of events that are not delivered yet."""
+    reads = [app.stores.agenda.due(shard, app.clock(), None, MAX_SHOWN) for shard in OUTBOX_SHARDS]
+    rows = [row for page in await asyncio.gather(*reads) for row in page]
+    all_status = await asyncio.gather(*map(partial(_status, app), await app.stores.webhooks.all()))
+    waiting, parked = sum(len(each.waiting) for each in all_status), sum(len(each.parked) for each in all_status)
+    return EventBacklog(len(rows), waiting, parked)
 
 
-async def read_webhook(app: App, webhook: str, caller: Caller) -> Standing:
-    """One of them. Raises NotFound."""
-    return await _standing(app, (await _known_webhook(app, webhook, caller)).value)
+async def read_webhook(app: App, webhook: str, caller: Caller) -> WebhookState:
+    """A webhook with its deliveries. Raises NotFound."""
+    return await _status(app, (await _readable_webhook(app, webhook, caller)).value)
 
 
-async def _known_webhook(app: App, webhook: str, caller: Caller) -> Stored[Webhook]:
-    """One of them as it is stored. Raises NotFound."""
+async def _readable_webhook(app: App, webhook: str, caller: Caller) -> Stored[Webhook]:
+    """A webhook that the caller may read. Raises NotFound."""
     stored = await app.stores.webhooks.get(webhook)
-    if stored is None or not _may_know(caller, stored.value):
+    if stored is None or not _may_read(caller, stored.value):
         raise NotFound("No such webhook")
     return stored
 
 
 async def _own_webhook(app: App, webhook: str, caller: Caller) -> Stored[Webhook]:
-    """One that the caller may change. Raises NotFound, and Forbidden for another caller's."""
-    stored = await _known_webhook(app, webhook, caller)
+    """A webhook that the caller may change. Raises NotFound, and Forbidden for another caller's."""
+    stored = await _readable_webhook(app, webhook, caller)
     if not stored.value.may_be_changed_by(caller):
         raise Forbidden("Another caller made this webhook: only that caller and administrators may do this")
     return stored
 
 
 async def remove_webhook(app: App, webhook: str, caller: Caller) -> None:
-    """Remove it with all that waits. Raises NotFound, Forbidden and Conflict."""
+    """Remove a webhook with its deliveries. Raises NotFound, Forbidden and Conflict."""
     stored = await _own_webhook(app, webhook, caller)
-    # Visits that find no webhook delete what is left of its deliveries.
-    for due in (app.clock(), app.clock() + FAN_OUT_GRACE):
+    # A visit that finds no webhook deletes the remaining deliveries.
+    for due in (app.clock(), app.clock() + FAN_OUT_GRACE_PERIOD):
         await app.stores.agenda.add(Work(WorkKind.DELIVER, due, stored.value.id))
     try:
         await app.stores.webhooks.remove(stored)
@@ -125,72 +125,73 @@ async def remove_webhook(app: App, webhook: str, caller: Caller) -> None:
 
 
 async def ping_webhook(app: App, webhook: str, caller: Caller) -> str | None:
-    """What is wrong with its target, or None when it took a signed ping. Raises NotFound and Forbidden."""
+    """Send a signed ping. Returns what is wrong with the target, or None. Raises NotFound and Forbidden."""
     return await ping_target(app, (await _own_webhook(app, webhook, caller)).value)
 
 
 async def redeliver(app: App, webhook: str, caller: Caller, *, limit: int = MAX_REDELIVERED) -> Redelivered:
-    """Try again what is parked, a thousand events at most, and at once what waits for its time.
+    """Queue parked deliveries again, a thousand at most, and send delayed ones at once.
 
-    What was parked arrives behind whatever has been delivered meanwhile. Raises NotFound and Forbidden.
+    Parked deliveries arrive after deliveries that were sent meanwhile. Raises NotFound and Forbidden.
     """
     identity = (await _own_webhook(app, webhook, caller)).value.id
     tried = 0
-    while tried < limit and (parked := await app.stores.deliveries.parked(identity, LOOKED_AT)):
-        tried += await _try_again(app, parked)
+    while tried < limit and (parked := await app.stores.deliveries.parked(identity, MAX_SHOWN)):
+        tried += await _requeue(app, parked)
     more = bool(await app.stores.deliveries.parked(identity, 1))
-    held = await app.stores.deliveries.waiting(identity, None, LOOKED_AT)
-    tried += await _try_again(app, [one for one in held if one.value.not_before])
+    waiting = await app.stores.deliveries.waiting(identity, None, MAX_SHOWN)
+    tried += await _requeue(app, [stored for stored in waiting if stored.value.not_before])
     await app.stores.agenda.add(Work(WorkKind.DELIVER, app.clock(), identity))
     return Redelivered(tried, more)
 
 
 async def tidy_webhook(app: App, webhook: Webhook, until: datetime) -> None:
-    """Forget what has been parked for a month, and have the target visited if something waits.
+    """Delete deliveries that have been parked for a month, and schedule a visit if some are waiting.
 
-    A visit may be planned for a time that only a wrong clock knew. What is still there at `until` stays for the
-    next time.
+    The visit may be missing from the agenda because of a wrong clock. What is left at `until` is deleted next time.
     """
     if await app.stores.deliveries.waiting(webhook.id, None, 1):
         await app.stores.agenda.add(Work(WorkKind.DELIVER, app.clock(), webhook.id))
-    while app.clock() < until and (old := await _expired(app, webhook)):
-        await asyncio.gather(*map(partial(_forget, app), old))
-        log.warning("parked deliveries forgotten", extra={"webhook": webhook.id, "count": len(old)})
+    while app.clock() < until and (expired := await _expired(app, webhook)):
+        await asyncio.gather(*map(partial(_forget, app), expired))
+        log.warning("parked deliveries forgotten", extra={"webhook": webhook.id, "count": len(expired)})
 
 
 async def _expired(app: App, webhook: Webhook) -> Sequence[Stored[Delivery]]:
-    return [one for one in await app.stores.deliveries.parked(webhook.id, LOOKED_AT) if _is_expired(app, one)]
+    parked = await app.stores.deliveries.parked(webhook.id, MAX_SHOWN)
+    return [stored for stored in parked if _is_expired(app, stored)]
 
 
 async def _forget(app: App, stored: Stored[Delivery]) -> None:
-    with suppress(StaleWrite):  # tried again right now
+    with suppress(StaleWrite):  # requeued just now
         await app.stores.deliveries.remove(stored)
 
 
-async def _try_again(app: App, found: Sequence[Stored[Delivery]]) -> int:
+async def _requeue(app: App, deliveries: Sequence[Stored[Delivery]]) -> int:
     now = app.clock()
 
-    async def one(stored: Stored[Delivery]) -> None:
-        with suppress(StaleWrite):  # delivered or tried right now
+    async def requeue(stored: Stored[Delivery]) -> None:
+        with suppress(StaleWrite):  # delivered or requeued just now
             await app.stores.deliveries.replace(stored, stored.value.requeued(now))
 
-    await asyncio.gather(*map(one, found))
-    return len(found)
+    await asyncio.gather(*map(requeue, deliveries))
+    return len(deliveries)
 
 
-async def _standing(app: App, webhook: Webhook) -> Standing:
+async def _status(app: App, webhook: Webhook) -> WebhookState:
     waiting, parked = await asyncio.gather(
-        app.stores.deliveries.waiting(webhook.id, None, LOOKED_AT), app.stores.deliveries.parked(webhook.id, LOOKED_AT)
+        app.stores.deliveries.waiting(webhook.id, None, MAX_SHOWN),
+        app.stores.deliveries.parked(webhook.id, MAX_SHOWN),
     )
     withdrawn = withdrawal_reason(await standing_caller(app, webhook.created_by), webhook.filter)
-    return Standing(webhook, withdrawn, [one.value for one in waiting], [one.value for one in parked])
+    return WebhookState(webhook, withdrawn, [stored.value for stored in waiting], [stored.value for stored in parked])
 
 
 def _is_expired(app: App, stored: Stored[Delivery]) -> bool:
     return stored.value.parked is not None and app.clock() - stored.value.parked >= DEAD_LETTER_RETENTION
 
 
-def _may_know(caller: Caller, webhook: Webhook) -> bool:
+def _may_read(caller: Caller, webhook: Webhook) -> bool:
     return caller.can_access_all_of(webhook.filter) and (
         webhook.id != GLOBAL_WEBHOOK_ID or caller.has_scope(Scope.ADMIN)
     )

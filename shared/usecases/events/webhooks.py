@@ -29,16 +29,13 @@ from shared.ports import App, Entropy, Stored, TargetRefused, retry_on_conflict
 log = logging.getLogger(__name__)
 
 PING = "ping"
-# Each event is written once for every webhook that wants it. Flows of one maker share a caller, and flows of all makers
-# an origin; yet no caller alone fills the places of an origin, nor those of everybody.
-MOST, MOST_OF_ORIGIN, MOST_OF_CALLER = 200, 100, 50
+# Each event is written once for every subscribed webhook. Power Automate flows of one maker share a caller, and all
+# flows share an origin, so one caller cannot use up the limit of an origin, nor one origin the total.
+MAX_WEBHOOKS, MAX_WEBHOOKS_PER_ORIGIN, MAX_WEBHOOKS_PER_CALLER = 200, 100, 50
 
 
 async def ping_target(app: App, webhook: Webhook) -> str | None:
-    """What is wrong with the target, or None when it took the ping.
-
-    The ping is sent once and kept nowhere.
-    """
+    """Send a signed ping once, without storing it. Returns what is wrong with the target, or None."""
     if not webhook.place:
         return "it has no URL"
     now = app.clock()
@@ -61,19 +58,19 @@ async def ping_target(app: App, webhook: Webhook) -> str | None:
 
 
 async def check_target(app: App, webhook: Webhook, field: str, *, verify: bool) -> None:
-    """Raise InvalidInput for a target that may not be one, or, when it is to be verified, does not take a ping."""
+    """Raise InvalidInput for a target that is not allowed or, with `verify`, does not accept a ping."""
     try:
         await app.targets.check(webhook.url)
     except TargetRefused as refused:
         raise InvalidInput({field: f'"{field}" cannot be a target: {refused}'}) from None
-    wrong = await ping_target(app, webhook) if verify else None
-    if wrong is not None:
-        raise InvalidInput({field: f'"{field}" did not take a signed ping: {wrong}'})
+    problem = await ping_target(app, webhook) if verify else None
+    if problem is not None:
+        raise InvalidInput({field: f'"{field}" did not take a signed ping: {problem}'})
 
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """What a caller asks for; see Webhook. Without `verify` the target is looked up, but not pinged."""
+    """The webhook that a caller asks for; see Webhook. Without `verify` the target is checked, but not pinged."""
 
     url: Secret
     events: tuple[str, ...]
@@ -85,102 +82,106 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class Subscribed:
-    """The webhook; `secret` was made for it, and is shown this once. `new` says that it was not there before."""
+    """The stored webhook. `secret` is set if it was generated, and is shown only once. `new` means it did not exist."""
 
     webhook: Webhook
     secret: Secret | None
     new: bool
 
 
-async def subscribe(app: App, asked: Subscription, faults: Mapping[str, str], caller: Caller) -> Subscribed:
-    """Store the webhook. Raises InvalidInput with `faults` or for a bad target, Forbidden, and Conflict.
+async def subscribe(app: App, subscription: Subscription, faults: Mapping[str, str], caller: Caller) -> Subscribed:
+    """Store a webhook. The same caller, URL and accounts mean the same webhook, which is changed and enabled again.
 
-    The same caller's URL for the same accounts is the same webhook: asking again changes and revives it.
-
-    Raises LimitReached for a new one when there are too many.
+    `faults` were found while parsing. Raises InvalidInput with them or for a bad target, Forbidden, Conflict, and
+    LimitReached when there are too many webhooks.
     """
     if faults:
         raise InvalidInput(faults)
-    asked = replace(asked, filter=asked.filter or caller.binding)
-    if not caller.can_access_all_of(asked.filter):
+    subscription = replace(subscription, filter=subscription.filter or caller.binding)
+    if not caller.can_access_all_of(subscription.filter):
         raise Forbidden("The accounts are outside of those that this caller is bound to")
-    made = new_secret(app.entropy)
-    stored = await _existing_webhook(app, asked, caller)
-    await check_target(app, _subscribed_webhook(app, asked, caller, made, stored), "url", verify=asked.verify)
-    webhook, is_new = await retry_on_conflict(partial(_store_webhook, app, asked, caller, made))
+    generated = new_secret(app.entropy)
+    stored = await _existing_webhook(app, subscription, caller)
+    await check_target(
+        app, _subscribed_webhook(app, subscription, caller, generated, stored), "url", verify=subscription.verify
+    )
+    webhook, is_new = await retry_on_conflict(partial(_store_webhook, app, subscription, caller, generated))
     log.info("webhook stored", extra={"webhook": webhook.id, "by": caller.id})
-    return Subscribed(webhook, made if webhook.secret is made else None, is_new)
+    return Subscribed(webhook, generated if webhook.secret is generated else None, is_new)
 
 
-async def _existing_webhook(app: App, asked: Subscription, caller: Caller) -> Stored[Webhook] | None:
-    """The caller's webhook for this URL, which may have an id that names no caller."""
+async def _existing_webhook(app: App, subscription: Subscription, caller: Caller) -> Stored[Webhook] | None:
+    """The caller's webhook for this URL. Older webhooks have an id without a caller."""
     for caller_id in (caller.id, None):
-        stored = await app.stores.webhooks.get(webhook_id(asked.url, asked.filter, caller_id))
+        stored = await app.stores.webhooks.get(webhook_id(subscription.url, subscription.filter, caller_id))
         if stored is not None and stored.value.may_be_changed_by(caller):
             return stored
     return None
 
 
-async def _store_webhook(app: App, asked: Subscription, caller: Caller, made: Secret) -> tuple[Webhook, bool]:
+async def _store_webhook(
+    app: App, subscription: Subscription, caller: Caller, generated: Secret
+) -> tuple[Webhook, bool]:
     """The webhook as it is stored, and whether it is new."""
-    stored = await _existing_webhook(app, asked, caller)
-    webhook = _subscribed_webhook(app, asked, caller, made, stored)
+    stored = await _existing_webhook(app, subscription, caller)
+    webhook = _subscribed_webhook(app, subscription, caller, generated, stored)
     if stored is not None:
         await app.stores.webhooks.replace(stored, webhook)
         return webhook, False
-    check_places(await app.stores.webhooks.all(), webhook.url, caller)
+    check_limits(await app.stores.webhooks.all(), webhook.url, caller)
     inserted = await app.stores.webhooks.insert(webhook)
-    # Of those that are made at the same moment, the earliest ones stay.
-    earlier = [one for one in await app.stores.webhooks.all() if (one.created, one.id) < (webhook.created, webhook.id)]
+    # Of webhooks that are inserted at the same moment, the earliest ones stay.
+    order = (webhook.created, webhook.id)
+    earlier = [other for other in await app.stores.webhooks.all() if (other.created, other.id) < order]
     try:
-        check_places(earlier, webhook.url, caller)
+        check_limits(earlier, webhook.url, caller)
     except LimitReached:
-        with suppress(StaleWrite):  # removed or changed by others just now
+        with suppress(StaleWrite):  # removed or changed just now
             await app.stores.webhooks.remove(inserted)
         raise
     return webhook, True
 
 
 def _subscribed_webhook(
-    app: App, asked: Subscription, caller: Caller, made: Secret, stored: Stored[Webhook] | None
+    app: App, subscription: Subscription, caller: Caller, generated: Secret, stored: Stored[Webhook] | None
 ) -> Webhook:
     if stored is None:
         return Webhook(
-            id=webhook_id(asked.url, asked.filter, caller.id),
-            url=asked.url,
-            place=masked_url(asked.url),
-            secret=asked.secret or made,
-            events=asked.events,
+            id=webhook_id(subscription.url, subscription.filter, caller.id),
+            url=subscription.url,
+            place=masked_url(subscription.url),
+            secret=subscription.secret or generated,
+            events=subscription.events,
             created=app.clock(),
             created_by=caller.id,
-            filter=asked.filter,
-            description=asked.description,
+            filter=subscription.filter,
+            description=subscription.description,
         )
     existing = stored.value
     return replace(
         existing,
-        url=asked.url,
-        events=asked.events,
-        secret=asked.secret or (made if existing.has_lost_secrets else existing.secret),
-        description=asked.description or existing.description,
+        url=subscription.url,
+        events=subscription.events,
+        secret=subscription.secret or (generated if existing.has_lost_secrets else existing.secret),
+        description=subscription.description or existing.description,
         enabled=True,
         gone=None,
     )
 
 
-def check_places(kept: Sequence[Webhook], url: Secret, caller: Caller) -> None:
-    """Raise LimitReached when one more would be too many: of this caller, to this origin, or in all."""
-    others = [webhook for webhook in kept if webhook.id != GLOBAL_WEBHOOK_ID]
+def check_limits(webhooks: Sequence[Webhook], url: Secret, caller: Caller) -> None:
+    """Raise LimitReached when another webhook would exceed the limit of the caller, of the origin, or in total."""
+    others = [webhook for webhook in webhooks if webhook.id != GLOBAL_WEBHOOK_ID]
     origin = url_origin(url)
     counts = (
-        (MOST_OF_CALLER, [one for one in others if one.created_by == caller.id], "of this caller"),
-        (MOST_OF_ORIGIN, [one for one in others if url_origin(one.url) == origin], "to this origin"),
-        (MOST, others, "in all"),
+        (MAX_WEBHOOKS_PER_CALLER, [other for other in others if other.created_by == caller.id], "of this caller"),
+        (MAX_WEBHOOKS_PER_ORIGIN, [other for other in others if url_origin(other.url) == origin], "to this origin"),
+        (MAX_WEBHOOKS, others, "in all"),
     )
-    for most, found, whose in counts:
-        if len(found) >= most:
+    for limit, counted, whose in counts:
+        if len(counted) >= limit:
             raise LimitReached(
-                f"There are already {most} webhooks {whose}, which is the limit; delete one that is not needed"
+                f"There are already {limit} webhooks {whose}, which is the limit; delete one that is not needed"
             )
 
 
@@ -190,8 +191,8 @@ def new_secret(entropy: Entropy) -> Secret:
 
 
 @dataclass(frozen=True, slots=True)
-class SettingsWish:
-    """What is to be changed; None leaves a setting as it is, and an empty URL takes the target away."""
+class TargetChange:
+    """The changes; None leaves a setting unchanged, and an empty URL removes the target."""
 
     url: Secret | None = None
     enabled: bool | None = None
@@ -201,45 +202,45 @@ class SettingsWish:
     verify: bool = True
 
 
-async def change_settings(app: App, wish: SettingsWish, faults: Mapping[str, str], caller: Caller) -> Webhook:
-    """The target as it is now. Raises InvalidInput (`faults`, or a target that takes no ping) and Conflict.
+async def change_settings(app: App, change: TargetChange, faults: Mapping[str, str], caller: Caller) -> Webhook:
+    """Change the global target, a webhook with a fixed id, and return it.
 
-    The global target is a webhook like the others, with an id that everybody knows.
+    `faults` were found while parsing. Raises InvalidInput with them or for a bad target, and Conflict.
     """
     if faults:
         raise InvalidInput(faults)
-    fresh_secret = new_secret(app.entropy)
-    first = Webhook(GLOBAL_WEBHOOK_ID, "", (ALL_EVENTS,), app.clock(), caller.id, secret=fresh_secret)
+    generated = new_secret(app.entropy)
+    first = Webhook(GLOBAL_WEBHOOK_ID, "", (ALL_EVENTS,), app.clock(), caller.id, secret=generated)
 
-    def change(stored: Webhook | None) -> Webhook:
+    def apply(stored: Webhook | None) -> Webhook:
         before = stored or first
-        if before.has_lost_secrets and wish.url is None:
+        if before.has_lost_secrets and change.url is None:
             raise InvalidInput({"webhooks": f'"webhooks" is needed to change anything: {LOST_SECRETS_MESSAGE}'})
-        return _changed_target(before, wish, caller, fresh_secret)
+        return _changed_target(before, change, caller, generated)
 
-    if wish.url is not None:
+    if change.url is not None:
         stored = await app.stores.webhooks.get(GLOBAL_WEBHOOK_ID)
-        target = change(stored.value if stored else None)
+        target = apply(stored.value if stored else None)
         if target.is_active:
-            await check_target(app, target, "webhooks", verify=wish.verify)
-    changed = await app.stores.webhooks.update(GLOBAL_WEBHOOK_ID, change)
+            await check_target(app, target, "webhooks", verify=change.verify)
+    changed = await app.stores.webhooks.update(GLOBAL_WEBHOOK_ID, apply)
     log.info("settings changed", extra={"by": caller.id})
     return changed
 
 
-def _changed_target(before: Webhook, wish: SettingsWish, caller: Caller, fresh_secret: Secret) -> Webhook:
+def _changed_target(before: Webhook, change: TargetChange, caller: Caller, generated: Secret) -> Webhook:
     after = before
     if before.has_lost_secrets:
-        after = replace(before, secret=fresh_secret, headers=Secret(""), header_names=())
-    if wish.url is not None:
+        after = replace(before, secret=generated, headers=Secret(""), header_names=())
+    if change.url is not None:
         # The caller who sets the URL owns the target from then on.
-        after = replace(after, url=wish.url, place=masked_url(wish.url), gone=None, created_by=caller.id)
-    if wish.headers is not None:
-        after = replace(after, headers=Secret(json.dumps(wish.headers)), header_names=tuple(wish.headers))
+        after = replace(after, url=change.url, place=masked_url(change.url), gone=None, created_by=caller.id)
+    if change.headers is not None:
+        after = replace(after, headers=Secret(json.dumps(change.headers)), header_names=tuple(change.headers))
     return replace(
         after,
-        enabled=before.enabled if wish.enabled is None else wish.enabled,
-        gone=None if wish.enabled else after.gone,
-        events=before.events if wish.events is None else wish.events,
-        secret=wish.secret or after.secret,
+        enabled=before.enabled if change.enabled is None else change.enabled,
+        gone=None if change.enabled else after.gone,
+        events=before.events if change.events is None else change.events,
+        secret=change.secret or after.secret,
     )

@@ -11,7 +11,7 @@ from shared.domain.oauth_app import CircuitBreaker
 from shared.domain.work import Counters, Sweep, Tick
 from shared.ports import App, Health
 from shared.usecases.apps.circuit_breaker import open_breakers
-from shared.usecases.events.webhook_care import Underway, count_events_underway
+from shared.usecases.events.webhook_care import EventBacklog, count_event_backlog
 
 # Two ticks: older work should have been done by now.
 OVERDUE_AFTER = timedelta(minutes=2)
@@ -33,7 +33,7 @@ class Statistics:
     oldest: datetime | None
     capped: bool
     breakers: Sequence[CircuitBreaker]
-    events: Underway
+    events: EventBacklog
 
     def late(self, now: datetime) -> float:
         """How many seconds the oldest due row has waited."""
@@ -71,7 +71,7 @@ async def read_statistics(app: App) -> Statistics:
         oldest=min((work.due for work in works), default=None),
         capped=any(len(rows) == MAX_ROWS_COUNTED_PER_SHARD for rows in due_rows),
         breakers=await open_breakers(app),
-        events=await count_events_underway(app),
+        events=await count_event_backlog(app),
     )
 
 

@@ -14,7 +14,7 @@ from shared.domain.grant import CountedRecord, DelegatedGrant, counter_name
 from shared.domain.work import Counters, Sweep, Work
 from shared.ports import App, DirectoryEntry, Replace, Stored
 from shared.usecases.accounts.change import remove_account_row
-from shared.usecases.events.warnings import warn_of_expiring_secret, warn_of_idle_grant
+from shared.usecases.events.outbox import warn_of_expiring_secret, warn_of_idle_grant
 from shared.usecases.events.webhook_care import tidy_webhook
 
 log = logging.getLogger(__name__)
