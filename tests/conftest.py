@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -11,7 +11,6 @@ import pytest
 from azure.data.tables.aio import TableServiceClient
 from hypothesis import HealthCheck, settings
 
-from infra.local import azurite as azurite_part
 from infra.local.azurite import Azurite
 from shared.adapters.entra import MsalEntra
 from shared.adapters.open_data_keys import OpenDataKeys
@@ -22,6 +21,8 @@ from shared.domain.oauth_app import OAuthApp
 from shared.ports import App, KeyWrapping
 from shared.usecases.apps.circuit_breaker import CachedBreaker, CircuitBreakerEntra
 from tests.sealed_text import data_key_of
+
+pytest_plugins = ["tests.environments"]
 
 API_TOKEN = secrets.token_hex(32)
 TENANT_ID = "7d1b2f0a-0000-4000-8000-00000000c0de"
@@ -42,21 +43,6 @@ class MovedClock:
 
     def forward(self, **by: float) -> None:
         self.ahead += timedelta(**by)
-
-
-@pytest.fixture(scope="session")
-def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
-    part = azurite_part.start(folder=tmp_path_factory.mktemp("azurite"))
-    yield part
-    part.stop()
-
-
-@pytest.fixture(scope="module")
-def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
-    """Azurite for one module, for tests that look at all there is."""
-    part = azurite_part.start(folder=tmp_path_factory.mktemp("azurite"))
-    yield part
-    part.stop()
 
 
 def settings_for(tables: str, **more: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import re
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,39 +25,44 @@ END_WITH_PARENT = 'data:text/javascript,process.stdin.resume().on("end",()=>proc
 
 @dataclass(frozen=True)
 class Azurite:
-    """A running Azurite."""
+    """One storage account of a running Azurite."""
 
     part: parts.Part
+    account: str = ACCOUNT
 
     @property
     def tables_url(self) -> str:
         """The address of the account at the table service."""
-        return f"{self.part.ready['table']}/{ACCOUNT}"
+        return f"{self.part.ready['table']}/{self.account}"
 
     @property
     def connection_string(self) -> str:
         """A connection string for all three services, by IP address: the tables SDK takes `localhost` for Cosmos DB."""
-        endpoints = "".join(f"{name.title()}Endpoint={self.part.ready[name]}/{ACCOUNT};" for name in SERVICES)
-        return f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};{endpoints}"
+        endpoints = "".join(f"{name.title()}Endpoint={self.part.ready[name]}/{self.account};" for name in SERVICES)
+        return f"DefaultEndpointsProtocol=http;AccountName={self.account};AccountKey={KEY};{endpoints}"
 
     def stop(self) -> None:
         """Stop Azurite. Data in a folder is saved."""
         self.part.stop()
 
 
-def start(*, folder: Path, data: Path | None = None, table_port: int = 0) -> Azurite:
+def start(
+    *, folder: Path, data: Path | None = None, table_port: int = 0, accounts: Sequence[str] = (ACCOUNT,)
+) -> Azurite:
     """Start Azurite with its data in the folder `data`, or in memory. Port 0 picks a free port.
 
-    Its output goes to `folder`. Raises parts.PartError.
+    Its output goes to `folder`. All `accounts` have the same key; the first is returned. Raises parts.PartError.
     """
     if not ENTRY.exists():
         raise parts.PartError("Azurite is not installed: run `make setup` first")
     command = [str(NODE), "--import", END_WITH_PARENT, str(ENTRY), "--silent", "--disableTelemetry"]
     command += ["--location", str(data)] if data else ["--inMemoryPersistence"]
     command += ["--blobPort", "0", "--queuePort", "0", "--tablePort", str(table_port)]
-    return Azurite(
-        parts.start("azurite", command, folder=folder, read_ready=_read_addresses, stop_signal=signal.SIGINT),
+    settings = {"AZURITE_ACCOUNTS": ";".join(f"{account}:{KEY}" for account in accounts)}
+    part = parts.start(
+        "azurite", command, folder=folder, settings=settings, read_ready=_read_addresses, stop_signal=signal.SIGINT
     )
+    return Azurite(part, accounts[0])
 
 
 def _read_addresses(output: str) -> parts.Ready | None:

@@ -128,6 +128,32 @@ def start_host(
 
 
 @contextmanager
+def running_app(
+    folder: Path,
+    storage: azurite.Azurite,
+    tenant: parts.Part,
+    *,
+    app_secrets: Secrets | None = None,
+    port: int = 0,
+    changes: Mapping[str, str] | None = None,
+    app: Path = parts.ROOT,
+    python: Sequence[str] = (sys.executable,),
+) -> Iterator[Environment]:
+    """Run the app on storage and a tenant that already run, until the end of the block. Its log goes to `folder`.
+
+    By default the secrets are random. `changes` override settings. `app` is the folder of the app, and `python` runs
+    the host. Raises parts.PartError, and OSError if the port is taken.
+    """
+    app_secrets = app_secrets or Secrets.fresh()
+    with socket.create_server(("127.0.0.1", port)) as listener:
+        base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        settings = app_settings(storage, tenant.ready, base_url, app_secrets) | dict(changes or {})
+        host = start_host(app, listener, settings, folder, python)
+    with parts.running(host):
+        yield Environment(storage, tenant, host, settings, app_secrets, base_url)
+
+
+@contextmanager
 def local_environment(
     folder: Path,
     *,
@@ -135,22 +161,16 @@ def local_environment(
     ports: Ports | None = None,
     data: Path | None = None,
     changes: Mapping[str, str] | None = None,
-    app: Path = parts.ROOT,
-    python: Sequence[str] = (sys.executable,),
 ) -> Iterator[Environment]:
     """Run everything until the end of the block. Output and the tenant's files go to `folder`.
 
     By default the secrets are random and storage is in memory (`data` is a folder for it). `changes` override settings.
-    `app` is the folder of the app, and `python` runs the host. Raises parts.PartError, and OSError if a port is taken.
+    Raises parts.PartError, and OSError if a port is taken.
     """
-    ports, app_secrets = ports or Ports(), app_secrets or Secrets.fresh()
+    ports = ports or Ports()
     with ExitStack() as stack:
-        listener = stack.enter_context(socket.create_server(("127.0.0.1", ports.app)))
-        base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         storage = azurite.start(folder=folder, data=data, table_port=ports.tables)
         stack.callback(storage.stop)
         tenant = stack.enter_context(parts.running(start_tenant(folder, state=folder / "tenant", port=ports.tenant)))
-        settings = app_settings(storage, tenant.ready, base_url, app_secrets) | dict(changes or {})
-        host = stack.enter_context(parts.running(start_host(app, listener, settings, folder, python)))
-        listener.close()
-        yield Environment(storage, tenant, host, settings, app_secrets, base_url)
+        app = running_app(folder, storage, tenant, app_secrets=app_secrets, port=ports.app, changes=changes)
+        yield stack.enter_context(app)

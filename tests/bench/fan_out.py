@@ -17,7 +17,7 @@ from shared.ports import App
 from tests.bench.figure import Figure, at_least
 from tests.bench.grants import seed
 from tests.conftest import settings_for
-from tests.journey.conftest import STILL, trust
+from tests.environments import STILL, trust
 
 GRANTS = 2400
 # Hosts that work a backlog look at the queue all the time; this one starts with hosts that have had nothing to do.

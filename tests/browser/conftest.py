@@ -13,10 +13,8 @@ from playwright.async_api import Browser, Page, async_playwright
 
 from tests.journey.conftest import (  # noqa: F401 - fixtures
     api,
-    environment,
     instance,
     person,
-    reusing,
     tenant,
     visitor,
 )

@@ -7,10 +7,11 @@ import httpx
 import pytest
 from playwright.async_api import Page, expect
 
-from infra.local.environment import Environment, local_environment
+from infra.local.environment import Environment
 from infra.local.visitor import Visitor
 from shared.ports import App
-from tests.journey.conftest import STILL, Tenant, ask, bind, status
+from tests.environments import StartApp
+from tests.journey.conftest import Tenant, ask, bind, status
 
 type NewPerson = Callable[..., str]
 type Shot = Callable[[Page, str], Awaitable[None]]
@@ -198,10 +199,9 @@ async def test_cookie_is_hidden_from_scripts_and_other_hosts(
 
 
 @pytest.fixture(scope="module")
-def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+def strict(start_app: StartApp) -> Iterator[Environment]:
     """An environment that answers one page a minute."""
-    changes = {**STILL, "MAILBIND_PAGES_PER_MINUTE": "1"}
-    with local_environment(tmp_path_factory.mktemp("strict"), changes=changes) as running:
+    with start_app(MAILBIND_PAGES_PER_MINUTE="1") as running:
         yield running
 
 

@@ -7,10 +7,11 @@ from typing import Any
 import httpx
 import pytest
 
-from infra.local.environment import Environment, local_environment
+from infra.local.environment import Environment
 from infra.local.visitor import Visitor
 from tests.compat.contract import WISH
-from tests.journey.conftest import STILL, api, ask, bind, visitor  # noqa: F401 - fixtures
+from tests.environments import StartApp
+from tests.journey.conftest import api, ask, bind, visitor  # noqa: F401 - fixtures
 
 APP = "AAABiCtT7XUAAAAF"
 
@@ -47,15 +48,14 @@ class World:
         return httpx.Client(base_url=self.base_url, headers=headers, timeout=30)
 
 
-@pytest.fixture(scope="session")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+@pytest.fixture(scope="module")
+def environment(start_app: StartApp) -> Iterator[Environment]:
     """Grants serve many accounts, as in EmailEngine."""
-    changes = {**STILL, "MAILBIND_OAUTH_CREDENTIAL_REUSE": "true"}
-    with local_environment(tmp_path_factory.mktemp("compat"), changes=changes) as running:
+    with start_app(MAILBIND_OAUTH_CREDENTIAL_REUSE="true") as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def world(environment: Environment) -> Iterator[World]:
     """Two bound accounts, another OAuth app, an open link, and callers of all kinds."""
     ready = environment.tenant.ready

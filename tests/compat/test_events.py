@@ -20,7 +20,8 @@ from shared.usecases.events.delivery import deliver_events
 from tests.compat.conftest import World
 from tests.compat.contract import SENT, SENT_BODY, SENT_HEADERS
 from tests.compat.promises import misfits
-from tests.journey.conftest import Tenant, bind, trust
+from tests.environments import trust
+from tests.journey.conftest import Tenant, bind
 
 SECRET = "a secret as long as EmailEngine's"
 WHO = "mallory@contoso.example"

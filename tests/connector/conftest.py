@@ -3,7 +3,6 @@
 from tests.events.conftest import receiver  # noqa: F401 - a fixture
 from tests.journey.conftest import (  # noqa: F401 - fixtures
     api,
-    environment,
     instance,
     person,
     tenant,

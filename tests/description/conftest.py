@@ -1,3 +1,3 @@
 """The running system, for what its descriptions say of it."""
 
-from tests.journey.conftest import api, environment, tenant  # noqa: F401 - fixtures
+from tests.journey.conftest import api, tenant  # noqa: F401 - fixtures

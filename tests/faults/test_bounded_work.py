@@ -5,12 +5,11 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from azure.data.tables.aio import TableClient
 
-from infra.local.environment import Environment, local_environment
+from infra.local.environment import Environment
 from shared.adapters.tables.registrations import MAX_ATTEMPTS_KEPT
 from shared.bootstrap import build
 from shared.domain.account import Account
@@ -26,8 +25,9 @@ from shared.usecases.upkeep.agenda import BACKING_OFF, FAILED, Limits
 from shared.usecases.upkeep.tick import work_agenda
 from tests.conftest import MovedClock, storage_of
 from tests.contract.records import grant, principal, registration
+from tests.environments import StartApp
 from tests.faults.test_shared_backlog import bind_many, everyone_is_well, make_due, tenant_of
-from tests.journey.conftest import STILL, Tenant
+from tests.journey.conftest import Tenant
 
 # What a run is given, and how many times that it may last at most: the rows that it has begun come to their next stop.
 GIVEN, TIMES = timedelta(seconds=1), 8
@@ -36,9 +36,9 @@ type Backlog = Callable[[App, Tenant], Awaitable[None]]
 
 
 @pytest.fixture
-def outside(tmp_path: Path) -> Iterator[Environment]:
+def outside(start_app: StartApp) -> Iterator[Environment]:
     """A system of its own, because these tests look at all that there is."""
-    with local_environment(tmp_path, changes={**STILL, "MAILBIND_AGENDA_SHARDS": "1"}) as running:
+    with start_app(MAILBIND_AGENDA_SHARDS="1") as running:
         yield running
 
 

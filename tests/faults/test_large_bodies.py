@@ -7,17 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from infra.local.environment import LARGEST_REQUEST_BODY_BYTES, Environment, local_environment
+from infra.local.environment import LARGEST_REQUEST_BODY_BYTES, Environment
+from tests.environments import StartApp
 from tests.faults.test_memory import MOST, resident
-from tests.journey.conftest import STILL
 
 LIMIT = LARGEST_REQUEST_BODY_BYTES
 AT_ONCE = 64
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
-    with local_environment(tmp_path_factory.mktemp("bodies"), changes=STILL) as running:
+def environment(start_app: StartApp) -> Iterator[Environment]:
+    with start_app() as running:
         yield running
 
 

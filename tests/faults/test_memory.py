@@ -11,8 +11,9 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
-from infra.local.environment import Environment, local_environment
-from tests.journey.conftest import STILL, ask
+from infra.local.environment import Environment
+from tests.environments import StartApp
+from tests.journey.conftest import ask
 from tests.journey.test_bounds import ROUTES
 
 WARM_UP, HOSTILE = 600, 2000
@@ -26,8 +27,8 @@ type Attack = Callable[[str], tuple[str, str, bytes, dict[str, str]]]
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
-    with local_environment(tmp_path_factory.mktemp("memory"), changes=STILL) as running:
+def environment(start_app: StartApp) -> Iterator[Environment]:
+    with start_app() as running:
         yield running
 
 

@@ -32,8 +32,9 @@ from shared.usecases.sign_in.outcome import Completed, keep_checking
 from shared.usecases.sign_in.start import start_registration
 from shared.usecases.tokens.hand_out import hand_out
 from tests.conftest import MovedClock, first_app, unguarded
+from tests.environments import trust
 from tests.faults.orphans import drained, orphans, rows
-from tests.journey.conftest import Tenant, tick, trust
+from tests.journey.conftest import Tenant, tick
 from tests.journey.many import BOARD, SALES, SUPPORT
 
 EXAMPLES = int(os.environ.get("MAILBIND_ORPHANS", "4"))

@@ -22,8 +22,8 @@ from shared.bootstrap import build
 from shared.domain.work import HANDOVER_LIFETIME
 from shared.ports import App
 from tests.conftest import settings_for
+from tests.environments import STILL
 from tests.faults.lossy_proxy import LossyProxy, lossy_proxy
-from tests.journey.conftest import STILL
 from tests.patience import until
 
 # Twice what has to be survived: the tables client's own retries make of each try some three seconds.

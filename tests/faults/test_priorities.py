@@ -3,13 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from infra.local.environment import Environment, local_environment
+from infra.local.environment import Environment
 from infra.local.visitor import Visitor
 from shared.adapters.token_calls import TokenCalls
 from shared.assembly import TIMER_THREADS
@@ -23,8 +22,9 @@ from shared.usecases.sign_in.outcome import Completed, Refused
 from shared.usecases.tokens.hand_out import hand_out
 from shared.usecases.upkeep.tick import run_tick
 from tests.conftest import first_app, unguarded
+from tests.environments import StartApp
 from tests.faults.test_shared_backlog import bind_many, make_due, tenant_of
-from tests.journey.conftest import STILL, Tenant, ask, bind
+from tests.journey.conftest import Tenant, ask, bind
 from tests.journey.test_callback import to_the_callback
 from tests.journey.test_front_channel import opened_link
 from tests.journey.test_keeping_alive import grant_of
@@ -36,9 +36,9 @@ WAITING = TIMER_THREADS + 8  # grants that are due: more than the timer has thre
 
 
 @pytest.fixture
-def backlog(tmp_path: Path) -> Iterator[Environment]:
+def backlog(start_app: StartApp) -> Iterator[Environment]:
     """A system of its own, because its token endpoint hangs."""
-    with local_environment(tmp_path, changes={**STILL, "MAILBIND_AGENDA_SHARDS": "1"}) as running:
+    with start_app(MAILBIND_AGENDA_SHARDS="1") as running:
         yield running
 
 

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from infra.local import parts
-from infra.local.environment import Environment, local_environment
+from infra.local.environment import Environment
 from infra.local.host.settings import HOST_JSON_PREFIX
 from shared.bootstrap import build
 from shared.domain.account import AccountState, Principal
@@ -31,7 +31,8 @@ from shared.usecases.sign_in.start import start_registration
 from shared.usecases.upkeep.statistics import read_statistics
 from shared.usecases.upkeep.sweep import sweep
 from tests.conftest import MovedClock, first_app, unguarded
-from tests.journey.conftest import STILL, Tenant, tick, trust
+from tests.environments import StartApp, trust
+from tests.journey.conftest import Tenant, tick
 from tests.patience import until
 
 MAILBOX = "support@contoso.example"
@@ -42,10 +43,10 @@ KILLS = int(os.environ.get("MAILBIND_KILLS", "8"))  # each takes a few seconds
 
 
 @pytest.fixture
-def outside(tmp_path: Path) -> Iterator[Environment]:
+def outside(start_app: StartApp) -> Iterator[Environment]:
     """A system of its own, because these tests look at all that there is."""
-    changes = {**STILL, **POLLING, "MAILBIND_TICK_ROWS": "20", "MAILBIND_AGENDA_SHARDS": "4"}
-    with local_environment(tmp_path, changes=changes) as running:
+    changes = {**POLLING, "MAILBIND_TICK_ROWS": "20", "MAILBIND_AGENDA_SHARDS": "4"}
+    with start_app(**changes) as running:
         yield running
 
 

@@ -11,7 +11,8 @@ import httpx
 from infra.local import azurite
 from infra.local.environment import Environment, local_environment
 from infra.local.visitor import Visitor
-from tests.journey.conftest import STILL, Tenant, ask, bind, code_of, status, trust
+from tests.environments import STILL, trust
+from tests.journey.conftest import Tenant, ask, bind, code_of, status
 from tests.journey.test_callback import to_the_callback
 from tests.patience import wait_until
 

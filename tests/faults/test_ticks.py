@@ -18,8 +18,9 @@ from shared.ports import App
 from shared.usecases.tokens.hand_out import hand_out
 from shared.usecases.upkeep.statistics import read_statistics
 from tests.conftest import MovedClock
+from tests.environments import STILL
 from tests.faults.test_shared_backlog import bind_many, everyone_is_well, make_due, mended, tenant_of
-from tests.journey.conftest import STILL, tick
+from tests.journey.conftest import tick
 
 GRANTS = 60
 OUTAGES = 3

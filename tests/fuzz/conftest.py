@@ -8,7 +8,6 @@ from hypothesis import HealthCheck, settings
 
 from tests.journey.conftest import (  # noqa: F401 - fixtures
     api,
-    environment,
     other_visitor,
     person,
     tenant,

@@ -8,10 +8,12 @@ from typing import Any
 import httpx
 import pytest
 
+from infra.local import parts
+from infra.local.azurite import Azurite
 from infra.local.demo import Demo
-from infra.local.environment import Environment, local_environment
+from infra.local.environment import Environment, running_app
 from infra.local.package import Package, build
-from tests.journey.conftest import STILL, TIMERS
+from tests.environments import STILL, TIMERS
 
 
 @pytest.fixture(scope="session")
@@ -20,11 +22,22 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
 
 
 @pytest.fixture(scope="session")
-def deployed(package: Package, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+def deployed(
+    package: Package,
+    empty_accounts: Iterator[Azurite],
+    shared_tenant: parts.Part,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Environment]:
     """The local parts around the app in the package, on a Python that knows the package only."""
     changes = {**STILL, "PYTHONPATH": package.path, "MAILBIND_WEBHOOKS_LOOPBACK": "true"}
-    folder = tmp_path_factory.mktemp("deployed")
-    with local_environment(folder, changes=changes, app=package.folder, python=package.python) as running:
+    with running_app(
+        tmp_path_factory.mktemp("deployed"),
+        next(empty_accounts),
+        shared_tenant,
+        changes=changes,
+        app=package.folder,
+        python=package.python,
+    ) as running:
         yield running
 
 

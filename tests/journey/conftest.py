@@ -2,7 +2,6 @@
 
 import imaplib
 import itertools
-import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from infra.local.environment import Environment, local_environment
+from infra.local.environment import Environment
 from infra.local.visitor import Page, Visitor
 from shared.bootstrap import build
 from shared.domain.work import REAP_SHARD, Tick
@@ -23,29 +22,10 @@ from shared.usecases.upkeep.agenda import Limits
 from shared.usecases.upkeep.tick import run_tick, work_agenda
 from tests.conftest import MovedClock
 from tests.described import as_described
+from tests.environments import trust
 from tests.events.conftest import receiver  # noqa: F401 - a fixture
 
-# The tests say when time passes; the host's own timers would get in between.
-TIMERS = ("refresh_grants", "reap_registrations", "sweep_grants", "deliver_events")
-STILL = {f"AzureWebJobs.{name}.Disabled": "true" for name in TIMERS}
-# All that the tests send comes from one address and one caller.
-LIMITS = ("MAILBIND_FORMS_PER_MINUTE", "MAILBIND_PAGES_PER_MINUTE", "MAILBIND_BAD_TOKENS_PER_MINUTE")
-STILL |= dict.fromkeys(LIMITS, "1000000")
 numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="session")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
-    with local_environment(tmp_path_factory.mktemp("environment"), changes=STILL) as running:
-        yield running
-
-
-@pytest.fixture(scope="session")
-def reusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
-    """An environment whose OAuth app lets one grant serve many accounts."""
-    folder = tmp_path_factory.mktemp("reusing")
-    with local_environment(folder, changes={**STILL, "MAILBIND_OAUTH_CREDENTIAL_REUSE": "true"}) as running:
-        yield running
 
 
 @dataclass
@@ -193,8 +173,3 @@ async def principal_id(instance: App, account: str) -> str:
     found = await find_account(instance, account)
     assert found is not None
     return found.account.value.principal_id
-
-
-def trust(ca_file: str) -> ssl.SSLContext:
-    """Trust in the tenant's own authority."""
-    return ssl.create_default_context(cafile=ca_file)

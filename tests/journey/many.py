@@ -14,7 +14,8 @@ from infra.local.visitor import Visitor
 from shared.bootstrap import build
 from shared.ports import App
 from tests.conftest import MovedClock
-from tests.journey.conftest import Tenant, tick, trust
+from tests.environments import trust
+from tests.journey.conftest import Tenant, tick
 
 SUPPORT, SALES, BOARD = "support@contoso.example", "sales@contoso.example", "board@contoso.example"
 numbers = itertools.count(5001)

@@ -13,9 +13,10 @@ from infra.local.environment import Environment
 from infra.local.visitor import Visitor
 from shared.ports import App
 from shared.usecases.events.delivery import deliver_events
+from tests.environments import trust
 from tests.events.conftest import SECRET, Receiver
 from tests.faults.test_shared_backlog import run_timer
-from tests.journey.conftest import Tenant, ask, trust
+from tests.journey.conftest import Tenant, ask
 
 CALLERS, MAILBOX = "onboarding-flow-0001", "support@contoso.example"
 

@@ -40,7 +40,8 @@ from shared.usecases.tokens.hand_out import answer_challenge, hand_out
 from shared.usecases.tokens.probe import reconnect_account
 from shared.usecases.tokens.refresh import refresh_grant
 from tests.conftest import MovedClock, first_app, unguarded
-from tests.journey.conftest import Tenant, graph_opens, imap_opens, tick, trust, xoauth2_of
+from tests.environments import trust
+from tests.journey.conftest import Tenant, graph_opens, imap_opens, tick, xoauth2_of
 
 MAILBOX = "support@contoso.example"
 PASSING = ("http-503", "http-429", "90033", "50196", "700016")

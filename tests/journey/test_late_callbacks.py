@@ -19,8 +19,9 @@ from shared.usecases.events.delivery import deliver_events
 from shared.usecases.sign_in.complete import conclude_sign_in
 from shared.usecases.sign_in.outcome import Completed, Outcome
 from tests.conftest import MovedClock, first_app, unguarded
+from tests.environments import trust
 from tests.events.conftest import Receiver
-from tests.journey.conftest import Tenant, ask, status, tick, trust
+from tests.journey.conftest import Tenant, ask, status, tick
 
 COOKIE = Secret("a-browser")
 

@@ -7,9 +7,10 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from infra.local.environment import Environment, local_environment
+from infra.local.environment import Environment
 from infra.local.visitor import Page, Visitor
-from tests.journey.conftest import STILL, ask, bind, code_of
+from tests.environments import StartApp
+from tests.journey.conftest import ask, bind, code_of
 from tests.journey.test_callback import to_the_callback
 
 # One every two seconds. A proxy of ours tells where a request comes from, so that a test can come from anywhere.
@@ -24,8 +25,8 @@ MORE = 60
 
 
 @pytest.fixture(scope="module")
-def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
-    with local_environment(tmp_path_factory.mktemp("limited"), changes={**STILL, **SMALL}) as running:
+def limited(start_app: StartApp) -> Iterator[Environment]:
+    with start_app(**SMALL) as running:
         yield running
 
 
@@ -136,4 +137,5 @@ def test_bad_tokens_do_not_limit_good_ones_from_the_same_address(limited: Enviro
         assert "TooManyRequests" == answer.json()["code"]
         assert "www-authenticate" not in answer.headers
         assert [200] * MORE == [good.get(path).status_code for _ in range(MORE)]
-        assert 429 == guessing.get(path).status_code
+        # Again the first one over the limit: on a busy machine, a guess or two were allowed meanwhile.
+        assert refused_first(guessing.get(path) for _ in range(MORE))

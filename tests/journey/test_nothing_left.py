@@ -16,7 +16,8 @@ from shared.bootstrap import build
 from shared.domain.formats import table_key
 from shared.usecases.events.delivery import deliver_events
 from tests.conftest import MovedClock, storage_of
-from tests.journey.conftest import Tenant, tick, trust
+from tests.environments import trust
+from tests.journey.conftest import Tenant, tick
 
 MAILBOXES = ("support@contoso.example", "sales@contoso.example")
 # Links are remembered for a week after their day, events for less: after this long nothing has a reason to be there.

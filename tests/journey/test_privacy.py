@@ -9,13 +9,14 @@ from urllib.parse import parse_qs, quote, urlsplit
 import httpx
 import pytest
 
-from infra.local.environment import Environment, local_environment
+from infra.local.environment import Environment
 from infra.local.visitor import Form, Visitor
 from shared.bootstrap import build
 from shared.domain.formats import fingerprint
 from shared.ports import App
 from tests.conftest import MovedClock, storage_of
-from tests.journey.conftest import STILL, Tenant, ask, bind, code_of, principal_id, trust
+from tests.environments import StartApp, trust
+from tests.journey.conftest import Tenant, ask, bind, code_of, principal_id
 from tests.journey.test_callback import to_the_callback
 from tests.journey.test_waiting import press_keep_checking
 
@@ -76,10 +77,9 @@ TALKATIVE = {"asyncio", "azure.functions", "uvicorn.error"}
 
 
 @pytest.fixture(scope="module")
-def talkative(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+def talkative(start_app: StartApp) -> Iterator[Environment]:
     """An environment whose host logs at DEBUG, as an operator may switch on any day."""
-    changes = {**STILL, "PYTHON_ENABLE_DEBUG_LOGGING": "1", "MAILBIND_PROXIES": "1"}
-    with local_environment(tmp_path_factory.mktemp("talkative"), changes=changes) as running:
+    with start_app(PYTHON_ENABLE_DEBUG_LOGGING="1", MAILBIND_PROXIES="1") as running:
         yield running
 
 

@@ -15,7 +15,7 @@ from infra.local.environment import start_tenant
 from shared.bootstrap import build
 from shared.ports import App
 from tests.conftest import MovedClock, settings_for, storage_of
-from tests.journey.conftest import trust
+from tests.environments import trust
 
 IDENTITY = "1de27171-0000-4000-8000-0000000000a1"
 STRANGER = "1de27171-0000-4000-8000-0000000000a2"
