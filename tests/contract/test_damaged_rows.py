@@ -1,4 +1,4 @@
-"""Promises about rows that are damaged or say impossible dates: whatever they spoil is theirs alone."""
+"""Damaged rows and impossible dates affect nothing but themselves."""
 
 import logging
 from collections.abc import AsyncIterator

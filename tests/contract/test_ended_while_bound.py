@@ -1,4 +1,4 @@
-"""Promises of links that are ended while somebody's mailbox is being bound through them."""
+"""A link that ends while a mailbox is being bound through it binds nothing."""
 
 import asyncio
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""How things are is looked at once in some seconds, however many ask."""
+"""Health is checked once in five seconds, however many ask."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Promises of how OAuth apps are read: together, and by nobody twice."""
+"""OAuth apps are read once for all concurrent callers."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Promises of how API tokens are read."""
+"""How API tokens are read and cached."""
 
 import asyncio
 from dataclasses import replace

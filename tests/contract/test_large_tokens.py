@@ -1,4 +1,4 @@
-"""Promises of tokens that are too long for one property of a row, and of those that no row takes."""
+"""Tokens too long for one property of a row, and tokens too long for a row."""
 
 import secrets
 from dataclasses import replace

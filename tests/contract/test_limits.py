@@ -1,4 +1,4 @@
-"""Promises of the limits: on one instance at once, over several within seconds, on Azurite."""
+"""Rate limits apply at once on one instance, and within seconds over several, on Azurite."""
 
 import asyncio
 import logging
@@ -34,7 +34,7 @@ async def instances(azurite: Azurite, clock: MovedClock) -> AsyncIterator[list[A
 
 @pytest.fixture
 def who() -> str:
-    """Somebody new."""
+    """A new person."""
     return f"203.0.113.{secrets.token_hex(8)}"
 
 

@@ -1,4 +1,4 @@
-"""Promises of listing to a caller who reaches some accounts only."""
+"""Listing for a caller that can access some accounts only."""
 
 import base64
 import uuid

@@ -1,4 +1,4 @@
-"""Promises of the principals' partitions, on Azurite."""
+"""The principals' partitions, on Azurite."""
 
 import asyncio
 import secrets

@@ -1,4 +1,4 @@
-"""Promises of the directory, the registrations and the agenda, on Azurite."""
+"""The directory, the registrations and the agenda, on Azurite."""
 
 import asyncio
 import secrets

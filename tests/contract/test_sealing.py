@@ -1,4 +1,4 @@
-"""Promises of sealing, with data keys on Azurite."""
+"""Sealing, with data keys on Azurite."""
 
 import base64
 import secrets

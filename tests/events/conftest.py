@@ -79,7 +79,7 @@ def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
 
 @pytest.fixture
 async def app(storage: Azurite, clock: MovedClock) -> AsyncIterator[App]:
-    """Nobody's webhooks are left by the test before."""
+    """No webhooks are left by the previous test."""
     settings = settings_for(storage.connection_string, MAILBIND_WEBHOOKS_LOOPBACK="true")
     built = build(settings, clock)
     yield built
@@ -92,7 +92,7 @@ async def app(storage: Azurite, clock: MovedClock) -> AsyncIterator[App]:
 
 @dataclass
 class Teller:
-    """Somebody whose accounts have things happen to them, each in a transaction as the app makes them."""
+    """A person whose accounts get events, each in a transaction as the app writes it."""
 
     services: App
     who: Principal = field(default_factory=principal)

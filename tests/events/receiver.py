@@ -1,4 +1,4 @@
-"""A receiver of events as somebody would write one: it checks signatures by the Standard Webhooks library.
+"""A receiver of events as a developer would write one: it checks signatures by the Standard Webhooks library.
 
 What it took is in a file, line by line, so that it can be killed. The first part of the path says how it behaves.
 """

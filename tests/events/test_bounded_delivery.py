@@ -1,4 +1,4 @@
-"""Promises about many events and slow storage: every step ends in time, and the next one goes on where it stopped."""
+"""With many events and slow storage, every step ends on time and the next one continues."""
 
 import asyncio
 from collections import Counter
@@ -38,7 +38,7 @@ async def slow(storage: Azurite, clock: MovedClock) -> AsyncIterator[tuple[Lossy
 
 
 async def silent(app: App) -> str:
-    """A webhook whose target nobody visits."""
+    """A webhook whose target is not visited."""
     url = "http://127.0.0.1:9/"
     webhook = Webhook(named(), url, ("*",), app.clock(), ADMIN.id, Secret(url), Secret(SECRET))
     await app.stores.webhooks.insert(webhook)
@@ -54,7 +54,7 @@ async def queue(app: App, webhook: str, count: int, *, parked: bool = False) -> 
 
 
 async def until_lease(app: App, *, held: bool) -> None:
-    """Return when somebody holds it, or nobody does any more."""
+    """Return when the lease is held, or when it is free."""
     for _ in range(1000):
         lease = await app.stores.leases.get("delivery")
         if held is (lease is not None and app.clock() < lease.value.until):

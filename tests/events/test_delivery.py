@@ -1,4 +1,4 @@
-"""Promises of delivering: nothing is lost, everything in order, and nobody waits for anybody else's target."""
+"""Delivery loses no event, keeps their order, and lets no target delay another."""
 
 import asyncio
 import os
@@ -122,7 +122,7 @@ async def test_failing_event_delays_its_account_only_and_is_parked(
     found = await read_webhook(app, target, ADMIN)
     assert (0, 4, [DOWN, UP] * 2) == (len(found.waiting), len(found.parked), [one.event for one in found.parked])
 
-    # Whoever mended the receiver has it tell again what is parked.
+    # The receiver works again, and its operator redelivers what is parked.
     assert Redelivered(4, more=False) == await redeliver(app, target, ADMIN)
     found = await read_webhook(app, target, ADMIN)
     assert (4, 0) == (len(found.waiting), len(found.parked))

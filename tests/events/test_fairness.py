@@ -1,4 +1,4 @@
-"""Promises to those whose events come beside thousands of others: they do not wait, and nobody is told twice."""
+"""Events are not delayed by thousands of others, and none is sent twice."""
 
 import asyncio
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Promises of whose a webhook is: nobody changes another caller's, and nobody takes all places."""
+"""Callers cannot change each other's webhooks, and none can use up the limit."""
 
 import asyncio
 from dataclasses import replace
@@ -48,7 +48,7 @@ async def test_who_knows_a_webhooks_url_neither_signs_nor_narrows_it(
     await teller.tell(named(), EventName.ACCOUNT_ADDED)
     await deliver(app)
     assert [True] == [record["verified"] for record in receiver.took("ok/owned")]
-    # Whoever asks again finds what is theirs.
+    # A repeated request finds the caller's own webhook.
     again = await ask(app, url, VICTIM)
     assert (False, first.webhook.id) == (again.new, again.webhook.id)
 

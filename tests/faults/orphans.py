@@ -5,7 +5,7 @@ Once all that is due has been done and no link is open any more,
 - an account is led to by its directory entry and served by a grant beside it,
 - a row of bindings lies beside an account,
 - a grant serves an account, and the agenda holds the row that it waits for,
-- nobody is waited for, and every event was told,
+- no mailbox waits, and every event was delivered,
 - a directory entry leads to an account,
 - no registration, sign-in attempt or newest link is left,
 - every row of the agenda is about something that is there, and none is overdue: a grant that was planned anew leaves

@@ -1,4 +1,4 @@
-"""A sign-in that mends many accounts costs a few transactions, however many there are."""
+"""A sign-in that repairs many accounts costs a few transactions."""
 
 from collections import Counter
 from urllib.parse import urlsplit

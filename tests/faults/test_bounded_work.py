@@ -1,4 +1,4 @@
-"""Every kind of work on the agenda ends when its run does, and goes on in the next one, however much there is of it."""
+"""Every kind of agenda work ends with its run and continues in the next one."""
 
 import asyncio
 import time
@@ -195,7 +195,7 @@ async def test_row_that_runs_out_of_time_blocks_no_other(
 
         assert {FAILED: 1, "refreshed": 1} == await run()
         assert "work ran out of time" in caplog.messages
-        # Its grant was refreshed, and planned anew, before the time was up: so the row itself is left over.
+        # The grant was refreshed and scheduled again before the time was up, so the row is a leftover.
         tenant.do("latency", endpoint="graph", milliseconds=0)
         clock.forward(seconds=40)
         assert {BACKING_OFF: 1, "refreshed": 1} == await run()

@@ -1,4 +1,4 @@
-"""What a crash between two writes leaves behind, and how the next try gets over it."""
+"""The next attempt repairs what a crash between two writes left behind."""
 
 from collections.abc import Callable
 from dataclasses import replace

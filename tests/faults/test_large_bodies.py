@@ -1,4 +1,4 @@
-"""Many of the largest bodies at once: each is answered, and the host's process gives their memory back."""
+"""Many of the largest bodies at once are answered, and the host's process frees their memory."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What happens when storage did the work and its answer was lost, or when it does not answer at all."""
+"""Storage did the work but its answer was lost, or storage does not answer at all."""
 
 import asyncio
 from collections.abc import AsyncIterator

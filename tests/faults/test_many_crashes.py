@@ -1,4 +1,4 @@
-"""A process that dies after any one of its writes leaves nothing behind that the next try trips over."""
+"""A process that dies after any of its writes leaves nothing behind that breaks the next attempt."""
 
 import asyncio
 import os
@@ -91,7 +91,7 @@ class Alone:
             await remove_account(self.services, account)
 
     async def left(self) -> list[str]:
-        """What nobody needs any more once everything that was due is done, and accounts that are still there."""
+        """Unneeded rows after all due work is done, and the accounts that exist."""
         await drained(self.services, self.clock)
         accounts = [row["account"] for row in await rows(self.services, "Accounts")]
         return [*await orphans(self.services), *accounts]

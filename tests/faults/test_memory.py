@@ -1,4 +1,4 @@
-"""Memory that hostile requests took comes back: the host's process is as large after two thousand of them as before."""
+"""After two thousand hostile requests the host's process is as large as before."""
 
 import itertools
 import random

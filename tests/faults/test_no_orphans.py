@@ -1,4 +1,4 @@
-"""Accounts that are bound, bound anew, taken over and removed in any order leave no row behind that nothing needs.
+"""Accounts that are bound, bound again, taken over and removed in any order leave no unneeded row.
 
 What an orphan is, `orphans.py` says. MAILBIND_ORPHANS sets how many examples are tried.
 """
@@ -47,7 +47,7 @@ numbers = itertools.count(7001)
 
 @dataclass(frozen=True)
 class SignIn:
-    """Somebody follows a link for one or several accounts, and keeps checking what does not open."""
+    """A person follows a link for one or several accounts, and keeps checking what does not open."""
 
     person: int
     accounts: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""People and callers never wait behind the timer, and nobody waits without end."""
+"""People and callers never wait behind the timer, and every wait has an end."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator

@@ -1,4 +1,4 @@
-"""A backlog that is too much for one instance, on real hosts with a real queue; and hosts that die in the middle."""
+"""Several instances share a backlog on real hosts with a real queue, and hosts die meanwhile."""
 
 import asyncio
 import os

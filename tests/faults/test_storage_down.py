@@ -1,4 +1,4 @@
-"""What callers and people are told while storage is down, and that nothing is lost when it returns."""
+"""While storage is down, callers and people are told so, and afterwards nothing is lost."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""An account passes to another person, and the process dies between the binding and its confirmation."""
+"""The process dies between binding an account to another person and confirming it."""
 
 from collections.abc import Callable
 from dataclasses import replace

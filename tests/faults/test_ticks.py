@@ -1,4 +1,4 @@
-"""Ticks while Microsoft, storage or the clock misbehave: afterwards everyone is well and nothing is lost."""
+"""Ticks survive failures of Microsoft, storage and the clock, and lose nothing."""
 
 import asyncio
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What crashes and rivals do to a link that waits for a mailbox: it never waits for ever."""
+"""A link that waits for a mailbox is settled in the end, after crashes and conflicts too."""
 
 import asyncio
 from collections.abc import Callable
@@ -27,7 +27,7 @@ type NewPerson = Callable[..., str]
 
 @pytest.fixture
 def waiting(api: httpx.Client, visitor: Visitor, person: NewPerson) -> tuple[dict[str, str], str]:
-    """A link that somebody without access keeps checking through, and who that is."""
+    """A link with which a person without access keeps checking, and that person."""
     who, asked = person(access=False), ask(api)
     press_keep_checking(visitor, visitor.follow(asked["url"], who))
     assert "waitingForAccess" == status(api, asked)["status"]

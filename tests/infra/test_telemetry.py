@@ -1,4 +1,4 @@
-"""Promises of what Application Insights is told."""
+"""What Application Insights receives."""
 
 import io
 import json

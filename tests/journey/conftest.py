@@ -62,7 +62,7 @@ def api(environment: Environment) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def person(tenant: Tenant) -> Callable[..., str]:
-    """Somebody new in the tenant, with Full Access to support@ unless said otherwise."""
+    """A new person in the tenant, with Full Access to support@ by default."""
 
     def make(*, access: bool = True) -> str:
         name: str = tenant.do("person", create=1, first=next(numbers))["people"][0]
@@ -145,7 +145,7 @@ def code_of(page: Page) -> str:
 
 
 def graph_opens(environment: Environment, token: str, mailbox: str) -> bool:
-    """Whether Graph opens the mailbox for whoever holds this token."""
+    """Whether Graph opens the mailbox with this token."""
     ready = environment.tenant.ready
     answer = httpx.get(
         f"{ready['url']}/v1.0/users/{mailbox}/mailFolders/inbox",
@@ -169,7 +169,7 @@ def xoauth2_of(mailbox: str, token: str) -> bytes:
 
 
 async def principal_id(instance: App, account: str) -> str:
-    """The id of whoever authorizes an account."""
+    """The id of the principal that authorizes an account."""
     found = await find_account(instance, account)
     assert found is not None
     return found.account.value.principal_id

@@ -33,7 +33,7 @@ class Many:
     ca_file: str
 
     def person(self, *mailboxes: str) -> str:
-        """Somebody new with Full Access to these."""
+        """A new person with Full Access to these mailboxes."""
         name: str = self.tenant.do("person", create=1, first=next(numbers))["people"][0]
         for mailbox in (SUPPORT, SALES, BOARD):
             self.tenant.do("access", person=name, mailbox=mailbox, fullAccess=mailbox in mailboxes)
@@ -55,7 +55,7 @@ class Many:
         return dict(self.api.get(f"/v1/authentication/form/{asked['registration']}").json())
 
     def states(self, asked: dict[str, Any]) -> list[str]:
-        """The overall status, and what became of each mailbox: its state, or the code of why it is not bound."""
+        """The overall status, and the state of each mailbox, or the code of why it is not bound."""
         told = self.status(asked)
         return [told["status"], *(mailbox.get("code") or mailbox["state"] for mailbox in told["mailboxes"])]
 

@@ -1,4 +1,4 @@
-"""Each id that the form takes is the id of exactly one account, whatever the host does to the path that names it."""
+"""Each accepted id is the id of exactly one account, whatever the host does to the path."""
 
 import http.client
 from urllib.parse import quote

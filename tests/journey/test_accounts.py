@@ -1,4 +1,4 @@
-"""Promises of the account resource: what it tells, what may be changed, how it is repaired."""
+"""The account resource: what it shows, what can be changed, and how it is repaired."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Promises of POST /v1/account: a further mailbox on a grant that is there, without a sign-in."""
+"""POST /v1/account binds a further mailbox to an existing grant, without a sign-in."""
 
 import secrets
 import uuid
@@ -16,7 +16,7 @@ APP = "AAABiCtT7XUAAAAF"
 
 
 def parent(many: Many, *mailboxes: str) -> str:
-    """An account for support@ of somebody who may open these too."""
+    """An account for support@ of a person who may open these too."""
     asked, (account,) = many.ask(SUPPORT)
     many.visitor.follow(asked["url"], many.person(SUPPORT, *mailboxes))
     return account

@@ -1,4 +1,4 @@
-"""Promises of the API to its callers."""
+"""The API and its callers."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Promises of OAuth apps that sign people in: beside others, chosen, changed, disabled and deleted."""
+"""OAuth apps in use: several of them, chosen, changed, disabled and deleted."""
 
 from collections import Counter
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Promises of verified OAuth apps: each step says what to do, and what is wrong is shown until it is mended."""
+"""Verifying an OAuth app: each step says what to do, and a fault is shown until it is fixed."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

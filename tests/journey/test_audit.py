@@ -1,4 +1,4 @@
-"""Promises of the audit log: one record for each thing that is done or refused, and nobody's secrets in it."""
+"""The audit log has one record for each action or refusal, without secrets."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Whatever an Authorization header holds: no 5xx, and nobody gets in who shows no token of ours."""
+"""No Authorization header causes a 5xx, and only our tokens are accepted."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Promises of the journey: ask, sign in, prove, bind; and each refusal with nothing changed."""
+"""Request a link, sign in, prove, bind; each refusal changes nothing."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Every route holds what is sent to its bounds, before anything else, and answers what goes wrong itself."""
+"""Every route checks the size of a request first, and answers its own failures."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Promises of the way back from Entra: what does not belong here changes nothing."""
+"""Entra's redirect: a response that does not belong to this sign-in changes nothing."""
 
 from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit

@@ -1,4 +1,4 @@
-"""Every route for every kind of caller: allowed or refused exactly as docs/callers.md says."""
+"""Every route for every kind of caller is allowed or refused as docs/callers.md says."""
 
 import re
 from collections.abc import AsyncIterator
@@ -57,7 +57,7 @@ ROWS = {
     ),
     "DELETE v1/authentication/form/{registration}": opened_by(Scope.REGISTER, allowed=200, inside=200, outside=404),
     "GET v1/accounts": opened_by(Scope.ACCOUNTS_READ, allowed=200, inside=200, outside=200),
-    # The OAuth app of these tests lets nobody's grant serve several accounts.
+    # A grant of the OAuth app of these tests serves one account.
     "POST v1/account": Row(BOTH, allowed=400, inside=400, outside=403, body=FURTHER, all_of=True),
     "GET v1/account/{account}": opened_by(Scope.ACCOUNTS_READ, allowed=404, inside=404, outside=403),
     "PUT v1/account/{account}": opened_by(Scope.ACCOUNTS_WRITE, allowed=404, inside=404, outside=403, body={}),

@@ -1,4 +1,4 @@
-"""Promises about accounts that exist: their person and mailbox change only for those who may, and never silently."""
+"""An existing account gets another person or mailbox only from permitted callers, and never silently."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager

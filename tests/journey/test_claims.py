@@ -1,4 +1,4 @@
-"""Promises of claims that callers pass on, of long tokens, and of refreshes that callers demand."""
+"""Claims that callers pass on, long tokens, and refreshes on demand."""
 
 import asyncio
 import base64

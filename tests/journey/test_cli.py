@@ -1,4 +1,4 @@
-"""Promises of `python -m shared.cli`: the real command against the running app."""
+"""`python -m shared.cli`: the real command against the running app."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Promises of the one id that joins a caller's request with whatever comes of it."""
+"""One correlation id connects a caller's request with everything that follows from it."""
 
 import re
 import uuid

@@ -1,4 +1,4 @@
-"""Promises about links that are ended: by whoever asked for them, and with the account that they are for."""
+"""Links that their caller cancels, and links that end with their account."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ async def grants_of(instance: App, who: str) -> list[str]:
 
 
 async def failures_of(instance: App, account: str) -> list[str]:
-    """The codes of `registrationFailed` events that nobody has delivered yet."""
+    """The codes of `registrationFailed` events that are not delivered yet."""
     found = []
     for table in ("Principals", "Registrations"):
         rows = storage_of(instance).get_table_client(table)

@@ -1,4 +1,4 @@
-"""Promises of the refresh engine about backlogs, the sweep and the counters."""
+"""The refresh engine: backlogs, the sweep and the counters."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Promises about applications and managed identities that call with an access token of Entra's."""
+"""Applications and managed identities that call with an access token from Entra."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Promises of the refresh engine about failures: each in its place, and none on the wrong party."""
+"""The refresh engine handles each failure where it belongs and blames nobody else."""
 
 import asyncio
 import tomllib

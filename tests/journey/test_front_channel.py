@@ -1,4 +1,4 @@
-"""What browsers bring back from Microsoft opens and closes no circuit breaker: the token endpoint alone decides."""
+"""Only the token endpoint opens and closes circuit breakers; responses from browsers never do."""
 
 import asyncio
 import json
@@ -303,7 +303,7 @@ def test_answer_that_repeats_its_error_is_refused(api: httpx.Client, visitor: Vi
 async def test_link_reports_each_failure_to_its_caller_once(
     instance: App,
 ) -> None:
-    """Each event goes to every webhook, and the browser's answers cost whoever has the link nothing."""
+    """Each event goes to every webhook, and a browser can repeat its responses at no cost."""
     invitation = Invitation("https://myapp.example/", None, email="support@contoso.example", delegated=True)
     started = await start_registration(instance, invitation, {}, CALLER)
     ticket = Secret(parse_qs(urlsplit(started.url.reveal()).query)["ticket"][0])

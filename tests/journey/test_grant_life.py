@@ -185,7 +185,7 @@ class GrantLife(RuleBasedStateMachine):
     @precondition(lambda self: self.bound and self.alive and not self.asked_for)
     @rule(failure=st.sampled_from(PASSING))
     def microsoft_is_unwell(self, failure: str) -> None:
-        """Nobody is blamed for what passes."""
+        """Transient failures change no state."""
         before = self._account().state
         self.fail_next(failure)
         self.run(refresh_grant(self.services, self._grant()))

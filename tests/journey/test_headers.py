@@ -1,4 +1,4 @@
-"""Arbitrary text through everything that reaches a header: no 500, and nothing that the real host could not send."""
+"""Arbitrary text in headers: no 500, and nothing that the real host could not send."""
 
 import re
 from urllib.parse import quote

@@ -1,4 +1,4 @@
-"""Promises of who somebody is: a tenant id and an object id; names that can be changed prove nothing."""
+"""A person is a tenant id and an object id; names that can change prove nothing."""
 
 import secrets
 from collections.abc import Callable
@@ -20,7 +20,7 @@ ALICE, SUPPORT = "alice@contoso.example", "support@contoso.example"
 
 @pytest.fixture
 def erin() -> str:
-    """The sign-in name of somebody new of another tenant."""
+    """The sign-in name of a new person in another tenant."""
     return f"erin{secrets.token_hex(4)}@{DOMAIN}"
 
 
@@ -124,7 +124,7 @@ def test_mail_counts_only_where_the_tenant_is_known(
     person: NewPerson,
     fabrikam: str,
 ) -> None:
-    """The primary address of somebody whose sign-in name is another one."""
+    """The primary address of a person with another sign-in name."""
     app, who, ours = multitenant(), person(), environment.tenant.ready["tenantId"]
     primary = who.replace("person", "primary")
     tenant.do("person", upn=who, address=primary)

@@ -1,4 +1,4 @@
-"""Promises of grants for IMAP, POP and SMTP: proven by a login, and handed out beside those for Graph."""
+"""Grants for IMAP, POP and SMTP: proven by a login, and handed out beside those for Graph."""
 
 import base64
 import json

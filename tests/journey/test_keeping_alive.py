@@ -1,4 +1,4 @@
-"""Promises of keeping grants alive, and of handing tokens out whatever Microsoft does."""
+"""Grants are kept alive, and tokens are handed out during failures of Microsoft."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Promises about a link's last moment: the caller hears that it expired, or of a bound account, never of both."""
+"""At the expiry of a link, its caller gets an expiry event or a bound account, never both."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace

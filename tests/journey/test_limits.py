@@ -1,4 +1,4 @@
-"""Promises of the limits to callers and people, over HTTP with small limits."""
+"""Rate limits for callers and people, over HTTP with small limits."""
 
 import time
 from collections.abc import Iterator

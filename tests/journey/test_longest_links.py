@@ -1,4 +1,4 @@
-"""Links, cursors and redirects are shorter than 6,000 bytes, at the longest of everything that is accepted."""
+"""Links, cursors and redirects stay below 6,000 bytes for the longest accepted values."""
 
 from collections.abc import Callable
 from copy import copy

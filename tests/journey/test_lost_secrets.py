@@ -1,4 +1,4 @@
-"""Promises about webhooks whose secrets do not open any more: they are shown, and deleted or given new ones."""
+"""Webhooks whose secrets cannot be decrypted are shown, and can be deleted or given new ones."""
 
 import httpx
 import pytest

@@ -1,4 +1,4 @@
-"""Promises about grants whose tokens do not open any more: they stop nobody else, and a sign-in mends them."""
+"""Grants that cannot be decrypted affect no others, and a sign-in repairs them."""
 
 from collections.abc import Callable
 

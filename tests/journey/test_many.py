@@ -1,4 +1,4 @@
-"""Promises of many mailboxes through one sign-in: what opens is bound, and the rest says why not."""
+"""One sign-in for many mailboxes: those that open are bound, and the others say why not."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor

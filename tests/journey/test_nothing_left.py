@@ -63,7 +63,7 @@ class ComingAndGoing(RuleBasedStateMachine):
             visitor.follow(answer.json()["url"], who)
 
     def bound(self, account: str, who: str, mailbox: str, *, change: bool) -> None:
-        """What the model says of a sign-in: whoever holds an account keeps it, unless the link lets it go."""
+        """The model of a sign-in: an account keeps its person unless the link allows a change."""
         if change or self.holders.get(account, (who, ""))[0] == who:
             self.holders[account] = (who, mailbox)
 

@@ -1,4 +1,4 @@
-"""Promises of OAuth apps: registered, shown without secrets, listed, changed."""
+"""OAuth apps are registered, shown without secrets, listed and changed."""
 
 import asyncio
 import base64

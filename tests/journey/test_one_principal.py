@@ -1,4 +1,4 @@
-"""Promises of "one principal, one account", whichever way somebody tries to get around it."""
+"""The rule "one principal, one account" cannot be bypassed."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Promises about what is not written down."""
+"""What is never logged or stored."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Promises of the newest link: it alone works, and an earlier one says so."""
+"""Only the newest link of an account works, and an earlier one says so."""
 
 import json
 from collections.abc import Callable

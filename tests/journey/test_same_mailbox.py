@@ -1,4 +1,4 @@
-"""Promises of which mailbox is which: what opens decides, not what it is called."""
+"""The inbox that opens identifies a mailbox, not its address."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Applications with Entra's tokens stand behind what they made by what their newest token said, for a while."""
+"""An application has the authority of its newest Entra token, for ninety days."""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Promises about API tokens: issued once, bound, listed without themselves, revoked everywhere within half a minute."""
+"""API tokens are issued once, bound, listed without their value, and revoked within 30 seconds."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

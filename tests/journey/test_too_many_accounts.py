@@ -1,4 +1,4 @@
-"""Promises of how many accounts one person's sign-in serves: 500, and 10 of them for the same mailbox."""
+"""A grant serves at most 500 accounts, and 10 of one mailbox."""
 
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -1,4 +1,4 @@
-"""What no route answers is answered all the same: unknown paths, wrong methods, HEAD and OPTIONS."""
+"""Requests that no route matches are answered: unknown paths, wrong methods, HEAD and OPTIONS."""
 
 import re
 from collections.abc import Iterator

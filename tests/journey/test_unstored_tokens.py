@@ -1,4 +1,4 @@
-"""Promises of tokens that Microsoft gives and storage does not take."""
+"""Tokens that Microsoft issues but storage does not accept."""
 
 import logging
 from collections.abc import AsyncIterator, Callable

@@ -1,4 +1,4 @@
-"""Promises of patience: Exchange that has not noticed yet, and Graph that does not answer."""
+"""Pending accounts wait until Exchange knows a new permission, or until Graph answers again."""
 
 import uuid
 from collections.abc import Callable

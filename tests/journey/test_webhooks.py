@@ -1,4 +1,4 @@
-"""Promises of the routes by which callers say where events go, and of every event there is."""
+"""Webhook routes, and every event that exists."""
 
 import base64
 import hashlib
@@ -238,7 +238,7 @@ async def test_each_event_is_reported_once_with_its_details(
     clock: MovedClock,
     receiver: Receiver,
 ) -> None:
-    await deliver(instance)  # what other tests have left goes to nobody
+    await deliver(instance)  # events left by other tests have no webhook
     subscribe(api, receiver.url("ok/story"), verify=False)
     who = person()
     account = bind(api, visitor, who)
@@ -263,7 +263,7 @@ async def test_each_event_is_reported_once_with_its_details(
     for minutes in (1, 2):
         clock.forward(minutes=minutes)
         await reconnect_account(instance, account)
-    # Somebody without access tries a link, which then expires.
+    # A person without access follows a link, which then expires.
     tried = ask(api)
     other_visitor.follow(tried["url"], person(access=False))
     clock.forward(hours=25)
@@ -317,7 +317,7 @@ async def test_link_that_expired_during_a_long_stop_is_reported(
 
 
 async def come_to_an_end(instance: App, account: str) -> None:
-    """Nobody could renew the grant for long, and the secret of some app ends soon; the sweep sees it, twice."""
+    """A grant was not renewed for long, and an app's secret expires soon; the sweep runs twice."""
     stored = await grant_of(instance, account)
     old = replace(stored.value, refreshed=instance.clock() - timedelta(days=80))
     await instance.stores.principals.commit(old.principal.id, [Replace(old, stored.version)])
