@@ -1,8 +1,7 @@
 """/v1/authentication/form: start a registration, read it, and end it; and the repair link of an account."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -311,8 +310,7 @@ def _invitation(body: RegistrationForm) -> Invitation:
     )
 
 
-@dataclass(frozen=True)
-class Description:
+class Description(NamedTuple):
     """A registration as callers see it; the link itself is not known any more.
 
     A caller who may not read accounts sees the mailbox of an existing account only if the form named it.

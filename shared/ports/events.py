@@ -1,9 +1,8 @@
 """Events: outboxes, webhooks, and deliveries to their targets."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from shared.domain.event import Event, Origin
 from shared.domain.secret import Secret
@@ -50,8 +49,7 @@ class Deliveries(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A target's response: its HTTP status, and the delay of its Retry-After header."""
 
     status: int

@@ -1,8 +1,7 @@
 """Microsoft: sign-in and refresh at Entra, probes of mailboxes, and verification of callers' tokens."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from shared.domain.account import Principal
 from shared.domain.caller import Caller
@@ -14,8 +13,7 @@ from shared.domain.secret import Secret
 from shared.domain.tokens import TokenSet
 
 
-@dataclass(frozen=True, slots=True)
-class SignedIn:
+class SignedIn(NamedTuple):
     """The result of redeeming a code: the principal and its tokens."""
 
     principal: Principal
@@ -82,8 +80,7 @@ class SignInEntra(Entra, Protocol):
         """New tokens for a person whose binding failed because storage was unavailable after the code was redeemed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(NamedTuple):
     """Microsoft's data about the signed-in person.
 
     `user_principal_name` identifies the person among all tenants, because its domain is verified in only one of them

@@ -1,8 +1,7 @@
 """Principals: the grants, accounts and events of each, in a partition of its own."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from shared.domain.account import Account, PrincipalBindings
 from shared.domain.event import Event
@@ -14,23 +13,20 @@ type Record = DelegatedGrant | Account | PendingAccount | Event | PrincipalBindi
 """A row in a principal's partition."""
 
 
-@dataclass(frozen=True, slots=True)
-class Insert:
+class Insert(NamedTuple):
     """Write a record that must not exist yet."""
 
     record: Record
 
 
-@dataclass(frozen=True, slots=True)
-class Replace:
+class Replace(NamedTuple):
     """Write a record over the version that was read."""
 
     record: Record
     version: str
 
 
-@dataclass(frozen=True, slots=True)
-class Remove:
+class Remove(NamedTuple):
     """Delete a record of the version that was read."""
 
     record: Record
@@ -45,8 +41,7 @@ def put_change(stored: Stored[Record] | None, record: Record) -> Change:
     return Insert(record) if stored is None else Replace(record, stored.version)
 
 
-@dataclass(frozen=True, slots=True)
-class Partition:
+class Partition(NamedTuple):
     """All rows of one principal except events."""
 
     grants: Mapping[str, Stored[DelegatedGrant]]

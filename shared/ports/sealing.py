@@ -1,8 +1,7 @@
 """Secrets at rest, and the keys that seal them."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from shared.domain.secret import DataKey, Secret
 from shared.ports.storage import Stored
@@ -52,8 +51,7 @@ class DataKeyRing(Protocol):
         """Wait for calls in progress."""
 
 
-@dataclass(frozen=True, slots=True)
-class SealedRow:
+class SealedRow(NamedTuple):
     """A row with sealed values. `place` tells people where it is: table, partition key and row key.
 
     `data_keys` maps each sealed property to the data key that its value names, or None if it names none.

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from shared.domain.account import Account
 from shared.domain.caller import ApiToken, CallingApplication
@@ -98,8 +98,7 @@ class GuardedEntra(SignInEntra, Protocol):
         """Close the circuit breaker of an app that was changed."""
 
 
-@dataclass(frozen=True, slots=True)
-class UnstoredAnswer:
+class UnstoredAnswer(NamedTuple):
     """An answer of Entra that could not be stored: when it arrived, and when storing it was last `tried`."""
 
     answer: RefreshAnswer
@@ -116,16 +115,14 @@ class UnstoredAnswer:
         return after.with_hand_out(self.at, jitter, wish.resource) if hand_out and self.answer.is_complete else after
 
 
-@dataclass(frozen=True, slots=True)
-class CachedAccount:
+class CachedAccount(NamedTuple):
     """An account as it was read. It is valid until its grant's `bindings` change."""
 
     account: Account
     bindings: str
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(NamedTuple):
     """`storage` is the code of its error, or None. `success` also means that Microsoft accepts every OAuth app."""
 
     success: bool

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from shared.domain.caller import ApiToken
 from shared.domain.errors import Conflict, StaleWrite
@@ -53,8 +53,7 @@ async def retry_with_stored[T, R](
     return await retry_on_conflict(next_attempt)
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """A binding in progress. It expires at `until`, so a crash blocks nobody for long."""
 
     principal_id: str

@@ -1,12 +1,12 @@
 """Convert records to table entities and back, with a schema number."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum
 from functools import cache
 from types import UnionType
-from typing import Any, get_args, get_type_hints
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 import msgspec
 
@@ -55,8 +55,7 @@ def seal_identity(table: str, entity: Mapping[str, Any], name: str) -> str:
     return f"{table}|{entity['PartitionKey']}|{entity['RowKey']}|{name}"
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(NamedTuple):
     """The fields of a kind of record: all, those that are sealed at rest, and those that are stored as JSON."""
 
     names: frozenset[str]

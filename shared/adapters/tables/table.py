@@ -3,9 +3,8 @@
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError, ResourceExistsError
@@ -23,8 +22,7 @@ log = logging.getLogger(__name__)
 MAX_TRANSACTION_ROWS = 100  # Table service: entity group transactions
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """One change: `create`, `update` or `delete`. An `update` or `delete` applies to the version that was read."""
 
     verb: str

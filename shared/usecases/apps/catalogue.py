@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from shared.domain.clouds import Cloud
 from shared.domain.errors import AppInUse, AppOfSettings, InvalidInput, NotFound
@@ -92,8 +92,7 @@ class CachedOAuthApps:
         return apps
 
 
-@dataclass(frozen=True, slots=True)
-class AppView:
+class AppView(NamedTuple):
     """An app with its last fault. `stored` is False for the app of the settings until someone changes it."""
 
     app: RegisteredApp

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from shared.domain.clouds import Resource
 from shared.domain.errors import StaleWrite
@@ -22,8 +23,7 @@ log = logging.getLogger(__name__)
 BREAKER_CACHE_LIFETIME = timedelta(seconds=15)
 
 
-@dataclass(frozen=True, slots=True)
-class CachedBreaker:
+class CachedBreaker(NamedTuple):
     """A circuit breaker as it was last read, and when."""
 
     breaker: Stored[CircuitBreaker] | None

@@ -1,6 +1,7 @@
 """Verify an OAuth app: check its configuration step by step, and say what to fix."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from shared.domain.app_check import (
     Step,
@@ -25,8 +26,7 @@ from shared.usecases.tokens.hand_out import refresh_on_demand
 from shared.usecases.tokens.probe import probe_mailbox
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(NamedTuple):
     """The results. `account` is the one that was tried, if any."""
 
     app: RegisteredApp

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from typing import NamedTuple
 
 from shared.domain.caller import TOKEN_ID_PATTERN, ApiToken, Binding, Caller, Scope
 from shared.domain.errors import InvalidInput, MailbindError, StaleWrite
@@ -89,8 +90,7 @@ class CachedApiTokens:
             log.warning("use of api token not noted", extra={"token": stored.value.id})
 
 
-@dataclass(frozen=True, slots=True)
-class TokenWish:
+class TokenWish(NamedTuple):
     """The token that an administrator asks for; see ApiToken."""
 
     description: str
@@ -100,8 +100,7 @@ class TokenWish:
     expires: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Issued:
+class Issued(NamedTuple):
     """A new token, which is shown only once."""
 
     token: Secret

@@ -7,8 +7,9 @@ them, `_claim_and_write` makes one attempt, and `write_transaction` writes it.
 import asyncio
 import logging
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 from shared.domain.account import Account, ExpectedPerson
 from shared.domain.errors import Conflict
@@ -44,8 +45,7 @@ MAX_PROOFS_AT_ONCE = 8
 OUTAGE_RESULT = MailboxResult(MailboxState.WAITING_FOR_ACCESS, "graph_unavailable")
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(NamedTuple):
     """The bound account, and whether its id existed before: `new` or `existing`."""
 
     account: Account
@@ -89,7 +89,7 @@ async def prove_and_bind(
     except MailboxUnavailable:
         return results | {request.account: OUTAGE_RESULT for request in allowed}
     sign_in_name = person.user_principal_name or signed_in.principal.sign_in_name
-    signed_in = replace(signed_in, principal=replace(signed_in.principal, sign_in_name=sign_in_name))
+    signed_in = signed_in._replace(principal=replace(signed_in.principal, sign_in_name=sign_in_name))
     slots = asyncio.Semaphore(MAX_PROOFS_AT_ONCE)
 
     async def prove(request: BindRequest) -> Proof | MailboxResult:
@@ -163,7 +163,7 @@ async def bind_with_retries(app: App, proven: ProvenRequest) -> Bound:
 async def _claim_and_write(app: App, proven: ProvenRequest) -> Bound:
     """One attempt. Raises StaleWrite after a conflict, and AccessRefused."""
     if proven.request.through is None:
-        proven = replace(proven, request=await _check_link(app, proven.request))
+        proven = proven._replace(request=await _check_link(app, proven.request))
     request, principal = proven.request, proven.signed_in.principal
     partition = await app.stores.principals.partition(principal.id)
     entry = await app.stores.directory.get(request.account)

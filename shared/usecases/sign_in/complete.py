@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from datetime import timedelta
 
 from shared.domain.audit import set_correlation_id
@@ -152,7 +151,7 @@ async def conclude_sign_in(
         log.warning("storage failed after a sign-in", extra={"registration": registration.id})
         carried = await carry_grant(app, FINISH_PURPOSE, registration, signed_in, cookie)
         outcome = Refused("storage_unavailable", registration, finish=carried)
-    return replace(outcome, principal=signed_in.principal.id)
+    return outcome._replace(principal=signed_in.principal.id)
 
 
 async def _conclude(
@@ -164,7 +163,7 @@ async def _conclude(
         refusal = await _refuse(app, refused.code, registration, cookie)
         if refused.code != NO_ACCESS:
             return refusal
-        return replace(refusal, keep=await carry_grant(app, KEEP_CHECKING_PURPOSE, registration, signed_in, cookie))
+        return refusal._replace(keep=await carry_grant(app, KEEP_CHECKING_PURPOSE, registration, signed_in, cookie))
     waiting = tuple(
         account_id for account_id, result in results.items() if result.state is MailboxState.WAITING_FOR_ACCESS
     )
@@ -190,7 +189,7 @@ async def _conclude(
     if NO_ACCESS in codes:
         keep = await carry_grant(app, KEEP_CHECKING_PURPOSE, registration, signed_in, cookie)
     again = await link_page(app, registration, cookie) if codes - FINAL_CODES else None
-    return replace(outcome, results=results, again=again, keep=keep)
+    return outcome._replace(results=results, again=again, keep=keep)
 
 
 async def _refuse(app: App, code: str, registration: PendingRegistration, cookie: Secret) -> Refused:

@@ -1,7 +1,7 @@
 """Bind a further mailbox with an existing grant, without a sign-in."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from shared.domain.account import ExpectedPerson
 from shared.domain.caller import Caller
@@ -34,21 +34,19 @@ CONFLICT_CODES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class FurtherAccount:
+class FurtherAccount(NamedTuple):
     """A request to bind `mailbox` with the grant that authorizes the account `through`."""
 
     account: str | None = None
     name: str | None = None
     mailbox: str | None = None
-    expected: ExpectedPerson = ExpectedPerson()  # noqa: RUF009 - frozen
+    expected: ExpectedPerson = ExpectedPerson()
     provider: str | None = None
     through: str | None = None
     change_mailbox: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Added:
+class Added(NamedTuple):
     """The account's id, and whether it existed before."""
 
     account: str

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from shared.domain.account import Account
 from shared.domain.audit import set_correlation_id
@@ -103,8 +103,7 @@ def _identity(purpose: str, registration_id: str, cookie: Secret | None) -> str:
     return f"browser|{purpose}|{registration_id}|{fingerprint(cookie) if cookie else 'any'}"
 
 
-@dataclass(frozen=True, slots=True)
-class LinkPage:
+class LinkPage(NamedTuple):
     """The page on which the person confirms a registration; `cookie` and `confirmation` tie it to this browser.
 
     `opened` proves that the link was opened, in any browser. `apps` are the OAuth apps to choose from: one, unless the
@@ -124,7 +123,8 @@ async def open_link(app: App, ticket: Secret, cookie: Secret | None) -> LinkPage
     stored = await usable_link(app, fingerprint(ticket))
     set_correlation_id(stored.value.correlation)
     await _record_opened(app, stored)
-    page = replace(await link_page(app, stored.value, cookie), replaces=await _replaced_accounts(app, stored.value))
+    page = await link_page(app, stored.value, cookie)
+    page = page._replace(replaces=await _replaced_accounts(app, stored.value))
     if not page.apps:
         raise UnusableLink(APP_UNAVAILABLE, stored.value)
     return page

@@ -3,8 +3,8 @@
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from shared.domain.account import Principal
 from shared.domain.audit import set_correlation_id
@@ -26,24 +26,21 @@ KEEP_CHECKING_PURPOSE = "keep"
 NO_ACCESS = "no_mailbox_access"
 
 
-@dataclass(frozen=True, slots=True)
-class CarriedGrant:
+class CarriedGrant(NamedTuple):
     """A form field of a page that holds a grant, and the registration that it was sealed for."""
 
     registration: str
     field: str
 
 
-@dataclass(frozen=True, slots=True)
-class OpenedGrant:
+class OpenedGrant(NamedTuple):
     """A grant from a page, and its OAuth app; empty on pages of earlier versions."""
 
     signed_in: SignedIn
     app: str
 
 
-@dataclass(frozen=True, slots=True)
-class Completed:
+class Completed(NamedTuple):
     """The sign-in is complete: each mailbox is bound, refused, or checked again until `until`.
 
     `results` are those of this sign-in, by account. `again` is the page to start over in this browser; `keep` lets the
@@ -58,8 +55,7 @@ class Completed:
     principal: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(NamedTuple):
     """The sign-in was refused before any mailbox was checked. Nothing was changed.
 
     `again` is the page to start over in this browser, while the link works. Without a second sign-in, `keep` lets the

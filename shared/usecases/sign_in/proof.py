@@ -7,7 +7,7 @@ tenant, the tenant that the caller named, or the tenant that operators assigned 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from shared.domain.account import MAILBOX_REPLACED, Account, ExpectedPerson, Principal
 from shared.domain.clouds import Resource
@@ -39,8 +39,7 @@ class AccessRefused(Exception):
         self.code = code
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(NamedTuple):
     """The mailbox that opened, and its name. `inbox_id` is None if the protocol does not identify mailboxes."""
 
     email: str
@@ -59,7 +58,7 @@ async def identify_person(app: App, oauth_app: OAuthApp, signed_in: SignedIn, ex
         raise AccessRefused(refused.refusal.value) from None
     mail_is_trusted = expected.tenant or oauth_app.trusts_mail(person.mail or "", signed_in.principal.tenant_id)
     if not mail_is_trusted:
-        person = replace(person, mail=None)
+        person = person._replace(mail=None)
     if expected.email and not person.is_named(expected.email):
         raise AccessRefused("unexpected_person")
     return person
@@ -82,7 +81,7 @@ async def prove_mailbox(
         raise AccessRefused(refused.refusal.value) from None
     if proof.shared and inbox_id is not None and inbox_id == person.inbox:
         raise AccessRefused("own_mailbox")
-    proof = replace(proof, inbox_id=inbox_id)
+    proof = proof._replace(inbox_id=inbox_id)
     check_mailbox(request, proof, existing)
     return proof
 

@@ -5,8 +5,9 @@ import base64
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
+from typing import NamedTuple
 
 from shared.domain.account import Account
 from shared.domain.audit import correlation_id
@@ -27,8 +28,7 @@ log = logging.getLogger(__name__)
 ACCOUNT_ID_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(NamedTuple):
     """The link, and the id of the registration, with which its status is read."""
 
     url: Secret

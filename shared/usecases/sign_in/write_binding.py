@@ -2,9 +2,10 @@
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from itertools import batched
+from typing import NamedTuple
 
 from shared.domain.account import Account, AccountState, PrincipalBindings
 from shared.domain.errors import SealBroken, StaleWrite
@@ -38,8 +39,7 @@ MAX_RECOVERED_PER_TRANSACTION = 50
 CLAIM_LIFETIME = timedelta(minutes=2)
 
 
-@dataclass(frozen=True, slots=True)
-class ProvenRequest:
+class ProvenRequest(NamedTuple):
     """A request to bind, the OAuth app, the person who signed in, and the proof that the mailbox opened for them."""
 
     request: BindRequest

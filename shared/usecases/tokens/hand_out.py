@@ -4,8 +4,8 @@ Callers can also demand a refresh, at most two a minute for each grant.
 """
 
 import logging
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from shared.domain.account import MAILBOX_REPLACED, Account, AccountState
 from shared.domain.clouds import Resource
@@ -28,8 +28,7 @@ MAX_CACHED_ACCOUNTS = 10_000
 DEFAULT_RETRY_AFTER = timedelta(seconds=10)
 
 
-@dataclass(frozen=True, slots=True)
-class HandedOut:
+class HandedOut(NamedTuple):
     """An access token for one mailbox. `cached` is false if Entra issued it for this request."""
 
     account: str

@@ -6,9 +6,10 @@ An answer of Entra that cannot be stored is kept in the memory of this process, 
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from typing import NamedTuple
 
 from shared.domain.account import Account, AccountState
 from shared.domain.clouds import Resource
@@ -46,8 +47,7 @@ OAUTH_APP_GONE = Failure(FailureKind.BLOCKED, "oauth_app_gone")
 NOT_STORED = Failure(FailureKind.TRANSIENT, "storage_unavailable")
 
 
-@dataclass(frozen=True, slots=True)
-class Refreshed:
+class Refreshed(NamedTuple):
     """The grant as it is stored now, and why it could not be renewed, or None.
 
     `request_failure` says why there is no token with the requested resource or claims, although the grant was renewed.
@@ -60,8 +60,7 @@ class Refreshed:
     stored: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class ChangedAccount:
+class ChangedAccount(NamedTuple):
     """An account that follows its grant into another state, with the changes to write: its row, and its event."""
 
     before: Account

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import batched
+from typing import NamedTuple
 
 from shared.domain.errors import Unavailable
 from shared.domain.work import Work, WorkKind
@@ -33,8 +34,7 @@ ROWS_PER_READ = 1000  # Table service: query time-out and pagination
 ROWS_PER_TRANSACTION = 100  # Table service: entity group transactions
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """No row is started after `until`, and at most `rows` rows of one shard are worked."""
 
     until: datetime
@@ -54,8 +54,7 @@ class ShardResult:
     more: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class AgendaRun:
+class AgendaRun(NamedTuple):
     """What all shards of one run share. It works the rows that are due by `due_by`."""
 
     handlers: Mapping[WorkKind, Handler]

@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from shared.domain.audit import Action, AuditOutcome, AuditRecord, set_correlation_id
 from shared.domain.errors import StaleWrite
@@ -37,8 +38,7 @@ ENDED_STATES = {MailboxState.REPLACED, MailboxState.CANCELLED}
 TEMPORARY_CODES = {"entra_unavailable", "graph_unavailable", "account_busy"}
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeResult:
+class ProbeResult(NamedTuple):
     """A pending account after a probe, and its mailboxes by account: bound, still waiting, or given up, with a code.
 
     Bound accounts were removed from the pending account in the transaction that bound them.

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from typing import NamedTuple
 
 from shared.domain.errors import MailbindError
 from shared.domain.oauth_app import CircuitBreaker
@@ -21,8 +21,7 @@ HEALTH_LIFETIME = timedelta(seconds=5)
 HEALTH_CACHE_KEY = "health"
 
 
-@dataclass(frozen=True, slots=True)
-class Statistics:
+class Statistics(NamedTuple):
     """`due` and `overdue` count the first hundred due rows of each shard; `capped` says that there are more."""
 
     counters: Counters

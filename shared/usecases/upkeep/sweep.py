@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from shared.domain.account import Account
 from shared.domain.errors import InvalidInput, StaleWrite, Unavailable
@@ -31,8 +32,7 @@ class SweepRun:
     ended: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(NamedTuple):
     """A record after its check, None when it was removed, and whether it had to be repaired."""
 
     record: CountedRecord | None
