@@ -3,8 +3,9 @@
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 from shared.domain.account import Account, AccountState
 from shared.domain.errors import InvalidInput, StaleWrite
@@ -18,8 +19,7 @@ from shared.usecases.events.outbox import account_events
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class AccountChange:
+class AccountChange(NamedTuple):
     """The changes; None leaves a field unchanged.
 
     `email` and `expected_email` were proven by a sign-in. A request may repeat them, because some callers send the
@@ -80,8 +80,7 @@ def _faults_of_proven_fields(change: AccountChange, account: Account) -> dict[st
     return faults
 
 
-@dataclass(frozen=True, slots=True)
-class Removed:
+class Removed(NamedTuple):
     """The number of accounts that the grant still serves. With none left, its tokens were deleted."""
 
     still_served: int

@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from shared.domain.account import Account
 from shared.domain.caller import Caller
@@ -21,8 +22,7 @@ CURSOR = "accounts|cursor"
 PRINCIPAL_ID = re.compile(r"[0-9a-f-]{36}\.[0-9a-f-]{36}")
 
 
-@dataclass(frozen=True, slots=True)
-class FoundAccount:
+class FoundAccount(NamedTuple):
     """An account with its directory entry."""
 
     entry: Stored[DirectoryEntry]
@@ -57,8 +57,7 @@ async def account_behind(app: App, entry: Stored[DirectoryEntry]) -> FoundAccoun
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class AccountDetails:
+class AccountDetails(NamedTuple):
     """An account with its grant and OAuth app, which are None when they no longer exist."""
 
     account: Account
@@ -111,8 +110,7 @@ class AccountQuery:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class AccountPage:
+class AccountPage(NamedTuple):
     """A page of accounts. `cursor` leads to the next page; None at the end.
 
     `total` is None after a cursor, and when there are more accounts than are counted.
@@ -142,7 +140,7 @@ async def list_accounts(
         page = await _page_after_cursor(app, after_cursor, caller, max_scanned)
     else:
         page = await _counted_page(app, query, caller, max_counted)
-    return replace(page, cursor=await _sealed_cursor(app, page.cursor, caller)) if page.cursor else page
+    return page._replace(cursor=await _sealed_cursor(app, page.cursor, caller)) if page.cursor else page
 
 
 async def _counted_page(app: App, query: AccountQuery, caller: Caller, limit: int) -> AccountPage:

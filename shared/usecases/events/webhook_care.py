@@ -4,9 +4,9 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from typing import NamedTuple
 
 from shared.domain.caller import Caller, Scope
 from shared.domain.errors import Conflict, Forbidden, NotFound, StaleWrite
@@ -31,8 +31,7 @@ MAX_REDELIVERED = 1000
 FAN_OUT_GRACE_PERIOD = timedelta(minutes=15)
 
 
-@dataclass(frozen=True, slots=True)
-class WebhookState:
+class WebhookState(NamedTuple):
     """A webhook with its first hundred waiting and parked deliveries.
 
     `withdrawn` says why it gets no events, or only some: its owner may no longer receive them.
@@ -52,8 +51,7 @@ class WebhookState:
         return next(filter(None, errors), None)
 
 
-@dataclass(frozen=True, slots=True)
-class EventBacklog:
+class EventBacklog(NamedTuple):
     """Events to fan out, at most a hundred for each shard, and deliveries, at most a hundred for each webhook."""
 
     to_fan_out: int
@@ -61,8 +59,7 @@ class EventBacklog:
     parked: int
 
 
-@dataclass(frozen=True, slots=True)
-class Redelivered:
+class Redelivered(NamedTuple):
     """How many deliveries are tried again, and whether parked ones are left for another call."""
 
     tried: int

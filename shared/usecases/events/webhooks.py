@@ -5,8 +5,9 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 from shared.domain.audit import correlation_id
 from shared.domain.caller import Binding, Caller
@@ -68,8 +69,7 @@ async def check_target(app: App, webhook: Webhook, field: str, *, verify: bool) 
         raise InvalidInput({field: f'"{field}" did not take a signed ping: {problem}'})
 
 
-@dataclass(frozen=True, slots=True)
-class Subscription:
+class Subscription(NamedTuple):
     """The webhook that a caller asks for; see Webhook. Without `verify` the target is checked, but not pinged."""
 
     url: Secret
@@ -80,8 +80,7 @@ class Subscription:
     verify: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Subscribed:
+class Subscribed(NamedTuple):
     """The stored webhook. `secret` is set if it was generated, and is shown only once. `new` means it did not exist."""
 
     webhook: Webhook
@@ -97,7 +96,7 @@ async def subscribe(app: App, subscription: Subscription, faults: Mapping[str, s
     """
     if faults:
         raise InvalidInput(faults)
-    subscription = replace(subscription, filter=subscription.filter or caller.binding)
+    subscription = subscription._replace(filter=subscription.filter or caller.binding)
     if not caller.can_access_all_of(subscription.filter):
         raise Forbidden("The accounts are outside of those that this caller is bound to")
     generated = new_secret(app.entropy)
@@ -190,8 +189,7 @@ def new_secret(entropy: Entropy) -> Secret:
     return Secret(SIGNING_SECRET_PREFIX + base64.b64encode(entropy(24)).decode())
 
 
-@dataclass(frozen=True, slots=True)
-class TargetChange:
+class TargetChange(NamedTuple):
     """The changes; None leaves a setting unchanged, and an empty URL removes the target."""
 
     url: Secret | None = None
