@@ -38,7 +38,7 @@ LONG_NAME = "x" * 32_700
 
 @pytest.fixture
 async def app(storage: Azurite, clock: MovedClock) -> AsyncIterator[App]:
-    """With all tables empty, because these tests look at everything."""
+    """With all tables empty, because these tests read everything."""
     built = build(settings_for(storage.connection_string), clock)
     async for table in storage_of(built).list_tables():
         rows = storage_of(built).get_table_client(table.name)
@@ -77,7 +77,7 @@ def of_app(identity: str, ends: datetime, now: datetime) -> RegisteredApp:
 
 
 async def test_impossible_date_stops_no_sweep(app: App) -> None:
-    """Rows of before such dates were refused may hold them."""
+    """Rows from before such dates were refused may contain them."""
     await bound(app)
     now = app.clock()
     ends = {"first-app-aaaaaa": FIRST, "last-app-bbbbbbb": LAST, "soon-app-ccccccc": now}

@@ -22,7 +22,7 @@ CALLER = Caller("administrator", "administrator", frozenset({Scope.ADMIN}))
 
 
 class Gated:
-    """The directory, whose new entries are written when the gate is open."""
+    """The directory, which writes new entries once the gate is open."""
 
     def __init__(self, services: App) -> None:
         self.rows = services.stores.directory

@@ -10,7 +10,7 @@ from shared.usecases.apps.catalogue import CachedOAuthApps
 
 
 class Gated:
-    """The rows of OAuth apps, which are read when the gate is open; what was read is as it was at the call."""
+    """The rows of OAuth apps. Reads return once the gate is open, with the state at the time of the call."""
 
     def __init__(self, services: App) -> None:
         self.rows = services.stores.oauth_apps

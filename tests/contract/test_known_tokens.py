@@ -13,7 +13,7 @@ ADMINISTRATOR = Caller("administrator", "administrator", frozenset({Scope.ADMIN}
 
 
 class Gated:
-    """The rows of API tokens. What was read is as it was at the call, and arrives when the gate is open."""
+    """The rows of API tokens. Reads return once the gate is open, with the state at the time of the call."""
 
     def __init__(self, services: App) -> None:
         self.rows = services.stores.api_tokens

@@ -39,7 +39,7 @@ def who() -> str:
 
 
 def through(limit: RateLimit, who: str, times: int) -> int:
-    """How many of so many requests pass."""
+    """How many of that many requests pass."""
     passed = 0
     for _ in range(times):
         with suppress(TooManyRequests):
@@ -49,7 +49,7 @@ def through(limit: RateLimit, who: str, times: int) -> int:
 
 
 def waits(limit: RateLimit, who: str) -> timedelta:
-    """How long a request is told to wait."""
+    """How long a request has to wait."""
     with pytest.raises(TooManyRequests) as refused:
         limit.count(PAGE, who)
     assert refused.value.retry_after is not None
@@ -85,7 +85,7 @@ async def test_what_passed_on_one_instance_counts_on_the_next(instances: list[Ap
     await first.settled()
 
     for other in (second, third):
-        # The first request of a key is answered before the others were asked about it.
+        # The first request of a key is answered before other instances are consulted.
         assert 1 == through(other, who, 1)
         await other.settled()
         assert 0 == through(other, who, 50)

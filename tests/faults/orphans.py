@@ -26,7 +26,7 @@ LIMIT = timedelta(minutes=4)
 
 
 async def drained(services: App, clock: MovedClock) -> None:
-    """Do what is due until links, events and plans of now are over, as the timers would."""
+    """Do what is due, as the timers would, until all links, events and agenda rows of now are done."""
     for days in (0.1, 4, 8, 8):
         clock.forward(days=days)
         await run_tick(services)

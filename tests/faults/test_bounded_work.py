@@ -37,7 +37,7 @@ type Backlog = Callable[[App, Tenant], Awaitable[None]]
 
 @pytest.fixture
 def outside(start_app: StartApp) -> Iterator[Environment]:
-    """A system of its own, because these tests look at all that there is."""
+    """A separate system, because these tests read everything."""
     with start_app(MAILBIND_AGENDA_SHARDS="1") as running:
         yield running
 
@@ -50,7 +50,7 @@ async def app(outside: Environment, clock: MovedClock) -> AsyncIterator[App]:
 
 
 async def _mailboxes(app: App, count: int) -> None:
-    """So many more mailboxes for the one grant that is there, in rows that nothing else needs."""
+    """Add that many mailboxes to the existing grant."""
     held = await _first_account(app)
     for start in range(0, count, 100):
         more = [replace(held, id=f"more-{number:05}") for number in range(start, min(start + 100, count))]
@@ -99,7 +99,7 @@ async def many_who_wait(app: App, _: Tenant) -> None:
 
 
 async def many_attempts(app: App, _: Tenant) -> None:
-    """As there were before they were limited."""
+    """Attempts as they were stored before they were limited."""
     asked = registration(app.clock() - timedelta(days=9))
     await app.stores.registrations.insert(asked)
     rows = storage_of(app).get_table_client("Registrations")

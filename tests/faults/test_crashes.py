@@ -17,7 +17,7 @@ type NewPerson = Callable[..., str]
 
 
 async def claim(instance: App, asked: dict[str, str], *, principal: str, until: timedelta) -> None:
-    """What a process leaves that dies between its claim and its transaction."""
+    """What a process leaves behind that dies between its claim and its transaction."""
     left = Claim(principal, "AAABiCtT7XUAAAAF", asked["registration"], instance.clock() + until)
     await instance.stores.directory.insert(DirectoryEntry(asked["account"], claim=left))
 

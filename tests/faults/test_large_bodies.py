@@ -23,7 +23,7 @@ def environment(start_app: StartApp) -> Iterator[Environment]:
 
 @pytest.mark.parametrize(("size", "status"), [(LIMIT, 413), (LIMIT + 1, 500)])
 def test_many_of_the_largest_bodies_leak_no_memory(environment: Environment, size: int, status: int) -> None:
-    """One byte more is refused by the host, without the app and without a word."""
+    """The host itself refuses one byte more, without a body."""
     url, content = f"{environment.base_url}/v1/account", b"a" * size
     headers = {
         "Authorization": f"Bearer {environment.secrets.admin_token}",

@@ -23,7 +23,7 @@ async def lossy(azurite: Azurite) -> AsyncIterator[tuple[LossyProxy, App]]:
     port = urlsplit(azurite.tables_url).port or 0
     async with lossy_proxy(port) as (proxy, through):
         services = build(settings_for(azurite.connection_string.replace(f":{port}/", f":{through}/")))
-        # Tables are made by the first write to them; what is lost here is the answer to a later one.
+        # The first write creates a table; the lost answer belongs to a later write.
         who = principal()
         await services.stores.directory.insert(DirectoryEntry(who.object_id, who.id, APP))
         await services.stores.principals.commit(who.id, [Insert(grant(who, services.clock()))])
@@ -101,7 +101,7 @@ async def test_storage_that_does_not_answer_is_said_to_be_unavailable(lossy: tup
 
 
 async def test_health_requests_share_a_check_while_storage_hangs(azurite: Azurite, clock: MovedClock) -> None:
-    """Anybody may ask. One look after the other would keep each of them, and their places at the host, for minutes."""
+    """Anybody can request the health. Checks one after the other would block requests of the host for minutes."""
     port = urlsplit(azurite.tables_url).port or 0
     async with lossy_proxy(port) as (proxy, through):
         settings = settings_for(azurite.connection_string.replace(f":{port}/", f":{through}/"))

@@ -40,7 +40,7 @@ type Doing = Callable[[App], Awaitable[object]]
 
 @dataclass
 class Alone:
-    """Storage of its own, a process that lives, and people of the tenant who have signed in."""
+    """Separate storage, a living process, and people of the tenant who have signed in."""
 
     settings: Mapping[str, str]
     port: int
@@ -49,7 +49,7 @@ class Alone:
     services: App
 
     async def killed(self, writes: int, doing: Doing) -> bool:
-        """Do it in a process that is killed after so many writes; False when it was over before."""
+        """Run it in a process that is killed after that many writes. False if it ended before."""
         async with lossy_proxy(self.port) as (proxy, port):
             tables = self.settings["MAILBIND_TABLES"].replace(f":{self.port}/", f":{port}/")
             services = build({**self.settings, "MAILBIND_TABLES": tables}, self.clock)
@@ -106,7 +106,7 @@ async def alone(storage: Azurite, reusing: Environment, many: Many) -> AsyncIter
 
 
 async def after_each_write(alone: Alone, doing: Callable[[int], Awaitable[bool]]) -> int:
-    """Once for each write that there is, or every fourth; returns how many, and in the end nothing is left over."""
+    """Once for each write, or every fourth. Returns how many; in the end no row is left over."""
     writes = 1
     while await doing(writes):
         writes += STEP

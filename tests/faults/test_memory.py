@@ -45,7 +45,7 @@ def unique(length: int) -> str:
 
 
 def attacks(data_key: str, random_one: random.Random) -> Iterator[Attack]:
-    """Each makes method, path, body and headers for a route; the last of it is as large as it gets."""
+    """Each makes method, path, body and headers of a request as large as the route accepts."""
 
     def size() -> int:
         return random_one.choice([100, 8000, 60_000, LARGE])
@@ -90,7 +90,7 @@ def test_two_thousand_hostile_requests_leave_no_memory_behind(environment: Envir
     with httpx.Client(base_url=environment.base_url, timeout=60, trust_env=False) as client:
         client.headers.update(admin)
         link = ask(client)["url"]
-        # Some of the requests get as far as a caller's do.
+        # Some of the requests have a valid token.
         page = client.get(link).text
         del client.headers["Authorization"]
         data_key = page.partition('name="confirmation" value="v1.')[2][:20]

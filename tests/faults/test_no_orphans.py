@@ -69,7 +69,7 @@ class SignIn:
 
 @dataclass(frozen=True)
 class Add:
-    """A caller binds a further mailbox to a grant that is there."""
+    """A caller binds a further mailbox to an existing grant."""
 
     account: str
     through: str
@@ -120,7 +120,7 @@ steps: st.SearchStrategy[list[Step]] = st.lists(
 
 @dataclass
 class World:
-    """Storage of its own, and two people of the tenant."""
+    """Separate storage, and two people of the tenant."""
 
     services: App
     clock: MovedClock
@@ -140,7 +140,7 @@ class World:
             await keep_checking(self.services, tried.keep, COOKIE)
 
     async def take(self, wanted: Sequence[Step]) -> None:
-        """Take the steps; afterwards nothing is left over, nor when all accounts are gone."""
+        """Run the steps. No row is left over afterwards, nor after all accounts are removed."""
         for step in wanted:
             with suppress(MailbindError):
                 await step(self)

@@ -37,21 +37,21 @@ WAITING = TIMER_THREADS + 8  # grants that are due: more than the timer has thre
 
 @pytest.fixture
 def backlog(start_app: StartApp) -> Iterator[Environment]:
-    """A system of its own, because its token endpoint hangs."""
+    """A separate system, because its token endpoint hangs."""
     with start_app(MAILBIND_AGENDA_SHARDS="1") as running:
         yield running
 
 
 @pytest.fixture
 async def fresh(environment: Environment) -> AsyncIterator[App]:
-    """An instance that has asked Microsoft for nothing yet."""
+    """An instance that has sent no request to Microsoft yet."""
     built = build(environment.settings)
     yield built
     await built.close()
 
 
 def hanging(tenant: Tenant, endpoint: str) -> int:
-    """How many requests to an endpoint have been hung on."""
+    """How many requests to an endpoint were left hanging."""
     return len(
         [
             event
@@ -62,7 +62,7 @@ def hanging(tenant: Tenant, endpoint: str) -> int:
 
 
 async def test_no_caller_waits_for_calls_of_the_timer(backlog: Environment) -> None:
-    """They hang, and more are due: a sign-in begins and ends, and a token is handed out, before any of them is over."""
+    """While the timer's calls hang, a sign-in starts and ends, and a token is handed out."""
     services = build(backlog.settings)
     with tenant_of(backlog) as tenant, Visitor(backlog.tenant.ready["caFile"]) as visitor:
         tenant.do("lifetimes", accessTokenSeconds=120)  # so that each hand-out needs a new token
@@ -86,7 +86,7 @@ async def test_no_caller_waits_for_calls_of_the_timer(backlog: Environment) -> N
 
         assert isinstance(outcome, Completed)
         assert not token.cached
-        # The one refresh is the hand-out's; as soon as one of the timer's calls is over, the next one would be seen.
+        # The only refresh is that of the hand-out; none of the timer's calls has ended.
         assert (TIMER_THREADS, 1) == (hanging(tenant, "token"), len(tenant.events("refreshed")))
         assert not tick.done()
         tick.cancel()

@@ -44,7 +44,7 @@ KILLS = int(os.environ.get("MAILBIND_KILLS", "8"))  # each takes a few seconds
 
 @pytest.fixture
 def outside(start_app: StartApp) -> Iterator[Environment]:
-    """A system of its own, because these tests look at all that there is."""
+    """A separate system, because these tests read everything."""
     changes = {**POLLING, "MAILBIND_TICK_ROWS": "20", "MAILBIND_AGENDA_SHARDS": "4"}
     with start_app(**changes) as running:
         yield running
@@ -58,7 +58,7 @@ def tenant_of(outside: Environment) -> Iterator[Tenant]:
 
 
 async def bind_many(services: App, tenant: Tenant, count: int) -> list[str]:
-    """So many people, each with a bound account; returns the accounts."""
+    """That many people, each with a bound account. Returns the accounts."""
     names = tenant.do("person", create=count, mailbox=MAILBOX)["people"]
     url = str(tenant.client.base_url).removesuffix("/")
     oids = {row["upn"]: row["oid"] for row in tenant.client.get(url).json()["people"]}
@@ -87,7 +87,7 @@ async def bind_many(services: App, tenant: Tenant, count: int) -> list[str]:
 
 
 async def make_due(services: App, accounts: list[str]) -> None:
-    """Have every grant wait for this very moment."""
+    """Make every grant due now."""
     slots = asyncio.Semaphore(8)
 
     async def one(account: str) -> None:
@@ -121,7 +121,7 @@ async def everyone_is_well(services: App, accounts: list[str]) -> None:
 
 
 async def mended(services: App) -> int:
-    """What a sweep through everything finds to mend."""
+    """How much a full sweep repairs."""
     swept = await sweep(services, services.clock() + timedelta(minutes=4))
     assert swept.cursor is None
     return swept.mended
@@ -144,7 +144,7 @@ def run_timer(outside: Environment) -> None:
 
 
 def shares(*hosts: parts.Part) -> list[int]:
-    """How many handed-over shards each of them has worked."""
+    """How many handed-over shards each host has worked."""
     return [len(re.findall(r" shard worked ", host.log.read_text())) for host in hosts]
 
 
@@ -154,7 +154,7 @@ async def test_two_hosts_share_a_backlog_and_refresh_no_grant_twice(outside: Env
         accounts = await bind_many(services, tenant, GRANTS * 2)
         await make_due(services, accounts)
         tenant.client.delete("events")
-        # So slow that one host is not through before the other one looks at the queue, at least every five seconds.
+        # So slow that the other host reads the queue, at least every five seconds, before the first has finished.
         tenant.do("latency", endpoint="token", milliseconds=2000)
 
         run_timer(outside)

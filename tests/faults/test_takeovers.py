@@ -20,7 +20,7 @@ type NewPerson = Callable[..., str]
 
 
 async def half_taken_over(instance: App, account: str, *, claimed_for: timedelta) -> Account:
-    """What is left of a takeover whose transaction came and whose confirmation did not: two rows for one account."""
+    """A takeover that was written but not confirmed: two rows for one account."""
     found = await find_account(instance, account)
     assert found is not None
     rival, entry = principal(), found.entry

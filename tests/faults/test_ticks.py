@@ -28,7 +28,7 @@ OUTAGES = 3
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Iterator[Environment]:
-    """A system of its own that keeps its data, so that storage can go and come back."""
+    """A separate system that keeps its data, so that storage can stop and start again."""
     with local_environment(
         tmp_path, data=tmp_path / "data", changes={**STILL, "MAILBIND_AGENDA_SHARDS": "4"}
     ) as running:
@@ -58,7 +58,7 @@ async def test_token_endpoint_failures_blame_no_grant(kept: Environment) -> None
 
 
 async def test_hanging_token_endpoint_changes_no_state(kept: Environment) -> None:
-    """The read time-out ends each call; MSAL's default would wait for ever."""
+    """The read timeout ends each call; MSAL would wait for ever by default."""
     clock = MovedClock()
     services = build({**kept.settings, "MAILBIND_AGENDA_SHARDS": "1"}, clock)
     with tenant_of(kept) as tenant:
@@ -103,7 +103,7 @@ async def test_storage_failure_during_a_tick_loses_no_grant(kept: Environment, t
 
 @pytest.mark.parametrize("days", [30, 400])
 async def test_clock_jump_loses_nothing(kept: Environment, days: int) -> None:
-    """Plans that it made reach too far; the sweep brings them back before a refresh token can die of idleness."""
+    """It schedules work too far ahead; the sweep corrects that before a refresh token expires unused."""
     clock = MovedClock()
     services = build(kept.settings, clock)
     with tenant_of(kept) as tenant:
@@ -126,7 +126,7 @@ async def test_clock_jump_loses_nothing(kept: Environment, days: int) -> None:
 
 
 async def _all_well(services: App, clock: MovedClock, accounts: list[str]) -> None:
-    """When the pauses after failures are over, nothing is overdue, nothing is missing, and every grant lives."""
+    """After the retry delays, nothing is overdue, nothing is missing, and every grant works."""
     for _ in range(2):
         clock.forward(minutes=40)
         await tick(services)

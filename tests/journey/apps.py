@@ -24,7 +24,7 @@ GOOD = {
 
 @pytest.fixture(name="register")
 def registers_apps(api: httpx.Client) -> Iterator[Register]:
-    """Registers an app as a caller does; it goes when the test ends, and so do changes to that of the settings."""
+    """Registers an app as a caller does. After the test it is deleted, and changes to the settings' app are undone."""
     ids = [APP_ID]
 
     def new(**changes: Any) -> str:

@@ -37,7 +37,7 @@ class Kind:
 
 
 async def api_token(services: App, scopes: frozenset[Scope], **more: Any) -> str:
-    """A token as it is stored when one was issued."""
+    """A token as it is stored when it is issued."""
     token = secrets.token_hex(32)
     kept = ApiToken(fingerprint(token), "a test's", scopes, services.clock(), "test")
     await services.stores.api_tokens.insert(replace(kept, **more))
@@ -50,7 +50,7 @@ async def kinds_with_api_tokens(environment: Environment, services: App) -> dict
     stored = await services.stores.api_tokens.get(fingerprint(revoked))
     assert stored is not None
     await services.stores.api_tokens.remove(stored)
-    # The host sees who connects, as the platform's front end does; whatever else a header says, a client wrote.
+    # The host sees the client's address, as the platform's front end does; other headers are written by the client.
     here = await api_token(services, WORK, addresses=("192.0.2.1/32", "127.0.0.0/8"))
     elsewhere = await api_token(services, WORK, addresses=("203.0.113.0/24", "2001:db8::/32"))
     bound = await api_token(services, WORK, binding=Binding.to([INSIDE]))
@@ -133,7 +133,7 @@ OTHER = "9188040d-6c67-4c5b-b112-36a304b66dad"
 
 
 def forged(good: str, ready: Mapping[str, str]) -> list[tuple[str, str]]:
-    """What looks like a good token but was not signed by the tenant."""
+    """Tokens that look valid but were not signed by the tenant."""
     head, body, signature = good.split(".")
     claims, kid = jwt.decode(good, options={"verify_signature": False}), jwt.get_unverified_header(good)["kid"]
     mine = rsa.generate_private_key(public_exponent=65537, key_size=2048)

@@ -98,14 +98,14 @@ async def instance(environment: Environment, clock: MovedClock) -> AsyncIterator
 
 @pytest.fixture
 async def other(environment: Environment, clock: MovedClock) -> AsyncIterator[App]:
-    """One more instance on the same storage, with the same clock."""
+    """A second instance on the same storage, with the same clock."""
     built = build(environment.settings, clock)
     yield built
     await built.close()
 
 
 async def tick(instance: App) -> Tick:
-    """What the timers do, on that instance."""
+    """Run the timers once on that instance."""
     tick = await run_tick(instance)
     await work_agenda(instance, {REAP_SHARD: None}, Limits(instance.clock() + timedelta(minutes=4)))
     return tick
@@ -140,7 +140,7 @@ def status(api: httpx.Client, asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def code_of(page: Page) -> str:
-    """The code that the page tells people to mention."""
+    """The code that the page shows."""
     return page.html.rpartition("mention: <strong>")[2].partition("<")[0]
 
 

@@ -23,7 +23,7 @@ numbers = itertools.count(5001)
 
 @dataclass
 class Many:
-    """All that a test of several mailboxes needs."""
+    """Everything that a test of several mailboxes needs."""
 
     api: httpx.Client
     tenant: Tenant
@@ -44,7 +44,7 @@ class Many:
         return self.api.post("/v1/authentication/form", json=body)
 
     def ask(self, *mailboxes: str, **changes: Any) -> tuple[dict[str, Any], list[str]]:
-        """The form's answer, and the accounts in the order of the mailboxes."""
+        """The answer to the form, and the accounts in the order of the mailboxes."""
         accounts = [f"{mailbox.partition('@')[0]}-{secrets.token_hex(4)}" for mailbox in mailboxes]
         several = [{"account": a, "email": m} for a, m in zip(accounts, mailboxes, strict=True)]
         answer = self.form(mailboxes=several, **changes)
@@ -63,7 +63,7 @@ class Many:
         return self.api.get(f"/v1/account/{account}/oauth-token")
 
     async def later(self, **by: float) -> None:
-        """Time passes, and what is due is done."""
+        """Move the clock, and run what is due."""
         self.clock.forward(**by)
         await tick(self.instance)
 

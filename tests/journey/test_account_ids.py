@@ -34,7 +34,7 @@ async def test_account_id_reads_back_unchanged_and_is_unique(many: Many) -> None
         answer = many.api.get(f"/v1/account/{quote(account, safe='')}")
 
         assert (200, account) == (answer.status_code, answer.json().get("account"))
-        # A person's sign-in serves ten accounts of one mailbox.
+        # A grant serves at most ten accounts of one mailbox.
         assert many.api.delete(f"/v1/account/{quote(account, safe='')}").json()["deleted"]
 
     read_back()
@@ -56,7 +56,7 @@ def test_percent_sign_is_an_ordinary_character(many: Many, text: str) -> None:
     assert text == many.api.get(f"/v1/account/{quote(text, safe='')}").json()["account"]
     if text == "AAM%2Fk":
         assert text == many.api.get(f"/v1/account/{text}").json()["account"]
-    # The examples above draw the same ids, for another person.
+    # The examples above use the same ids, for another person.
     assert many.api.delete(f"/v1/account/{quote(text, safe='')}").json()["deleted"]
 
 

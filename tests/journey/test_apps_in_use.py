@@ -35,7 +35,7 @@ def test_second_app_binds_a_mailbox_while_the_first_works(
     assert APP_ID == api.get(f"/v1/account/{first}/oauth-token").json()["app"]
     assert 1 == api.get(f"/v1/oauth2/{app}").json()["accounts"]
     assert "connected" == api.put(f"/v1/account/{account}/reconnect", json={"reconnect": True}).json()["state"]
-    # Asked again without a type, the account stays with its app.
+    # A new link without a type keeps the account's app.
     assert app == api.get(f"/v1/authentication/form/{ask(api, account=account)['registration']}").json()["type"]
 
 
@@ -56,7 +56,7 @@ def test_app_in_use_is_deleted_by_force_and_its_accounts_show_it(
     assert ("connectError", "oauth_app_gone") == (after["state"], after["lastError"]["code"])
     assert "another OAuth app" in after["lastError"]["action"]
     assert {"type"} == fields_of(api.post("/v1/authentication/form", json={"redirectUrl": "https://a.b", "type": app}))
-    # It is mended by a link through another app.
+    # A link through another app repairs it.
     visitor.follow(ask(api, account=account, type=APP_ID)["url"], who)
     mended = api.get(f"/v1/account/{account}").json()
     assert ("connected", APP_ID, None) == (mended["state"], mended["app"], mended["lastError"])

@@ -23,7 +23,7 @@ PAGE = (Path(__file__).parents[2] / "docs/audit.md").read_text()
 
 @pytest.fixture
 def records(environment: Environment) -> Callable[..., list[dict[str, Any]]]:
-    """What the app has recorded since the test began, narrowed to some facts."""
+    """The app's records since the test started, filtered by some fields."""
     begun = len(environment.host.log.read_text())
 
     def since(**facts: str) -> list[dict[str, Any]]:

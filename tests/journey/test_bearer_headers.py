@@ -31,7 +31,7 @@ def client(environment: Environment) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="module")
 def good(environment: Environment) -> list[str]:
-    """One of each kind that does get in."""
+    """One valid token of each kind."""
     admin = environment.secrets.admin_token
     with httpx.Client(base_url=environment.base_url, headers={"Authorization": f"Bearer {admin}"}) as api:
         wish = {"description": "to be bent", "scopes": ["admin"]}
@@ -63,7 +63,7 @@ def made_up(draw: st.DrawFn) -> str:
 
 @st.composite
 def bent(draw: st.DrawFn) -> tuple[int, int, str]:
-    """Which good token, where to change it, and into what."""
+    """Which valid token to change, where, and into what."""
     return draw(st.tuples(st.integers(0, 2), st.integers(0, 5000), st.text(LETTERS, min_size=0, max_size=2)))
 
 
@@ -96,7 +96,7 @@ def test_no_good_token_gets_in_when_it_was_changed(
 
 
 def same(token: str, other: str) -> bool:
-    """Whether nothing was changed: spaces around a token do not count, nor the spare bits at the end of base64."""
+    """Whether the token is unchanged: spaces around a token do not count, nor the spare bits at the end of base64."""
     if other.strip() == token:
         return True
     heads, signatures = zip(*(one.strip().rpartition(".")[::2] for one in (token, other)), strict=True)

@@ -29,13 +29,13 @@ HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
 
 
 def to_entra(visitor: Visitor, link: str) -> httpx.Response:
-    """What *Continue* answers."""
+    """The response to *Continue*."""
     form = visitor.open(link).form_with("confirmation")
     return visitor.request("POST", form.action, form.fields)
 
 
 def post(visitor: Visitor, url: str, body: str, kind: str = "application/x-www-form-urlencoded") -> Page:
-    """A body that no form of ours sends, with the browser's cookie."""
+    """A body that no page of ours sends, with the browser's cookie."""
     jar = visitor.cookies.get(urlsplit(url).netloc, {})
     cookie = "; ".join(f"{name}={value}" for name, value in jar.items())
     return Page(httpx.post(url, content=body.encode(), headers={"Content-Type": kind, "Cookie": cookie}))

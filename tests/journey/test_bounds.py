@@ -28,7 +28,7 @@ BROKEN = "https://[half-an-address"
 
 @dataclass(frozen=True)
 class Oversized:
-    """A request that is over a bound; `answer` is the status and the code."""
+    """A request that exceeds a limit; `answer` is the status and the code."""
 
     answer: tuple[int, str]
     content: bytes = b""
@@ -128,7 +128,7 @@ async def test_internal_error_is_answered_with_a_page(
 
 
 def faults(environment: Environment, begun: int) -> list[str]:
-    """What was logged about faults of ours."""
+    """The log records of our own faults."""
     return [line for line in environment.host.log.read_text()[begun:].splitlines() if "request failed" in line]
 
 
@@ -214,14 +214,14 @@ def test_account_id_length_is_limited_in_bytes(api: httpx.Client) -> None:
 
 
 def refused(api: httpx.Client, form: Mapping[str, Any]) -> set[str]:
-    """The fields that a form is refused for."""
+    """The fields for which a form is refused."""
     answer = api.post("/v1/authentication/form", json=form)
     assert 400 == answer.status_code, answer.text
     return {fault["key"] for fault in answer.json()["fields"]}
 
 
 def test_two_tabs_without_a_cookie_both_continue(api: httpx.Client, visitor: Visitor) -> None:
-    """Each answer brings a cookie, and the browser keeps the later one. Who sent the form, only a browser says."""
+    """Each answer sets a cookie, and the browser keeps the later one. Only a browser says which page sent the form."""
     asked = ask(api)
     first = visitor.open(asked["url"]).form_with("confirmation")
     visitor.cookies.clear()
@@ -266,7 +266,7 @@ def test_health_shows_only_whether_all_is_well(environment: Environment, api: ht
 
 @pytest.fixture
 def records(environment: Environment) -> Callable[[], list[dict[str, Any]]]:
-    """What the app has recorded since the test began."""
+    """The app's records since the test started."""
     begun = len(environment.host.log.read_text())
     return lambda: [
         json.loads(line)

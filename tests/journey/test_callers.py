@@ -25,7 +25,7 @@ WISH = {"description": "made by a table", "scopes": ["register"], "ttl": 60}
 
 @dataclass(frozen=True)
 class Row:
-    """Which scopes open a route, one of them or `all_of` them, and what it answers then.
+    """The scopes that a route needs, one of them or `all_of` them, and its answer with them.
 
     `outside` is for callers bound to other accounts. None for `inside` and `outside` says that no bound caller gets in.
     """
@@ -173,7 +173,7 @@ def test_browser_routes_need_no_token(environment: Environment, route: str) -> N
 
 
 def test_token_in_the_url_is_not_accepted(environment: Environment) -> None:
-    """URLs end up in logs and histories."""
+    """URLs are kept in logs and browser histories."""
     query = {"access_token": environment.secrets.admin_token}
 
     assert 401 == httpx.get(f"{environment.base_url}/v1/accounts", params=query).status_code

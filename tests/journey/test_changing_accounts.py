@@ -42,14 +42,14 @@ def calling(environment: Environment, token: str) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 async def registrar(environment: Environment, instance: App) -> AsyncIterator[httpx.Client]:
-    """A caller who may register, and nothing else."""
+    """A caller that may register, and nothing else."""
     with calling(environment, await api_token(instance, frozenset({Scope.REGISTER}))) as client:
         yield client
 
 
 @pytest.fixture
 async def writer(environment: Environment, instance: App) -> AsyncIterator[httpx.Client]:
-    """A caller who may register and write accounts."""
+    """A caller that may register and write accounts."""
     scopes = frozenset({Scope.REGISTER, Scope.ACCOUNTS_WRITE})
     with calling(environment, await api_token(instance, scopes)) as client:
         yield client
@@ -160,7 +160,7 @@ async def test_authority_lost_before_the_sign_in_changes_nothing(
         link = await start_registration(instance, invitation, {}, caller)
         stored = await instance.stores.api_tokens.get(fingerprint(token))
         assert stored is not None
-        # The host has not seen the token yet, so it goes by the row as it is now.
+        # The host has not cached the token yet, so it reads the current row.
         await instance.stores.api_tokens.replace(stored, replace(stored.value, scopes=frozenset({Scope.REGISTER})))
         visitor.cookies.clear()
 

@@ -27,7 +27,7 @@ CLAIMS = '{"access_token":{"acrs":{"essential":true,"value":"c1"}}}'
 
 
 def padded(length: int) -> str:
-    """Claims with as many characters of the caller's own."""
+    """Claims with that many characters made up by the caller."""
     return json.dumps({"access_token": {"acrs": {"value": "c1"}, "x": "x" * length}})
 
 
@@ -80,7 +80,7 @@ async def test_claims_of_a_caller_are_not_kept_for_the_next_sign_in(
 ) -> None:
     who = person()
     account = bind(api, visitor, who)
-    # Entra asks for a person, without claims of its own.
+    # Entra demands a sign-in, without claims of its own.
     tenant.do("fail", endpoint="token", failure="16000", times=1, person=who, grant="refresh_token")
     values = {"essential": True, "values": ["c1"] * 10}
     claims = {"access_token": {"acrs": values, "capolids": {"values": ["c5c0e6f4-6d6b-4f0f-9d1e-0b7f6a5c4d3e"] * 10}}}
@@ -98,7 +98,7 @@ async def test_claims_of_a_caller_are_not_kept_for_the_next_sign_in(
 async def test_claims_kept_by_earlier_versions_break_no_sign_in(
     api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, instance: App
 ) -> None:
-    """Up to 8,192 characters of a caller's own are in the rows of before."""
+    """Rows of earlier versions hold up to 8,192 characters made up by a caller."""
     who = person()
     account = bind(api, visitor, who)
     for length in (2000, 4000, 8000):

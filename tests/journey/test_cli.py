@@ -24,7 +24,7 @@ BACK = ("--redirect-url", "https://myapp.example/done")
 
 @pytest.fixture
 def cli(environment: Environment) -> Cli:
-    """The command with address and token in its environment; `None` takes a variable away."""
+    """The command with address and token in its environment; `None` removes a variable."""
 
     def run(*arguments: str, stdin: str = "", **changes: str | None) -> Run:
         told = {"MAILBIND_BASE_URL": environment.base_url, "MAILBIND_TOKEN": environment.secrets.admin_token}

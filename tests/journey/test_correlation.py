@@ -23,7 +23,7 @@ CALLERS, MAILBOX = "onboarding-flow-0001", "support@contoso.example"
 
 @pytest.fixture
 def journal(environment: Environment, tenant: Tenant) -> Iterator[Callable[..., list[dict[str, Any]]]]:
-    """What the tenant has noted, narrowed to some facts."""
+    """The tenant's events, filtered by some fields."""
     ready = environment.tenant.ready
     tenant.client.delete(f"{ready['controlUrl']}/events")
     with httpx.Client(verify=trust(ready["caFile"])) as client:

@@ -212,7 +212,7 @@ async def test_each_kind_of_caller_can_be_switched_off(
 async def test_applications_of_other_tenants_need_a_listed_tenant(
     environment: Environment, changed: Callable[..., App]
 ) -> None:
-    """Its administrator gives roles as they like, so signing people in from there is not enough."""
+    """Its administrators grant roles freely, so it is not enough that people of the tenant may sign in."""
     other = "9188040d-6c67-4c5b-b112-36a304b66dad"
     services = changed(
         MAILBIND_CALLER_TENANTS=other, MAILBIND_ALLOWED_TENANTS=f"{other},{environment.tenant.ready['tenantId']}"

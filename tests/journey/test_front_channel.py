@@ -58,7 +58,7 @@ async def stored_breakers(instance: App) -> list[tuple[Any, str | None]]:
 
 
 async def open_breaker(instance: App) -> Stored[CircuitBreaker]:
-    """As the token endpoint's refusal leaves it, with no trial due and known to this instance."""
+    """An open breaker, as a refusal of the token endpoint leaves it, known to this instance and with no trial due."""
     now = instance.clock()
     breaker = CircuitBreaker(APP_ID, "app_credential", now, now + timedelta(hours=1), 7000215)
     seen_breakers(instance).clear()
@@ -70,13 +70,13 @@ async def open_breaker(instance: App) -> Stored[CircuitBreaker]:
 
 @dataclass
 class Browser:
-    """A browser on its way through one link, in this process: it can begin any number of sign-ins."""
+    """A browser that follows one link, in this process. It can start any number of sign-ins."""
 
     instance: App
     page: LinkPage
 
     async def returns(self, **answer: str) -> Outcome:
-        """Begin a sign-in, and come back from Microsoft with this answer and the right state and cookie."""
+        """Start a sign-in, and return from Microsoft with this response and the right state and cookie."""
         asked = self.page.registration
         url = await begin_sign_in(self.instance, asked.id, self.page.confirmation, self.page.cookie, "")
         state = parse_qs(urlsplit(url.reveal()).query)["state"][0]
@@ -104,7 +104,7 @@ async def breaker(request: pytest.FixtureRequest, instance: App) -> str:
 
 @pytest.fixture(scope="module")
 def routes() -> list[tuple[str, str]]:
-    """Methods and paths of all that the app itself says it answers."""
+    """Methods and paths of all routes that the app lists."""
     return sorted((method, "/" + one.template) for one in http_functions() for method in one.methods or ("PATCH",))
 
 
@@ -119,13 +119,13 @@ async def test_requests_without_a_token_change_no_breaker(
     breaker: str,
 ) -> None:
     """Every route, as a stranger and with what a real browser holds; then the host still behaves as before."""
-    # A grant is refreshed on demand twice a minute at most, so each look has its own.
+    # A grant is refreshed on demand at most twice a minute, so each check uses its own.
     first, last = (bind(api, visitor, person()) for _ in range(2))
     form = to_the_callback(visitor, ask(api)["url"], person())
     names = dict.fromkeys(("registration", "account", "app", "token", "webhook", "*path"), APP_ID)
 
     def asks_entra(account: str) -> bool | None:
-        """None where the limit of the grant answered."""
+        """None if the grant's limit was exceeded."""
         refreshed = len(tenant.events("refreshed"))
         answer = api.put(f"/v1/account/{account}/reconnect", json={"reconnect": True})
         return None if answer.status_code == 429 else len(tenant.events("refreshed")) > refreshed
@@ -204,7 +204,7 @@ async def test_redeeming_a_code_changes_no_breaker(
 async def test_app_refused_at_sign_in_is_only_logged(
     environment: Environment, clock: MovedClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The next answer about a stored grant, or a verification, opens it."""
+    """The next refresh of a stored grant, or a verification, opens it."""
     wrong = build({**environment.settings, "MAILBIND_OAUTH_CLIENT_SECRET": "not-the-secret"}, clock)
     try:
         before = await stored_breakers(wrong)
@@ -228,7 +228,7 @@ async def test_app_refused_at_sign_in_is_only_logged(
 async def test_successful_sign_in_closes_no_breaker(
     api: httpx.Client, visitor: Visitor, person: NewPerson, instance: App
 ) -> None:
-    """The trial call of the next minute does."""
+    """The trial request of the next minute closes it."""
     form = to_the_callback(visitor, ask(api)["url"], person())
     await open_breaker(instance)
     before = await stored_breakers(instance)
@@ -243,7 +243,7 @@ async def test_successful_sign_in_closes_no_breaker(
 async def test_finishing_a_sign_in_leaves_the_breaker_alone(
     instance: App, browser: Browser, person: NewPerson, tenant: Tenant
 ) -> None:
-    """A browser may carry a grant for half an hour; whether it still works is the person's to decide."""
+    """A page may carry a grant for half an hour, and the person can revoke it meanwhile."""
     who = person()
     people = tenant.client.get(str(tenant.client.base_url).removesuffix("/")).json()["people"]
     oid = next(row["oid"] for row in people if row["upn"] == who)

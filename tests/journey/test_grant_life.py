@@ -140,7 +140,7 @@ class GrantLife(RuleBasedStateMachine):
     @precondition(lambda self: self.bound)
     @rule(resource=st.sampled_from(Resource))
     def challenge(self, resource: Resource) -> None:
-        """A caller's API was not content with the token."""
+        """An API answered the token with a claims challenge."""
         with suppress(TooManyRequests):
             self._taken(answer_challenge(self.services, self.account, CLAIMS, resource))
 
@@ -150,7 +150,7 @@ class GrantLife(RuleBasedStateMachine):
             assert graph_opens(self.environment, token.access_token.reveal(), MAILBOX)
 
     def _taken(self, handing_out: Any) -> Any:
-        """The token, good for five minutes at least; None when there is none, for a reason that is known here."""
+        """The token, valid for at least five minutes; None if there is none, for a reason that the model knows."""
         try:
             token = self.run(handing_out)
         except NotAuthorized:
@@ -260,7 +260,7 @@ class GrantLife(RuleBasedStateMachine):
         return self.run(self.services.stores.principals.grant(held.principal_id, held.app))
 
     def _look(self) -> None:
-        """Learn what a tick found out: it may have met a revoked sign-in, a recovery, or a lost mailbox."""
+        """Update the model after a tick: it may have found a revoked sign-in, a recovery, or a lost mailbox."""
         if self.bound:
             grant = self._grant().value
             self.asked_for = grant.state is AccountState.AUTHENTICATION_ERROR

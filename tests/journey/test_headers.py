@@ -22,7 +22,7 @@ SENT = re.compile(rb"[\x20-\x7e]*")
 
 
 def held(answer: httpx.Response) -> httpx.Response:
-    """Fail for what the real host would not send."""
+    """Fail if the real host could not send the response."""
     assert answer.status_code < 500
     assert [] == [pair for pair in answer.headers.raw if not SENT.fullmatch(pair[1])]
     return answer
@@ -81,7 +81,7 @@ def test_form_values_reach_the_browser_in_ascii(environment: Environment, api: h
 
 
 def test_cookie_needs_no_encoding(api: httpx.Client) -> None:
-    """The host writes `1=2%20` as `1%3D2%2520`; letters, digits and `-._~` it leaves alone."""
+    """The host writes `1=2%20` as `1%3D2%2520`; it does not encode letters, digits and `-._~`."""
     opened = httpx.get(ask(api)["url"])
 
     name, _, value = opened.headers["Set-Cookie"].partition(";")[0].partition("=")

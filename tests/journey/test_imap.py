@@ -38,7 +38,7 @@ CLAIMS = '{"access_token":{"acrs":{"essential":true,"value":"c1"}}}'
 
 @pytest.fixture
 def register(api: httpx.Client, environment: Environment) -> Iterator[Register]:
-    """Registers the tenant's app once more with other base scopes; it goes when the test ends."""
+    """Registers the tenant's app again with other base scopes, until the test ends."""
     ready, ids = environment.tenant.ready, []
 
     def new(*base: str) -> str:
@@ -67,7 +67,7 @@ def mail(register: Register) -> str:
 
 
 def give_both(api: httpx.Client, app: str, *more: str) -> None:
-    """What the app's base scopes lack, which stay what they are."""
+    """The scopes that the app's base scopes lack; the base scopes stay unchanged."""
     answer = api.put(f"/v1/oauth2/{app}", json={"extraScopes": ["Mail.ReadWrite.Shared", "User.Read", IMAP, *more]})
     assert 200 == answer.status_code, answer.text
 
@@ -228,7 +228,7 @@ async def test_one_grant_gives_tokens_for_both_resources(
     clock: MovedClock,
     first: tuple[str, ...],
 ) -> None:
-    """Whether the person signed in for both, or the app was given the other one later."""
+    """Whether the person signed in for both resources, or the app got the second one later."""
     app = register(*first)
     account = bind(api, visitor, person(), type=app)
     give_both(api, app)

@@ -44,7 +44,7 @@ class Interrupted:
 
 @dataclass
 class Late:
-    """A callback whose link was alive when it began, one minute before the link's end."""
+    """A callback that starts one minute before its link expires."""
 
     instance: App
     clock: MovedClock
@@ -53,7 +53,7 @@ class Late:
     told: Callable[[], list[str]]
 
     async def binds(self, during: Callable[[], Awaitable[None]] | None = None) -> Outcome:
-        """What comes of it; `during` happens when the binding is about to be written."""
+        """The outcome; `during` runs just before the binding is written."""
         agenda: Any = Interrupted(self.instance.stores.agenda, during)
         return await conclude_sign_in(
             replace(self.instance, stores=replace(self.instance.stores, agenda=agenda)),
@@ -68,7 +68,7 @@ class Late:
         await tick(self.instance)
 
     async def events(self) -> list[str]:
-        """All that the caller was told in the end."""
+        """Everything that the caller learned in the end."""
         await self.passes(minutes=20)
         await deliver_events(self.instance, self.clock() + timedelta(minutes=4))
         return self.told()

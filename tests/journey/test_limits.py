@@ -137,5 +137,5 @@ def test_bad_tokens_do_not_limit_good_ones_from_the_same_address(limited: Enviro
         assert "TooManyRequests" == answer.json()["code"]
         assert "www-authenticate" not in answer.headers
         assert [200] * MORE == [good.get(path).status_code for _ in range(MORE)]
-        # Again the first one over the limit: on a busy machine, a guess or two were allowed meanwhile.
+        # Exceed the limit again: on a busy machine, a guess or two may have been allowed meanwhile.
         assert refused_first(guessing.get(path) for _ in range(MORE))

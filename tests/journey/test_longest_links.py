@@ -39,7 +39,7 @@ NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
 
 def redirect_url(letter: str) -> str:
-    """The longest that is accepted."""
+    """The longest accepted value."""
     start = "https://myapp.example/done?x="
     return start + letter * ((MAX_REDIRECT_URL_BYTES - len(start)) // len(quote_plus(letter)))
 

@@ -49,7 +49,7 @@ PLACES = ("same", "other")
 
 @dataclass
 class Owner:
-    """A caller, the accounts that it may have, and how it loses something."""
+    """A caller, the accounts that it can access, and how it loses its authority."""
 
     services: App
     token: str
@@ -78,7 +78,7 @@ class Owner:
 
 @dataclass
 class Link:
-    """A link, and a person's browser on its way along it."""
+    """A link, and the browser of a person who follows it."""
 
     services: App
     ticket: Secret
@@ -105,7 +105,7 @@ class Link:
 
 @pytest.fixture
 async def owner(instance: App, other: App) -> Owner:
-    """Both instances have heard of it already."""
+    """Both instances have noticed it already."""
     account = f"mine-{secrets.token_hex(4)}"
     made = Owner(instance, await api_token(instance, SCOPES, binding=Binding.to(prefixes=["mine-"])), account)
     known = await made.caller()
@@ -217,7 +217,7 @@ async def test_waiting_ends_and_its_grant_goes(
 
 
 async def wait_for(reason: str, link: Link, visitor: Visitor, who: str, tenant: Tenant) -> None:
-    """Sign in so far that it is waited for the mailbox."""
+    """Sign in until the mailbox waits for access."""
     if reason == "graph_unavailable":
         tenant.do("outage", endpoint="graph", mode="503")
     await link.open()
@@ -280,7 +280,7 @@ async def test_further_account_is_refused_to_a_cached_revoked_caller(
     services = at(place)
 
     async def add() -> None:
-        """As the route does it."""
+        """As the route does."""
         caller = await identify_caller(services, Secret(owner.token), None)
         caller.require_scope(Scope.REGISTER)
         caller.require_scope(Scope.ACCOUNTS_WRITE)
@@ -299,7 +299,7 @@ async def test_further_account_is_refused_to_a_cached_revoked_caller(
 async def test_bound_account_stays_after_lost_authority(
     owner: Owner, link: Link, visitor: Visitor, person: NewPerson, clock: MovedClock, loss: str, other: App
 ) -> None:
-    """The person bound it, and other callers use it."""
+    """The person bound the account, and other callers use it."""
     await link.open()
     await link.proceed(owner.services, visitor)
     assert isinstance(await link.come_back(owner.services, visitor, person()), Completed)

@@ -309,7 +309,7 @@ def test_app_without_credential_reuse_refuses_several(environment: Environment, 
 
 
 def with_many(many: Many, length: int) -> PendingRegistration:
-    """Fifty mailboxes whose ids have so many characters."""
+    """Fifty mailboxes whose ids have that many characters."""
     ids = [f"{number:02}{'x' * (length - 2)}" for number in range(50)]
     one = registration(many.clock())
     return PendingRegistration(

@@ -140,7 +140,7 @@ class ComingAndGoing(RuleBasedStateMachine):
         assert [] == rows
 
     async def rows(self) -> list[tuple[str, str, str]]:
-        """Every row of every table whose keys have to do with these people, accounts and links."""
+        """Every row of every table with the keys of these people, accounts and links."""
         keys = ["PartitionKey", "RowKey"]
         return [
             (table.name, row["PartitionKey"], row["RowKey"])

@@ -85,7 +85,7 @@ def talkative(start_app: StartApp) -> Iterator[Environment]:
 
 @dataclass
 class Journey:
-    """Everything that can go right and wrong once, and the secrets that were met on the way."""
+    """Run every success and failure once, and collect the secrets."""
 
     environment: Environment
     instance: App
@@ -113,7 +113,7 @@ class Journey:
         return form
 
     def run(self, *timers: str) -> None:
-        """What the host's timers do, now."""
+        """Run the host's timers now."""
         headers = {"x-functions-key": self.environment.host.ready["keys"]["master"]}
         for name in timers:
             answer = self.api.post(f"/admin/functions/{name}", headers=headers, json={})
@@ -213,7 +213,7 @@ async def test_debug_logs_and_storage_hold_no_usable_secrets(talkative: Environm
     spelled = {text for secret in journey.secrets for text in (secret, quote(secret, safe=""))}
     assert not [secret for secret in spelled if secret in log]
     assert not [secret for secret in spelled if any(secret in row for row in rows)]
-    # Encrypted text holds "eyJ" by chance now and then, but no dots.
+    # Encrypted text can contain "eyJ" by chance, but no dots.
     assert not re.findall(r"eyJ[\w-]+\.[\w-]+", log + "".join(rows))
     assert not re.findall(r"[\w.]+(?:@|%40)[\w.]+\.example", log)
     assert not [name for name in ("ticket=", "code_verifier", "refresh_token", "Traceback") if name in log]

@@ -30,7 +30,7 @@ async def call(services: App, shown: Secret) -> Caller:
 
 
 async def forget(services: App, caller: str) -> None:
-    """As before the first call of an application was recorded."""
+    """As before calls of applications were recorded."""
     stored = await services.stores.calling_applications.get(caller)
     if stored is not None:
         await services.stores.calling_applications.remove(stored)
@@ -47,7 +47,7 @@ async def test_application_has_the_roles_of_its_newest_token(
     narrow = token(environment, tenant, Scope.OAUTH_TOKEN)
     await age(instance, caller.id)
     await call(instance, narrow)
-    # The older token is good for an hour, and takes nothing back.
+    # The older token is valid for an hour, and revokes nothing.
     await call(instance, wide)
     clock.forward(seconds=31)
 

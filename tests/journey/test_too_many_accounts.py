@@ -19,7 +19,7 @@ type Fill = Callable[[str, str, int], Awaitable[None]]
 
 @pytest.fixture
 async def fill(many: Many) -> AsyncIterator[Fill]:
-    """Stores so many more accounts of another mailbox beside one that is bound, and takes them away in the end."""
+    """Stores that many accounts of another mailbox beside the bound one, and deletes them afterwards."""
     stored: dict[str, str] = {}
 
     async def make(beside: str, mailbox: str, count: int) -> None:
@@ -52,7 +52,7 @@ async def test_grant_serves_at_most_ten_accounts_of_one_mailbox(many: Many, fill
     assert ["too_many_accounts", "new"] == many.states(link)[1:]
     assert "at most 10 for the same mailbox" in page.text
     assert (404, 200) == (many.token(more).status_code, many.token(sales).status_code)
-    # What is bound may be bound again.
+    # A bound account can be bound again.
     assert {"account": account, "state": "existing"} == add(many, wish(account, SUPPORT, account=account)).json()
 
 

@@ -37,7 +37,7 @@ def refreshes(tenant: Tenant, person: str) -> int:
 async def large(
     api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, clock: MovedClock, instance: App
 ) -> AsyncIterator[tuple[str, str]]:
-    """A person's bound and hot account, whose next tokens no row takes."""
+    """A person's bound and hot account, whose next tokens are too large to store."""
     who = person()
     account = bind(api, visitor, who)
     await hand_out(instance, account)
@@ -101,7 +101,7 @@ async def test_timer_backs_off_while_tokens_cannot_be_stored(
 
     assert timedelta(minutes=15) < pauses[-1] <= timedelta(minutes=30)
     assert max(pauses) > 8 * min(pauses)
-    # Each instance asked once for tokens that live for more than an hour.
+    # Each instance made one request for tokens that are valid for more than an hour.
     assert refreshes(tenant, who) - asked <= 4
 
 

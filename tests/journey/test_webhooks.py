@@ -52,7 +52,7 @@ async def deliver(instance: App) -> None:
 
 @pytest.fixture(autouse=True)
 def clean(api: httpx.Client) -> None:
-    """Whatever other tests have subscribed to or left to be told is none of these tests' business."""
+    """Removes webhooks and events of other tests."""
     for webhook in api.get("/v1/webhooks").json()["webhooks"]:
         api.delete(f"/v1/webhooks/{webhook['id']}")
 
@@ -131,7 +131,7 @@ def test_target_that_rejects_the_ping_is_refused_and_not_stored(api: httpx.Clien
         assert words in fault
         assert url not in fault
     assert [] == api.get("/v1/webhooks").json()["webhooks"]
-    # What may not be called is refused without calling, too.
+    # A forbidden target is refused without a request.
     assert "url" in refused(api.post("/v1/webhooks", json={"url": "https://10.0.0.1/inside", "verify": False}))
     assert 201 == api.post("/v1/webhooks", json={"url": receiver.url("fails/now"), "verify": False}).status_code
 
@@ -242,7 +242,7 @@ async def test_each_event_is_reported_once_with_its_details(
     subscribe(api, receiver.url("ok/story"), verify=False)
     who = person()
     account = bind(api, visitor, who)
-    # The account is given another mailbox, and its own again.
+    # The account gets another mailbox, and then its own again.
     for mailbox in ("sales@contoso.example", "support@contoso.example"):
         tenant.do("access", person=who, mailbox=mailbox, fullAccess=True)
         bind(api, visitor, who, account=account, email=mailbox, changeMailbox=True)
