@@ -179,7 +179,8 @@ def _values(webhook: Webhook | None, base_url: str) -> dict[str, Any]:
 
 
 def _headers(items: list[HeaderToSend], faults: Faults) -> dict[str, str]:
-    headers = {item.key.lower(): item.value for item in items}
-    if len(headers) != len(items) or any(map(OWN_HEADERS.fullmatch, headers)):
+    readable = [item for item in items if item.key is not UNSET and item.value is not UNSET]
+    headers = {item.key.lower(): item.value for item in readable}
+    if len(headers) != len(readable) or any(map(OWN_HEADERS.fullmatch, headers)):
         faults.add("webhooksCustomHeaders", NOT_HEADERS)
     return headers

@@ -68,7 +68,7 @@ async def outcome_page(app: App, outcome: Outcome) -> func.HttpResponse:
             code, outcome.registration, again=outcome.again, keep=outcome.keep, principal=outcome.principal
         )
         return await _refused_page(app, refused)
-    _record(outcome, audit_outcome(outcome))
+    _record(outcome, _audit_outcome(outcome))
     return _several_page(app, outcome) if result is None else _single_page(app, outcome, result)
 
 
@@ -102,11 +102,11 @@ def _single_page(app: App, outcome: Completed, result: MailboxResult) -> func.Ht
 
 def _several_page(app: App, outcome: Completed) -> func.HttpResponse:
     """The page that lists every mailbox under its result."""
-    registration, groups = outcome.registration, mailbox_groups(outcome)
+    registration, groups = outcome.registration, _mailbox_groups(outcome)
     return page(
         app,
         "results",
-        status=STATUSES[audit_outcome(outcome)],
+        status=STATUSES[_audit_outcome(outcome)],
         total=len(registration.mailboxes),
         bound=groups.pop(BOUND, []),
         waiting=groups.pop(WAITING, []),
@@ -127,7 +127,7 @@ def _ways_on(outcome: Completed) -> dict[str, Any]:
     }
 
 
-def mailbox_groups(outcome: Completed) -> dict[str, list[InvitedMailbox]]:
+def _mailbox_groups(outcome: Completed) -> dict[str, list[InvitedMailbox]]:
     """All mailboxes of the registration by BOUND, WAITING, or the code of their refusal; of earlier sign-ins too."""
     groups: dict[str, list[InvitedMailbox]] = {}
     for mailbox in outcome.registration.mailboxes:
@@ -142,7 +142,7 @@ def _group(result: MailboxResult) -> str:
     return WAITING if result.state is MailboxState.WAITING_FOR_ACCESS else result.code or "unknown_failure"
 
 
-def audit_outcome(outcome: Completed) -> AuditOutcome:
+def _audit_outcome(outcome: Completed) -> AuditOutcome:
     """The best result of any mailbox."""
     states = {result.state for result in outcome.results.values()}
     if any(state.is_bound for state in states):

@@ -240,7 +240,6 @@ def _timestamp_reader(_: inspect.DateTimeType, _extra: Mapping[str, Any]) -> Rea
 def _list_reader(kind: inspect.ListType, extra: Mapping[str, Any]) -> Read:
     item, item_extra, _ = _unwrapped(kind.item_type)
     read_item = _READERS[type(item)](item, item_extra)
-    of_structs = isinstance(item, inspect.StructType)
     least, most = kind.min_length or 0, kind.max_length
     what = extra.get("items", "strings")
     size = f"{least} to {most} {what}" if least else f"at most {most} {what}" if most else what
@@ -248,14 +247,18 @@ def _list_reader(kind: inspect.ListType, extra: Mapping[str, Any]) -> Read:
     def read_items(values: list[Any], faults: Faults, key: str) -> Any:  # noqa: ANN401 - UNSET as well
         found = Faults()
         items = [read_item(value, found, f"{key}[{index}]") for index, value in enumerate(values)]
-        if found and of_structs:
+        if isinstance(item, inspect.StructType):
+            # Each keeps its place, so that a use case can add the faults that it finds.
             faults |= {name: fault for name, fault in found.items() if name not in faults}
-        elif found:
+            return [decode(item.cls, {}, Faults()) if value is UNSET else value for value in items]
+        if found:
             faults.add(key, f"must be a list of {what}")
-        return UNSET if found else items if of_structs else list(dict.fromkeys(items))
+        return UNSET if found else list(dict.fromkeys(items))
 
     def read(value: Any, faults: Faults, key: str) -> Any:  # noqa: ANN401 - any JSON
-        values = [value] if isinstance(value, str) else [] if value is None and extra.get("null_is_empty") else value
+        values = [] if value is None and extra.get("null_is_empty") else value
+        if isinstance(value, str) and not isinstance(item, inspect.StructType):
+            values = [value]
         if isinstance(values, list) and least <= len(values) <= (len(values) if most is None else most):
             return read_items(values, faults, key)
         faults.add(key, f"must be a list of {size}")
