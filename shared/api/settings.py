@@ -179,8 +179,11 @@ def _values(webhook: Webhook | None, base_url: str) -> dict[str, Any]:
 
 
 def _headers(items: list[HeaderToSend], faults: Faults) -> dict[str, str]:
-    readable = [item for item in items if item.key is not UNSET and item.value is not UNSET]
-    headers = {item.key.lower(): item.value for item in readable}
-    if len(headers) != len(readable) or any(map(OWN_HEADERS.fullmatch, headers)):
+    # A fault of one header is reported as a fault of the list.
+    faulty_items = [name for name in faults if name.startswith("webhooksCustomHeaders[")]
+    for name in faulty_items:
+        del faults[name]
+    headers = {} if faulty_items else {item.key.lower(): item.value for item in items}
+    if faulty_items or len(headers) != len(items) or any(map(OWN_HEADERS.fullmatch, headers)):
         faults.add("webhooksCustomHeaders", NOT_HEADERS)
     return headers
