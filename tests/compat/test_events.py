@@ -52,7 +52,7 @@ def took() -> Iterator[tuple[str, Took]]:
         thread.join()
 
 
-async def test_the_events_of_an_accounts_life_are_told_as_emailengine_tells_them(
+async def test_events_of_an_account_are_those_of_emailengine(
     world: World, environment: Environment, visitor: Visitor, took: tuple[str, Took]
 ) -> None:
     target, came = took

@@ -73,7 +73,7 @@ async def failure(services: App, token: Secret) -> tuple[FailureKind, str, int |
 
 
 @pytest.mark.parametrize("kind", ["certificate", "federated"])
-async def test_people_sign_in_and_grants_are_refreshed_without_a_secret(vault: Vault, start: Start, kind: str) -> None:
+async def test_sign_in_and_refresh_need_no_secret(vault: Vault, start: Start, kind: str) -> None:
     private, public = certificate()
     vault.do("certificate", pem=public)
     services = with_certificate(start, private, public) if kind == "certificate" else federated(start)
@@ -84,7 +84,7 @@ async def test_people_sign_in_and_grants_are_refreshed_without_a_secret(vault: V
     assert (await hand_out(services, account)).access_token.reveal()
 
 
-async def test_a_certificate_may_come_from_a_file(vault: Vault, start: Start, tmp_path: Path) -> None:
+async def test_certificate_may_come_from_a_file(vault: Vault, start: Start, tmp_path: Path) -> None:
     private, public = certificate()
     vault.do("certificate", pem=public)
     file = written(tmp_path, private + public)
@@ -93,14 +93,14 @@ async def test_a_certificate_may_come_from_a_file(vault: Vault, start: Start, tm
     assert (await services.microsoft.entra.refresh(first_app(services), refresh_token(vault))).access_token.reveal()
 
 
-async def test_a_certificate_that_is_not_registered_is_the_apps_fault(vault: Vault, start: Start) -> None:
+async def test_certificate_that_is_not_registered_is_the_apps_fault(vault: Vault, start: Start) -> None:
     services = with_certificate(start, *certificate())
 
     assert (FailureKind.APP_FAULT, "app_credential", 700027) == await failure(services, refresh_token(vault))
     assert ["app_credential"] == [breaker.code for breaker in await open_breakers(services)]
 
 
-async def test_a_certificate_that_has_ended_is_the_apps_fault(vault: Vault, start: Start) -> None:
+async def test_certificate_that_has_ended_is_the_apps_fault(vault: Vault, start: Start) -> None:
     private, public = certificate(days=-1)
     vault.do("certificate", pem=public)
 
@@ -109,13 +109,13 @@ async def test_a_certificate_that_has_ended_is_the_apps_fault(vault: Vault, star
     assert (FailureKind.APP_FAULT, "app_credential", 700027) == await failure(services, refresh_token(vault))
 
 
-async def test_an_identity_that_the_app_does_not_trust_is_the_apps_fault(vault: Vault, start: Start) -> None:
+async def test_untrusted_identity_is_an_app_fault(vault: Vault, start: Start) -> None:
     services = federated(start, STRANGER)
 
     assert (FailureKind.APP_FAULT, "app_credential", 700213) == await failure(services, refresh_token(vault))
 
 
-async def test_an_identity_that_is_not_the_apps_is_the_apps_fault(vault: Vault, start: Start) -> None:
+async def test_identity_that_is_not_the_apps_is_the_apps_fault(vault: Vault, start: Start) -> None:
     """The endpoint answers 400: nobody assigned that identity to this app."""
     services = federated(start, "1de27171-0000-4000-8000-0000000000ff")
 
@@ -124,7 +124,7 @@ async def test_an_identity_that_is_not_the_apps_is_the_apps_fault(vault: Vault, 
 
 
 @pytest.mark.parametrize("outage", ["503", "html", "reset"])
-async def test_an_identity_endpoint_that_is_away_is_nobodys_fault(vault: Vault, start: Start, outage: str) -> None:
+async def test_identity_endpoint_that_is_away_is_nobodys_fault(vault: Vault, start: Start, outage: str) -> None:
     services, token = federated(start), refresh_token(vault)
     vault.do("outage", endpoint="identity", mode=outage)
 
@@ -132,7 +132,7 @@ async def test_an_identity_endpoint_that_is_away_is_nobodys_fault(vault: Vault, 
     assert [] == list(await open_breakers(services))
 
 
-async def test_an_identity_endpoint_that_nobody_listens_at_is_nobodys_fault(
+async def test_missing_identity_endpoint_is_a_transient_failure(
     vault: Vault, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("IDENTITY_ENDPOINT", "http://127.0.0.1:9/msi/token")
@@ -140,14 +140,14 @@ async def test_an_identity_endpoint_that_nobody_listens_at_is_nobodys_fault(
     assert FailureKind.TRANSIENT == (await failure(federated(start), refresh_token(vault)))[0]
 
 
-async def test_a_persons_own_fault_stays_theirs(vault: Vault, start: Start) -> None:
+async def test_persons_own_fault_stays_theirs(vault: Vault, start: Start) -> None:
     services, token = federated(start), refresh_token(vault)
     vault.do("revoke", person=ALICE)
 
     assert (FailureKind.NEEDS_SIGN_IN, "needs_sign_in", 50173) == await failure(services, token)
 
 
-async def test_a_breaker_closes_when_the_identity_is_trusted_at_last(
+async def test_breaker_closes_when_the_identity_is_trusted_at_last(
     vault: Vault, start: Start, clock: MovedClock
 ) -> None:
     services = federated(start, STRANGER)
@@ -162,7 +162,7 @@ async def test_a_breaker_closes_when_the_identity_is_trusted_at_last(
     assert [] == list(await open_breakers(services))
 
 
-async def test_the_identitys_token_is_asked_for_once_and_serves_many_calls(vault: Vault, start: Start) -> None:
+async def test_token_of_the_identity_is_requested_once(vault: Vault, start: Start) -> None:
     services, token = federated(start), refresh_token(vault)
     await services.microsoft.entra.refresh(first_app(services), token)
     before = len(vault.events("identity token"))

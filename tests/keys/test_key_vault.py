@@ -26,7 +26,7 @@ def in_vault(start: Start, key: str, **changes: str) -> App:
     return start(MAILBIND_KEY_VAULT_KEY=key, **{"MAILBIND_SEALING_KEY": "", **changes})
 
 
-async def test_a_data_key_is_wrapped_by_the_vault_and_opens_in_another_process(vault: Vault, start: Start) -> None:
+async def test_vault_wrapped_data_key_opens_in_another_process(vault: Vault, start: Start) -> None:
     key = vault.make()
     sealed = await in_vault(start, key).sealing.sealer.seal("row", Secret("token"))
     two = in_vault(start, key)
@@ -37,7 +37,7 @@ async def test_a_data_key_is_wrapped_by_the_vault_and_opens_in_another_process(v
     assert 32 == len(data_key.wrapped_by.removeprefix(f"{key}/"))
 
 
-async def test_a_process_asks_the_vault_once_for_each_data_key(vault: Vault, start: Start) -> None:
+async def test_process_asks_the_vault_once_for_each_data_key(vault: Vault, start: Start) -> None:
     key = vault.make()
     sealed = await in_vault(start, key).sealing.sealer.seal("row", Secret("token"))
     two, before = in_vault(start, key), len(vault.events("unwrapped"))
@@ -48,7 +48,7 @@ async def test_a_process_asks_the_vault_once_for_each_data_key(vault: Vault, sta
     assert before + 1 == len(vault.events("unwrapped"))
 
 
-async def test_an_older_version_goes_on_opening_what_it_wrapped(vault: Vault, start: Start) -> None:
+async def test_older_version_goes_on_opening_what_it_wrapped(vault: Vault, start: Start) -> None:
     key = vault.make()
     one = in_vault(start, key)
     sealed = await one.sealing.sealer.seal("row", Secret("token"))
@@ -61,7 +61,7 @@ async def test_an_older_version_goes_on_opening_what_it_wrapped(vault: Vault, st
     assert first.wrapped_by != second.wrapped_by
 
 
-async def test_the_version_in_the_setting_wraps_even_when_there_is_a_newer_one(vault: Vault, start: Start) -> None:
+async def test_key_version_of_the_setting_is_used_for_wrapping(vault: Vault, start: Start) -> None:
     key = vault.make()
     pinned = await key_wrapping_of(in_vault(start, key)).newest()
     vault.make(key.rpartition("/")[2])
@@ -73,7 +73,7 @@ async def test_the_version_in_the_setting_wraps_even_when_there_is_a_newer_one(v
 
 
 @pytest.mark.parametrize("outage", ["503", "html", "reset", "hang"])
-async def test_a_vault_that_does_not_answer_is_told_from_one_that_refuses(
+async def test_vault_outage_differs_from_a_refusal(
     vault: Vault, start: Start, outage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And callers are told to come back, in the words of a 503."""
@@ -100,7 +100,7 @@ async def test_what_is_open_already_goes_on_while_the_vault_is_away(
     assert Secret("newer") == await services.sealing.sealer.unseal("row", again)
 
 
-async def test_a_vault_that_is_away_is_not_asked_by_everybody_who_waits(
+async def test_waiting_callers_share_one_request_to_the_vault(
     vault: Vault, start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
     key = vault.make()
@@ -116,9 +116,7 @@ async def test_a_vault_that_is_away_is_not_asked_by_everybody_who_waits(
     assert 1 == len([record for record in caplog.records if record.message.startswith("key vault")])
 
 
-async def test_a_key_that_is_disabled_or_gone_refuses_and_is_not_used_for_anything_new(
-    vault: Vault, start: Start, clock: MovedClock
-) -> None:
+async def test_disabled_or_deleted_key_is_not_used(vault: Vault, start: Start, clock: MovedClock) -> None:
     """The SDK would wrap with the public half of a disabled key, and nobody could open it again."""
     key = vault.make()
     name = key.rpartition("/")[2]
@@ -141,14 +139,14 @@ async def test_a_key_that_is_disabled_or_gone_refuses_and_is_not_used_for_anythi
     assert Secret("token") == await services.sealing.sealer.unseal("row", sealed)
 
 
-async def test_an_identity_without_the_role_is_refused(vault: Vault, start: Start) -> None:
+async def test_identity_without_the_role_is_refused(vault: Vault, start: Start) -> None:
     key = vault.make()
 
     with pytest.raises(KeyRefused):
         await in_vault(start, key, AZURE_CLIENT_ID=STRANGER).sealing.sealer.seal("row", Secret("token"))
 
 
-async def test_a_managed_identity_that_does_not_answer_is_an_outage(vault: Vault, start: Start) -> None:
+async def test_managed_identity_that_does_not_answer_is_an_outage(vault: Vault, start: Start) -> None:
     key = vault.make()
     vault.do("outage", endpoint="identity", mode="503")
 
@@ -175,7 +173,7 @@ async def test_secrets_move_from_a_local_key_to_the_vault_and_back(vault: Vault,
         await in_vault(start, key).sealing.sealer.unseal("row", sealed)
 
 
-async def test_a_new_version_in_the_vault_takes_over_by_re_wrapping(vault: Vault, start: Start) -> None:
+async def test_new_version_in_the_vault_takes_over_by_re_wrapping(vault: Vault, start: Start) -> None:
     key = vault.make()
     name = key.rpartition("/")[2]
     services = in_vault(start, key)
@@ -190,7 +188,7 @@ async def test_a_new_version_in_the_vault_takes_over_by_re_wrapping(vault: Vault
     assert Secret("token") == await in_vault(start, key).sealing.sealer.unseal("row", sealed)
 
 
-async def test_a_new_local_key_takes_over_with_the_one_before_it_given(start: Start) -> None:
+async def test_new_local_key_takes_over_with_the_one_before_it_given(start: Start) -> None:
     sealed = await start().sealing.sealer.seal("row", Secret("token"))
     moving = start(MAILBIND_SEALING_KEY=OTHER_KEY, MAILBIND_SEALING_KEY_PREVIOUS=LOCAL_KEY)
 
@@ -201,7 +199,7 @@ async def test_a_new_local_key_takes_over_with_the_one_before_it_given(start: St
         await start().sealing.sealer.unseal("row", sealed)
 
 
-async def test_a_data_key_that_does_not_open_is_counted_and_left_as_it_is(start: Start) -> None:
+async def test_unreadable_data_key_is_counted_and_left_unchanged(start: Start) -> None:
     sealed = await start().sealing.sealer.seal("row", Secret("token"))
     strange = start(MAILBIND_SEALING_KEY=OTHER_KEY)
 
@@ -209,7 +207,7 @@ async def test_a_data_key_that_does_not_open_is_counted_and_left_as_it_is(start:
     assert Secret("token") == await start().sealing.sealer.unseal("row", sealed)
 
 
-def test_the_app_starts_without_the_vault_and_without_its_sdk() -> None:
+def test_app_starts_without_the_vault_and_without_its_sdk() -> None:
     """What nobody needs yet is neither asked nor imported."""
     code = (
         "import sys, function_app; "

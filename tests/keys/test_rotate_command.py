@@ -36,7 +36,7 @@ def rotate(storage: Azurite, vault: Vault) -> Rotate:
     return run
 
 
-async def test_it_re_seals_what_is_under_an_older_data_key_and_then_forgets_that(
+async def test_command_reseals_old_values_and_deletes_the_old_key(
     rotate: Rotate, start: Start, clock: MovedClock
 ) -> None:
     clock.ahead = timedelta(hours=-3)
@@ -83,9 +83,7 @@ async def test_it_moves_data_keys_to_the_vault(rotate: Rotate, start: Start, vau
     assert Secret("x") == await in_vault(start, key).sealing.sealer.unseal("row", sealed)
 
 
-async def test_it_ends_with_a_sentence_when_the_vault_refuses_and_when_settings_are_wrong(
-    rotate: Rotate, start: Start, vault: Vault
-) -> None:
+async def test_command_explains_vault_refusals_and_wrong_settings(rotate: Rotate, start: Start, vault: Vault) -> None:
     await start().sealing.sealer.seal("row", Secret("x"))
 
     refused = rotate("--rewrap", MAILBIND_KEY_VAULT_KEY=f"{vault.ready['url']}/keys/no-such-key")

@@ -48,7 +48,7 @@ async def under(services: App) -> Counter[str]:
     return Counter([found.data_key async for found in everything(services) if found.data_key])
 
 
-async def test_the_next_data_key_comes_when_the_newest_has_served_its_days(start: Start, clock: MovedClock) -> None:
+async def test_next_data_key_is_made_after_the_rotation_period(start: Start, clock: MovedClock) -> None:
     services = start(MAILBIND_DATA_KEY_DAYS="30")
     old = await services.sealing.sealer.seal("row", Secret("old"))
     clock.forward(days=29)
@@ -65,7 +65,7 @@ async def test_the_next_data_key_comes_when_the_newest_has_served_its_days(start
     assert Secret("new") == await services.sealing.sealer.unseal("row", new)
 
 
-async def test_processes_that_make_a_data_key_at_once_make_one_and_all_go_on(start: Start, clock: MovedClock) -> None:
+async def test_concurrent_processes_make_one_data_key(start: Start, clock: MovedClock) -> None:
     processes = [start() for _ in range(6)]
 
     for made in (1, 2):  # the first data key ever, then the next one
@@ -97,7 +97,7 @@ async def test_two_that_are_made_by_command_at_once_both_stay_usable(start: Star
         assert {Secret("x")} == {await each.sealing.sealer.unseal("row", text) for text in sealed}
 
 
-async def test_another_process_seals_under_a_new_data_key_within_a_minute(start: Start, clock: MovedClock) -> None:
+async def test_other_processes_use_a_new_data_key_within_a_minute(start: Start, clock: MovedClock) -> None:
     one, two = start(), start()
     await two.sealing.sealer.seal("row", Secret("x"))
     made = await one.sealing.data_keys.make()
@@ -108,7 +108,7 @@ async def test_another_process_seals_under_a_new_data_key_within_a_minute(start:
     assert made.id == sealed.split(".")[1]
 
 
-async def test_what_is_sealed_under_a_data_key_that_a_process_never_saw_opens_at_once(start: Start) -> None:
+async def test_value_under_an_unknown_data_key_opens_at_once(start: Start) -> None:
     one, two = start(), start()
     await two.sealing.sealer.seal("row", Secret("x"))
     await one.sealing.data_keys.make()
@@ -116,7 +116,7 @@ async def test_what_is_sealed_under_a_data_key_that_a_process_never_saw_opens_at
     assert Secret("new") == await two.sealing.sealer.unseal("row", await one.sealing.sealer.seal("row", Secret("new")))
 
 
-async def test_a_process_that_cannot_open_the_newest_data_key_seals_under_the_one_before_for_minutes_only(
+async def test_unreadable_newest_key_is_bypassed_for_minutes_only(
     vault: Vault, start: Start, clock: MovedClock
 ) -> None:
     """Or else it would write under a data key that is forgotten meanwhile."""
@@ -134,9 +134,7 @@ async def test_a_process_that_cannot_open_the_newest_data_key_seals_under_the_on
     assert Secret("x") == await two.sealing.sealer.unseal("row", before)
 
 
-async def test_an_old_data_key_is_forgotten_only_when_it_is_old_enough_and_nothing_needs_it(
-    vault: Vault, start: Start, clock: MovedClock
-) -> None:
+async def test_data_key_is_deleted_only_when_old_and_unused(vault: Vault, start: Start, clock: MovedClock) -> None:
     services = start()
     await sign_in(services, vault.ready["caFile"], person(vault))
     (old,) = await services.sealing.data_keys.listed()
@@ -170,7 +168,7 @@ class Dying:
         return await self.rows.reseal(table, row, names)
 
 
-async def test_a_rotation_that_was_interrupted_goes_on_where_it_was(
+async def test_rotation_that_was_interrupted_goes_on_where_it_was(
     vault: Vault, start: Start, clock: MovedClock
 ) -> None:
     services = start()
@@ -188,9 +186,7 @@ async def test_a_rotation_that_was_interrupted_goes_on_where_it_was(
     assert any(line.startswith("Principals: ") for line in told)
 
 
-async def test_a_sign_in_that_is_re_sealed_at_the_wrong_moment_is_not_taken_for_a_used_one(
-    vault: Vault, start: Start, clock: MovedClock
-) -> None:
+async def test_resealed_sign_in_attempt_does_not_count_as_used(vault: Vault, start: Start, clock: MovedClock) -> None:
     """Between reading an attempt and using it up; and it is still good only once."""
     services = start()
     with Visitor(vault.ready["caFile"]) as visitor:
@@ -205,9 +201,7 @@ async def test_a_sign_in_that_is_re_sealed_at_the_wrong_moment_is_not_taken_for_
     assert not await services.stores.registrations.use_attempt(stored)
 
 
-async def test_two_rotations_under_load_lose_nothing_and_leave_nothing_unsealed(
-    vault: Vault, start: Start, clock: MovedClock
-) -> None:
+async def test_two_rotations_under_load_reseal_everything(vault: Vault, start: Start, clock: MovedClock) -> None:
     """Hand-outs, refreshes and sign-ins go on in two processes while a third rotates, forgets, and rotates again."""
     ca_file = vault.ready["caFile"]
     one, two, rotating = start(), start(), start()
@@ -246,7 +240,7 @@ async def test_two_rotations_under_load_lose_nothing_and_leave_nothing_unsealed(
         assert isinstance(await finish(anew, visitor, open_, person(vault)), Completed)
 
 
-async def test_the_walk_finds_a_secret_in_a_column_that_nobody_told_it_of(start: Start) -> None:
+async def test_scan_finds_secrets_in_unknown_properties(start: Start) -> None:
     services = start()
     table = await storage_of(services).create_table_if_not_exists("Statistics")
     samples = {"note": "x" * 10 + "eyJ0eXAiOiJKV1QifQ.eyJhdWQiOiJ4In0.c2lnbmF0dXJlLW9mLWEtdG9rZW4", "known": "short"}
@@ -324,9 +318,7 @@ async def _opened(services: App) -> set[str]:
     return opened - {""}
 
 
-async def test_credentials_of_oauth_apps_are_sealed_anew_and_go_on_working(
-    vault: Vault, start: Start, clock: MovedClock
-) -> None:
+async def test_resealed_credentials_of_oauth_apps_keep_working(vault: Vault, start: Start, clock: MovedClock) -> None:
     private, public = certificate()
     vault.do("certificate", pem=public)
     services, ready = start(), vault.ready
@@ -353,7 +345,7 @@ async def test_credentials_of_oauth_apps_are_sealed_anew_and_go_on_working(
     assert [] == [found async for found in everything(other) if private_line in found.value]
 
 
-async def test_values_that_are_kept_in_several_properties_are_resealed_whole(start: Start, clock: MovedClock) -> None:
+async def test_values_in_several_properties_are_resealed_whole(start: Start, clock: MovedClock) -> None:
     services = start()
     who = principal()
     long = replace(grant(who, clock()), access_token=Secret("x" * 60_000))

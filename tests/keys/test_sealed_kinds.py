@@ -94,17 +94,17 @@ def kinds_with_secrets() -> set[type]:
     }
 
 
-def test_every_kind_of_record_with_a_secret_is_known_to_a_rotation() -> None:
+def test_rotation_knows_every_kind_of_record_with_a_secret() -> None:
     assert kinds_with_secrets() - TRANSIENT == {kind for _, _, kind in ROWS}
 
 
-def test_a_kind_that_shares_row_keys_with_one_that_has_secrets_has_no_property_of_their_name() -> None:
+def test_kinds_that_share_row_keys_share_no_secret_names() -> None:
     salt = SEALED_KINDS["Limits"][""]
 
     assert not shape_of(salt).sealed & {field.name for field in fields(Bucket)}
 
 
-async def test_a_secret_that_a_rotation_would_not_find_cannot_be_written(start: Start) -> None:
+async def test_secret_unknown_to_a_rotation_cannot_be_written(start: Start) -> None:
     services = start()
     table = Table("Statistics", storage_of(services).get_table_client, services.sealing.sealer, services.entropy)
 
@@ -112,7 +112,7 @@ async def test_a_secret_that_a_rotation_would_not_find_cannot_be_written(start: 
         await table.write([Write("create", {"PartitionKey": "x", "RowKey": "", "token": Secret("x")})])
 
 
-async def test_every_secret_of_every_kind_is_sealed_under_the_newest_data_key(start: Start, clock: MovedClock) -> None:
+async def test_every_secret_is_sealed_under_the_newest_data_key(start: Start, clock: MovedClock) -> None:
     services = start()
     places = [planted(table, prefix, name) for table, prefix, kind in ROWS for name in shape_of(kind).sealed]
     for place in places:
@@ -191,7 +191,7 @@ def damaged(data_key: str, moved: str) -> Iterator[tuple[str, str]]:
     yield "not sealed at all", "https://hooks.example/x"
 
 
-async def test_a_value_that_does_not_decrypt_is_named_and_spoils_no_other_of_its_row(
+async def test_undecryptable_value_is_reported_and_blocks_no_other(
     rotate: Rotate, start: Start, clock: MovedClock
 ) -> None:
     clock.forward(hours=-3)
@@ -225,7 +225,7 @@ async def test_a_value_that_does_not_decrypt_is_named_and_spoils_no_other_of_its
     assert f"kept data key {old.id}: 4 values need it" in forgot.stdout
 
 
-async def test_the_record_of_what_does_not_decrypt_names_its_place_once(
+async def test_undecryptable_value_is_logged_once_with_its_place(
     start: Start, clock: MovedClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     services = start()

@@ -14,7 +14,7 @@ from tests.keys.conftest import Start, Vault
 pytestmark = pytest.mark.usefixtures("fresh")
 
 
-async def test_a_persons_probe_waits_for_none_of_the_timers(vault: Vault, start: Start) -> None:
+async def test_persons_probe_waits_for_none_of_the_timers(vault: Vault, start: Start) -> None:
     services = start()
     app = (await services.oauth_apps.all())[0]
 

@@ -45,9 +45,7 @@ async def while_it_hangs[T](services: App, act: Callable[[], Awaitable[T]]) -> T
     return result
 
 
-async def test_sealing_goes_on_while_a_data_key_is_due_and_the_vault_hangs(
-    vault: Vault, start: Start, clock: MovedClock
-) -> None:
+async def test_sealing_continues_while_the_vault_hangs(vault: Vault, start: Start, clock: MovedClock) -> None:
     services = in_vault(start, vault.make())
     before = await services.sealing.sealer.seal("row", Secret("x"))
     vault.do("outage", endpoint="vault", mode="hang")
@@ -61,9 +59,7 @@ async def test_sealing_goes_on_while_a_data_key_is_due_and_the_vault_hangs(
         clock.forward(minutes=2)
 
 
-async def test_people_callers_and_ticks_go_on_while_a_data_key_is_due_and_the_vault_hangs(
-    vault: Vault, start: Start, clock: MovedClock
-) -> None:
+async def test_everything_continues_while_the_vault_hangs(vault: Vault, start: Start, clock: MovedClock) -> None:
     services, ca_file = in_vault(start, vault.make(), MAILBIND_DATA_KEY_DAYS="1"), vault.ready["caFile"]
     account = await sign_in(services, ca_file, person(vault))
     clock.forward(hours=23, minutes=30)
@@ -87,7 +83,7 @@ async def test_people_callers_and_ticks_go_on_while_a_data_key_is_due_and_the_va
     assert not handed_out.cached
 
 
-async def test_a_data_key_that_is_due_is_made_once_the_vault_answers_again(
+async def test_due_data_key_is_made_once_the_vault_answers(
     vault: Vault, start: Start, clock: MovedClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """And a vault that is away is asked for it once in some minutes, not by everybody who seals."""
@@ -113,7 +109,7 @@ async def test_a_data_key_that_is_due_is_made_once_the_vault_answers_again(
     assert newest.id == (await services.sealing.sealer.seal("row", Secret("x"))).split(".")[1]
 
 
-async def test_a_newer_data_key_that_does_not_open_yet_holds_up_nobody(
+async def test_newer_data_key_that_does_not_open_yet_holds_up_nobody(
     vault: Vault, start: Start, clock: MovedClock
 ) -> None:
     key = vault.make()
@@ -132,7 +128,7 @@ async def test_a_newer_data_key_that_does_not_open_yet_holds_up_nobody(
     assert newer.id == (await two.sealing.sealer.seal("row", Secret("x"))).split(".")[1]
 
 
-async def test_an_unwrap_that_hangs_holds_up_no_other_data_key(vault: Vault, start: Start) -> None:
+async def test_unwrap_that_hangs_holds_up_no_other_data_key(vault: Vault, start: Start) -> None:
     key = vault.make()
     in_the_vault = await in_vault(start, key).sealing.sealer.seal("row", Secret("old"))
     await start(MAILBIND_KEY_VAULT_KEY_PREVIOUS=key).sealing.data_keys.make()
@@ -153,9 +149,7 @@ async def test_an_unwrap_that_hangs_holds_up_no_other_data_key(vault: Vault, sta
         await waiting
 
 
-async def test_callers_of_a_closed_data_key_share_an_unwrap_and_one_who_leaves_ends_it_for_nobody(
-    vault: Vault, start: Start
-) -> None:
+async def test_shared_unwrap_survives_a_cancelled_caller(vault: Vault, start: Start) -> None:
     key = vault.make()
     sealed = await in_vault(start, key).sealing.sealer.seal("row", Secret("token"))
     services, before = in_vault(start, key), len(vault.events("unwrapped"))
@@ -169,9 +163,7 @@ async def test_callers_of_a_closed_data_key_share_an_unwrap_and_one_who_leaves_e
     assert before + 1 == len(vault.events("unwrapped"))
 
 
-async def test_after_a_failure_callers_are_told_at_once_while_the_vault_is_asked_in_the_background(
-    vault: Vault, start: Start, clock: MovedClock
-) -> None:
+async def test_failed_unwrap_is_retried_in_the_background(vault: Vault, start: Start, clock: MovedClock) -> None:
     key = vault.make()
     sealed = await in_vault(start, key).sealing.sealer.seal("row", Secret("token"))
     services = in_vault(start, key)
@@ -192,7 +184,7 @@ async def test_after_a_failure_callers_are_told_at_once_while_the_vault_is_asked
     assert Secret("token") == await services.sealing.sealer.unseal("row", sealed)
 
 
-async def test_a_record_whose_data_key_is_out_of_reach_holds_up_no_other(
+async def test_record_without_its_data_key_blocks_no_other(
     vault: Vault, start: Start, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An OAuth app and a webhook under a data key of the vault, beside an app of the settings and a newer key."""
@@ -229,7 +221,7 @@ async def test_a_record_whose_data_key_is_out_of_reach_holds_up_no_other(
 
 
 @pytest.mark.parametrize("endpoint", ["vault", "identity"])
-async def test_the_first_data_key_ever_waits_for_a_vault_that_hangs_until_a_deadline(
+async def test_first_data_key_waits_for_the_vault_until_a_deadline(
     vault: Vault, start: Start, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(key_wrapping, "VAULT_TIMEOUT_SECONDS", 2.0)
@@ -244,7 +236,7 @@ async def test_the_first_data_key_ever_waits_for_a_vault_that_hangs_until_a_dead
     assert 10 == sum(isinstance(answer, KeyUnavailable) for answer in answers)
 
 
-async def test_a_process_ends_while_it_makes_a_data_key(vault: Vault, start: Start, clock: MovedClock) -> None:
+async def test_process_ends_while_it_makes_a_data_key(vault: Vault, start: Start, clock: MovedClock) -> None:
     services = in_vault(start, vault.make())
     await services.sealing.sealer.seal("row", Secret("x"))
     vault.do("outage", endpoint="vault", mode="hang")
