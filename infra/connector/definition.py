@@ -1,4 +1,4 @@
-"""The connector's definition: some operations of the description, in the words that flows show to people."""
+"""The connector's definition: selected operations of the API, with the titles that flows show to people."""
 
 import re
 from collections.abc import Iterator
@@ -13,18 +13,18 @@ ACTIONS = (
     *("StartRegistration", "GetRegistration", "EndRegistration", "ListAccounts", "GetAccount", "GetAccessToken"),
     *("ReconnectAccount", "RemoveAccount"),
 )
-# Both subscribe at /v1/webhooks; a path of its own each is what OpenAPI asks for, and a policy leads it there.
+# Both triggers subscribe at /v1/webhooks. OpenAPI needs a path for each; a policy routes both to that path.
 TRIGGERS = {
     "WhenMailboxBound": (
         "/v1/webhooks/bound",
         "When a mailbox is bound",
-        "Starts when somebody has signed in and their mailbox is proven and bound.",
+        "Starts when a person has signed in, and the mailbox has been opened and bound.",
         (EventName.ACCOUNT_ADDED,),
     ),
     "WhenMailboxNeedsAttention": (
         "/v1/webhooks/attention",
         "When a mailbox needs attention",
-        "Starts when a mailbox does not open any more, needs a new sign-in or is about to, or was replaced by another.",
+        "Starts when a mailbox no longer opens, needs a new sign-in now or soon, or was replaced by another one.",
         (
             EventName.AUTHENTICATION_ERROR,
             EventName.CONNECT_ERROR,
@@ -33,30 +33,37 @@ TRIGGERS = {
         ),
     ),
 }
-WORDS = {"url": "URL", "id": "ID", "ttl": "TTL", "oauth2": "OAuth", "sasl": "SASL", "aadsts": "AADSTS"}
-PICKER = {
+ACRONYMS = {"url": "URL", "id": "ID", "ttl": "TTL", "oauth2": "OAuth", "sasl": "SASL", "aadsts": "AADSTS"}
+ACCOUNT_PICKER = {
     "operationId": "ListAccounts",
     "value-collection": "accounts",
     "value-path": "account",
     "value-title": "email",
     "parameters": {"pageSize": 1000},
 }
-NO_EFFECT = "Accepted for callers of EmailEngine"
+NO_EFFECT_PREFIX = "Accepted for callers of EmailEngine"
 
 
 def definition(base_url: str) -> Part:
-    """OpenAPI 2.0 with Microsoft's extensions for connectors, for a Mailbind at this address."""
-    whole = swagger(openapi(base_url, RESOURCES))
+    """OpenAPI 2.0 with Microsoft's extensions for connectors, for the Mailbind at `base_url`.
+
+    https://learn.microsoft.com/connectors/custom-connectors/openapi-extensions
+    """
+    document = swagger(openapi(base_url, RESOURCES))
     paths: Part = {}
-    for path, methods in whole["paths"].items():
-        for method, one in methods.items():
-            if one["operationId"] in ACTIONS:
-                paths.setdefault(path, {})[method] = _action(one)
-    hook = "/v1/webhooks/{webhook}"
-    paths[hook] = {"delete": {**_action(whole["paths"][hook]["delete"]), "x-ms-visibility": "internal"}}
-    subscribed = whole["paths"]["/v1/webhooks"]["post"]
-    for name, (path, summary, about, events) in TRIGGERS.items():
-        paths[path] = _trigger({**subscribed, "operationId": name, "summary": summary, "description": about}, events)
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if operation["operationId"] in ACTIONS:
+                paths.setdefault(path, {})[method] = _action(operation)
+    webhook_path = "/v1/webhooks/{webhook}"
+    paths[webhook_path] = {
+        "delete": {**_action(document["paths"][webhook_path]["delete"]), "x-ms-visibility": "internal"}
+    }
+    subscribe = document["paths"]["/v1/webhooks"]["post"]
+    for name, (path, summary, description, events) in TRIGGERS.items():
+        paths[path] = _trigger(
+            {**subscribe, "operationId": name, "summary": summary, "description": description}, events
+        )
     return {
         "swagger": "2.0",
         "info": {
@@ -66,11 +73,11 @@ def definition(base_url: str) -> Part:
                 "Binds Microsoft 365 shared mailboxes to the people who may open them, keeps that authorization alive,"
                 " and hands out short-lived access tokens for them."
             ),
-            "contact": {"name": "Whoever runs your Mailbind", "url": base_url},
+            "contact": {"name": "The operator of your Mailbind", "url": base_url},
         },
-        **{word: whole[word] for word in ("host", "basePath", "schemes", "consumes", "produces")},
+        **{name: document[name] for name in ("host", "basePath", "schemes", "consumes", "produces")},
         "paths": paths,
-        "definitions": _used(paths, whole["definitions"]),
+        "definitions": _used_definitions(paths, document["definitions"]),
         "securityDefinitions": {"api_key": {"type": "apiKey", "in": "header", "name": "Authorization"}},
         "security": [{"api_key": []}],
         "x-ms-connector-metadata": [
@@ -82,46 +89,49 @@ def definition(base_url: str) -> Part:
 
 
 def title(name: str) -> str:
-    """A name in the words of a form: `redirectUrl` is Redirect URL."""
+    """The title of a field: Redirect URL for `redirectUrl`."""
     words = re.findall(r"[A-Z]?[a-z0-9]+", name)
-    return " ".join(WORDS.get(word.lower(), word.capitalize()) for word in words)
+    return " ".join(ACRONYMS.get(word.lower(), word.capitalize()) for word in words)
 
 
-def _action(one: Part) -> Part:
-    made = {word: one[word] for word in ("operationId", "summary", "description", "parameters", "responses")}
-    made["parameters"] = [_parameter(parameter) for parameter in one["parameters"]]
-    return {**made, "x-ms-visibility": "important"}
+def _action(operation: Part) -> Part:
+    return {
+        **{name: operation[name] for name in ("operationId", "summary", "description")},
+        "parameters": [_parameter(parameter) for parameter in operation["parameters"]],
+        "responses": operation["responses"],
+        "x-ms-visibility": "important",
+    }
 
 
 def _parameter(parameter: Part) -> Part:
-    shown: Part = {**parameter, "x-ms-summary": title(parameter["name"])}
+    extended: Part = {**parameter, "x-ms-summary": title(parameter["name"])}
     if parameter["in"] == "path":
-        shown["x-ms-url-encoding"] = "single"
+        extended["x-ms-url-encoding"] = "single"
         if parameter["name"] == "account":
-            shown["x-ms-dynamic-values"] = PICKER
+            extended["x-ms-dynamic-values"] = ACCOUNT_PICKER
     elif parameter["in"] == "query":
-        shown["x-ms-visibility"] = "advanced"
-    return shown
+        extended["x-ms-visibility"] = "advanced"
+    return extended
 
 
-def _trigger(one: Part, events: tuple[EventName, ...]) -> Part:
-    """Subscribes for fixed events. A ping would start the flow, so none is asked for."""
+def _trigger(operation: Part, events: tuple[EventName, ...]) -> Part:
+    """Subscribe to fixed events, without a ping, which would start the flow."""
     url = {"type": "string", "description": "Where the flow listens.", "x-ms-notification-url": True}
-    fixed = {"type": "array", "items": {"type": "string"}, "description": "Which events.", "default": [*events]}
-    unasked = {"type": "boolean", "description": "Whether to send a ping first.", "default": False}
+    event_names = {"type": "array", "items": {"type": "string"}, "description": "Which events.", "default": [*events]}
+    verify = {"type": "boolean", "description": "Whether to send a ping first.", "default": False}
     account: Part = {
         "type": "string",
         "description": "Only this account; every account that you reach if you leave it empty.",
-        "x-ms-dynamic-values": PICKER,
+        "x-ms-dynamic-values": ACCOUNT_PICKER,
     }
     fields: Part = {
         "url": {**url, "x-ms-visibility": "internal"},
-        "events": {**fixed, "x-ms-visibility": "internal"},
-        "verify": {**unasked, "x-ms-visibility": "internal"},
+        "events": {**event_names, "x-ms-visibility": "internal"},
+        "verify": {**verify, "x-ms-visibility": "internal"},
         "account": {**account, "x-ms-visibility": "important"},
     }
-    shown = {name: {**field, "x-ms-summary": title(name)} for name, field in fields.items()}
-    schema = {"type": "object", "properties": shown, "required": ["url", "events", "verify"]}
+    properties = {name: {**field, "x-ms-summary": title(name)} for name, field in fields.items()}
+    schema = {"type": "object", "properties": properties, "required": ["url", "events", "verify"]}
     body = {"in": "body", "name": "body", "required": True, "description": "What to subscribe to.", "schema": schema}
     return {
         "x-ms-notification-content": {
@@ -129,50 +139,50 @@ def _trigger(one: Part, events: tuple[EventName, ...]) -> Part:
             "schema": {"$ref": f"{DEFINITIONS}EventNotification"},
         },
         "post": {
-            **_action({**one, "parameters": [body]}),
+            **_action({**operation, "parameters": [body]}),
             "x-ms-trigger": "single",
-            "x-ms-trigger-hint": one["summary"],
+            "x-ms-trigger-hint": operation["summary"],
         },
     }
 
 
-def _used(paths: Part, definitions: Part) -> Part:
+def _used_definitions(paths: Part, definitions: Part) -> Part:
     used: Part = {}
-    waiting = [*_references(paths)]
-    while waiting:
-        name = waiting.pop()
+    names = [*_references(paths)]
+    while names:
+        name = names.pop()
         if name not in used:
-            used[name] = _shape(definitions[name])
-            waiting += _references(used[name])
+            used[name] = _definition(definitions[name])
+            names += _references(used[name])
     return dict(sorted(used.items()))
 
 
 def _references(node: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON
     if isinstance(node, list):
-        for one in node:
-            yield from _references(one)
+        for item in node:
+            yield from _references(item)
     elif isinstance(node, dict):
         if isinstance(reference := node.get("$ref"), str):
             yield reference.removeprefix(DEFINITIONS)
-        for one in node.values():
-            yield from _references(one)
+        for value in node.values():
+            yield from _references(value)
 
 
-def _shape(schema: Part) -> Part:
-    """A shape with a title for each field; what has no effect is not shown."""
+def _definition(schema: Part) -> Part:
+    """A schema with a title for each field, without the fields that have no effect."""
     if "properties" not in schema:
         return schema
-    needed = schema.get("required", ())
+    required = schema.get("required", ())
     fields = {
-        name: _field(name, part, needed=name in needed)
-        for name, part in schema["properties"].items()
-        if not part.get("description", "").startswith(NO_EFFECT)
+        name: _field(name, field, is_required=name in required)
+        for name, field in schema["properties"].items()
+        if not field.get("description", "").startswith(NO_EFFECT_PREFIX)
     }
     return {**schema, "properties": fields}
 
 
-def _field(name: str, part: Part, *, needed: bool) -> Part:
-    if "$ref" in part:
-        part = {"allOf": [part]}
-    said = {"x-ms-summary": title(name), "x-ms-visibility": "important" if needed else "advanced"}
-    return {"description": title(name) + ".", **part, **said}
+def _field(name: str, field: Part, *, is_required: bool) -> Part:
+    if "$ref" in field:
+        field = {"allOf": [field]}
+    extensions = {"x-ms-summary": title(name), "x-ms-visibility": "important" if is_required else "advanced"}
+    return {"description": title(name) + ".", **field, **extensions}
