@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from shared.api.field_types import IGNORED
 from shared.domain.event import EventName
 from shared.reference.documents import RESOURCES
 from shared.reference.openapi import openapi
@@ -41,7 +42,6 @@ ACCOUNT_PICKER = {
     "value-title": "email",
     "parameters": {"pageSize": 1000},
 }
-NO_EFFECT_PREFIX = "Accepted for callers of EmailEngine"
 
 
 def definition(base_url: str) -> Part:
@@ -176,7 +176,7 @@ def _definition(schema: Part) -> Part:
     fields = {
         name: _field(name, field, is_required=name in required)
         for name, field in schema["properties"].items()
-        if not field.get("description", "").startswith(NO_EFFECT_PREFIX)
+        if field.get("description") != IGNORED
     }
     return {**schema, "properties": fields}
 

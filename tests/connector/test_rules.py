@@ -1,4 +1,9 @@
-"""The connector by the rules that Microsoft publishes (Power Platform: certification, coding standards, extensions)."""
+"""The connector follows the rules that Microsoft publishes.
+
+https://learn.microsoft.com/connectors/custom-connectors/certification-submission
+https://learn.microsoft.com/connectors/custom-connectors/coding-standards
+https://learn.microsoft.com/connectors/custom-connectors/openapi-extensions
+"""
 
 import json
 import re
@@ -13,13 +18,14 @@ import pytest
 
 from infra.connector.__main__ import build
 from infra.connector.definition import ACTIONS, TRIGGERS, definition
+from shared.api.field_types import IGNORED
 from tests.described import DOCUMENT
 
-MADE = definition("https://mailbind.example")
+DEFINITION = definition("https://mailbind.example")
 OPERATIONS = {
-    one["operationId"]: one
-    for methods in MADE["paths"].values()
-    for method, one in methods.items()
+    operation["operationId"]: operation
+    for methods in DEFINITION["paths"].values()
+    for method, operation in methods.items()
     if not method.startswith("x-")
 }
 VISIBILITY = {"important", "advanced", "internal"}
@@ -28,9 +34,9 @@ TITLE = re.compile(r"[A-Z][A-Za-z0-9]*( [A-Z][A-Za-z0-9]*)*")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("connector")
-    build(made, "https://mailbind.example")
-    return made
+    connector = tmp_path_factory.mktemp("connector")
+    build(connector, "https://mailbind.example")
+    return connector
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -47,37 +53,37 @@ def test_definition_has_actions_triggers_and_unsubscribe() -> None:
 
 
 def test_title_follows_the_certification_rules() -> None:
-    info = MADE["info"]
+    info = DEFINITION["info"]
 
     assert not re.search(r"\b(API|Connector|Power|Copilot)\b", info["title"])
     assert 30 <= len(info["description"]) <= 500
     assert {"name", "url"} <= set(info["contact"])
-    named = {one["propertyName"] for one in MADE["x-ms-connector-metadata"]}
-    assert {"Website", "Privacy policy", "Categories"} == named
+    metadata = {entry["propertyName"] for entry in DEFINITION["x-ms-connector-metadata"]}
+    assert {"Website", "Privacy policy", "Categories"} == metadata
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_operation_describes_parameters_and_responses(name: str) -> None:
-    one = OPERATIONS[name]
+    operation = OPERATIONS[name]
 
     assert re.fullmatch(r"[A-Z][A-Za-z]+", name)
-    assert len(one["summary"]) <= 80
-    assert not one["summary"].endswith(".")
-    assert one["description"].endswith(".")
-    assert one["description"] != one["summary"]
-    assert one["x-ms-visibility"] in VISIBILITY
-    for parameter in one["parameters"]:
+    assert len(operation["summary"]) <= 80
+    assert not operation["summary"].endswith(".")
+    assert operation["description"].endswith(".")
+    assert operation["description"] != operation["summary"]
+    assert operation["x-ms-visibility"] in VISIBILITY
+    for parameter in operation["parameters"]:
         assert parameter["description"]
         assert TITLE.fullmatch(parameter["x-ms-summary"]), parameter["name"]
         assert parameter["in"] != "path" or parameter["required"]
         assert parameter["in"] != "path" or parameter["x-ms-url-encoding"] == "single"
-    successes = [answer for status, answer in one["responses"].items() if status < "300"]
-    assert 1 == len(successes)
-    assert all(answer["description"] and "schema" in answer for answer in one["responses"].values())
+    responses = operation["responses"]
+    assert 1 == len([status for status in responses if status < "300"])
+    assert all(response["description"] and "schema" in response for response in responses.values())
 
 
 def test_every_field_has_title_description_and_visibility() -> None:
-    fields = [(name, field) for schema in schemas(MADE) for name, field in schema.get("properties", {}).items()]
+    fields = [(name, field) for schema in schemas(DEFINITION) for name, field in schema.get("properties", {}).items()]
 
     assert len(fields) > 50
     for name, field in fields:
@@ -88,44 +94,45 @@ def test_every_field_has_title_description_and_visibility() -> None:
 
 
 def test_fields_without_effect_are_not_shown() -> None:
-    assert not re.search("EmailEngine; without effect", json.dumps(MADE))
+    assert IGNORED not in json.dumps(DEFINITION)
 
 
 @pytest.mark.parametrize("name", TRIGGERS)
 def test_trigger_has_a_callback_and_a_notification_schema(name: str) -> None:
     path = TRIGGERS[name][0]
-    one, notified = MADE["paths"][path]["post"], MADE["paths"][path]["x-ms-notification-content"]
-    fields = one["parameters"][0]["schema"]["properties"]
+    operation = DEFINITION["paths"][path]["post"]
+    notification = DEFINITION["paths"][path]["x-ms-notification-content"]
+    fields = operation["parameters"][0]["schema"]["properties"]
 
-    assert "single" == one["x-ms-trigger"]
-    assert one["x-ms-trigger-hint"]
-    assert ["url"] == [field for field, said in fields.items() if said.get("x-ms-notification-url")]
-    assert "201" in one["responses"]
-    assert "Location" in one["responses"]["201"]["headers"]
-    assert {"description", "schema"} == set(notified)
+    assert "single" == operation["x-ms-trigger"]
+    assert operation["x-ms-trigger-hint"]
+    assert ["url"] == [name for name, field in fields.items() if field.get("x-ms-notification-url")]
+    assert "201" in operation["responses"]
+    assert "Location" in operation["responses"]["201"]["headers"]
+    assert {"description", "schema"} == set(notification)
     assert set(DOCUMENT["components"]["schemas"]["EventNotification"]["properties"]) == set(
-        MADE["definitions"]["EventNotification"]["properties"]
+        DEFINITION["definitions"]["EventNotification"]["properties"]
     )
 
 
 def test_accounts_are_picked_from_a_list() -> None:
-    pickers = [part["x-ms-dynamic-values"] for part in objects(MADE) if "x-ms-dynamic-values" in part]
-    listed = OPERATIONS["ListAccounts"]["responses"]["200"]["schema"]["$ref"].rpartition("/")[2]
-    shape = MADE["definitions"][listed]["properties"]
-    item = shape["accounts"]["items"]["$ref"].rpartition("/")[2]
+    pickers = [part["x-ms-dynamic-values"] for part in objects(DEFINITION) if "x-ms-dynamic-values" in part]
+    response = OPERATIONS["ListAccounts"]["responses"]["200"]["schema"]["$ref"].rpartition("/")[2]
+    fields = DEFINITION["definitions"][response]["properties"]
+    item = fields["accounts"]["items"]["$ref"].rpartition("/")[2]
 
     assert 6 == len(pickers)
     for picker in pickers:
         assert picker["operationId"] in OPERATIONS
-        assert picker["value-collection"] in shape
-        assert {picker["value-path"], picker["value-title"]} <= set(MADE["definitions"][item]["properties"])
+        assert picker["value-collection"] in fields
+        assert {picker["value-path"], picker["value-title"]} <= set(DEFINITION["definitions"][item]["properties"])
 
 
 def test_definition_uses_only_supported_keywords() -> None:
-    odd = [part for part in objects(MADE) if {"anyOf", "oneOf", "const"} & set(part)]
+    unsupported = [part for part in objects(DEFINITION) if {"anyOf", "oneOf", "const"} & set(part)]
 
-    assert [] == odd
-    assert {"api_key"} == set(MADE["securityDefinitions"])
+    assert [] == unsupported
+    assert {"api_key"} == set(DEFINITION["securityDefinitions"])
 
 
 @pytest.mark.parametrize("file", ["apiProperties.json", "apiProperties.entra.json"])
@@ -138,7 +145,7 @@ def test_properties_follow_the_published_rules(folder: Path, file: str) -> None:
     assert {"connectionParameters", "capabilities", "publisher", "stackOwner"} <= set(properties)
     assert [*TRIGGERS] == policy["x-ms-apimTemplate-operationName"]
     if file == "apiProperties.json":
-        assert {*properties["connectionParameters"]} == {*MADE["securityDefinitions"]}
+        assert {*properties["connectionParameters"]} == {*DEFINITION["securityDefinitions"]}
         assert "securestring" == properties["connectionParameters"]["api_key"]["type"]
     else:
         assert "aad" == properties["connectionParameters"]["token"]["oAuthSettings"]["identityProvider"]
@@ -156,15 +163,15 @@ def test_icon_is_a_square_png_in_the_brand_colour(folder: Path) -> None:
 
 def objects(node: object) -> Iterator[dict[str, Any]]:
     if isinstance(node, list):
-        for one in node:
-            yield from objects(one)
+        for item in node:
+            yield from objects(item)
     elif isinstance(node, dict):
         yield node
-        for one in node.values():
-            yield from objects(one)
+        for value in node.values():
+            yield from objects(value)
 
 
-def schemas(made: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield from made["definitions"].values()
-    for one in OPERATIONS.values():
-        yield from (parameter["schema"] for parameter in one["parameters"] if parameter["in"] == "body")
+def schemas(definition: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield from definition["definitions"].values()
+    for operation in OPERATIONS.values():
+        yield from (parameter["schema"] for parameter in operation["parameters"] if parameter["in"] == "body")

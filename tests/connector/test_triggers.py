@@ -1,8 +1,8 @@
 """Both triggers against the running app, with a flow that behaves as Power Automate documents it.
 
-It posts what the definition says, with the values that the definition fixes, at the address that the policy leads to;
-takes the address to unsubscribe at from `Location`; and subscribes again whenever somebody saves the flow
-(Microsoft Learn: "Use a webhook as a trigger for Azure Logic Apps and Power Automate").
+It posts to the path of the policy with the definition's default values, takes the URL to unsubscribe from `Location`,
+and subscribes again when the flow is saved.
+https://learn.microsoft.com/connectors/custom-connectors/create-webhook-trigger
 """
 
 import json
@@ -23,7 +23,7 @@ from tests.described import DOCUMENT, hold_event
 from tests.events.conftest import Receiver
 from tests.journey.conftest import Tenant, bind
 
-MADE = definition("https://mailbind.example")
+DEFINITION = definition("https://mailbind.example")
 POLICY = json.loads((HERE / "apiProperties.json").read_text())["properties"]["policyTemplateInstances"][0]["parameters"]
 
 
@@ -37,17 +37,17 @@ class Flow:
     unsubscribe: str | None = None
 
     def save(self, **chosen: Any) -> dict[str, Any]:
-        """Subscribe with what the person chose, and with what the connector fixes."""
-        post = MADE["paths"][TRIGGERS[self.trigger][0]]["post"]
+        """Subscribe with the person's choices and the connector's default values."""
+        post = DEFINITION["paths"][TRIGGERS[self.trigger][0]]["post"]
         fields = post["parameters"][0]["schema"]["properties"]
-        fixed = {name: field["default"] for name, field in fields.items() if "default" in field}
+        defaults = {name: field["default"] for name, field in fields.items() if "default" in field}
         (callback,) = (name for name, field in fields.items() if field.get("x-ms-notification-url"))
         assert post["operationId"] in POLICY["x-ms-apimTemplate-operationName"]
         path = POLICY["x-ms-apimTemplateParameter.newPath"]
-        answer = self.api.post(path, json={callback: self.url, **fixed, **chosen})
-        assert 201 == answer.status_code, answer.text
-        self.unsubscribe = answer.headers["location"]
-        return dict(answer.json())
+        response = self.api.post(path, json={callback: self.url, **defaults, **chosen})
+        assert 201 == response.status_code, response.text
+        self.unsubscribe = response.headers["location"]
+        return dict(response.json())
 
     def delete(self) -> int:
         assert self.unsubscribe is not None
@@ -58,8 +58,8 @@ async def deliver(instance: App) -> None:
     assert await deliver_events(instance, instance.clock() + timedelta(minutes=4))
 
 
-def told(receiver: Receiver, path: str, account: str) -> list[str]:
-    """The events of an account that the flow was started by, each as the connector describes it."""
+def received_events(receiver: Receiver, path: str, account: str) -> list[str]:
+    """The names of an account's events that started the flow. Each has the documented schema."""
     bodies = [record["body"] for record in receiver.took(path)]
     for body in bodies:
         hold_event(body)
@@ -74,10 +74,10 @@ async def test_flow_starts_when_a_mailbox_is_bound(
     flow = Flow(api, "WhenMailboxBound", receiver.url("ok/flow-bound?sig=of-a-flow"))
 
     first = flow.save()
-    assert [] == receiver.took("ok/flow-bound")  # a ping would have started it
+    assert [] == receiver.took("ok/flow-bound")  # a ping would have started the flow
     account = bind(api, visitor, person())
     await deliver(instance)
-    assert ["accountAdded"] == told(receiver, "ok/flow-bound", account)
+    assert ["accountAdded"] == received_events(receiver, "ok/flow-bound", account)
 
     again = flow.save()
     assert (first["id"], "new", "existing") == (again["id"], first["state"], again["state"])
@@ -87,7 +87,7 @@ async def test_flow_starts_when_a_mailbox_is_bound(
     visitor.cookies.clear()
     later = bind(api, visitor, person())
     await deliver_events(instance, instance.clock() + timedelta(minutes=4))
-    assert [] == told(receiver, "ok/flow-bound", later)
+    assert [] == received_events(receiver, "ok/flow-bound", later)
 
 
 async def test_flow_starts_when_a_mailbox_needs_attention(
@@ -110,11 +110,13 @@ async def test_flow_starts_when_a_mailbox_needs_attention(
     assert "connectError" == api.put(f"/v1/account/{account}/reconnect", json={}).json()["state"]
     await deliver(instance)
 
-    assert ["connectError"] == told(receiver, "ok/flow-attention", account)
-    assert [] == told(receiver, "ok/flow-attention", other)
+    assert ["connectError"] == received_events(receiver, "ok/flow-attention", account)
+    assert [] == received_events(receiver, "ok/flow-attention", other)
 
     edited = Flow(api, flow.trigger, flow.url)
-    edited.save()  # for all accounts now: another subscription, after which the platform ends the first
+    edited.save()  # now for all accounts: a new subscription, after which the platform ends the first
     assert 200 == flow.delete()
     assert 200 == edited.delete()
-    assert [] == [one for one in api.get("/v1/webhooks").json()["webhooks"] if "flow-attention" in one["url"]]
+    assert [] == [
+        webhook for webhook in api.get("/v1/webhooks").json()["webhooks"] if "flow-attention" in webhook["url"]
+    ]
