@@ -97,8 +97,8 @@ def test_tokens_are_listed_in_pages_the_newest_first(api: httpx.Client) -> None:
         ({"accounts"}, WISH | {"account": "a", "accounts": ["b"]}),
         ({"accountPrefix"}, WISH | {"account": "a", "accountPrefix": "b"}),
         ({"scopes"}, WISH | {"scopes": ["admin"], "account": "a"}),
-        ({"restrictions"}, WISH | {"restrictions": {}}),
-        ({"restrictions"}, WISH | {"restrictions": {"addresses": ["::1"], "referrers": ["*"]}}),
+        ({"restrictions.addresses"}, WISH | {"restrictions": {}}),
+        ({"restrictions.referrers"}, WISH | {"restrictions": {"addresses": ["::1"], "referrers": ["*"]}}),
         ({"restrictions.addresses"}, WISH | {"restrictions": {"addresses": []}}),
         ({"restrictions.addresses"}, WISH | {"restrictions": {"addresses": ["203.0.113.7/24"]}}),
         ({"restrictions.addresses"}, WISH | {"restrictions": {"addresses": ["localhost"]}}),
@@ -240,4 +240,4 @@ def test_page_names_the_caller_by_its_token_description(api: httpx.Client, visit
 
     url = api.post("/v1/authentication/form", json=form, headers=asking).json()["url"]
 
-    assert "by Order &lt;desk&gt;" in visitor.open(url).html
+    assert "Order &lt;desk&gt;" in visitor.open(url).html
