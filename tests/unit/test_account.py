@@ -25,12 +25,12 @@ def account(inbox_id: str | None = MINE) -> Account:
     return records.account(records.principal(), NOW).after_probe(inbox_id, NOW)
 
 
-def test_the_first_id_that_is_seen_is_kept() -> None:
+def test_the_first_inbox_id_is_kept() -> None:
     assert (MINE, None) == (account(None).after_probe(MINE, NOW).inbox_id, account(None).inbox_id)
 
 
 @given(st.lists(st.sampled_from(sorted(MOVES))))
-def test_once_another_mailbox_is_there_only_the_right_one_settles_it(moves: list[str]) -> None:
+def test_only_the_original_mailbox_clears_a_replacement(moves: list[str]) -> None:
     seen = account().after_probe(OTHER, NOW)
     for move in moves:
         seen = MOVES[move](seen)
@@ -38,7 +38,7 @@ def test_once_another_mailbox_is_there_only_the_right_one_settles_it(moves: list
     assert seen.after_probe(MINE, NOW + timedelta(days=1)).replaced_since is None
 
 
-def test_what_recovers_says_that_another_mailbox_is_there_since_when() -> None:
+def test_recovery_reports_a_replaced_mailbox() -> None:
     seen = account().after_probe(OTHER, NOW)
     stopped = seen.with_error(AccountState.AUTHENTICATION_ERROR, "needs_sign_in", NOW + timedelta(days=1))
 

@@ -27,7 +27,7 @@ def test_every_value_of_a_header_can_be_sent(text: str) -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
-def test_what_refusals_say_in_headers_can_be_sent(text: str) -> None:
+def test_headers_of_refusals_can_be_sent(text: str) -> None:
     for error in (Forbidden(text, scope=text), MethodNotAllowed([text]), Unavailable(text, text), NotFound(text)):
         assert all(SENDABLE.fullmatch(value) for value in problem(error).headers.values())
 
@@ -51,7 +51,7 @@ def test_a_url_is_sent_in_ascii_and_is_encoded_once(text: str) -> None:
         (r"\bparse_qs", {"bounds.py"}),
     ],
 )
-def test_each_of_these_is_done_in_one_place(what: str, where: set[str]) -> None:
+def test_each_of_these_has_one_implementation(what: str, where: set[str]) -> None:
     files = [file for edge in EDGES for file in (SHARED / edge).rglob("*.py")]
     found = {file.name for file in files if re.search(what, file.read_text())}
 

@@ -9,7 +9,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 HELD = AuditRecord(Action.OPEN_LINK, AuditOutcome.REFUSED, "c", code="TooManyRequests")
 
 
-def test_the_first_of_a_flood_is_told_and_then_one_in_ten_seconds_with_how_many_were_left_out() -> None:
+def test_a_flood_of_refusals_is_sampled_with_a_count() -> None:
     sampling = AuditSampler()
 
     told = [sampling.sampled(HELD, NOW + timedelta(seconds=second / 10)) for second in range(201)]
@@ -31,7 +31,7 @@ def test_a_flood_hides_no_other_refusal() -> None:
     assert others == [sampling.sampled(record, NOW) for record in others]
 
 
-def test_actors_that_were_made_up_take_bounded_room() -> None:
+def test_invented_actors_use_bounded_memory() -> None:
     sampling = AuditSampler()
 
     for number in range(2 * MAX_SAMPLED_KINDS):
@@ -40,7 +40,7 @@ def test_actors_that_were_made_up_take_bounded_room() -> None:
     assert MAX_SAMPLED_KINDS == len(sampling._samples)  # noqa: SLF001 - the promise is about what is kept
 
 
-def test_ids_of_any_length_are_cut() -> None:
+def test_long_ids_are_truncated() -> None:
     long = replace(HELD, account="a" * 8000, target="t" * 8000, accounts=("b" * 8000, "c"))
 
     cut = long.truncated()

@@ -28,7 +28,7 @@ def test_a_scope_is_good_for_itself_and_admin_for_all(held: Scope) -> None:
     ]
 
 
-def test_what_is_missing_is_named() -> None:
+def test_missing_scopes_are_named() -> None:
     with pytest.raises(Forbidden) as refused:
         caller(Scope.REGISTER).require_scope(Scope.ACCOUNTS_READ)
 
@@ -37,18 +37,18 @@ def test_what_is_missing_is_named() -> None:
 
 
 @given(account=st.text(), other=st.text())
-def test_a_binding_covers_exactly_what_is_the_same_account_to_the_tables(account: str, other: str) -> None:
+def test_a_binding_covers_the_ids_with_the_same_table_key(account: str, other: str) -> None:
     assert (table_key(account) == table_key(other)) == Binding.to([account]).covers(other)
 
 
 @given(prefix=st.text(), account=st.text())
-def test_a_binding_to_a_beginning_covers_whatever_begins_so(prefix: str, account: str) -> None:
+def test_a_prefix_binding_covers_every_id_with_the_prefix(prefix: str, account: str) -> None:
     begins = account.strip().lower().startswith(prefix.strip().lower())
 
     assert begins == Binding.to(prefixes=[prefix]).covers(account)
 
 
-def test_an_empty_binding_reaches_nothing() -> None:
+def test_an_empty_binding_covers_nothing() -> None:
     assert not caller(binding=Binding()).can_access("")
     with pytest.raises(Forbidden):
         caller(binding=Binding()).require_all_accounts()
@@ -78,7 +78,7 @@ def test_a_token_is_for_its_networks(*, allowed: bool, networks: tuple[str, ...]
         assert (allowed, f"token:{TOKEN.id}") == (True, found.id)
 
 
-def test_a_token_is_good_until_the_very_moment_of_its_end() -> None:
+def test_a_token_expires_exactly_at_its_expiry() -> None:
     token = replace(TOKEN, expires=NOW)
 
     assert token.caller(NOW - timedelta(microseconds=1), None)
@@ -86,7 +86,7 @@ def test_a_token_is_good_until_the_very_moment_of_its_end() -> None:
         token.caller(NOW, None)
 
 
-def test_memory_ends_forgets_and_is_bounded() -> None:
+def test_a_cache_expires_and_is_bounded() -> None:
     memory = TTLCache[str](2)
     until = NOW + timedelta(seconds=30)
     for name in ("a", "b", "a", "c"):

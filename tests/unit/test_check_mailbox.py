@@ -29,7 +29,7 @@ REQUEST = BindRequest("r", "a", SUPPORT, None, delegated=True)
         (None, None, ALIAS, "other_mailbox"),
     ],
 )
-def test_what_opens_decides_and_without_an_id_its_address(
+def test_the_inbox_id_decides_before_the_address(
     known: str | None, opened: str | None, address: str, code: str | None
 ) -> None:
     holder = replace(records.account(records.principal(), NOW), inbox_id=known)
@@ -45,7 +45,7 @@ def test_what_opens_decides_and_without_an_id_its_address(
     assert code == refused.value.code
 
 
-def test_what_cannot_be_told_apart_settles_nothing() -> None:
+def test_indistinguishable_mailboxes_change_nothing() -> None:
     """An account whose address leads elsewhere is not mended by a sign-in through an app that opens it by IMAP."""
     holder = replace(records.account(records.principal(), NOW), inbox_id="one", replaced_since=NOW)
 

@@ -80,7 +80,7 @@ def test_real_challenges_pass_as_they_are(challenge: str) -> None:
         (asking(capolids={"values": ["{" + GUID + "}"]}), "access_token.capolids.values"),
     ],
 )
-def test_whatever_no_challenge_holds_is_a_fault_that_names_the_field(claims: object, path: str) -> None:
+def test_an_unknown_part_of_a_challenge_is_refused_by_path(claims: object, path: str) -> None:
     assert path in parse_challenge(claims)[1]
 
 
@@ -95,7 +95,7 @@ def test_every_fault_is_named_at_once() -> None:
     } == set(parse_challenge(claims)[1])
 
 
-def test_many_unknown_members_are_not_all_told() -> None:
+def test_at_most_ten_unknown_members_are_reported() -> None:
     claims = {**asking(acrs={"value": "c1"}), **{f"{number:04}{'x' * 100}": 1 for number in range(1000)}}
 
     assert all(len(name) < 100 for name in parse_challenge(claims)[1])
@@ -107,7 +107,7 @@ LIKELY = st.dictionaries(st.sampled_from(["essential", "value", "values"]), VALU
 
 
 @given(JSON | st.dictionaries(st.sampled_from(list(KNOWN_MEMBERS)), LIKELY).map(lambda members: asking(**members)))
-def test_what_passes_is_short_and_made_of_known_members_only(claims: object) -> None:
+def test_parsed_challenges_have_known_members_only(claims: object) -> None:
     built, faults = parse_challenge(claims)
     if faults:
         return
@@ -149,12 +149,12 @@ def test_the_longest_challenge_that_passes_fits_into_a_url() -> None:
         ({"access_token": {"nbf": {"value": "1"}}}, None),
     ],
 )
-def test_what_microsoft_returns_is_kept_as_far_as_it_fits_into_a_url(returned: object, kept: str | None) -> None:
+def test_microsofts_claims_are_kept_if_they_fit_into_a_url(returned: object, kept: str | None) -> None:
     assert kept == sanitized_claims(returned)
 
 
 @given(JSON)
-def test_kept_claims_are_short_however_they_are_written(claims: object) -> None:
+def test_kept_claims_are_short(claims: object) -> None:
     kept = sanitized_claims(json.dumps({"access_token": claims}, ensure_ascii=False)) or ""
 
     assert len(quote_plus(kept)) <= MAX_CLAIMS_BYTES

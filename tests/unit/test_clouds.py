@@ -15,14 +15,14 @@ def test_graph_scopes_have_full_names_of_their_cloud() -> None:
     assert "https://outlook.office365.us/SMTP.Send" in cloud.scopes(["imap"])
 
 
-def test_extra_scopes_are_added_once_and_short_names_are_of_graph() -> None:
+def test_extra_scopes_are_added_once() -> None:
     asked = GLOBAL.scopes(["api"], extra=["Calendars.Read.Shared", "User.Read", "https://outlook.office.com/SMTP.Send"])
 
     assert 1 == asked.count("https://graph.microsoft.com/User.Read")
     assert ("https://graph.microsoft.com/Calendars.Read.Shared", "https://outlook.office.com/SMTP.Send") == asked[-2:]
 
 
-def test_skipped_scopes_are_left_out_by_short_and_by_full_name_in_any_case() -> None:
+def test_scopes_are_skipped_by_short_and_full_names() -> None:
     skip = ["mail.send.shared", "https://outlook.office.com/POP.AccessAsUser.All"]
 
     asked = GLOBAL.scopes(["api", "imap"], skip=skip)
@@ -46,7 +46,7 @@ def an_app(*base: str, skip: tuple[str, ...] = (), extra: tuple[str, ...] = ()) 
         (an_app("imap", skip=("IMAP.AccessAsUser.All",)), (Resource.OUTLOOK,), Resource.OUTLOOK),
     ],
 )
-def test_an_app_proves_mailboxes_through_what_its_scopes_open(
+def test_mailboxes_are_probed_through_the_resource_of_the_scopes(
     app: OAuthApp, resources: tuple[Resource, ...], home: Resource
 ) -> None:
     assert (resources, home) == (app.resources, app.primary_resource)
@@ -88,7 +88,7 @@ def test_each_cloud_has_its_own_hosts(name: str, login: str, graph: str, outlook
     assert name == cloud_name(CLOUDS[name])
 
 
-def test_the_cloud_of_the_settings_stands_for_the_global_one_and_for_no_other() -> None:
+def test_the_settings_cloud_replaces_the_global_one_only() -> None:
     local = Cloud("https://127.0.0.1:1", "https://127.0.0.1:1", "https://127.0.0.1:1")
 
     assert "global" == cloud_name(local)

@@ -33,11 +33,11 @@ from shared.domain.remedy import REMEDIES
         ("unknown_failure", TokenError(400, "something_new", "", (123456,))),
     ],
 )
-def test_an_answer_is_of_its_documented_kind(expected: str, answer: TokenError) -> None:
+def test_an_error_has_its_documented_kind(expected: str, answer: TokenError) -> None:
     assert expected == classify(answer).code
 
 
-def test_an_invalid_grant_of_no_known_kind_has_to_be_confirmed() -> None:
+def test_an_unknown_invalid_grant_must_be_confirmed() -> None:
     assert not classify(TokenError(400, "invalid_grant", "", (123456,))).confirmed
     assert classify(TokenError(400, "invalid_grant", "bad_token")).confirmed
 
@@ -54,9 +54,7 @@ def test_retry_after_and_claims_are_kept() -> None:
 
 
 @given(st.integers(500, 599), st.text(max_size=30), st.text(max_size=30), st.tuples(st.integers(0, 10**7)))
-def test_a_server_error_never_costs_a_person_their_sign_in(
-    status: int, error: str, suberror: str, numbers: tuple[int]
-) -> None:
+def test_a_server_error_never_needs_a_new_sign_in(status: int, error: str, suberror: str, numbers: tuple[int]) -> None:
     assert FailureKind.TRANSIENT is classify(TokenError(status, error, suberror, numbers)).kind
 
 

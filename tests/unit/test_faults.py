@@ -99,7 +99,7 @@ async def test_a_route_of_the_api_answers_in_the_error_shape(
 
 @pytest.mark.parametrize(("fault", "status", "code", "outcome"), FAULTS)
 @pytest.mark.parametrize("entropy", [zeros, no_entropy])
-async def test_a_browser_gets_a_page_even_when_none_can_be_rendered(
+async def test_a_browser_gets_a_page_when_rendering_fails(
     audit: Audit,
     records: list[AuditRecord],
     caplog: pytest.LogCaptureFixture,

@@ -41,20 +41,20 @@ def test_an_idle_grant_is_renewed_within_a_week() -> None:
 
 
 @pytest.mark.parametrize("jitter", [0, 0.5, 0.999])
-def test_a_hot_grant_is_renewed_while_its_token_is_still_good_to_hand_out(jitter: float) -> None:
+def test_a_hot_grant_is_renewed_before_its_token_expires(jitter: float) -> None:
     due = a_grant().with_hand_out(NOON, jitter).due
 
     assert due is not None
     assert timedelta(minutes=5) < NOON + timedelta(minutes=75) - due <= timedelta(minutes=15)
 
 
-def test_a_short_token_is_renewed_at_half_its_life_and_not_at_once() -> None:
+def test_a_short_token_is_renewed_at_half_its_lifetime() -> None:
     short = replace(a_grant(), access_expires=NOON + timedelta(minutes=10))
 
     assert NOON + timedelta(minutes=5) == short.with_hand_out(NOON, 0).due
 
 
-def test_a_grant_cools_down_a_day_after_its_last_hand_out() -> None:
+def test_a_grant_is_idle_a_day_after_its_last_hand_out() -> None:
     hot = a_grant().with_hand_out(NOON, 0)
     tomorrow = NOON + timedelta(hours=25)
 
@@ -63,7 +63,7 @@ def test_a_grant_cools_down_a_day_after_its_last_hand_out() -> None:
     assert tomorrow + timedelta(days=7) == cold.due
 
 
-def test_hand_outs_are_marked_once_an_hour() -> None:
+def test_hand_outs_are_recorded_once_an_hour() -> None:
     hot = a_grant().with_hand_out(NOON, 0)
 
     assert hot.primary_token.has_recent_hand_out(NOON + timedelta(minutes=59))
@@ -84,7 +84,7 @@ def test_a_transient_failure_changes_no_state_and_backs_off() -> None:
     assert timedelta(minutes=30) == pauses[-1]
 
 
-def test_retry_after_is_waited_out() -> None:
+def test_retry_after_is_respected() -> None:
     failure = Failure(FailureKind.TRANSIENT, "entra_unavailable", retry_after=timedelta(minutes=50))
 
     grant = grant_after_failure(a_grant(), failure, NOON, 0)
@@ -94,7 +94,7 @@ def test_retry_after_is_waited_out() -> None:
 
 
 @pytest.mark.parametrize("kind", [FailureKind.NEEDS_SIGN_IN, FailureKind.NEEDS_CONSENT])
-def test_a_grant_that_needs_a_person_stops_and_keeps_the_claims(kind: FailureKind) -> None:
+def test_a_grant_that_needs_a_sign_in_stops_with_its_claims(kind: FailureKind) -> None:
     grant = grant_after_failure(a_grant(), Failure(kind, "needs_sign_in", claims="{}"), NOON, 0)
 
     assert None is grant.due
@@ -109,7 +109,7 @@ def test_a_blocked_grant_is_tried_once_a_day() -> None:
     assert AccountState.CONNECT_ERROR is grant.state
 
 
-def test_an_unknown_invalid_grant_is_believed_the_third_time() -> None:
+def test_a_third_invalid_grant_stops_the_grant() -> None:
     first = grant_after_failure(a_grant(), DOUBTFUL, NOON, 0)
     assert first.due is not None
     second = grant_after_failure(first, DOUBTFUL, first.due, 0)
@@ -121,7 +121,7 @@ def test_an_unknown_invalid_grant_is_believed_the_third_time() -> None:
     assert AccountState.AUTHENTICATION_ERROR is third.state
 
 
-def test_asked_out_of_turn_the_same_answer_confirms_nothing() -> None:
+def test_an_early_repetition_confirms_no_failure() -> None:
     first = grant_after_failure(a_grant(), DOUBTFUL, NOON, 0)
     again = first
     for seconds in range(1, 290, 10):
@@ -134,11 +134,11 @@ def test_asked_out_of_turn_the_same_answer_confirms_nothing() -> None:
     ("kind", "pause"),
     [(FailureKind.TRANSIENT, timedelta(seconds=10)), (FailureKind.BLOCKED, timedelta(minutes=15))],
 )
-def test_after_a_failure_nobody_has_entra_asked_for_a_callers_sake_at_once(kind: FailureKind, pause: timedelta) -> None:
+def test_a_failure_delays_the_next_on_demand_refresh(kind: FailureKind, pause: timedelta) -> None:
     assert NOON + pause == grant_after_failure(a_grant(), Failure(kind, "code"), NOON, 0).not_before
 
 
-def test_what_is_planned_is_never_due_at_once() -> None:
+def test_scheduled_work_is_never_due_at_once() -> None:
     """The agenda's row is written before the grant's: due at once, it would be taken for one that is left over."""
     nearly_over = replace(a_grant(), refreshed=NOON - timedelta(hours=1), access_expires=NOON + timedelta(minutes=6))
     forgotten = replace(a_grant(), refreshed=NOON - timedelta(days=30))
@@ -155,7 +155,7 @@ def test_a_token_from_the_future_is_not_handed_out() -> None:
     assert ahead.has_usable_token(NOON + timedelta(days=1))
 
 
-def test_a_grant_that_waits_longer_than_any_plan_is_brought_back() -> None:
+def test_a_grant_scheduled_too_far_ahead_is_rescheduled() -> None:
     far = replace(a_grant(), due=NOON + timedelta(days=30), handed_out=NOON + timedelta(days=23))
 
     assert not a_grant().is_scheduled_too_far_ahead(NOON)
@@ -170,7 +170,7 @@ def test_an_app_fault_blames_no_account() -> None:
     assert grant.due is not None
 
 
-def test_what_nobody_knows_is_an_error_only_after_two_days() -> None:
+def test_an_unknown_failure_becomes_an_error_after_two_days() -> None:
     unknown = Failure(FailureKind.TRANSIENT, "unknown_failure")
     first = grant_after_failure(a_grant(), unknown, NOON, 0)
 
@@ -180,7 +180,7 @@ def test_what_nobody_knows_is_an_error_only_after_two_days() -> None:
     )
 
 
-def test_new_tokens_end_every_trouble() -> None:
+def test_new_tokens_clear_all_failures() -> None:
     troubled = grant_after_failure(a_grant(), Failure(FailureKind.NEEDS_SIGN_IN, "needs_sign_in", claims="{}"), NOON, 0)
 
     mended = troubled.renewed(TOKENS, NOON, 0)
@@ -189,7 +189,7 @@ def test_new_tokens_end_every_trouble() -> None:
     assert Secret("newer") == mended.refresh_token
 
 
-def test_a_lost_mailbox_is_looked_for_daily() -> None:
+def test_a_lost_mailbox_is_probed_daily() -> None:
     grant = a_grant().after_probe(lost=True, now=NOON, jitter=0)
 
     assert NOON + timedelta(days=1) == grant.due
@@ -204,7 +204,7 @@ def with_mail(grant: DelegatedGrant, *, minutes: int = 60) -> DelegatedGrant:
     return grant.renewed(mail_tokens(NOON + timedelta(minutes=minutes)), NOON, 0)
 
 
-def test_each_resource_has_a_token_of_its_own_and_all_share_the_refresh_token() -> None:
+def test_resources_share_the_refresh_token_only() -> None:
     grant = with_mail(a_grant())
 
     mail = grant.token_for(Resource.OUTLOOK)
@@ -215,7 +215,7 @@ def test_each_resource_has_a_token_of_its_own_and_all_share_the_refresh_token() 
     assert None is a_grant().token_for(Resource.OUTLOOK)
 
 
-def test_only_what_is_taken_is_renewed_ahead() -> None:
+def test_only_hot_tokens_are_renewed_ahead() -> None:
     grant = with_mail(a_grant())
     assert (WorkKind.KEEPALIVE, Resource.GRAPH) == (grant.work, grant.next_resource(NOON + timedelta(minutes=50)))
 
@@ -228,13 +228,13 @@ def test_only_what_is_taken_is_renewed_ahead() -> None:
     assert Resource.GRAPH is both.renewed(mail_tokens(NOON + timedelta(minutes=110)), NOON, 0).next_resource(NOON)
 
 
-def test_a_probe_needs_the_token_that_the_grant_lives_by() -> None:
+def test_a_probe_needs_the_primary_token() -> None:
     taken = with_mail(a_grant()).with_hand_out(NOON, 0, Resource.OUTLOOK)
 
     assert Resource.GRAPH is replace(taken, probe_due=NOON).next_resource(NOON)
 
 
-def test_what_is_refused_for_one_resource_does_not_stop_the_grant() -> None:
+def test_a_refused_resource_does_not_stop_the_grant() -> None:
     grant = with_mail(a_grant()).with_hand_out(NOON, 0, Resource.OUTLOOK)
 
     refused = grant.with_refusal(Resource.OUTLOOK, "needs_consent", NOON, 0)
@@ -246,7 +246,7 @@ def test_what_is_refused_for_one_resource_does_not_stop_the_grant() -> None:
     assert None is refused.reauthorized(TOKENS, NOON, 0).refusal_code(NOON, Resource.OUTLOOK)
 
 
-def test_a_grant_that_lives_by_another_resource_keeps_no_token_of_the_former_one() -> None:
+def test_a_new_primary_resource_drops_the_former_token() -> None:
     moved = with_mail(a_grant()).with_primary_resource(Resource.OUTLOOK, NOON)
 
     assert not moved.has_usable_token(NOON)
@@ -254,7 +254,7 @@ def test_a_grant_that_lives_by_another_resource_keeps_no_token_of_the_former_one
     assert moved.renewed(mail_tokens(NOON + timedelta(hours=1)), NOON, 0).has_usable_token(NOON)
 
 
-def test_claims_that_answered_a_challenge_outlive_a_renewal_for_a_day_and_end_with_a_sign_in() -> None:
+def test_claims_of_a_challenge_last_a_day_or_until_a_sign_in() -> None:
     grant = replace(a_grant(), claims=STEP_UP, challenged=NOON)
 
     assert STEP_UP == grant.renewed(TOKENS, NOON + timedelta(hours=23), 0).claims
@@ -263,7 +263,7 @@ def test_claims_that_answered_a_challenge_outlive_a_renewal_for_a_day_and_end_wi
     assert (None, None) == ((anew := grant.reauthorized(TOKENS, NOON, 0)).claims, anew.challenged)
 
 
-def test_after_a_refused_sign_in_only_claims_that_stopped_the_grant_go_along_again() -> None:
+def test_after_a_refused_sign_in_only_required_claims_are_sent() -> None:
     challenged = replace(a_grant(), claims=STEP_UP, challenged=NOON)
     stopped = replace(a_grant(), claims=STEP_UP, due=None)
 
@@ -272,12 +272,12 @@ def test_after_a_refused_sign_in_only_claims_that_stopped_the_grant_go_along_aga
 
 
 @pytest.mark.parametrize("claims", ["x" * 8000, '{"access_token":{"acrs":{"value":"' + "c" * 4000 + '"}}}', "[", "{}"])
-def test_claims_that_an_earlier_version_kept_unchecked_are_not_carried(claims: str) -> None:
+def test_unchecked_claims_of_an_earlier_version_are_dropped(claims: str) -> None:
     assert None is replace(a_grant(), claims=claims, challenged=NOON).sign_in_claims(NOON)
     assert None is replace(a_grant(), claims=claims, due=None).sign_in_claims(NOON)
 
 
-def test_callers_have_a_grant_refreshed_twice_a_minute_at_most() -> None:
+def test_callers_may_demand_two_refreshes_a_minute() -> None:
     grant = a_grant().with_on_demand_refresh(NOON).with_on_demand_refresh(NOON)
 
     with pytest.raises(TooManyRequests) as refused:
@@ -288,7 +288,7 @@ def test_callers_have_a_grant_refreshed_twice_a_minute_at_most() -> None:
         again.with_on_demand_refresh(NOON + timedelta(seconds=31))
 
 
-def test_a_refused_configuration_has_entra_asked_no_sooner_than_any_failure() -> None:
+def test_a_refused_configuration_is_retried_like_any_failure() -> None:
     """No breaker opens for it: what is wrong may be wrong in one tenant only."""
     failed = grant_after_failure(a_grant(), Failure(FailureKind.APP_FAULT, "app_configuration"), NOON, 0)
     refused = grant_after_failure(a_grant(), Failure(FailureKind.APP_FAULT, "app_credential"), NOON, 0)

@@ -14,7 +14,7 @@ from shared.domain.secret import Secret
 from shared.ports import MailboxUnavailable
 
 
-async def test_nobody_waits_for_the_logins_before_them(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_login_times_out_whatever_is_in_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     """With one thread and a server that says nothing, everybody is told at the same time."""
     monkeypatch.setattr(imap, "STEP_TIMEOUT_SECONDS", 2.0)
     monkeypatch.setattr(imap, "LOGIN_TIMEOUT_SECONDS", 1.0)

@@ -16,7 +16,7 @@ RATES = st.integers(1, 1_000_000)
 
 
 @given(RATES.filter(lambda rate: rate <= 500))
-def test_after_a_pause_a_whole_minutes_worth_passes_at_once_and_no_more(per_minute: int) -> None:
+def test_after_a_pause_a_minutes_requests_pass_at_once(per_minute: int) -> None:
     rate, empty_at, passed = Rate(per_minute), NOON - timedelta(days=1), 0
 
     while not rate.wait_time(empty_at, NOON):
@@ -26,7 +26,7 @@ def test_after_a_pause_a_whole_minutes_worth_passes_at_once_and_no_more(per_minu
 
 
 @given(RATES.filter(lambda rate: rate <= 500), st.integers(1, 50))
-def test_what_weighs_as_much_as_some_passes_as_often_as_they_would_together(per_minute: int, drops: int) -> None:
+def test_a_heavy_request_counts_as_several(per_minute: int, drops: int) -> None:
     rate, empty_at, passed = Rate(per_minute), NOON, 0
 
     while not rate.wait_time(empty_at, NOON, drops):
@@ -37,7 +37,7 @@ def test_what_weighs_as_much_as_some_passes_as_often_as_they_would_together(per_
 
 
 @given(RATES, st.timedeltas(timedelta(), timedelta(days=400)))
-def test_after_the_wait_the_next_one_passes_however_full_the_bucket(per_minute: int, ahead: timedelta) -> None:
+def test_a_request_passes_after_the_wait(per_minute: int, ahead: timedelta) -> None:
     rate = Rate(per_minute)
 
     wait = rate.wait_time(NOON + ahead, NOON)
@@ -49,7 +49,7 @@ def test_after_the_wait_the_next_one_passes_however_full_the_bucket(per_minute: 
 
 
 @given(st.integers(1, 60), st.lists(st.floats(0, 30), max_size=200))
-def test_over_any_time_no_more_pass_than_a_burst_and_what_leaked(per_minute: int, pauses: list[float]) -> None:
+def test_no_more_than_the_rate_and_a_burst_pass(per_minute: int, pauses: list[float]) -> None:
     rate, empty_at, now, passed = Rate(per_minute), NOON, NOON, 0
     for pause in pauses:
         now += timedelta(seconds=pause)

@@ -130,14 +130,14 @@ async def proxied(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[bytes]]
 # Clients are left open where nothing answers; how they are closed is not what is tried.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 @pytest.mark.parametrize("name", sorted(CALLS))
-async def test_no_proxy_of_the_environment_is_asked(proxied: list[bytes], name: str) -> None:
+async def test_proxies_of_the_environment_are_not_used(proxied: list[bytes], name: str) -> None:
     with pytest.raises(FAILURES):  # a proxy is asked at once, so that retries need no waiting for
         await asyncio.wait_for(CALLS[name](), 3)
 
     assert [] == proxied
 
 
-def test_every_file_that_knows_an_http_client_is_tried() -> None:
+def test_every_file_with_an_http_client_is_tested() -> None:
     known = re.compile(
         r"httpx\.(Async)?Client\(|PoolManager\(|ClientSession\(|ConnectionPool\(|IdentityCredential\(|"
         r"(Table|Queue|Key)\w*Client\(|HttpTransport\(|RequestsTransport\("

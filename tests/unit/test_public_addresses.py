@@ -95,7 +95,7 @@ PUBLIC = [
 
 
 @pytest.mark.parametrize("address", REFUSED)
-def test_an_address_that_is_nobodys_on_the_internet_is_refused(address: str) -> None:
+def test_an_address_that_is_not_public_is_refused(address: str) -> None:
     assert not is_public(address)
 
 
@@ -107,7 +107,7 @@ def test_a_public_address_is_taken(address: str) -> None:
 @pytest.mark.parametrize(
     "host", ["127.1", "2130706433", "0x7f000001", "017700000001", "localhost", "0", "[::1]", "[::ffff:7f00:1]"]
 )
-async def test_other_spellings_of_this_computer_lead_nowhere(host: str) -> None:
+async def test_other_spellings_of_loopback_are_refused(host: str) -> None:
     sender = WebhookSender(None, loopback=False)
     with pytest.raises(TargetRefused, match=r"public|not known"):
         await sender.check(Secret(f"https://{host}/"))
@@ -117,7 +117,7 @@ async def test_other_spellings_of_this_computer_lead_nowhere(host: str) -> None:
 @pytest.mark.parametrize(
     "found", [["8.8.8.8", "10.0.0.1"], ["169.254.169.254"], ["fe80::1%eth0"], ["2a00:1450:4001::1%eth0"], [], ["::1"]]
 )
-async def test_every_address_of_a_name_has_to_be_public(found: list[str]) -> None:
+async def test_every_address_of_a_name_must_be_public(found: list[str]) -> None:
     sender = WebhookSender(None, loopback=False, resolve=lambda _host, _port: found)
 
     with pytest.raises(TargetRefused, match="not a public one"):
@@ -127,7 +127,7 @@ async def test_every_address_of_a_name_has_to_be_public(found: list[str]) -> Non
     await sender.close()
 
 
-async def test_a_name_that_changes_its_mind_after_the_check_is_refused_at_the_delivery() -> None:
+async def test_an_address_that_changes_after_the_check_is_refused() -> None:
     """DNS rebinding: the connection is made by a look-up of its own, and only to what that look-up found."""
     answers = iter([["93.184.215.14"], ["127.0.0.1"], ["93.184.215.14", "127.0.0.1"]])
     asked: list[tuple[str, int]] = []
@@ -145,7 +145,7 @@ async def test_a_name_that_changes_its_mind_after_the_check_is_refused_at_the_de
     await sender.close()
 
 
-async def test_a_name_server_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_hanging_name_server_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(webhook_connections, "CONNECT_TIMEOUT_SECONDS", 0.2)
     answers = threading.Event()
 
@@ -162,7 +162,7 @@ async def test_a_name_server_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPa
     await sender.close()
 
 
-async def test_plain_http_is_for_this_computer_only_and_only_when_settings_say_so() -> None:
+async def test_plain_http_needs_a_setting_and_this_computer() -> None:
     strict, local = WebhookSender(None, loopback=False), WebhookSender(None, loopback=True)
     away = WebhookSender(None, loopback=True, resolve=lambda _host, _port: ["8.8.8.8"])
 
@@ -220,9 +220,7 @@ def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> 
     return str(file)
 
 
-async def test_the_checked_address_is_used_and_the_certificate_is_still_the_names(
-    authority: trustme.CA, ca_file: str
-) -> None:
+async def test_the_checked_address_is_used_with_the_names_certificate(authority: trustme.CA, ca_file: str) -> None:
     async with Target("hook.example", authority) as target:
         sender = WebhookSender(ca_file, loopback=True, resolve=lambda _host, _port: ["127.0.0.1"])
         url = f"https://us%40er:pa%3Ass@hook.example:{target.port}/in?sig=key#part"
@@ -242,7 +240,7 @@ async def test_the_checked_address_is_used_and_the_certificate_is_still_the_name
         await sender.close()
 
 
-async def test_a_certificate_of_another_name_or_of_nobody_is_not_trusted(authority: trustme.CA, ca_file: str) -> None:
+async def test_a_certificate_of_another_name_is_not_trusted(authority: trustme.CA, ca_file: str) -> None:
     async with Target("other.example", authority) as target:
         hook = replace(HOOK, url=Secret(f"https://hook.example:{target.port}/"))
         for trusted in (ca_file, None):
@@ -253,7 +251,7 @@ async def test_a_certificate_of_another_name_or_of_nobody_is_not_trusted(authori
         assert [] == target.requests
 
 
-async def test_the_next_address_of_a_name_is_tried_and_proxies_of_the_environment_are_not(
+async def test_the_next_address_is_tried_without_a_proxy(
     authority: trustme.CA, ca_file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
@@ -266,5 +264,5 @@ async def test_the_next_address_of_a_name_is_tried_and_proxies_of_the_environmen
         await sender.close()
 
 
-def test_the_system_is_asked_for_names() -> None:
+def test_names_are_resolved_by_the_operating_system() -> None:
     assert all(map(is_loopback, resolve_name("localhost", 443)))

@@ -18,7 +18,7 @@ OURS = "https://mailbind.example/oauth"
 
 
 @pytest.mark.parametrize("cloud", sorted(CLOUDS))
-def test_an_app_signs_in_and_asks_in_its_own_cloud(cloud: str) -> None:
+def test_an_app_uses_the_addresses_of_its_cloud(cloud: str) -> None:
     app = APP.changed({"cloud": cloud, "base_scopes": ("api", "imap"), "extra_scopes": ("Calendars.Read",)}, NOW)
 
     used = app.to_oauth_app(CLOUDS)
@@ -44,7 +44,7 @@ def test_an_id_begins_with_the_time_and_fits_a_form() -> None:
     assert made != new_app_id(NOW, b"abcd")
 
 
-def test_an_app_for_every_tenant_has_to_name_some() -> None:
+def test_a_multitenant_app_must_name_tenants() -> None:
     anyone = APP.changed({"authority": "organizations"}, NOW)
 
     assert {"tenants"} == set(anyone.validation_errors(CLOUDS, OURS))
@@ -61,7 +61,7 @@ def test_a_mail_domain_belongs_to_one_of_the_apps_tenants() -> None:
     assert {"mail_domains"} == faults(f"straße.example={TENANT}", f"xn--strae-oqa.EXAMPLE={TENANT}")
 
 
-def test_the_way_of_authentication_decides_what_is_needed_and_kept() -> None:
+def test_the_authentication_method_decides_what_is_stored() -> None:
     federated = APP.changed({"authentication": Authentication.FEDERATED}, NOW)
     known = federated.changed({"managed_identity": CLIENT}, NOW)
 
@@ -72,7 +72,7 @@ def test_the_way_of_authentication_decides_what_is_needed_and_kept() -> None:
     assert {} == known.misplaced_credentials({"client_secret": None})
 
 
-def test_the_end_of_the_secret_that_lasts_longest_counts() -> None:
+def test_the_later_expiry_of_two_secrets_counts() -> None:
     ends = {"secret_expires": NOW, "secret_expires_2": NOW + timedelta(days=9)}
     app = APP.changed({"client_secret_2": Secret("two"), **ends}, NOW)
 
@@ -85,7 +85,7 @@ def test_no_secret_is_printed() -> None:
 
 
 @pytest.mark.parametrize(("days", "status"), [(-1, "fail"), (29, "fail"), (31, "ok"), (None, "skip")])
-def test_a_credential_that_ends_within_a_month_is_told(days: int | None, status: str) -> None:
+def test_a_credential_that_expires_soon_fails_the_check(days: int | None, status: str) -> None:
     end = None if days is None else NOW + timedelta(days=days)
 
     step = check_expiry(APP.changed({"secret_expires": end}, NOW).to_oauth_app(CLOUDS), NOW)
@@ -94,7 +94,7 @@ def test_a_credential_that_ends_within_a_month_is_told(days: int | None, status:
     assert (status == "fail") is (step.hint is not None)
 
 
-def test_a_redirect_of_another_place_is_told() -> None:
+def test_a_foreign_redirect_uri_is_reported() -> None:
     assert [StepStatus.OK, StepStatus.OK, StepStatus.FAIL] == [
         check_redirect(url, OURS).status for url in (None, OURS, "https://old.example/oauth")
     ]
@@ -120,13 +120,11 @@ def test_an_app_that_asks_for_imap_covers_delegation() -> None:
         (TokenError(400, "invalid_grant", "message_only", (53003,)), StepStatus.OK),
     ],
 )
-def test_what_is_refused_after_the_client_was_accepted_is_no_fault_of_the_credential(
-    answer: TokenError, status: StepStatus
-) -> None:
+def test_a_later_refusal_does_not_blame_the_credential(answer: TokenError, status: StepStatus) -> None:
     assert status == check_client([(ClientSecret(Secret("one")), classify(answer))]).status
 
 
-def test_a_grant_asks_for_no_scope_that_was_not_granted() -> None:
+def test_a_refresh_requests_granted_scopes_only() -> None:
     app = APP.to_oauth_app(CLOUDS)
 
     asked = app.limited_to(["mail.readwrite.shared", "profile"])

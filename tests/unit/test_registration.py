@@ -8,7 +8,7 @@ from shared.domain.registration import PendingRegistration, RegistrationStatus
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
 
-def test_an_end_that_was_told_stays_told_unless_something_was_bound_after_all() -> None:
+def test_a_reported_expiry_stands_unless_a_mailbox_was_bound() -> None:
     mailboxes = (InvitedMailbox("one", state=MailboxState.REFUSED, failure="no_mailbox_access"), InvitedMailbox("two"))
     over = PendingRegistration("r", mailboxes, "https://a.example", "app", "me", NOON, NOON + timedelta(days=1))
     over = over.expired()

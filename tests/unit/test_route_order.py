@@ -98,7 +98,7 @@ def check_pairs(functions: Iterable[HttpFunction]) -> int:
     return len(sharing)
 
 
-def test_of_two_routes_that_fit_one_request_the_more_specific_one_has_it() -> None:
+def test_the_more_specific_of_two_routes_gets_the_request() -> None:
     functions = http_functions()
 
     shared = check_pairs(functions)
@@ -107,7 +107,7 @@ def test_of_two_routes_that_fit_one_request_the_more_specific_one_has_it() -> No
     assert "{*path}" == max(functions, key=lambda one: one.name.lower()).template
 
 
-def test_a_function_renamed_so_that_a_catch_all_comes_first_fails_and_says_why() -> None:
+def test_a_name_that_puts_a_catch_all_first_fails() -> None:
     functions = http_functions()
     last = next(one for one in functions if one.template == "{*path}")
     renamed = [replace(one, name="a_catch_all") if one == last else one for one in functions]
@@ -116,7 +116,7 @@ def test_a_function_renamed_so_that_a_catch_all_comes_first_fails_and_says_why()
         check_pairs(renamed)
 
 
-def test_two_functions_of_the_same_requests_fail() -> None:
+def test_two_functions_for_the_same_requests_fail() -> None:
     twice = [HttpFunction(name, f"q/{{{name}}}", frozenset({"GET"})) for name in ("one", "other")]
 
     with pytest.raises(AssertionError, match="one and other answer the same requests"):
@@ -133,7 +133,7 @@ def test_names_are_in_order_for_any_two_routes(templates: tuple[str, str], handl
     assert 1 == check_pairs(functions)
 
 
-def test_names_are_such_as_functions_may_have() -> None:
+def test_names_are_valid_function_names() -> None:
     """Letters, digits, `_` and `-`, a letter first, 127 at most (azure-functions-host: Utility.IsValidFunctionName)."""
     names = [one.name for one in http_functions()]
 

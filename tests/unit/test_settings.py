@@ -91,7 +91,7 @@ def test_every_missing_setting_is_named_at_once() -> None:
         ("MAILBIND_CALLER_AUDIENCE", "no-uri-value"),
     ],
 )
-def test_a_wrong_setting_is_named_and_its_value_is_not_repeated(name: str, value: str) -> None:
+def test_a_wrong_setting_is_named_without_its_value(name: str, value: str) -> None:
     with pytest.raises(SettingsError) as refused:
         read_settings({**GOOD, name: value})
 
@@ -99,7 +99,7 @@ def test_a_wrong_setting_is_named_and_its_value_is_not_repeated(name: str, value
     assert "value" not in str(refused.value)
 
 
-def test_one_key_that_wraps_is_enough_and_the_vaults_comes_first() -> None:
+def test_a_vault_key_is_preferred_to_a_local_key() -> None:
     vault = {"MAILBIND_KEY_VAULT_KEY": "https://contoso.vault.azure.net/keys/mailbind"}
 
     alone = read_settings({**GOOD, **vault, "MAILBIND_SEALING_KEY": ""}).keys
@@ -112,14 +112,14 @@ def test_one_key_that_wraps_is_enough_and_the_vaults_comes_first() -> None:
     assert 90 == local.rotation_interval.days
 
 
-def test_a_key_of_before_does_not_stand_in_for_the_key() -> None:
+def test_a_previous_key_does_not_replace_the_key() -> None:
     before = {"MAILBIND_SEALING_KEY": "", "MAILBIND_SEALING_KEY_PREVIOUS": GOOD["MAILBIND_SEALING_KEY"]}
 
     with pytest.raises(SettingsError, match="MAILBIND_SEALING_KEY is missing"):
         read_settings({**GOOD, **before})
 
 
-def test_each_way_of_authentication_asks_for_what_it_needs_and_for_nothing_else() -> None:
+def test_each_authentication_method_requires_its_own_settings() -> None:
     without = {**GOOD, "MAILBIND_OAUTH_CLIENT_SECRET": ""}
     needs = {
         "secret": "MAILBIND_OAUTH_CLIENT_SECRET is missing",
@@ -151,7 +151,7 @@ def test_a_certificate_needs_its_own_private_key(tmp_path: Path) -> None:
             read_settings({**GOOD, **kind, "MAILBIND_OAUTH_CERTIFICATE": wrong})
 
 
-def test_an_empty_allow_list_of_origins_is_for_this_computer_only() -> None:
+def test_an_empty_list_of_origins_is_for_local_use_only() -> None:
     with pytest.raises(SettingsError, match="MAILBIND_REDIRECT_ORIGINS is missing"):
         read_settings({**PUBLIC, "MAILBIND_REDIRECT_ORIGINS": ""})
     allowed = read_settings({**PUBLIC, "MAILBIND_REDIRECT_ORIGINS": "https://App.example, https://b.example:8443"})
@@ -198,7 +198,7 @@ KEY_PREFIX = "https://{}/keys/mailbind"
         ("MAILBIND_BAD_TOKENS_PER_MINUTE", "1001"),
     ],
 )
-def test_what_is_safe_on_this_computer_only_is_refused_at_a_public_address(name: str, value: str) -> None:
+def test_unsafe_settings_are_refused_at_a_public_address(name: str, value: str) -> None:
     local = {name: PUBLIC[name] for name in ("MAILBIND_REDIRECT_ORIGINS", "MAILBIND_TABLES")} | {name: value}
 
     assert read_settings(PUBLIC)
@@ -238,7 +238,7 @@ AS_SAFE_IN_PUBLIC = {
 }
 
 
-def test_of_every_setting_it_was_decided_what_is_unsafe_at_a_public_address() -> None:
+def test_every_setting_is_classified_for_a_public_address() -> None:
     page = (ROOT / "docs/settings.md").read_text().partition("## With a public address")[2]
     told = set(re.findall(r"`(MAILBIND_\w+)`|`(MAILBIND_\w+)=", page))
 
@@ -253,7 +253,7 @@ def test_of_every_setting_it_was_decided_what_is_unsafe_at_a_public_address() ->
         "https://func-mailbind.azurewebsites.net.",
     ],
 )
-def test_a_proxy_is_not_believed_while_links_lead_past_it(base: str) -> None:
+def test_a_proxy_needs_the_base_url_to_be_its_own(base: str) -> None:
     own = {**PUBLIC, "MAILBIND_BASE_URL": base}
 
     assert 0 == read_settings(own).proxies
@@ -262,11 +262,11 @@ def test_a_proxy_is_not_believed_while_links_lead_past_it(base: str) -> None:
 
 
 @pytest.mark.parametrize("base", ["https://mail.contoso.example", "https://azurewebsites.net.contoso.example"])
-def test_a_proxy_is_believed_at_a_domain_of_ones_own(base: str) -> None:
+def test_a_proxy_is_accepted_with_a_custom_domain(base: str) -> None:
     assert 1 == read_settings({**PUBLIC, "MAILBIND_PROXIES": "1", "MAILBIND_BASE_URL": base}).proxies
 
 
-def test_a_public_app_may_have_a_local_key_an_account_key_more_roots_and_a_developers_redirect(tmp_path: Path) -> None:
+def test_some_local_settings_are_allowed_at_a_public_address(tmp_path: Path) -> None:
     """Each is somebody's choice, and documented."""
     roots = tmp_path / "roots.pem"
     roots.touch()
@@ -294,13 +294,13 @@ def test_a_placeholder_of_the_example_is_no_value(name: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["user@host.example", "user:x@host.example", "a.example\\@b.example", "a b.example"])
-def test_an_address_is_scheme_and_host_and_nothing_that_hides_the_host(host: str) -> None:
+def test_an_origin_contains_nothing_that_hides_the_host(host: str) -> None:
     for name in ("MAILBIND_BASE_URL", "MAILBIND_AUTHORITY_HOST", "MAILBIND_REDIRECT_ORIGINS"):
         with pytest.raises(SettingsError, match=f"{name} must be"):
             read_settings({**PUBLIC, name: f"https://{host}"})
 
 
-def test_the_end_of_a_secret_is_a_day_or_a_moment_and_in_utc() -> None:
+def test_a_secrets_expiry_is_a_date_or_a_time_in_utc() -> None:
     ends = "MAILBIND_OAUTH_SECRET_EXPIRES"
 
     assert read_settings(GOOD).oauth_app.secret_expires is None
@@ -333,7 +333,7 @@ def test_a_wrong_setting_about_applications_is_named(name: str, value: str) -> N
     assert "value" not in str(refused.value)
 
 
-def test_callers_are_asked_for_tokens_and_for_entras_only_with_an_audience() -> None:
+def test_entra_tokens_are_accepted_only_with_an_audience() -> None:
     alone, both = read_settings(GOOD), read_settings(ENTRA)
 
     assert (True, None) == (alone.token_callers, alone.entra_trust)
@@ -345,7 +345,7 @@ def test_callers_are_asked_for_tokens_and_for_entras_only_with_an_audience() -> 
     )
 
 
-def test_applications_need_an_audience_and_a_tenant_and_then_no_administrators_token() -> None:
+def test_entra_callers_need_an_audience_and_a_tenant() -> None:
     only = {**GOOD, "MAILBIND_CALLERS": "entra", "MAILBIND_ADMIN_TOKEN_SHA256": ""}
     anywhere = {"MAILBIND_OAUTH_TENANT": "organizations", "MAILBIND_ALLOWED_TENANTS": TENANT_ID}
 
@@ -386,7 +386,7 @@ NASTY = ["http://[", "https://[::1", "https://a:99999", "https://a:b", "²", "\x
         max_size=4,
     )
 )
-def test_whatever_a_setting_holds_it_is_taken_or_reported(changes: dict[str, str]) -> None:
+def test_every_setting_value_is_accepted_or_reported(changes: dict[str, str]) -> None:
     """Nothing but SettingsError comes out, so that the log says which setting is wrong."""
     with suppress(SettingsError):
         read_settings({**GOOD, **changes})

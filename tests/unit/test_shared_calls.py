@@ -24,7 +24,7 @@ class Counted:
         raise LookupError
 
 
-async def test_callers_of_one_name_share_a_call_and_later_ones_start_another() -> None:
+async def test_concurrent_callers_of_a_name_share_one_call() -> None:
     calls, call = SharedCalls(), Counted()
     waiting = [asyncio.create_task(calls("a", call)) for _ in range(5)]
     await asyncio.sleep(0)
@@ -36,7 +36,7 @@ async def test_callers_of_one_name_share_a_call_and_later_ones_start_another() -
     assert 2 == await calls("a", call)
 
 
-async def test_a_caller_who_gives_up_ends_the_call_for_nobody() -> None:
+async def test_a_cancelled_caller_does_not_cancel_the_call() -> None:
     calls, call = SharedCalls(), Counted()
     first, second = (asyncio.create_task(calls("a", call)) for _ in range(2))
     await asyncio.sleep(0)
@@ -59,7 +59,7 @@ async def test_names_do_not_wait_for_each_other() -> None:
     assert 1 == await waiting
 
 
-async def test_a_failure_reaches_everybody_who_waits_and_is_not_kept() -> None:
+async def test_a_failure_reaches_all_callers_and_is_not_cached() -> None:
     calls, call = SharedCalls(), Counted()
     waiting = [asyncio.create_task(calls("a", call.fail)) for _ in range(3)]
     await asyncio.sleep(0)
@@ -70,7 +70,7 @@ async def test_a_failure_reaches_everybody_who_waits_and_is_not_kept() -> None:
     assert 2 == await calls("a", call)
 
 
-async def test_closing_ends_what_is_in_flight() -> None:
+async def test_closing_cancels_running_calls() -> None:
     calls, call = SharedCalls(), Counted()
     task = calls.start("a", call)
     await asyncio.sleep(0)

@@ -54,12 +54,12 @@ def test_an_error_of_the_authorize_endpoint_has_its_code(expected: str, error: s
     assert expected == described(error, number)
 
 
-def test_backing_out_is_cancelling_whatever_else_is_said() -> None:
+def test_cancelling_wins_over_other_errors() -> None:
     assert "access_denied" == described("access_denied", 7000215, "cancel")
 
 
 @pytest.mark.parametrize("error", ERRORS)
-def test_no_number_of_the_failure_table_gets_past_the_fixed_codes(error: str) -> None:
+def test_every_number_of_the_failure_table_has_a_known_code(error: str) -> None:
     told = {described(error, number) for number in NUMBERS}
 
     assert told <= set(SignInRefusal)
@@ -67,12 +67,12 @@ def test_no_number_of_the_failure_table_gets_past_the_fixed_codes(error: str) ->
 
 
 @given(st.dictionaries(st.sampled_from(["error", "error_description", "error_subcode", "error_uri"]), st.text()))
-def test_whatever_a_browser_writes_comes_to_one_of_the_fixed_codes(answer: dict[str, str]) -> None:
+def test_any_error_from_a_browser_becomes_a_known_code(answer: dict[str, str]) -> None:
     assert sign_in_refusal(answer) in SignInRefusal
 
 
 @pytest.mark.parametrize("digits", ["7" * 5000, "9" * 10, "²", "٣", ""])
-def test_a_number_that_no_number_is_raises_nothing(digits: str) -> None:
+def test_an_invalid_aadsts_number_raises_nothing(digits: str) -> None:
     assert "sign_in_refused" == described("something_new", digits)
 
 
@@ -80,7 +80,7 @@ def test_every_code_has_a_text_of_its_own() -> None:
     assert [] == [refusal for refusal in SignInRefusal if refusal not in REMEDIES]
 
 
-def test_a_code_that_is_malformed_blames_no_app_for_certain() -> None:
+def test_a_malformed_code_does_not_blame_the_app() -> None:
     malformed = classify(TokenError(400, "invalid_grant", "", (9002313,)))
 
     assert "app_setup_suspected" == redemption_refusal(malformed)
@@ -90,7 +90,7 @@ def test_a_code_that_is_malformed_blames_no_app_for_certain() -> None:
 
 
 @pytest.mark.parametrize("number", [row for row in NUMBERS if row in {70002, 7000215, 7000222, 700027, 50012}])
-def test_an_expired_code_or_grant_is_no_fault_of_the_apps_credential(number: int) -> None:
+def test_an_expired_code_does_not_blame_the_apps_credential(number: int) -> None:
     """Entra has named 70002, "Error validating credentials", before 70008, "The provided code is expired"."""
     failure = classify(TokenError(400, "invalid_grant", "", (number, 70008)))
 

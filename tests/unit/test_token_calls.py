@@ -34,7 +34,7 @@ async def calls() -> AsyncIterator[TokenCalls]:
     pool.close()
 
 
-async def test_a_call_that_cannot_begin_is_refused_and_the_next_one_passes(calls: TokenCalls) -> None:
+async def test_a_call_without_a_free_thread_is_refused(calls: TokenCalls) -> None:
     blocking, made = Blocking(), list[str]()
     first = asyncio.create_task(calls.run(blocking))
     await until(blocking.began.is_set)
@@ -49,7 +49,7 @@ async def test_a_call_that_cannot_begin_is_refused_and_the_next_one_passes(calls
     assert ["third"] == made
 
 
-async def test_a_caller_who_gives_up_leaves_the_thread_to_its_call(calls: TokenCalls) -> None:
+async def test_a_cancelled_caller_does_not_free_the_thread(calls: TokenCalls) -> None:
     blocking = Blocking()
     gone = asyncio.create_task(calls.run(blocking))
     await until(blocking.began.is_set)
@@ -71,7 +71,7 @@ async def test_many_calls_share_the_threads_and_all_are_made() -> None:
     pool.close()
 
 
-async def test_what_a_call_raises_is_raised_and_its_thread_is_free(calls: TokenCalls) -> None:
+async def test_an_exception_of_a_call_frees_its_thread(calls: TokenCalls) -> None:
     for _ in range(3):
         with pytest.raises(ZeroDivisionError):
             await calls.run(lambda: 1 // 0)

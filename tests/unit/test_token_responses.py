@@ -35,7 +35,7 @@ def answer(body: object, status: int = 400, **headers: str) -> Response:
 
 
 @pytest.mark.parametrize("value", ODD)
-def test_what_is_no_whole_number_is_none(value: object) -> None:
+def test_an_invalid_whole_number_is_none(value: object) -> None:
     assert None is parse_whole_number(value, 1000)
 
 
@@ -44,7 +44,7 @@ def test_a_whole_number_is_read_up_to_its_bound(expected: int | None, value: obj
     assert expected == parse_whole_number(value, 1000)
 
 
-def test_aadsts_numbers_are_read_and_endless_digits_are_not() -> None:
+def test_endless_digits_are_no_aadsts_number() -> None:
     assert (50076, 7000222) == aadsts_numbers(f"AADSTS50076: x AADSTS{HUGE} AADSTS7000222")
     assert 10 == len(aadsts_numbers("AADSTS1 " * 5000))
 
@@ -71,14 +71,14 @@ def test_an_error_answer_is_read_whatever_it_holds(body: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"error_codes": [' + HUGE + "]}", "<html>", "null", "[]", ""])
-def test_an_answer_that_is_no_json_object_is_an_outage(text: str) -> None:
+def test_a_response_without_a_json_object_is_an_outage(text: str) -> None:
     assert 500 == token_error(answer(text)).status
 
 
 TOKENS = {"access_token": "a", "refresh_token": "r", "expires_in": 3600, "id_token": "e30.e30.x", "scope": "x"}
 
 
-def test_tokens_are_let_through() -> None:
+def test_valid_tokens_are_accepted() -> None:
     check_tokens(answer(TOKENS, 200))
 
 
@@ -95,7 +95,7 @@ def test_tokens_are_let_through() -> None:
         ("error", "invalid_grant"),
     ],
 )
-def test_an_answer_that_msal_or_the_app_cannot_use_is_refused(name: str, value: object) -> None:
+def test_an_unusable_token_response_is_refused(name: str, value: object) -> None:
     with pytest.raises(TokenRefused):
         check_tokens(answer({**TOKENS, name: value}, 200))
 
@@ -112,7 +112,7 @@ CLAIMS = {
 }
 
 
-def test_a_sound_id_token_names_its_person() -> None:
+def test_a_valid_id_token_names_the_person() -> None:
     assert "alice@contoso.example" == principal_of(APP, CLAIMS, NOW).sign_in_name
 
 
@@ -120,19 +120,19 @@ TIMES: list[Any] = ["", "soon", HUGE, "1e400", None, True, [], {}, float("nan"),
 
 
 @pytest.mark.parametrize("exp", TIMES)
-def test_an_id_token_that_ends_at_no_time_is_refused(exp: object) -> None:
+def test_an_id_token_with_an_invalid_exp_is_refused(exp: object) -> None:
     with pytest.raises(SignInInvalid):
         principal_of(APP, {**CLAIMS, "exp": exp}, NOW)
 
 
 @pytest.mark.parametrize("nbf", [*TIMES[:11], 10**400, NOW.timestamp() + 3600])
-def test_an_id_token_that_begins_at_no_time_is_refused(nbf: object) -> None:
+def test_an_id_token_with_an_invalid_nbf_is_refused(nbf: object) -> None:
     with pytest.raises(SignInInvalid):
         principal_of(APP, {**CLAIMS, "nbf": nbf}, NOW)
 
 
 @given(name=st.sampled_from(sorted(CLAIMS)), value=anything)
-def test_one_odd_claim_is_refused_or_means_nothing(name: str, value: object) -> None:
+def test_an_odd_claim_is_refused_or_ignored(name: str, value: object) -> None:
     try:
         found = principal_of(APP, {**CLAIMS, name: value}, NOW)
     except SignInInvalid:

@@ -29,7 +29,7 @@ def test_a_date_out_of_range_is_refused_in_settings(text: str) -> None:
 
 
 @given(MOMENTS, st.timedeltas(-CENTURY, CENTURY))
-def test_whatever_was_bounded_can_be_reckoned_with(when: datetime, by: timedelta) -> None:
+def test_clamped_timestamps_can_be_added_to(when: datetime, by: timedelta) -> None:
     near = clamp_timestamp(when)
 
     assert EARLIEST_TIMESTAMP <= near <= LATEST_TIMESTAMP
@@ -42,7 +42,7 @@ def test_a_date_in_range_is_taken_as_it_is(when: datetime) -> None:
 
 
 @given(st.text() | st.integers() | st.floats() | st.none())
-def test_whatever_entra_says_of_a_tokens_life_it_ends_within_what_is_possible(said: object) -> None:
+def test_a_token_lifetime_is_always_within_the_supported_range(said: object) -> None:
     assert timedelta() <= parse_token_lifetime(said) <= MAX_TOKEN_LIFETIME
 
 

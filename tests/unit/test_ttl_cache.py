@@ -8,7 +8,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 
 
-def test_a_name_of_any_length_takes_the_same_room() -> None:
+def test_long_names_use_no_more_memory() -> None:
     memory = TTLCache[bool](10)
 
     for name in ("a", "b" * 1_000_000, "ü" * 1000):
@@ -18,7 +18,7 @@ def test_a_name_of_any_length_takes_the_same_room() -> None:
     assert {64} == {len(name) for name in memory._entries}  # noqa: SLF001 - the promise is about what is kept
 
 
-def test_what_has_expired_is_dropped_when_something_new_comes() -> None:
+def test_expired_entries_are_dropped_on_insertion() -> None:
     memory = TTLCache[int](1000)
     for number in range(100):
         memory.put(str(number), number, NOW, NOW + SECOND)
@@ -29,7 +29,7 @@ def test_what_has_expired_is_dropped_when_something_new_comes() -> None:
     assert memory.get("0", NOW + SECOND) is None
 
 
-def test_the_oldest_entry_goes_when_there_are_too_many() -> None:
+def test_the_oldest_entry_is_dropped_when_the_cache_is_full() -> None:
     memory = TTLCache[int](2)
     for number in range(3):
         memory.put(str(number), number, NOW, NOW + SECOND)

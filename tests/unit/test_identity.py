@@ -22,14 +22,14 @@ def test_ids_are_the_same_exactly_when_their_keys_are(one: str, other: str) -> N
 
 
 @given(ids)
-def test_another_spelling_of_an_id_has_its_key_and_is_in_the_same_reach(one: str) -> None:
+def test_spellings_of_an_id_share_a_key_and_a_reach(one: str) -> None:
     for other in (f" {one}\t", normalize_id(one), one.lower()):
         assert same_id(one, other)
         assert table_key(one) == table_key(other)
         assert Binding.to([one]).covers(other)
 
 
-def test_letters_that_only_folding_makes_equal_are_two_ids() -> None:
+def test_case_folding_does_not_make_ids_equal() -> None:
     assert not same_id("strasse-1", "straẞe-1")
     assert not same_id("\u017fales", "sales")
 
@@ -64,7 +64,7 @@ def test_addresses_of_different_mailboxes_are_two(one: str, other: str | None) -
 
 
 @given(st.text(), st.text(st.sampled_from("abß.ü"), max_size=8))
-def test_whatever_an_address_looks_like_it_is_itself_and_its_normal_form(local: str, domain: str) -> None:
+def test_an_address_equals_itself_and_its_normal_form(local: str, domain: str) -> None:
     address = f"{local}@{domain}"
     assert same_address(address, address)
 
