@@ -85,7 +85,7 @@ class Account:
     `through` is the account whose grant this one was bound to without a sign-in, if it was. `told` is the time of its
     last event, and `warned` the grant expiry for which a warning was sent. `inbox_id` is the id of the proven mailbox's
     inbox folder, which stays the same when the mailbox is renamed; an account from before it was stored gets it at its
-    next probe, and an account that is opened by IMAP has none. `replaced_since` is when another mailbox was first found
+    next probe, and an account that is opened by IMAP has none. `replaced_since` is when another mailbox was first seen
     at the address; no token is handed out until that is settled.
     """
 

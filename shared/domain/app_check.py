@@ -1,4 +1,4 @@
-"""The steps that verify an OAuth app's configuration: what each one found, and what to do about it."""
+"""The steps that verify an OAuth app's configuration: the result of each one, and what to do about it."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta

@@ -77,7 +77,7 @@ SAMPLED_CODES = frozenset(
 )
 SAMPLING_INTERVAL = timedelta(seconds=10)
 MAX_SAMPLED_KINDS = 1000  # a kind of refusal is an action, a code and an actor
-MAX_ID_CHARACTERS = 256  # no id of ours is longer, so a longer one was made up by the request
+MAX_ID_CHARACTERS = 256  # Mailbind's ids are shorter; a longer one was made up by the request
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 
 class FailureKind(StrEnum):
-    """Who has to act: nobody, the person, their administrator, or the operator of the OAuth app."""
+    """Who must act: no one, the person, their administrator, or the operator of the OAuth app."""
 
     TRANSIENT = "transient"
     NEEDS_SIGN_IN = "needsSignIn"

@@ -125,7 +125,7 @@ class PendingRegistration:
         return begun is not None and now < begun + MAX_BINDING_TIME
 
     def opened(self) -> "PendingRegistration":
-        """Somebody opened the link's page. That changes neither waiting for access nor finished bindings."""
+        """The link's page was opened. That changes neither waiting for access nor finished bindings."""
         if self.stage in {RegistrationStatus.PENDING, RegistrationStatus.FAILED}:
             return replace(self, stage=RegistrationStatus.OPENED)
         return self

@@ -77,7 +77,7 @@ class Handover:
 class Counters:
     """How many accounts are in each state, and how many grants are hot, idle and stopped.
 
-    They are maintained by adding and subtracting, so that nobody has to read every row. The daily sweep counts again;
+    They are maintained by adding and subtracting, so that not every row must be read. The daily sweep counts again;
     `swept` says when it last did.
     """
 

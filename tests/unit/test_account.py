@@ -1,4 +1,4 @@
-"""Promises of accounts whose address leads to another mailbox."""
+"""Accounts whose address now belongs to another mailbox."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Promises of the listing's query."""
+"""The query of account listings."""
 
 import sys
 from dataclasses import replace
@@ -10,7 +10,7 @@ from shared.usecases.accounts.read import AccountQuery
 from tests.contract.records import account, principal
 
 ONE = replace(account(principal(), datetime(2026, 1, 1, tzinfo=UTC)), email="info@xn--mnchen-3ya.example")
-HARD = f"a{'\u0301\u0316' * 150}@x.example"  # as many marks to put in order as an address may have
+HARD = f"a{'\u0301\u0316' * 150}@x.example"  # as many combining marks as an address may have
 
 
 @pytest.mark.parametrize("query", [AccountQuery(email=HARD), AccountQuery(authorized_by=HARD)])

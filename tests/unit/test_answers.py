@@ -1,4 +1,4 @@
-"""Headers of answers: of a value beyond ASCII, or with a line break, the real host makes a 500."""
+"""Response headers. The Functions host answers 500 for a value with line breaks or characters beyond ASCII."""
 
 import re
 from pathlib import Path
@@ -45,9 +45,9 @@ def test_a_url_is_sent_in_ascii_and_is_encoded_once(text: str) -> None:
     [
         (r"func\.HttpResponse\(", {"responses.py"}),
         (r"\.headers(\.add|\[[^]]+\] =)", {"responses.py"}),
-        # The host has decoded the path and built the URL anew: who decodes again undoes what was checked.
+        # The host has decoded the path already. Decoding it again would undo the checks.
         (r"req\.url\b|\bunquote|\.raw_path", set()),
-        # Bodies of forms, and the caller's own redirectUrl, nobody has decoded before.
+        # Form bodies and the caller's redirectUrl have not been decoded yet.
         (r"\bparse_qs", {"bounds.py"}),
     ],
 )

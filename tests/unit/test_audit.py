@@ -1,4 +1,4 @@
-"""What a flood of refusals leaves in the audit log."""
+"""Sampling of refusals in the audit log."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

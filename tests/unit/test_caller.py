@@ -1,4 +1,4 @@
-"""Promises about callers: scopes, reach, and what is remembered of them."""
+"""Callers: scopes, bindings and caches."""
 
 import ipaddress
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Promises of what counts as another mailbox when an account is bound again."""
+"""What counts as another mailbox when an account is bound again."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -46,7 +46,7 @@ def test_the_inbox_id_decides_before_the_address(
 
 
 def test_indistinguishable_mailboxes_change_nothing() -> None:
-    """An account whose address leads elsewhere is not mended by a sign-in through an app that opens it by IMAP."""
+    """A sign-in by IMAP, which knows no inbox id, does not clear a replaced mailbox."""
     holder = replace(records.account(records.principal(), NOW), inbox_id="one", replaced_since=NOW)
 
     with pytest.raises(AccessRefused, match="mailbox_replaced"):

@@ -1,4 +1,4 @@
-"""Promises of what is passed on, and what is kept, of a claims challenge."""
+"""The parts of a claims challenge that are sent to Entra, and those that are stored."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Promises about whose address counts."""
+"""The client address of a request."""
 
 import ipaddress
 

@@ -1,4 +1,4 @@
-"""What an OAuth app asks for, and where."""
+"""Addresses and scopes of Microsoft's clouds."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Promises of telling failures apart."""
+"""Classification of failures."""
 
 from datetime import timedelta
 

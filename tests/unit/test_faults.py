@@ -1,4 +1,4 @@
-"""Whatever a handler runs into, somebody is answered, and the log has one line that quotes nothing of it."""
+"""Every exception of a handler is answered and logged in one line, which does not quote it."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""Promises of a grant's moves."""
+"""Changes and schedules of a grant."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -139,7 +139,7 @@ def test_a_failure_delays_the_next_on_demand_refresh(kind: FailureKind, pause: t
 
 
 def test_scheduled_work_is_never_due_at_once() -> None:
-    """The agenda's row is written before the grant's: due at once, it would be taken for one that is left over."""
+    """The agenda row is written before the grant. If it were due at once, a worker could take it for a leftover."""
     nearly_over = replace(a_grant(), refreshed=NOON - timedelta(hours=1), access_expires=NOON + timedelta(minutes=6))
     forgotten = replace(a_grant(), refreshed=NOON - timedelta(days=30))
 
@@ -148,7 +148,7 @@ def test_scheduled_work_is_never_due_at_once() -> None:
 
 
 def test_a_token_from_the_future_is_not_handed_out() -> None:
-    """A clock was ahead when it was got: Microsoft may see it end long before we do."""
+    """It was issued while a clock was ahead, so it may expire long before its recorded expiry."""
     ahead = replace(a_grant(), refreshed=NOON + timedelta(days=1), access_expires=NOON + timedelta(days=1, hours=1))
 
     assert not ahead.has_usable_token(NOON)
@@ -289,7 +289,7 @@ def test_callers_may_demand_two_refreshes_a_minute() -> None:
 
 
 def test_a_refused_configuration_is_retried_like_any_failure() -> None:
-    """No breaker opens for it: what is wrong may be wrong in one tenant only."""
+    """It does not open the circuit breaker, because it may be wrong in one tenant only."""
     failed = grant_after_failure(a_grant(), Failure(FailureKind.APP_FAULT, "app_configuration"), NOON, 0)
     refused = grant_after_failure(a_grant(), Failure(FailureKind.APP_FAULT, "app_credential"), NOON, 0)
 

@@ -1,4 +1,4 @@
-"""Promises about what is the same: ids by their table key, addresses by a rule of their own."""
+"""Equality of ids, by their table key, and of addresses, by a rule of their own."""
 
 import sys
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from shared.domain.caller import Binding
 from shared.domain.formats import normalize_address, normalize_id, same_address, same_id, table_key
 
-# Letters whose case is no simple matter: folded, lower-cased, expanded or decomposed differently.
+# Letters with special case rules: folding, lower-casing, expansion and decomposition differ.
 ODD = "ßẞ\u017fsSi\u0130\u0131IK\u212ak\u03a3\u03c3\u03c2éÉe\u0301 \u00a0xX-1"
 ids = st.text() | st.text(st.sampled_from(ODD), max_size=6) | st.text("aÄß", min_size=390, max_size=410)
 
@@ -72,7 +72,9 @@ def test_an_address_equals_itself_and_its_normal_form(local: str, domain: str) -
 @pytest.mark.parametrize(
     "domain",
     [
-        "".join(map(chr, range(0x4E00, 0x4E00 + 318))),  # one label of as many different letters as an address holds
+        "".join(
+            map(chr, range(0x4E00, 0x4E00 + 318))
+        ),  # one label with as many different letters as an address can have
         ".".join("".join(map(chr, range(0x4E00 + start, 0x4E00 + start + 62))) for start in range(0, 310, 62)),
         f"xn--{'z9' * 157}",
         ".".join(f"xn--{letter}{'z9' * 29}" for letter in "abcde"),
@@ -84,7 +86,7 @@ def test_no_address_takes_long_to_compare(domain: str) -> None:
 
 
 def lines_run(call: Callable[[str], object], text: str) -> int:
-    """How many lines of Python a call runs: a measure of its time that is the same on every computer."""
+    """The number of Python lines that a call runs: a measure of time that is the same on every computer."""
     lines = 0
 
     def count(_frame: object, event: str, _: object) -> Any:

@@ -1,4 +1,4 @@
-"""Promises of the login that proves access by IMAP, when the server does not answer."""
+"""The IMAP login, when the server does not respond."""
 
 import asyncio
 import socket
@@ -15,10 +15,12 @@ from shared.ports import MailboxUnavailable
 
 
 async def test_a_login_times_out_whatever_is_in_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With one thread and a server that says nothing, everybody is told at the same time."""
+    """With one thread and a silent server, all logins time out at the same time."""
     monkeypatch.setattr(imap, "STEP_TIMEOUT_SECONDS", 2.0)
     monkeypatch.setattr(imap, "LOGIN_TIMEOUT_SECONDS", 1.0)
-    server = socket.create_server(("127.0.0.1", 0))  # the system takes connections that nobody accepts
+    server = socket.create_server(
+        ("127.0.0.1", 0)
+    )  # the operating system completes connections that are never accepted
     cloud = CLOUDS["global"]._replace(imap_server=MailServer(*server.getsockname()))
     app = OAuthApp("app", "App", "client", (), "t", frozenset(), cloud, cloud.scopes(["imap"]))
     probe, began, ended = ImapProbe(None, 1), time.monotonic(), list[float]()

@@ -1,4 +1,4 @@
-"""Promises of the leaky bucket."""
+"""Rate limits by leaky bucket."""
 
 import ipaddress
 from datetime import UTC, datetime, timedelta
@@ -60,7 +60,7 @@ def test_no_more_than_the_rate_and_a_burst_pass(per_minute: int, pauses: list[fl
 
 
 class Counted:
-    """What was counted, by kind and name."""
+    """The counted requests, by kind and name."""
 
     def __init__(self) -> None:
         self.whom: list[tuple[LimitKind, str]] = []

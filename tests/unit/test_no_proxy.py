@@ -1,4 +1,4 @@
-"""No client of the app asks a proxy that the environment names: tokens and keys go to those whom they are for."""
+"""No client uses a proxy from the environment, because the proxy would see tokens and keys."""
 
 import asyncio
 import gc
@@ -31,7 +31,7 @@ from shared.domain.webhook import Delivery, Webhook
 from shared.ports import MailboxUnavailable, TargetRefused
 
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
-NOWHERE = "127.0.0.1:9"  # the port of "discard", where nobody listens
+NOWHERE = "127.0.0.1:9"  # the port of "discard", which is closed
 HTTPS, HTTP = f"https://{NOWHERE}", f"http://{NOWHERE}"
 STORE = Secret(
     "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey=a2V5;"
@@ -106,7 +106,7 @@ CALLS: dict[str, Callable[[], Awaitable[None]]] = {
 
 @pytest.fixture
 async def proxied(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[bytes]]:
-    """What a proxy hears that the environment names, with the identity endpoint of App Service beside it."""
+    """The requests that a proxy from the environment receives. App Service's identity endpoint is set too."""
     heard: list[bytes] = []
 
     async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -124,14 +124,14 @@ async def proxied(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[bytes]]
     monkeypatch.setenv("IDENTITY_HEADER", "header")
     yield heard
     server.close()
-    gc.collect()  # while the warnings about open clients are ignored
+    gc.collect()  # while warnings about open clients are ignored
 
 
-# Clients are left open where nothing answers; how they are closed is not what is tried.
+# Clients stay open when nothing responds; closing them is not under test.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 @pytest.mark.parametrize("name", sorted(CALLS))
 async def test_proxies_of_the_environment_are_not_used(proxied: list[bytes], name: str) -> None:
-    with pytest.raises(FAILURES):  # a proxy is asked at once, so that retries need no waiting for
+    with pytest.raises(FAILURES):  # a proxy would be used at once, so retries need not be awaited
         await asyncio.wait_for(CALLS[name](), 3)
 
     assert [] == proxied

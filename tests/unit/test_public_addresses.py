@@ -1,4 +1,4 @@
-"""Where events may go, and where not: names are looked up, and nothing but public addresses is connected to."""
+"""Webhook targets: only public addresses are connected to."""
 
 import asyncio
 import ssl
@@ -128,7 +128,7 @@ async def test_every_address_of_a_name_must_be_public(found: list[str]) -> None:
 
 
 async def test_an_address_that_changes_after_the_check_is_refused() -> None:
-    """DNS rebinding: the connection is made by a look-up of its own, and only to what that look-up found."""
+    """DNS rebinding: the name is resolved again for the connection, which uses exactly that address."""
     answers = iter([["93.184.215.14"], ["127.0.0.1"], ["93.184.215.14", "127.0.0.1"]])
     asked: list[tuple[str, int]] = []
 
@@ -179,7 +179,7 @@ async def test_plain_http_needs_a_setting_and_this_computer() -> None:
 
 
 class Target:
-    """A TLS server on this computer that writes down what it was sent, and answers one line."""
+    """A local TLS server that records requests and answers with one line."""
 
     def __init__(self, name: str, authority: trustme.CA) -> None:
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -1,4 +1,4 @@
-"""Promises of what operators register, and of what it comes down to."""
+"""OAuth apps as operators register them, and as sign-ins use them."""
 
 import base64
 from datetime import UTC, datetime, timedelta
@@ -116,7 +116,7 @@ def test_an_app_that_asks_for_imap_covers_delegation() -> None:
         (TokenError(401, "invalid_client", aadsts_numbers=(7000222,)), StepStatus.FAIL),
         (TokenError(400, "unauthorized_client", aadsts_numbers=(700016,)), StepStatus.FAIL),
         (TokenError(503), StepStatus.FAIL),
-        # A policy blocks who has proven to be themselves.
+        # A policy applies only after the client was accepted.
         (TokenError(400, "invalid_grant", "message_only", (53003,)), StepStatus.OK),
     ],
 )

@@ -1,4 +1,4 @@
-"""Promises of a registration's stage."""
+"""The stages of a registration."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Bounds of a request that no host lets through to a test over HTTP, and forms as they are read."""
+"""Limits of requests that a host would refuse before a test could reach them over HTTP, and form parsing."""
 
 import azure.functions as func
 import pytest

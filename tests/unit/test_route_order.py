@@ -21,7 +21,7 @@ WORDS = ["a", "b", "zz"]
 
 @st.composite
 def two_routes_of_a_path(draw: st.DrawFn) -> tuple[str, str]:
-    """Two templates that fit one path, and are of different kinds somewhere."""
+    """Two templates that fit the same path and differ in the kind of a segment."""
     path = draw(st.lists(st.sampled_from(WORDS), max_size=4))
     one, other = (draw(templates_of(path)) for _ in range(2))
     assume(kinds(one) != kinds(other))
@@ -29,7 +29,7 @@ def two_routes_of_a_path(draw: st.DrawFn) -> tuple[str, str]:
 
 
 def templates_of(path: list[str]) -> st.SearchStrategy[str]:
-    """A literal, or one of the parameters, for each part of the path, or a catch-all for the end of it."""
+    """A segment: a literal, a parameter, or a catch-all at the end."""
     each = [st.sampled_from([word, word.upper(), "{id}", "{account}", "{w:alpha}"]) for word in path]
     ends = st.sampled_from([[], ["{id?}"], ["{n:int?}"], ["{*rest}"]])
     whole = st.tuples(st.tuples(*each), ends).map(lambda parts: [*parts[0], *parts[1]])
@@ -38,7 +38,7 @@ def templates_of(path: list[str]) -> st.SearchStrategy[str]:
 
 
 def kind(segment: str) -> int:
-    """The more specific, the lower."""
+    """A sort key: more specific segments come first."""
     if not segment.startswith("{"):
         return 1
     return 5 if "*" in segment else 4 if "?" in segment else 2 if ":" in segment else 3
@@ -80,7 +80,7 @@ def comes_before(one: str, other: str) -> bool:
 
 
 def check_pairs(functions: Iterable[HttpFunction]) -> int:
-    """Fail for a pair of which the general one comes first; return how many pairs share a request."""
+    """Fail if the general route of a pair comes first. Returns how many pairs share a request."""
     pairs = [
         sorted(pair, key=lambda one: kinds(one.template))
         for pair in combinations(functions, 2)

@@ -1,4 +1,4 @@
-"""Promises of the settings."""
+"""Settings."""
 
 import base64
 import hashlib
@@ -210,7 +210,7 @@ def test_unsafe_settings_are_refused_at_a_public_address(name: str, value: str) 
     assert "value" not in str(refused.value)
 
 
-# Nothing to refuse because the address is public, each with its reason.
+# Settings that need no check at a public address, each with the reason.
 AS_SAFE_IN_PUBLIC = {
     "MAILBIND_AGENDA_SHARDS": "a size",
     "MAILBIND_ALLOWED_TENANTS": "tenant ids; needed with organizations",
@@ -267,7 +267,7 @@ def test_a_proxy_is_accepted_with_a_custom_domain(base: str) -> None:
 
 
 def test_some_local_settings_are_allowed_at_a_public_address(tmp_path: Path) -> None:
-    """Each is somebody's choice, and documented."""
+    """Each of them can be a deliberate choice, and is documented."""
     roots = tmp_path / "roots.pem"
     roots.touch()
     chosen = {
@@ -387,6 +387,6 @@ NASTY = ["http://[", "https://[::1", "https://a:99999", "https://a:b", "²", "\x
     )
 )
 def test_every_setting_value_is_accepted_or_reported(changes: dict[str, str]) -> None:
-    """Nothing but SettingsError comes out, so that the log says which setting is wrong."""
+    """Only SettingsError is raised, so that the log names the wrong setting."""
     with suppress(SettingsError):
         read_settings({**GOOD, **changes})

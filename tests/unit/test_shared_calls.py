@@ -1,4 +1,4 @@
-"""Promises of calls that several callers share."""
+"""Calls that several callers share."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from shared.domain.ttl_cache import SharedCalls
 
 
 class Counted:
-    """A call that lasts until it is let go."""
+    """A call that runs until it is released."""
 
     def __init__(self) -> None:
         self.go = asyncio.Event()

@@ -1,4 +1,4 @@
-"""Promises about errors that a browser brings back: a fixed set of codes, none of which blames the app for certain."""
+"""Errors that come back through the browser: a fixed set of codes, none of which proves a fault of the app."""
 
 import pytest
 from hypothesis import given
@@ -19,7 +19,7 @@ from shared.domain.remedy import REMEDIES
 
 NUMBERS = sorted(number for row in FAILURE_RULES for number in row.aadsts)
 ERRORS = sorted({error for row in FAILURE_RULES for error in row.errors} | {"invalid_grant", "", "something_new"})
-# What is known for certain of an app, a grant or a person; a browser knows nothing for certain.
+# Codes that are facts about an app, a grant or a person. A browser proves none of them.
 CERTAIN = {"app_credential", "app_configuration", "needs_sign_in", "person_gone", "oauth_app_gone", "secrets_lost"}
 
 
@@ -91,7 +91,7 @@ def test_a_malformed_code_does_not_blame_the_app() -> None:
 
 @pytest.mark.parametrize("number", [row for row in NUMBERS if row in {70002, 7000215, 7000222, 700027, 50012}])
 def test_an_expired_code_does_not_blame_the_apps_credential(number: int) -> None:
-    """Entra has named 70002, "Error validating credentials", before 70008, "The provided code is expired"."""
+    """Entra has listed 70002, "Error validating credentials", before 70008, "The provided code is expired"."""
     failure = classify(TokenError(400, "invalid_grant", "", (number, 70008)))
 
     assert (FailureKind.NEEDS_SIGN_IN, "needs_sign_in") == (failure.kind, failure.code)

@@ -1,4 +1,4 @@
-"""Promises of which dates are taken from outside."""
+"""The range of dates that are accepted from outside."""
 
 from datetime import UTC, datetime, timedelta
 

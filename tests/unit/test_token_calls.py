@@ -1,4 +1,4 @@
-"""Promises about the threads of calls to Entra: a call begins soon or not at all."""
+"""The threads of calls to Entra: a call starts soon or not at all."""
 
 import asyncio
 import threading
@@ -17,7 +17,7 @@ SOON = 0.05
 
 @dataclass
 class Blocking:
-    """A call that ends when the test says so."""
+    """A call that the test ends."""
 
     began: threading.Event = field(default_factory=threading.Event)
     may_end: threading.Event = field(default_factory=threading.Event)

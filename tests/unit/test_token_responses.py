@@ -1,4 +1,4 @@
-"""Promises about numbers that others wrote: read or refused, and never an exception."""
+"""Numbers in responses and tokens: parsed or refused, without exceptions."""
 
 import json
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""What a cache keeps: entries of one size, a bounded number of them, none that has expired."""
+"""The TTL cache: entries of equal size, limited in number, none expired."""
 
 from datetime import UTC, datetime, timedelta
 

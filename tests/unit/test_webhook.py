@@ -1,4 +1,4 @@
-"""Promises of what a webhook is known by and shown as."""
+"""Ids and shown URLs of webhooks."""
 
 import pytest
 
