@@ -45,6 +45,8 @@ def openapi(base_url: str, resources: Sequence[Resource]) -> Part:
         schema_hook=_schema_of_secret,
         ref_template=SCHEMAS + "{name}",
     )
+    # In one order in every process: the documents' ETags depend on it.
+    schemas = dict(sorted(schemas.items()))
     paths: Part = {}
     for each in operations:
         paths.setdefault(each.path, {})[each.method.lower()] = _operation(each, schemas)

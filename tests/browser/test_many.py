@@ -69,5 +69,6 @@ async def test_fifty_mailboxes_are_readable(page: Page, many: Many, shot: Shot) 
     await go_to_microsoft(page, asked["url"])
     await sign_in(page, many.person(SUPPORT))
 
-    await expect(page.get_by_role("heading", level=1)).to_have_text("1 of 50 mailboxes connected")
+    heading = page.get_by_role("heading", level=1)
+    await expect(heading).to_have_text("1 of 50 mailboxes connected", timeout=30_000)
     await shot(page, "many results fifty")

@@ -30,6 +30,19 @@ def test_routes_are_those_of_the_app() -> None:
     assert {*operations()} == {f"{each.method} {each.path[1:]}" for each in OPERATIONS}
 
 
+def test_document_is_the_same_in_every_process() -> None:
+    """Its ETag depends on every byte."""
+    code = "from tests.described import DOCUMENT; import json; print(json.dumps(DOCUMENT))"
+    command = [sys.executable, "-c", code]
+    first, second = (
+        subprocess.run(command, cwd=ROOT, env={"PYTHONHASHSEED": seed}, capture_output=True, check=True).stdout  # noqa: S603 - Python
+        for seed in ("1", "2")
+    )
+
+    assert first == second
+    assert first.startswith(b"{")
+
+
 def test_scopes_are_those_that_open_each_route() -> None:
     declared = {
         f"{each.method} {each.path[1:]}": (
