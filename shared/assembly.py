@@ -216,4 +216,4 @@ def _entra_callers(settings: Settings, clock: Clock, applications: CachedApplica
     # Imported here because an app whose callers have API tokens does without.
     from shared.adapters.entra_callers import EntraCallerTokens  # noqa: PLC0415 - see above
 
-    return EntraCallerTokens(trust, settings.cloud.authority, settings.ca_file, clock, applications.note)
+    return EntraCallerTokens(trust, settings.cloud.authority, settings.ca_file, clock, applications.record)

@@ -131,7 +131,7 @@ class OpenDataKeys:
         self._open.pop(data_key.id, None)
         self._listed.pop(data_key.id, None)
 
-    async def settled(self) -> None:
+    async def wait_until_idle(self) -> None:
         """Wait for the calls in the background."""
         await self._calls.wait_until_idle()
 

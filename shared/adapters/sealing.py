@@ -52,9 +52,9 @@ class AesSealer:
 
     async def unseal(self, identity: str, sealed: str) -> Secret:
         """Unseal a value that was sealed for this identity. Raises SealBroken and KeyUnavailable."""
-        return Secret((await self.closed(identity, sealed)).reveal())
+        return Secret((await self.unseal_when_used(identity, sealed)).reveal())
 
-    async def closed(self, identity: str, sealed: str) -> Secret:
+    async def unseal_when_used(self, identity: str, sealed: str) -> Secret:
         """A secret that is unsealed when it is revealed. Its data key is unwrapped now."""
         match = SEALED_PATTERN.fullmatch(sealed)
         if match is None:

@@ -177,8 +177,8 @@ class App:
 
     async def close(self) -> None:
         """Finish writes in the background, then close all connections."""
-        await self.tally.settled()
-        await self.rate_limit.settled()
-        await self.callers.api_tokens.settled()
-        await self.callers.applications.settled()
+        await self.tally.flush()
+        await self.rate_limit.flush()
+        await self.callers.api_tokens.flush()
+        await self.callers.applications.flush()
         await self.connections.aclose()

@@ -47,7 +47,7 @@ class DataKeyRing(Protocol):
 
     async def forget(self, data_key: DataKey) -> None: ...
 
-    async def settled(self) -> None:
+    async def wait_until_idle(self) -> None:
         """Wait for calls in progress."""
 
 
@@ -85,5 +85,5 @@ class Sealer(Protocol):
 
     async def unseal(self, identity: str, sealed: str) -> Secret: ...
 
-    async def closed(self, identity: str, sealed: str) -> Secret:
+    async def unseal_when_used(self, identity: str, sealed: str) -> Secret:
         """As `unseal`, but decrypts when the secret is revealed, and raises SealBroken or KeyUnavailable only then."""

@@ -49,19 +49,19 @@ class ApiTokenCache(Protocol):
 
     def forget(self, token_id: str) -> None: ...
 
-    async def settled(self) -> None:
+    async def flush(self) -> None:
         """Wait for writes in progress."""
 
 
 class CallingApplicationCache(Protocol):
     """Applications that call with Entra's tokens, by caller id."""
 
-    def note(self, seen: CallingApplication) -> None:
+    def record(self, seen: CallingApplication) -> None:
         """Record what a verified token says, in the background."""
 
     async def get(self, caller_id: str) -> CallingApplication: ...
 
-    async def settled(self) -> None:
+    async def flush(self) -> None:
         """Wait for writes in progress."""
 
 
@@ -74,27 +74,27 @@ class RateLimit(Protocol):
     async def forget(self, until: datetime) -> int:
         """Delete stored buckets that are empty, until that time; returns how many."""
 
-    async def settled(self) -> None:
+    async def flush(self) -> None:
         """Wait for writes in progress."""
 
 
 class Tally(Protocol):
     """Counters of accounts and grants by state, written in the background."""
 
-    def moved(self, before: CountedRecord | None, after: CountedRecord | None) -> None:
+    def count_change(self, before: CountedRecord | None, after: CountedRecord | None) -> None:
         """Count a record that was added (no `before`), changed, or removed (no `after`)."""
 
-    async def settled(self) -> None:
+    async def flush(self) -> None:
         """Wait until everything counted so far is written."""
 
 
 class GuardedEntra(SignInEntra, Protocol):
     """Entra behind one circuit breaker for each OAuth app."""
 
-    async def verified(self, app: OAuthApp, failure: Failure | None) -> None:
+    async def record_verification(self, app: OAuthApp, failure: Failure | None) -> None:
         """Learn from a verification of the app's credentials."""
 
-    async def forgive(self, app: OAuthApp) -> None:
+    async def close_breaker(self, app: OAuthApp) -> None:
         """Close the circuit breaker of an app that was changed."""
 
 

@@ -82,12 +82,12 @@ async def test_key_over_the_limit_delays_no_other_key(instances: list[App], who:
 async def test_what_passed_on_one_instance_counts_on_the_next(instances: list[App], who: str) -> None:
     first, second, third = (one.rate_limit for one in instances)
     assert 6 == through(first, who, 50)
-    await first.settled()
+    await first.flush()
 
     for other in (second, third):
         # The first request of a key is answered before other instances are consulted.
         assert 1 == through(other, who, 1)
-        await other.settled()
+        await other.flush()
         assert 0 == through(other, who, 50)
 
 
@@ -95,7 +95,7 @@ async def test_flood_over_all_instances_stays_near_the_limit(instances: list[App
     passed = 0
     for _ in range(20):
         passed += sum(through(one.rate_limit, who, 1) for one in instances)
-        await asyncio.gather(*(one.rate_limit.settled() for one in instances))
+        await asyncio.gather(*(one.rate_limit.flush() for one in instances))
 
     assert 6 <= passed <= 6 + len(instances)
 
@@ -103,12 +103,12 @@ async def test_flood_over_all_instances_stays_near_the_limit(instances: list[App
 async def test_who_is_refused_costs_no_writes(instances: list[App], who: str) -> None:
     limit = instances[0].rate_limit
     through(limit, who, 6)
-    await limit.settled()
+    await limit.flush()
     before = await rows_of(instances[0])
 
     assert 0 == through(limit, who, 500)
 
-    await limit.settled()
+    await limit.flush()
     assert before == await rows_of(instances[0])
 
 
@@ -124,7 +124,7 @@ async def test_memory_is_bounded_and_who_was_seen_last_is_remembered(instances: 
 
     assert MAX_BUCKETS == len(limit)
     assert 0 == through(limit, who, 5)
-    await limit.settled()
+    await limit.flush()
 
 
 async def test_without_storage_each_instance_holds_the_limit_alone(
@@ -137,7 +137,7 @@ async def test_without_storage_each_instance_holds_the_limit_alone(
     try:
         with caplog.at_level(logging.WARNING, "shared.usecases.callers.rate_limit"):
             assert 6 == through(alone.rate_limit, who, 50)
-            await alone.rate_limit.settled()
+            await alone.rate_limit.flush()
 
         assert 1 == caplog.messages.count("limits not shared")
         assert who not in caplog.text
@@ -153,11 +153,11 @@ async def test_stored_buckets_reveal_no_key_and_are_deleted(storage: Azurite, cl
     one = build(settings_for(storage.connection_string, **SIX), clock)
     try:
         through(one.rate_limit, who, 3)
-        await one.rate_limit.settled()
+        await one.rate_limit.flush()
         first = await rows_of(one)
         clock.forward(days=1)
         through(one.rate_limit, who, 3)
-        await one.rate_limit.settled()
+        await one.rate_limit.flush()
         second = await rows_of(one)
 
         assert [2, 4] == [len(first), len(second)]

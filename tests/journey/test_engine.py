@@ -173,7 +173,7 @@ async def test_counters_follow_every_change(
     account = bind(api, visitor, who)
     await _until(api, "accounts", "connected", before["accounts"].get("connected", 0) + 1)
     await hand_out(instance, account)
-    await instance.tally.settled()
+    await instance.tally.flush()
     await _until(api, "grants", "hot", before["grants"].get("hot", 0) + 1)
 
     tenant.do("revoke", person=who)
@@ -204,7 +204,7 @@ async def test_grant_stopped_by_two_instances_is_counted_once(
     await asyncio.gather(*(refresh_grant(one, stored) for one in (instance, other)))
 
     for one in (instance, other):
-        await one.tally.settled()
+        await one.tally.flush()
     assert before + 1 == (await read_statistics(instance)).counters.counts["accounts.authenticationError"]
 
 

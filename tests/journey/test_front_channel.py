@@ -219,7 +219,7 @@ async def test_app_refused_at_sign_in_is_only_logged(
             await wrong.microsoft.entra.refresh(first_app(wrong), Secret("none"))
         (breaker,) = await open_breakers(wrong)
         assert (APP_ID, 7000215) == (breaker.app, breaker.aadsts)
-        await wrong.microsoft.entra.forgive(first_app(wrong))
+        await wrong.microsoft.entra.close_breaker(first_app(wrong))
         assert [] == await open_breakers(wrong)
     finally:
         await wrong.close()

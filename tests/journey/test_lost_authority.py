@@ -353,7 +353,7 @@ async def test_checking_authority_does_not_count_as_token_use(instance: App) -> 
     token = await api_token(instance, SCOPES)
 
     async def last_used() -> bool:
-        await instance.callers.api_tokens.settled()
+        await instance.callers.api_tokens.flush()
         stored = await instance.stores.api_tokens.get(fingerprint(token))
         return stored is not None and stored.value.last_used is not None
 

@@ -25,7 +25,7 @@ def token(environment: Environment, tenant: Tenant, *roles: Scope) -> Secret:
 
 async def call(services: App, shown: Secret) -> Caller:
     caller = await identify_caller(services, shown, None)
-    await services.callers.applications.settled()
+    await services.callers.applications.flush()
     return caller
 
 

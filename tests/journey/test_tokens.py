@@ -179,7 +179,7 @@ async def test_last_use_is_recorded_once_an_hour(
     async def use(**later: float) -> datetime:
         clock.forward(**later)
         assert (await identify_caller(instance, Secret(issued["token"]), None)).name == "orders"
-        await instance.callers.api_tokens.settled()
+        await instance.callers.api_tokens.flush()
         return datetime.fromisoformat(listed(api, issued["id"])["lastUsed"])
 
     first = await use()

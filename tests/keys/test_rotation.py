@@ -56,7 +56,7 @@ async def test_next_data_key_is_made_after_the_rotation_period(start: Start, clo
     assert 1 == len(await services.sealing.data_keys.listed())
     clock.forward(days=2)
     await services.sealing.sealer.seal("row", Secret("x"))
-    await services.sealing.data_keys.settled()
+    await services.sealing.data_keys.wait_until_idle()
 
     new = await services.sealing.sealer.seal("row", Secret("new"))
 
@@ -74,7 +74,7 @@ async def test_concurrent_processes_make_one_data_key(start: Start, clock: Moved
             opened = await asyncio.gather(
                 *(each.sealing.sealer.unseal("row", text) for each in processes for text in sealed)
             )
-            await asyncio.gather(*(each.sealing.data_keys.settled() for each in processes))
+            await asyncio.gather(*(each.sealing.data_keys.wait_until_idle() for each in processes))
             assert {Secret("x")} == set(opened)
         assert 1 == len({text.split(".")[1] for text in sealed})
         assert made == len(await processes[0].sealing.data_keys.listed())

@@ -94,7 +94,7 @@ async def test_due_data_key_is_made_once_the_vault_answers(
     with caplog.at_level(logging.WARNING):
         for _ in range(4):
             await services.sealing.sealer.seal("row", Secret("x"))
-            await services.sealing.data_keys.settled()
+            await services.sealing.data_keys.wait_until_idle()
             clock.forward(seconds=61)
     warnings = [each.message for each in caplog.records if each.levelno == logging.WARNING]
     assert ["data key not made"] == [message for message in warnings if message.startswith("data key")]
@@ -102,7 +102,7 @@ async def test_due_data_key_is_made_once_the_vault_answers(
     clock.forward(minutes=10)
 
     await services.sealing.sealer.seal("row", Secret("x"))
-    await services.sealing.data_keys.settled()
+    await services.sealing.data_keys.wait_until_idle()
 
     newest = (await services.sealing.data_keys.listed())[-1]
     assert 2 == len(await services.sealing.data_keys.listed())
@@ -123,7 +123,7 @@ async def test_newer_data_key_that_does_not_open_yet_holds_up_nobody(
 
     assert before.split(".")[1] == sealed.split(".")[1]
     vault.do("outage", endpoint="vault", mode="none")
-    await two.sealing.data_keys.settled()
+    await two.sealing.data_keys.wait_until_idle()
     clock.forward(minutes=2)
     assert newer.id == (await two.sealing.sealer.seal("row", Secret("x"))).split(".")[1]
 
@@ -179,7 +179,7 @@ async def test_failed_unwrap_is_retried_in_the_background(vault: Vault, start: S
 
     await while_it_hangs(services, told)
     vault.do("outage", endpoint="vault", mode="none")
-    await services.sealing.data_keys.settled()
+    await services.sealing.data_keys.wait_until_idle()
     clock.forward(minutes=2)
     assert Secret("token") == await services.sealing.sealer.unseal("row", sealed)
 
@@ -213,7 +213,7 @@ async def test_record_without_its_data_key_blocks_no_other(
         webhook.url.reveal()
 
     vault.do("outage", endpoint="vault", mode="none")
-    await services.sealing.data_keys.settled()
+    await services.sealing.data_keys.wait_until_idle()
     clock.forward(minutes=2)
     again = await services.oauth_apps.get(registered)
     assert again is not None

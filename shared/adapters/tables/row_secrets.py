@@ -75,13 +75,13 @@ async def unsealed(sealer: Sealer, table: str, kind: type, entity: Mapping[str, 
 
 async def _unseal(sealer: Sealer, identity: str, sealed_text: str, unsealing: Unsealing) -> Secret:
     if unsealing is Unsealing.WHEN_USED:
-        return await sealer.closed(identity, sealed_text)
+        return await sealer.unseal_when_used(identity, sealed_text)
     try:
         return await sealer.unseal(identity, sealed_text)
     except KeyUnavailable:
         if unsealing is not Unsealing.IF_POSSIBLE:
             raise
-        return await sealer.closed(identity, sealed_text)
+        return await sealer.unseal_when_used(identity, sealed_text)
 
 
 async def sealed(sealer: Sealer, table: str, entity: Entity) -> Entity:

@@ -54,7 +54,7 @@ async def _read_and_change(app: App, account: str, change: AccountChange, faults
         # Invalidates the copies of the account that instances cache for hand-outs.
         changes.append(Replace(replace(grant.value, bindings=app.entropy(8).hex()), grant.version))
     await app.stores.principals.commit(before.principal_id, changes)
-    app.tally.moved(before, after)
+    app.tally.count_change(before, after)
     log.info("account changed", extra={"principal": before.principal_id, "state": after.state})
     return after
 
@@ -125,7 +125,7 @@ async def _remove_row(app: App, account: Account, *, with_event: bool, if_unchan
     await app.stores.principals.commit(account.principal_id, changes)
     for change in changes:
         if isinstance(change, Remove) and isinstance(change.record, (Account, DelegatedGrant)):
-            app.tally.moved(change.record, None)
+            app.tally.count_change(change.record, None)
     return removed
 
 

@@ -21,7 +21,7 @@ class StoredTally:
     _changes: Counter[str] = field(default_factory=Counter)
     _writing: asyncio.Task[None] | None = None
 
-    def moved(self, before: CountedRecord | None, after: CountedRecord | None) -> None:
+    def count_change(self, before: CountedRecord | None, after: CountedRecord | None) -> None:
         """Count a record that was added (no `before`), changed, or removed (no `after`)."""
         if before is not None and after is not None and counter_name(before) == counter_name(after):
             return
@@ -32,7 +32,7 @@ class StoredTally:
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write())
 
-    async def settled(self) -> None:
+    async def flush(self) -> None:
         """Wait until everything counted so far is written."""
         while self._writing is not None and not self._writing.done():
             await self._writing

@@ -158,7 +158,7 @@ async def change_oauth_app(app: App, app_id: str, values: AppFields, faults: Map
 
     changed = await app.stores.oauth_apps.update(app_id, change)
     app.oauth_apps.forget()
-    await app.microsoft.entra.forgive(changed.to_oauth_app(app.config.clouds))
+    await app.microsoft.entra.close_breaker(changed.to_oauth_app(app.config.clouds))
     log.info("oauth app changed", extra={"app": changed.id})
     return changed.id
 
@@ -190,7 +190,7 @@ async def delete_oauth_app(app: App, app_id: str, *, force: bool) -> int:
     """
     deleted, accounts = await retry_on_conflict(partial(_remove_app, app, app_id, force=force))
     app.oauth_apps.forget()
-    await app.microsoft.entra.forgive(deleted.to_oauth_app(app.config.clouds))
+    await app.microsoft.entra.close_breaker(deleted.to_oauth_app(app.config.clouds))
     log.warning("oauth app deleted", extra={"app": app_id, "accounts": accounts})
     return accounts
 

@@ -77,7 +77,7 @@ class CircuitBreakerEntra:
         """The same circuit breakers around another Entra."""
         return replace(self, inner=inner)
 
-    async def verified(self, app: OAuthApp, failure: Failure | None) -> None:
+    async def record_verification(self, app: OAuthApp, failure: Failure | None) -> None:
         """Record the result of a verification, including faults in the app's configuration."""
         self._cache.pop(app.id, None)
         await self._breaker(app.id)
@@ -86,7 +86,7 @@ class CircuitBreakerEntra:
         else:
             await self._record(app, failure)
 
-    async def forgive(self, app: OAuthApp) -> None:
+    async def close_breaker(self, app: OAuthApp) -> None:
         """Close the breaker, because the app was changed."""
         self._cache.pop(app.id, None)
         await self._breaker(app.id)

@@ -75,7 +75,7 @@ async def _check_credentials(app: App, oauth_app: OAuthApp) -> Step:
     failures = [failure for _, failure in results if failure is not None]
     all_failed = len(failures) == len(results)
     failure = next(iter(failures), APP_CREDENTIAL_FAILURE) if all_failed else None
-    await app.microsoft.entra.verified(oauth_app, failure)
+    await app.microsoft.entra.record_verification(oauth_app, failure)
     return check_client(results)
 
 

@@ -56,7 +56,7 @@ class CachedApiTokens:
         self._known.discard(token_id)
         self._recorded_uses.discard(token_id)
 
-    async def settled(self) -> None:
+    async def flush(self) -> None:
         """Wait for writes in progress."""
         await asyncio.gather(*self._writes)
 

@@ -96,12 +96,12 @@ class CachedApplications:
     _known: TTLCache[CallingApplication] = field(default_factory=lambda: TTLCache(MAX_CACHED))
     _writes: set[asyncio.Task[None]] = field(default_factory=set)
 
-    def note(self, seen: CallingApplication) -> None:
+    def record(self, seen: CallingApplication) -> None:
         """Record what a verified token says, in the background."""
         known = self._known.get(seen.id, self.clock())
         if known is not None and not known.updated_by(seen).needs_write(known):
             return
-        write = asyncio.create_task(self._record(seen))
+        write = asyncio.create_task(self._write(seen))
         self._writes.add(write)
         write.add_done_callback(self._writes.discard)
 
@@ -110,7 +110,7 @@ class CachedApplications:
         now = self.clock()
         return self._known.get(caller_id, now) or await self._read(caller_id, now)
 
-    async def settled(self) -> None:
+    async def flush(self) -> None:
         """Wait for writes in progress."""
         await asyncio.gather(*self._writes)
 
@@ -120,7 +120,7 @@ class CachedApplications:
         self._cache(application, now)
         return application
 
-    async def _record(self, seen: CallingApplication) -> None:
+    async def _write(self, seen: CallingApplication) -> None:
         try:
             recorded = await self.rows.update(seen.id, partial(_updated_record, seen))
         except MailbindError:

@@ -75,7 +75,7 @@ class SharedRateLimit:
         """The number of buckets in memory."""
         return len(self._known)
 
-    async def settled(self) -> None:
+    async def flush(self) -> None:
         """Wait for exchanges in progress."""
         while self._exchanges:
             await asyncio.wait(self._exchanges)

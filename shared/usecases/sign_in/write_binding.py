@@ -75,8 +75,8 @@ async def write_transaction(app: App, proven: ProvenRequest, partition: Partitio
         changes += _leave_grant(app, partition, stored_account.value.app)
     await _recover_siblings(app, partition, account)
     await app.stores.principals.commit(account.principal_id, changes)
-    app.tally.moved(stored_account.value if stored_account else None, account)
-    app.tally.moved(stored_grant.value if stored_grant else None, grant)
+    app.tally.count_change(stored_account.value if stored_account else None, account)
+    app.tally.count_change(stored_grant.value if stored_grant else None, grant)
     return account
 
 
@@ -164,7 +164,7 @@ async def _recover_siblings(app: App, partition: Partition, account: Account) ->
             changes += [Replace(account_row, stored.version), *events]
         await app.stores.principals.commit(account.principal_id, changes)
         for stored, (account_row, _) in zip(batch, recovered, strict=True):
-            app.tally.moved(stored.value, account_row)
+            app.tally.count_change(stored.value, account_row)
 
 
 def _has_tokens(grant: DelegatedGrant, tokens: TokenSet) -> bool:

@@ -212,7 +212,7 @@ async def _record_hand_out(app: App, stored: Stored[DelegatedGrant], resource: R
         if recorded.due is not None and recorded.due != grant.due:
             await app.stores.agenda.add(Work(recorded.work, recorded.due, grant.principal.id, grant.app))
         await app.stores.principals.commit(grant.principal.id, [Replace(recorded, stored.version)])
-        app.tally.moved(grant, recorded)
+        app.tally.count_change(grant, recorded)
     except (StaleWrite, Unavailable):
         # The token is valid whether or not its hand-out was recorded; the next hand-out records itself.
         log.warning("hand-out not marked", extra={"principal": grant.principal.id})

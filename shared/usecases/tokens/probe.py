@@ -135,7 +135,7 @@ async def _write_account(
         if affects_hand_outs:
             raise
         return before, stored_grant  # the account was changed just now; the next probe checks it again
-    app.tally.moved(before, account)
+    app.tally.count_change(before, account)
     fields = {"principal": account.principal_id, "state": account.state, "event": event_names}
     log.info("mailbox probed", extra=fields)
     return account, Stored(grant, versions[-1]) if affects_hand_outs else stored_grant

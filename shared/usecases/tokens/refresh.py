@@ -208,7 +208,7 @@ async def _write_grant(
         await _commit(app, principal_id, accounts[:MAX_ACCOUNTS_PER_TRANSACTION])
         accounts = accounts[MAX_ACCOUNTS_PER_TRANSACTION:]
     versions = await _commit(app, principal_id, accounts, Replace(after, before.version))
-    app.tally.moved(before.value, after)
+    app.tally.count_change(before.value, after)
     return Stored(after, versions[-1])
 
 
@@ -218,7 +218,7 @@ async def _commit(
     changes = [change for account in accounts for change in account.changes]
     versions = await app.stores.principals.commit(principal_id, [*changes, *more_changes])
     for account in accounts:
-        app.tally.moved(account.before, account.after)
+        app.tally.count_change(account.before, account.after)
     return versions
 
 

@@ -41,7 +41,7 @@ async def run_tick(app: App) -> Tick:
     handed_over = [shard for shard, result in results.items() if result.more and await _hand_over(app, shard, began)]
     outcomes = sum((result.outcomes for result in results.values()), Counter())
     tick = Tick(began, app.clock(), dict(outcomes), tuple(handed_over))
-    await app.tally.settled()
+    await app.tally.flush()
     stored = await app.stores.ticks.get(tick.name)
     with suppress(StaleWrite):  # another instance's run ended at the same moment
         await app.stores.ticks.put(stored, tick)
@@ -62,7 +62,7 @@ async def work_handed_over_shard(app: App, shard: str, due_by: datetime) -> None
     limits = Limits(app.clock() + RUN_TIME)
     result = (await work_agenda(app, {shard: None}, limits, due_by))[shard]
     log.info("shard worked", extra={"shard": shard, **result.outcomes})
-    await app.tally.settled()
+    await app.tally.flush()
     stored = await app.stores.handovers.get(shard)
     if stored is None or stored.value.due_by != due_by:
         return
