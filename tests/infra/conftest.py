@@ -1,4 +1,4 @@
-"""The deployment package, and a journey of the app that is run from it."""
+"""The deployment package, and a journey with the app that runs from it."""
 
 import ssl
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def deployed(
     shared_tenant: parts.Part,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Environment]:
-    """The local parts around the app in the package, on a Python that knows the package only."""
+    """The local environment with the app of the package, on a Python that has only the package."""
     changes = {**STILL, "PYTHONPATH": package.path, "MAILBIND_WEBHOOKS_LOOPBACK": "true"}
     with running_app(
         tmp_path_factory.mktemp("deployed"),
@@ -43,7 +43,7 @@ def deployed(
 
 @pytest.fixture(scope="session")
 def journey(deployed: Environment) -> dict[str, Any]:
-    """What was handed out at the end of a journey on which something of everything happened."""
+    """The token at the end of a journey that runs every timer once."""
     ready = deployed.tenant.ready
     trust = ssl.create_default_context(cafile=ready["caFile"])
     token = {"Authorization": f"Bearer {deployed.secrets.admin_token}"}
@@ -51,7 +51,7 @@ def journey(deployed: Environment) -> dict[str, Any]:
         httpx.Client(base_url=deployed.base_url, headers=token, timeout=30, trust_env=False) as api,
         httpx.Client(base_url=ready["url"], verify=trust, timeout=30, trust_env=False) as tenant,
     ):
-        # Nobody listens there, so that its deliveries fail.
+        # Nothing listens there, so deliveries fail.
         nowhere = {"url": "http://127.0.0.1:9/", "events": ["*"], "verify": False}
         api.post("/v1/webhooks", json=nowhere).raise_for_status()
         demo = Demo(deployed, api, tenant)

@@ -1,4 +1,4 @@
-"""Promises of infra/*.bicep, read with pycep-parser. No registry here has a compiler, so schemas are not checked."""
+"""The Bicep files, parsed with pycep-parser. It does not check types; the workflow compiles them."""
 
 import json
 import re
@@ -40,8 +40,10 @@ PUBLISHED_SCOPES = {
     "POP.AccessAsUser.All": "d7b7f2d9-0f45-4ea1-9d42-e50810c06991",
     "SMTP.Send": "258f6531-6087-4cc4-bb90-092c5fb3ed3f",
 }
-# Read by the host and its worker: functions-app-settings, functions-identity-based-connections-tutorial (Azure docs).
-OF_THE_PLATFORM = {
+# Settings that the host and its worker read.
+# https://learn.microsoft.com/azure/azure-functions/functions-app-settings
+# https://learn.microsoft.com/azure/azure-functions/functions-identity-based-connections-tutorial
+PLATFORM_SETTINGS = {
     "AzureWebJobsStorage__credential",
     "AzureWebJobsStorage__clientId",
     "AzureWebJobsStorage__blobServiceUri",
@@ -52,8 +54,8 @@ OF_THE_PLATFORM = {
     "OTEL_TRACES_SAMPLER",
     "OTEL_TRACES_SAMPLER_ARG",
 }
-# Left out on purpose: their defaults are what a deployment wants, or they belong to another way of authentication.
-OPTIONAL = {
+# Settings that the template does not set: their defaults are right, or they belong to another authentication method.
+OPTIONAL_SETTINGS = {
     "AzureWebJobsStorage",
     "MAILBIND_ALLOWED_TENANTS",
     "MAILBIND_AGENDA_SHARDS",
@@ -104,16 +106,16 @@ def test_every_file_parses(file: Path) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_module_parameters_and_outputs_match(file: Path) -> None:
-    """What a compiler would say first."""
+    """Every required parameter is set, every parameter that is set exists, and so does every output that is used."""
     text = file.read_text()
     for name, module in parsed(file).get("modules", {}).items():
         path = (file.parent / module["detail"]["path"]).resolve()
-        asked = parsed(path)["parameters"]
-        needed = {one for one, how in asked.items() if how.get("default") is None}
-        config = module["config"]  # that of a conditional module is one further in
-        given = set(config.get("config", config)["params"])
+        parameters = parsed(path)["parameters"]
+        required = {key for key, parameter in parameters.items() if parameter.get("default") is None}
+        config = module["config"]  # a conditional module has its config one level deeper
+        arguments = set(config.get("config", config)["params"])
 
-        assert needed <= given <= set(asked), name
+        assert required <= arguments <= set(parameters), name
         assert set(re.findall(rf"\b{name}!?\.outputs\.(\w+)", text)) <= set(parsed(path).get("outputs", {})), name
 
 
@@ -126,23 +128,27 @@ def test_every_parameter_and_variable_is_used(file: Path) -> None:
 
 
 def test_azd_parameters_match_the_template() -> None:
-    given = json.loads((INFRA / "main.parameters.json").read_text())["parameters"]
-    asked = parsed(MAIN)["parameters"]
+    arguments = json.loads((INFRA / "main.parameters.json").read_text())["parameters"]
+    parameters = parsed(MAIN)["parameters"]
 
-    assert {name for name, how in asked.items() if how.get("default") is None} <= set(given) <= set(asked)
+    assert (
+        {name for name, parameter in parameters.items() if parameter.get("default") is None}
+        <= set(arguments)
+        <= set(parameters)
+    )
 
 
 def test_settings_of_the_template_are_those_the_app_reads() -> None:
     code = "".join(path.read_text() for path in (ROOT / "shared").rglob("*.py"))
-    read = READ | {"AzureWebJobsStorage", "AzureWebJobsStorage__queueServiceUri", "AZURE_CLIENT_ID"}
-    read |= set(re.findall(r'schedule="%(\w+)%"', code))
+    names_read = READ | {"AzureWebJobsStorage", "AzureWebJobsStorage__queueServiceUri", "AZURE_CLIENT_ID"}
+    names_read |= set(re.findall(r'schedule="%(\w+)%"', code))
 
-    assert read == (set(app_settings()) - OF_THE_PLATFORM) | OPTIONAL
-    assert not set(app_settings()) & OPTIONAL
+    assert names_read == (set(app_settings()) - PLATFORM_SETTINGS) | OPTIONAL_SETTINGS
+    assert not set(app_settings()) & OPTIONAL_SETTINGS
 
 
 def test_app_accepts_the_settings_of_the_template() -> None:
-    made = {
+    deployed = {
         "MAILBIND_TABLES": "https://stmailbind.table.core.windows.net/",
         "AzureWebJobsStorage__queueServiceUri": "https://stmailbind.queue.core.windows.net/",
         "MAILBIND_BASE_URL": "https://func-mailbind.azurewebsites.net",
@@ -156,19 +162,23 @@ def test_app_accepts_the_settings_of_the_template() -> None:
         "MAILBIND_OAUTH_BASE_SCOPES": "api,imap",
         "AZURE_CLIENT_ID": "1de27171-0000-4000-8000-0000000000a1",
     }
-    as_written = {name: value for name, value in app_settings().items() if name not in made and isinstance(value, str)}
+    template_values = {
+        name: value for name, value in app_settings().items() if name not in deployed and isinstance(value, str)
+    }
 
-    entra = read_settings({**as_written, **made, "MAILBIND_CALLERS": "entra", "MAILBIND_ADMIN_TOKEN_SHA256": ""})
+    entra = read_settings(
+        {**template_values, **deployed, "MAILBIND_CALLERS": "entra", "MAILBIND_ADMIN_TOKEN_SHA256": ""}
+    )
     both = {"MAILBIND_CALLERS": "tokens,entra", "MAILBIND_ADMIN_TOKEN_SHA256": "0123456789abcdef" * 4}
     assert not entra.token_callers
-    assert read_settings({**as_written, **made, **both}).token_callers
+    assert read_settings({**template_values, **deployed, **both}).token_callers
 
 
 def test_role_and_scope_ids_are_the_published_ones() -> None:
     text = {file: file.read_text() for file in FILES}
-    written = dict(re.findall(rf"^ +'?([\w. ]+?)'?: '({GUID})'$", "".join(text.values()), re.MULTILINE))
+    ids = dict(re.findall(rf"^ +'?([\w. ]+?)'?: '({GUID})'$", "".join(text.values()), re.MULTILINE))
 
-    assert {**PUBLISHED_ROLES, **PUBLISHED_SCOPES} == written
+    assert {**PUBLISHED_ROLES, **PUBLISHED_SCOPES} == ids
     assert {scope for scopes in BASE_SCOPES.values() for scope in scopes} <= set(PUBLISHED_SCOPES)
 
 
@@ -197,8 +207,11 @@ def test_no_key_or_connection_string_gives_access() -> None:
 
 
 def test_site_has_no_property_that_flex_consumption_rejects() -> None:
-    """Issues 21032 and 22254 of microsoft/azure-pipelines-tasks; functions-app-settings (Azure docs) for the rest."""
-    refused = {
+    """Issues 21032 and 22254 of microsoft/azure-pipelines-tasks, and Microsoft's page on app settings.
+
+    https://learn.microsoft.com/azure/azure-functions/functions-app-settings
+    """
+    rejected = {
         "alwaysOn",
         "ftpsState",
         "functionAppScaleLimit",
@@ -208,7 +221,7 @@ def test_site_has_no_property_that_flex_consumption_rejects() -> None:
         "use32BitWorkerProcess",
     }
 
-    assert not refused & set(resource("app/function.bicep", "site")["properties"]["siteConfig"])
+    assert not rejected & set(resource("app/function.bicep", "site")["properties"]["siteConfig"])
     assert not {"FUNCTIONS_WORKER_RUNTIME", "FUNCTIONS_EXTENSION_VERSION", "WEBSITE_RUN_FROM_PACKAGE"} & set(
         app_settings()
     )
@@ -223,7 +236,7 @@ def test_every_query_is_in_an_alert_or_the_workbook() -> None:
 
 
 def test_alert_windows_overlap() -> None:
-    """Lines arrive minutes late: with a window as long as the frequency, one could be in no window at all."""
+    """A line arrives minutes late. If windows did not overlap, it could be in none of them."""
     rules = parsed(INFRA / "monitoring/alerts.bicep")["variables"]["rules"]["value"]
     minutes = {"M": 1, "H": 60}
     spans = {
@@ -235,11 +248,11 @@ def test_alert_windows_overlap() -> None:
 
 
 def test_worker_sends_no_telemetry_of_its_own() -> None:
-    """With either of these the host no longer passes the worker's lines on: alerts and audit would hear nothing."""
-    own = {"PYTHON_ENABLE_OPENTELEMETRY", "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY"}
+    """With either of these settings the host does not export the worker's lines, so alerts and audit would be empty."""
+    telemetry_settings = {"PYTHON_ENABLE_OPENTELEMETRY", "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY"}
 
     assert "OpenTelemetry" == json.loads((ROOT / "host.json").read_text())["telemetryMode"]
-    assert not own & (set(app_settings()) | OF_THE_PLATFORM)
+    assert not telemetry_settings & (set(app_settings()) | PLATFORM_SETTINGS)
 
 
 def test_every_skipped_checkov_check_has_a_reason() -> None:

@@ -1,6 +1,6 @@
-"""What docs/threat-model.md, SECURITY.md and docs/deploy.md say about the deployment, held on the templates.
+"""What the documentation promises about the deployment, tested on the templates.
 
-The table "What the deployment promises" in docs/threat-model.md names the test of each claim.
+The table "What the deployment promises" in docs/threat-model.md names the test of each promise.
 """
 
 import json
@@ -17,35 +17,38 @@ from tests.infra.test_bicep import INFRA, MAIN, PUBLISHED_ROLES, ROOT, app_setti
 THREAT_MODEL = ROOT / "docs/threat-model.md"
 
 
-def choice(value: Any) -> tuple[Any, Any, Any]:
-    """Condition, value if true and value if false of a Bicep conditional."""
+def conditional(value: Any) -> tuple[Any, Any, Any]:
+    """The condition, the value if true and the value if false of a Bicep conditional."""
     operands = value["operator"]["operands"]
     return operands["condition"], operands["true_value"], operands["false_value"]
 
 
 def dotted(value: Any) -> str:
-    """`a.b.c` of a Bicep property access."""
+    """A Bicep property access as `a.b.c`."""
     if isinstance(value, str):
         return value
     operands = value["operator"]["operands"]
     return f"{dotted(operands['operand_1'])}.{dotted(operands['operand_2'])}"
 
 
-def is_empty(condition: Any) -> str:
-    """The name that a condition `empty(name)` asks about."""
+def name_tested_for_empty(condition: Any) -> str:
+    """The name in a condition `empty(name)`."""
     assert "empty" == condition["function"]["type"]
     return str(condition["function"]["parameters"]["item_to_test"])
 
 
 def test_vault_logs_every_unwrap() -> None:
-    """Without a diagnostic setting Key Vault logs nothing (Azure documentation: Enable Key Vault logging)."""
+    """Without a diagnostic setting Key Vault logs nothing.
+
+    https://learn.microsoft.com/azure/key-vault/general/logging
+    """
     log = resource("app/vault.bicep", "log")
 
     assert "Microsoft.Insights/diagnosticSettings" == parsed(INFRA / "app/vault.bicep")["resources"]["log"]["type"]
     assert ("vault", "workspaceId") == (log["scope"], log["properties"]["workspaceId"])
     assert [{"category": "AuditEvent", "enabled": True}] == log["properties"]["logs"]
-    given = parsed(MAIN)["modules"]["vault"]["config"]["params"]["workspaceId"]
-    assert "monitoring.outputs.workspaceId" == dotted(given)
+    argument = parsed(MAIN)["modules"]["vault"]["config"]["params"]["workspaceId"]
+    assert "monitoring.outputs.workspaceId" == dotted(argument)
     assert "workspace.id" == dotted(parsed(INFRA / "app/monitoring.bicep")["outputs"]["workspaceId"]["value"])
 
 
@@ -53,8 +56,8 @@ def test_vault_logs_every_unwrap() -> None:
 def test_only_private_networking_closes_storage_and_vault(file: str, name: str) -> None:
     properties = resource(file, name)["properties"]
 
-    assert ("isPrivate", "Deny", "Allow") == choice(properties["networkAcls"]["defaultAction"])
-    assert ("isPrivate", "Disabled", "Enabled") == choice(properties["publicNetworkAccess"])
+    assert ("isPrivate", "Deny", "Allow") == conditional(properties["networkAcls"]["defaultAction"])
+    assert ("isPrivate", "Disabled", "Enabled") == conditional(properties["publicNetworkAccess"])
     module = "storage" if "storage" in file else "vault"
     assert "privateNetworking" == parsed(MAIN)["modules"][module]["config"]["params"]["isPrivate"]
     assert False is parsed(MAIN)["parameters"]["privateNetworking"]["default"]
@@ -67,30 +70,30 @@ def test_every_service_in_use_has_a_private_endpoint() -> None:
 
 
 def test_only_the_proxy_can_reach_an_app_behind_it() -> None:
-    """App Service documentation: access restrictions, "Filter by HTTP header" and service tags."""
+    """https://learn.microsoft.com/azure/app-service/app-service-ip-restrictions."""
     site = resource("app/function.bicep", "site")["properties"]["siteConfig"]
     variables = parsed(INFRA / "app/function.bicep")["variables"]
 
     assert "proxyRules" == site["ipSecurityRestrictions"]
-    condition, without, with_proxy = choice(site["ipSecurityRestrictionsDefaultAction"])
-    assert ("proxyRules", "Allow", "Deny") == (is_empty(condition), without, with_proxy)
-    condition, without, with_proxy = choice(app_settings()["MAILBIND_PROXIES"])
-    assert ("proxyRules", "0", "1") == (is_empty(condition), without, with_proxy)
-    condition, none, (rule,) = choice(variables["frontDoorRules"]["value"])
-    assert ("frontDoorId", []) == (is_empty(condition), none)
+    condition, without, with_proxy = conditional(site["ipSecurityRestrictionsDefaultAction"])
+    assert ("proxyRules", "Allow", "Deny") == (name_tested_for_empty(condition), without, with_proxy)
+    condition, without, with_proxy = conditional(app_settings()["MAILBIND_PROXIES"])
+    assert ("proxyRules", "0", "1") == (name_tested_for_empty(condition), without, with_proxy)
+    condition, none, (rule,) = conditional(variables["frontDoorRules"]["value"])
+    assert ("frontDoorId", []) == (name_tested_for_empty(condition), none)
     assert ("ServiceTag", "AzureFrontDoor.Backend", "Allow") == (rule["tag"], rule["ipAddress"], rule["action"])
     assert {"'x-azure-fdid'": ["frontDoorId"]} == rule["headers"]
 
 
 def test_app_behind_a_proxy_needs_a_base_url() -> None:
-    """The base URL is in every link: people would come past the proxy."""
-    condition, without, _given = choice(parsed(MAIN)["variables"]["host"]["value"])
-    behind, refused, own = choice(without)
+    """The base URL is in every link, so it must lead through the proxy."""
+    condition, without, _given = conditional(parsed(MAIN)["variables"]["host"]["value"])
+    is_behind, failure, default_host = conditional(without)
 
-    assert ("baseUrl", "isBehindProxy") == (is_empty(condition), behind)
-    assert "fail" == refused["function"]["type"]
+    assert ("baseUrl", "isBehindProxy") == (name_tested_for_empty(condition), is_behind)
+    assert "fail" == failure["function"]["type"]
     assert "var isBehindProxy = !empty(frontDoorId) || !empty(proxyAddresses)\n" in MAIN.read_text()
-    assert str(own).endswith(".azurewebsites.net")
+    assert str(default_host).endswith(".azurewebsites.net")
 
 
 def test_api_tokens_need_a_role_and_people_no_assignment() -> None:
@@ -110,14 +113,14 @@ def test_script_registers_the_same_two_applications(tmp_path: Path) -> None:
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "API_URI": "api://tenant/mailbind"}
     script = str(INFRA / "scripts/app-registration.sh")
     subprocess.run([script, "https://app.example", "principal"], check=True, env=environment, capture_output=True)  # noqa: S603 - our own script
-    written = calls.read_text()
+    calls_made = calls.read_text()
 
     required = r'appRoleAssignmentRequired":true.*servicePrincipals\(appId=\'(.*?)\'\)'
-    assert ["id-mailbind-api"] == re.findall(required, written)
-    assert ["id-mailbind-api"] == re.findall(r"--id (\S+) --requested-access-token-version 2 --app-roles", written)
-    assert ["id-mailbind-api"] == re.findall(r"--id (\S+) --identifier-uris api://tenant/mailbind", written)
-    assert ["id-mailbind"] == re.findall(r"--id (\S+) --web-redirect-uris https://app.example/oauth", written)
-    assert ["id-mailbind"] == re.findall(r"federated-credential create --id (\S+)", written)
+    assert ["id-mailbind-api"] == re.findall(required, calls_made)
+    assert ["id-mailbind-api"] == re.findall(r"--id (\S+) --requested-access-token-version 2 --app-roles", calls_made)
+    assert ["id-mailbind-api"] == re.findall(r"--id (\S+) --identifier-uris api://tenant/mailbind", calls_made)
+    assert ["id-mailbind"] == re.findall(r"--id (\S+) --web-redirect-uris https://app.example/oauth", calls_made)
+    assert ["id-mailbind"] == re.findall(r"federated-credential create --id (\S+)", calls_made)
 
 
 def test_sign_in_app_has_no_secret_and_delegated_scopes_only() -> None:
@@ -132,14 +135,14 @@ def test_sign_in_app_has_no_secret_and_delegated_scopes_only() -> None:
 
 
 def test_app_has_five_roles_each_on_one_resource() -> None:
-    held = {}
+    scopes = {}
     for file in sorted(INFRA.glob("app/*.bicep")):
         for one in parsed(file).get("resources", {}).values():
             if one["type"] == "Microsoft.Authorization/roleAssignments":
-                held[file.stem] = one["config"]["config"]["scope"]
-    roles = set().union(*(parsed(INFRA / f"app/{name}.bicep")["variables"]["roles"]["value"] for name in held))
+                scopes[file.stem] = one["config"]["config"]["scope"]
+    roles = set().union(*(parsed(INFRA / f"app/{name}.bicep")["variables"]["roles"]["value"] for name in scopes))
 
-    assert {"storage": "account", "vault": "vault", "monitoring": "insights"} == held
+    assert {"storage": "account", "vault": "vault", "monitoring": "insights"} == scopes
     assert set(PUBLISHED_ROLES) == {name.strip("'") for name in roles}
 
 

@@ -1,4 +1,4 @@
-"""Promises of the deployment package: built as a deployment builds it, started from an empty folder."""
+"""The deployment package, built as in a deployment and started from an empty folder."""
 
 import json
 import os
@@ -45,7 +45,7 @@ def test_journey_passes_with_the_package_alone(
     assert [] == [file for file in second["files"] if not file.startswith(inside)]
     app, packages = package.size()
     with capsys.disabled():
-        print(  # noqa: T201 - a figure for whoever reads the output
+        print(  # noqa: T201 - a figure for the reader of the output
             f"\ndeployment package: app {app / MEGABYTE:.1f} MiB, packages {packages / MEGABYTE:.1f} MiB;"
             f" import {second['seconds']:.2f} s, the first time {first['seconds']:.2f} s"
         )

@@ -1,4 +1,4 @@
-"""What requests may take of an instance's memory: numbers of host.json, Bicep and docs/limits.md that fit together."""
+"""The memory of requests: the numbers of host.json, Bicep and docs/limits.md must fit together."""
 
 import json
 import re
@@ -11,23 +11,23 @@ from tests.infra.test_claims import dotted
 MB = 1_000_000
 HTTP = json.loads((ROOT / "host.json").read_text())["extensions"]["http"]
 CONCURRENT, OUTSTANDING = HTTP["maxConcurrentRequests"], HTTP["maxOutstandingRequests"]
-# Measured on Microsoft's host 4.1037: fresh, it takes 173 MB; with eight bodies of 104.9 MB at once 4.2 GB, and its
-# worker 420 MB. So a byte of a body takes 4.8 there and 0.5 in the worker.
+# Measured on Microsoft's host 4.1037: 173 MB after the start, 4.2 GB with eight concurrent bodies of 104.9 MB, and
+# 420 MB in its worker. So a byte of a body takes 4.8 bytes in the host and 0.5 in the worker.
 HOST_BYTES, HOST_BYTES_PER_BYTE, WORKER_BYTES_PER_BYTE = 173 * MB, 4.8, 0.5
-# Assumed: twice what the local host takes with the app in it.
+# An assumption: twice the memory of the local host with the app.
 WORKER_BYTES = 150 * MB
-# A request that waits for its turn has not been read; Kestrel holds at most the first MiB of it (MaxRequestBufferSize).
+# The body of a waiting request has not been read. Kestrel buffers at most 1 MiB of it (MaxRequestBufferSize).
 BUFFERED_BYTES = 1024 * 1024
 
 
-def memory(running: int, waiting: int = 0) -> float:
-    """Bytes that an instance takes with so many requests at the limit."""
-    read = running * LARGEST_REQUEST_BODY_BYTES * (HOST_BYTES_PER_BYTE + WORKER_BYTES_PER_BYTE)
-    return HOST_BYTES + WORKER_BYTES + read + waiting * min(LARGEST_REQUEST_BODY_BYTES, BUFFERED_BYTES)
+def memory_bytes(running: int, waiting: int = 0) -> float:
+    """The memory of an instance with so many requests of the largest size."""
+    body_bytes = running * LARGEST_REQUEST_BODY_BYTES * (HOST_BYTES_PER_BYTE + WORKER_BYTES_PER_BYTE)
+    return HOST_BYTES + WORKER_BYTES + body_bytes + waiting * min(LARGEST_REQUEST_BODY_BYTES, BUFFERED_BYTES)
 
 
 def test_body_limit_is_twice_the_largest_request_body() -> None:
-    """One number for Azure and the local environment: the smallest that leaves a body that is too large a sentence."""
+    """Azure and the local environment share one number. A slightly too large body still reaches the app."""
     loaded = parsed(INFRA / "app/function.bicep")["variables"]["requestLimits"]["value"]["function"]
     setting = app_settings()["FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"]["function"]["parameters"]["value_to_convert"]
 
@@ -39,13 +39,13 @@ def test_body_limit_is_twice_the_largest_request_body() -> None:
 def test_requests_at_the_limits_fit_into_half_an_instance() -> None:
     instance = parsed(MAIN)["parameters"]["instanceMemory"]["default"] * 1024 * 1024
 
-    assert memory(32) < memory(CONCURRENT, OUTSTANDING - CONCURRENT) < instance / 2
+    assert memory_bytes(32) < memory_bytes(CONCURRENT, OUTSTANDING - CONCURRENT) < instance / 2
 
 
 def test_platform_concurrency_is_within_the_host_limit() -> None:
     concurrency = parsed(MAIN)["parameters"]["httpConcurrency"]
 
-    largest = {each["type"]: each["argument"] for each in concurrency["decorators"]}["max_value"]
+    largest = {decorator["type"]: decorator["argument"] for decorator in concurrency["decorators"]}["max_value"]
 
     assert concurrency["default"] < largest == CONCURRENT < OUTSTANDING
 
@@ -56,8 +56,8 @@ def test_documentation_has_the_same_numbers() -> None:
         "largest body": LARGEST_REQUEST_BODY_BYTES // 1024,
         "running": CONCURRENT,
         "waiting": OUTSTANDING - CONCURRENT,
-        "32": round(memory(32) / MB),
-        "all": round(memory(CONCURRENT, OUTSTANDING - CONCURRENT) / MB),
+        "32": round(memory_bytes(32) / MB),
+        "all": round(memory_bytes(CONCURRENT, OUTSTANDING - CONCURRENT) / MB),
     }
 
     assert {name: number for name, number in figures.items() if not re.search(rf"\b{number}\b", text)} == {}

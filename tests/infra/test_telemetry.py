@@ -1,4 +1,4 @@
-"""What Application Insights receives."""
+"""What Application Insights receives, and what the queries read."""
 
 import io
 import json
@@ -14,7 +14,7 @@ from shared.telemetry import FieldsFormatter, write_fields_to_text
 from shared.usecases.upkeep.agenda import FAILED
 
 QUERIES = sorted((Path(__file__).parents[2] / "infra/monitoring").glob("*.kql"))
-OPTIONAL = {"code"}  # a record has one when something was refused
+OPTIONAL = {"code"}  # only refusals have a code
 
 
 def test_log_line_has_fields_as_json_before_the_traceback() -> None:
@@ -33,7 +33,7 @@ def test_log_line_has_fields_as_json_before_the_traceback() -> None:
 
 
 def test_handlers_with_a_formatter_keep_it() -> None:
-    """The worker's has none; a host that knows fields has its own."""
+    """The worker's handler has no formatter; a host that shows fields has its own."""
     bare, own = logging.StreamHandler(io.StringIO()), logging.StreamHandler(io.StringIO())
     own.setFormatter(logging.Formatter("%(message)s"))
     root = logging.getLogger()
@@ -47,29 +47,31 @@ def test_handlers_with_a_formatter_keep_it() -> None:
             root.removeHandler(handler)
 
     assert ['shard not worked {"shard": "07"}\n', "shard not worked\n"] == [
-        one.stream.getvalue() for one in (bare, own)
+        handler.stream.getvalue() for handler in (bare, own)
     ]
 
 
 def test_queries_use_fields_that_are_logged(log: Path) -> None:
-    """A query for fields that nobody writes would be an alert that never comes."""
-    told: dict[str, set[str]] = {}
+    """An alert on a field that is never logged would never fire."""
+    fields_of_event: dict[str, set[str]] = {}
     for line in map(LINE.fullmatch, log.read_text().splitlines()):
         if line and line["event"].startswith("audit "):
-            told.setdefault("audit", set()).update(json.loads(line["event"].removeprefix("audit ")))
+            fields_of_event.setdefault("audit", set()).update(json.loads(line["event"].removeprefix("audit ")))
         elif line:
-            told.setdefault(line["event"], set()).update(name for name, _ in re.findall(FIELD, line["fields"]))
-    told["access token lives too long"] = {"app", "resource"}  # tests/journey/test_claims.py has one
-    told["shard messages failed for good"] = {"messages"}  # tests/faults/test_poison.py has one
-    told["delivery parked"] = told["delivery failed"]  # the same line, three days later
+            fields_of_event.setdefault(line["event"], set()).update(
+                name for name, _ in re.findall(FIELD, line["fields"])
+            )
+    fields_of_event["access token lives too long"] = {"app", "resource"}  # tests/journey/test_claims.py has one
+    fields_of_event["shard messages failed for good"] = {"messages"}  # tests/faults/test_poison.py has one
+    fields_of_event["delivery parked"] = fields_of_event["delivery failed"]  # the same line, three days later
 
     for file in QUERIES:
         query = file.read_text()
         events = re.findall(r'message startswith "([\w ]+) \{"', query)
-        asked = set(re.findall(r'fields\["([\w.]+)"\]|record\.(\w+)', query))
-        found = set().union(*(told.get(event, set()) for event in events))
-        assert {one or other for one, other in asked} <= found | OPTIONAL, file.name
-        assert not events or found, file.name
+        queried = set(re.findall(r'fields\["([\w.]+)"\]|record\.(\w+)', query))
+        logged = set().union(*(fields_of_event.get(event, set()) for event in events))
+        assert {name or other for name, other in queried} <= logged | OPTIONAL, file.name
+        assert not events or logged, file.name
 
 
 def test_queries_use_outcomes_and_actions_of_the_app(log: Path) -> None:

@@ -1,4 +1,4 @@
-"""A line-of-business app of Contoso's as it gets its tokens: by Microsoft's own libraries, unpatched."""
+"""A line-of-business app that gets tokens with Microsoft's unmodified libraries."""
 
 from collections.abc import Mapping
 
@@ -12,15 +12,15 @@ API, API_CLIENT_ID = "api://mailbind.contoso.example", "6b1f0a9e-27d3-4c58-9e14-
 
 
 def session(ready: Mapping[str, str]) -> requests.Session:
-    """Trusts the tenant of that ready line."""
-    made = requests.Session()
-    made.trust_env = False
-    made.verify = ready["caFile"]
-    return made
+    """A session that trusts the tenant."""
+    session = requests.Session()
+    session.trust_env = False
+    session.verify = ready["caFile"]
+    return session
 
 
 def msal_application(ready: Mapping[str, str], http: requests.Session) -> msal.ConfidentialClientApplication:
-    """A fresh one, which remembers no token."""
+    """A new client with an empty token cache."""
     return msal.ConfidentialClientApplication(
         ORDERS,
         client_credential=SECRET,
@@ -32,9 +32,9 @@ def msal_application(ready: Mapping[str, str], http: requests.Session) -> msal.C
 
 def token_by_msal(ready: Mapping[str, str], scope: str = f"{API}/.default") -> str:
     with session(ready) as http:
-        answer = msal_application(ready, http).acquire_token_for_client([scope])
-    assert "access_token" in answer, answer
-    return str(answer["access_token"])
+        response = msal_application(ready, http).acquire_token_for_client([scope])
+    assert "access_token" in response, response
+    return str(response["access_token"])
 
 
 def token_by_azure_identity(ready: Mapping[str, str], scope: str = f"{API}/.default") -> str:

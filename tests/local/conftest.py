@@ -1,4 +1,4 @@
-"""The local tenant for tests: one process for the run, back at contoso.toml before each test."""
+"""The local tenant for tests: one process for the run, reset to contoso.toml before each test."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from infra.local.parts import Part, python_part, running, start
-from tests.local.tenant_visitor import Browser, LocalTenant, trusting
+from tests.local.tenant_visitor import Browser, LocalTenant, trust_context
 
 
 @pytest.fixture(scope="session")
@@ -18,15 +18,15 @@ def tenant_part(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Part]:
 
 @pytest.fixture(scope="session")
 def tenant_http(tenant_part: Part) -> Iterator[httpx.Client]:
-    with httpx.Client(verify=trusting(tenant_part.ready)) as client:
+    with httpx.Client(verify=trust_context(tenant_part.ready)) as client:
         yield client
 
 
 @pytest.fixture
 def tenant(tenant_part: Part, tenant_http: httpx.Client) -> LocalTenant:
-    found = LocalTenant(tenant_part.ready, tenant_http)
-    found.control("reset")
-    return found
+    local_tenant = LocalTenant(tenant_part.ready, tenant_http)
+    local_tenant.control("reset")
+    return local_tenant
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The running tenant as a test meets it: by a browser's forms, the token endpoint, Graph and control."""
+"""Clients of the running tenant for tests: browser, token endpoint, Graph, control."""
 
 import html
 import re
@@ -39,13 +39,13 @@ class LocalTenant:
         return f"{self.url}/Mail.ReadWrite.Shared"
 
     @property
-    def usual_scope(self) -> str:
+    def default_scope(self) -> str:
         return f"{self.mail} {self.url}/User.Read openid profile offline_access"
 
     def control(self, action: str, **body: object) -> dict[str, Any]:
-        answer = self.http.post(f"{self.url}/control/{action}", json=body)
-        assert 200 == answer.status_code, answer.text
-        return dict(answer.json())
+        response = self.http.post(f"{self.url}/control/{action}", json=body)
+        assert 200 == response.status_code, response.text
+        return dict(response.json())
 
     def events(self, what: str) -> list[dict[str, Any]]:
         events = self.http.get(f"{self.url}/control/events").json()["events"]
@@ -53,9 +53,13 @@ class LocalTenant:
 
     def token(self, grant: str, **form: str | None) -> httpx.Response:
         """Post to the token endpoint as Mailbind's app; None leaves a parameter out."""
-        usual = {"client_id": self.ready["clientId"], "client_secret": self.ready["clientSecret"], "grant_type": grant}
-        told = {name: value for name, value in {**usual, **form}.items() if value is not None}
-        return self.http.post(f"{self.authority}/oauth2/v2.0/token", data=told)
+        defaults = {
+            "client_id": self.ready["clientId"],
+            "client_secret": self.ready["clientSecret"],
+            "grant_type": grant,
+        }
+        parameters = {name: value for name, value in {**defaults, **form}.items() if value is not None}
+        return self.http.post(f"{self.authority}/oauth2/v2.0/token", data=parameters)
 
     def redeem(self, code: str, **form: str | None) -> httpx.Response:
         return self.token(
@@ -69,11 +73,11 @@ class LocalTenant:
         return str(self.control("sign-in", person=person)["refreshToken"])
 
     def access_token_of(self, person: str, scope: str | None = None) -> str:
-        answer = self.refresh(self.refresh_token_of(person), scope=scope or self.usual_scope)
-        return str(answer.json()["access_token"])
+        response = self.refresh(self.refresh_token_of(person), scope=scope or self.default_scope)
+        return str(response.json()["access_token"])
 
     def consent(self, person: str, *names: str) -> None:
-        """Let Mailbind's app have exactly these permissions of Graph."""
+        """Set the person's consent to Mailbind's app to exactly these Graph permissions."""
         self.control("person", upn=person, consented=[f"https://graph.microsoft.com/{name}" for name in names])
 
     def graph(self, path: str, token: str, **headers: str) -> httpx.Response:
@@ -82,33 +86,33 @@ class LocalTenant:
 
 @dataclass
 class Browser:
-    """A browser with its own cookies that presses buttons of forms and stops before it leaves the tenant."""
+    """A browser with its own cookies. It presses buttons of forms, and does not follow the redirect to the app."""
 
     tenant: LocalTenant
     client: httpx.Client = field(init=False)
 
     def __post_init__(self) -> None:
-        self.client = httpx.Client(verify=trusting(self.tenant.ready), headers={"Accept": "text/html"})
+        self.client = httpx.Client(verify=trust_context(self.tenant.ready), headers={"Accept": "text/html"})
 
     def authorize(self, **query: str | None) -> httpx.Response:
         """Open the authorize endpoint as Mailbind does; None leaves a parameter out."""
-        usual = {
+        defaults = {
             "client_id": self.tenant.ready["clientId"],
             "redirect_uri": REDIRECT,
             "response_type": "code",
             "response_mode": "query",
-            "scope": self.tenant.usual_scope,
+            "scope": self.tenant.default_scope,
             "state": "s1",
             "nonce": "n1",
             "code_challenge": s256_challenge(VERIFIER),
             "code_challenge_method": "S256",
             "prompt": "select_account",
         }
-        told = {name: value for name, value in {**usual, **query}.items() if value is not None}
-        return self.client.get(f"{self.tenant.authority}/oauth2/v2.0/authorize?{urlencode(told)}")
+        parameters = {name: value for name, value in {**defaults, **query}.items() if value is not None}
+        return self.client.get(f"{self.tenant.authority}/oauth2/v2.0/authorize?{urlencode(parameters)}")
 
     def press(self, page: httpx.Response, name: str, value: str) -> httpx.Response:
-        """Press a button of the page's form. The button has to be there."""
+        """Press a button of the page's form. The button must exist."""
         button = f'name="{name}" value="{html.escape(value)}"'
         assert button in page.text, f"no button {button} in {page.text}"
         return self.client.post(str(page.request.url), data={**hidden_fields(page), name: value})
@@ -121,17 +125,17 @@ class Browser:
 
 
 def hidden_fields(page: httpx.Response) -> dict[str, str]:
-    found = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', page.text)
-    return {name: html.unescape(value) for name, value in found}
+    fields = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', page.text)
+    return {name: html.unescape(value) for name, value in fields}
 
 
-def outcome(answer: httpx.Response) -> dict[str, str]:
-    """What the application is told, whichever way the browser brings it."""
-    if "location" not in answer.headers:
-        return hidden_fields(answer)
-    parts = urlsplit(answer.headers["location"])
+def outcome(response: httpx.Response) -> dict[str, str]:
+    """The fields that the app receives, by redirect or by a form."""
+    if "location" not in response.headers:
+        return hidden_fields(response)
+    parts = urlsplit(response.headers["location"])
     return dict(parse_qsl(parts.query or parts.fragment))
 
 
-def trusting(ready: Mapping[str, str]) -> ssl.SSLContext:
+def trust_context(ready: Mapping[str, str]) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=ready["caFile"])

@@ -1,4 +1,4 @@
-"""What the local run and the tests may expect of Azurite as we start it."""
+"""Azurite, as the local run and the tests start it."""
 
 import urllib.error
 import urllib.request

@@ -1,4 +1,4 @@
-"""What the local host promises about HTTP, asked of the sample app."""
+"""HTTP triggers of the local host, tested with the sample app."""
 
 import socket
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ def client(host: Part) -> Iterator[httpx.Client]:
 
 
 def raw(host: Part, request: str) -> str:
-    """Send bytes as they are and read the whole answer."""
+    """Send raw bytes and read the whole response."""
     address = urlsplit(host.ready["url"])
     with socket.create_connection((address.hostname, address.port)) as connection:
         connection.sendall(request.replace("\n", "\r\n").encode())
@@ -44,9 +44,9 @@ def test_first_function_by_name_wins_in_any_case(client: httpx.Client, path: str
 
 
 def test_method_without_a_route_is_not_found(client: httpx.Client) -> None:
-    answer = client.delete("/things/special")
+    response = client.delete("/things/special")
 
-    assert (404, b"") == (answer.status_code, answer.content)
+    assert (404, b"") == (response.status_code, response.content)
 
 
 def test_method_selects_among_matching_routes(client: httpx.Client) -> None:
@@ -101,9 +101,9 @@ def test_repeated_query_values_are_joined_without_empty_ones(client: httpx.Clien
 
 
 def test_repeated_headers_are_joined(client: httpx.Client) -> None:
-    answer = client.get("/echo/", headers=[("X-Thing", "1"), ("x-thing", "2")])
+    response = client.get("/echo/", headers=[("X-Thing", "1"), ("x-thing", "2")])
 
-    assert "1,2" == answer.json()["headers"]["x-thing"]
+    assert "1,2" == response.json()["headers"]["x-thing"]
 
 
 def test_body_with_a_length_arrives(client: httpx.Client) -> None:
@@ -116,27 +116,27 @@ def test_body_without_a_length_is_dropped(client: httpx.Client) -> None:
 
 
 def test_cookies_are_set_on_a_redirect(client: httpx.Client) -> None:
-    answer = client.get("/cookies")
+    response = client.get("/cookies")
 
-    assert (302, "https://elsewhere.example/?a=1") == (answer.status_code, answer.headers["location"])
+    assert (302, "https://elsewhere.example/?a=1") == (response.status_code, response.headers["location"])
     assert [
         "__Host-one=1; domain=; path=/; secure; samesite=none; httponly",
         "two=2; expires=Tue, 24 Nov 2026 10:00:00 GMT; max-age=60; domain=; path=/two",
-    ] == answer.headers.get_list("set-cookie")
+    ] == response.headers.get_list("set-cookie")
 
 
 def test_exception_becomes_an_empty_500_and_is_logged(client: httpx.Client, host: Part) -> None:
-    answer = client.get("/fails")
+    response = client.get("/fails")
 
-    assert (500, b"") == (answer.status_code, answer.content)
+    assert (500, b"") == (response.status_code, response.content)
     assert "ERROR infra.local.host.worker function failed function=fails invocation_id=" in host.log.read_text()
     assert "    ValueError: asked for with GET" in host.log.read_text()
 
 
 def test_function_timeout_becomes_an_empty_500(client: httpx.Client, host: Part) -> None:
-    answer = client.get("/slow", params={"seconds": 30})
+    response = client.get("/slow", params={"seconds": 30})
 
-    assert (500, b"") == (answer.status_code, answer.content)
+    assert (500, b"") == (response.status_code, response.content)
     assert "function timed out function=slow" in host.log.read_text()
 
 
@@ -155,12 +155,12 @@ def test_function_timeout_becomes_an_empty_500(client: httpx.Client, host: Part)
     ],
 )
 def test_keys_open_their_levels(client: httpx.Client, host: Part, path: str, keys: dict[str, str], status: int) -> None:
-    given = {place: host.ready["keys"].get(key, key) for place, key in keys.items()}
-    headers = {"x-functions-key": given["header"]} if "header" in given else {}
-    params = {"code": given["code"]} if "code" in given else {}
-    answer = client.get(path, headers=headers, params=params)
+    values = {place: host.ready["keys"].get(key, key) for place, key in keys.items()}
+    headers = {"x-functions-key": values["header"]} if "header" in values else {}
+    params = {"code": values["code"]} if "code" in values else {}
+    response = client.get(path, headers=headers, params=params)
 
-    assert (status, status == 401) == (answer.status_code, answer.content == b"")
+    assert (status, status == 401) == (response.status_code, response.content == b"")
 
 
 def test_disabled_function_is_not_found(client: httpx.Client) -> None:
@@ -174,6 +174,6 @@ def test_log_lines_have_fields_and_cannot_be_forged(client: httpx.Client, host: 
 
 
 def test_request_without_host_header_gets_a_response(host: Part) -> None:
-    answer = raw(host, "GET /things/special HTTP/1.0\n\n")
+    response = raw(host, "GET /things/special HTTP/1.0\n\n")
 
-    assert answer.startswith("HTTP/1.1 200 ")
+    assert response.startswith("HTTP/1.1 200 ")

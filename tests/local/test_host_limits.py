@@ -1,4 +1,4 @@
-"""Bounds of the local host: requests at once, and the sizes that its web server takes."""
+"""Limits of the local host: concurrent requests, and sizes of requests."""
 
 import asyncio
 import json
@@ -26,10 +26,10 @@ def status(host: Part, head: bytes) -> int:
     address = urlsplit(host.ready["url"])
     with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
         connection.sendall(head + b"Connection: close\r\n\r\n")
-        answer = b"".join(iter(lambda: connection.recv(65536), b""))
-    found = re.match(rb"HTTP/1.1 (\d{3}) ", answer)
-    assert found is not None
-    return int(found[1])
+        response = b"".join(iter(lambda: connection.recv(65536), b""))
+    match = re.match(rb"HTTP/1.1 (\d{3}) ", response)
+    assert match is not None
+    return int(match[1])
 
 
 @pytest.mark.parametrize(("length", "expected"), [(8192, 200), (8193, 414), (200_000, 414)])
@@ -63,17 +63,17 @@ def test_invalid_http_is_rejected(host: Part, head: bytes) -> None:
 
 
 async def test_outstanding_requests_wait_and_further_ones_get_429(tmp_path: Path) -> None:
-    """Three may run, two more may wait."""
+    """Three can run, two more can wait."""
     limits = {"routePrefix": "", "maxConcurrentRequests": 3, "maxOutstandingRequests": 5}
     (tmp_path / "function_app.py").write_text((APP / "function_app.py").read_text())
     (tmp_path / "host.json").write_text(json.dumps({"extensions": {"http": limits}}))
     with sample_host(tmp_path, app=tmp_path) as host:
         async with httpx.AsyncClient(base_url=host.ready["url"]) as client:
             slow = [client.get("/slow", params={"seconds": 1}) for _ in range(8)]
-            answers = [await answer for answer in asyncio.as_completed(slow)]
+            answers = [await response for response in asyncio.as_completed(slow)]
             after = await client.get("/runs")
 
-    assert [429] * 3 + [200] * 5 == [answer.status_code for answer in answers]
+    assert [429] * 3 + [200] * 5 == [response.status_code for response in answers]
     # Those that waited took two seconds of sleep.
-    assert 2 == sum(answer.elapsed.total_seconds() >= 2 for answer in answers)
+    assert 2 == sum(response.elapsed.total_seconds() >= 2 for response in answers)
     assert 200 == after.status_code

@@ -1,4 +1,4 @@
-"""The local host against what Microsoft's host was seen to do: the same requests, byte for byte, on the wire."""
+"""The local host compared with measurements of Microsoft's host, by the same bytes on the wire."""
 
 import json
 import re
@@ -17,10 +17,11 @@ from tests.local.sample_host import sample_host
 
 APP = Path(__file__).parent / "functions_host"
 REPEATED = re.compile(r"\{x \* (\d+)\}")
-SERVER_HEADERS = {"connection", "date"}  # they were left out of the data; `Server` was too, unless the function sets it
-# The data was taken with a worker that handed results on as they are. Microsoft's Python worker, which runs here, fails
-# a function that returns None, and makes cookies of Set-Cookie headers, each with a domain. docs/local.md lists these.
-DIFFERENT: dict[str, dict[str, Any]] = {
+# The data leaves these out, and `Server` too unless the function sets it.
+IGNORED_HEADERS = {"connection", "date"}
+# The measurement used a worker that passes results on unchanged. Microsoft's Python worker fails a function that
+# returns None, and turns Set-Cookie headers into cookies with a domain. docs/local.md lists these differences.
+DIFFERENCES: dict[str, dict[str, Any]] = {
     "nothing": {"status": 500, "headers": [["Content-Length", "0"]]},
     "cookies": {
         "headers": [
@@ -33,15 +34,15 @@ DIFFERENT: dict[str, dict[str, Any]] = {
 }
 
 
-def written_out(value: Any) -> Any:
-    """Data of the files with `{x * N}` replaced by N letters."""
+def expanded(value: Any) -> Any:
+    """A value of the data files with `{x * N}` replaced by N letters."""
     text = REPEATED.sub(lambda found: "x" * int(found[1]), json.dumps(value))
     return json.loads(text)
 
 
 def cases(file: str, key: str) -> list[Any]:
     found = json.loads((APP / file).read_text())[key]
-    return [pytest.param(written_out(case), id=case["name"]) for case in found]
+    return [pytest.param(expanded(case), id=case["name"]) for case in found]
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Part]:
         yield part
 
 
-def sent(request: dict[str, Any]) -> bytes:
+def request_bytes(request: dict[str, Any]) -> bytes:
     headers = [("Host", "app.example"), ("Connection", "close"), *request["headers"]]
     body = b64decode(request.get("body", ""))
     if request.get("chunked"):
@@ -63,19 +64,19 @@ def sent(request: dict[str, Any]) -> bytes:
 
 
 def exchange(host: Part, request: dict[str, Any]) -> tuple[HTTPResponse, bytes, str]:
-    """The answer to exactly these bytes, its body, and our address as the host sees it."""
+    """Send the request. Returns the response, its body, and our address as the host sees it."""
     address = urlsplit(host.ready["url"])
     with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
-        ours = ":".join(map(str, connection.getsockname()))
-        connection.sendall(sent(request))
+        client_address = ":".join(map(str, connection.getsockname()))
+        connection.sendall(request_bytes(request))
         with HTTPResponse(connection, method=request["method"]) as response:
             response.begin()
-            return response, response.read(), ours
+            return response, response.read(), client_address
 
 
 @pytest.mark.parametrize("case", cases("requests.json", "cases"))
 def test_requests_reach_functions_as_on_the_real_host(host: Part, case: dict[str, Any]) -> None:
-    response, body, ours = exchange(host, case["request"])
+    response, body, client_address = exchange(host, case["request"])
 
     assert case["status"] == response.status
     if "worker" not in case:
@@ -84,8 +85,8 @@ def test_requests_reach_functions_as_on_the_real_host(host: Part, case: dict[str
     seen = json.loads(body)
     del seen["headers"]["connection"]
     # The front end of deployed apps, which the measured host did not have, appends the client's address.
-    told = [hop for hop in (case["worker"]["headers"].get("x-forwarded-for"), ours) if hop]
-    expected = case["worker"] | {"headers": case["worker"]["headers"] | {"x-forwarded-for": ",".join(told)}}
+    forwarded_for = [hop for hop in (case["worker"]["headers"].get("x-forwarded-for"), client_address) if hop]
+    expected = case["worker"] | {"headers": case["worker"]["headers"] | {"x-forwarded-for": ",".join(forwarded_for)}}
     assert expected == seen
 
 
@@ -94,15 +95,15 @@ def test_responses_are_those_of_the_real_host(host: Part, case: dict[str, Any]) 
     target = f"/answers/{quote(case['name'])}"
     response, body, _ours = exchange(host, {"method": case["method"], "target": target, "headers": []})
 
-    expected = case | DIFFERENT.get(case["name"], {})
-    got = [(name.lower(), value) for name, value in response.getheaders() if name.lower() not in SERVER_HEADERS]
+    expected = case | DIFFERENCES.get(case["name"], {})
+    headers = [(name.lower(), value) for name, value in response.getheaders() if name.lower() not in IGNORED_HEADERS]
     assert expected["status"] == response.status
-    assert sorted((name.lower(), value) for name, value in expected["headers"]) == sorted(got)
+    assert sorted((name.lower(), value) for name, value in expected["headers"]) == sorted(headers)
     assert b64decode(expected["body"]) == body
 
 
 def test_documentation_lists_every_difference() -> None:
     rows = re.findall(r"(?m)^\| `(.+?)` \|", (ROOT / "docs/local.md").read_text())
 
-    assert len(DIFFERENT) <= 5
-    assert sorted(DIFFERENT) == sorted(rows)
+    assert len(DIFFERENCES) <= 5
+    assert sorted(DIFFERENCES) == sorted(rows)

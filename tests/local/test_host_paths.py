@@ -1,4 +1,4 @@
-"""Paths of the local host: decoded once, and without dot segments, whatever is sent."""
+"""The local host decodes every path once and removes dot segments."""
 
 from urllib.parse import quote
 
@@ -26,7 +26,7 @@ def test_path_is_decoded_once(text: str) -> None:
 
 @given(target=TARGETS)
 def test_written_url_is_ascii_and_reads_back_the_same(target: str) -> None:
-    """Unless a percent sign is left, which nobody can tell from an encoded one."""
+    """Unless a percent sign remains: it looks like an encoded one."""
     path = read_path(target)
     url = write_path(path)
 

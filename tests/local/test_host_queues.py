@@ -1,4 +1,4 @@
-"""Promises of the local host's queue triggers, fed from Azurite."""
+"""Queue triggers of the local host, tested with Azurite."""
 
 import json
 import re
@@ -52,7 +52,7 @@ def texts(running: list[parts.Part], event: str) -> list[str]:
     return [text for part in running for text in re.findall(rf" {event} text=(\S+)", part.log.read_text())]
 
 
-def left(queue: QueueClient) -> int:
+def message_count(queue: QueueClient) -> int:
     return queue.get_queue_properties().approximate_message_count or 0
 
 
@@ -61,7 +61,7 @@ def test_message_is_decoded_processed_and_deleted(azurite: Azurite, queue: Queue
         queue.send_message("höflich")
 
         wait_until(lambda: ["höflich"] == texts(running, "worked"))
-        wait_until(lambda: 0 == left(queue))
+        wait_until(lambda: 0 == message_count(queue))
 
 
 def test_message_moves_to_poison_queue_after_five_tries(azurite: Azurite, queue: QueueClient, tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_message_moves_to_poison_queue_after_five_tries(azurite: Azurite, queue:
 
         wait_until(lambda: ["bad-one"] == texts(running, "buried"))
         assert ["1", "2", "3", "4", "5"] == re.findall(r"tries=(\d)", running[0].log.read_text())
-        assert 0 == left(queue)
+        assert 0 == message_count(queue)
 
 
 def test_two_hosts_share_messages_without_duplicates(azurite: Azurite, queue: QueueClient, tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_two_hosts_share_messages_without_duplicates(azurite: Azurite, queue: Qu
     with hosts(azurite, tmp_path, queue.queue_name, 2) as running:
 
         def send_until_both_worked() -> bool:
-            """On a busy machine, one of them may sleep through a few."""
+            """On a busy machine, one host may miss some messages."""
             names.extend(f"message-{len(names) + number}" for number in range(20))
             for name in names[-20:]:
                 queue.send_message(name)
@@ -96,15 +96,15 @@ def test_disabled_queue_function_runs_only_by_admin_call(azurite: Azurite, queue
     off = {"AzureWebJobs.work.Disabled": "true"}
     with hosts(azurite, tmp_path, queue.queue_name, more=off) as running:
         ready = running[0].ready
-        answer = httpx.post(
+        response = httpx.post(
             f"{ready['url']}/admin/functions/work",
             json={"input": "by-hand"},
             headers={"x-functions-key": ready["keys"]["master"]},
         )
 
-        assert 202 == answer.status_code
+        assert 202 == response.status_code
         assert ["by-hand"] == texts(running, "worked")
-        assert 1 == left(queue)
+        assert 1 == message_count(queue)
 
 
 def test_message_that_is_not_base64_stays_in_poison_queue(azurite: Azurite, queue: QueueClient, tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_message_that_is_not_base64_stays_in_poison_queue(azurite: Azurite, queu
 
             wait_until(lambda: ["after"] == [text.strip('"') for text in texts(running, "worked")])
             wait_until(lambda: "message left in poison queue function=bury" in running[0].log.read_text())
-        assert (0, 1) == (left(queue), left(poison))
+        assert (0, 1) == (message_count(queue), message_count(poison))
         assert "buried" not in running[0].log.read_text()
 
 

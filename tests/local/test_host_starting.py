@@ -89,13 +89,13 @@ def test_route_prefix_is_api_by_default(tmp_path: Path) -> None:
 
 
 def test_keys_can_come_from_the_environment(tmp_path: Path) -> None:
-    given = {"MAILBIND_HOST_MASTER_KEY": "m" * 40, "MAILBIND_HOST_FUNCTION_KEY": "f" * 40}
-    with sample_host(tmp_path, ONLY_BY_HAND | given) as host:
+    keys = {"MAILBIND_HOST_MASTER_KEY": "m" * 40, "MAILBIND_HOST_FUNCTION_KEY": "f" * 40}
+    with sample_host(tmp_path, ONLY_BY_HAND | keys) as host:
         assert {"master": "m" * 40, "function": "f" * 40} == host.ready["keys"]
 
 
 def test_settings_file_applies_and_platform_settings_are_removed(tmp_path: Path) -> None:
-    """Settings of a platform that the file gives itself are kept."""
+    """Platform settings from the file itself are kept."""
     file = tmp_path / "local.settings.json"
     file.write_text(json.dumps({"Values": {**ONLY_BY_HAND, "FUNCTIONS_WORKER_RUNTIME": "python", "COLOUR": "blue"}}))
     command = parts.python_part("infra.local.host", "--app", str(APP), "--settings", str(file))
@@ -109,20 +109,20 @@ def test_settings_file_applies_and_platform_settings_are_removed(tmp_path: Path)
 
 def test_hosts_run_side_by_side(tmp_path: Path) -> None:
     with (
-        sample_host(tmp_path / "one", ONLY_BY_HAND) as one,
-        sample_host(tmp_path / "two", ONLY_BY_HAND) as two,
+        sample_host(tmp_path / "one", ONLY_BY_HAND) as first,
+        sample_host(tmp_path / "two", ONLY_BY_HAND) as second,
     ):
-        assert one.ready["url"] != two.ready["url"]
-        assert [200, 200] == [httpx.get(f"{host.ready['url']}/runs").status_code for host in (one, two)]
+        assert first.ready["url"] != second.ready["url"]
+        assert [200, 200] == [httpx.get(f"{host.ready['url']}/runs").status_code for host in (first, second)]
 
 
 def test_stopped_host_finishes_running_invocations(tmp_path: Path) -> None:
     with sample_host(tmp_path, ONLY_BY_HAND) as host, ThreadPoolExecutor() as pool:
-        answer = pool.submit(httpx.get, f"{host.ready['url']}/slow", params={"seconds": 0.7})
+        response = pool.submit(httpx.get, f"{host.ready['url']}/slow", params={"seconds": 0.7})
         time.sleep(0.3)
         host.stop()
 
-        assert 200 == answer.result().status_code
+        assert 200 == response.result().status_code
         assert 0 == host.process.returncode
 
 

@@ -1,4 +1,4 @@
-"""What the local host promises about timers, asked of the sample app."""
+"""Timer triggers of the local host, tested with the sample app."""
 
 import asyncio
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def run_now(host: Part, name: str, key: str = "master", method: str = "POST") ->
 
 
 def test_master_key_runs_a_timer(host: Part) -> None:
-    """The answer comes when the run has ended."""
+    """The response comes when the run has ended."""
     before = len(runs_of(host, "once_a_year"))
 
     assert 202 == run_now(host, "once_a_year")
@@ -68,7 +68,7 @@ async def test_timer_runs_do_not_overlap_and_time_out(host: Part) -> None:
 
 
 def test_late_timer_run_is_marked_as_past_due(tmp_path: Path) -> None:
-    """The first run is cut off after a second, the next is late, the ones after it are not."""
+    """The first run times out after a second, the next is late, the later ones are not."""
     with sample_host(tmp_path, {"EVERY_SECOND": "* * * * * *", "FIRST_RUN_SECONDS": "30"}) as host:
         wait_until(lambda: len(runs_of(host, "every_second")) >= 3)
         runs = runs_of(host, "every_second")

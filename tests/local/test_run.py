@@ -1,4 +1,4 @@
-"""`make run` and `make demo`, as a person at a terminal has them."""
+"""`make run` and `make demo`, as a person runs them in a terminal."""
 
 import json
 import os
@@ -48,7 +48,7 @@ def make_run(folder: Path, **ports: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def started(folder: Path, process: subprocess.Popen[str]) -> dict[str, Any]:
-    """What run.json says, as soon as it is there."""
+    """The content of run.json, when the run has written it."""
     file = folder / "run.json"
     while not file.exists():
         assert process.poll() is None, (folder / "terminal").read_text()
@@ -56,7 +56,7 @@ def started(folder: Path, process: subprocess.Popen[str]) -> dict[str, Any]:
     return dict(json.loads(file.read_text()))
 
 
-def until_told(folder: Path, sentence: str) -> None:
+def wait_for_sentence(folder: Path, sentence: str) -> None:
     wait_until(lambda: sentence in (folder / "terminal").read_text())
 
 
@@ -68,7 +68,7 @@ def token_for(run: dict[str, Any]) -> httpx.Response:
 def test_run_leads_to_a_token_that_survives_a_restart(tmp_path: Path) -> None:
     with make_run(tmp_path) as process:
         run = started(tmp_path, process)
-        until_told(tmp_path, "What happens:")
+        wait_for_sentence(tmp_path, "What happens:")
         welcome = (tmp_path / "terminal").read_text()
         assert run["link"] in welcome
         assert "Sign in as alice@contoso.example" in welcome
@@ -81,7 +81,7 @@ def test_run_leads_to_a_token_that_survives_a_restart(tmp_path: Path) -> None:
             assert "Back at the caller's app" in alice.open(back).html
         assert "support@contoso.example" == token_for(run).json()["email"]
         for sentence in ("The link was opened.", "Signed in.", "is bound.", "A token was handed out."):
-            until_told(tmp_path, sentence)
+            wait_for_sentence(tmp_path, sentence)
 
     assert 0 == process.returncode
     assert "Stopped." in (tmp_path / "terminal").read_text()
@@ -95,7 +95,7 @@ def test_run_leads_to_a_token_that_survives_a_restart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ports", "said"),
+    ("ports", "message"),
     [
         ({"MAILBIND_PORT": "http"}, "MAILBIND_PORT must be a port number"),
         ({"MAILBIND_PORT": "{taken}"}, "Address already in use"),
@@ -104,13 +104,13 @@ def test_run_leads_to_a_token_that_survives_a_restart(tmp_path: Path) -> None:
     ],
 )
 def test_unavailable_port_ends_the_run_with_the_reason(
-    tmp_path: Path, taken_port: int, ports: dict[str, str], said: str
+    tmp_path: Path, taken_port: int, ports: dict[str, str], message: str
 ) -> None:
     with make_run(tmp_path, **{name: port.format(taken=taken_port) for name, port in ports.items()}) as process:
         assert 1 == process.wait(30)
 
     terminal = (tmp_path / "terminal").read_text()
-    assert said in terminal
+    assert message in terminal
     assert "Traceback" not in terminal.partition("ended with")[0]
 
 
@@ -138,7 +138,7 @@ def test_demo_completes_the_journey() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "sentence"),
     [
         ("2026-11-24T12:42:07.001Z INFO shared.x registration opened registration=97", "The link was opened."),
         ("2026-11-24T12:42:07.001Z INFO shared.x mailbox refused registration=97 code=x", "Nothing was bound: x."),
@@ -150,5 +150,5 @@ def test_demo_completes_the_journey() -> None:
         ("    ValueError: a line of a traceback", None),
     ],
 )
-def test_narration_describes_relevant_events_only(line: str, told: str | None) -> None:
-    assert told == describe(line)
+def test_narration_describes_relevant_events_only(line: str, sentence: str | None) -> None:
+    assert sentence == describe(line)

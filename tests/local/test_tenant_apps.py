@@ -1,4 +1,4 @@
-"""Applications get tokens of their own from the tenant as they do from Entra."""
+"""Apps get their own tokens from the tenant as from Entra."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ from tests.local.tenant_visitor import LocalTenant
 
 
 def claims_of(tenant: LocalTenant, token: str, version: str = "") -> dict[str, Any]:
-    """What the token says, verified by the keys that the metadata of its version names."""
+    """The token's claims, verified with the keys from its version's metadata."""
     keys = tenant.http.get(f"{tenant.authority}/discovery{version}/keys").json()
     key = jwt.PyJWKSet.from_dict(keys)[jwt.get_unverified_header(token)["kid"]]
     return dict(jwt.decode(token, key, ["RS256"], audience=[API, API_CLIENT_ID]))
@@ -83,13 +83,13 @@ def test_replaced_signing_key_no_longer_verifies(tenant: LocalTenant) -> None:
     ],
 )
 def test_app_token_needs_one_default_scope(tenant: LocalTenant, number: int, scope: str | None) -> None:
-    answer = tenant.token("client_credentials", client_id=ORDERS, client_secret=SECRET, scope=scope)
+    response = tenant.token("client_credentials", client_id=ORDERS, client_secret=SECRET, scope=scope)
 
-    assert (400, [number]) == (answer.status_code, answer.json()["error_codes"])
+    assert (400, [number]) == (response.status_code, response.json()["error_codes"])
 
 
 def test_msal_reports_the_refusal(tenant: LocalTenant) -> None:
     with session(tenant.ready) as http:
-        answer = msal_application(tenant.ready, http).acquire_token_for_client([f"{API}/access_as_user"])
+        response = msal_application(tenant.ready, http).acquire_token_for_client([f"{API}/access_as_user"])
 
-    assert "invalid_scope" == answer["error"]
+    assert "invalid_scope" == response["error"]

@@ -1,4 +1,4 @@
-"""Signing in at the tenant: the account picker, consent, single sign-on, and every way back to the application."""
+"""The authorize endpoint: the account picker, and every kind of redirect to the app."""
 
 import json
 
@@ -26,20 +26,20 @@ def test_picker_has_a_button_for_each_person(browser: Browser) -> None:
 
 
 def test_sign_in_returns_a_code_and_the_state(browser: Browser) -> None:
-    answer = browser.sign_in(ALICE)
+    response = browser.sign_in(ALICE)
 
-    assert 302 == answer.status_code
-    assert answer.headers["location"].startswith(f"{REDIRECT}?code=")
-    assert "s1" == outcome(answer)["state"]
+    assert 302 == response.status_code
+    assert response.headers["location"].startswith(f"{REDIRECT}?code=")
+    assert "s1" == outcome(response)["state"]
 
 
 def test_query_of_the_redirect_uri_is_kept(browser: Browser) -> None:
     address = "http://127.0.0.1:5555/signin?from=entra"
     page = browser.authorize(client_id=ANOTHER_APP, redirect_uri=address, scope="User.Read")
 
-    answer = browser.press(browser.press(page, "login", ALICE), "consent", "accept")
+    response = browser.press(browser.press(page, "login", ALICE), "consent", "accept")
 
-    assert answer.headers["location"].startswith(f"{address}&code=")
+    assert response.headers["location"].startswith(f"{address}&code=")
 
 
 def test_form_post_submits_itself_or_by_a_button(browser: Browser) -> None:
@@ -103,16 +103,16 @@ def test_wrong_client_or_redirect_shows_an_error_page(
 def test_other_errors_are_returned_to_the_app(
     browser: Browser, query: dict[str, str | None], error: str, number: str
 ) -> None:
-    told = outcome(browser.authorize(**query))
+    result = outcome(browser.authorize(**query))
 
-    assert (error, "s1") == (told["error"], told["state"])
-    assert told["error_description"].startswith(f"AADSTS{number}: ")
+    assert (error, "s1") == (result["error"], result["state"])
+    assert result["error_description"].startswith(f"AADSTS{number}: ")
 
 
 def test_cancel_returns_a_subcode(browser: Browser) -> None:
-    told = outcome(browser.press(browser.authorize(), "cancel", "yes"))
+    result = outcome(browser.press(browser.authorize(), "cancel", "yes"))
 
-    assert {"error": "access_denied", "error_subcode": "cancel", "state": "s1"} == told
+    assert {"error": "access_denied", "error_subcode": "cancel", "state": "s1"} == result
 
 
 def test_claims_of_a_step_up_are_in_the_journal(tenant: LocalTenant, browser: Browser) -> None:

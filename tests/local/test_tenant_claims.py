@@ -1,4 +1,4 @@
-"""What the tokens say, and for which resource they are."""
+"""The claims of tokens, and the resource that they are for."""
 
 import time
 
@@ -61,7 +61,7 @@ def test_token_has_all_consented_scopes(tenant: LocalTenant) -> None:
 
 
 def test_tokens_have_a_realistic_length(tenant: LocalTenant) -> None:
-    body = tenant.refresh(tenant.refresh_token_of(ALICE), scope=tenant.usual_scope).json()
+    body = tenant.refresh(tenant.refresh_token_of(ALICE), scope=tenant.default_scope).json()
 
     assert 1300 < len(body["access_token"]) < 2200
     assert 900 < len(body["refresh_token"]) < 1600

@@ -1,4 +1,4 @@
-"""Consent: a person's, an administrator's, and what happens without."""
+"""Consent of people and administrators, and what happens without it."""
 
 from tests.local.tenant_visitor import ALICE, MALLORY, REDIRECT, Browser, LocalTenant, outcome
 
@@ -20,10 +20,10 @@ def test_new_scopes_need_further_consent(tenant: LocalTenant, browser: Browser) 
 
 
 def test_declined_consent_is_returned_to_the_app(browser: Browser) -> None:
-    told = outcome(browser.press(browser.sign_in(MALLORY), "consent", "decline"))
+    result = outcome(browser.press(browser.sign_in(MALLORY), "consent", "decline"))
 
-    assert "access_denied" == told["error"]
-    assert "AADSTS65004" in told["error_description"]
+    assert "access_denied" == result["error"]
+    assert "AADSTS65004" in result["error_description"]
 
 
 def test_prompt_consent_asks_again(browser: Browser) -> None:
@@ -34,9 +34,9 @@ def test_prompt_consent_asks_again(browser: Browser) -> None:
 
 def test_consent_needs_a_sign_in(tenant: LocalTenant, browser: Browser) -> None:
     page = browser.authorize()
-    answer = browser.client.post(str(page.request.url), data={"login": MALLORY, "consent": "accept"})
+    response = browser.client.post(str(page.request.url), data={"login": MALLORY, "consent": "accept"})
 
-    assert "Permissions requested" in answer.text
+    assert "Permissions requested" in response.text
     assert [] == tenant.events("consented")
 
 
@@ -46,9 +46,9 @@ def test_person_is_told_that_an_administrator_must_consent(tenant: LocalTenant, 
     page = browser.sign_in(ALICE)
     assert "AADSTS90094" in page.text
 
-    told = outcome(browser.press(page, "consent", "return"))
-    assert "access_denied" == told["error"]
-    assert "AADSTS90094" in told["error_description"]
+    result = outcome(browser.press(page, "consent", "return"))
+    assert "access_denied" == result["error"]
+    assert "AADSTS90094" in result["error_description"]
 
 
 def test_admin_consent_is_for_everybody(tenant: LocalTenant, browser: Browser) -> None:
@@ -56,9 +56,9 @@ def test_admin_consent_is_for_everybody(tenant: LocalTenant, browser: Browser) -
     query = {"client_id": tenant.ready["clientId"], "redirect_uri": REDIRECT, "state": "a b"}
     page = browser.client.get(f"{tenant.authority}/adminconsent", params=query)
 
-    told = outcome(browser.press(page, "consent", "accept"))
+    result = outcome(browser.press(page, "consent", "accept"))
 
-    assert ("True", tenant.ready["tenantId"], "a b") == (told["admin_consent"], told["tenant"], told["state"])
+    assert ("True", tenant.ready["tenantId"], "a b") == (result["admin_consent"], result["tenant"], result["state"])
     assert "code" in outcome(browser.sign_in(ALICE))
     assert "code" in outcome(browser.sign_in(MALLORY))
 

@@ -7,16 +7,16 @@ import httpx
 import pytest
 
 from infra.local.parts import Part, python_part, running, start
-from tests.local.tenant_visitor import ALICE, ANOTHER_APP, MALLORY, Browser, LocalTenant, trusting
+from tests.local.tenant_visitor import ALICE, ANOTHER_APP, MALLORY, Browser, LocalTenant, trust_context
 
 SUPPORT = "support@contoso.example"
 
 
 def test_control_shows_the_tenant(tenant: LocalTenant) -> None:
-    shown = tenant.http.get(f"{tenant.url}/control").json()
+    state = tenant.http.get(f"{tenant.url}/control").json()
 
-    people = {person["upn"]: bool(person["consented"]) for person in shown["people"]}
-    access = {mailbox["address"].partition("@")[0]: mailbox["fullAccess"] for mailbox in shown["mailboxes"]}
+    people = {person["upn"]: bool(person["consented"]) for person in state["people"]}
+    access = {mailbox["address"].partition("@")[0]: mailbox["fullAccess"] for mailbox in state["mailboxes"]}
     assert {ALICE: True, "bob@contoso.example": True, MALLORY: False} == people
     assert {"support": [ALICE, "bob@contoso.example"], "sales": [ALICE], "board": []} == access
 
@@ -26,18 +26,18 @@ def test_control_shows_conditions_until_reset(tenant: LocalTenant) -> None:
     tenant.control("latency", endpoint="graph", milliseconds=5)
     tenant.control("lifetimes", accessTokenSeconds=60)
     tenant.control("id-token", claims={"tid": "x"})
-    shown = tenant.http.get(f"{tenant.url}/control").json()
-    assert [("token", "50173", 3)] == [(f["endpoint"], f["failure"], f["times"]) for f in shown["faults"]]
-    assert ({"graph": 5}, 60) == (shown["latencyMilliseconds"], shown["accessTokenSeconds"])
+    state = tenant.http.get(f"{tenant.url}/control").json()
+    assert [("token", "50173", 3)] == [(f["endpoint"], f["failure"], f["times"]) for f in state["faults"]]
+    assert ({"graph": 5}, 60) == (state["latencyMilliseconds"], state["accessTokenSeconds"])
 
     tenant.control("reset")
 
-    shown = tenant.http.get(f"{tenant.url}/control").json()
+    state = tenant.http.get(f"{tenant.url}/control").json()
     assert ([], [], {}, 4500) == (
-        shown["faults"],
-        shown["idTokenClaims"],
-        shown["latencyMilliseconds"],
-        shown["accessTokenSeconds"],
+        state["faults"],
+        state["idTokenClaims"],
+        state["latencyMilliseconds"],
+        state["accessTokenSeconds"],
     )
 
 
@@ -109,10 +109,10 @@ def test_events_can_be_paged_and_cleared(tenant: LocalTenant) -> None:
 def test_invalid_body_is_rejected_by_field(
     tenant: LocalTenant, action: str, body: dict[str, object], named: str
 ) -> None:
-    answer = tenant.http.post(f"{tenant.url}/control/{action}", json=body)
+    response = tenant.http.post(f"{tenant.url}/control/{action}", json=body)
 
-    assert 400 == answer.status_code
-    assert named in answer.json()["error"]
+    assert 400 == response.status_code
+    assert named in response.json()["error"]
 
 
 def test_body_that_is_not_json_is_rejected(tenant: LocalTenant) -> None:
@@ -139,8 +139,8 @@ def test_created_shared_mailboxes_open_for_their_person(tenant: LocalTenant) -> 
     mailboxes = tenant.control("mailbox", create=12, person=MALLORY)["mailboxes"]
 
     assert (12, "shared0012@contoso.example") == (len(mailboxes), mailboxes[-1])
-    shown = tenant.http.get(f"{tenant.url}/control").json()["mailboxes"]
-    access = {mailbox["address"]: mailbox["fullAccess"] for mailbox in shown}
+    state = tenant.http.get(f"{tenant.url}/control").json()["mailboxes"]
+    access = {mailbox["address"]: mailbox["fullAccess"] for mailbox in state}
     assert [[ALICE, MALLORY], [MALLORY]] == [access[mailboxes[number]] for number in (1, 11)]
     token = tenant.access_token_of(MALLORY)
     assert 200 == tenant.graph(f"/users/{mailboxes[-1]}/mailFolders/inbox", token).status_code
@@ -158,11 +158,11 @@ def run(folder: Path, keys: Path) -> Part:
 
 def test_keys_tokens_and_authority_survive_a_restart(tmp_path: Path) -> None:
     keys = tmp_path / "keys"
-    with running(run(tmp_path / "first", keys)) as part, httpx.Client(verify=trusting(part.ready)) as client:
+    with running(run(tmp_path / "first", keys)) as part, httpx.Client(verify=trust_context(part.ready)) as client:
         token = LocalTenant(part.ready, client).refresh_token_of(ALICE)
         authority = (keys / "ca.pem").read_bytes()
 
-    with running(run(tmp_path / "second", keys)) as part, httpx.Client(verify=trusting(part.ready)) as client:
+    with running(run(tmp_path / "second", keys)) as part, httpx.Client(verify=trust_context(part.ready)) as client:
         assert 200 == LocalTenant(part.ready, client).refresh(token).status_code
         assert authority == (keys / "ca.pem").read_bytes()
 

@@ -1,4 +1,4 @@
-"""Every failure of the table can be armed, and comes as Microsoft sends it."""
+"""Every failure can be armed, and its response has the form of Microsoft's."""
 
 import json
 import re
@@ -45,10 +45,10 @@ def test_every_row_has_a_source_and_a_complete_text(key: str) -> None:
 def test_every_entra_failure_can_be_armed(tenant: LocalTenant, key: str) -> None:
     tenant.control("fail", endpoint="token", failure=key)
 
-    answer = tenant.refresh("1.anything")
+    response = tenant.refresh("1.anything")
 
-    failure, body = ENTRA_FAILURES[key], answer.json()
-    assert (failure.status, [int(key)]) == (answer.status_code, body["error_codes"])
+    failure, body = ENTRA_FAILURES[key], response.json()
+    assert (failure.status, [int(key)]) == (response.status_code, body["error_codes"])
     assert (failure.error, failure.suberror) == (body["error"], body.get("suberror"))
     assert failure.claims == isinstance(json.loads(body.get("claims", "null")), dict)
 
@@ -58,11 +58,11 @@ def test_every_graph_failure_can_be_armed(tenant: LocalTenant, key: str) -> None
     token = tenant.access_token_of(ALICE)
     tenant.control("fail", endpoint="graph", failure=key)
 
-    answer = tenant.graph(INBOX, token)
+    response = tenant.graph(INBOX, token)
 
     assert (GRAPH_FAILURES[key].status, GRAPH_FAILURES[key].code) == (
-        answer.status_code,
-        answer.json()["error"]["code"],
+        response.status_code,
+        response.json()["error"]["code"],
     )
     assert 200 == tenant.graph(INBOX, token).status_code
 
@@ -98,18 +98,22 @@ def test_graph_challenge_has_claims_in_its_header(tenant: LocalTenant) -> None:
 def test_gateway_error_has_no_json(tenant: LocalTenant, key: str) -> None:
     tenant.control("fail", endpoint="token", failure=key)
 
-    answer = tenant.refresh("1.anything")
+    response = tenant.refresh("1.anything")
 
-    assert (int(key[5:]), True) == (answer.status_code, answer.text.startswith("<html>"))
+    assert (int(key[5:]), True) == (response.status_code, response.text.startswith("<html>"))
 
 
 def test_graph_has_gateway_errors_too(tenant: LocalTenant) -> None:
     token = tenant.access_token_of(ALICE)
     tenant.control("fail", endpoint="graph", failure="http-502", retryAfter=4)
 
-    answer = tenant.graph("/me", token)
+    response = tenant.graph("/me", token)
 
-    assert (502, "4", True) == (answer.status_code, answer.headers["retry-after"], answer.text.startswith("<html>"))
+    assert (502, "4", True) == (
+        response.status_code,
+        response.headers["retry-after"],
+        response.text.startswith("<html>"),
+    )
 
 
 def test_fault_occurs_as_often_as_it_was_armed(tenant: LocalTenant) -> None:
@@ -142,7 +146,7 @@ def test_throttling_has_a_retry_after_header(tenant: LocalTenant) -> None:
 
     answers = [tenant.refresh(token), tenant.graph("/me", access)]
 
-    assert [(429, "7"), (429, "3")] == [(answer.status_code, answer.headers["retry-after"]) for answer in answers]
+    assert [(429, "7"), (429, "3")] == [(response.status_code, response.headers["retry-after"]) for response in answers]
     assert [90055] == answers[0].json()["error_codes"]
     assert "ApplicationThrottled" == answers[1].json()["error"]["code"]
     assert 200 == tenant.refresh(token).status_code
@@ -180,9 +184,9 @@ def test_outage_of_all_includes_discovery_but_not_control(tenant: LocalTenant) -
 def test_outage_can_be_a_captive_portal(tenant: LocalTenant) -> None:
     tenant.control("outage", endpoint="token", mode="html")
 
-    answer = tenant.refresh("1.anything")
+    response = tenant.refresh("1.anything")
 
-    assert (200, "text/html; charset=utf-8") == (answer.status_code, answer.headers["content-type"])
+    assert (200, "text/html; charset=utf-8") == (response.status_code, response.headers["content-type"])
 
 
 def test_outage_can_reset_the_connection(tenant: LocalTenant) -> None:

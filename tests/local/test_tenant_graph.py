@@ -1,4 +1,4 @@
-"""Graph: profiles and inboxes, for those who may, with Microsoft's error bodies for those who may not."""
+"""Graph: profiles and inboxes, and Microsoft's error bodies without permission."""
 
 import jwt
 import pytest
@@ -13,15 +13,15 @@ def inbox(address: str) -> str:
 
 
 def narrow_token(tenant: LocalTenant, name: str) -> str:
-    """A token of alice with one permission, because she consented to no other."""
+    """A token of Alice with one permission, because she consented to no other."""
     refresh_token = tenant.refresh_token_of(ALICE)
     tenant.consent(ALICE, name)
     return str(tenant.refresh(refresh_token, scope=f"{tenant.url}/{name}").json()["access_token"])
 
 
 def code_of(tenant: LocalTenant, path: str, token: str) -> tuple[int, str]:
-    answer = tenant.graph(path, token)
-    return answer.status_code, answer.json()["error"]["code"]
+    response = tenant.graph(path, token)
+    return response.status_code, response.json()["error"]["code"]
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_token_expires(tenant: LocalTenant) -> None:
 
 
 def test_access_token_survives_a_revocation(tenant: LocalTenant) -> None:
-    """Without continuous access evaluation an access token is good until it expires."""
+    """Without continuous access evaluation an access token is valid until it expires."""
     token = tenant.access_token_of(ALICE)
     tenant.control("revoke", person=ALICE)
 
@@ -134,14 +134,14 @@ def test_access_token_survives_a_revocation(tenant: LocalTenant) -> None:
 
 @pytest.mark.parametrize("token", ["", "e30.e30.e30", "not a token"])
 def test_missing_or_invalid_token_is_refused(tenant: LocalTenant, token: str) -> None:
-    answer = tenant.http.get(f"{tenant.url}/v1.0/me", headers={"Authorization": f"Bearer {token}".strip()})
+    response = tenant.http.get(f"{tenant.url}/v1.0/me", headers={"Authorization": f"Bearer {token}".strip()})
 
-    assert (401, "InvalidAuthenticationToken") == (answer.status_code, answer.json()["error"]["code"])
-    assert answer.headers["www-authenticate"].startswith("Bearer ")
+    assert (401, "InvalidAuthenticationToken") == (response.status_code, response.json()["error"]["code"])
+    assert response.headers["www-authenticate"].startswith("Bearer ")
 
 
 def test_id_token_and_foreign_signature_are_refused(tenant: LocalTenant) -> None:
-    body = tenant.refresh(tenant.refresh_token_of(ALICE), scope=tenant.usual_scope).json()
+    body = tenant.refresh(tenant.refresh_token_of(ALICE), scope=tenant.default_scope).json()
     claims = jwt.decode(body["access_token"], options={"verify_signature": False})
     forged = jwt.encode(claims, "k" * 32, "HS256")
 
@@ -150,12 +150,12 @@ def test_id_token_and_foreign_signature_are_refused(tenant: LocalTenant) -> None
 
 
 def test_error_has_the_ids_of_the_request(tenant: LocalTenant) -> None:
-    answer = tenant.graph(inbox(BOARD), tenant.access_token_of(ALICE), **{"client-request-id": "mine-1"})
+    response = tenant.graph(inbox(BOARD), tenant.access_token_of(ALICE), **{"client-request-id": "mine-1"})
 
-    inner = answer.json()["error"]["innerError"]
+    inner = response.json()["error"]["innerError"]
     assert {"date", "request-id", "client-request-id"} == set(inner)
-    assert "mine-1" == inner["client-request-id"] == answer.headers["client-request-id"]
-    assert inner["request-id"] == answer.headers["request-id"]
+    assert "mine-1" == inner["client-request-id"] == response.headers["client-request-id"]
+    assert inner["request-id"] == response.headers["request-id"]
 
 
 def test_graph_call_is_in_the_journal(tenant: LocalTenant) -> None:

@@ -1,4 +1,4 @@
-"""Who is who: other tenants, addresses and sign-in names, and the ids by which mailboxes are told apart."""
+"""Other tenants, addresses, sign-in names, and the ids of mailboxes."""
 
 import jwt
 import pytest
@@ -11,13 +11,13 @@ FABRIKAM, ERIN = "fabrikam.example", "erin@fabrikam.example"
 
 def inbox_id(tenant: LocalTenant, token: str, owner: str) -> str:
     path = "/me/mailFolders/inbox" if owner == "me" else f"/users/{owner}/mailFolders/inbox"
-    answer = tenant.graph(f"{path}?$select=id", token)
-    assert 200 == answer.status_code, answer.text
-    return str(answer.json()["id"])
+    response = tenant.graph(f"{path}?$select=id", token)
+    assert 200 == response.status_code, response.text
+    return str(response.json()["id"])
 
 
 def claims_of(tenant: LocalTenant, person: str) -> tuple[dict[str, str], dict[str, str]]:
-    body = tenant.refresh(tenant.refresh_token_of(person), scope=tenant.usual_scope).json()
+    body = tenant.refresh(tenant.refresh_token_of(person), scope=tenant.default_scope).json()
     about, access = (
         jwt.decode(body[name], options={"verify_signature": False}) for name in ("id_token", "access_token")
     )
@@ -38,8 +38,8 @@ def test_tenants_cannot_find_each_others_mailboxes(tenant: LocalTenant) -> None:
     tenant.control("person", upn=ERIN, mail=ALICE)
     token = tenant.access_token_of(ERIN)
 
-    answer = tenant.graph(f"/users/{ALICE}/mailFolders/inbox", token)
-    assert (404, "ErrorInvalidUser") == (answer.status_code, answer.json()["error"]["code"])
+    response = tenant.graph(f"/users/{ALICE}/mailFolders/inbox", token)
+    assert (404, "ErrorInvalidUser") == (response.status_code, response.json()["error"]["code"])
     assert (ALICE, ERIN) == tuple(tenant.graph("/me", token).json()[name] for name in ("mail", "userPrincipalName"))
     assert ALICE == tenant.graph("/me", tenant.access_token_of(ALICE)).json()["userPrincipalName"]
 

@@ -1,4 +1,4 @@
-"""IMAP: who logs in as whom, by Python's own client, and what is answered to those who may not."""
+"""IMAP logins with Python's own client, and the responses to rejected ones."""
 
 import imaplib
 import ssl
@@ -76,7 +76,7 @@ def test_folders_are_listed_and_only_the_inbox_opens(tenant: LocalTenant) -> Non
         assert b'(\\HasNoChildren) "/" INBOX' in client.list()[1]
         assert ("NO", "OK") == (client.select("Elsewhere")[0], client.select("INBOX")[0])
 
-    assert [(SUPPORT, ALICE)] == [(each["mailbox"], each["person"]) for each in tenant.events("imap login")]
+    assert [(SUPPORT, ALICE)] == [(event["mailbox"], event["person"]) for event in tenant.events("imap login")]
 
 
 def test_server_closes_after_two_rejected_commands(tenant: LocalTenant) -> None:

@@ -1,4 +1,4 @@
-"""Unpatched MSAL works against the tenant as it does against Entra."""
+"""Unmodified MSAL works with the tenant as with Entra."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -43,9 +43,9 @@ def signed_in(app: Any, browser: Browser, **options: str) -> dict[str, Any]:
 
 
 def test_msal_signs_a_person_in(app: Any, tenant: LocalTenant, browser: Browser) -> None:
-    found = signed_in(app, browser, prompt="select_account", login_hint=ALICE)
+    result = signed_in(app, browser, prompt="select_account", login_hint=ALICE)
 
-    claims = found["id_token_claims"]
+    claims = result["id_token_claims"]
     assert (ALICE, tenant.ready["tenantId"]) == (claims["preferred_username"], claims["tid"])
     assert f"{tenant.authority}/v2.0" == claims["iss"]
     assert [claims["oid"]] == [account["local_account_id"] for account in app.get_accounts()]
@@ -63,27 +63,27 @@ def test_msal_refreshes(app: Any, tenant: LocalTenant, browser: Browser) -> None
 def test_msal_gets_a_token_silently(app: Any, tenant: LocalTenant, browser: Browser) -> None:
     signed_in(app, browser)
 
-    answer = app.acquire_token_silent_with_error([tenant.mail], app.get_accounts()[0], force_refresh=True)
+    response = app.acquire_token_silent_with_error([tenant.mail], app.get_accounts()[0], force_refresh=True)
 
-    assert "access_token" in answer
+    assert "access_token" in response
 
 
 @pytest.mark.parametrize("segment", ["organizations", "common", "contoso.example"])
 def test_msal_works_with_every_name_of_the_tenant(
     tenant: LocalTenant, session: requests.Session, browser: Browser, segment: str
 ) -> None:
-    found = signed_in(application(tenant, session, segment), browser)
+    result = signed_in(application(tenant, session, segment), browser)
 
-    assert f"{tenant.authority}/v2.0" == found["id_token_claims"]["iss"]
+    assert f"{tenant.authority}/v2.0" == result["id_token_claims"]["iss"]
 
 
 def test_msal_reports_a_revoked_grant(app: Any, tenant: LocalTenant) -> None:
     token = tenant.refresh_token_of(ALICE)
     tenant.control("revoke", person=ALICE)
 
-    answer = app.acquire_token_by_refresh_token(token, [tenant.mail])
+    response = app.acquire_token_by_refresh_token(token, [tenant.mail])
 
-    assert ("invalid_grant", "bad_token", [50173]) == (answer["error"], answer["suberror"], answer["error_codes"])
+    assert ("invalid_grant", "bad_token", [50173]) == (response["error"], response["suberror"], response["error_codes"])
 
 
 def test_msal_raises_on_a_transient_failure(app: Any, tenant: LocalTenant) -> None:
@@ -96,14 +96,14 @@ def test_msal_raises_on_a_transient_failure(app: Any, tenant: LocalTenant) -> No
 def test_tokens_are_signed_with_a_published_key(tenant: LocalTenant, session: requests.Session) -> None:
     configuration = session.get(f"{tenant.authority}/v2.0/.well-known/openid-configuration").json()
     keys = jwt.PyJWKSet.from_dict(session.get(configuration["jwks_uri"]).json())
-    answer = tenant.refresh(tenant.refresh_token_of(ALICE), scope=tenant.usual_scope).json()
+    response = tenant.refresh(tenant.refresh_token_of(ALICE), scope=tenant.default_scope).json()
 
     for name, audience in (("id_token", tenant.ready["clientId"]), ("access_token", tenant.url)):
-        key = keys[jwt.get_unverified_header(answer[name])["kid"]]
-        assert audience == jwt.decode(answer[name], key, ["RS256"], audience=audience)["aud"]
+        key = keys[jwt.get_unverified_header(response[name])["kid"]]
+        assert audience == jwt.decode(response[name], key, ["RS256"], audience=audience)["aud"]
 
 
 def test_unknown_tenant_has_no_configuration(tenant: LocalTenant) -> None:
-    answer = tenant.http.get(f"{tenant.url}/fabrikam.example/v2.0/.well-known/openid-configuration")
+    response = tenant.http.get(f"{tenant.url}/fabrikam.example/v2.0/.well-known/openid-configuration")
 
-    assert (400, [90002]) == (answer.status_code, answer.json()["error_codes"])
+    assert (400, [90002]) == (response.status_code, response.json()["error_codes"])

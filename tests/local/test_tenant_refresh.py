@@ -1,4 +1,4 @@
-"""Refresh tokens: how long they are good, for whom, and who else is still good after one is not."""
+"""Refresh tokens: their lifetime, their app, and revocation."""
 
 from tests.local.tenant_visitor import (
     ALICE,
@@ -46,9 +46,9 @@ def test_revocation_ends_earlier_sign_ins_only(tenant: LocalTenant) -> None:
 
 
 def test_refresh_token_belongs_to_its_app(tenant: LocalTenant) -> None:
-    answer = tenant.refresh(tenant.refresh_token_of(ALICE), client_id=ANOTHER_APP, client_secret=ANOTHER_SECRET)
+    response = tenant.refresh(tenant.refresh_token_of(ALICE), client_id=ANOTHER_APP, client_secret=ANOTHER_SECRET)
 
-    assert [70000] == answer.json()["error_codes"]
+    assert [70000] == response.json()["error_codes"]
 
 
 def test_code_is_not_accepted_as_refresh_token(tenant: LocalTenant, browser: Browser) -> None:

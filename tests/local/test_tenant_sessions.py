@@ -1,4 +1,4 @@
-"""Who is signed in in a browser: single sign-on, its limits and its end."""
+"""Sessions of a browser: single sign-on, its limits and its end."""
 
 import pytest
 
@@ -38,13 +38,13 @@ def test_silent_sign_in_needs_one_session_and_consent(browser: Browser) -> None:
 
 
 def test_signing_out_keeps_refresh_tokens(tenant: LocalTenant, browser: Browser) -> None:
-    answer = tenant.redeem(browser.code_of(ALICE)).json()
+    response = tenant.redeem(browser.code_of(ALICE)).json()
 
     page = browser.client.get(f"{tenant.authority}/oauth2/v2.0/logout")
 
     assert "You signed out" in page.text
     assert "login_required" == outcome(browser.authorize(prompt="none"))["error"]
-    assert 200 == tenant.refresh(answer["refresh_token"]).status_code
+    assert 200 == tenant.refresh(response["refresh_token"]).status_code
 
 
 def test_sign_out_redirects_to_registered_addresses_only(tenant: LocalTenant, browser: Browser) -> None:

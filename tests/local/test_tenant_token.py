@@ -1,4 +1,4 @@
-"""The token endpoint: codes and refresh tokens, one resource at a time, and what it refuses."""
+"""The token endpoint: codes, refresh tokens, and refused requests."""
 
 import base64
 import json
@@ -24,12 +24,12 @@ def unsigned(token: str) -> dict[str, object]:
 
 
 def test_code_is_exchanged_for_tokens(tenant: LocalTenant, browser: Browser) -> None:
-    answer = tenant.redeem(browser.code_of(ALICE), client_info="1")
+    response = tenant.redeem(browser.code_of(ALICE), client_info="1")
 
-    body = answer.json()
+    body = response.json()
     assert ("Bearer", 4500, 4500) == (body["token_type"], body["expires_in"], body["ext_expires_in"])
     assert {tenant.mail, f"{tenant.url}/User.Read", "openid", "profile"} <= set(body["scope"].split())
-    assert "no-store, no-cache" == answer.headers["cache-control"]
+    assert "no-store, no-cache" == response.headers["cache-control"]
     info = json.loads(base64.urlsafe_b64decode(body["client_info"] + "=="))
     assert tenant.ready["tenantId"] == info["utid"]
 
@@ -60,11 +60,11 @@ def test_code_works_once(tenant: LocalTenant, browser: Browser) -> None:
     code = browser.code_of(ALICE)
     tenant.redeem(code)
 
-    answer = tenant.redeem(code)
+    response = tenant.redeem(code)
 
     assert (400, "invalid_grant", [54005]) == (
-        answer.status_code,
-        *(answer.json()[k] for k in ("error", "error_codes")),
+        response.status_code,
+        *(response.json()[k] for k in ("error", "error_codes")),
     )
 
 
@@ -72,9 +72,9 @@ def test_code_works_once(tenant: LocalTenant, browser: Browser) -> None:
     "change", [lambda code: code + "\x07", lambda code: code[2:], lambda _: "1.\x80", lambda _: "\x80"]
 )
 def test_changed_code_is_refused(tenant: LocalTenant, browser: Browser, change: Callable[[str], str]) -> None:
-    answer = tenant.redeem(change(browser.code_of(ALICE)))
+    response = tenant.redeem(change(browser.code_of(ALICE)))
 
-    assert (400, "invalid_grant") == (answer.status_code, answer.json()["error"])
+    assert (400, "invalid_grant") == (response.status_code, response.json()["error"])
 
 
 def test_code_expires_after_ten_minutes(tenant: LocalTenant, browser: Browser) -> None:
@@ -142,10 +142,10 @@ def test_plain_challenge_is_the_verifier(tenant: LocalTenant, browser: Browser) 
 def test_client_must_authenticate(
     tenant: LocalTenant, form: dict[str, str | None], status: int, error: str, number: int
 ) -> None:
-    answer = tenant.refresh(tenant.refresh_token_of(ALICE), **form)
+    response = tenant.refresh(tenant.refresh_token_of(ALICE), **form)
 
-    body = answer.json()
-    assert (status, error, [number]) == (answer.status_code, body["error"], body["error_codes"])
+    body = response.json()
+    assert (status, error, [number]) == (response.status_code, body["error"], body["error_codes"])
 
 
 def test_client_can_use_http_basic(tenant: LocalTenant) -> None:
@@ -156,17 +156,17 @@ def test_client_can_use_http_basic(tenant: LocalTenant) -> None:
     wrong = tenant.http.post(address, data=form, auth=(tenant.ready["clientId"], "wrong"))
     garbled = tenant.http.post(address, data=form, headers={"Authorization": "Basic !"})
 
-    assert [200, 401, 400] == [answer.status_code for answer in (right, wrong, garbled)]
+    assert [200, 401, 400] == [response.status_code for response in (right, wrong, garbled)]
 
 
 def test_error_body_has_microsofts_members(tenant: LocalTenant) -> None:
-    answer = tenant.http.post(
+    response = tenant.http.post(
         f"{tenant.authority}/oauth2/v2.0/token",
         data={"grant_type": "refresh_token"},
         headers={"client-request-id": "11111111-2222-4333-8444-555555555555"},
     )
 
-    body = answer.json()
+    body = response.json()
     wanted = ["error", "error_description", "error_codes", "timestamp", "trace_id", "correlation_id", "error_uri"]
     assert wanted == list(body)
     assert "11111111-2222-4333-8444-555555555555" == body["correlation_id"]

@@ -1,4 +1,4 @@
-"""An app with the routes of functions.json, whose functions echo what they are given, and one that answers by name."""
+"""An app with the routes of functions.json. They echo the request; one returns the response of a named case."""
 
 import json
 from base64 import b64decode, b64encode
@@ -27,7 +27,7 @@ class ExactHeaders(dict[str, Any]):
 
 
 class ExactResponse(func.HttpResponse):
-    """An answer with any status and headers."""
+    """A response with any status and headers."""
 
     def __init__(self, status: Any, headers: dict[str, Any], body: bytes) -> None:
         super().__init__(body)
@@ -74,7 +74,7 @@ def _cookie(given: dict[str, Any]) -> str:
 
 @app.route(route="answers/{name}", auth_level=func.AuthLevel.ANONYMOUS)
 async def zz_answers(req: func.HttpRequest) -> func.HttpResponse:
-    """Answer what the case of this name says."""
+    """Return the response of the case with this name."""
     given: dict[str, Any] = ANSWERS[req.route_params["name"]]
     if "fail" in given:
         raise ValueError("asked to fail")

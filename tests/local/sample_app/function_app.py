@@ -1,4 +1,4 @@
-"""A small Functions app with one function for each thing that the local host promises."""
+"""A small Functions app with a function for each feature of the local host."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ def _json(value: object) -> func.HttpResponse:
 
 @app.route(route="echo/{*rest}")
 async def echo(req: func.HttpRequest) -> func.HttpResponse:
-    """Say what arrived."""
+    """Return the request as JSON."""
     return _json(
         {
             "method": req.method,
