@@ -69,13 +69,13 @@ def _faults_of_proven_fields(change: AccountChange, account: Account) -> dict[st
     faults = {}
     if change.email and not same_address(change.email, account.email):
         faults["email"] = (
-            '"email" is the mailbox that was proven to open; to prove another one, ask POST /v1/authentication/form for'
-            " this account"
+            '"email" is the mailbox that a sign-in proved access to. For another mailbox, call POST'
+            " /v1/authentication/form for this account"
         )
     if change.expected_email and not same_address(change.expected_email, account.sign_in_name):
         faults["expectedEmail"] = (
-            '"expectedEmail" is whoever authorizes the account; for somebody else, ask POST /v1/authentication/form'
-            ' with "allowPrincipalChange"'
+            '"expectedEmail" is the person who authorizes the account. For another person, call POST'
+            ' /v1/authentication/form with "allowPrincipalChange"'
         )
     return faults
 
