@@ -30,7 +30,7 @@ demo: setup      ## Run the whole journey, step by step
 	@$(PY) -m infra.local.demo
 
 test: setup      ## Run all tests against the real local parts
-	@$(PY) -m pytest --numprocesses auto --dist loadfile --durations 25
+	@$(PY) -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 25
 
 # checkov needs a hundred packages that conflict with ours, so it has a virtual environment of its own, which only make check installs.
 $(CHECKOV): infra/checks/constraints.txt | $(READY)

@@ -32,6 +32,12 @@ settings.register_profile("untimed", deadline=None, suppress_health_check=[Healt
 settings.load_profile("untimed")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with what takes longest, so that no worker is left with it at the end."""
+    items.sort(key=lambda item: item.path.parent.name != "faults")
+
+
 @dataclass
 class MovedClock:
     """The real time, moved forward by what a test says."""

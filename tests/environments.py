@@ -5,8 +5,9 @@ of its own takes the next account.
 """
 
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -15,7 +16,7 @@ import pytest
 from infra.local import azurite as azurite_part
 from infra.local import parts
 from infra.local.azurite import ACCOUNT, Azurite
-from infra.local.environment import Environment, running_app, start_tenant
+from infra.local.environment import Environment, Secrets, app_settings, running_app, start_tenant
 
 MAX_ACCOUNTS = 200
 # The tests say when time passes; the host's own timers would get in between.
@@ -24,6 +25,16 @@ STILL = {f"AzureWebJobs.{name}.Disabled": "true" for name in TIMERS}
 # All that the tests send comes from one address and one caller.
 LIMITS = ("MAILBIND_FORMS_PER_MINUTE", "MAILBIND_PAGES_PER_MINUTE", "MAILBIND_BAD_TOKENS_PER_MINUTE")
 STILL |= dict.fromkeys(LIMITS, "1000000")
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Storage and a tenant, and the settings of an app on them. No host runs the app: the tests do."""
+
+    storage: Azurite
+    tenant: parts.Part
+    settings: Mapping[str, str]
+
 
 type StartApp = Callable[..., AbstractContextManager[Environment]]
 
@@ -69,6 +80,15 @@ def start_app(
         reset(shared_tenant)
 
     return start
+
+
+@pytest.fixture
+def surroundings(empty_accounts: Iterator[Azurite], shared_tenant: parts.Part) -> Iterator[Surroundings]:
+    """For tests that run the app's use cases themselves and look at all there is."""
+    storage = next(empty_accounts)
+    settings = app_settings(storage, shared_tenant.ready, "http://127.0.0.1:7071", Secrets.fresh())
+    yield Surroundings(storage, shared_tenant, settings)
+    reset(shared_tenant)
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from azure.data.tables.aio import TableClient
 
-from infra.local.environment import Environment
 from shared.adapters.tables.registrations import MAX_ATTEMPTS_KEPT
 from shared.bootstrap import build
 from shared.domain.account import Account
@@ -25,7 +24,7 @@ from shared.usecases.upkeep.agenda import BACKING_OFF, FAILED, Limits
 from shared.usecases.upkeep.tick import work_agenda
 from tests.conftest import MovedClock, storage_of
 from tests.contract.records import grant, principal, registration
-from tests.environments import StartApp
+from tests.environments import Surroundings
 from tests.faults.test_shared_backlog import bind_many, everyone_is_well, make_due, tenant_of
 from tests.journey.conftest import Tenant
 
@@ -36,15 +35,8 @@ type Backlog = Callable[[App, Tenant], Awaitable[None]]
 
 
 @pytest.fixture
-def outside(start_app: StartApp) -> Iterator[Environment]:
-    """A separate system, because these tests read everything."""
-    with start_app(MAILBIND_AGENDA_SHARDS="1") as running:
-        yield running
-
-
-@pytest.fixture
-async def app(outside: Environment, clock: MovedClock) -> AsyncIterator[App]:
-    built = build(outside.settings, clock)
+async def app(surroundings: Surroundings, clock: MovedClock) -> AsyncIterator[App]:
+    built = build({**surroundings.settings, "MAILBIND_AGENDA_SHARDS": "1"}, clock)
     yield built
     await built.close()
 
@@ -137,10 +129,10 @@ DELIVERED = {WorkKind.EVENT, WorkKind.LATE_EVENT, WorkKind.DELIVER}
 
 @pytest.mark.parametrize("kind", [kind for kind in WorkKind if kind not in DELIVERED])
 async def test_run_ends_on_time_and_the_next_runs_finish_the_rest(
-    app: App, outside: Environment, clock: MovedClock, kind: WorkKind
+    app: App, surroundings: Surroundings, clock: MovedClock, kind: WorkKind
 ) -> None:
     backlog, shard = BACKLOGS[kind]
-    with tenant_of(outside) as tenant:
+    with tenant_of(surroundings) as tenant:
         await backlog(app, tenant)
         runs = 0
         while [work for work in await app.stores.agenda.due(shard, app.clock(), None, 1) if work.kind in BACKLOGS]:
@@ -154,9 +146,9 @@ async def test_run_ends_on_time_and_the_next_runs_finish_the_rest(
 
 
 async def test_probe_of_many_mailboxes_continues_with_one_refresh(
-    app: App, outside: Environment, clock: MovedClock
+    app: App, surroundings: Surroundings, clock: MovedClock
 ) -> None:
-    with tenant_of(outside) as tenant:
+    with tenant_of(surroundings) as tenant:
         await many_mailboxes(app, tenant)
         tenant.client.delete("events")
         positions = []
@@ -173,9 +165,9 @@ async def test_probe_of_many_mailboxes_continues_with_one_refresh(
 
 
 async def test_row_that_runs_out_of_time_blocks_no_other(
-    app: App, outside: Environment, clock: MovedClock, caplog: pytest.LogCaptureFixture
+    app: App, surroundings: Surroundings, clock: MovedClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with tenant_of(outside) as tenant:
+    with tenant_of(surroundings) as tenant:
         slow, well = await bind_many(app, tenant, 2)
         clock.forward(days=8)
         await make_due(app, [slow, well])

@@ -37,7 +37,7 @@ from tests.faults.orphans import drained, orphans, rows
 from tests.journey.conftest import Tenant, tick
 from tests.journey.many import BOARD, SALES, SUPPORT
 
-EXAMPLES = int(os.environ.get("MAILBIND_ORPHANS", "4"))
+EXAMPLES = int(os.environ.get("MAILBIND_ORPHANS", "3"))
 COOKIE = Secret("a-browser")
 ACCOUNTS, MAILBOXES = ("a", "b", "c"), (SUPPORT, SALES, BOARD)
 # Two people who may open two mailboxes each, one of them in common.

@@ -31,27 +31,27 @@ from shared.usecases.sign_in.start import start_registration
 from shared.usecases.upkeep.statistics import read_statistics
 from shared.usecases.upkeep.sweep import sweep
 from tests.conftest import MovedClock, first_app, unguarded
-from tests.environments import StartApp, trust
+from tests.environments import StartApp, Surroundings, trust
 from tests.journey.conftest import Tenant, tick
 from tests.patience import until
 
 MAILBOX = "support@contoso.example"
-GRANTS = int(os.environ.get("MAILBIND_GRANTS", "120"))
+GRANTS = int(os.environ.get("MAILBIND_GRANTS", "60"))
 # With a minute between two looks at the queue, one host would be through before the other one looks.
 POLLING = {f"{HOST_JSON_PREFIX}extensions__queues__maxPollingInterval": "00:00:05"}
-KILLS = int(os.environ.get("MAILBIND_KILLS", "8"))  # each takes a few seconds
+KILLS = int(os.environ.get("MAILBIND_KILLS", "6"))  # each takes a few seconds
 
 
 @pytest.fixture
 def outside(start_app: StartApp) -> Iterator[Environment]:
     """A separate system, because these tests read everything."""
-    changes = {**POLLING, "MAILBIND_TICK_ROWS": "20", "MAILBIND_AGENDA_SHARDS": "4"}
+    changes = {**POLLING, "MAILBIND_TICK_ROWS": str(GRANTS // 6), "MAILBIND_AGENDA_SHARDS": "4"}
     with start_app(**changes) as running:
         yield running
 
 
 @contextmanager
-def tenant_of(outside: Environment) -> Iterator[Tenant]:
+def tenant_of(outside: Environment | Surroundings) -> Iterator[Tenant]:
     ready = outside.tenant.ready
     with httpx.Client(base_url=ready["controlUrl"] + "/", verify=trust(ready["caFile"]), timeout=60) as client:
         yield Tenant(client)
@@ -155,7 +155,7 @@ async def test_two_hosts_share_a_backlog_and_refresh_no_grant_twice(outside: Env
         await make_due(services, accounts)
         tenant.client.delete("events")
         # So slow that the other host reads the queue, at least every five seconds, before the first has finished.
-        tenant.do("latency", endpoint="token", milliseconds=2000)
+        tenant.do("latency", endpoint="token", milliseconds=4000)
 
         run_timer(outside)
 

@@ -18,27 +18,26 @@ from shared.ports import App
 from shared.usecases.tokens.hand_out import hand_out
 from shared.usecases.upkeep.statistics import read_statistics
 from tests.conftest import MovedClock
-from tests.environments import STILL
+from tests.environments import STILL, Surroundings
 from tests.faults.test_shared_backlog import bind_many, everyone_is_well, make_due, mended, tenant_of
 from tests.journey.conftest import tick
 
-GRANTS = 60
+GRANTS = 24
+SHARDS = {"MAILBIND_AGENDA_SHARDS": "4"}
 OUTAGES = 3
 
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Iterator[Environment]:
     """A separate system that keeps its data, so that storage can stop and start again."""
-    with local_environment(
-        tmp_path, data=tmp_path / "data", changes={**STILL, "MAILBIND_AGENDA_SHARDS": "4"}
-    ) as running:
+    with local_environment(tmp_path, data=tmp_path / "data", changes={**STILL, **SHARDS}) as running:
         yield running
 
 
-async def test_token_endpoint_failures_blame_no_grant(kept: Environment) -> None:
+async def test_token_endpoint_failures_blame_no_grant(surroundings: Surroundings) -> None:
     clock = MovedClock()
-    services = build(kept.settings, clock)
-    with tenant_of(kept) as tenant:
+    services = build({**surroundings.settings, **SHARDS}, clock)
+    with tenant_of(surroundings) as tenant:
         accounts = await bind_many(services, tenant, GRANTS)
         for mode in ("503", "html", "reset"):
             await make_due(services, accounts)
@@ -57,11 +56,11 @@ async def test_token_endpoint_failures_blame_no_grant(kept: Environment) -> None
     await services.close()
 
 
-async def test_hanging_token_endpoint_changes_no_state(kept: Environment) -> None:
+async def test_hanging_token_endpoint_changes_no_state(surroundings: Surroundings) -> None:
     """The read timeout ends each call; MSAL would wait for ever by default."""
     clock = MovedClock()
-    services = build({**kept.settings, "MAILBIND_AGENDA_SHARDS": "1"}, clock)
-    with tenant_of(kept) as tenant:
+    services = build({**surroundings.settings, "MAILBIND_AGENDA_SHARDS": "1"}, clock)
+    with tenant_of(surroundings) as tenant:
         accounts = await bind_many(services, tenant, TIMER_THREADS)
         await make_due(services, accounts)
         tenant.do("outage", endpoint="token", mode="hang")
@@ -79,7 +78,7 @@ async def test_storage_failure_during_a_tick_loses_no_grant(kept: Environment, t
     clock = MovedClock()
     services = build(kept.settings, clock)
     with tenant_of(kept) as tenant:
-        accounts = await bind_many(services, tenant, GRANTS)
+        accounts = await bind_many(services, tenant, 2 * TIMER_THREADS)  # no tick is over at once
         storage = kept.storage
         port = urlsplit(storage.tables_url).port or 0
         for number in range(OUTAGES):
@@ -102,11 +101,11 @@ async def test_storage_failure_during_a_tick_loses_no_grant(kept: Environment, t
 
 
 @pytest.mark.parametrize("days", [30, 400])
-async def test_clock_jump_loses_nothing(kept: Environment, days: int) -> None:
+async def test_clock_jump_loses_nothing(surroundings: Surroundings, days: int) -> None:
     """It schedules work too far ahead; the sweep corrects that before a refresh token expires unused."""
     clock = MovedClock()
-    services = build(kept.settings, clock)
-    with tenant_of(kept) as tenant:
+    services = build({**surroundings.settings, **SHARDS}, clock)
+    with tenant_of(surroundings) as tenant:
         accounts = await bind_many(services, tenant, GRANTS)
         clock.forward(days=days)
         assert {"refreshed": GRANTS} == (await tick(services)).outcomes

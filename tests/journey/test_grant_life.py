@@ -49,7 +49,7 @@ ASKING = ("50173", "50076", "65001", "700082")
 CLAIMS = '{"access_token":{"acrs":{"essential":true,"value":"c1"}}}'
 BLOCKING = ("53003", "50057")
 # Found after a real run of at least this many examples; each is up to 25 steps.
-EXAMPLES = 12
+EXAMPLES = 8
 
 
 class GrantLife(RuleBasedStateMachine):

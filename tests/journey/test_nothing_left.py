@@ -23,7 +23,7 @@ MAILBOXES = ("support@contoso.example", "sales@contoso.example")
 # Links are remembered for a week after their day, events for less: after this long nothing has a reason to be there.
 ALL_OVER = {"days": 12}
 # A run of 80 found nothing; each is up to 12 steps.
-EXAMPLES = 5
+EXAMPLES = 3
 people = itertools.count(7001)
 
 which = st.sampled_from([0, 1])
