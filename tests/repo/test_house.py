@@ -12,6 +12,8 @@ from infra.local.package import is_ignored
 from shared.adapters.tables.connection import TABLES
 
 ROOT = Path(__file__).parents[2]
+TEST_NAME = re.compile(r"(?m)^(?:async )?def (test_\w+)")
+MAX_TEST_NAME_CHARACTERS = 60
 REGISTRIES = re.compile(r"(pypi|npmjs|nuget)\.(org|com)|pythonhosted\.")
 
 # Requirements and what `make lock` compiles them to.
@@ -68,7 +70,7 @@ def test_a_deployment_holds_the_app_and_nothing_else() -> None:
         assert is_ignored(local)
 
 
-def test_no_committed_file_names_a_registry_or_a_place_on_a_machine() -> None:
+def test_no_file_names_a_registry_or_a_machines_folder() -> None:
     for name in committed():
         text = (ROOT / name).read_text(errors="replace")
         if name != "tests/repo/test_house.py":
@@ -148,14 +150,14 @@ def test_a_package_that_differs_from_its_hash_is_not_installed(
 
 
 @pytest.mark.parametrize("folder", ["infra/local", "infra/checks"])
-def test_the_lock_of_node_packages_holds_checksums_and_no_addresses(folder: str) -> None:
+def test_the_node_lock_has_checksums_and_no_addresses(folder: str) -> None:
     packages = json.loads((ROOT / folder / "package-lock.json").read_text())["packages"]
 
     assert [] == [name for name, package in packages.items() if "resolved" in package]
     assert [] == [name for name, package in packages.items() if name and "integrity" not in package]
 
 
-def test_every_make_target_of_the_readme_exists_and_help_lists_at_most_ten() -> None:
+def test_readme_targets_exist_and_help_lists_at_most_ten() -> None:
     makefile = (ROOT / "Makefile").read_text()
     listed = re.findall(r"(?m)^(\w+):.*##", makefile)
 
@@ -168,7 +170,7 @@ def test_ci_runs_exactly_the_readmes_test_command() -> None:
     assert "\n```\nmake test\n```\n" in (ROOT / "README.md").read_text()
 
 
-def test_secrets_are_revealed_only_where_they_are_sealed_sent_compared_or_answered() -> None:
+def test_secrets_are_revealed_in_few_places() -> None:
     found = {str(path.relative_to(ROOT)) for path in (ROOT / "shared").rglob("*.py") if ".reveal()" in path.read_text()}
 
     assert {
@@ -195,6 +197,13 @@ def test_secrets_are_revealed_only_where_they_are_sealed_sent_compared_or_answer
         "shared/usecases/tokens/refresh.py",
         "shared/usecases/sign_in/start.py",
     } == found
+
+
+def test_every_tests_name_is_a_short_sentence() -> None:
+    names = [name for file in (ROOT / "tests").rglob("test_*.py") for name in TEST_NAME.findall(file.read_text())]
+
+    assert len(names) > 1000
+    assert [] == [name for name in names if len(name) > MAX_TEST_NAME_CHARACTERS]
 
 
 def test_a_rotation_knows_every_table() -> None:
