@@ -66,15 +66,7 @@ def definition(base_url: str) -> Part:
         )
     return {
         "swagger": "2.0",
-        "info": {
-            "title": "Mailbind",
-            "version": "1.0",
-            "description": (
-                "Binds Microsoft 365 shared mailboxes to the people who may open them, keeps that authorization alive,"
-                " and hands out short-lived access tokens for them."
-            ),
-            "contact": {"name": "The operator of your Mailbind", "url": base_url},
-        },
+        "info": _info(base_url),
         **{name: document[name] for name in ("host", "basePath", "schemes", "consumes", "produces")},
         "paths": paths,
         "definitions": _used_definitions(paths, document["definitions"]),
@@ -85,6 +77,18 @@ def definition(base_url: str) -> Part:
             {"propertyName": "Privacy policy", "propertyValue": base_url},
             {"propertyName": "Categories", "propertyValue": "Communication;Security"},
         ],
+    }
+
+
+def _info(base_url: str) -> Part:
+    return {
+        "title": "Mailbind",
+        "version": "1.0",
+        "description": (
+            "Binds Microsoft 365 shared mailboxes to the people who may open them, keeps that authorization alive,"
+            " and hands out short-lived access tokens for them."
+        ),
+        "contact": {"name": "The operator of your Mailbind", "url": base_url},
     }
 
 
