@@ -17,7 +17,7 @@ from shared.domain.remedy import remedy
 
 EXPIRY_WARNING_PERIOD = timedelta(days=30)
 RENEW_HINT = (
-    "Create a new one in Entra and PUT it with its expiry. A second secret can be stored beside it, as clientSecret2."
+    "Create a new one in Entra, and store it in Mailbind with its expiry. Two secrets can be stored at the same time."
 )
 NO_FEDERATED_CREDENTIAL_HINT = (
     "The app has no matching federated credential. Add one of the kind Managed identity; its subject is the identity's"
@@ -25,12 +25,12 @@ NO_FEDERATED_CREDENTIAL_HINT = (
 )
 # What an operator does when Entra refuses the app itself (Entra: reference-error-codes, workload identity federation).
 HINTS_BY_AADSTS_NUMBER = {
-    7000215: "The secret is wrong. Copy the value of the client secret, not its id, and PUT it as clientSecret.",
-    7000222: "The secret has expired. Create a new one under Certificates & secrets, and PUT it as clientSecret.",
+    7000215: "The secret is wrong. Copy the value of the client secret, not its id, and store it in Mailbind.",
+    7000222: "The secret has expired. Create a new one under Certificates & secrets, and store it in Mailbind.",
     700027: "The certificate is not registered with the app, or has expired. Upload it under Certificates & secrets.",
     700213: NO_FEDERATED_CREDENTIAL_HINT,
     70021: NO_FEDERATED_CREDENTIAL_HINT,
-    700016: "The tenant has no app with this clientId. Check clientId, authority and cloud.",
+    700016: "The tenant has no app with this client id. Check the client id, the authority and the cloud.",
     7000112: "The app is disabled in Entra. Enable it there.",
     90002: "There is no such tenant in this cloud. Check authority and cloud.",
 }
@@ -111,7 +111,7 @@ def check_redirect(redirect_url: str | None, ours: str) -> Step:
     if redirect_url in {None, ours}:
         return passed("redirect", f"Register exactly this in Entra, as a redirect URI of the platform Web: {ours}")
     return failed(
-        "redirect", f"It is not {ours}.", "Register that in Entra under the platform Web, and PUT redirectUrl."
+        "redirect", f"It is not {ours}.", "Register that in Entra under the platform Web, and correct it in Mailbind."
     )
 
 
@@ -122,7 +122,7 @@ def check_scopes(app: OAuthApp) -> Step:
     return failed(
         "scopes",
         "None of the scopes includes shared mailboxes.",
-        "Add Mail.ReadWrite.Shared or IMAP.AccessAsUser.All to extraScopes, or remove it from skipScopes.",
+        "Add Mail.ReadWrite.Shared or IMAP.AccessAsUser.All to the extra scopes, or remove it from the skipped ones.",
     )
 
 
@@ -131,7 +131,7 @@ def check_expiry(app: OAuthApp, now: datetime) -> Step:
     if any(isinstance(credential, FederatedIdentity) for credential in app.credentials):
         return passed("secret", "A managed identity has no secret that expires.")
     if app.secret_expires is None:
-        return skipped("secret", "The expiry is not known. PUT secretExpires, and Mailbind sends a warning before it.")
+        return skipped("secret", "The expiry is not known. Store it, and Mailbind sends a warning before it.")
     day = app.secret_expires.date().isoformat()
     if app.secret_expires <= now:
         return failed("secret", f"It expired on {day}.", RENEW_HINT)

@@ -39,7 +39,7 @@ def test_verification_checks_every_step(
     ("changes", "step", "hint"),
     [
         ({"authority": "9188040d-6c67-4c5b-b112-36a304b66dad"}, "authority", "no such tenant"),
-        ({"clientId": "9188040d-6c67-4c5b-b112-36a304b66dad"}, "client", "no app with this clientId"),
+        ({"clientId": "9188040d-6c67-4c5b-b112-36a304b66dad"}, "client", "no app with this client id"),
         ({"clientSecret": "not-the-secret"}, "client", "value of the client secret"),
         ({"skipScopes": ["Mail.ReadWrite.Shared"]}, "scopes", "Mail.ReadWrite.Shared"),
         ({"secretExpires": "2020-01-31"}, "secret", "new one"),
