@@ -6,9 +6,9 @@ specific the route is, and no digit of that is ever written by hand.
 """
 
 import re
+from dataclasses import dataclass
 from functools import cached_property
 from http import HTTPMethod
-from typing import NamedTuple
 
 # https://learn.microsoft.com/aspnet/core/fundamentals/routing#route-templates
 # The kinds of segments, the most specific with the lowest digit.
@@ -26,7 +26,8 @@ def function_name(template: str, handler: str) -> str:
     return f"http{kinds}{END}_{handler}"
 
 
-class Route(NamedTuple):
+@dataclass(frozen=True)
+class Route:
     """What a function answers: its methods (none for any) and the template of its path."""
 
     methods: tuple[HTTPMethod, ...]
