@@ -3,32 +3,70 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+import pytest
 
-from infra.local import azurite
-from infra.local.environment import Environment, local_environment
+from infra.local import azurite, parts
+from infra.local.azurite import Azurite
+from infra.local.environment import Environment, running_app
 from infra.local.visitor import Visitor
-from tests.environments import STILL, trust
+from tests.environments import STILL, reset, trust
 from tests.journey.conftest import Tenant, ask, bind, code_of, status
 from tests.journey.test_callback import to_the_callback
 from tests.patience import wait_until
 
 
-def test_storage_outage_is_reported_and_loses_nothing(tmp_path: Path) -> None:
-    data = tmp_path / "data"
+@dataclass
+class Kept:
+    """An app whose storage keeps its data while it is stopped."""
+
+    environment: Environment
+    storage: Azurite
+    folder: Path
+
+    def stop(self) -> None:
+        self.storage.stop()
+
+    def start(self) -> None:
+        port = urlsplit(self.storage.tables_url).port or 0
+        self.storage = azurite.start(folder=self.folder, data=self.folder / "data", table_port=port)
+
+
+@pytest.fixture(scope="module")
+def keeping(shared_tenant: parts.Part, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
+    folder = tmp_path_factory.mktemp("kept")
+    storage = azurite.start(folder=folder, data=folder / "data")
+    # The same people sign in for the next test's account.
+    changes = {**STILL, "MAILBIND_OAUTH_CREDENTIAL_REUSE": "true"}
+    with running_app(folder, storage, shared_tenant, changes=changes) as environment:
+        kept = Kept(environment, storage, folder)
+        yield kept
+    kept.stop()
+
+
+@pytest.fixture
+def kept(keeping: Kept) -> Iterator[Kept]:
+    """Storage runs again, and the tenant is reset, for the next test."""
+    yield keeping
+    if keeping.storage.part.process.poll() is not None:
+        keeping.start()
+    reset(keeping.environment.tenant)
+
+
+def test_storage_outage_is_reported_and_loses_nothing(kept: Kept) -> None:
+    environment = kept.environment
     with (
-        local_environment(tmp_path, data=data, changes=STILL) as environment,
         callers(environment) as api,
         Visitor(environment.tenant.ready["caFile"]) as visitor,
     ):
         account = bind(api, visitor, "alice@contoso.example")
         asked = ask(api)
         page = visitor.go_to_microsoft(asked["url"])
-        port = urlsplit(environment.storage.tables_url).port or 0
-        environment.storage.stop()
+        kept.stop()
 
         for method, path in [
             ("POST", "/v1/authentication/form"),
@@ -44,18 +82,14 @@ def test_storage_outage_is_reported_and_loses_nothing(tmp_path: Path) -> None:
         assert (503, "storage_unavailable") == (told.status, code_of(told))
         assert told.headers["retry-after"]
 
-        again = azurite.start(folder=tmp_path / "again", data=data, table_port=port)
-        try:
-            assert 200 == api.get(f"/v1/account/{account}/oauth-token").status_code
-            assert "new" == visitor.follow(asked["url"], "bob@contoso.example").back["state"]
-        finally:
-            again.stop()
+        kept.start()
+        assert 200 == api.get(f"/v1/account/{account}/oauth-token").status_code
+        assert "new" == visitor.follow(asked["url"], "bob@contoso.example").back["state"]
 
 
-def test_storage_failure_after_redeeming_needs_no_second_sign_in(tmp_path: Path) -> None:
-    data = tmp_path / "data"
+def test_storage_failure_after_redeeming_needs_no_second_sign_in(kept: Kept) -> None:
+    environment = kept.environment
     with (
-        local_environment(tmp_path, data=data, changes=STILL) as environment,
         callers(environment) as api,
         tenant_of(environment) as tenant,
         Visitor(environment.tenant.ready["caFile"]) as visitor,
@@ -67,8 +101,7 @@ def test_storage_failure_after_redeeming_needs_no_second_sign_in(tmp_path: Path)
         tenant.do("latency", endpoint="graph", milliseconds=2000)
         coming = pool.submit(visitor.submit, form)
         wait_until(lambda: tenant.events("code redeemed"))
-        port = urlsplit(environment.storage.tables_url).port or 0
-        environment.storage.stop()
+        kept.stop()
 
         page = coming.result()
 
@@ -76,39 +109,31 @@ def test_storage_failure_after_redeeming_needs_no_second_sign_in(tmp_path: Path)
         tenant.do("latency", endpoint="graph", milliseconds=0)
         still_down = visitor.submit(page.form_with("finish"))
         assert (503, "storage_unavailable") == (still_down.status, code_of(still_down))
-        again = azurite.start(folder=tmp_path / "again", data=data, table_port=port)
-        try:
-            assert "sign_in_unknown" == code_of(thief.submit(still_down.form_with("finish")))
-            assert "new" == visitor.submit(still_down.form_with("finish")).back["state"]
-            assert "completed" == status(api, asked)["status"]
-            assert "new" == visitor.submit(still_down.form_with("finish")).back["state"]
-            assert 1 == len(tenant.events("signed in"))
-            assert 200 == api.get(f"/v1/account/{asked['account']}/oauth-token").status_code
-        finally:
-            again.stop()
+        kept.start()
+        assert "sign_in_unknown" == code_of(thief.submit(still_down.form_with("finish")))
+        assert "new" == visitor.submit(still_down.form_with("finish")).back["state"]
+        assert "completed" == status(api, asked)["status"]
+        assert "new" == visitor.submit(still_down.form_with("finish")).back["state"]
+        assert 1 == len(tenant.events("signed in"))
+        assert 200 == api.get(f"/v1/account/{asked['account']}/oauth-token").status_code
 
 
-def test_keep_checking_can_be_retried_after_a_storage_failure(tmp_path: Path) -> None:
-    data = tmp_path / "data"
+def test_keep_checking_can_be_retried_after_a_storage_failure(kept: Kept) -> None:
+    environment = kept.environment
     with (
-        local_environment(tmp_path, data=data, changes=STILL) as environment,
         callers(environment) as api,
         Visitor(environment.tenant.ready["caFile"]) as visitor,
     ):
         asked = ask(api)
         page = visitor.follow(asked["url"], "mallory@contoso.example")
-        port = urlsplit(environment.storage.tables_url).port or 0
-        environment.storage.stop()
+        kept.stop()
 
         down = visitor.submit(page.form_with("keep"))
 
         assert (503, "storage_unavailable") == (down.status, code_of(down))
-        again = azurite.start(folder=tmp_path / "again", data=data, table_port=port)
-        try:
-            assert 202 == visitor.submit(down.form_with("keep")).status
-            assert "waitingForAccess" == status(api, asked)["status"]
-        finally:
-            again.stop()
+        kept.start()
+        assert 202 == visitor.submit(down.form_with("keep")).status
+        assert "waitingForAccess" == status(api, asked)["status"]
 
 
 @contextmanager
