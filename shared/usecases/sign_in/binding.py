@@ -6,7 +6,7 @@ them, `_claim_and_write` makes one attempt, and `write_transaction` writes it.
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from shared.domain.invited_mailbox import LINK_CANCELLED, BindRequest, InvitedMa
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.webhook import can_change_accounts, can_register
-from shared.ports import App, MailboxUnavailable, Partition, SignedIn, retry_on_conflict
+from shared.ports import App, MailboxUnavailable, Partition, Person, SignedIn, retry_on_conflict
 from shared.usecases.accounts.change import remove_account_row
 from shared.usecases.accounts.read import account_behind, find_account
 from shared.usecases.callers.identify import standing_caller
@@ -90,6 +90,25 @@ async def prove_and_bind(
         return results | {request.account: OUTAGE_RESULT for request in allowed}
     sign_in_name = person.user_principal_name or signed_in.principal.sign_in_name
     signed_in = signed_in._replace(principal=replace(signed_in.principal, sign_in_name=sign_in_name))
+    proofs = await _prove_mailboxes(app, allowed, oauth_app, signed_in, person, holders)
+    bound_by_inbox = {account.value.inbox_id: account.value for account in partition.accounts.values()}
+    for request, proof in zip(allowed, proofs, strict=True):
+        if isinstance(proof, Proof):
+            proven = ProvenRequest(request, oauth_app, signed_in, proof)
+            results[request.account] = await _bind_unless_duplicate(app, proven, bound_by_inbox)
+        else:
+            results[request.account] = proof
+    return results
+
+
+async def _prove_mailboxes(
+    app: App,
+    requests: Collection[BindRequest],
+    oauth_app: OAuthApp,
+    signed_in: SignedIn,
+    person: Person,
+    holders: Mapping[str, Account | None],
+) -> Sequence[Proof | MailboxResult]:
     slots = asyncio.Semaphore(MAX_PROOFS_AT_ONCE)
 
     async def prove(request: BindRequest) -> Proof | MailboxResult:
@@ -101,15 +120,7 @@ async def prove_and_bind(
             except MailboxUnavailable:
                 return OUTAGE_RESULT
 
-    proofs = await asyncio.gather(*map(prove, allowed))
-    bound_by_inbox = {account.value.inbox_id: account.value for account in partition.accounts.values()}
-    for request, proof in zip(allowed, proofs, strict=True):
-        if isinstance(proof, Proof):
-            proven = ProvenRequest(request, oauth_app, signed_in, proof)
-            results[request.account] = await _bind_unless_duplicate(app, proven, bound_by_inbox)
-        else:
-            results[request.account] = proof
-    return results
+    return await asyncio.gather(*map(prove, requests))
 
 
 async def _check_principals(

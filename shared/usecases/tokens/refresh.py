@@ -92,7 +92,7 @@ async def refresh_grant(
     received = UnstoredAnswer(answer, unstored.at if unstored else app.clock(), app.clock())
     try:
         refreshed = await _store_answer(app, stored, request, received, hand_out=hand_out)
-    except Conflict:
+    except Conflict:  # other instances keep writing this grant
         raise
     except MailbindError as error:
         ids = {"principal": stored.value.principal.id, "app": stored.value.app}
