@@ -127,7 +127,7 @@ async def test_changed_secret_is_used_everywhere_in_30_seconds(
     assert "connected" == failed.json()["state"]  # nothing is blamed on the account
     told = api.get(f"/v1/oauth2/{app}").json()["lastError"]
     assert ("app_credential", 7000215) == (told["code"], told["aadsts"])
-    assert "clientSecret" in told["action"]
+    assert "client secret" in told["action"]
     assert used.credentials == (await instance.oauth_apps.get(app) or used).credentials
     clock.forward(seconds=31)
     assert used.credentials != (await instance.oauth_apps.get(app) or used).credentials
