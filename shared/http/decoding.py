@@ -1,7 +1,7 @@
 """Decodes bodies and queries into msgspec types, field by field, so that an answer names every fault and no value.
 
-A type's constraints (`max_length`, `pattern`, `ge`, …) hold as msgspec defines them. `Meta(extra=…)` adds what they
-cannot say:
+A type's constraints `min_length`, `max_length`, `pattern`, `ge` and `le` hold as msgspec defines them; a number needs
+both bounds. `Meta(extra=…)` adds what they cannot express:
 
 - `must`: what a value has to be, in the words of the message, such as "be a tenant id".
 - `check`: a function that returns what is wrong with a text, or None.
@@ -11,8 +11,8 @@ cannot say:
 - `any_text`: a text may have control characters, such as line breaks.
 - `absent`: further values that count as absent, as a tuple. `null_is_empty`: null stands for an empty list.
 
-EmailEngine's spellings are taken here and nowhere else: an empty text is an absent field, booleans and numbers may be
-texts, and one text may stand for a list of texts.
+EmailEngine's spellings are accepted here and nowhere else: an empty text is an absent field, booleans and numbers may
+be texts, and one text may stand for a list of texts.
 """
 
 import re
@@ -82,9 +82,9 @@ def read_object(req: func.HttpRequest) -> dict[str, Any]:
 
 def decode[T: msgspec.Struct](body_type: type[T], values: Mapping[str, Any], faults: Faults, prefix: str = "") -> T:
     """The values as this type. Faults are added under the fields' names, with `prefix` before them."""
-    fields, unknown = {}, set(values)
+    fields, unknown = {}, dict.fromkeys(values)
     for name, attribute, required, read in _readers(body_type):
-        unknown.discard(name)
+        unknown.pop(name, None)
         value = read(values[name], faults, prefix + name) if name in values else UNSET
         if value is UNSET and required:
             faults.add(prefix + name, "is required")
@@ -127,7 +127,7 @@ def _read(read: Read, extra: Mapping[str, Any], nullable: bool, value: Any, faul
         return None
     if any(value is absent for absent in extra.get("absent", ())):
         return UNSET
-    if value == "" or (isinstance(value, str) and not value.strip()):
+    if isinstance(value, str) and not value.strip():
         empty = extra.get("empty", UNSET)
         if isinstance(empty, str):
             faults.add(key, empty)
@@ -212,13 +212,14 @@ def _boolean_reader(_: inspect.BoolType, _extra: Mapping[str, Any]) -> Read:
 
 
 def _number_reader(kind: inspect.IntType, _: Mapping[str, Any]) -> Read:
-    least, most = kind.ge or 0, kind.le or 0
+    assert kind.ge is not None and kind.le is not None, "a number needs both bounds"  # noqa: PT018, S101 - narrows the types
+    least, most = kind.ge, kind.le
 
     def read(value: Any, faults: Faults, key: str) -> Any:  # noqa: ANN401 - any JSON
         # 2.0 is a whole number too (JSON Schema validation section 6.1.1).
-        text = str(int(value) if isinstance(value, float) and value.is_integer() else value).strip()
-        is_number = not isinstance(value, bool) and text.isascii() and text.isdigit()
-        if is_number and least <= int(text[:MAX_DIGITS]) <= most:
+        text = str(int(value) if isinstance(value, float) and value.is_integer() else value).strip().lstrip("0") or "0"
+        is_number = not isinstance(value, bool) and text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS
+        if is_number and least <= int(text) <= most:
             return int(text)
         faults.add(key, f"must be a whole number from {least} to {most}")
         return UNSET
@@ -242,6 +243,7 @@ def _list_reader(kind: inspect.ListType, extra: Mapping[str, Any]) -> Read:
     read_item = _READERS[type(item)](item, item_extra)
     least, most = kind.min_length or 0, kind.max_length
     what = extra.get("items", "strings")
+    assert most is not None or not least, "a list with a minimum needs a maximum"  # noqa: S101 - of a declaration
     size = f"{least} to {most} {what}" if least else f"at most {most} {what}" if most else what
 
     def read_items(values: list[Any], faults: Faults, key: str) -> Any:  # noqa: ANN401 - UNSET as well

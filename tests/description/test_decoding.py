@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 
+from shared.api.field_types import PageQuery
 from shared.api.oauth_app_fields import MAX_PEM_CHARACTERS, AppChange, NewApp
 from shared.api.registrations import RegistrationForm
 from shared.api.settings import SettingsChange
@@ -146,6 +147,23 @@ def test_a_date_without_a_zone_is_in_utc() -> None:
 
 def test_a_body_prints_no_values() -> None:
     assert "NewApp(…)" == repr(decode(NewApp, {"clientSecret": SECRET}, Faults()))
+
+
+@pytest.mark.parametrize("text", ["0" * 20 + "99999", "0" * 20 + "9" * 5000, "9" * 21, "-1", "1001", "1e3"])
+def test_a_number_is_held_to_its_bounds(text: str) -> None:
+    faults = Faults()
+    decode(PageQuery, {"pageSize": text}, faults)
+
+    assert {"pageSize": '"pageSize" must be a whole number from 1 to 1000'} == faults
+
+
+@pytest.mark.parametrize("value", [20, "20", "020", 20.0, " 20 "])
+def test_a_whole_number_may_be_a_text(value: object) -> None:
+    assert 20 == decode(PageQuery, {"pageSize": value}, Faults()).page_size
+
+
+def test_unknown_fields_are_named_in_order() -> None:
+    assert ["b", "a", "c"] == [*faults_of(PageQuery, {"b": 1, "a": 1, "c": 1})]
 
 
 def faults_of(body_type: type[Any], values: Values) -> Faults:
