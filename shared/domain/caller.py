@@ -9,7 +9,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Self
 
-from shared.domain.errors import Forbidden, InvalidToken
+from shared.domain.errors import Forbidden, ForbiddenAddress, InvalidToken
 from shared.domain.formats import normalize_id
 
 
@@ -80,12 +80,12 @@ class Caller:
     def require_account(self, account: str) -> None:
         """Raise Forbidden if the caller may not access the account, whether or not it exists."""
         if not self.can_access(account):
-            raise Forbidden("The account is outside of those that this caller is bound to")
+            raise Forbidden("This caller may not access the account")
 
     def require_all_accounts(self) -> None:
         """Raise Forbidden if the caller is limited to certain accounts."""
         if self.binding is not None:
-            raise Forbidden("This concerns every account, and this caller is bound to certain ones")
+            raise Forbidden("This concerns all accounts, and this caller may access certain ones only")
 
 
 def entra_caller_id(tenant: str, client: str) -> str:
@@ -136,14 +136,14 @@ class ApiToken:
     def caller(self, now: datetime, address: Address | None) -> Caller:
         """The caller who shows this token from this address.
 
-        Raises InvalidToken when it has expired, and Forbidden when it is not for the address. An unknown address is
-        never one that a restricted token is for.
+        Raises InvalidToken when it has expired, and ForbiddenAddress when it is not for the address. A restricted token
+        is never for an unknown address.
         """
         caller = self.current_caller(now)
         if caller is None:
             raise InvalidToken("The API token has expired. Ask your administrator for a new one")
         if self.addresses and not any(address in parse_network(network) for network in self.addresses if address):
-            raise Forbidden("The API token is not for the address that this request comes from")
+            raise ForbiddenAddress(caller.id)
         return caller
 
     def current_caller(self, now: datetime) -> Caller | None:

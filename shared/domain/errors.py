@@ -59,6 +59,14 @@ class Forbidden(MailbindError):
         self.scope = scope
 
 
+class ForbiddenAddress(Forbidden):
+    """A caller, known by `caller_id`, who may not call from this address."""
+
+    def __init__(self, caller_id: str) -> None:
+        super().__init__("The API token is not valid for the address that this request comes from")
+        self.caller_id = caller_id
+
+
 class NotFound(MailbindError):
     """There is no such thing."""
 

@@ -7,9 +7,9 @@ import azure.functions as func
 
 from shared.domain.audit import correlation_id
 from shared.domain.caller import Caller
-from shared.domain.errors import InvalidInput, Unauthorized
+from shared.domain.errors import ForbiddenAddress, InvalidInput, Unauthorized
 from shared.domain.secret import Secret
-from shared.http.audit import CORRELATION, Audit, about, outcome_of
+from shared.http.audit import CORRELATION_HEADER, Audit, about, outcome_of
 from shared.http.bounds import BodyType, check_bounds
 from shared.http.client_address import client_address
 from shared.http.decoding import Faults, decode, read_object
@@ -35,7 +35,7 @@ class ApiHandling:
 
         async def handle(req: func.HttpRequest) -> func.HttpResponse:
             response = await respond(operation, req)
-            add_header(response, CORRELATION, correlation_id() or "")
+            add_header(response, CORRELATION_HEADER, correlation_id() or "")
             return response
 
         handle.__name__ = operation.handler.__name__
@@ -72,6 +72,9 @@ class ApiHandling:
         except Unauthorized:
             self.limits.bad_token(req)
             raise
+        except ForbiddenAddress as error:
+            about(actor=error.caller_id)
+            raise
 
     async def _respond(self, operation: Operation, req: func.HttpRequest, caller: Caller | None) -> func.HttpResponse:
         result = await operation.handler(**self._arguments(operation, req, caller))
@@ -107,7 +110,7 @@ class ApiHandling:
         return values
 
     def _count(self, operation: Operation, req: func.HttpRequest, caller: Caller | None, weight: int) -> None:
-        if operation.limited and caller is not None:
+        if operation.uses_form_limit and caller is not None:
             self.limits.form(req, caller.id, weight)
 
 

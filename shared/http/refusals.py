@@ -115,11 +115,20 @@ def refusal_of(error: Exception) -> MailbindError:
     The message of a foreign exception may quote the request, so the line names the exception's type and the place.
     """
     if isinstance(error, MailbindError):
+        _log_for_operator(error)
         return error
     if isinstance(error, StaleWrite):
         return Conflict("It is being changed by others; try again")
     log.error("request failed", extra={"error": type(error).__name__, "at": _place(error)})
     return InternalError()
+
+
+def _log_for_operator(error: MailbindError) -> None:
+    """The caller is told to ask the operator, who finds the reason here."""
+    reason = error.why if isinstance(error, SealBroken) else type(error.__cause__).__name__ if error.__cause__ else None
+    if isinstance(error, (RowUnreadable, SealBroken, Unavailable)) and reason is not None:
+        status = getattr(error.__cause__, "status_code", None)
+        log.warning("request unavailable", extra={"code": error.code, "error": reason, "status": status})
 
 
 def _place(error: Exception) -> str:

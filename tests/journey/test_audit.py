@@ -102,6 +102,17 @@ def test_refusals_are_audited_with_their_code(
     assert ["link_unknown"] == [r["code"] for r in records(action="link.open", outcome="refused")]
 
 
+def test_a_token_at_a_forbidden_address_is_named_in_the_audit(
+    api: httpx.Client, environment: Environment, records: Callable[..., list[dict[str, Any]]]
+) -> None:
+    wish = {"description": "orders", "scopes": ["accounts:read"], "restrictions": {"addresses": ["203.0.113.7"]}}
+    issued = api.post("/v1/token", json=wish).json()
+    refused = httpx.get(f"{environment.base_url}/v1/accounts", headers={"Authorization": f"Bearer {issued['token']}"})
+
+    assert 403 == refused.status_code
+    assert [(f"token:{issued['id']}", "Forbidden")] == [(r["actor"], r["code"]) for r in records(outcome="refused")]
+
+
 def test_configuration_changes_are_audited_without_the_token(
     api: httpx.Client, environment: Environment, records: Callable[..., list[dict[str, Any]]]
 ) -> None:

@@ -13,11 +13,12 @@ from shared.bootstrap import build
 from shared.browser.handling import BrowserHandling
 from shared.domain.audit import Action, AuditRecord
 from shared.domain.caller import Scope
-from shared.domain.errors import NotStorable, StaleWrite
+from shared.domain.errors import NotStorable, SealBroken, StaleWrite
 from shared.http.audit import Audit
 from shared.http.handling import ApiHandling
 from shared.http.limits import RequestLimits
 from shared.http.operations import Resource
+from shared.http.refusals import refusal_of
 from tests.conftest import API_TOKEN, settings_for
 
 SECRET = "what the request said"
@@ -59,6 +60,7 @@ FAULTS: list[tuple[Callable[[], Exception], int, str, str]] = [
     (lambda: ExceptionGroup(SECRET, [ValueError(SECRET)]), 500, "InternalError", "failed"),
     (StaleWrite, 409, "Conflict", "refused"),
     (NotStorable, 400, "NotStorable", "refused"),
+    (lambda: SealBroken("another key"), 503, "secrets_lost", "refused"),
 ]
 
 
@@ -139,3 +141,10 @@ def faults(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
     assert {"request failed"} >= {record.getMessage() for record in found}
     assert [] == [record for record in found if SECRET in str(vars(record)) or record.exc_info]
     return found
+
+
+def test_the_log_says_why_secrets_are_lost(caplog: pytest.LogCaptureFixture) -> None:
+    refusal_of(SealBroken("another key"))
+
+    (line,) = [vars(record) for record in caplog.records if record.getMessage() == "request unavailable"]
+    assert ("secrets_lost", "another key") == (line["code"], line["error"])
