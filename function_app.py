@@ -2,7 +2,7 @@
 
 import gc
 
-# What comes with these imports stays for good, so the collector need not look at it: neither meanwhile nor ever after.
+# Imported objects live as long as the process, so the garbage collector never needs to look at them.
 gc.disable()
 
 from shared.bootstrap import build_app  # noqa: E402 - see above

@@ -1,4 +1,4 @@
-"""Starts the app: the only place that reads the clock, draws random bytes and looks at the environment."""
+"""Starts the app. Only this module reads the clock and draws random bytes."""
 
 import os
 import random

@@ -11,8 +11,8 @@ from shared.api import (
     accounts,
     add_account,
     api_tokens,
+    health,
     oauth_apps,
-    operation,
     registrations,
     settings,
     webhooks,
@@ -29,5 +29,5 @@ RESOURCES = (
     webhooks.resource,
     oauth_apps.resource,
     api_tokens.resource,
-    operation.resource,
+    health.resource,
 )

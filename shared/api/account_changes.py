@@ -22,7 +22,7 @@ class AccountChange(EmailEngineFields, kw_only=True):
 
     refused: ClassVar[Mapping[str, str]] = {
         **EmailEngineFields.refused,
-        "oauth2": "must be absent: a grant is proven by a sign-in; ask POST /v1/account/{account}/reauthorize",
+        "oauth2": "must be absent: a grant is proven by a sign-in; use POST /v1/account/{account}/reauthorize",
     }
 
     name: Name | UnsetType = UNSET
@@ -72,7 +72,7 @@ class RemovedAccount(Answer, kw_only=True):
 
 
 class Reconnection(Body, kw_only=True):
-    """Optional."""
+    """FreeText."""
 
     reconnect: Annotated[bool, Meta(description="false does nothing.", examples=[True])] | UnsetType = UNSET
 

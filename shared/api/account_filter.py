@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, UnsetType
 
-from shared.api.field_types import PLAIN, WORD
+from shared.api.field_types import NOT_BLANK, PLAIN
 from shared.domain.caller import Binding
 from shared.http.decoding import Body, Faults
 
@@ -13,7 +13,7 @@ MAX_ACCOUNTS = 50  # they are kept in one property of their row
 RULES = {"empty": "must name accounts; leave it out to mean all accounts", "items": "account ids"}
 
 OneAccount = Annotated[
-    str, Meta(description="One account.", examples=["shared"], max_length=256, pattern=WORD, extra=RULES)
+    str, Meta(description="One account.", examples=["shared"], max_length=256, pattern=NOT_BLANK, extra=RULES)
 ]
 # Filters may name ids that no account can have; they read back as they were given.
 AccountIds = Annotated[
@@ -46,7 +46,7 @@ class AccountFilter(Body, kw_only=True):
                 description="Every account whose id begins with it.",
                 examples=["tenant1-"],
                 max_length=256,
-                pattern=WORD,
+                pattern=NOT_BLANK,
                 extra=RULES,
             ),
         ]

@@ -18,7 +18,7 @@ from shared.api.field_types import (
     Page,
     PageQuery,
     RegistrationId,
-    Remedy,
+    RemedyText,
     Sentence,
     SignInName,
     Text,
@@ -99,7 +99,7 @@ class LastError(Answer, kw_only=True):
     code: Code
     description: Sentence
     since: Timestamp
-    action: Remedy
+    action: RemedyText
 
 
 class AccountSummary(Answer, kw_only=True):

@@ -93,7 +93,7 @@ class AddedAccount(Answer, kw_only=True):
     Scope.REGISTER,
     further_scope=Scope.ACCOUNTS_WRITE,
     checks_reach=True,
-    limited=True,
+    uses_form_limit=True,
     refusals=[400, 404, 409],
 )
 async def add_account(app: App, caller: Caller, body: NewAccount, faults: Faults) -> AddedAccount:
@@ -134,7 +134,7 @@ def _further_account(body: NewAccount, source: GrantSource, grant: GrantToUse, f
 def _invitation(body: NewAccount, source: GrantSource, grant: GrantToUse, faults: Faults) -> Invitation:
     """Where there is a `delegatedUser`, that is the shared mailbox; otherwise the signer's own is asked for."""
     if grant.delegated_account:
-        faults.add("oauth2.auth.delegatedAccount", "must be absent beside authorize: the sign-in makes a grant")
+        faults.add("oauth2.auth.delegatedAccount", "must be absent with authorize: the sign-in makes the grant")
     return Invitation(
         redirect_url=source.redirect_url or None,
         account=body.account or None,

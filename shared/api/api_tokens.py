@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from shared.api.account_filter import AccountFilter, AccountIds, binding_of, filter_fields
 from shared.api.field_types import (
-    WORD,
+    NOT_BLANK,
     Count,
     Deleted,
     Id,
@@ -73,7 +73,8 @@ class NewToken(AccountFilter, kw_only=True):
     """A new API token. An absent field sets no limit; an empty one is refused."""
 
     description: Annotated[
-        str, Meta(description="What it is for.", examples=["order desk"], min_length=1, max_length=1024, pattern=WORD)
+        str,
+        Meta(description="What it is for.", examples=["order desk"], min_length=1, max_length=1024, pattern=NOT_BLANK),
     ]
     scopes: Annotated[
         list[Scope],

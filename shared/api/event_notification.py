@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
-from shared.api.field_types import AccountId, AppId, Code, Remedy, Sentence, Timestamp
+from shared.api.field_types import AccountId, AppId, Code, RemedyText, Sentence, Timestamp
 from shared.domain.event import EventName
 from shared.http.responses import Answer
 
@@ -27,7 +27,7 @@ class EventData(Answer, kw_only=True):
     initialized: Annotated[bool, Meta(description="Always true.")] | UnsetType = UNSET
     response: Sentence | UnsetType = UNSET
     code: Code | UnsetType = UNSET
-    action: Remedy | UnsetType = UNSET
+    action: RemedyText | UnsetType = UNSET
     kind: Annotated[str, Meta(description="The kind of failure.")] | UnsetType = UNSET
     aadsts: Annotated[int, Meta(description="Microsoft's error number.")] | UnsetType | None = UNSET
     server_response_code: Annotated[str, Meta(description="EmailEngine's name for the failure.")] | UnsetType = UNSET

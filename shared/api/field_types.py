@@ -16,11 +16,11 @@ EXAMPLE_TIMESTAMP = "2027-01-31T09:30:00.000Z"
 GUID = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
 PLAIN = r"^[^\x00-\x1f\x7f-\x9f]*$"  # no control characters
 # No control characters, and something else than blanks.
-WORD = r"^[^\x00-\x1f\x7f-\x9f]*[^\x00-\x20\x7f-\xa0][^\x00-\x1f\x7f-\x9f]*$"
+NOT_BLANK = r"^[^\x00-\x1f\x7f-\x9f]*[^\x00-\x20\x7f-\xa0][^\x00-\x1f\x7f-\x9f]*$"
 MAX_ADDRESS_BYTES = 320  # 64, the @ and 255 (RFC 5321 section 4.5.3.1)
 # Addresses become segments of Graph's URLs, and no mailbox has these in its address.
 NOT_IN_ADDRESSES = frozenset("/\\?#%")
-NO_ROUTE_NAMES_IT = "not contain slashes, nor be . or ..: no route could name it"
+NO_ROUTE_NAMES_IT = "not contain slashes, nor be . or ..: a route could not name it"
 
 
 def page_count(total: int, page_size: int) -> int:
@@ -100,7 +100,7 @@ RequestTimestamp = Annotated[
     Meta(description="A timestamp in UTC.", examples=[EXAMPLE_TIMESTAMP], extra_json_schema={"format": "date-time"}),
 ]
 AppId = Annotated[
-    str, Meta(description="The id of an OAuth app.", examples=["AAABiCtT7XUAAAAF"], max_length=256, pattern=WORD)
+    str, Meta(description="The id of an OAuth app.", examples=["AAABiCtT7XUAAAAF"], max_length=256, pattern=NOT_BLANK)
 ]
 RegistrationId = Annotated[str, Meta(description="The id of a registration.", examples=["5f1a0c"])]
 Code = Annotated[str, Meta(description="A stable code for programs.", examples=["needs_sign_in"])]
@@ -111,7 +111,7 @@ Sentence = Annotated[
         examples=["Microsoft no longer accepts the earlier sign-in."],
     ),
 ]
-Remedy = Annotated[
+RemedyText = Annotated[
     str,
     Meta(description="What to do about it, in a sentence for people.", examples=["Sign in again through a new link."]),
 ]
@@ -144,7 +144,7 @@ Done = Annotated[bool, Meta(description="Always true.", examples=[True])]
 Hidden = Annotated[str, Meta(description="Stars: the value exists, and is never shown.", examples=["******"])]
 Outlook = Annotated[Literal["outlook"], Meta(description="Always outlook.", examples=["outlook"])]
 Id = Annotated[str, Meta(description="Its id.", examples=["0f4cbb21"])]
-Optional = Annotated[str, Meta(description="Free text.")] | None
+FreeText = Annotated[str, Meta(description="Free text.")] | None
 SecretText = Annotated[Secret, Meta(extra_json_schema={"type": "string"})]
 
 
@@ -163,7 +163,7 @@ class EmailEngineFields(Body, kw_only=True):
     refused: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(("imap", "smtp"), "must be absent: the account signs in through Microsoft"),
         **dict.fromkeys(
-            ("webhooks", "webhooksCustomHeaders"), 'must be absent: ask POST /v1/webhooks with its "account"'
+            ("webhooks", "webhooksCustomHeaders"), 'must be absent: use POST /v1/webhooks with its "account"'
         ),
     }
 

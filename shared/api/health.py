@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from shared.api.field_types import AadstsNumber, AppId, Code, Count, Remedy, Sentence, Timestamp
+from shared.api.field_types import AadstsNumber, AppId, Code, Count, RemedyText, Sentence, Timestamp
 from shared.domain.audit import Action
 from shared.domain.caller import Scope
 from shared.domain.oauth_app import CircuitBreaker
@@ -34,7 +34,7 @@ class RefusedApp(Answer, kw_only=True):
     aadsts: AadstsNumber | None
     since: Timestamp
     description: Sentence
-    action: Remedy
+    action: RemedyText
 
 
 class LastTick(Answer, kw_only=True):

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from shared.api.field_types import GUID, PLAIN, WORD, Guid, RequestTimestamp, Text, described, one_of
+from shared.api.field_types import GUID, NOT_BLANK, PLAIN, Guid, RequestTimestamp, Text, described, one_of
 from shared.certificates import CERTIFICATE_RULE, read_certificate
 from shared.domain.account import is_guid
 from shared.domain.clouds import BASE_SCOPES, CLOUDS
@@ -34,10 +34,12 @@ def scope_fault(text: str) -> str | None:
 
 
 AppName = Annotated[
-    str, Meta(description="Its name for administrators.", examples=["Contoso"], max_length=256, pattern=WORD)
+    str, Meta(description="Its name for administrators.", examples=["Contoso"], max_length=256, pattern=NOT_BLANK)
 ]
 ClientId = Annotated[Guid, Meta(extra={"must": "be an application (client) id"})]
-ClientSecret = Annotated[str, Meta(description="A client secret; reads back as ******.", max_length=256, pattern=WORD)]
+ClientSecret = Annotated[
+    str, Meta(description="A client secret; reads back as ******.", max_length=256, pattern=NOT_BLANK)
+]
 Authority = Annotated[
     str,
     Meta(

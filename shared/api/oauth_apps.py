@@ -12,12 +12,12 @@ from shared.api.field_types import (
     Count,
     Deleted,
     Done,
+    FreeText,
     Hidden,
-    Optional,
     Outlook,
     Page,
     PageQuery,
-    Remedy,
+    RemedyText,
     Sentence,
     Timestamp,
     Total,
@@ -50,7 +50,7 @@ class AppError(Answer, kw_only=True):
     aadsts: AadstsNumber | None
     description: Sentence
     since: Timestamp
-    action: Remedy
+    action: RemedyText
 
 
 class OAuthApp(Answer, kw_only=True):
@@ -58,8 +58,8 @@ class OAuthApp(Answer, kw_only=True):
 
     id: AppId
     name: Annotated[str, Meta(description="Its name for administrators.", examples=["Contoso"])]
-    title: Optional
-    description: Optional
+    title: FreeText
+    description: FreeText
     provider: Outlook
     enabled: Annotated[bool, Meta(description="Whether people can sign in through it.", examples=[True])]
     include_in_listing: Annotated[bool, Meta(description="The same as `enabled`.", examples=[True])]
@@ -136,7 +136,7 @@ class RemovedApp(Answer, kw_only=True):
 
 
 class AppVerification(Body, kw_only=True):
-    """What to check. Optional."""
+    """What to check. FreeText."""
 
     account: Annotated[AccountId, Meta(description="The account whose grant to use.")] | UnsetType | None = UNSET
     test_connection: (

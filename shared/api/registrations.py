@@ -17,7 +17,7 @@ from shared.api.field_types import (
     Name,
     RedirectUrl,
     RegistrationId,
-    Remedy,
+    RemedyText,
     SecretText,
     Sentence,
     Timestamp,
@@ -141,7 +141,7 @@ class Failure(Answer, kw_only=True):
 
     code: Code
     description: Sentence
-    action: Remedy
+    action: RemedyText
 
 
 class MailboxOutcome(Answer, kw_only=True):
@@ -152,7 +152,7 @@ class MailboxOutcome(Answer, kw_only=True):
     state: MailboxState
     code: Code | UnsetType = UNSET
     description: Sentence | UnsetType = UNSET
-    action: Remedy | UnsetType = UNSET
+    action: RemedyText | UnsetType = UNSET
 
 
 class Registration(Answer, kw_only=True):
@@ -191,7 +191,7 @@ def mailbox_count(values: Mapping[str, Any]) -> int:
     Action.START_REGISTRATION,
     Scope.REGISTER,
     checks_reach=True,
-    limited=True,
+    uses_form_limit=True,
     weight=mailbox_count,
     refusals=[400],
 )
@@ -253,7 +253,7 @@ async def end_registration(app: App, caller: Caller, registration_id: Registrati
     "/v1/account/{account}/reauthorize",
     Action.REAUTHORIZE_ACCOUNT,
     Scope.REGISTER,
-    limited=True,
+    uses_form_limit=True,
     refusals=[400, 404, 409],
 )
 async def reauthorize_account(
@@ -269,7 +269,7 @@ async def reauthorize_account(
 
 
 def link(started: Started) -> Link:
-    """The link that a caller passes on; it is told this once."""
+    """The link that a caller passes on; it is shown only once."""
     return Link(url=started.url, registration=started.registration, expires=moment(started.expires))
 
 
@@ -286,9 +286,9 @@ def _check_mailboxes(body: RegistrationForm, faults: Faults) -> None:
         return
     for name, value in (("account", body.account), ("email", body.email), ("name", body.name)):
         if value:
-            faults.add(name, 'has no place beside "mailboxes": each of them has its own')
+            faults.add(name, 'must be absent when "mailboxes" is given: each of them has its own')
     if body.delegated is False:
-        faults.add("delegated", 'must be true or absent beside "mailboxes": they are shared ones')
+        faults.add("delegated", 'must be true or absent when "mailboxes" is given: they are shared mailboxes')
 
 
 def _invitation(body: RegistrationForm) -> Invitation:

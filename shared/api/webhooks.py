@@ -12,8 +12,8 @@ from shared.api.field_types import (
     Count,
     Deleted,
     Done,
+    FreeText,
     Id,
-    Optional,
     SecretText,
     Timestamp,
     described,
@@ -47,7 +47,7 @@ def target_fault(url: str) -> str | None:
     """What is wrong with a target's URL, before anybody looks it up."""
     if is_target_url(url):
         return None
-    return "must be a whole https URL, with nothing hidden, and other letters than ASCII escaped"
+    return "must be an https URL in ASCII, without stars"
 
 
 def secret_fault(text: str) -> str | None:
@@ -121,7 +121,7 @@ class Webhook(Answer, kw_only=True):
     events: Annotated[list[str], Meta(description="The events to send.", examples=[["*"]])]
     accounts: AccountIds | None
     account_prefix: Annotated[str, Meta(description="Every account whose id begins with it.")] | None
-    description: Optional
+    description: FreeText
     secret: Annotated[
         SecretText,
         Meta(description="The signing secret. It is shown once, when Mailbind has generated it; afterwards stars."),
@@ -209,7 +209,7 @@ class Redelivered(Answer, kw_only=True):
     Action.CREATE_WEBHOOK,
     Scope.WEBHOOKS,
     checks_reach=True,
-    limited=True,
+    uses_form_limit=True,
     # 201 for one that was there too: Power Automate takes the address to unsubscribe at from no other answer.
     status=201,
     refusals=[400, 409],
@@ -266,7 +266,9 @@ async def remove_webhook(app: App, caller: Caller, webhook_id: Id) -> RemovedWeb
     return RemovedWebhook(id=webhook_id, deleted=True)
 
 
-@resource.post(f"{WEBHOOK}/ping", Action.PING_WEBHOOK, Scope.WEBHOOKS, checks_reach=True, limited=True, refusals=[404])
+@resource.post(
+    f"{WEBHOOK}/ping", Action.PING_WEBHOOK, Scope.WEBHOOKS, checks_reach=True, uses_form_limit=True, refusals=[404]
+)
 async def ping_webhook(app: App, caller: Caller, webhook_id: Id) -> Pinged:
     """Ping a webhook.
 

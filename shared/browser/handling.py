@@ -6,7 +6,7 @@ import azure.functions as func
 
 from shared.browser.pages import error_page
 from shared.domain.audit import correlation_id
-from shared.http.audit import CORRELATION, Audit, about, outcome_of
+from shared.http.audit import CORRELATION_HEADER, Audit, about, outcome_of
 from shared.http.bounds import BodyType, check_bounds
 from shared.http.limits import RequestLimits
 from shared.http.operations import Operation
@@ -28,7 +28,7 @@ class BrowserHandling:
 
         async def handle(req: func.HttpRequest) -> func.HttpResponse:
             response = await self._respond(operation, req)
-            add_header(response, CORRELATION, correlation_id() or "")
+            add_header(response, CORRELATION_HEADER, correlation_id() or "")
             return response
 
         handle.__name__ = operation.handler.__name__
@@ -39,8 +39,8 @@ class BrowserHandling:
         with self.audit.request(req, operation.action):
             try:
                 check_bounds(req, BodyType.FORM)
-                if operation.limit is not None:
-                    operation.limit(self.limits, req)
+                if operation.browser_limit is not None:
+                    operation.browser_limit(self.limits, req)
                 response: func.HttpResponse = await operation.handler(app=self.app, request=req)
             except Exception as error:  # noqa: BLE001 - see the class
                 refusal = refusal_of(error)

@@ -30,7 +30,7 @@ resource = Resource("Sign-in pages", "What a person's browser meets. Not for cal
 @resource.get(
     "/accounts/new",
     Action.OPEN_LINK,
-    limit=RequestLimits.page,
+    browser_limit=RequestLimits.page,
     media_type=HTML,
     cookie=COOKIE,
     queries=("ticket",),
@@ -55,7 +55,7 @@ async def open_link(app: App, request: func.HttpRequest) -> func.HttpResponse:
 @resource.post(
     "/accounts/new",
     Action.CONTINUE_SIGN_IN,
-    limit=RequestLimits.page,
+    browser_limit=RequestLimits.page,
     media_type=HTML,
     cookie=COOKIE,
     form=PAGE_FIELDS,
@@ -87,7 +87,7 @@ async def continue_sign_in(app: App, request: func.HttpRequest) -> func.HttpResp
 @resource.get(
     "/oauth",
     Action.FINISH_SIGN_IN,
-    limit=RequestLimits.callback,
+    browser_limit=RequestLimits.callback,
     media_type=HTML,
     cookie=COOKIE,
     queries=(*ANSWER_FIELDS, "admin_consent"),
@@ -108,7 +108,7 @@ async def finish_failed_sign_in(app: App, request: func.HttpRequest) -> func.Htt
 @resource.post(
     "/oauth",
     Action.FINISH_SIGN_IN,
-    limit=RequestLimits.callback,
+    browser_limit=RequestLimits.callback,
     media_type=HTML,
     cookie=COOKIE,
     form=ANSWER_FIELDS,

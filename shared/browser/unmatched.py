@@ -13,10 +13,10 @@ import azure.functions as func
 from shared.browser.pages import error_page
 from shared.domain.audit import correlation_id
 from shared.domain.errors import MailbindError, NotFound
-from shared.http.audit import CORRELATION, Audit
+from shared.http.audit import CORRELATION_HEADER, Audit
 from shared.http.operations import add_function
 from shared.http.refusals import MethodNotAllowed
-from shared.http.responses import SEVERE, add_header, problem, reply
+from shared.http.responses import NO_STORE_HEADERS, add_header, problem, reply
 from shared.http.routes import Route
 from shared.ports import App
 
@@ -31,7 +31,7 @@ def blueprint(app: App, audit: Audit, declared: Sequence[Route]) -> func.Bluepri
         audit.correlate(req)
         path = req.route_params.get("path") or ""  # the host leaves out what matched nothing
         response = _answer(req, path, allowed_methods(declared, path), app)
-        add_header(response, CORRELATION, correlation_id() or "")
+        add_header(response, CORRELATION_HEADER, correlation_id() or "")
         return response
 
     blueprint = func.Blueprint()
@@ -48,9 +48,9 @@ def allowed_methods(declared: Sequence[Route], path: str) -> list[str]:
 def _answer(req: func.HttpRequest, path: str, allowed: Sequence[str], app: App) -> func.HttpResponse:
     if allowed and req.method == HTTPMethod.OPTIONS:
         # No Access-Control header: pages of other origins may not call (Fetch section 3.3.3).
-        return reply(None, 204, {**SEVERE, "Allow": ", ".join(allowed)})
+        return reply(None, 204, {**NO_STORE_HEADERS, "Allow": ", ".join(allowed)})
     refusal: MailbindError = (
-        MethodNotAllowed(allowed) if allowed else NotFound("There is no such route; is the address right?")
+        MethodNotAllowed(allowed) if allowed else NotFound("There is no such route. Check the address")
     )
     is_for_people = BROWSERS.match(path) or "text/html" in req.headers.get("Accept", "")
     return error_page(app, refusal) if is_for_people and not API.match(path) else problem(refusal)

@@ -86,7 +86,7 @@ class AuditRecord:
 
     `actor` is a caller's id, `person:` with a principal's id, or `unknown`. `accounts` are set for a link to several
     accounts, and `results` has the result of each: a state, or the code of why it is not bound. `target` is the
-    registration, API token, OAuth app or webhook of the action. `resource` is the resource of a handed-out token, and
+    registration, API token, OAuth app or webhook of the action. `resource` is the OAuth app of a handed-out token, and
     `cached` says that Entra was not called for it. `correlation` joins the records of one request. `left_out` is how
     many refusals with the same action, code and actor this instance did not log since its last record of them.
     """

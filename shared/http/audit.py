@@ -13,10 +13,10 @@ from shared.domain.audit import Action, AuditOutcome, AuditRecord, AuditSampler,
 from shared.domain.errors import InternalError, MailbindError
 from shared.ports import AuditLog, Clock, Entropy
 
-CORRELATION = "X-Correlation-Id"
-AZURES = "x-ms-client-request-id"  # what Azure's SDKs and Logic Apps send
-READABLE = re.compile(r"[A-Za-z0-9._-]{8,64}")
-TRACE = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+CORRELATION_HEADER = "X-Correlation-Id"
+AZURE_REQUEST_ID = "x-ms-client-request-id"  # what Azure's SDKs and Logic Apps send
+CORRELATION_ID_PATTERN = re.compile(r"[A-Za-z0-9._-]{8,64}")
+TRACEPARENT_PATTERN = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
 _request: ContextVar[AuditRecord] = ContextVar("audit record of this request")
 
@@ -74,8 +74,8 @@ def outcome_of(refusal: MailbindError) -> AuditOutcome:
 
 def _given(req: func.HttpRequest) -> str | None:
     """The caller's own id, or the trace that the request belongs to (W3C Trace Context section 3.2)."""
-    given: str = req.headers.get(CORRELATION) or req.headers.get(AZURES, "")
-    trace = TRACE.fullmatch(req.headers.get("traceparent", ""))
-    if READABLE.fullmatch(given):
+    given: str = req.headers.get(CORRELATION_HEADER) or req.headers.get(AZURE_REQUEST_ID, "")
+    trace = TRACEPARENT_PATTERN.fullmatch(req.headers.get("traceparent", ""))
+    if CORRELATION_ID_PATTERN.fullmatch(given):
         return given
     return str(trace[1]) if trace else None

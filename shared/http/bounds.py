@@ -10,17 +10,17 @@ import azure.functions as func
 from shared.http.refusals import HeadersTooLarge, LengthRequired, TooLarge, UnsupportedMediaType, UriTooLong
 
 KIB = 1024
-LARGEST_BODY = 64 * KIB
-MOST_FORM_FIELDS = 64
+MAX_BODY_BYTES = 64 * KIB
+MAX_FORM_FIELDS = 64
 # Below what the platform's web server refuses without a word (Kestrel: MaxRequestHeadersTotalSize 32 KiB,
 # MaxRequestHeaderCount 100, MaxRequestLineSize 8 KiB), so that there is an answer that says why.
-LARGEST_HEADERS = 24 * KIB
-MOST_HEADERS = 80
-LARGEST_QUERY = 6 * KIB
-LARGEST_COOKIES = 8 * KIB
-MOST_PARAMETERS = 64
-LONGEST_SEGMENT = 256  # characters of a route's parameter, as long as an account's id may be
-DIGITS = 9  # of a Content-Length; a longer one is over any limit
+MAX_HEADERS_BYTES = 24 * KIB
+MAX_HEADERS = 80
+MAX_QUERY_BYTES = 6 * KIB
+MAX_COOKIES_BYTES = 8 * KIB
+MAX_QUERY_PARAMETERS = 64
+MAX_SEGMENT_CHARACTERS = 256  # characters of a route's parameter, as long as an account's id may be
+MAX_LENGTH_DIGITS = 9  # of a Content-Length; a longer one is over any limit
 WITHOUT_BODY = {HTTPMethod.GET, HTTPMethod.HEAD}
 WITH_BODY = {HTTPMethod.POST, HTTPMethod.PUT}
 
@@ -54,22 +54,22 @@ def read_form(req: func.HttpRequest, names: Iterable[str]) -> dict[str, str]:
 
 
 def _check_headers(headers: Mapping[str, str]) -> None:
-    if len(headers) > MOST_HEADERS or _size(headers) > LARGEST_HEADERS:
+    if len(headers) > MAX_HEADERS or _size(headers) > MAX_HEADERS_BYTES:
         raise HeadersTooLarge("The headers are larger than 24 KiB, or there are more than 80")
-    if len(headers.get("Cookie", "")) > LARGEST_COOKIES:
+    if len(headers.get("Cookie", "")) > MAX_COOKIES_BYTES:
         raise HeadersTooLarge("The cookies are larger than 8 KiB. Delete this site's cookies and try again")
 
 
 def _check_path_and_query(req: func.HttpRequest) -> None:
-    if len(req.params) > MOST_PARAMETERS or _size(req.params) > LARGEST_QUERY:
+    if len(req.params) > MAX_QUERY_PARAMETERS or _size(req.params) > MAX_QUERY_BYTES:
         raise UriTooLong("The query is larger than 6 KiB, or has more than 64 parameters")
-    if any(len(value) > LONGEST_SEGMENT for value in req.route_params.values()):
+    if any(len(value) > MAX_SEGMENT_CHARACTERS for value in req.route_params.values()):
         raise UriTooLong("A segment of the path is longer than 256 characters")
 
 
 def _check_body(req: func.HttpRequest, body_type: BodyType) -> None:
     body, announced = req.get_body(), req.headers.get("Content-Length", "")
-    if len(body) > LARGEST_BODY or _is_larger(announced):
+    if len(body) > MAX_BODY_BYTES or _is_larger(announced):
         raise TooLarge("The body is larger than 64 KiB")
     # The host hands a chunked body over as an empty one, so what looks like no body may be one that is missing.
     if not body and req.method in WITH_BODY and "Transfer-Encoding" in req.headers:
@@ -79,13 +79,13 @@ def _check_body(req: func.HttpRequest, body_type: BodyType) -> None:
     if not _fits(req.headers.get("Content-Type", ""), body_type):
         raise UnsupportedMediaType(f"The body has to be {body_type.value}, and Content-Type has to say so")
     # Counted, not parsed: parsing a million fields would hold up everybody else.
-    if body_type is BodyType.FORM and body.count(b"&") >= MOST_FORM_FIELDS:
+    if body_type is BodyType.FORM and body.count(b"&") >= MAX_FORM_FIELDS:
         raise TooLarge("The form has more than 64 fields")
 
 
 def _is_larger(announced: str) -> bool:
     digits = announced.strip().lstrip("0")
-    return len(digits) > DIGITS or (digits.isascii() and digits.isdigit() and int(digits) > LARGEST_BODY)
+    return len(digits) > MAX_LENGTH_DIGITS or (digits.isascii() and digits.isdigit() and int(digits) > MAX_BODY_BYTES)
 
 
 def _fits(content_type: str, body_type: BodyType) -> bool:

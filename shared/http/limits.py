@@ -9,7 +9,7 @@ import azure.functions as func
 from shared.domain.limit import LimitKind
 from shared.http.client_address import client_address
 
-SITE = 64  # bits of an IPv6 address that name a site; whoever has one, has all addresses in it (RFC 6177)
+IPV6_SITE_BITS = 64  # bits of an IPv6 address that name a site; whoever has one, has all addresses in it (RFC 6177)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,5 +41,5 @@ class RequestLimits:
         if address is None:
             return  # the platform always says; where nobody does, one bucket for everybody would lock all of them out
         if isinstance(address, ipaddress.IPv6Address):
-            address = ipaddress.ip_network((address, SITE), strict=False).network_address
+            address = ipaddress.ip_network((address, IPV6_SITE_BITS), strict=False).network_address
         self.limit(kind, str(address), drops)

@@ -56,10 +56,10 @@ class Operation:
 
     Any one of `scopes` lets a caller in; without any, everybody may call. Some requests need `further_scope` too, which
     the handler checks. A route with an `{account}` is for callers who may reach that account, and any other for callers
-    who may reach all accounts, unless the handler `checks_reach`. A `limited` operation counts under the rate limit of
-    forms, as many times as `weight` says of the body. `refusals` are the statuses beside those that the declaration
-    implies. `headers` describes the answer's headers. `form`, `queries` and `cookie` name what a browser sends, and
-    `limit` counts its requests.
+    who may reach all accounts, unless the handler `checks_reach`. An operation with `uses_form_limit` counts under the
+    rate limit of forms, as many times as `weight` says of the body. `refusals` are the statuses besides those that the
+    declaration implies. `headers` describes the answer's headers. `form`, `queries` and `cookie` name what a browser
+    sends, and `browser_limit` counts its requests.
     """
 
     handler: Callable[..., Any]
@@ -70,7 +70,7 @@ class Operation:
     scopes: tuple[Scope, ...] = ()
     further_scope: Scope | None = None
     checks_reach: bool = False
-    limited: bool = False
+    uses_form_limit: bool = False
     weight: Callable[[Mapping[str, Any]], int] = count_one
     body_optional: bool = False
     status: HTTPStatus = HTTPStatus.OK
@@ -80,7 +80,7 @@ class Operation:
     form: Sequence[str] = ()
     queries: Collection[str] = ()
     cookie: str | None = None
-    limit: Callable[[RequestLimits, func.HttpRequest], None] | None = None
+    browser_limit: Callable[[RequestLimits, func.HttpRequest], None] | None = None
 
     @property
     def name(self) -> str:

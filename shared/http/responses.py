@@ -24,8 +24,8 @@ from shared.http.refusals import MethodNotAllowed, status_of
 
 type Handler = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
 
-SEVERE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-VISIBLE = "".join(map(chr, range(0x20, 0x7F)))
+NO_STORE_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+PRINTABLE_ASCII = "".join(map(chr, range(0x20, 0x7F)))
 
 
 class Answer(msgspec.Struct, rename="camel", kw_only=True):
@@ -78,14 +78,14 @@ def add_header(response: func.HttpResponse, name: str, value: str) -> None:
 
     Such letters are percent-encoded as UTF-8, as URLs want them (RFC 3987 section 3.1). What is ASCII stays as it is.
     """
-    response.headers.add(name, quote(value, safe=VISIBLE, errors="replace"))
+    response.headers.add(name, quote(value, safe=PRINTABLE_ASCII, errors="replace"))
 
 
 def answer(
     body: Answer | dict[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
 ) -> func.HttpResponse:
     """A JSON answer that nobody caches."""
-    return reply(ENCODER.encode(body), status, {**SEVERE, **(headers or {})}, "application/json")
+    return reply(ENCODER.encode(body), status, {**NO_STORE_HEADERS, **(headers or {})}, "application/json")
 
 
 def _revealed(value: object) -> str:

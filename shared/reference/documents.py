@@ -21,7 +21,7 @@ from shared.ports import App
 
 PUBLIC = {"Cache-Control": "public, max-age=300", "X-Content-Type-Options": "nosniff"}
 
-resource = Resource(api.operation.resource.tag, api.operation.resource.about)
+resource = Resource(api.health.resource.tag, api.health.resource.about)
 # In the order of the description.
 RESOURCES = (*api.RESOURCES, resource, sign_in_pages.resource)
 

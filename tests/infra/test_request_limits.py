@@ -4,7 +4,7 @@ import json
 import re
 
 from infra.local.environment import LARGEST_REQUEST_BODY_BYTES
-from shared.http.bounds import LARGEST_BODY
+from shared.http.bounds import MAX_BODY_BYTES
 from tests.infra.test_bicep import INFRA, MAIN, ROOT, app_settings, parsed
 from tests.infra.test_claims import dotted
 
@@ -31,7 +31,7 @@ def test_body_limit_is_twice_the_largest_request_body() -> None:
     loaded = parsed(INFRA / "app/function.bicep")["variables"]["requestLimits"]["value"]["function"]
     setting = app_settings()["FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"]["function"]["parameters"]["value_to_convert"]
 
-    assert 2 * LARGEST_BODY == LARGEST_REQUEST_BODY_BYTES
+    assert 2 * MAX_BODY_BYTES == LARGEST_REQUEST_BODY_BYTES
     assert "../request-limits.json" == loaded["parameters"]["file_path"]
     assert "requestLimits.largestRequestBodyBytes" == dotted(setting)
 

@@ -40,7 +40,7 @@ def test_unknown_path_is_answered_in_the_error_shape(client: httpx.Client, path:
         told = {
             "statusCode": 404,
             "error": "Not Found",
-            "message": "There is no such route; is the address right?",
+            "message": "There is no such route. Check the address",
             "code": "NotFound",
         }
         assert (404, told) == (answer.status_code, answer.json())

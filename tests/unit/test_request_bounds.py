@@ -4,7 +4,7 @@ import azure.functions as func
 import pytest
 
 from shared.domain.errors import MailbindError
-from shared.http.bounds import LARGEST_BODY, BodyType, check_bounds, read_form
+from shared.http.bounds import MAX_BODY_BYTES, BodyType, check_bounds, read_form
 from shared.http.refusals import HeadersTooLarge, TooLarge, UnsupportedMediaType, UriTooLong
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
@@ -16,7 +16,7 @@ def post(body: bytes, **headers: str) -> func.HttpRequest:
     return func.HttpRequest("POST", URL, headers={**FORM, **sent}, body=body)
 
 
-@pytest.mark.parametrize("announced", ["65537", " 65537 ", "0065537", "9" * 5000, str(LARGEST_BODY + 1)])
+@pytest.mark.parametrize("announced", ["65537", " 65537 ", "0065537", "9" * 5000, str(MAX_BODY_BYTES + 1)])
 def test_a_body_with_a_too_large_content_length_is_refused(announced: str) -> None:
     with pytest.raises(TooLarge):
         check_bounds(post(b"", Content_Length=announced), BodyType.FORM)
@@ -28,10 +28,10 @@ def test_a_small_body_is_read_whatever_its_content_length(announced: str) -> Non
 
 
 def test_the_body_limit_is_exact() -> None:
-    check_bounds(post(b"a" * LARGEST_BODY), BodyType.FORM)
+    check_bounds(post(b"a" * MAX_BODY_BYTES), BodyType.FORM)
 
     with pytest.raises(TooLarge):
-        check_bounds(post(b"a" * (LARGEST_BODY + 1)), BodyType.FORM)
+        check_bounds(post(b"a" * (MAX_BODY_BYTES + 1)), BodyType.FORM)
 
 
 def test_sixty_four_fields_pass_and_one_more_does_not() -> None:

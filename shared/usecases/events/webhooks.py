@@ -66,7 +66,7 @@ async def check_target(app: App, webhook: Webhook, field: str, *, verify: bool) 
         raise InvalidInput({field: f'"{field}" cannot be a target: {refused}'}) from None
     problem = await ping_target(app, webhook) if verify else None
     if problem is not None:
-        raise InvalidInput({field: f'"{field}" did not take a signed ping: {problem}'})
+        raise InvalidInput({field: f'"{field}" did not accept a signed ping: {problem}'})
 
 
 class Subscription(NamedTuple):
@@ -98,7 +98,7 @@ async def subscribe(app: App, subscription: Subscription, faults: Mapping[str, s
         raise InvalidInput(faults)
     subscription = subscription._replace(filter=subscription.filter or caller.binding)
     if not caller.can_access_all_of(subscription.filter):
-        raise Forbidden("The accounts are outside of those that this caller is bound to")
+        raise Forbidden("This caller may not access all of these accounts")
     generated = new_secret(app.entropy)
     stored = await _existing_webhook(app, subscription, caller)
     await check_target(

@@ -61,7 +61,7 @@ async def hand_out(app: App, account_id: str, resource: Resource | None = None) 
 
 
 async def answer_challenge(app: App, account_id: str, claims: str, resource: Resource | None = None) -> HandedOut:
-    """Return a token with the claims of a challenge, checked by `read_challenge`. Ignores the cached token.
+    """Return a token with the claims of a challenge, checked by `parse_challenge`. Ignores the cached token.
 
     Raises what `hand_out` raises, and TooManyRequests. (Entra: "Claims challenges, claims requests".)
 
