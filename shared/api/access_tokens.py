@@ -15,7 +15,7 @@ from shared.domain.claims_challenge import parse_challenge
 from shared.domain.errors import Conflict
 from shared.domain.formats import same_address
 from shared.domain.secret import Secret, xoauth2
-from shared.http.audit import about
+from shared.http.audit import add_to_audit
 from shared.http.decoding import Body, Faults
 from shared.http.operations import Resource
 from shared.http.responses import Answer, moment
@@ -140,7 +140,7 @@ async def _answer(app: App, query: TokenQuery, token: HandedOut) -> AccessToken:
     """The token, and what logs in with it. Raises MailboxChanged for a mailbox that the caller does not expect."""
     if query.expected_email and not same_address(query.expected_email, token.email):
         raise MailboxChanged
-    about(resource=token.app, cached=token.cached)
+    add_to_audit(resource=token.app, cached=token.cached)
     oauth_app = await app.oauth_apps.get(token.app) if query.sasl else None
     return AccessToken(
         account=token.account,

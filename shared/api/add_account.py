@@ -23,7 +23,7 @@ from shared.domain.errors import InvalidInput
 from shared.domain.formats import same_address
 from shared.domain.invited_mailbox import MailboxState
 from shared.domain.secret import Secret
-from shared.http.audit import about
+from shared.http.audit import add_to_audit
 from shared.http.decoding import Body, Faults
 from shared.http.responses import Answer
 from shared.ports import App
@@ -108,9 +108,9 @@ async def add_account(app: App, caller: Caller, body: NewAccount, faults: Faults
         return AddedAccount(redirect=await _start(app, caller, _invitation(body, source, grant, faults), faults))
     caller.require_scope(Scope.ACCOUNTS_WRITE)
     wanted = _further_account(body, source, grant, faults)
-    about(account=wanted.account, target=wanted.through)
+    add_to_audit(account=wanted.account, target=wanted.through)
     added = await further.add_account(app, wanted, faults, caller)
-    about(account=added.account)
+    add_to_audit(account=added.account)
     return AddedAccount(account=added.account, state=added.state)
 
 
@@ -150,7 +150,7 @@ def _invitation(body: NewAccount, source: GrantSource, grant: GrantToUse, faults
 
 async def _start(app: App, caller: Caller, invitation: Invitation, faults: Faults) -> Secret:
     """The link's URL. Raises what a form does, with its fields by their names on this route."""
-    about(account=invitation.account)
+    add_to_audit(account=invitation.account)
     try:
         started = await start.start_registration(app, invitation, faults, caller)
     except InvalidInput as invalid:
@@ -159,5 +159,5 @@ async def _start(app: App, caller: Caller, invitation: Invitation, faults: Fault
             here = NAMES.get(name, name)
             renamed[here] = what.replace(f'"{name}"', f'"{here}"')
         raise InvalidInput(renamed) from None
-    about(account=started.accounts[0], target=started.registration)
+    add_to_audit(account=started.accounts[0], target=started.registration)
     return link(started).url

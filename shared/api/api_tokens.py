@@ -25,7 +25,7 @@ from shared.domain import caller as callers
 from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
 from shared.domain.errors import NotFound
-from shared.http.audit import about
+from shared.http.audit import add_to_audit
 from shared.http.decoding import NOT_A_TIMESTAMP, Body, Faults
 from shared.http.operations import Resource
 from shared.http.responses import Answer, moment
@@ -167,7 +167,7 @@ async def issue_token(app: App, caller: Caller, body: NewToken, faults: Faults) 
         expires=_expiry(body, app.clock(), faults),
     )
     issued = await api_tokens.issue_token(app, wish, faults, caller)
-    about(target=issued.id)
+    add_to_audit(target=issued.id)
     return IssuedToken(token=issued.token, id=issued.id)
 
 
@@ -196,7 +196,7 @@ async def revoke_token(app: App, caller: Caller, token_id: Id) -> RevokedToken:
     revoked = await api_tokens.revoke_token(app, token_id, caller)
     if revoked is None:
         raise NotFound("No such API token")
-    about(target=revoked)
+    add_to_audit(target=revoked)
     return RevokedToken(deleted=True)
 
 

@@ -30,7 +30,7 @@ from shared.domain.caller import Scope
 from shared.domain.oauth_app import Authentication, CircuitBreaker
 from shared.domain.remedy import remedy
 from shared.domain.secret import MASK
-from shared.http.audit import about
+from shared.http.audit import add_to_audit
 from shared.http.decoding import Body, Faults
 from shared.http.operations import Resource
 from shared.http.responses import Answer, moment
@@ -187,7 +187,7 @@ async def register_oauth_app(app: App, body: NewApp, faults: Faults) -> CreatedA
     Adds an app registration through which people sign in.
     """
     app_id = await catalogue.register_oauth_app(app, stored_values(body, faults), faults)
-    about(target=app_id)
+    add_to_audit(target=app_id)
     return CreatedApp(id=app_id, created=True)
 
 
@@ -210,7 +210,7 @@ async def change_oauth_app(app: App, app_id: AppId, body: AppChange, faults: Fau
     Changes the given fields and leaves the others.
     """
     changed_id = await catalogue.change_oauth_app(app, app_id, stored_values(body, faults), faults)
-    about(target=changed_id)
+    add_to_audit(target=changed_id)
     return UpdatedApp(id=changed_id, updated=True)
 
 
@@ -221,7 +221,7 @@ async def remove_oauth_app(app: App, app_id: AppId, query: AppRemovalQuery) -> R
     Removes an OAuth app that no account uses. With `force`, removes any.
     """
     accounts = await catalogue.delete_oauth_app(app, app_id, force=bool(query.force))
-    about(target=app_id)
+    add_to_audit(target=app_id)
     return RemovedApp(id=app_id, deleted=True, accounts=accounts)
 
 
@@ -233,7 +233,7 @@ async def verify_oauth_app(app: App, app_id: AppId, body: AppVerification) -> Ap
     """
     account = body.account or None
     verified = await verify.verify_oauth_app(app, app_id, account, open_mailbox=body.test_connection is not False)
-    about(target=verified.app.id, account=account)
+    add_to_audit(target=verified.app.id, account=account)
     return AppCheck(
         app=verified.app.id,
         provider="outlook",

@@ -30,7 +30,7 @@ from shared.domain.formats import REGISTRATION_ID_PATTERN
 from shared.domain.invited_mailbox import MailboxState
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.remedy import remedy
-from shared.http.audit import about, about_accounts
+from shared.http.audit import add_accounts_to_audit, add_to_audit
 from shared.http.decoding import Body, Faults
 from shared.http.operations import Resource
 from shared.http.responses import Answer, moment
@@ -202,10 +202,10 @@ async def start_registration(app: App, caller: Caller, body: RegistrationForm, f
     """
     _check_mailboxes(body, faults)
     invitation = _invitation(body)
-    about_accounts(mailbox.account for mailbox in invitation.requested_mailboxes if mailbox.account)
+    add_accounts_to_audit(mailbox.account for mailbox in invitation.requested_mailboxes if mailbox.account)
     started = await start.start_registration(app, invitation, faults, caller)
-    about_accounts(started.accounts)
-    about(target=started.registration)
+    add_accounts_to_audit(started.accounts)
+    add_to_audit(target=started.registration)
     return link(started)
 
 
@@ -243,8 +243,8 @@ async def end_registration(app: App, caller: Caller, registration_id: Registrati
     Ends the link, and every sign-in through it that has not bound a mailbox yet.
     """
     ended = await start.cancel_registration(app, _checked(registration_id), caller)
-    about_accounts(mailbox.account for mailbox in ended.mailboxes)
-    about(target=ended.id)
+    add_accounts_to_audit(mailbox.account for mailbox in ended.mailboxes)
+    add_to_audit(target=ended.id)
     status = ended.status_at(app.clock())
     return EndedRegistration(registration=ended.id, deleted=status is RegistrationStatus.CANCELLED, status=status)
 
@@ -264,7 +264,7 @@ async def reauthorize_account(
     Creates a sign-in link that repairs the account, for the same person and mailbox.
     """
     started = await start.reauthorize_account(app, account_id, body.redirect_url or None, faults, caller)
-    about(target=started.registration)
+    add_to_audit(target=started.registration)
     return link(started)
 
 

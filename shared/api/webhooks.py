@@ -25,7 +25,7 @@ from shared.domain.caller import Caller, Scope
 from shared.domain.event import EventName
 from shared.domain.secret import MASK, Secret
 from shared.domain.webhook import ALL_EVENTS, SIGNING_SECRET_PREFIX, is_target_url
-from shared.http.audit import about
+from shared.http.audit import add_to_audit
 from shared.http.decoding import Faults
 from shared.http.operations import Resource
 from shared.http.responses import Answer, Answered, moment
@@ -229,7 +229,7 @@ async def create_webhook(app: App, caller: Caller, body: NewWebhook, faults: Fau
         verify=body.verify is not False,
     )
     subscribed = await subscribe(app, wish, faults, caller)
-    about(target=subscribed.webhook.id)
+    add_to_audit(target=subscribed.webhook.id)
     fields = summary(subscribed.webhook) | ({"secret": subscribed.secret} if subscribed.secret else {})
     answer = Subscribed(**fields, state="new" if subscribed.new else "existing")
     return Answered(answer, {"Location": f"{app.config.base_url}/v1/webhooks/{subscribed.webhook.id}"})
@@ -262,7 +262,7 @@ async def remove_webhook(app: App, caller: Caller, webhook_id: Id) -> RemovedWeb
     Removes the webhook and every event that waits for it.
     """
     await webhook_care.remove_webhook(app, webhook_id, caller)
-    about(target=webhook_id)
+    add_to_audit(target=webhook_id)
     return RemovedWebhook(id=webhook_id, deleted=True)
 
 
@@ -275,7 +275,7 @@ async def ping_webhook(app: App, caller: Caller, webhook_id: Id) -> Pinged:
     Sends a ping to the webhook and returns the result.
     """
     error = await webhook_care.ping_webhook(app, webhook_id, caller)
-    about(target=webhook_id)
+    add_to_audit(target=webhook_id)
     return Pinged(id=webhook_id, success=error is None, error=error)
 
 
@@ -286,7 +286,7 @@ async def redeliver_events(app: App, caller: Caller, webhook_id: Id) -> Redelive
     Sends the events again that the webhook did not accept, about a thousand at a time.
     """
     done = await webhook_care.redeliver(app, webhook_id, caller)
-    about(target=webhook_id)
+    add_to_audit(target=webhook_id)
     return Redelivered(id=webhook_id, redelivered=done.tried, more=done.more)
 
 

@@ -6,7 +6,7 @@ import azure.functions as func
 
 from shared.browser.pages import error_page
 from shared.domain.audit import correlation_id
-from shared.http.audit import CORRELATION_HEADER, Audit, about, outcome_of
+from shared.http.audit import CORRELATION_HEADER, Audit, add_to_audit, outcome_of
 from shared.http.bounds import BodyType, check_bounds
 from shared.http.limits import RequestLimits
 from shared.http.operations import Operation
@@ -44,6 +44,6 @@ class BrowserHandling:
                 response: func.HttpResponse = await operation.handler(app=self.app, request=req)
             except Exception as error:  # noqa: BLE001 - see the class
                 refusal = refusal_of(error)
-                about(outcome=outcome_of(refusal), code=refusal.code)
+                add_to_audit(outcome=outcome_of(refusal), code=refusal.code)
                 return error_page(self.app, refusal)
             return response

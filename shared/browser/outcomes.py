@@ -12,7 +12,7 @@ from shared.browser.remedies import page_remedy
 from shared.domain.audit import AuditOutcome
 from shared.domain.invited_mailbox import InvitedMailbox, MailboxResult, MailboxState
 from shared.domain.registration import RegistrationStatus
-from shared.http.audit import about, about_accounts
+from shared.http.audit import add_accounts_to_audit, add_to_audit
 from shared.ports import App
 from shared.usecases.sign_in.link import LinkPage
 from shared.usecases.sign_in.outcome import Completed, Outcome, Refused
@@ -25,8 +25,8 @@ BOUND, WAITING = "bound", "waiting"
 def confirmation_page(app: App, link: LinkPage) -> func.HttpResponse:
     """The page that says who asks for what, before the person goes on to Microsoft."""
     registration = link.registration
-    about_accounts(mailbox.account for mailbox in registration.mailboxes)
-    about(target=registration.id)
+    add_accounts_to_audit(mailbox.account for mailbox in registration.mailboxes)
+    add_to_audit(target=registration.id)
     return page(
         app,
         "confirm",
@@ -154,18 +154,20 @@ def _record(outcome: Outcome, audited: AuditOutcome) -> None:
     """Say in the audit record who signed in for which registration, and with what result."""
     registration = outcome.registration
     if registration:
-        about_accounts(mailbox.account for mailbox in registration.mailboxes)
-    about(
+        add_accounts_to_audit(mailbox.account for mailbox in registration.mailboxes)
+    add_to_audit(
         outcome=audited,
         actor=f"person:{outcome.principal}" if outcome.principal else "unknown",
         target=registration.id if registration else None,
     )
     if isinstance(outcome, Refused):
-        about(code=outcome.code)
+        add_to_audit(code=outcome.code)
     elif registration and registration.only_mailbox:
-        about(code=outcome.results[registration.only_mailbox.account].code)
+        add_to_audit(code=outcome.results[registration.only_mailbox.account].code)
     else:
-        about(results={account: result.code or result.state.value for account, result in outcome.results.items()})
+        add_to_audit(
+            results={account: result.code or result.state.value for account, result in outcome.results.items()}
+        )
 
 
 async def _consent_url(app: App, app_id: str) -> str | None:

@@ -9,7 +9,7 @@ from shared.browser.outcomes import confirmation_page, consented_page, outcome_p
 from shared.domain.audit import Action
 from shared.domain.formats import RANDOM_TOKEN_PATTERN, REGISTRATION_ID_PATTERN, STATE_PATTERN, percent_encoded
 from shared.domain.secret import Secret
-from shared.http.audit import about
+from shared.http.audit import add_to_audit
 from shared.http.bounds import read_form
 from shared.http.limits import RequestLimits
 from shared.http.operations import HTML, Resource
@@ -80,7 +80,7 @@ async def continue_sign_in(app: App, request: func.HttpRequest) -> func.HttpResp
         url = await sign_in_link.begin_sign_in(app, registration, confirmation, cookie, chosen_app, opened=opened)
     except sign_in_link.UnusableLink as unusable:
         return await outcome_page(app, Refused(unusable.code, unusable.registration))
-    about(target=registration)
+    add_to_audit(target=registration)
     return _redirect(url)
 
 

@@ -21,20 +21,20 @@ TRACEPARENT_PATTERN = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a
 _request: ContextVar[AuditRecord] = ContextVar("audit record of this request")
 
 
-def about(**facts: Any) -> None:  # noqa: ANN401 - the fields of AuditRecord
-    """Say more of the request that is being answered: who, which, and what came of it."""
+def add_to_audit(**facts: Any) -> None:  # noqa: ANN401 - the fields of AuditRecord
+    """Add details to the audit record of the current request: the actor, the target, the result."""
     _request.set(replace(_request.get(), **facts))
 
 
-def about_accounts(accounts: Iterable[str]) -> None:
-    """Which accounts the request is about, one or several."""
+def add_accounts_to_audit(accounts: Iterable[str]) -> None:
+    """Add the accounts of the current request to its audit record."""
     several = tuple(accounts)
-    about(account=several[0] if len(several) == 1 else None, accounts=several if len(several) > 1 else None)
+    add_to_audit(account=several[0] if len(several) == 1 else None, accounts=several if len(several) > 1 else None)
 
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """`write` takes finished records."""
+    """Writes the audit records. `write` takes finished ones."""
 
     write: AuditLog
     clock: Clock
@@ -42,23 +42,23 @@ class Audit:
     sampling: AuditSampler = field(default_factory=AuditSampler)
 
     def correlate(self, req: func.HttpRequest) -> str:
-        """Give the request its correlation id: the caller's own, or a new one."""
+        """Set the correlation id of the request: the caller's, or a new one."""
         identity = _given(req) or self.entropy(16).hex()
         set_correlation_id(identity)
         return identity
 
     @contextmanager
     def request(self, req: func.HttpRequest, action: Action) -> Iterator[None]:
-        """Record what is done within, under the correlation id that it has in the end: a sign-in has its link's."""
+        """Write a record when the block ends, with the correlation id of that moment: a sign-in takes its link's."""
         identity = self.correlate(req)
         _request.set(AuditRecord(action, AuditOutcome.DONE, identity, account=req.route_params.get("account")))
         try:
             yield
         except BaseException:
-            about(outcome=AuditOutcome.FAILED)
+            add_to_audit(outcome=AuditOutcome.FAILED)
             raise
         finally:
-            about(correlation=correlation_id())
+            add_to_audit(correlation=correlation_id())
             self._record(_request.get())
 
     def _record(self, record: AuditRecord) -> None:
@@ -68,12 +68,12 @@ class Audit:
 
 
 def outcome_of(refusal: MailbindError) -> AuditOutcome:
-    """A fault of ours, or a refusal."""
+    """Failed for an internal error, refused for any other."""
     return AuditOutcome.FAILED if isinstance(refusal, InternalError) else AuditOutcome.REFUSED
 
 
 def _given(req: func.HttpRequest) -> str | None:
-    """The caller's own id, or the trace that the request belongs to (W3C Trace Context section 3.2)."""
+    """The caller's id, or the trace that the request belongs to (W3C Trace Context section 3.2)."""
     given: str = req.headers.get(CORRELATION_HEADER) or req.headers.get(AZURE_REQUEST_ID, "")
     trace = TRACEPARENT_PATTERN.fullmatch(req.headers.get("traceparent", ""))
     if CORRELATION_ID_PATTERN.fullmatch(given):

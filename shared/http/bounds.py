@@ -1,4 +1,4 @@
-"""What every request is held to before anything reads it: sizes, counts, and the media type of the body."""
+"""Limits that every request has to meet before it is parsed: sizes, counts, and the media type of the body."""
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
@@ -12,8 +12,8 @@ from shared.http.refusals import HeadersTooLarge, LengthRequired, TooLarge, Unsu
 KIB = 1024
 MAX_BODY_BYTES = 64 * KIB
 MAX_FORM_FIELDS = 64
-# Below what the platform's web server refuses without a word (Kestrel: MaxRequestHeadersTotalSize 32 KiB,
-# MaxRequestHeaderCount 100, MaxRequestLineSize 8 KiB), so that there is an answer that says why.
+# Below the limits of the platform's web server, which refuses without an explanation (Kestrel:
+# MaxRequestHeadersTotalSize 32 KiB, MaxRequestHeaderCount 100, MaxRequestLineSize 8 KiB).
 MAX_HEADERS_BYTES = 24 * KIB
 MAX_HEADERS = 80
 MAX_QUERY_BYTES = 6 * KIB
@@ -26,7 +26,7 @@ WITH_BODY = {HTTPMethod.POST, HTTPMethod.PUT}
 
 
 class BodyType(StrEnum):
-    """What a route reads: JSON on the API, forms on the browser's routes."""
+    """The media type of a route's body: JSON for the API, forms for browsers."""
 
     JSON = "application/json"
     FORM = "application/x-www-form-urlencoded"
@@ -40,7 +40,7 @@ def check_bounds(req: func.HttpRequest, body_type: BodyType) -> None:
 
 
 def read_form(req: func.HttpRequest, names: Iterable[str]) -> dict[str, str]:
-    """The fields of these names in a body that `check_bounds` let pass; others are nobody's.
+    """The fields with these names, of a body that has passed `check_bounds`. Others are ignored.
 
     A form that repeats one of them counts as empty (RFC 6749 section 3.1: parameters must not be repeated).
     """

@@ -1,4 +1,4 @@
-"""Answers the operations of the API: who calls, what they may do, what they ask for, and what they are answered."""
+"""Answers requests of the API: identifies the caller, checks their rights, decodes, calls the handler, and encodes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ from shared.domain.audit import correlation_id
 from shared.domain.caller import Caller
 from shared.domain.errors import ForbiddenAddress, InvalidInput, Unauthorized
 from shared.domain.secret import Secret
-from shared.http.audit import CORRELATION_HEADER, Audit, about, outcome_of
+from shared.http.audit import CORRELATION_HEADER, Audit, add_to_audit, outcome_of
 from shared.http.bounds import BodyType, check_bounds
 from shared.http.client_address import client_address
 from shared.http.decoding import Faults, decode, read_object
@@ -23,7 +23,7 @@ from shared.usecases.callers.identify import identify_caller
 
 @dataclass(frozen=True)
 class ApiHandling:
-    """Makes the host's handlers of operations. No exception leaves them: the host would answer with nothing at all."""
+    """Makes the host's handlers of operations. No exception leaves them: the host would answer with an empty body."""
 
     app: App
     audit: Audit
@@ -55,25 +55,25 @@ class ApiHandling:
             try:
                 check_bounds(req, BodyType.JSON)
                 caller = await self._caller(req)
-                about(actor=caller.id)
+                add_to_audit(actor=caller.id)
                 caller.require_scope(*operation.scopes)
                 if not operation.checks_reach:
                     _check_reach(caller, req.route_params.get("account"))
                 return await self._respond(operation, req, caller)
             except Exception as error:  # noqa: BLE001 - see the class
                 refusal = refusal_of(error)
-                about(outcome=outcome_of(refusal), code=refusal.code)
+                add_to_audit(outcome=outcome_of(refusal), code=refusal.code)
                 return problem(refusal)
 
     async def _caller(self, req: func.HttpRequest) -> Caller:
-        """Who calls. Raises Unauthorized, TooManyRequests for too many of those, Forbidden and Unavailable."""
+        """Identify the caller. Raises Unauthorized, TooManyRequests for too many of these, Forbidden, Unavailable."""
         try:
             return await identify_caller(self.app, _bearer(req), client_address(req, self.app.config.proxies))
         except Unauthorized:
             self.limits.bad_token(req)
             raise
         except ForbiddenAddress as error:
-            about(actor=error.caller_id)
+            add_to_audit(actor=error.caller_id)
             raise
 
     async def _respond(self, operation: Operation, req: func.HttpRequest, caller: Caller | None) -> func.HttpResponse:
@@ -85,7 +85,10 @@ class ApiHandling:
         return answer(result, operation.status)
 
     def _arguments(self, operation: Operation, req: func.HttpRequest, caller: Caller | None) -> dict[str, Any]:
-        """What the handler takes. Raises InvalidInput with every fault unless the handler takes `faults` itself."""
+        """The handler's arguments, by name. Counts the request under its rate limit.
+
+        Raises InvalidInput with every fault unless the handler takes `faults` itself.
+        """
         types, faults = operation.types, Faults()
         arguments: dict[str, Any] = {"app": self.app, "caller": caller, "request": req, "faults": faults}
         arguments |= {f"{name}_id": value for name, value in req.route_params.items()}
@@ -99,7 +102,10 @@ class ApiHandling:
         return {name: value for name, value in arguments.items() if name in types}
 
     def _counted_body(self, operation: Operation, req: func.HttpRequest, caller: Caller | None) -> dict[str, Any]:
-        """The body, counted under the rate limit; one that is no JSON object counts once. Raises what either raises."""
+        """The body, counted under the rate limit; anything but a JSON object counts once.
+
+        Raises InvalidJson, InvalidInput and TooManyRequests.
+        """
         is_read = "body" in operation.types and (req.get_body() or not operation.body_optional)
         try:
             values = read_object(req) if is_read else {}
@@ -115,7 +121,7 @@ class ApiHandling:
 
 
 def _bearer(req: func.HttpRequest) -> Secret:
-    """The header is the only place for a token: in a URL it would end up in logs (RFC 6750 section 2.3)."""
+    """The token of the Authorization header; in a URL it would end up in logs (RFC 6750 section 2.3)."""
     scheme, _, token = req.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise Unauthorized("Missing authentication")

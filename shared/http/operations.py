@@ -1,7 +1,7 @@
-"""Declares operations: one decorator says all that a route with its method is.
+"""Declares operations: one decorator says everything about a method of a route.
 
 The Functions trigger, the caller check, the audit record, the rate limit, the decoding of the request, the encoding of
-the answer and the description of the API all come from the declaration and from the handler's own types:
+the answer and the description of the API all come from the declaration and from the types of the handler:
 
     resource = Resource("Accounts", "Mailboxes that are bound, and how they are.")
 
@@ -12,9 +12,9 @@ the answer and the description of the API all come from the declaration and from
         Describes the state of an account.
         '''
 
-A handler takes, by name: `app`, `caller`, the path's parameters with `_id` behind their names, `body` and `query`
-(types that are decoded), `faults` (then the handler, or its use case, refuses these together with its own), and
-`request` (the request itself). Its name is the operation's id, the first line of its docstring is the summary, and the
+A handler takes, by name: `app`, `caller`, the path's parameters with `_id` after their names (as they came, at most 256
+characters), `body` and `query` (decoded into their types), `faults` (then the handler or its use case refuses these
+together with its own), and `request` (the request itself). Its name is the operation's id, the first line of its docstring is the summary, and the
 rest is the description.
 """
 
@@ -34,7 +34,7 @@ from shared.http.routes import Route, function_name
 
 JSON = "application/json"
 HTML = "text/html"
-# Names that are not written as other words are.
+# Words with a spelling of their own.
 SPELLINGS = {"oauth": "OAuth", "openapi": "OpenApi"}
 
 
@@ -46,7 +46,7 @@ class Declare(Protocol):
 
 
 def count_one(_: Mapping[str, Any]) -> int:
-    """Each request counts the same under a rate limit."""
+    """Count every request once."""
     return 1
 
 
@@ -111,7 +111,7 @@ class Operation:
 
     @property
     def route(self) -> Route:
-        """What the host has to know of it. GET answers HEAD too (RFC 9110 section 9.3.2); the host drops the body."""
+        """The route for the host. GET answers HEAD too (RFC 9110 section 9.3.2); the host drops the body."""
         head = (HTTPMethod.HEAD,) if self.method is HTTPMethod.GET else ()
         return Route((self.method, *head), self.path.removeprefix("/"))
 
@@ -167,6 +167,6 @@ def blueprint_of(operations: Iterable[Operation], handler_of: Callable[[Operatio
 
 
 def add_function(blueprint: func.Blueprint, route: Route, name: str, handler: Handler) -> None:
-    """Add the function that answers a route. Callers are known by other means than the host's keys."""
+    """Add the function that answers a route. Callers are identified by bearer tokens, not by the host's keys."""
     trigger = blueprint.route(route.template, methods=route.methods or None, auth_level=func.AuthLevel.ANONYMOUS)
     blueprint.function_name(function_name(route.template, name))(trigger(handler))

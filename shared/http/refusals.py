@@ -1,4 +1,4 @@
-"""Turns whatever a request ran into into a refusal with a status, so that no exception reaches the host."""
+"""Turns exceptions of a request into refusals with a status, so that no exception reaches the host."""
 
 import logging
 import traceback
@@ -37,7 +37,7 @@ class InvalidJson(MailbindError):
 
 
 class MethodNotAllowed(MailbindError):
-    """The path is a route of ours, but not by this method (RFC 9110 section 15.5.6); `allowed` are those that are."""
+    """The path is a route, but not for this method (RFC 9110 section 15.5.6), only for the `allowed` ones."""
 
     code = "MethodNotAllowed"
 
@@ -110,9 +110,9 @@ def status_of(error: MailbindError) -> HTTPStatus:
 
 
 def refusal_of(error: Exception) -> MailbindError:
-    """Our own errors as they are; anything else is a fault of ours, and is logged once, without what it says.
+    """The refusal for an exception. Any but a MailbindError is an internal error, and is logged without its message.
 
-    The message of a foreign exception may quote the request, so the line names the exception's type and the place.
+    A foreign exception may quote the request, so the log line has its type and its place only.
     """
     if isinstance(error, MailbindError):
         _log_for_operator(error)
@@ -124,7 +124,7 @@ def refusal_of(error: Exception) -> MailbindError:
 
 
 def _log_for_operator(error: MailbindError) -> None:
-    """The caller is told to ask the operator, who finds the reason here."""
+    """The message sends the caller to the operator, who finds the reason in this line."""
     reason = error.why if isinstance(error, SealBroken) else type(error.__cause__).__name__ if error.__cause__ else None
     if isinstance(error, (RowUnreadable, SealBroken, Unavailable)) and reason is not None:
         status = getattr(error.__cause__, "status_code", None)
@@ -132,7 +132,7 @@ def _log_for_operator(error: MailbindError) -> None:
 
 
 def _place(error: Exception) -> str:
-    """The innermost line of our own that the exception passed through, as `http/bounds.py:42`."""
+    """The innermost line of shared/ that the exception passed through, such as `http/bounds.py:42`."""
     ours = [
         f"{Path(frame.f_code.co_filename).relative_to(ROOT)}:{line}"
         for frame, line in traceback.walk_tb(error.__traceback__)

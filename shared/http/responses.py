@@ -1,4 +1,4 @@
-"""Every answer is made here. Those of the API are JSON, camelCase, with one shape for every error."""
+"""Creates every response. The API's are JSON in camelCase, with one shape for every error."""
 
 import math
 from collections.abc import Awaitable, Callable, Mapping
@@ -66,7 +66,7 @@ class Answered[A: Answer]:
 def reply(
     body: bytes | str | None, status: int, headers: Mapping[str, str], media_type: str | None = None
 ) -> func.HttpResponse:
-    """An answer with headers that the host can send."""
+    """A response with headers that the host can send."""
     response = func.HttpResponse(body, status_code=status, mimetype=media_type, charset="utf-8")
     for name, value in headers.items():
         add_header(response, name, value)
@@ -74,9 +74,9 @@ def reply(
 
 
 def add_header(response: func.HttpResponse, name: str, value: str) -> None:
-    """Add a header. Of a value with a line break, or with a letter beyond ASCII, the host makes a 500.
+    """Add a header. The host answers 500 for a value with a line break or a non-ASCII letter.
 
-    Such letters are percent-encoded as UTF-8, as URLs want them (RFC 3987 section 3.1). What is ASCII stays as it is.
+    Such letters are percent-encoded as UTF-8, as in URLs (RFC 3987 section 3.1). Printable ASCII stays as it is.
     """
     response.headers.add(name, quote(value, safe=PRINTABLE_ASCII, errors="replace"))
 
@@ -84,12 +84,12 @@ def add_header(response: func.HttpResponse, name: str, value: str) -> None:
 def answer(
     body: Answer | dict[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
 ) -> func.HttpResponse:
-    """A JSON answer that nobody caches."""
+    """A JSON response that is not cached."""
     return reply(ENCODER.encode(body), status, {**NO_STORE_HEADERS, **(headers or {})}, "application/json")
 
 
 def _revealed(value: object) -> str:
-    """The one place where an answer shows a secret: its type says that it is there to be shown."""
+    """Reveal a secret of an answer, whose type says that it is meant for the caller. Nothing else reveals one."""
     if isinstance(value, Secret):
         return value.reveal()
     raise NotImplementedError
@@ -103,7 +103,7 @@ def moment(when: datetime) -> str: ...
 @overload
 def moment(when: datetime | None) -> str | None: ...
 def moment(when: datetime | None) -> str | None:
-    """A moment as the contract writes it: UTC, milliseconds, Z."""
+    """A timestamp as the contract writes it: UTC, milliseconds, Z."""
     return None if when is None else format_timestamp(when)
 
 
@@ -123,7 +123,7 @@ def problem(error: MailbindError) -> func.HttpResponse:
 
 
 def refusal_headers(error: MailbindError) -> dict[str, str]:
-    """What the headers of an answer say of an error."""
+    """The headers that belong to an error."""
     headers = {}
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = ", ".join(error.allowed)
@@ -135,7 +135,7 @@ def refusal_headers(error: MailbindError) -> dict[str, str]:
 
 
 def challenge(error: Unauthorized | Forbidden) -> str:
-    """What a bearer token has to be like (RFC 6750 section 3): without an error when there was none at all."""
+    """The WWW-Authenticate challenge (RFC 6750 section 3); without an error if the request had no token."""
     match error:
         case InvalidToken():
             return 'Bearer error="invalid_token"'

@@ -1,8 +1,8 @@
-"""HTTP routes. One declaration makes a route's trigger, its methods, and the name of its function.
+"""HTTP routes: the path template, the methods, and the name of the function.
 
-The Functions host does not look for the most specific route: it asks functions in the order of their names, ignoring
-case, and the first that fits has the request (azure-functions-host issues 3153 and 9876). So names begin with how
-specific the route is, and no digit of that is ever written by hand.
+The Functions host does not choose the most specific route. It tries functions in the order of their names, ignoring
+case, and the first match gets the request (azure-functions-host issues 3153 and 9876). So each name begins with digits
+that rank its route by how specific it is.
 """
 
 import re
@@ -19,8 +19,8 @@ PATTERNS = {CATCH_ALL: "(?:/.*)?", OPTIONAL: "(?:/[^/]+)?", PARAMETER: "/[^/]+",
 def function_name(template: str, handler: str) -> str:
     """A function's name, such as `http1130_get_account`: one digit for each segment of its route, then the handler.
 
-    Where two routes fit one request, the first segment in which they differ in kind is a digit here, and the lower one
-    is the more specific. Digits sort alike under every rule; the letters behind them decide nothing.
+    If two routes match one request, the first segment of different kinds gives different digits, and the lower digit is
+    the more specific kind. Digits sort the same way under every collation; the letters after them decide nothing.
     """
     kinds = "".join(_kind(segment) for segment in template.split("/"))
     return f"http{kinds}{END}_{handler}"
@@ -28,13 +28,13 @@ def function_name(template: str, handler: str) -> str:
 
 @dataclass(frozen=True)
 class Route:
-    """What a function answers: its methods (none for any) and the template of its path."""
+    """The methods of a function (none for any) and the template of its path."""
 
     methods: tuple[HTTPMethod, ...]
     template: str
 
     def fits(self, path: str) -> bool:
-        """Whether this is the route of a path, as the host hands it over; one slash at the end means nothing."""
+        """Whether a path, as the host passes it, matches this route. One trailing slash is ignored."""
         return self._pattern.fullmatch("/" + path.removesuffix("/")) is not None
 
     @cached_property
@@ -54,5 +54,5 @@ def _kind(segment: str) -> str:
 
 
 def _pattern_of(segment: str) -> str:
-    """Constraints are left out: whether a method is wrong is the same for all values of a parameter."""
+    """Constraints are ignored: a wrong method is wrong for every value of a parameter."""
     return PATTERNS.get(_kind(segment), f"/{re.escape(segment)}")
