@@ -14,8 +14,8 @@ the answer and the description of the API all come from the declaration and from
 
 A handler takes, by name: `app`, `caller`, the path's parameters with `_id` after their names (as they came, at most 256
 characters), `body` and `query` (decoded into their types), `faults` (then the handler or its use case refuses these
-together with its own), and `request` (the request itself). Its name is the operation's id, the first line of its docstring is the summary, and the
-rest is the description.
+together with its own), and `request` (the request itself). Its name is the operation's id, the first line of its
+docstring is the summary, and the rest is the description.
 """
 
 import inspect
