@@ -26,6 +26,8 @@ STATUSES = {
     "other_app": HTTPStatus.CONFLICT,
     "entra_unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
     "storage_unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
+    "key_vault_unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
+    "key_vault_refused": HTTPStatus.SERVICE_UNAVAILABLE,
     "TooManyRequests": HTTPStatus.TOO_MANY_REQUESTS,
 }
 OTHER_ACCOUNT_HELPS = {

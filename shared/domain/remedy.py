@@ -173,8 +173,19 @@ REMEDIES = {
     ),
     "storage_unavailable": Remedy(
         "This service cannot reach its storage",
-        "Nothing was changed.",
+        "Nothing was lost, but the request could not be completed.",
         "Try again in a moment.",
+    ),
+    "key_vault_unavailable": Remedy(
+        "This service cannot reach its key vault",
+        "Nothing was lost, but stored secrets cannot be read until the key vault answers again.",
+        "Try again in a moment.",
+    ),
+    "key_vault_refused": Remedy(
+        "This service may not use its key",
+        "The key vault refuses to let this service use its key, because the key is disabled or gone, or a role is"
+        " missing. Nothing was lost.",
+        "Ask the operator to enable the key or to give the app its role, then try again.",
     ),
     "tenant_not_allowed": Remedy(
         "This service does not accept your organization",

@@ -47,7 +47,7 @@ class LossyProxy:
                 if self.writes_left is not None and len(asked) > answered:
                     answered = len(asked)
                     await self._count(asked[-1])
-                if self.losing and asked and asked[-1].split(b" ", 1)[0] in WRITING:
+                if self.losing and asked and asked[-1].split(b" ", 1)[0] in CHANGING:
                     self.losing -= 1
                     self.lost.append(asked[-1])
                     break

@@ -72,6 +72,27 @@ async def test_transaction_that_conflicts_with_itself_succeeds(lossy: tuple[Loss
     assert await services.stores.principals.account(who.id, "one") is not None
 
 
+async def test_lost_answer_hides_no_change_of_another_writer(lossy: tuple[LossyProxy, App], azurite: Azurite) -> None:
+    proxy, services = lossy
+    who, other = principal(), build(settings_for(azurite.connection_string))
+    first = account(who, services.clock(), "one")
+    inserts = [Insert(grant(who, services.clock())), Insert(first)]
+    assert None is await other.stores.principals.account(who.id, "one")  # connects
+    proxy.losing = 1
+    proxy.delay = 1  # the repeated request is answered after the other writer's change
+    commit = asyncio.create_task(services.stores.principals.commit(who.id, inserts))
+    await until(lambda: proxy.lost)
+
+    stored = await other.stores.principals.account(who.id, "one")
+    assert stored is not None
+    changed = Replace(replace(first, name="Changed by another"), stored.version)
+    await other.stores.principals.commit(who.id, [changed])
+
+    with pytest.raises(StaleWrite):
+        await commit
+    await other.close()
+
+
 async def test_insert_that_conflicts_with_itself_succeeds(
     lossy: tuple[LossyProxy, App],
 ) -> None:

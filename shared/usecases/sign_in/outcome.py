@@ -56,10 +56,10 @@ class Completed(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """The sign-in was refused before any mailbox was checked. Nothing was changed.
+    """The sign-in was refused as a whole, or interrupted. Mailboxes that were bound before stay bound.
 
     `again` is the page to start over in this browser, while the link works. Without a second sign-in, `keep` lets the
-    person ask Mailbind to keep checking, and `finish` continues a sign-in that a storage failure interrupted.
+    person ask Mailbind to keep checking, and `finish` continues a sign-in that an outage interrupted.
     """
 
     code: str
