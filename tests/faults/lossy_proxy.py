@@ -12,7 +12,7 @@ METHODS = WRITING | {b"GET", b"DELETE", b"MERGE"}
 
 @dataclass
 class LossyProxy:
-    """Forwards bytes. While `losing` counts down, an answer is swallowed and its connection closed.
+    """Forwards bytes. While `losing` counts down, it loses answers to `lossy_methods`, and closes their connections.
 
     When `writes_left` have been written, nothing is answered any more: whoever waits can be killed as it is. Answers
     are `delay` seconds late, and requests that hold the text `unanswered` get none.
@@ -20,6 +20,7 @@ class LossyProxy:
 
     upstream_port: int
     losing: int = 0
+    lossy_methods: set[bytes] = field(default_factory=lambda: set(WRITING))
     lost: list[bytes] = field(default_factory=list)
     refusing: bool = False
     writes_left: int | None = None
@@ -47,7 +48,7 @@ class LossyProxy:
                 if self.writes_left is not None and len(asked) > answered:
                     answered = len(asked)
                     await self._count(asked[-1])
-                if self.losing and asked and asked[-1].split(b" ", 1)[0] in CHANGING:
+                if self.losing and asked and asked[-1].split(b" ", 1)[0] in self.lossy_methods:
                     self.losing -= 1
                     self.lost.append(asked[-1])
                     break

@@ -1,6 +1,7 @@
 """Storage did the work but its answer was lost, or storage does not answer at all."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -9,8 +10,16 @@ import pytest
 
 from infra.local.azurite import Azurite
 from shared.bootstrap import build
+from shared.domain.caller import Scope
 from shared.domain.errors import StaleWrite, StorageUnavailable
+from shared.domain.oauth_app import RegisteredApp
+from shared.domain.secret import Secret
+from shared.domain.webhook import Webhook
 from shared.ports import App, DirectoryEntry, Insert, Replace
+from shared.usecases.apps.catalogue import delete_oauth_app
+from shared.usecases.callers.api_tokens import TokenWish, issue_token, revoke_token
+from shared.usecases.callers.identify import ADMINISTRATOR
+from shared.usecases.events.webhook_care import remove_webhook
 from shared.usecases.upkeep.statistics import read_health
 from tests.conftest import MovedClock, settings_for, tables_of
 from tests.contract.records import APP, account, grant, principal
@@ -107,6 +116,32 @@ async def test_insert_that_conflicts_with_itself_succeeds(
     entry = await services.stores.directory.get(name)
     assert entry is not None
     assert "me" == entry.value.principal_id
+
+
+async def test_removal_whose_answer_was_lost_succeeds(
+    lossy: tuple[LossyProxy, App], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The SDK repeats the deletion, and takes a row that is gone by then for deleted."""
+    proxy, services = lossy
+    issued = await issue_token(services, TokenWish("", frozenset({Scope.REGISTER})), {}, ADMINISTRATOR)
+    assert await services.callers.api_tokens.get(issued.id) is not None  # caches it
+    await services.callers.api_tokens.flush()
+    webhook = Webhook(principal().object_id, "https://a.example", ("*",), services.clock(), "me", secret=Secret("x"))
+    await services.stores.webhooks.insert(webhook)
+    oauth_app = RegisteredApp(id=principal().object_id, name="", client_id="", authority="organizations", tenants=())
+    await services.stores.oauth_apps.insert(oauth_app)
+
+    with caplog.at_level(logging.INFO):
+        proxy.losing, proxy.lossy_methods = 1, {b"DELETE"}
+        assert issued.id == await revoke_token(services, issued.id, ADMINISTRATOR)
+        proxy.losing = 1
+        await remove_webhook(services, webhook.id, ADMINISTRATOR)
+        proxy.losing = 1
+        await delete_oauth_app(services, oauth_app.id, force=False)
+
+    assert 3 == len(proxy.lost)
+    assert None is await services.callers.api_tokens.get(issued.id)
+    assert {"api token revoked", "webhook removed", "oauth app deleted"} <= {one.message for one in caplog.records}
 
 
 async def test_storage_that_does_not_answer_is_said_to_be_unavailable(lossy: tuple[LossyProxy, App]) -> None:
