@@ -13,6 +13,7 @@ from infra.local.azurite import Azurite
 from shared.bootstrap import build
 from shared.domain.event import EventName
 from shared.domain.formats import EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, table_key
+from shared.domain.limit import LimitSalt
 from shared.domain.oauth_app import RegisteredApp
 from shared.domain.secret import Secret
 from shared.domain.webhook import Webhook
@@ -190,3 +191,15 @@ async def test_damaged_events_and_webhooks_block_no_others(app: App) -> None:
 
     waiting = await app.stores.deliveries.waiting("well", None, 1)
     assert [EventName.ACCOUNT_ADDED] == [one.value.event for one in waiting]
+
+
+@pytest.mark.parametrize("damage", [{"value": "v1.ffffffffffffffffffff.AAAA"}, {"empty_at": "never"}])
+async def test_damaged_limit_salt_is_replaced(app: App, damage: dict[str, str]) -> None:
+    salt = LimitSalt("2026-01-01", Secret("salt"), app.clock())
+    await app.stores.limit_salts.insert(salt)
+    await spoil(app, "Limits", table_key(salt.day), "", **damage)
+
+    replaced = await app.stores.limit_salts.update(salt.day, lambda stored: stored or salt)
+
+    assert salt == replaced
+    assert salt == (await app.stores.limit_salts.get(salt.day)).value  # type: ignore[union-attr]

@@ -9,7 +9,7 @@ from itertools import batched
 from shared.adapters.tables.mapping import Entity, to_entity
 from shared.adapters.tables.row_secrets import Unsealing
 from shared.adapters.tables.table import Table, Write
-from shared.domain.errors import RowUnreadable
+from shared.domain.errors import RowUnreadable, SealBroken
 from shared.domain.event import Event
 from shared.domain.formats import table_key
 from shared.domain.limit import Bucket
@@ -34,10 +34,10 @@ class TableRows[T]:
     disposable: bool = False
 
     async def get(self, identity: str) -> Stored[T] | None:
-        """The record, or None. Raises RowUnreadable; an unreadable record that is `disposable` is deleted instead."""
+        """The record, or None. Raises RowUnreadable and SealBroken; a `disposable` row is deleted instead."""
         try:
             return await self.table.read(self.kind, table_key(identity), "", self.unsealing)
-        except RowUnreadable:
+        except (RowUnreadable, SealBroken):
             if not self.disposable:
                 raise
             self.table.unreadable({"PartitionKey": table_key(identity), "RowKey": ""})
