@@ -11,6 +11,7 @@ import pytest
 
 from infra.local.azurite import Azurite
 from shared.bootstrap import build
+from shared.domain.errors import RowUnreadable
 from shared.domain.event import EventName
 from shared.domain.formats import EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, table_key
 from shared.domain.limit import LimitSalt
@@ -203,3 +204,16 @@ async def test_damaged_limit_salt_is_replaced(app: App, damage: dict[str, str]) 
 
     assert salt == replaced
     assert salt == (await app.stores.limit_salts.get(salt.day)).value  # type: ignore[union-attr]
+
+
+async def test_read_of_a_damaged_row_is_logged_once(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    who, name = await bound(app)
+    row = f"account~{table_key(name)}"
+    await spoil(app, "Principals", table_key(who), row, created="the content")
+
+    with pytest.raises(RowUnreadable):
+        await app.stores.principals.account(who, name)
+
+    (told,) = [vars(record) for record in caplog.records if record.message == "row unreadable"]
+    assert ("Principals", table_key(who), row) == (told["table"], told["PartitionKey"], told["RowKey"])
+    assert "the content" not in str(told)

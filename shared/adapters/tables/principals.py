@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -126,10 +127,8 @@ class TablePrincipals:
         """Every readable grant and account in the order of their keys, each with its cursor."""
         async for entity in self._after(after, f"( ( {_ACCOUNTS} ) or ( {_GRANTS} ) )", {}):
             kind: Any = Account if entity["RowKey"].startswith("account~") else DelegatedGrant
-            try:
+            with suppress(RowUnreadable):
                 yield _cursor(entity), (await self.table.record(kind, entity, Unsealing.WHEN_USED)).value
-            except RowUnreadable:
-                self.table.unreadable(entity)
 
     def _after(self, after: str | None, where: str, parameters: dict[str, str]) -> AsyncIterator[Mapping[str, Any]]:
         if after is not None:

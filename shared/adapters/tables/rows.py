@@ -37,10 +37,11 @@ class TableRows[T]:
         """The record, or None. Raises RowUnreadable and SealBroken; a `disposable` row is deleted instead."""
         try:
             return await self.table.read(self.kind, table_key(identity), "", self.unsealing)
-        except (RowUnreadable, SealBroken):
+        except (RowUnreadable, SealBroken) as error:
             if not self.disposable:
                 raise
-            self.table.unreadable({"PartitionKey": table_key(identity), "RowKey": ""})
+            if isinstance(error, SealBroken):
+                self.table.unreadable({"PartitionKey": table_key(identity), "RowKey": ""})
             await self.table.drop(table_key(identity), [""])
             return None
 

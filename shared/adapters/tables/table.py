@@ -55,23 +55,25 @@ class Table:
     async def record[T](
         self, kind: type[T], entity: Mapping[str, Any], unsealing: Unsealing = Unsealing.NOW
     ) -> Stored[T]:
-        """The record of an entity. Raises RowUnreadable, and SealBroken for secrets that are unsealed now."""
+        """The record of an entity. Raises RowUnreadable, which is logged, and SealBroken for secrets unsealed now."""
         whole = await unsealed(self._sealer, self._name, kind, entity, unsealing) if self._sealer else entity
         metadata: Mapping[str, str] = getattr(entity, "metadata", {})
-        return Stored(from_entity(kind, whole), metadata.get("etag", ""))
+        try:
+            return Stored(from_entity(kind, whole), metadata.get("etag", ""))
+        except RowUnreadable:
+            self.unreadable(entity)
+            raise
 
     async def records[T](
         self, kind: type[T], entities: AsyncIterator[Mapping[str, Any]], unsealing: Unsealing = Unsealing.NOW
     ) -> AsyncIterator[tuple[Mapping[str, Any], Stored[T]]]:
-        """Each entity with its record. Unreadable ones are logged and skipped."""
+        """Each entity with its record. Unreadable ones are skipped."""
         async for entity in entities:
-            try:
+            with suppress(RowUnreadable):
                 yield entity, await self.record(kind, entity, unsealing)
-            except RowUnreadable:
-                self.unreadable(entity)
 
     def unreadable(self, entity: Mapping[str, Any]) -> None:
-        """Log a row that is skipped."""
+        """Log a row that cannot be read: its place, and nothing of its content."""
         place = {name: entity[name] for name in ("PartitionKey", "RowKey")}
         log.error("row unreadable", extra={"table": self._name, **place})
 
