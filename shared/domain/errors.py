@@ -78,6 +78,9 @@ class Conflict(MailbindError):
 
     code = "Conflict"
 
+    def __init__(self, message: str = "It is being changed by others; try again") -> None:
+        super().__init__(message)
+
 
 class LimitReached(Conflict):
     """The maximum number of something exists already; one has to be deleted before another is created."""

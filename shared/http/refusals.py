@@ -118,7 +118,7 @@ def refusal_of(error: Exception) -> MailbindError:
         _log_for_operator(error)
         return error
     if isinstance(error, StaleWrite):
-        return Conflict("It is being changed by others; try again")
+        return Conflict()
     log.error("request failed", extra={"error": type(error).__name__, "at": _place(error)})
     return InternalError()
 

@@ -34,7 +34,7 @@ async def retry_on_conflict[R](attempt: Callable[[], Awaitable[R]]) -> R:
     for _ in range(MAX_WRITE_ATTEMPTS):
         with suppress(StaleWrite):
             return await attempt()
-    raise Conflict("It is being changed by others; try again")
+    raise Conflict
 
 
 async def retry_with_stored[T, R](

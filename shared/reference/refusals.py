@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from http import HTTPMethod, HTTPStatus
 from typing import Any
 
+from shared.domain.errors import Conflict
 from shared.http.operations import Operation
 from shared.http.refusals import LengthRequired
 
@@ -12,7 +13,7 @@ EXAMPLES: Mapping[int, tuple[str, str]] = {
     401: ("Unauthorized", "Missing authentication"),
     403: ("Forbidden", "This needs the scope accounts:read. Ask your administrator for a token that has it"),
     404: ("NotFound", "No such account"),
-    409: ("Conflict", "It is being changed by others; try again"),
+    409: ("Conflict", str(Conflict())),
     411: ("LengthRequired", str(LengthRequired())),
     413: ("BodyTooLarge", "The body is larger than 64 KiB"),
     414: ("UriTooLong", "A segment of the path is longer than 256 characters"),

@@ -97,7 +97,7 @@ async def _check_account(app: App, oauth_app: OAuthApp, account: str | None, *, 
     try:
         return await _check_grant_and_mailbox(app, found, open_mailbox=open_mailbox)
     except StaleWrite:
-        raise Conflict("The account is being changed by others; try again") from None
+        raise Conflict from None
 
 
 async def _check_grant_and_mailbox(app: App, found: FoundAccount, *, open_mailbox: bool) -> list[Step]:

@@ -116,7 +116,7 @@ async def remove_webhook(app: App, webhook: str, caller: Caller) -> None:
     try:
         await app.stores.webhooks.remove(stored)
     except StaleWrite:
-        raise Conflict("The webhook is being changed by others; try again") from None
+        raise Conflict from None
     await app.stores.deliveries.forget(stored.value.id)
     log.info("webhook removed", extra={"webhook": stored.value.id, "by": caller.id})
 

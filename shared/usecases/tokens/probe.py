@@ -155,7 +155,7 @@ async def reconnect_account(app: App, account_id: str) -> Account:
         if refreshed is not None and refreshed.failure is None and current is not None:
             return (await probe_mailbox(app, current, refreshed.grant))[0]
     except StaleWrite:
-        raise Conflict("The account is being changed by others; try again") from None
+        raise Conflict from None
     if current is None:
         raise NotFound("No such account")
     return current.value
