@@ -112,6 +112,15 @@ async def test_secret_unknown_to_a_rotation_cannot_be_written(start: Start) -> N
         await table.write([Write("create", {"PartitionKey": "x", "RowKey": "", "token": Secret("x")})])
 
 
+async def test_table_that_seals_nothing_takes_no_secret(start: Start) -> None:
+    """A rotation would miss it, and a copy of the storage would show it."""
+    services = start()
+    table = Table("ApiTokens", storage_of(services).get_table_client, None, services.entropy)
+
+    with pytest.raises(TypeError, match="Secret"):
+        await table.write([Write("create", {"PartitionKey": "x", "RowKey": "", "token": Secret("x")})])
+
+
 async def test_every_secret_is_sealed_under_the_newest_data_key(start: Start, clock: MovedClock) -> None:
     services = start()
     places = [planted(table, prefix, name) for table, prefix, kind in ROWS for name in shape_of(kind).sealed]

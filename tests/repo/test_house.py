@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from infra.local.package import is_ignored
-from shared.adapters.tables.connection import TABLES
 
 ROOT = Path(__file__).parents[2]
 TEST_NAME = re.compile(r"(?m)^(?:async )?def (test_\w+)")
@@ -204,12 +203,3 @@ def test_every_tests_name_is_a_short_sentence() -> None:
 
     assert len(names) > 1000
     assert [] == [name for name in names if len(name) > MAX_TEST_NAME_CHARACTERS]
-
-
-def test_a_rotation_knows_every_table() -> None:
-    """A table that TABLES lacks would keep its secrets under old data keys, and lose them when those are forgotten."""
-    code = (ROOT / "shared/assembly.py").read_text()
-    used = set(re.findall(r'\b(?:table|Table)\("(\w+)"', code))
-
-    assert len(used) >= 10
-    assert [] == sorted(used - set(TABLES))

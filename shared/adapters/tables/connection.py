@@ -8,23 +8,6 @@ from azure.data.tables.aio import TableClient, TableServiceClient
 
 from shared.domain.secret import Secret
 
-# All tables of the app. A rotation walks through those that hold sealed values.
-TABLES = (
-    "Principals",
-    "Accounts",
-    "Registrations",
-    "Agenda",
-    "Breakers",
-    "Statistics",
-    "Limits",
-    "ApiTokens",
-    "CallingApplications",
-    "OAuthApps",
-    "Webhooks",
-    "Deliveries",
-    "DataKeys",
-)
-
 # The SDK's own defaults wait for minutes; a caller who waits for a token does not (azure-core, RetryPolicy).
 PATIENCE: dict[str, Any] = {
     "retry_total": 3,
