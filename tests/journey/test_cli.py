@@ -129,7 +129,7 @@ def test_oauth_app_is_verified_step_by_step(cli: Cli, api: httpx.Client, environ
         (1, "cannot read", ["list", "--token-file", "nowhere"], {}),
         (1, "cannot read", ["list", "--ca-file", "nowhere"], {}),
         (1, "cannot be reached", ["list"], {"MAILBIND_BASE_URL": "http://127.0.0.1:9"}),
-        (1, "is the address correct?", ["list"], {"MAILBIND_BASE_URL": "{base}/wrong"}),
+        (1, "Check the address", ["list"], {"MAILBIND_BASE_URL": "{base}/wrong"}),
         (1, '"email" is required', ["link", *BACK], {}),
         (1, '"state" must be one of', ["list", "--state", "odd"], {}),
         (1, "Bad token", ["list"], {"MAILBIND_TOKEN": "f" * 64}),
