@@ -88,6 +88,16 @@ class Caller:
             raise Forbidden("This concerns all accounts, and this caller may access certain ones only")
 
 
+def can_register(requester: Caller | None, accounts: Iterable[str]) -> bool:
+    """Whether the caller behind a link may still have all of these accounts bound."""
+    return requester is not None and requester.has_scope(Scope.REGISTER) and all(map(requester.can_access, accounts))
+
+
+def can_change_accounts(requester: Caller | None) -> bool:
+    """Whether a link may give an existing account another mailbox or person, which PUT and DELETE would require."""
+    return requester is not None and requester.has_scope(Scope.ACCOUNTS_WRITE)
+
+
 def entra_caller_id(tenant: str, client: str) -> str:
     """The caller id of an application that calls with an Entra access token, made of its tenant and client id."""
     return f"entra:{tenant}/{client}".lower()

@@ -1,7 +1,6 @@
-"""Webhooks, their deliveries, and what the callers behind webhooks and links may still do."""
+"""Webhooks, their deliveries, and which events their callers may still get."""
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
@@ -169,16 +168,6 @@ NO_CALLER_MESSAGE = (
 )
 NO_SCOPE_MESSAGE = "Its caller lost the scope webhooks. Restore the scope, or delete the webhook"
 NO_ACCESS_MESSAGE = "Its caller may no longer access all of its accounts. Restore the access, or delete the webhook"
-
-
-def can_register(requester: Caller | None, accounts: Iterable[str]) -> bool:
-    """Whether the caller behind a link may still have all of these accounts bound."""
-    return requester is not None and requester.has_scope(Scope.REGISTER) and all(map(requester.can_access, accounts))
-
-
-def can_change_accounts(requester: Caller | None) -> bool:
-    """Whether a link may give an existing account another mailbox or person, which PUT and DELETE would require."""
-    return requester is not None and requester.has_scope(Scope.ACCOUNTS_WRITE)
 
 
 def can_receive_events_of(owner: Caller | None, account: str | None) -> bool:

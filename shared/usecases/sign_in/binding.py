@@ -12,12 +12,12 @@ from functools import partial
 from typing import NamedTuple
 
 from shared.domain.account import Account, ExpectedPerson
+from shared.domain.caller import can_change_accounts, can_register
 from shared.domain.errors import Conflict
 from shared.domain.formats import same_id
 from shared.domain.invited_mailbox import LINK_CANCELLED, BindRequest, InvitedMailbox, MailboxResult, MailboxState
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.registration import PendingRegistration, RegistrationStatus
-from shared.domain.webhook import can_change_accounts, can_register
 from shared.ports import App, MailboxUnavailable, Partition, Person, SignedIn, retry_on_conflict
 from shared.usecases.accounts.change import remove_account_row
 from shared.usecases.accounts.read import account_behind, find_account

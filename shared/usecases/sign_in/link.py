@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 from shared.domain.account import Account
 from shared.domain.audit import set_correlation_id
+from shared.domain.caller import can_register
 from shared.domain.errors import EntraBusy, SealBroken, StaleWrite
 from shared.domain.formats import fingerprint
 from shared.domain.invited_mailbox import LINK_CANCELLED, MailboxState
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.registration import PendingRegistration, RegistrationStatus, SignInAttempt
 from shared.domain.secret import Secret
-from shared.domain.webhook import can_register
 from shared.ports import App, EntraFailed, Stored
 from shared.usecases.accounts.read import find_account
 from shared.usecases.callers.identify import standing_caller

@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from shared.domain.audit import Action, AuditOutcome, AuditRecord, set_correlation_id
+from shared.domain.caller import can_register
 from shared.domain.errors import StaleWrite
 from shared.domain.event import EventName, Origin, registration_data
 from shared.domain.failure import FailureKind
 from shared.domain.invited_mailbox import LINK_CANCELLED, MailboxResult, MailboxState, PendingAccount
 from shared.domain.registration import PendingRegistration
-from shared.domain.webhook import can_register
 from shared.domain.work import Work, WorkKind
 from shared.ports import (
     App,
