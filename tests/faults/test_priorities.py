@@ -1,8 +1,10 @@
 """People and callers never wait behind the timer, and every wait has an end."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -13,10 +15,13 @@ from infra.local.visitor import Visitor
 from shared.adapters.token_calls import TokenCalls
 from shared.assembly import TIMER_THREADS
 from shared.bootstrap import build
+from shared.domain.account import Principal
+from shared.domain.clouds import Resource
 from shared.domain.errors import EntraBusy
 from shared.domain.secret import Secret
-from shared.ports import App
-from shared.usecases.sign_in.complete import complete_sign_in
+from shared.domain.tokens import TokenSet
+from shared.ports import App, SignedIn
+from shared.usecases.sign_in.complete import complete_sign_in, conclude_sign_in
 from shared.usecases.sign_in.link import begin_sign_in
 from shared.usecases.sign_in.outcome import Completed, Refused
 from shared.usecases.tokens.hand_out import hand_out
@@ -24,7 +29,7 @@ from shared.usecases.upkeep.tick import run_tick
 from tests.conftest import first_app, unguarded
 from tests.environments import StartApp
 from tests.faults.test_shared_backlog import bind_many, make_due, tenant_of
-from tests.journey.conftest import Tenant, ask, bind
+from tests.journey.conftest import Tenant, ask, bind, status
 from tests.journey.test_callback import to_the_callback
 from tests.journey.test_front_channel import opened_link
 from tests.journey.test_keeping_alive import grant_of
@@ -120,6 +125,25 @@ async def test_overload_asks_callers_to_retry_and_blames_no_grant(
     first.cancel()
     with suppress(asyncio.CancelledError):
         await first
+
+
+async def test_busy_entra_during_the_profile_read_loses_no_sign_in(api: httpx.Client, fresh: App) -> None:
+    """Entra is asked a second time, for the person's profile, when mailboxes are opened by IMAP."""
+    asked, oauth_app = ask(api), first_app(fresh)
+    stored = await fresh.stores.registrations.get(asked["registration"])
+    assert stored is not None
+    assert oauth_app.can_read_profiles
+    scopes = ("https://outlook.office.com/IMAP.AccessAsUser.All",)
+    expires = fresh.clock() + timedelta(hours=1)
+    tokens = TokenSet(Secret("refresh"), Secret("access"), expires, scopes, Resource.OUTLOOK)
+    principal = Principal(next(iter(oauth_app.tenants)), str(uuid.uuid4()), "busy@contoso.example")
+    unguarded(fresh).calls = TokenCalls(0, 0.1)
+
+    outcome = await conclude_sign_in(fresh, oauth_app, stored.value, SignedIn(principal, tokens), Secret("cookie"))
+
+    assert isinstance(outcome, Completed)
+    assert outcome.until is not None
+    assert "waitingForAccess" == status(api, asked)["status"]
 
 
 async def test_authority_metadata_is_read_once_outside_the_event_loop(fresh: App, tenant: Tenant) -> None:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from shared.domain.account import MAILBOX_REPLACED, Account, ExpectedPerson, Principal
 from shared.domain.clouds import Resource
+from shared.domain.errors import EntraBusy
 from shared.domain.failure import FailureKind
 from shared.domain.formats import same_address, same_id
 from shared.domain.invited_mailbox import BindRequest
@@ -98,6 +99,8 @@ async def _read_profile(app: App, oauth_app: OAuthApp, signed_in: SignedIn) -> P
         if failed.failure.kind in {FailureKind.TRANSIENT, FailureKind.APP_FAULT}:
             raise MailboxUnavailable from None
         raise AccessRefused(failed.failure.code) from None
+    except EntraBusy:
+        raise MailboxUnavailable from None
     return await app.microsoft.probes[Resource.GRAPH].person(oauth_app, SignedIn(signed_in.principal, graph_tokens))
 
 
