@@ -19,7 +19,8 @@ from shared.ports import App
 from shared.usecases.apps.catalogue import register_oauth_app
 from shared.usecases.callers.identify import ADMINISTRATOR
 from shared.usecases.events.webhooks import Subscription, subscribe
-from shared.usecases.sign_in.outcome import Completed
+from shared.usecases.sign_in.complete import finish_sign_in
+from shared.usecases.sign_in.outcome import Completed, Refused
 from shared.usecases.tokens.hand_out import hand_out
 from shared.usecases.tokens.probe import reconnect_account
 from shared.usecases.upkeep.tick import run_tick
@@ -218,6 +219,31 @@ async def test_record_without_its_data_key_blocks_no_other(
     again = await services.oauth_apps.get(registered)
     assert again is not None
     await unguarded(services).authenticate(again)
+
+
+async def test_sign_in_can_be_finished_after_a_vault_outage(
+    vault: Vault, start: Start, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The person's earlier grant is under a data key that the vault has not unwrapped for this process yet."""
+    monkeypatch.setattr(key_wrapping, "VAULT_TIMEOUT_SECONDS", 1.0)
+    key, who, ca_file = vault.make(), person(vault), vault.ready["caFile"]
+    await sign_in(in_vault(start, key), ca_file, who)
+    settings = {"MAILBIND_KEY_VAULT_KEY_PREVIOUS": key, "MAILBIND_OAUTH_CREDENTIAL_REUSE": "true"}
+    await start(**settings).sealing.data_keys.make()
+    services = start(**settings)
+    vault.do("outage", endpoint="vault", mode="hang")
+
+    with Visitor(ca_file) as visitor:
+        begun = await begin(services, visitor)
+        interrupted = await finish(services, visitor, begun, who)
+    assert isinstance(interrupted, Refused)
+    assert ("key_vault_unavailable", True) == (interrupted.code, interrupted.finish is not None)
+    assert interrupted.finish is not None
+
+    vault.do("outage", endpoint="vault", mode="none")
+    await services.sealing.data_keys.wait_until_idle()
+    clock.forward(minutes=2)
+    assert isinstance(await finish_sign_in(services, interrupted.finish, begun.cookie), Completed)
 
 
 @pytest.mark.parametrize("endpoint", ["vault", "identity"])

@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 from shared.domain.audit import set_correlation_id
-from shared.domain.errors import EntraBusy, StaleWrite, StorageUnavailable
+from shared.domain.errors import EntraBusy, StaleWrite, StorageUnavailable, Unavailable
 from shared.domain.failure import FailureKind, redemption_refusal
 from shared.domain.formats import fingerprint
 from shared.domain.invited_mailbox import MailboxResult, MailboxState, new_pending_account
@@ -100,10 +100,10 @@ async def _redeem_once(
 
 
 async def finish_sign_in(app: App, carried: CarriedGrant, cookie: Secret | None) -> Outcome:
-    """Continue a sign-in that a storage failure interrupted. While it lasts, the page carries the grant on."""
+    """Continue a sign-in that an outage interrupted. While it lasts, the page carries the grant on."""
     try:
         return await _finish(app, carried, cookie)
-    except (StorageUnavailable, EntraBusy) as error:
+    except Unavailable as error:
         return Refused(str(error.code), finish=carried)
 
 
@@ -144,13 +144,13 @@ def _outcome_of_ended_link(link: UnusableLink, signed_in: SignedIn) -> Outcome:
 async def conclude_sign_in(
     app: App, oauth_app: OAuthApp, registration: PendingRegistration, signed_in: SignedIn, cookie: Secret
 ) -> Outcome:
-    """Prove access and bind. If storage fails, the page carries the grant, because a code is redeemed only once."""
+    """Prove access and bind. In an outage, the page carries the grant, because a code is redeemed only once."""
     try:
         outcome = await _conclude(app, oauth_app, registration, signed_in, cookie)
-    except StorageUnavailable:
-        log.warning("storage failed after a sign-in", extra={"registration": registration.id})
+    except Unavailable as error:
+        log.warning("storage failed after a sign-in", extra={"registration": registration.id, "code": error.code})
         carried = await carry_grant(app, FINISH_PURPOSE, registration, signed_in, cookie)
-        outcome = Refused("storage_unavailable", registration, finish=carried)
+        outcome = Refused(str(error.code), registration, finish=carried)
     return outcome._replace(principal=signed_in.principal.id)
 
 
