@@ -138,7 +138,7 @@ REMEDIES = {
     ),
     "entra_unavailable": Remedy(
         "Microsoft's sign-in service does not answer",
-        "The sign-in could not be finished because Microsoft did not answer in time. Nothing was changed.",
+        "The sign-in could not be finished because Microsoft did not answer in time.",
         "Try again in a few minutes.",
     ),
     "cooling_down": Remedy(
