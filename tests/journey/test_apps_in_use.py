@@ -18,6 +18,7 @@ from shared.usecases.tokens.hand_out import hand_out
 from tests.conftest import MovedClock, unguarded
 from tests.journey.apps import SECRET, Register, fields_of, registers_apps, steps  # noqa: F401 - a fixture
 from tests.journey.conftest import Tenant, ask, bind, code_of
+from tests.journey.test_callback import to_the_callback
 
 type NewPerson = Callable[..., str]
 
@@ -208,6 +209,19 @@ def test_choice_of_an_unknown_app_is_refused(api: httpx.Client, visitor: Visitor
 
     for chosen in ("", "AAAAAAAAAAAAAAAA", app):
         assert "app_unavailable" == code_of(visitor.submit(form, app=chosen))
+
+
+def test_sign_in_through_a_deleted_app_offers_no_retry(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, register: Register
+) -> None:
+    consent = to_the_callback(visitor, ask(api, type=(app := register()))["url"], person())
+    form = visitor.submit(consent, consent="accept").forms[0]
+    assert 200 == api.delete(f"/v1/oauth2/{app}", params={"force": "true"}).status_code
+
+    page = visitor.submit(form)
+
+    assert (410, "app_unavailable") == (page.status, code_of(page))
+    assert [] == page.forms
 
 
 async def test_carried_grant_remembers_the_chosen_app(

@@ -38,6 +38,7 @@ ATTEMPT_LIFETIME = timedelta(hours=1)
 FINISH_PURPOSE = "finish"
 # Another sign-in through the same link would end the same way.
 FINAL_CODES = {
+    APP_UNAVAILABLE,
     "link_used",
     "link_replaced",
     "link_expired",
