@@ -120,7 +120,7 @@ async def test_internal_error_is_answered_with_a_page(
 
     assert (500, "InternalError") == (page.status, code_of(page))
     assert page.headers["X-Correlation-Id"] in page.text
-    assert "Nothing was changed" not in page.text
+    assert "stay connected" not in page.text
     (line,) = faults(environment, before)
     assert page.headers["X-Correlation-Id"] in line
     assert "half-an-address" not in line

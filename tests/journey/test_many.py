@@ -102,6 +102,18 @@ def test_unexpected_person_gets_no_mailbox(many: Many) -> None:
     assert ["failed", "pending", "pending"] == many.states(asked)
 
 
+def test_refused_person_reads_that_connected_mailboxes_stay(many: Many) -> None:
+    who = many.person(SUPPORT)
+    asked, _ = many.ask(SUPPORT, SALES, expectedEmail=who)
+    many.visitor.follow(asked["url"], who)
+
+    page = many.visitor.follow(asked["url"], many.person(SALES))
+
+    assert (403, "unexpected_person") == (page.status, code_of(page))
+    assert "Connected mailboxes stay connected" in page.text
+    assert "Nothing was changed" not in page.text
+
+
 async def test_keep_checking_covers_unopened_mailboxes_only(many: Many) -> None:
     who = many.person(SUPPORT)
     asked, (support, sales, board) = many.ask(SUPPORT, SALES, BOARD)
