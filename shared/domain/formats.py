@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import re
 import unicodedata
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
 from urllib.parse import quote
@@ -45,6 +46,11 @@ def table_key(identity: str) -> str:
     text = normalize_id(identity).encode()
     encoded = base64.urlsafe_b64encode(text).rstrip(b"=").decode()
     return encoded if len(encoded) <= MAX_KEY_CHARACTERS else "=" + hashlib.sha256(text).hexdigest()
+
+
+def random_token(entropy: Callable[[int], bytes]) -> str:
+    """A new random token, as RANDOM_TOKEN_PATTERN describes it. `entropy` returns that many random bytes."""
+    return base64.urlsafe_b64encode(entropy(32)).rstrip(b"=").decode()
 
 
 def fingerprint(secret: Secret | str) -> str:

@@ -1,4 +1,4 @@
-"""Equality of ids, by their table key, and of addresses, by a rule of their own."""
+"""Equality of ids, by their table key, and of addresses, by a rule of their own; and random tokens."""
 
 import sys
 from collections.abc import Callable
@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain.caller import Binding
-from shared.domain.formats import normalize_address, normalize_id, same_address, same_id, table_key
+from shared.domain.formats import (
+    RANDOM_TOKEN_PATTERN,
+    normalize_address,
+    normalize_id,
+    random_token,
+    same_address,
+    same_id,
+    table_key,
+)
 
 # Letters with special case rules: folding, lower-casing, expansion and decomposition differ.
 ODD = "ßẞ\u017fsSi\u0130\u0131IK\u212ak\u03a3\u03c3\u03c2éÉe\u0301 \u00a0xX-1"
@@ -101,3 +109,8 @@ def lines_run(call: Callable[[str], object], text: str) -> int:
     finally:
         sys.settrace(before)
     return lines
+
+
+@given(st.binary(min_size=32, max_size=32))
+def test_random_token_has_its_pattern(random_bytes: bytes) -> None:
+    assert RANDOM_TOKEN_PATTERN.fullmatch(random_token(lambda size: random_bytes[:size]))

@@ -1,7 +1,6 @@
 """A sign-in link: check that it is usable, show its page in one browser, and send the person to Entra."""
 
 import asyncio
-import base64
 import logging
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,7 +9,7 @@ from shared.domain.account import Account
 from shared.domain.audit import set_correlation_id
 from shared.domain.caller import can_register
 from shared.domain.errors import EntraBusy, SealBroken, StaleWrite
-from shared.domain.formats import fingerprint
+from shared.domain.formats import fingerprint, random_token
 from shared.domain.invited_mailbox import LINK_CANCELLED, MailboxState
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.registration import PendingRegistration, RegistrationStatus, SignInAttempt
@@ -65,7 +64,7 @@ def _end_code(registration: PendingRegistration) -> str:
 
 def browser_cookie(app: App, cookie: Secret | None) -> Secret:
     """Return the browser's cookie, or a new one. Form fields are sealed for it, so no other browser can submit them."""
-    return cookie or Secret(base64.urlsafe_b64encode(app.entropy(32)).rstrip(b"=").decode())
+    return cookie or Secret(random_token(app.entropy))
 
 
 async def seal_for_browser(app: App, purpose: str, registration_id: str, cookie: Secret, value: Secret) -> str:
@@ -200,7 +199,7 @@ async def _begin_at_entra(app: App, registration: PendingRegistration, cookie: S
     if oauth_app is None or not serves(oauth_app, registration):
         raise UnusableLink(APP_UNAVAILABLE, registration)
     existing = await _existing_accounts(app, registration)
-    state = Secret(f"{registration.id}.{base64.urlsafe_b64encode(app.entropy(32)).rstrip(b'=').decode()}")
+    state = Secret(f"{registration.id}.{random_token(app.entropy)}")
     try:
         url, flow = await app.microsoft.entra.begin(
             oauth_app,

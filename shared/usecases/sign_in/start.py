@@ -1,7 +1,6 @@
 """Start a registration and make its link, reauthorize an account, and cancel a registration."""
 
 import asyncio
-import base64
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -13,7 +12,7 @@ from shared.domain.account import Account
 from shared.domain.audit import correlation_id
 from shared.domain.caller import Caller
 from shared.domain.errors import Conflict, InvalidInput, NotFound, StaleWrite
-from shared.domain.formats import fingerprint
+from shared.domain.formats import fingerprint, random_token
 from shared.domain.invited_mailbox import InvitedMailbox
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.registration import EXPIRY_EVENT_DELAY, OUTCOME_RETENTION, NewestLink, PendingRegistration
@@ -52,7 +51,7 @@ async def start_registration(app: App, invitation: Invitation, faults: Mapping[s
     faults = invitation_faults(invitation, existing, caller, app_id, app.config.redirect_origins) | dict(faults)
     if faults or app_id is None or invitation.redirect_url is None:
         raise InvalidInput(faults)
-    ticket = Secret(base64.urlsafe_b64encode(app.entropy(32)).rstrip(b"=").decode())
+    ticket = Secret(random_token(app.entropy))
     registration = _new_registration(app, _with_kind(invitation, existing), caller, ticket, app_id)
     await asyncio.gather(
         app.stores.agenda.add(Work(WorkKind.REAP, registration.expires + OUTCOME_RETENTION, registration.id)),
