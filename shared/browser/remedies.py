@@ -6,6 +6,7 @@ and other words where a caller could do more than the person in the browser can.
 
 from http import HTTPStatus
 
+from shared.domain.failure import NO_ACCESS
 from shared.domain.remedy import REMEDIES, Remedy, remedy
 
 # Any other code is answered with 403.
@@ -31,7 +32,7 @@ STATUSES = {
     "TooManyRequests": HTTPStatus.TOO_MANY_REQUESTS,
 }
 OTHER_ACCOUNT_HELPS = {
-    "no_mailbox_access",
+    NO_ACCESS,
     "principal_in_use",
     "wrong_principal",
     "unexpected_person",

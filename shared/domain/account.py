@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
+from shared.domain.failure import MailboxRefusal
+
 
 @dataclass(frozen=True, slots=True)
 class Principal:
@@ -75,7 +77,7 @@ class LastError:
 
 # Errors that a probe finds for one mailbox. Every other error is about the grant, and so about all of its accounts.
 MAILBOX_REPLACED = "mailbox_replaced"
-MAILBOX_ERROR_CODES = frozenset({"no_mailbox_access", "missing_scope", MAILBOX_REPLACED})
+MAILBOX_ERROR_CODES = frozenset({*(refusal.value for refusal in MailboxRefusal), MAILBOX_REPLACED})
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,11 @@ class MailboxRefusal(StrEnum):
     MISSING_SCOPE = "missing_scope"
 
 
+NO_ACCESS = MailboxRefusal.NO_ACCESS.value
+# The code of a mailbox that waits because Microsoft 365 does not answer.
+GRAPH_UNAVAILABLE = "graph_unavailable"
+
+
 class SignInRefusal(StrEnum):
     """Why a sign-in came back without a code, according to the browser.
 

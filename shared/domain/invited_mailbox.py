@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from shared.domain.account import Principal
 from shared.domain.clouds import Resource
+from shared.domain.failure import NO_ACCESS
 from shared.domain.formats import same_id
 from shared.domain.secret import Secret
 from shared.domain.tokens import TokenSet
@@ -175,7 +176,7 @@ class PendingAccount:
 
     def after_failed_probe(self, reason: str, now: datetime) -> "PendingAccount":
         """The mailbox did not open; `reason` says why."""
-        interval = ACCESS_PROBE_INTERVAL if reason == "no_mailbox_access" else OUTAGE_PROBE_INTERVAL
+        interval = ACCESS_PROBE_INTERVAL if reason == NO_ACCESS else OUTAGE_PROBE_INTERVAL
         return replace(self, reason=reason, due=now + interval)
 
     def with_tokens(self, tokens: TokenSet) -> "PendingAccount":

@@ -5,6 +5,9 @@ shared.browser.remedies has the failures that only a page reports.
 
 from typing import NamedTuple
 
+from shared.domain.account import MAILBOX_REPLACED
+from shared.domain.failure import GRAPH_UNAVAILABLE, NO_ACCESS
+
 
 class Remedy(NamedTuple):
     """A title, what happened and why, and the action that repairs it. Plain sentences, no personal data."""
@@ -15,7 +18,7 @@ class Remedy(NamedTuple):
 
 
 REMEDIES = {
-    "no_mailbox_access": Remedy(
+    NO_ACCESS: Remedy(
         "You do not have access yet",
         "You signed in, but Microsoft 365 did not let your account open the mailbox. Either it has no Full Access, or"
         " it was given so recently that Exchange has not applied it yet, which can take an hour. If the mailbox"
@@ -23,7 +26,7 @@ REMEDIES = {
         "Ask an administrator for Full Access to the mailbox, keep checking if you were just given it, or sign in with"
         " an account that has it.",
     ),
-    "mailbox_replaced": Remedy(
+    MAILBOX_REPLACED: Remedy(
         "This address now belongs to another mailbox",
         "An administrator gave the address to another mailbox than the one that was connected, or created the mailbox"
         " again. No access token is handed out for this account.",
@@ -146,7 +149,7 @@ REMEDIES = {
         "Microsoft limits how often this sign-in may be used and asks to wait.",
         "Nothing to do: Mailbind tries again within an hour.",
     ),
-    "graph_unavailable": Remedy(
+    GRAPH_UNAVAILABLE: Remedy(
         "Microsoft 365 does not answer",
         "You are signed in, but the mailbox could not be checked because Microsoft 365 did not answer.",
         "Nothing to do: Mailbind keeps checking for an hour, and connects the mailbox as soon as it opens.",

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from shared.domain.account import Account, ExpectedPerson
 from shared.domain.caller import can_change_accounts, can_register
 from shared.domain.errors import Conflict
+from shared.domain.failure import GRAPH_UNAVAILABLE
 from shared.domain.formats import same_id
 from shared.domain.invited_mailbox import LINK_CANCELLED, BindRequest, InvitedMailbox, MailboxResult, MailboxState
 from shared.domain.oauth_app import OAuthApp
@@ -42,7 +43,7 @@ from shared.usecases.sign_in.write_binding import (
 log = logging.getLogger(__name__)
 
 MAX_PROOFS_AT_ONCE = 8
-OUTAGE_RESULT = MailboxResult(MailboxState.WAITING_FOR_ACCESS, "graph_unavailable")
+OUTAGE_RESULT = MailboxResult(MailboxState.WAITING_FOR_ACCESS, GRAPH_UNAVAILABLE)
 
 
 class Bound(NamedTuple):

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from shared.domain.audit import set_correlation_id
 from shared.domain.errors import EntraBusy, StaleWrite, StorageUnavailable, Unavailable
-from shared.domain.failure import FailureKind, redemption_refusal
+from shared.domain.failure import GRAPH_UNAVAILABLE, NO_ACCESS, FailureKind, redemption_refusal
 from shared.domain.formats import fingerprint
 from shared.domain.invited_mailbox import MailboxResult, MailboxState, new_pending_account
 from shared.domain.oauth_app import OAuthApp
@@ -19,7 +19,6 @@ from shared.usecases.sign_in.binding import bind_invited_mailboxes
 from shared.usecases.sign_in.link import APP_UNAVAILABLE, UnusableLink, link_page, usable_link
 from shared.usecases.sign_in.outcome import (
     KEEP_CHECKING_PURPOSE,
-    NO_ACCESS,
     CarriedGrant,
     Completed,
     Outcome,
@@ -179,7 +178,7 @@ async def _conclude(
             app=oauth_app.id,
             tokens=signed_in.tokens,
             kept=False,
-            reason="graph_unavailable",
+            reason=GRAPH_UNAVAILABLE,
             now=app.clock(),
         )
         outcome = await wait_for_mailboxes(app, registration, pending)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from shared.domain.account import ExpectedPerson
+from shared.domain.account import MAILBOX_REPLACED, ExpectedPerson
 from shared.domain.caller import Caller
 from shared.domain.errors import BindingConflict, InvalidInput, NotBound, Unavailable
 from shared.domain.grant import DelegatedGrant
@@ -29,7 +29,7 @@ CONFLICT_CODES = {
     "other_app",
     "account_busy",
     "own_mailbox",
-    "mailbox_replaced",
+    MAILBOX_REPLACED,
     "too_many_accounts",
 }
 

@@ -10,6 +10,7 @@ from shared.domain.account import Principal
 from shared.domain.audit import set_correlation_id
 from shared.domain.clouds import Resource
 from shared.domain.errors import Conflict, StorageUnavailable
+from shared.domain.failure import NO_ACCESS
 from shared.domain.invited_mailbox import MailboxResult, MailboxState, PendingAccount, new_pending_account
 from shared.domain.registration import PendingRegistration
 from shared.domain.secret import Secret
@@ -23,7 +24,6 @@ log = logging.getLogger(__name__)
 
 CARRIED_GRANT_LIFETIME = timedelta(minutes=30)
 KEEP_CHECKING_PURPOSE = "keep"
-NO_ACCESS = "no_mailbox_access"
 
 
 class CarriedGrant(NamedTuple):

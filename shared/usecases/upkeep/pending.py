@@ -10,7 +10,7 @@ from shared.domain.audit import Action, AuditOutcome, AuditRecord, set_correlati
 from shared.domain.caller import can_register
 from shared.domain.errors import StaleWrite
 from shared.domain.event import EventName, Origin, registration_data
-from shared.domain.failure import FailureKind
+from shared.domain.failure import GRAPH_UNAVAILABLE, NO_ACCESS, FailureKind
 from shared.domain.invited_mailbox import LINK_CANCELLED, MailboxResult, MailboxState, PendingAccount
 from shared.domain.registration import PendingRegistration
 from shared.domain.work import Work, WorkKind
@@ -27,7 +27,7 @@ from shared.usecases.callers.identify import standing_caller
 from shared.usecases.events.outbox import queue_event
 from shared.usecases.sign_in.binding import bind_invited_mailboxes
 from shared.usecases.sign_in.link import APP_UNAVAILABLE, LINK_WITHDRAWN
-from shared.usecases.sign_in.outcome import NO_ACCESS, record_results
+from shared.usecases.sign_in.outcome import record_results
 from shared.usecases.sign_in.proof import AccessRefused
 from shared.usecases.upkeep.registrations import settle_registration
 
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 MIN_TOKEN_LIFETIME = timedelta(minutes=1)
 ENDED_STATES = {MailboxState.REPLACED, MailboxState.CANCELLED}
-TEMPORARY_CODES = {"entra_unavailable", "graph_unavailable", "account_busy"}
+TEMPORARY_CODES = {"entra_unavailable", GRAPH_UNAVAILABLE, "account_busy"}
 
 
 class ProbeResult(NamedTuple):

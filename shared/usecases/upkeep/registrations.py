@@ -9,6 +9,7 @@ from shared.domain.account import Account
 from shared.domain.audit import set_correlation_id
 from shared.domain.errors import RowUnreadable
 from shared.domain.event import Event, EventName
+from shared.domain.failure import NO_ACCESS
 from shared.domain.invited_mailbox import InvitedMailbox, MailboxResult, MailboxState
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.domain.work import Work
@@ -61,7 +62,7 @@ async def _read_result(
     account = found.account.value if found else None
     if account is not None and account.registration == registration_id and account.principal_id == principal_id:
         return _bound_result(account)
-    code = codes.get(mailbox.account) or mailbox.failure or "no_mailbox_access"
+    code = codes.get(mailbox.account) or mailbox.failure or NO_ACCESS
     return MailboxResult(MailboxState.REFUSED, code)
 
 
