@@ -121,7 +121,7 @@ class Table:
             written = next((change.entity for change in sealed_changes if change.verb != "delete"), None)
             if written is None or not await self._is_ours(written, attempt):
                 raise
-            return [await self._version(change) for change in sealed_changes]
+            return [await self._version(change, attempt) for change in sealed_changes]
 
     async def put(self, entities: Sequence[Entity]) -> None:
         """Write rows of one partition unconditionally; for rows whose content follows from their key."""
@@ -188,10 +188,18 @@ class Table:
         stored = await self._get(entity["PartitionKey"], entity["RowKey"])
         return stored is not None and stored.get("attempt") == attempt
 
-    async def _version(self, change: Write) -> str:
+    async def _version(self, change: Write, attempt: str) -> str:
+        """The version that this attempt wrote. Raises StaleWrite when another writer changed the row since.
+
+        It is empty for a new row that is gone again, such as an event that was delivered at once.
+        """
         if change.verb == "delete":
             return ""
         stored = await self._get(change.entity["PartitionKey"], change.entity["RowKey"])
+        if stored is None and change.verb == "create":
+            return ""
+        if stored is None or stored.get("attempt") != attempt:
+            raise StaleWrite
         metadata: Mapping[str, str] = getattr(stored, "metadata", {})
         return metadata.get("etag", "")
 
