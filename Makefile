@@ -29,8 +29,9 @@ run: setup       ## Start everything locally and print a link to click
 demo: setup      ## Run the whole journey, step by step
 	@$(PY) -m infra.local.demo
 
+# One worker more than cores, because some tests wait most of their time.
 test: setup      ## Run all tests against the real local parts
-	@$(PY) -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 25
+	@$(PY) -m pytest --numprocesses $$($(PY) -c "import os; print(os.process_cpu_count() + 1)") --dist loadfile --no-loadscope-reorder --durations 25
 
 # checkov needs a hundred packages that conflict with ours, so it has a virtual environment of its own, which only make check installs.
 $(CHECKOV): infra/checks/constraints.txt | $(READY)

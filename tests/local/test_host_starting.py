@@ -118,8 +118,8 @@ def test_hosts_run_side_by_side(tmp_path: Path) -> None:
 
 def test_stopped_host_finishes_running_invocations(tmp_path: Path) -> None:
     with sample_host(tmp_path, ONLY_BY_HAND) as host, ThreadPoolExecutor() as pool:
-        response = pool.submit(httpx.get, f"{host.ready['url']}/slow", params={"seconds": 2})
-        time.sleep(1)
+        response = pool.submit(httpx.get, f"{host.ready['url']}/slow", params={"seconds": 0.7})
+        time.sleep(0.3)
         host.stop()
 
         assert 200 == response.result().status_code
