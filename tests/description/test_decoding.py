@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 
-from shared.api.field_types import PageQuery
+from shared.api.field_types import NO_ROUTE_NAMES_IT, PageQuery
 from shared.api.oauth_app_fields import MAX_PEM_CHARACTERS, AppChange, NewApp
 from shared.api.registrations import RegistrationForm
 from shared.api.settings import SettingsChange
@@ -51,7 +51,9 @@ def test_values_that_fit_a_type_are_taken(operation: Operation) -> None:
     @FUZZED
     @given(values=bodies(operation, GenerationMode.POSITIVE))
     def take(values: Values) -> None:
-        assert {} == faults_of(operation.types["body"], values)
+        faults = faults_of(operation.types["body"], values).values()
+        # A pattern does not say which ids no route can name.
+        assert [] == [fault for fault in faults if NO_ROUTE_NAMES_IT not in fault]
 
     take()
 

@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.environments import leaves_no_oauth_apps  # noqa: F401 - a fixture
 from tests.journey.conftest import (  # noqa: F401 - fixtures
     api,
     other_visitor,
