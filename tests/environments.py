@@ -97,17 +97,6 @@ def environment(start_app: StartApp) -> Iterator[Environment]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def leaves_no_oauth_apps(environment: Environment) -> Iterator[None]:
-    """Deletes the OAuth apps that the tests of a module registered and left: people could sign in through them."""
-    yield
-    headers = {"Authorization": f"Bearer {environment.secrets.admin_token}"}
-    with httpx.Client(base_url=f"{environment.base_url}/v1/oauth2", headers=headers, timeout=30) as api:
-        for app in api.get("", params={"pageSize": 1000}).json()["apps"]:
-            if app["source"] == "api":
-                api.delete(f"/{app['id']}", params={"force": "true"})
-
-
 @pytest.fixture(scope="session")
 def reusing(start_app: StartApp) -> Iterator[Environment]:
     """An environment whose OAuth app lets one grant serve many accounts."""

@@ -2,11 +2,13 @@
 
 import os
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.environments import leaves_no_oauth_apps  # noqa: F401 - a fixture
+from infra.local.environment import Environment
+from tests.environments import StartApp
 from tests.journey.conftest import (  # noqa: F401 - fixtures
     api,
     other_visitor,
@@ -18,6 +20,13 @@ from tests.journey.conftest import (  # noqa: F401 - fixtures
 EXAMPLES = int(os.environ.get("MAILBIND_FUZZ", "10"))
 FUZZED = settings(max_examples=EXAMPLES, suppress_health_check=[*HealthCheck])
 REQUESTS = Counter[str]()  # how many were sent, by what sent them
+
+
+@pytest.fixture(scope="session")
+def environment(start_app: StartApp) -> Iterator[Environment]:
+    """An app of its own, because fuzzing leaves OAuth apps, webhooks and tokens that other tests do not expect."""
+    with start_app() as running:
+        yield running
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

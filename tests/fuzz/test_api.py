@@ -24,8 +24,6 @@ from tests.fuzz.conftest import FUZZED, REQUESTS
 from tests.fuzz.hints import OTHER, OWN, SECRET, hinted
 from tests.journey.conftest import bind
 
-pytestmark = pytest.mark.usefixtures("leaves_no_oauth_apps")
-
 type Case = schemathesis.Case[Any]
 
 NEW, OLD = hinted(DOCUMENT), hinted(swagger(DOCUMENT))

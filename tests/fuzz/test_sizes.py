@@ -19,8 +19,6 @@ from tests.fuzz.conftest import FUZZED, REQUESTS
 from tests.fuzz.hints import GUID
 from tests.journey.conftest import ask, bind, code_of
 
-pytestmark = pytest.mark.usefixtures("leaves_no_oauth_apps")
-
 FORM = "application/x-www-form-urlencoded"
 COOKIE = "__Host-mailbind"
 # A limit, one less and one more of it, in characters and in bytes, and what is far beyond all.
