@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,9 +14,13 @@ from infra.local.azurite import Azurite
 from infra.local.environment import Secrets, app_settings
 from infra.local.visitor import Page, Visitor
 from shared.bootstrap import build
+from shared.domain.account import AccountState
+from shared.domain.invited_mailbox import InvitedMailbox
 from shared.domain.registration import RegistrationStatus
 from shared.domain.secret import Secret
 from shared.ports import App
+from shared.usecases.accounts.read import known_account
+from shared.usecases.apps.catalogue import delete_oauth_app, register_oauth_app
 from shared.usecases.callers.identify import ADMINISTRATOR
 from shared.usecases.sign_in.complete import complete_sign_in
 from shared.usecases.sign_in.invitation import Invitation
@@ -27,11 +31,13 @@ from tests.conftest import MovedClock
 from tests.environments import reset, trust
 from tests.journey.conftest import Tenant, person  # noqa: F401 - a fixture
 
+REDIRECT_URL = "https://myapp.example/done?x=1#frag"
 SUPPORT, SALES, BOARD = "support@contoso.example", "sales@contoso.example", "board@contoso.example"
 numbers = itertools.count(1)
 
 type StartApp = Callable[..., App]
 type NewPerson = Callable[..., str]
+type Register = Callable[..., Awaitable[str]]
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +72,27 @@ def reusing_app(new_app: StartApp) -> App:
 
 
 @pytest.fixture
+async def register(app: App, shared_tenant: parts.Part) -> AsyncIterator[Register]:
+    """Registers one more OAuth app, with the tenant's own client. It is deleted after the test."""
+    ready, ids = shared_tenant.ready, list[str]()
+    fields = {
+        "name": "Another app",
+        "enabled": True,
+        "client_id": ready["clientId"],
+        "client_secret": Secret(ready["clientSecret"]),
+        "authority": ready["tenantId"],
+    }
+
+    async def new(**changes: Any) -> str:
+        ids.append(await register_oauth_app(app, {**fields, **changes}, {}))
+        return ids[-1]
+
+    yield new
+    for oauth_app in ids:
+        await delete_oauth_app(app, oauth_app, force=True)
+
+
+@pytest.fixture
 def tenant(shared_tenant: parts.Part) -> Iterator[Tenant]:
     """The tenant's control endpoint. The tenant is reset after the test."""
     ready = shared_tenant.ready
@@ -92,13 +119,19 @@ class AtMicrosoft(NamedTuple):
 async def ask(app: App, **changes: Any) -> Started:
     """Ask for a link to a shared mailbox."""
     fields = {
-        "redirect_url": "https://myapp.example/done?x=1#frag",
+        "redirect_url": REDIRECT_URL,
         "account": f"account-{next(numbers)}",
         "email": SUPPORT,
         "delegated": True,
         **changes,
     }
     return await start_registration(app, Invitation(**fields), {}, ADMINISTRATOR)
+
+
+async def ask_for_several(app: App, *mailboxes: str) -> Started:
+    """Ask for a link to several shared mailboxes; its accounts are in the same order."""
+    several = tuple(InvitedMailbox(f"account-{next(numbers)}", mailbox) for mailbox in mailboxes)
+    return await start_registration(app, Invitation(REDIRECT_URL, mailboxes=several), {}, ADMINISTRATOR)
 
 
 async def open_page(app: App, link: Started) -> LinkPage:
@@ -147,3 +180,16 @@ async def status(app: App, link: Started) -> RegistrationStatus:
     stored = await app.stores.registrations.get(link.registration)
     assert stored is not None
     return stored.value.status_at(app.clock())
+
+
+async def states(app: App, link: Started) -> list[str]:
+    """The status of the registration, and the state of each mailbox, or the code of why it is not bound."""
+    stored = await app.stores.registrations.get(link.registration)
+    assert stored is not None
+    return [await status(app, link), *(mailbox.failure or mailbox.state for mailbox in stored.value.mailboxes)]
+
+
+async def state_of(app: App, account: str) -> tuple[AccountState, str | None]:
+    """The state of the account, and the code of its error."""
+    known = (await known_account(app, account)).account.value
+    return known.state, known.last_error.code if known.last_error else None
