@@ -3,7 +3,6 @@
 import http.client
 from urllib.parse import quote
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -41,23 +40,26 @@ async def test_account_id_reads_back_unchanged_and_is_unique(many: Many) -> None
     assert len(taken) > 1
 
 
-@pytest.mark.parametrize("text", [".", "..", "a/b", "/", "a\\b", "a\nb", "\0"])
-def test_id_that_no_route_can_name_is_refused(many: Many, text: str) -> None:
-    assert {"account"} == keys(add(many, {**wish("x", SUPPORT), "account": text}))
+def test_id_that_no_route_can_name_is_refused(many: Many) -> None:
+    ids = (".", "..", "a/b", "/", "a\\b", "a\nb", "\0")
+
+    faults = {text: keys(add(many, {**wish("x", SUPPORT), "account": text})) for text in ids}
+
+    assert {text: {"account"} for text in ids} == faults
 
 
-@pytest.mark.parametrize("text", ["AAM%2Fk", "100%", "%2e%2e", "a%252Fb", "%ff"])
-def test_percent_sign_is_an_ordinary_character(many: Many, text: str) -> None:
+def test_percent_sign_is_an_ordinary_character(many: Many) -> None:
     """`AAM%2Fk` and `AAM%252Fk` in a path both arrive as `AAM%2Fk`, and there is one account of that id."""
     through = parent(many, SALES)
 
-    assert 200 == add(many, {**wish(through, SALES), "account": text}).status_code
+    for text in ("AAM%2Fk", "100%", "%2e%2e", "a%252Fb", "%ff"):
+        assert 200 == add(many, {**wish(through, SALES), "account": text}).status_code, text
 
-    assert text == many.api.get(f"/v1/account/{quote(text, safe='')}").json()["account"]
-    if text == "AAM%2Fk":
-        assert text == many.api.get(f"/v1/account/{text}").json()["account"]
-    # The examples above use the same ids, for another person.
-    assert many.api.delete(f"/v1/account/{quote(text, safe='')}").json()["deleted"]
+        assert text == many.api.get(f"/v1/account/{quote(text, safe='')}").json()["account"]
+        if text == "AAM%2Fk":
+            assert text == many.api.get(f"/v1/account/{text}").json()["account"]
+        # The examples above use the same ids, for another person.
+        assert many.api.delete(f"/v1/account/{quote(text, safe='')}").json()["deleted"]
 
 
 # Written as they go over the wire: the host decodes, and takes dot segments out, before Mailbind decides by the rest.

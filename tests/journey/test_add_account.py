@@ -1,12 +1,10 @@
 """POST /v1/account binds a further mailbox to an existing grant, without a sign-in."""
 
 import secrets
-import uuid
 from typing import Any
 
 import httpx
 
-from infra.local.environment import Environment
 from shared.domain.caller import Binding, Scope
 from tests.journey.callers import api_token, bearer
 from tests.journey.conftest import principal_id
@@ -56,28 +54,6 @@ async def test_further_mailbox_is_bound_to_an_existing_grant(many: Many) -> None
     }
 
 
-def test_further_account_gets_an_id_and_outlives_the_first(many: Many) -> None:
-    account = parent(many, SALES)
-
-    made = add(many, wish(account, SALES, account=None)).json()["account"]
-
-    assert 16 == len(made)
-    assert not many.api.delete(f"/v1/account/{account}").json()["tokensDeleted"]
-    assert 200 == many.token(made).status_code
-    assert add(many, wish(made, SUPPORT)).json()["state"] == "new"
-
-
-def test_grant_whose_token_expires_soon_is_refreshed_first(many: Many) -> None:
-    many.tenant.do("lifetimes", accessTokenSeconds=200)
-    account = parent(many, SALES)
-    many.tenant.do("lifetimes", accessTokenSeconds=4000)
-
-    body = wish(account, SALES)
-
-    assert 200 == add(many, body).status_code
-    assert many.token(body["account"]).json()["cached"]
-
-
 def test_without_access_nothing_is_bound(many: Many) -> None:
     body = wish(parent(many), BOARD)
 
@@ -88,41 +64,21 @@ def test_without_access_nothing_is_bound(many: Many) -> None:
     assert 404 == many.api.get(f"/v1/account/{body['account']}").status_code
 
 
-def test_person_of_a_removed_tenant_binds_no_further_mailbox(many: Many) -> None:
-    body = wish(parent(many, SALES), SALES)
-    taken = many.api.put(f"/v1/oauth2/{APP}", json={"tenants": [str(uuid.uuid4())]})
-
-    answer = add(many, body)
-
-    many.api.delete(f"/v1/oauth2/{APP}")
-    assert (200, 403, "tenant_not_allowed") == (taken.status_code, answer.status_code, answer.json()["code"])
-    assert 404 == many.api.get(f"/v1/account/{body['account']}").status_code
-    assert 200 == add(many, body).status_code
-
-
-def test_further_mailbox_takes_over_no_account_of_another_person(many: Many) -> None:
+def test_account_of_another_person_is_a_conflict(many: Many) -> None:
     mine, theirs = parent(many), parent(many)
 
-    answer = add(many, wish(mine, SUPPORT, account=theirs))
+    assert (409, "wrong_principal") == refusal(add(many, wish(mine, SUPPORT, account=theirs)))
 
-    assert (409, "wrong_principal") == (answer.status_code, answer.json()["code"])
-    assert (409, "own_mailbox") == refusal(add(many, wish(mine, many.token(mine).json()["user"])))
-    assert (403, "unexpected_person") == refusal(add(many, wish(mine, SUPPORT, expectedEmail=BOARD)))
+
+def test_paused_account_binds_no_further_mailbox(many: Many) -> None:
+    paused = parent(many, SALES)
+    many.api.put(f"/v1/account/{paused}", json={"paused": True})
+
+    assert (403, "account_paused") == refusal(add(many, wish(paused, SALES)))
 
 
 def refusal(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["code"]
-
-
-def test_grant_that_needs_sign_in_binds_no_further_mailbox(many: Many) -> None:
-    account = parent(many, SALES)
-    many.tenant.do("revoke", person=many.token(account).json()["user"])
-    many.api.put(f"/v1/account/{account}/reconnect", json={"reconnect": True})
-
-    assert (403, "needs_sign_in") == refusal(add(many, wish(account, SALES)))
-    paused = parent(many, SALES)
-    many.api.put(f"/v1/account/{paused}", json={"paused": True})
-    assert (403, "account_paused") == refusal(add(many, wish(paused, SALES)))
 
 
 def test_further_account_can_be_retried_after_a_graph_outage(many: Many) -> None:
@@ -170,15 +126,6 @@ def test_with_authorize_it_answers_with_a_link_to_sign_in(many: Many) -> None:
     answer = add(many, {"oauth2": wrong})
     assert {"oauth2.redirectUrl", "oauth2.provider", "oauth2.auth.delegatedAccount"} == keys(answer)
     assert '"oauth2.redirectUrl" must be' in answer.text.replace("\\", "")
-
-
-def test_app_without_credential_reuse_binds_no_further_mailbox(environment: Environment) -> None:
-    headers = bearer(environment.secrets.admin_token)
-
-    answer = httpx.post(f"{environment.base_url}/v1/account", json=wish("x", SALES), headers=headers)
-
-    assert {"oauth2.provider"} == keys(answer)
-    assert "credentialReuse" in answer.text
 
 
 async def test_bound_caller_must_reach_both_accounts(many: Many) -> None:
