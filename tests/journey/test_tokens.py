@@ -1,8 +1,6 @@
-"""API tokens are issued once, bound, listed without their value, and revoked within 30 seconds."""
+"""API tokens are issued once, bound, listed without their value, and revoked."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 
 import httpx
@@ -11,15 +9,13 @@ import pytest
 from infra.local.environment import Environment
 from infra.local.visitor import Visitor
 from shared.domain.caller import Scope
-from shared.domain.errors import InvalidToken, StorageUnavailable
 from shared.domain.formats import fingerprint
-from shared.domain.secret import Secret
 from shared.ports import App
-from shared.usecases.callers.identify import identify_caller
-from tests.conftest import MovedClock, storage_of
+from tests.conftest import storage_of
 from tests.journey.callers import bearer
 from tests.journey.conftest import ask, bind
 from tests.local.calling_app import token_by_msal
+from tests.patience import wait_until
 
 type NewPerson = Callable[..., str]
 
@@ -134,72 +130,13 @@ def test_revoked_token_stops_at_once_where_it_was_revoked(api: httpx.Client, by:
     assert 404 == api.delete(f"/v1/token/{issued[by]}").status_code
 
 
-async def test_revoked_token_stops_everywhere_in_30_seconds(
-    api: httpx.Client, instance: App, other: App, clock: MovedClock
-) -> None:
-    issued = issue(api)
-    instances = (partial(identify_caller, instance), partial(identify_caller, other))
-    for identify in instances:
-        assert f"token:{issued['id']}" == (await identify(Secret(issued["token"]), None)).id
-
-    api.delete(f"/v1/token/{issued['id']}")
-    clock.forward(seconds=30)
-
-    for identify in instances:
-        with pytest.raises(InvalidToken):
-            await identify(Secret(issued["token"]), None)
-
-
-async def test_cached_token_costs_no_read_and_a_wrong_one_costs_one(
-    api: httpx.Client, instance: App, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    reads: list[str] = []
-    real = type(instance.stores.api_tokens).get
-
-    async def counted(self: Any, identity: str) -> Any:
-        reads.append(identity)
-        return await real(self, identity)
-
-    monkeypatch.setattr(type(instance.stores.api_tokens), "get", counted)
-    right, wrong = issue(api), "0" * 64
-    for _ in range(5):
-        await identify_caller(instance, Secret(right["token"]), None)
-        for token in (wrong, "no-token", wrong[1:]):
-            with pytest.raises(InvalidToken):
-                await identify_caller(instance, Secret(token), None)
-
-    assert [right["id"], fingerprint(wrong)] == reads
-
-
-async def test_last_use_is_recorded_once_an_hour(
-    api: httpx.Client, instance: App, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    issued = issue(api)
-
-    async def use(**later: float) -> datetime:
-        clock.forward(**later)
-        assert (await identify_caller(instance, Secret(issued["token"]), None)).name == "orders"
-        await instance.callers.api_tokens.flush()
-        return datetime.fromisoformat(listed(api, issued["id"])["lastUsed"])
-
-    first = await use()
-    assert timedelta(minutes=1) > abs(datetime.now(UTC) - first)
-    assert first == await use(minutes=59)
-    assert timedelta(minutes=61) > (second := await use(minutes=1)) - first >= timedelta(minutes=60)
-
-    async def down(*_: object) -> None:
-        raise StorageUnavailable
-
-    monkeypatch.setattr(type(instance.stores.api_tokens), "replace", down)
-    assert second == await use(hours=2)
-
-
 async def test_bound_token_sees_and_hands_out_its_own_accounts_only(
     api: httpx.Client, visitor: Visitor, person: NewPerson
 ) -> None:
     mine, other = bind(api, visitor, person(), name="Two of us"), bind(api, visitor, person(), name="Two of us")
     work = [scope for scope in Scope if scope is not Scope.ADMIN]
-    bound = bearer(issue(api, scopes=work, account=mine.upper())["token"])
+    issued = issue(api, scopes=work, account=mine.upper())
+    bound = bearer(issued["token"])
 
     listing = api.get("/v1/accounts", params={"query": "two of us", "pageSize": 1}, headers=bound).json()
 
@@ -215,6 +152,7 @@ async def test_bound_token_sees_and_hands_out_its_own_accounts_only(
         refused = api.request(method, f"/v1/account/{other}{path}", headers=bound)
         missing = api.request(method, f"/v1/account/{other}-missing{path}", headers=bound)
         assert (403, refused.json()) == (refused.status_code, missing.json())
+    wait_until(lambda: listed(api, issued["id"])["lastUsed"])
 
 
 def test_bound_token_requests_links_to_its_own_accounts_only(api: httpx.Client) -> None:
