@@ -12,16 +12,10 @@ import pytest
 from infra.local.environment import APP_ID, Environment
 from infra.local.visitor import Visitor
 from shared.domain.caller import Scope
-from shared.domain.formats import fingerprint
-from shared.domain.secret import Secret
 from shared.ports import App, DirectoryEntry, Insert
 from shared.usecases.accounts.change import remove_account
 from shared.usecases.accounts.read import find_account
-from shared.usecases.callers.identify import identify_caller
 from shared.usecases.events.delivery import deliver_events
-from shared.usecases.sign_in.invitation import Invitation
-from shared.usecases.sign_in.start import start_registration
-from tests.contract import records
 from tests.events.conftest import Receiver
 from tests.journey.apps import Register, registers_apps  # noqa: F401 - a fixture
 from tests.journey.callers import api_token, bearer
@@ -62,34 +56,23 @@ def refused_fields(client: httpx.Client, **form: Any) -> set[str]:
 
 
 def test_form_that_changes_an_account_needs_accounts_write(
-    api: httpx.Client, registrar: httpx.Client, writer: httpx.Client, visitor: Visitor, person: NewPerson
+    api: httpx.Client, registrar: httpx.Client, visitor: Visitor, person: NewPerson
 ) -> None:
-    shared = {"account": bind(api, visitor, person()), "email": SUPPORT, "delegated": True}
-    moved = {**shared, "email": SALES}
-
-    assert {"allowPrincipalChange"} == refused_fields(registrar, **shared, allowPrincipalChange=True)
-    assert {"changeMailbox"} == refused_fields(registrar, **moved, changeMailbox=True)
-    assert {"email"} == refused_fields(registrar, **moved)
-    assert {"email"} == refused_fields(writer, **moved)
+    moved = {"account": bind(api, visitor, person()), "email": SALES, "delegated": True}
     both = {"allowPrincipalChange": True, "changeMailbox": True}
+
+    assert {"email"} == refused_fields(registrar, **moved)
     assert {*both} == refused_fields(registrar, **moved, **both)
-    for client, form in ((registrar, shared), (writer, {**moved, **both}), (registrar, {"account": shared["account"]})):
-        assert 200 == client.post("/v1/authentication/form", json={**FORM, **form}).status_code
 
 
-def test_changes_by_other_forms_need_accounts_write_too(many: Many, reusing: Environment) -> None:
-    who = many.person(SUPPORT, SALES)
-    asked, (support, sales) = many.ask(SUPPORT, SALES)
-    assert "completed" == many.visitor.follow(asked["url"], who).back["state"]
-    token = many.api.post("/v1/token", json={"description": "a test's", "scopes": ["register"]}).json()["token"]
-    swapped = [{"account": support, "email": SALES}, {"account": sales, "email": SUPPORT}]
+def test_link_by_account_route_needs_accounts_write_too(
+    api: httpx.Client, registrar: httpx.Client, visitor: Visitor, person: NewPerson
+) -> None:
+    account = bind(api, visitor, person())
     auth = {"delegatedUser": SALES}
     oauth2 = {"authorize": True, "redirectUrl": FORM["redirectUrl"], "auth": auth}
 
-    with calling(reusing, token) as registrar:
-        assert {"mailboxes[0].email", "mailboxes[1].email"} == refused_fields(registrar, mailboxes=swapped)
-        assert {"changeMailbox"} == refused_fields(registrar, mailboxes=swapped, changeMailbox=True)
-        link = registrar.post("/v1/account", json={"account": support, "oauth2": oauth2})
+    link = registrar.post("/v1/account", json={"account": account, "oauth2": oauth2})
 
     assert (400, ["email"]) == (link.status_code, [field["key"] for field in link.json()["fields"]])
 
@@ -110,115 +93,33 @@ async def test_further_account_keeps_its_mailbox_by_default(many: Many) -> None:
     assert SALES == many.api.get(f"/v1/account/{support}").json()["email"]
 
 
-async def test_account_created_after_the_form_keeps_person_and_mailbox(
+async def test_page_refuses_another_mailbox_and_another_app(
     api: httpx.Client,
     registrar: httpx.Client,
     visitor: Visitor,
     person: NewPerson,
     tenant: Tenant,
-    instance: App,
-) -> None:
-    who = person()
-    tenant.do("access", person=who, mailbox=SALES, fullAccess=True)
-    held = await find_account(instance, bind(api, visitor, who))
-    assert held is not None
-    changes = {"allowPrincipalChange": True, "changeMailbox": True}
-    for principal_id, wanted, code in (
-        (records.principal().id, SUPPORT, "wrong_principal"),
-        (held.account.value.principal_id, SALES, "other_mailbox"),
-    ):
-        asked = ask(registrar, email=wanted, **changes)
-        there = replace(held.account.value, id=asked["account"], principal_id=principal_id, inbox_id=None)
-        await instance.stores.principals.commit(principal_id, [Insert(there)])
-        await instance.stores.directory.insert(DirectoryEntry(there.id, principal_id, there.app))
-
-        page = visitor.follow(asked["url"], who)
-
-        assert code == code_of(page)
-        found = await find_account(instance, there.id)
-        assert found is not None
-        assert there == found.account.value
-
-
-async def test_authority_lost_before_the_sign_in_changes_nothing(
-    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, instance: App
-) -> None:
-    who, mallory = person(), person()
-    tenant.do("access", person=who, mailbox=SALES, fullAccess=True)
-    account = bind(api, visitor, who)
-    for login, wanted, code in ((mallory, SUPPORT, "wrong_principal"), (who, SALES, "other_mailbox")):
-        token = await api_token(instance, frozenset({Scope.REGISTER, Scope.ACCOUNTS_WRITE}))
-        invitation = Invitation(
-            FORM["redirectUrl"],
-            account,
-            email=wanted,
-            delegated=True,
-            allow_principal_change=True,
-            change_mailbox=True,
-        )
-        caller = await identify_caller(instance, Secret(token), None)
-        link = await start_registration(instance, invitation, {}, caller)
-        stored = await instance.stores.api_tokens.get(fingerprint(token))
-        assert stored is not None
-        # The host has not cached the token yet, so it reads the current row.
-        await instance.stores.api_tokens.replace(stored, replace(stored.value, scopes=frozenset({Scope.REGISTER})))
-        visitor.cookies.clear()
-
-        page = visitor.follow(link.url.reveal(), login)
-
-        assert code == code_of(page)
-        told = api.get(f"/v1/account/{account}").json()
-        assert (who, SUPPORT) == (told["user"], told["email"])
-
-
-async def test_register_scope_changes_neither_name_nor_oauth_app(
-    api: httpx.Client,
-    registrar: httpx.Client,
-    visitor: Visitor,
-    person: NewPerson,
     register: Register,
     instance: App,
 ) -> None:
     who, app = person(), register()
-    account = bind(api, visitor, who, name="Support", type=APP_ID)
-
-    assert {"type"} == refused_fields(registrar, account=account, email=SUPPORT, delegated=True, type=app)
-    page = visitor.follow(ask(registrar, account=account, name="Mallory")["url"], who)
-    assert "existing" == page.back["state"]
-    held = await find_account(instance, account)
+    tenant.do("access", person=who, mailbox=SALES, fullAccess=True)
+    held = await find_account(instance, bind(api, visitor, who, type=APP_ID))
     assert held is not None
-    assert ("Support", APP_ID) == (held.account.value.name, held.account.value.app)
+    for code, wanted in (
+        ("other_mailbox", {"email": SALES, "changeMailbox": True, "type": APP_ID}),
+        ("other_app", {"type": app}),
+    ):
+        asked = ask(registrar, **wanted)
+        # The account is created after the form.
+        there = replace(held.account.value, id=asked["account"], inbox_id=None)
+        await instance.stores.principals.commit(there.principal_id, [Insert(there)])
+        await instance.stores.directory.insert(DirectoryEntry(there.id, there.principal_id, there.app))
 
-    raced = ask(registrar, type=app)
-    there = replace(held.account.value, id=raced["account"])
-    await instance.stores.principals.commit(there.principal_id, [Insert(there)])
-    await instance.stores.directory.insert(DirectoryEntry(there.id, there.principal_id, there.app))
-    assert "other_app" == code_of(visitor.follow(raced["url"], who))
-    await remove_account(instance, there.id)
+        page = visitor.follow(asked["url"], who)
 
-    visitor.follow(ask(api, account=account, name="Sales desk", type=app)["url"], who)
-    told = api.get(f"/v1/account/{account}").json()
-    assert ("Sales desk", app) == (told["name"], told["app"])
-
-
-def test_own_mailbox_keeps_its_person_if_the_form_names_nobody(
-    api: httpx.Client, visitor: Visitor, other_visitor: Visitor, person: NewPerson
-) -> None:
-    who, other = person(), person()
-    own = bind(api, visitor, who, email=None, delegated=None)
-    both = {"allowPrincipalChange": True, "changeMailbox": True}
-
-    unnamed = other_visitor.follow(ask(api, account=own, email=None, delegated=None, **both)["url"], other)
-
-    assert "wrong_principal" == code_of(unnamed)
-    assert who == api.get(f"/v1/account/{own}").json()["user"]
-    change = {"account": own, "email": other}
-    assert {"changeMailbox"} == refused_fields(api, **change, allowPrincipalChange=True)
-    other_visitor.cookies.clear()
-    named = other_visitor.follow(ask(api, account=own, email=other, delegated=None, **both)["url"], other)
-    assert "existing" == named.back["state"]
-    told = api.get(f"/v1/account/{own}").json()
-    assert (other, other) == (told["user"], told["email"])
+        assert (409, code) == (page.status, code_of(page))
+        await remove_account(instance, there.id)
 
 
 async def test_change_of_mailbox_or_person_is_announced_and_reported(
