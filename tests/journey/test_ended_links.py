@@ -10,7 +10,6 @@ from shared.domain.caller import Binding, Scope
 from shared.ports import App
 from tests.journey.callers import api_token, bearer
 from tests.journey.conftest import ask, bind, code_of, status
-from tests.journey.many import SALES, SUPPORT, Many, where_grants_serve_many  # noqa: F401 - a fixture
 from tests.journey.test_callback import to_the_callback
 
 type NewPerson = Callable[..., str]
@@ -70,16 +69,3 @@ def test_removing_an_account_ends_its_open_links(api: httpx.Client, visitor: Vis
     assert (410, "account_removed") == ((page := visitor.open(repair["url"])).status, code_of(page))
     assert "cancelled" == status(api, repair)["status"]
     assert 404 == api.get(f"/v1/account/{account}").status_code
-
-
-def test_removed_account_leaves_a_link_to_several(many: Many) -> None:
-    who = many.person(SUPPORT, SALES)
-    first, (support, sales) = many.ask(SUPPORT, SALES)
-    many.visitor.follow(first["url"], who)
-    again = many.form(mailboxes=[{"account": support, "email": SUPPORT}, {"account": sales, "email": SALES}]).json()
-
-    many.api.delete(f"/v1/account/{support}")
-
-    many.visitor.follow(again["url"], who)
-    assert ["completed", "account_removed", "existing"] == many.states(again)
-    assert 404 == many.api.get(f"/v1/account/{support}").status_code

@@ -10,21 +10,26 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableEntity
 
 from infra.local.visitor import Visitor
+from shared.domain.invited_mailbox import InvitedMailbox
 from shared.domain.secret import Secret
 from shared.ports import App
 from shared.usecases.accounts.change import remove_account
 from shared.usecases.accounts.read import find_account
 from shared.usecases.callers.identify import ADMINISTRATOR
 from shared.usecases.sign_in.complete import complete_sign_in
+from shared.usecases.sign_in.invitation import Invitation
 from shared.usecases.sign_in.link import UnusableLink, begin_sign_in
 from shared.usecases.sign_in.outcome import CarriedGrant, keep_checking
-from shared.usecases.sign_in.start import Started, cancel_registration
+from shared.usecases.sign_in.start import Started, cancel_registration, start_registration
 from tests.conftest import MovedClock, storage_of
 from tests.journey.conftest import Tenant, tick
 from tests.usecases.conftest import (
+    REDIRECT_URL,
+    SALES,
     SUPPORT,
     NewPerson,
     ask,
+    ask_for_several,
     bind,
     choose_person,
     end_of,
@@ -179,3 +184,24 @@ async def test_removing_an_account_ends_waiting_for_it(
     assert await find_account(app, account) is None
     assert [] == await rows_of(app, who)
     assert ["account_removed"] == [code for code in await failures_of(app, account) if code != "no_mailbox_access"]
+
+
+async def test_removed_account_leaves_a_link_to_several(
+    reusing_app: App, visitor: Visitor, person: NewPerson, tenant: Tenant
+) -> None:
+    app, who = reusing_app, person()
+    tenant.do("access", person=who, mailbox=SALES, fullAccess=True)
+    first = await ask_for_several(app, SUPPORT, SALES)
+    await sign_in(app, visitor, first, who)
+    support, sales = first.accounts
+    mailboxes = (InvitedMailbox(support, SUPPORT), InvitedMailbox(sales, SALES))
+    again = await start_registration(app, Invitation(REDIRECT_URL, mailboxes=mailboxes), {}, ADMINISTRATOR)
+
+    await remove_account(app, support)
+
+    await sign_in(app, visitor, again, who)
+    stored = await app.stores.registrations.get(again.registration)
+    assert stored is not None
+    assert "completed" == stored.value.status_at(app.clock())
+    assert ["account_removed", "existing"] == [mailbox.failure or mailbox.state for mailbox in stored.value.mailboxes]
+    assert await find_account(app, support) is None
