@@ -25,7 +25,7 @@ NOISY_CATEGORIES = (
     "Microsoft.Azure.WebJobs.Host.Singleton",
     "Microsoft.Azure.WebJobs.Script.Description.WorkerFunctionInvoker",
 )
-# The journey has no lines for these. tests/journey/test_claims.py, tests/events and tests/faults/test_poison.py have.
+# The journey has no lines for these. tests/usecases/test_claims.py, tests/events and tests/faults/test_poison.py have.
 RARE_QUERIES = {"long-lived", "parked", "poison"}
 LEVELS = {"info": Level.INFORMATION, "warning": Level.WARNING, "error": Level.ERROR, "exception": Level.ERROR}
 

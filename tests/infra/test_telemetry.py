@@ -61,7 +61,7 @@ def test_queries_use_fields_that_are_logged(log: Path) -> None:
             fields_of_event.setdefault(line["event"], set()).update(
                 name for name, _ in re.findall(FIELD, line["fields"])
             )
-    fields_of_event["access token lives too long"] = {"app", "resource"}  # tests/journey/test_claims.py has one
+    fields_of_event["access token lives too long"] = {"app", "resource"}  # tests/usecases/test_claims.py has one
     fields_of_event["shard messages failed for good"] = {"messages"}  # tests/faults/test_poison.py has one
     fields_of_event["delivery parked"] = fields_of_event["delivery failed"]  # the same line, three days later
 
