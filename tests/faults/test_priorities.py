@@ -32,8 +32,8 @@ from tests.faults.test_shared_backlog import bind_many, make_due, tenant_of
 from tests.journey.conftest import Tenant, ask, bind, status
 from tests.journey.test_callback import to_the_callback
 from tests.journey.test_front_channel import opened_link
-from tests.journey.test_keeping_alive import grant_of
 from tests.patience import until
+from tests.usecases.grants import grant_of
 
 type NewPerson = Callable[..., str]
 

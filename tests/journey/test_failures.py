@@ -28,7 +28,7 @@ from shared.usecases.tokens.hand_out import hand_out
 from shared.usecases.tokens.refresh import refresh_grant
 from tests.conftest import MovedClock, first_app, unguarded
 from tests.journey.conftest import Tenant, ask, bind, code_of
-from tests.journey.test_keeping_alive import events_of, grant_of, state_of
+from tests.usecases.grants import events_of, grant_of
 
 type NewPerson = Callable[..., str]
 
@@ -51,6 +51,11 @@ ROWS = [
     if group in EXPECTED
     for number in facts["rows"]
 ]
+
+
+def state_of(api: httpx.Client, account: str) -> tuple[str, str | None]:
+    found = api.get(f"/v1/account/{account}").json()
+    return found["state"], (found["lastError"] or {}).get("code")
 
 
 @pytest.mark.parametrize(("number", "group"), ROWS)

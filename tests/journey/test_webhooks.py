@@ -24,7 +24,7 @@ from tests.conftest import MovedClock
 from tests.described import hold, hold_event
 from tests.events.conftest import SECRET, Receiver
 from tests.journey.conftest import Tenant, ask, bind, tick
-from tests.journey.test_keeping_alive import grant_of
+from tests.usecases.grants import grant_of
 
 type NewPerson = Callable[..., str]
 MASK = "******"
