@@ -63,6 +63,26 @@ def test_caller_over_the_link_limit_gets_retry_after(limited: Environment) -> No
         assert 200 == api.post("/v1/authentication/form", json=form).status_code
 
 
+# Each of these makes a link, or calls a server that somebody else named.
+COUNTED_ROUTES = (
+    "/v1/authentication/form",
+    "/v1/account",
+    "/v1/account/unknown/reauthorize",
+    "/v1/webhooks",
+    "/v1/webhooks/unknown/ping",
+)
+
+
+@pytest.mark.parametrize(("number", "path"), [*enumerate(COUNTED_ROUTES)])
+def test_links_and_webhooks_count_against_the_caller(limited: Environment, number: int, path: str) -> None:
+    with client(limited, f"198.18.1.{number}") as admin:
+        token = admin.post("/v1/token", json={"description": path, "scopes": ["admin"]}).json()["token"]
+    with client(limited, f"198.18.2.{number}", token) as api:
+        refused_first(api.post(path, json={}) for _ in range(MORE))
+
+        assert 200 == api.get("/v1/accounts").status_code
+
+
 def test_form_counts_as_the_mailboxes_that_it_names(limited: Environment) -> None:
     with client(limited, "203.0.113.3") as admin:
         token = admin.post("/v1/token", json={"description": "many", "scopes": ["register"]}).json()["token"]
