@@ -13,7 +13,7 @@ from shared.api.field_types import (
     IgnoredText,
     Name,
     RedirectUrl,
-    SecretText,
+    SignInUrl,
 )
 from shared.api.registrations import ChangeMailbox, link, resource
 from shared.domain.account import ExpectedPerson
@@ -74,17 +74,7 @@ class AddedAccount(Answer, kw_only=True):
 
     account: AccountId | UnsetType = UNSET
     state: MailboxState | UnsetType = UNSET
-    redirect: (
-        Annotated[
-            SecretText,
-            Meta(
-                description="The sign-in link.",
-                examples=["https://mailbind.example/accounts/new?ticket=kJ3n"],
-                extra_json_schema={"format": "uri"},
-            ),
-        ]
-        | UnsetType
-    ) = UNSET
+    redirect: SignInUrl | UnsetType = UNSET
 
 
 @resource.post(

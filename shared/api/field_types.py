@@ -70,7 +70,6 @@ AccountId = Annotated[
 ]
 Text = Annotated[str, Meta(description="Free text.", max_length=256, pattern=PLAIN)]
 Name = Annotated[str, Meta(description="Its display name.", examples=["Shared Account"], max_length=256, pattern=PLAIN)]
-EMAIL_RULES = {"max_bytes": MAX_ADDRESS_BYTES, "check": address_fault}
 Email = Annotated[
     str,
     Meta(
@@ -78,7 +77,7 @@ Email = Annotated[
         examples=["support@contoso.example"],
         extra_json_schema={"format": "email"},
         max_length=320,
-        extra=EMAIL_RULES,
+        extra={"max_bytes": MAX_ADDRESS_BYTES, "check": address_fault},
     ),
 ]
 SignInName = Annotated[
@@ -146,6 +145,9 @@ Outlook = Annotated[Literal["outlook"], Meta(description="Always outlook.", exam
 Id = Annotated[str, Meta(description="Its id.", examples=["0f4cbb21"])]
 FreeText = Annotated[str, Meta(description="Free text.")] | None
 SecretText = Annotated[Secret, Meta(extra_json_schema={"type": "string"})]
+SignInUrl = Annotated[
+    SecretText, described("uri", "The sign-in link.", "https://mailbind.example/accounts/new?ticket=kJ3n")
+]
 
 
 IGNORED_RULES = {"any_text": True, "absent": (None,)}

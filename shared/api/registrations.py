@@ -6,7 +6,6 @@ from typing import Annotated, Any, NamedTuple
 from msgspec import UNSET, Meta, UnsetType
 
 from shared.api.field_types import (
-    EMAIL_RULES,
     AccountId,
     AppId,
     Code,
@@ -18,8 +17,8 @@ from shared.api.field_types import (
     RedirectUrl,
     RegistrationId,
     RemedyText,
-    SecretText,
     Sentence,
+    SignInUrl,
     Timestamp,
 )
 from shared.domain import invited_mailbox
@@ -69,14 +68,11 @@ class RegistrationForm(Body, kw_only=True):
     email: Email | UnsetType = UNSET
     expected_email: (
         Annotated[
-            str,
+            Email,
             Meta(
                 description="The person who has to sign in, by user principal name. A mail address works only if the"
                 " OAuth app is for one tenant, or with `expectedTenant`.",
                 examples=["alice@contoso.example"],
-                extra_json_schema={"format": "email"},
-                max_length=320,
-                extra=EMAIL_RULES,
             ),
         ]
         | UnsetType
@@ -124,14 +120,7 @@ class Reauthorization(Body, kw_only=True):
 class Link(Answer, kw_only=True):
     """A sign-in link. It is shown only once."""
 
-    url: Annotated[
-        SecretText,
-        Meta(
-            description="The sign-in link.",
-            examples=["https://mailbind.example/accounts/new?ticket=kJ3n"],
-            extra_json_schema={"format": "uri"},
-        ),
-    ]
+    url: SignInUrl
     registration: RegistrationId
     expires: Timestamp
 
