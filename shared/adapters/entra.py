@@ -164,7 +164,7 @@ class MsalEntra:
         return sorted(app.credentials, key=lambda credential: credential != accepted)
 
     def _tokens(self, app: OAuthApp, result: Mapping[str, Any], refresh_token: str, resource: Resource) -> TokenSet:
-        """The tokens of a result. They expire after at most MAX_HAND_OUT_LIFETIME, whatever Entra says."""
+        """The tokens of a result. They expire after at most MAX_HAND_OUT_LIFETIME, even if Entra says later."""
         lifetime = parse_token_lifetime(result.get("expires_in"))
         if lifetime > MAX_HAND_OUT_LIFETIME:
             log.error("access token lives too long", extra={"app": app.id, "resource": resource})

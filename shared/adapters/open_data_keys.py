@@ -204,7 +204,7 @@ class OpenDataKeys:
         try:
             await self._add(next_data_key_id(newest, newest.created + self._rotation_interval))
             await self._choose_sealing_key()
-        except Exception as error:  # noqa: BLE001 - nobody waits for this task, so it logs and retries later
+        except Exception as error:  # noqa: BLE001 - nothing awaits this task, so it logs and retries later
             self._no_successor_before = self._clock() + SUCCESSOR_RETRY_INTERVAL * (1 + self._jitter() / 2)
             log.warning("data key not made", extra={"data_key": newest.id, "error": type(error).__name__})
 

@@ -117,7 +117,7 @@ class GraphEndpoint:
         }
 
     def _folder(self, mailbox: Mailbox) -> Entity:
-        # A folder's id is constant and identifies the mailbox, by whatever name the request called it.
+        # A folder's id is constant and identifies the mailbox under all of its names.
         # https://learn.microsoft.com/graph/outlook-immutable-id
         key = mailbox.oid.replace("-", "")
         return {

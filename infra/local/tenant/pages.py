@@ -19,7 +19,7 @@ def render_page(tenant: Tenant, template: str, *, status: int = 200, **values: o
 
 
 def error_page(tenant: Tenant, refusal: Refusal) -> HTMLResponse:
-    """Show the error to the person; the app is not told.
+    """Show the error to the person. The app does not learn of it.
 
     https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow#error-response
     """

@@ -39,7 +39,7 @@ class GroupCommit[T]:
     _writer: asyncio.Task[None] | None = None
 
     async def __call__(self, change: T) -> None:
-        """Return when the change is written. Raises whatever writing its batch raised."""
+        """Return when the change is written. Raises the error of its batch."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((change, done))
         if self._writer is None or self._writer.done():

@@ -229,7 +229,7 @@ async def remove_expired_claim(app: App, account_id: str, registration_id: str) 
 
 async def _remove_unused(app: App, entry: Stored[DirectoryEntry]) -> None:
     if await account_behind(app, entry) is None:
-        with suppress(StaleWrite):  # somebody else claims the id by now
+        with suppress(StaleWrite):  # another principal has claimed the id
             await app.stores.directory.remove(entry)
 
 
