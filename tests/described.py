@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import jsonschema_rs
 
-from shared.http.operations import JSON
+from shared.http.responses import JSON
 from shared.reference.documents import RESOURCES
 from shared.reference.openapi import openapi
 

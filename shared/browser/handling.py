@@ -1,17 +1,17 @@
 """Answers requests of browsers: bounds, rate limit, audit record, and a page for every exception."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import azure.functions as func
 
 from shared.browser.pages import error_page
-from shared.domain.audit import correlation_id
-from shared.http.audit import CORRELATION_HEADER, Audit, add_to_audit, outcome_of
+from shared.http.audit import Audit, add_to_audit, correlated, outcome_of
 from shared.http.bounds import BodyType, check_bounds
 from shared.http.limits import RequestLimits
 from shared.http.operations import Operation
 from shared.http.refusals import refusal_of
-from shared.http.responses import Handler, add_header
+from shared.http.responses import Handler
 from shared.ports import App
 
 
@@ -25,14 +25,7 @@ class BrowserHandling:
 
     def handler_of(self, operation: Operation) -> Handler:
         """The host's handler of an operation, which takes `app` and `request` and answers with a page."""
-
-        async def handle(req: func.HttpRequest) -> func.HttpResponse:
-            response = await self._respond(operation, req)
-            add_header(response, CORRELATION_HEADER, correlation_id() or "")
-            return response
-
-        handle.__name__ = operation.handler.__name__
-        return handle
+        return correlated(operation.handler.__name__, partial(self._respond, operation))
 
     async def _respond(self, operation: Operation, req: func.HttpRequest) -> func.HttpResponse:
         assert operation.action is not None  # noqa: S101 - narrows the type

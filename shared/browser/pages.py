@@ -14,7 +14,7 @@ from shared.domain.audit import correlation_id
 from shared.domain.errors import InternalError, MailbindError
 from shared.domain.formats import same_address
 from shared.http.refusals import refusal_of, status_of
-from shared.http.responses import refusal_headers, reply
+from shared.http.responses import HTML, refusal_headers, reply
 from shared.ports import App, Entropy
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def page(
 ) -> func.HttpResponse:
     """The answer that shows a template."""
     html, page_headers = render(app.entropy, template, **values)
-    return reply(html, status, {**page_headers, **(headers or {})}, "text/html")
+    return reply(html, status, {**page_headers, **(headers or {})}, HTML)
 
 
 def refusal_page(
@@ -74,7 +74,7 @@ def error_page(app: App, error: MailbindError) -> func.HttpResponse:
         )
     except Exception as rendering_error:  # noqa: BLE001 - the rendering itself may be what failed
         refusal_of(rendering_error)
-        return reply(BARE_PAGE, 500, private_headers(""), "text/html")
+        return reply(BARE_PAGE, 500, private_headers(""), HTML)
 
 
 def render(entropy: Entropy, template: str, **values: Any) -> tuple[str, dict[str, str]]:  # noqa: ANN401 - as above

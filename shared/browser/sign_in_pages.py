@@ -12,8 +12,8 @@ from shared.domain.secret import Secret
 from shared.http.audit import add_to_audit
 from shared.http.bounds import read_form
 from shared.http.limits import RequestLimits
-from shared.http.operations import HTML, Resource
-from shared.http.responses import reply
+from shared.http.operations import Resource
+from shared.http.responses import HTML, reply
 from shared.ports import App
 from shared.usecases.sign_in import complete
 from shared.usecases.sign_in import link as sign_in_link

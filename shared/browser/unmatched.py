@@ -11,12 +11,11 @@ from http import HTTPMethod
 import azure.functions as func
 
 from shared.browser.pages import error_page
-from shared.domain.audit import correlation_id
 from shared.domain.errors import MailbindError, NotFound
-from shared.http.audit import CORRELATION_HEADER, Audit
+from shared.http.audit import Audit, correlated
 from shared.http.operations import add_function
 from shared.http.refusals import MethodNotAllowed
-from shared.http.responses import NO_STORE_HEADERS, add_header, problem, reply
+from shared.http.responses import HTML, NO_STORE_HEADERS, problem, reply
 from shared.http.routes import Route
 from shared.ports import App
 
@@ -30,12 +29,10 @@ def blueprint(app: App, audit: Audit, declared: Sequence[Route]) -> func.Bluepri
     async def answer_unmatched(req: func.HttpRequest) -> func.HttpResponse:
         audit.correlate(req)
         path = req.route_params.get("path") or ""  # the host leaves out what matched nothing
-        response = _answer(req, path, allowed_methods(declared, path), app)
-        add_header(response, CORRELATION_HEADER, correlation_id() or "")
-        return response
+        return _answer(req, path, allowed_methods(declared, path), app)
 
-    blueprint = func.Blueprint()
-    add_function(blueprint, Route((), "{*path}"), answer_unmatched.__name__, answer_unmatched)
+    blueprint, name = func.Blueprint(), answer_unmatched.__name__
+    add_function(blueprint, Route((), "{*path}"), name, correlated(name, answer_unmatched))
     return blueprint
 
 
@@ -52,5 +49,5 @@ def _answer(req: func.HttpRequest, path: str, allowed: Sequence[str], app: App) 
     refusal: MailbindError = (
         MethodNotAllowed(allowed) if allowed else NotFound("There is no such route. Check the address")
     )
-    is_for_people = BROWSERS.match(path) or "text/html" in req.headers.get("Accept", "")
+    is_for_people = BROWSERS.match(path) or HTML in req.headers.get("Accept", "")
     return error_page(app, refusal) if is_for_people and not API.match(path) else problem(refusal)

@@ -11,6 +11,7 @@ import azure.functions as func
 
 from shared.domain.audit import Action, AuditOutcome, AuditRecord, AuditSampler, correlation_id, set_correlation_id
 from shared.domain.errors import InternalError, MailbindError
+from shared.http.responses import Handler, add_header
 from shared.ports import AuditLog, Clock, Entropy
 
 CORRELATION_HEADER = "X-Correlation-Id"
@@ -65,6 +66,18 @@ class Audit:
         kept = self.sampling.sampled(record, self.clock()) if record.is_logged else None
         if kept is not None:
             self.write(kept.truncated())
+
+
+def correlated(name: str, respond: Handler) -> Handler:
+    """The host's handler, named after its function. Every response carries the correlation id of its request."""
+
+    async def handle(req: func.HttpRequest) -> func.HttpResponse:
+        response = await respond(req)
+        add_header(response, CORRELATION_HEADER, correlation_id() or "")
+        return response
+
+    handle.__name__ = name
+    return handle
 
 
 def outcome_of(refusal: MailbindError) -> AuditOutcome:

@@ -1,22 +1,22 @@
 """Answers requests of the API: identifies the caller, checks their rights, decodes, calls the handler, and encodes."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import azure.functions as func
 
-from shared.domain.audit import correlation_id
 from shared.domain.caller import Caller
 from shared.domain.errors import ForbiddenAddress, InvalidInput, Unauthorized
 from shared.domain.secret import Secret
-from shared.http.audit import CORRELATION_HEADER, Audit, add_to_audit, outcome_of
+from shared.http.audit import Audit, add_to_audit, correlated, outcome_of
 from shared.http.bounds import BodyType, check_bounds
 from shared.http.client_address import client_address
 from shared.http.decoding import Faults, decode, read_object
 from shared.http.limits import RequestLimits
 from shared.http.operations import Operation
 from shared.http.refusals import InvalidJson, refusal_of
-from shared.http.responses import Answered, Handler, add_header, answer, problem
+from shared.http.responses import Answered, Handler, answer, problem
 from shared.ports import App
 from shared.usecases.callers.identify import identify_caller
 
@@ -32,14 +32,7 @@ class ApiHandling:
     def handler_of(self, operation: Operation) -> Handler:
         """The host's handler of an operation."""
         respond = self._for_callers if operation.scopes else self._for_everybody
-
-        async def handle(req: func.HttpRequest) -> func.HttpResponse:
-            response = await respond(operation, req)
-            add_header(response, CORRELATION_HEADER, correlation_id() or "")
-            return response
-
-        handle.__name__ = operation.handler.__name__
-        return handle
+        return correlated(operation.handler.__name__, partial(respond, operation))
 
     async def _for_everybody(self, operation: Operation, req: func.HttpRequest) -> func.HttpResponse:
         self.audit.correlate(req)

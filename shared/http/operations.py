@@ -29,11 +29,9 @@ import azure.functions as func
 from shared.domain.audit import Action
 from shared.domain.caller import Scope
 from shared.http.limits import RequestLimits
-from shared.http.responses import Answered, Handler
+from shared.http.responses import JSON, Answered, Handler
 from shared.http.routes import Route, function_name
 
-JSON = "application/json"
-HTML = "text/html"
 # Words with a spelling of their own.
 SPELLINGS = {"oauth": "OAuth", "openapi": "OpenApi"}
 

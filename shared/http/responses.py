@@ -24,6 +24,8 @@ from shared.http.refusals import MethodNotAllowed, status_of
 
 type Handler = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
 
+JSON = "application/json"
+HTML = "text/html"
 NO_STORE_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 PRINTABLE_ASCII = "".join(map(chr, range(0x20, 0x7F)))
 
@@ -85,7 +87,7 @@ def answer(
     body: Answer | dict[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
 ) -> func.HttpResponse:
     """A JSON response that is not cached."""
-    return reply(ENCODER.encode(body), status, {**NO_STORE_HEADERS, **(headers or {})}, "application/json")
+    return reply(ENCODER.encode(body), status, {**NO_STORE_HEADERS, **(headers or {})}, JSON)
 
 
 def _revealed(value: object) -> str:

@@ -15,8 +15,8 @@ import msgspec
 from shared import api
 from shared.browser import sign_in_pages
 from shared.browser.pages import render
-from shared.http.operations import HTML, JSON, Resource
-from shared.http.responses import reply
+from shared.http.operations import Resource
+from shared.http.responses import HTML, JSON, reply
 from shared.ports import App
 
 PUBLIC = {"Cache-Control": "public, max-age=300", "X-Content-Type-Options": "nosniff"}

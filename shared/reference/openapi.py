@@ -11,8 +11,8 @@ from shared.api.event_notification import EventNotification
 from shared.api.field_types import AccountId, AppId, RegistrationId
 from shared.domain.secret import Secret
 from shared.http.bounds import BodyType
-from shared.http.operations import JSON, Operation, Resource
-from shared.http.responses import Answer, Error
+from shared.http.operations import Operation, Resource
+from shared.http.responses import JSON, Answer, Error
 from shared.reference.refusals import refusal_example, refusal_statuses
 
 type Part = dict[str, Any]

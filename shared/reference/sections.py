@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shared.http.operations import JSON
+from shared.http.responses import JSON
 from shared.reference.openapi import FORM, SCHEMAS, Part
 
 

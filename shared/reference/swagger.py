@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from shared.http.operations import JSON
+from shared.http.responses import JSON
 from shared.reference.openapi import FORM, SCHEMAS
 
 type Part = dict[str, Any]

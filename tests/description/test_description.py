@@ -13,7 +13,7 @@ import pytest
 from infra.local.environment import Environment
 from infra.local.parts import ROOT
 from shared.domain.caller import Scope
-from shared.http.operations import JSON
+from shared.http.responses import JSON
 from shared.reference.documents import RESOURCES
 from shared.reference.swagger import swagger
 from tests.app_routes import operations
