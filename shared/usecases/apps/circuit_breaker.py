@@ -105,8 +105,10 @@ class CircuitBreakerEntra:
             raise
 
     async def _breaker(self, app: str) -> Stored[CircuitBreaker] | None:
+        """The app's breaker. An open one is always read again, because another instance may have closed it."""
         cached, now = self._cache.get(app), self.clock()
-        if cached is None or not timedelta() <= now - cached.read_at < BREAKER_CACHE_LIFETIME:
+        is_fresh = cached is not None and timedelta() <= now - cached.read_at < BREAKER_CACHE_LIFETIME
+        if cached is None or not is_fresh or (cached.breaker is not None and cached.breaker.value.is_open):
             cached = CachedBreaker(await self.breakers.get(app), now)
             self._cache[app] = cached
         return cached.breaker
