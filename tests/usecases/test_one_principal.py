@@ -4,10 +4,12 @@ import asyncio
 
 from infra.local.environment import APP_ID
 from infra.local.visitor import Visitor
+from shared.domain.account import AccountState
 from shared.domain.formats import table_key
+from shared.domain.registration import RegistrationStatus
 from shared.ports import App
 from shared.usecases.accounts.change import remove_account
-from shared.usecases.accounts.read import AccountQuery, known_account, list_accounts
+from shared.usecases.accounts.read import AccountQuery, find_account, known_account, list_accounts
 from shared.usecases.callers.identify import ADMINISTRATOR
 from shared.usecases.sign_in.complete import complete_sign_in
 from tests.conftest import storage_of
@@ -21,7 +23,21 @@ from tests.usecases.conftest import (
     end_of,
     go_to_microsoft,
     sign_in,
+    state_of,
+    states,
 )
+
+
+async def test_one_person_authorizes_one_account(app: App, visitor: Visitor, person: NewPerson) -> None:
+    who = person()
+    first, second, own = await bind(app, visitor, who), await ask(app), await ask(app, email=None, delegated=False)
+
+    for link in (second, own):
+        assert "principal_in_use" == end_of(await sign_in(app, visitor, link, who))
+
+        assert [RegistrationStatus.FAILED, "principal_in_use"] == await states(app, link)
+        assert await find_account(app, link.accounts[0]) is None
+    assert (AccountState.CONNECTED, None) == await state_of(app, first)
 
 
 async def test_another_spelling_of_an_accounts_id_is_that_account(
