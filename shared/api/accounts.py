@@ -34,7 +34,7 @@ from shared.domain.caller import Caller, Scope
 from shared.domain.clouds import Resource as MailResource
 from shared.domain.grant import DelegatedGrant
 from shared.domain.oauth_app import OAuthApp
-from shared.domain.remedy import remedy
+from shared.domain.remedy import Reader, remedy
 from shared.domain.secret import MASK
 from shared.http.operations import Resource
 from shared.http.responses import Answer, moment
@@ -235,7 +235,7 @@ def last_error(account: accounts.Account) -> LastError | None:
     error = account.last_error
     if error is None:
         return None
-    advice = remedy(error.code)
+    advice = remedy(error.code, Reader.CALLER)
     return LastError(code=error.code, description=advice.what, since=moment(error.since), action=advice.action)
 
 

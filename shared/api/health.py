@@ -8,7 +8,7 @@ from shared.api.field_types import AadstsNumber, AppId, Code, Count, RemedyText,
 from shared.domain.audit import Action
 from shared.domain.caller import Scope
 from shared.domain.oauth_app import CircuitBreaker
-from shared.domain.remedy import remedy
+from shared.domain.remedy import Reader, remedy
 from shared.http.operations import Resource
 from shared.http.responses import Answer, Answered, moment
 from shared.ports import App
@@ -114,7 +114,7 @@ async def get_stats(app: App) -> Stats:
 
 
 def _refused_app(breaker: CircuitBreaker) -> RefusedApp:
-    advice = remedy(breaker.code)
+    advice = remedy(breaker.code, Reader.OPERATOR)
     return RefusedApp(
         app=breaker.app,
         code=breaker.code,

@@ -28,7 +28,7 @@ from shared.domain.app_check import HINTS_BY_AADSTS_NUMBER, StepStatus
 from shared.domain.audit import Action
 from shared.domain.caller import Scope
 from shared.domain.oauth_app import Authentication, CircuitBreaker
-from shared.domain.remedy import remedy
+from shared.domain.remedy import Reader, remedy
 from shared.domain.secret import MASK
 from shared.http.audit import add_to_audit
 from shared.http.decoding import Body, Faults
@@ -290,7 +290,7 @@ def last_error(fault: CircuitBreaker | None) -> AppError | None:
     """What is wrong with the app, and what to do about it."""
     if fault is None:
         return None
-    advice = remedy(fault.code)
+    advice = remedy(fault.code, Reader.OPERATOR)
     return AppError(
         code=fault.code,
         aadsts=fault.aadsts,

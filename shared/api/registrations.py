@@ -28,7 +28,7 @@ from shared.domain.errors import NotFound
 from shared.domain.formats import REGISTRATION_ID_PATTERN
 from shared.domain.invited_mailbox import MailboxState
 from shared.domain.registration import PendingRegistration, RegistrationStatus
-from shared.domain.remedy import remedy
+from shared.domain.remedy import Reader, remedy
 from shared.http.audit import add_accounts_to_audit, add_to_audit
 from shared.http.decoding import Body, Faults
 from shared.http.operations import Resource
@@ -344,5 +344,5 @@ class Description(NamedTuple):
 
 def failure(code: str) -> Failure:
     """A failure in words."""
-    advice = remedy(code)
+    advice = remedy(code, Reader.CALLER)
     return Failure(code=code, description=advice.what, action=advice.action)

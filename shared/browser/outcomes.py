@@ -8,10 +8,10 @@ import azure.functions as func
 
 from shared.browser.pages import page, refusal_page
 from shared.browser.redirect import refusal_redirect, results_redirect, site_of
-from shared.browser.remedies import page_remedy
 from shared.domain.audit import AuditOutcome
 from shared.domain.invited_mailbox import InvitedMailbox, MailboxResult, MailboxState
 from shared.domain.registration import RegistrationStatus
+from shared.domain.remedy import Reader, remedy
 from shared.http.audit import add_accounts_to_audit, add_to_audit
 from shared.ports import App
 from shared.usecases.sign_in.link import LinkPage
@@ -74,6 +74,7 @@ async def outcome_page(app: App, outcome: Outcome) -> func.HttpResponse:
 
 async def _refused_page(app: App, outcome: Refused) -> func.HttpResponse:
     registration, code = outcome.registration, outcome.code
+    what_happened = remedy(code, Reader.PERSON).what
     _record(outcome, AuditOutcome.REFUSED)
     if registration is None:
         return refusal_page(app, code, keep=outcome.keep, finish=outcome.finish)
@@ -87,7 +88,7 @@ async def _refused_page(app: App, outcome: Refused) -> func.HttpResponse:
         keep=outcome.keep,
         finish=outcome.finish,
         consent_url=await _consent_url(app, registration.app) if code in CONSENT_CODES else None,
-        back_url=refusal_redirect(registration, code, page_remedy(code).what) if code != "link_used" else None,
+        back_url=refusal_redirect(registration, code, what_happened) if code != "link_used" else None,
         site=site_of(registration.redirect_url),
     )
 
@@ -110,7 +111,7 @@ def _several_page(app: App, outcome: Completed) -> func.HttpResponse:
         total=len(registration.mailboxes),
         bound=groups.pop(BOUND, []),
         waiting=groups.pop(WAITING, []),
-        refused=[(code, page_remedy(code), mailboxes) for code, mailboxes in groups.items()],
+        refused=[(code, remedy(code, Reader.PERSON), mailboxes) for code, mailboxes in groups.items()],
         registration_id=registration.id,
         app_id=registration.app,
         confirmation=outcome.again.confirmation if outcome.again else None,

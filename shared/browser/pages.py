@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import azure.functions as func
 
-from shared.browser.remedies import OTHER_ACCOUNT_HELPS, STATUSES, page_remedy
+from shared.browser.refusals import OTHER_ACCOUNT_HELPS, STATUSES
 from shared.domain.audit import correlation_id
 from shared.domain.errors import InternalError, MailbindError
 from shared.domain.formats import same_address
+from shared.domain.remedy import Reader, remedy
 from shared.http.refusals import refusal_of, status_of
 from shared.http.responses import HTML, refusal_headers, reply
 from shared.ports import App, Entropy
@@ -57,7 +58,7 @@ def refusal_page(
         "refused",
         status=status,
         headers={**retry_later, **(headers or {})},
-        remedy=page_remedy(code),
+        remedy=remedy(code, Reader.PERSON),
         code=code,
         # The operator finds the line in the log by it.
         correlation=correlation_id() if code == InternalError.code else None,

@@ -13,7 +13,7 @@ from shared.domain.oauth_app import (
     OAuthApp,
     covers_shared_mailboxes,
 )
-from shared.domain.remedy import remedy
+from shared.domain.remedy import Reader, remedy
 
 EXPIRY_WARNING_PERIOD = timedelta(days=30)
 RENEW_HINT = (
@@ -82,7 +82,7 @@ def skipped(step: str, message: str) -> Step:
 
 def failed_call(step: str, failure: Failure) -> Step:
     """A step in which Microsoft refused a call or did not answer."""
-    known = remedy(failure.code)
+    known = remedy(failure.code, Reader.OPERATOR)
     number = f" (AADSTS{failure.aadsts})" if failure.aadsts else ""
     return failed(step, f"{known.what}{number}", HINTS_BY_AADSTS_NUMBER.get(failure.aadsts or 0, known.action))
 

@@ -12,7 +12,7 @@ from shared.domain.failure import Failure
 from shared.domain.formats import format_timestamp, normalize_id
 from shared.domain.oauth_app import CircuitBreaker, OAuthApp
 from shared.domain.registration import PendingRegistration
-from shared.domain.remedy import remedy
+from shared.domain.remedy import Reader, remedy
 
 # The least time between two events of one account, so that their ids sort in the order in which they happened.
 MIN_EVENT_INTERVAL = timedelta(milliseconds=1)
@@ -190,7 +190,7 @@ def expiring_secret_data(app: OAuthApp, expires: datetime) -> dict[str, Any]:
 
 def error_data(code: str, failure: Failure | None = None) -> dict[str, Any]:
     """A code with its explanation for people; the kind and the AADSTS number if Microsoft answered."""
-    known = remedy(code)
+    known = remedy(code, Reader.CALLER)
     data: dict[str, Any] = {"response": known.what, "code": code, "action": known.action}
     return data | ({"kind": failure.kind.value, "aadsts": failure.aadsts} if failure else {})
 

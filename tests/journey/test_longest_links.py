@@ -12,7 +12,6 @@ import pytest
 from infra.local.environment import APP_ID
 from infra.local.visitor import Visitor
 from shared.browser.redirect import refusal_redirect, results_redirect
-from shared.browser.remedies import PAGE_REMEDIES, page_remedy
 from shared.domain.claims_challenge import MAX_CLAIMS_BYTES, sanitized_claims
 from shared.domain.clouds import CLOUDS, Resource
 from shared.domain.formats import (
@@ -24,7 +23,7 @@ from shared.domain.formats import (
 )
 from shared.domain.invited_mailbox import InvitedMailbox, MailboxResult, MailboxState
 from shared.domain.registration import PendingRegistration
-from shared.domain.remedy import REMEDIES
+from shared.domain.remedy import Reader, remedies, remedy
 from shared.domain.secret import Secret
 from shared.ports import App
 from tests.conftest import unguarded
@@ -66,9 +65,9 @@ def test_longest_redirect_url_works(api: httpx.Client, visitor: Visitor, person:
     assert (400, ["redirectUrl"]) == (answer.status_code, [one["key"] for one in answer.json()["fields"]])
 
 
-@pytest.mark.parametrize("code", sorted({*REMEDIES, *PAGE_REMEDIES}))
+@pytest.mark.parametrize("code", sorted(remedies(Reader.PERSON)))
 def test_redirect_after_any_refusal_fits(code: str) -> None:
-    back = refusal_redirect(registration(LONGEST_ID), code, page_remedy(code).what)
+    back = refusal_redirect(registration(LONGEST_ID), code, remedy(code, Reader.PERSON).what)
 
     assert len(percent_encoded(back)) < MAX_LINK_BYTES
 

@@ -3,10 +3,9 @@
 import re
 from pathlib import Path
 
-from shared.browser.remedies import PAGE_REMEDIES
 from shared.domain.account import AccountState
 from shared.domain.event import EventName
-from shared.domain.remedy import REMEDIES
+from shared.domain.remedy import Reader, remedies
 from tests.app_routes import operations
 from tests.repo.test_house import committed
 
@@ -108,6 +107,6 @@ def test_operators_read_of_every_state_code_and_alert() -> None:
     page = (ROOT / "docs/operations.md").read_text()
     alerts = re.findall(r"(?m)^ {4}title: '(.+)'", (ROOT / "infra/monitoring/alerts.bicep").read_text())
 
-    assert [] == [word for word in [*AccountState, *REMEDIES, *PAGE_REMEDIES] if f"`{word}`" not in page]
+    assert [] == [word for word in [*AccountState, *remedies(Reader.PERSON)] if f"`{word}`" not in page]
     assert [] == [title for title in alerts if f"| {title} |" not in page]
     assert alerts

@@ -18,7 +18,7 @@ from shared.domain.app_check import (
 from shared.domain.errors import Conflict, NotFound, StaleWrite
 from shared.domain.failure import APP_CREDENTIAL_FAILURE, Failure
 from shared.domain.oauth_app import OAuthApp, RegisteredApp
-from shared.domain.remedy import remedy
+from shared.domain.remedy import Reader, remedy
 from shared.ports import App, EntraFailed
 from shared.usecases.accounts.read import FoundAccount, find_account
 from shared.usecases.apps.catalogue import existing_app
@@ -115,5 +115,5 @@ async def _check_grant_and_mailbox(app: App, found: FoundAccount, *, open_mailbo
     probed, _ = await probe_mailbox(app, current, refreshed.grant)
     if probed.last_error is None:
         return [grant_step, passed("mailbox", "It opens.")]
-    advice = remedy(probed.last_error.code)
+    advice = remedy(probed.last_error.code, Reader.OPERATOR)
     return [grant_step, failed("mailbox", advice.what, advice.action)]

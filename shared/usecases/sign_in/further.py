@@ -10,7 +10,7 @@ from shared.domain.grant import DelegatedGrant
 from shared.domain.invited_mailbox import BindRequest, MailboxResult, MailboxState
 from shared.domain.limit import LimitKind
 from shared.domain.oauth_app import OAuthApp
-from shared.domain.remedy import remedy
+from shared.domain.remedy import Reader, remedy
 from shared.domain.tokens import TokenSet
 from shared.domain.work import Work, WorkKind
 from shared.ports import App, SignedIn
@@ -123,7 +123,8 @@ def _faults(request: FurtherAccount, oauth_app: OAuthApp | None, caller: Caller)
 
 def _refusal(result: MailboxResult) -> NotBound | Unavailable:
     code = result.code or "unknown_failure"
-    message = f"{remedy(code).what} {remedy(code).action}"
+    advice = remedy(code, Reader.CALLER)
+    message = f"{advice.what} {advice.action}"
     if result.state is MailboxState.WAITING_FOR_ACCESS:
-        return Unavailable(code, f"{remedy(code).what} Nothing was bound; try again in a moment.")
+        return Unavailable(code, f"{advice.what} Nothing was bound; try again in a moment.")
     return BindingConflict(code, message) if code in CONFLICT_CODES else NotBound(code, message)

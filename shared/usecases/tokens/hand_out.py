@@ -13,7 +13,7 @@ from shared.domain.errors import InvalidInput, NotAuthorized, NotFound, StaleWri
 from shared.domain.failure import FailureKind
 from shared.domain.formats import table_key
 from shared.domain.grant import DelegatedGrant
-from shared.domain.remedy import remedy
+from shared.domain.remedy import Reader, remedy
 from shared.domain.renewal import SIGN_IN_FAILURE_KINDS
 from shared.domain.secret import Secret
 from shared.domain.tokens import DEFAULT_TOKEN_REQUEST, ResourceToken, TokenRequest
@@ -198,11 +198,16 @@ def _renewed(refreshed: Refreshed | None) -> DelegatedGrant:
 
 
 def _not_authorized(code: str) -> NotAuthorized:
-    return NotAuthorized(code, f"{remedy(code).what} {remedy(code).action}")
+    return NotAuthorized(code, _message(code))
 
 
 def _unavailable(code: str, retry_after: timedelta | None) -> Unavailable:
-    return Unavailable(code, f"{remedy(code).what} {remedy(code).action}", retry_after or DEFAULT_RETRY_AFTER)
+    return Unavailable(code, _message(code), retry_after or DEFAULT_RETRY_AFTER)
+
+
+def _message(code: str) -> str:
+    advice = remedy(code, Reader.CALLER)
+    return f"{advice.what} {advice.action}"
 
 
 async def _record_hand_out(app: App, stored: Stored[DelegatedGrant], resource: Resource) -> None:
