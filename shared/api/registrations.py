@@ -42,6 +42,13 @@ MAX_MAILBOXES = 50
 
 resource = Resource("Registrations", "Sign-in links for people with access to mailboxes.")
 
+AllowPrincipalChange = Annotated[
+    bool,
+    Meta(
+        description="Whether another person may take over an existing account. Needs the scope accounts:write.",
+        examples=[False],
+    ),
+]
 ChangeMailbox = Annotated[
     bool,
     Meta(
@@ -82,16 +89,7 @@ class RegistrationForm(Body, kw_only=True):
         Annotated[bool, Meta(description="Whether `email` is a shared mailbox.", examples=[True])] | UnsetType
     ) = UNSET
     type: Annotated[AppId, Meta(extra={"absent": (False,)})] | UnsetType = UNSET
-    allow_principal_change: (
-        Annotated[
-            bool,
-            Meta(
-                description="Whether another person may take over an existing account. Needs the scope accounts:write.",
-                examples=[False],
-            ),
-        ]
-        | UnsetType
-    ) = UNSET
+    allow_principal_change: AllowPrincipalChange | UnsetType = UNSET
     change_mailbox: ChangeMailbox | UnsetType = UNSET
     mailboxes: (
         Annotated[
@@ -112,9 +110,10 @@ class RegistrationForm(Body, kw_only=True):
 
 
 class Reauthorization(Body, kw_only=True):
-    """The URL to which the browser returns."""
+    """The URL to which the browser returns, and who may sign in."""
 
     redirect_url: RedirectUrl
+    allow_principal_change: AllowPrincipalChange | UnsetType = UNSET
 
 
 class Link(Answer, kw_only=True):
@@ -250,9 +249,17 @@ async def reauthorize_account(
 ) -> Link:
     """Repair an account.
 
-    Creates a sign-in link that repairs the account, for the same person and mailbox.
+    Creates a sign-in link that repairs the account, for the same person and mailbox. With `allowPrincipalChange`,
+    another person who may open the mailbox can use it too, for example when the person is gone.
     """
-    started = await start.reauthorize_account(app, account_id, body.redirect_url or None, faults, caller)
+    started = await start.reauthorize_account(
+        app,
+        account_id,
+        body.redirect_url or None,
+        faults,
+        caller,
+        allow_principal_change=body.allow_principal_change is True,
+    )
     add_to_audit(target=started.registration)
     return link(started)
 

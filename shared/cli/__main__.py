@@ -95,6 +95,8 @@ def _add_link_commands(add: AddParser) -> None:
     repair = _add_account(
         _add_command(add, "reauthorize", commands.reauthorize, "create a link that repairs an account")
     )
+    help_text = "another person who may open the mailbox can use the link"
+    repair.add_argument("--allow-principal-change", action="store_true", help=help_text)
     for parser in (link, repair):
         parser.add_argument("--redirect-url", required=True, help="where the person goes afterwards")
 

@@ -64,9 +64,8 @@ def link(api: Api, arguments: Namespace) -> Result:
 
 def reauthorize(api: Api, arguments: Namespace) -> Result:
     """Create a link that repairs an account."""
-    return _link(
-        api.call("POST", "account", arguments.account, "reauthorize", body={"redirectUrl": arguments.redirect_url})
-    )
+    body = {"redirectUrl": arguments.redirect_url, "allowPrincipalChange": arguments.allow_principal_change}
+    return _link(api.call("POST", "account", arguments.account, "reauthorize", body=body))
 
 
 def _link(body: dict[str, Any]) -> Result:

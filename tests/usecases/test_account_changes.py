@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from infra.local.visitor import Visitor
-from shared.domain.errors import NotAuthorized
+from shared.domain.errors import InvalidInput, NotAuthorized
 from shared.ports import App
 from shared.usecases.accounts.change import AccountChange, change_account, remove_account
 from shared.usecases.accounts.read import AccountDetails, find_account, read_account
@@ -18,15 +18,15 @@ from shared.usecases.upkeep.statistics import read_statistics
 from shared.usecases.upkeep.tick import run_tick
 from tests.conftest import MovedClock
 from tests.journey.conftest import Tenant
-from tests.usecases.conftest import SUPPORT, NewPerson, StartApp, bind, end_of, open_page, sign_in
+from tests.usecases.conftest import REDIRECT_URL, SUPPORT, NewPerson, StartApp, bind, end_of, open_page, sign_in
 
 
 async def pause(app: App, account: str, *, paused: bool = True) -> None:
     await change_account(app, account, AccountChange(paused=paused), {})
 
 
-async def repair(app: App, account: str) -> Started:
-    return await reauthorize_account(app, account, "https://myapp.example/repaired", {}, ADMINISTRATOR)
+async def repair(app: App, account: str, *, by_anyone: bool = False) -> Started:
+    return await reauthorize_account(app, account, REDIRECT_URL, {}, ADMINISTRATOR, allow_principal_change=by_anyone)
 
 
 async def state_of(app: App, account: str) -> tuple[str, str | None]:
@@ -131,3 +131,30 @@ async def test_repair_link_is_for_one_person_and_ends_with_the_account(
     with pytest.raises(UnusableLink, match="account_removed"):
         await open_page(app, link)
     assert None is await find_account(app, account)
+
+
+async def test_mailbox_of_a_person_who_is_gone_is_repaired_by_another(
+    app: App, visitor: Visitor, person: NewPerson, tenant: Tenant
+) -> None:
+    gone, successor = person(), person()
+    account = await bind(app, visitor, gone)
+    tenant.do("person", upn=gone, disabled=True)
+    await reconnect_account(app, account)
+    assert ("connectError", "person_gone") == await state_of(app, account)
+    own_link = await repair(app, account)
+    assert "wrong_principal" == end_of(await sign_in(app, visitor, own_link, successor))
+
+    await sign_in(app, visitor, await repair(app, account, by_anyone=True), successor)
+
+    found = (await read_account(app, account)).account
+    assert ("connected", successor) == (found.state, found.sign_in_name)
+    assert (await hand_out(app, account)).sign_in_name == successor
+
+
+async def test_nobody_else_repairs_a_persons_own_mailbox(app: App, visitor: Visitor, person: NewPerson) -> None:
+    account = await bind(app, visitor, person(), email=None, delegated=False)
+
+    with pytest.raises(InvalidInput) as refused:
+        await repair(app, account, by_anyone=True)
+
+    assert ["allowPrincipalChange"] == list(refused.value.fields)

@@ -158,11 +158,18 @@ def _with_kind(invitation: Invitation, existing: Sequence[Account | None]) -> In
 
 
 async def reauthorize_account(
-    app: App, account_id: str, redirect_url: str | None, faults: Mapping[str, str], caller: Caller
+    app: App,
+    account_id: str,
+    redirect_url: str | None,
+    faults: Mapping[str, str],
+    caller: Caller,
+    *,
+    allow_principal_change: bool = False,
 ) -> Started:
     """Make a link that repairs an account, for the same person and mailbox.
 
-    Raises NotFound, InvalidInput, and Conflict when the account's OAuth app is gone or disabled.
+    `allow_principal_change` lets another person sign in, for a shared mailbox whose person is gone. Raises NotFound,
+    InvalidInput, and Conflict when the account's OAuth app is gone or disabled.
     """
     account = (await known_account(app, account_id)).account.value
     oauth_app = await app.oauth_apps.get(account.app)
@@ -177,9 +184,13 @@ async def reauthorize_account(
         email=account.email,
         delegated=account.shared,
         type=account.app,
-        principal_id=account.principal_id,
+        principal_id=None if allow_principal_change else account.principal_id,
+        allow_principal_change=allow_principal_change,
         named=False,
     )
+    if allow_principal_change and not account.shared:
+        reason = "must be false or absent for a person's own mailbox: only that person can authorize it"
+        faults = {**faults, "allowPrincipalChange": f'"allowPrincipalChange" {reason}'}
     return await start_registration(app, invitation, faults, caller)
 
 
