@@ -80,7 +80,9 @@ async def test_open_breaker_is_the_last_error_of_its_app(
 
     told = api.get(f"/v1/oauth2/{app}").json()["lastError"]
     assert ("app_credential", 7000222) == (told["code"], told["aadsts"])
-    assert app in [one["app"] for one in api.get("/v1/stats").json()["breakers"]]
+    (breaker,) = [one for one in api.get("/v1/stats").json()["breakers"] if one["app"] == app]
+    assert ("app_credential", 7000222) == (breaker["code"], breaker["aadsts"])
+    assert "client secret" in breaker["action"]
 
     assert "ok" == steps(api, app)["client"]["status"]
 
