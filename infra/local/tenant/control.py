@@ -47,6 +47,8 @@ class ControlEndpoint:
             ("person", bodies.ChangePerson, self._person),
             ("mailbox", bodies.SharedMailboxes, self._mailbox),
             ("address", bodies.Address, self._address),
+            ("hosting", bodies.SetHosting, self._hosting),
+            ("guest", bodies.Guest, self._guest),
             ("tenant", bodies.OtherTenant, self._other_tenant),
             ("sign-in", bodies.SignIn, self._sign_in),
             ("certificate", bodies.Certificate, self._certificate),
@@ -161,6 +163,12 @@ class ControlEndpoint:
 
     def _address(self, body: bodies.Address) -> None:
         self._tenant.directory.move_address(self._find_mailbox(body.mailbox), body.address)
+
+    def _hosting(self, body: bodies.SetHosting) -> None:
+        self._tenant.directory.set_hosting(self._find_mailbox(body.mailbox), body.hosting)
+
+    def _guest(self, body: bodies.Guest) -> dict[str, Any]:
+        return {"person": self._tenant.directory.create_guest(body.address).upn}
 
     def _other_tenant(self, body: bodies.OtherTenant) -> dict[str, Any]:
         return {"tenantId": self._tenant.directory.create_tenant(body.domain, body.person).tenant_id}

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from infra.local.tenant.conditions import Outage
+from infra.local.tenant.entities import Hosting
 
 Count = Annotated[int, Meta(ge=1)]
 Milliseconds = Annotated[int, Meta(ge=0)]
@@ -139,6 +140,19 @@ class Address(Body, frozen=True):
     """Move the address to this mailbox."""
 
     mailbox: str
+    address: str
+
+
+class SetHosting(Body, frozen=True):
+    """Say where the mailbox is: in Exchange Online, elsewhere, or nowhere."""
+
+    mailbox: str
+    hosting: Hosting
+
+
+class Guest(Body, frozen=True):
+    """Invite a person of another organization, by their address there."""
+
     address: str
 
 

@@ -47,6 +47,7 @@ def _person(directory: Directory, person: Person) -> dict[str, Any]:
         "upn": person.upn,
         "mail": person.address,
         "name": person.name,
+        "hosting": person.hosting,
         "disabled": person.disabled,
         "adminConsentRequired": person.admin_consent_required,
         "consented": sorted(consented_scopes),
@@ -60,5 +61,6 @@ def _mailbox(directory: Directory, mailbox: Mailbox) -> dict[str, Any]:
         "upn": mailbox.upn,
         "address": mailbox.address,
         "name": mailbox.name,
+        "hosting": mailbox.hosting,
         "fullAccess": directory.people_with_access(mailbox),
     }

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from infra.local.tenant.entities import Client, Mailbox, ManagedIdentity, Organization, Person, Resource
+from infra.local.tenant.entities import Client, Hosting, Mailbox, ManagedIdentity, Organization, Person, Resource
 
 
 class Directory:
@@ -92,12 +92,25 @@ class Directory:
         self.tenants[tenant_id] = Organization(id=tenant_id, domain=domain)
         return self._add_person(_new_person(login) | {"tenant_id": tenant_id})
 
+    def create_guest(self, address: str) -> Person:
+        """Invite a person of another organization, who has consented to Mailbind's app.
+
+        https://learn.microsoft.com/entra/external-id/user-properties#user-principal-name
+        """
+        guest = self._add_person(_new_person(f"{address.replace('@', '_')}#EXT#@{self.domain}"))
+        self.update_person(guest, home_address=address, mail=address, hosting="unlicensed")
+        return self.people[guest.oid]
+
+    def set_hosting(self, mailbox: Mailbox, hosting: Hosting) -> None:
+        """Change where the mailbox is."""
+        self._store(replace(mailbox, hosting=hosting))
+
     def move_address(self, mailbox: Mailbox, address: str) -> None:
         """Make an address an alias of this mailbox, and remove it from the mailbox that had it."""
         owner = self.mailbox(address, mailbox.tenant_id)
         if owner is not None and owner.oid != mailbox.oid:
             substitute = f"{owner.oid}@{self.tenants[owner.tenant_id].domain}"
-            changes = {
+            changes: dict[str, Any] = {
                 name: substitute for name in ("upn", "address") if getattr(owner, name).lower() == address.lower()
             }
             aliases = tuple(alias for alias in owner.aliases if alias != address)

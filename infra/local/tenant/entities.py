@@ -2,8 +2,13 @@
 
 import uuid
 from dataclasses import dataclass, field
+from typing import Literal
 from urllib.parse import urlsplit
 
+# Where the mailbox of a directory object is. Graph opens those in Exchange Online only.
+# https://learn.microsoft.com/exchange/troubleshoot/user-and-shared-mailboxes/rest-api-is-not-yet-supported-for-this-mailbox-error
+# The mail of a Microsoft 365 group is under /groups/{id}. https://learn.microsoft.com/graph/api/resources/conversation
+Hosting = Literal["exchangeOnline", "unlicensed", "onPremises", "softDeleted", "group"]
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1")
 
 
@@ -20,6 +25,7 @@ class Mailbox:
     name: str
     tenant_id: str
     aliases: tuple[str, ...] = ()
+    hosting: Hosting = "exchangeOnline"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -34,9 +40,14 @@ class Person(Mailbox):
     `mail` is the property of that name, if an administrator set it to something else than the mailbox's address.
     Nothing verifies that the address is theirs.
     https://learn.microsoft.com/entra/identity-platform/claims-validation
+
+    A guest signs in with an account of another tenant, `home_address`, and has no mailbox here. Tokens name a guest by
+    that address; the sign-in name has `#EXT#`.
+    https://learn.microsoft.com/entra/external-id/user-properties
     """
 
     mail: str | None = None
+    home_address: str | None = None
     disabled: bool = False
     admin_consent_required: bool = False
     revoked_at: float = 0.0

@@ -96,6 +96,9 @@ class GraphEndpoint:
         if mailbox.oid != caller.person.oid:
             # Full Access is not enough. https://learn.microsoft.com/graph/outlook-share-messages-folders
             caller.require_any(SHARED_MAIL_SCOPES, refusal="ErrorAccessDenied")
+        if mailbox.hosting != "exchangeOnline":
+            is_group = mailbox.hosting == "group"
+            raise Refusal("ErrorGroupIsUsedInNonGroupURI" if is_group else "MailboxNotEnabledForRESTAPI")
         if not self._tenant.directory.can_open(caller.person, mailbox):
             raise Refusal("ErrorAccessDenied")
         return self._folder(mailbox)
@@ -103,6 +106,7 @@ class GraphEndpoint:
     def _user(self, user: Mailbox) -> Entity:
         given, _, family = user.name.partition(" ")
         mail = user.mail if isinstance(user, Person) and user.mail else user.address
+        home_address = user.home_address if isinstance(user, Person) else None
         return {
             "@odata.context": f"{self._tenant.origin}/v1.0/$metadata#users/$entity",
             "id": user.oid,
@@ -113,7 +117,7 @@ class GraphEndpoint:
             "givenName": given,
             "surname": family,
             **dict.fromkeys(("jobTitle", "mobilePhone", "officeLocation", "preferredLanguage")),
-            "proxyAddresses": [f"SMTP:{user.address}", *(f"smtp:{alias}" for alias in user.aliases)],
+            "proxyAddresses": [f"SMTP:{home_address or user.address}", *(f"smtp:{alias}" for alias in user.aliases)],
         }
 
     def _folder(self, mailbox: Mailbox) -> Entity:

@@ -143,7 +143,7 @@ class ImapServer:
         failure = LOGIN_FAILURES["AuthenticateFailed"]
         if fault := self._tenant.conditions.next_fault(ENDPOINT, person=person.oid if person else None):
             failure, caller = LOGIN_FAILURES[fault.failure], None
-        if caller is not None and mailbox is not None:
+        if caller is not None and mailbox is not None and mailbox.hosting == "exchangeOnline":
             session.caller, session.mailbox = caller, mailbox
             session.can_open = self._tenant.directory.can_open(caller.person, mailbox)
         result = "OK AUTHENTICATE completed." if session.caller else failure

@@ -75,7 +75,7 @@ def id_token(tenant: Tenant, person: Person, client: Client, nonce: str) -> str:
         "name": person.name,
         "nonce": nonce or None,
         "oid": person.oid,
-        "preferred_username": person.upn,
+        "preferred_username": person.home_address or person.upn,
         "sub": _pairwise_subject(person.oid, client.id),
         "tid": person.tenant_id,
         "ver": "2.0",
