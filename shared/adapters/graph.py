@@ -1,12 +1,14 @@
 """Microsoft Graph: the harmless requests that prove access to a mailbox. The only file that knows httpx."""
 
 import asyncio
+import logging
 import ssl
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from shared.domain.audit import client_request_id_header
-from shared.domain.failure import MailboxRefusal
+from shared.domain.failure import TOKEN_REFUSALS
+from shared.domain.graph_answer import graph_refusal
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.secret import Secret
 from shared.ports import MailboxRefused, MailboxUnavailable, Person, SignedIn
@@ -14,7 +16,10 @@ from shared.ports import MailboxRefused, MailboxUnavailable, Person, SignedIn
 if TYPE_CHECKING:
     import httpx
 
+log = logging.getLogger(__name__)
+
 TIMEOUT_SECONDS = 10.0
+TOKEN_RETRY_SECONDS = 1.0
 # httpx checks every pooled connection for each request (encode/httpx issue 3215), so a small pool is faster.
 MAX_CONNECTIONS = 16
 
@@ -51,8 +56,10 @@ class HttpGraph:
     async def _own_inbox(self, app: OAuthApp, token: Secret) -> str | None:
         try:
             return await self.open(app, token, "", shared=False)
-        except MailboxRefused:  # a person without a mailbox, or a token without mail scopes
-            return None
+        except MailboxRefused as refused:
+            if refused.refusal in TOKEN_REFUSALS:
+                raise
+            return None  # a person without a mailbox, or a token without mail scopes
 
     async def close(self) -> None:
         """Close all connections."""
@@ -60,17 +67,35 @@ class HttpGraph:
             await self._client.aclose()
 
     async def _get(self, app: OAuthApp, path: str, token: Secret) -> dict[str, Any]:
+        """Read a resource. Raises MailboxRefused and MailboxUnavailable.
+
+        A 401 is believed when it is repeated: a token may be ahead of what one of Graph's servers knows.
+        """
+        try:
+            return await self._get_once(app, path, token)
+        except MailboxRefused as refused:
+            if refused.refusal not in TOKEN_REFUSALS:
+                raise
+        await asyncio.sleep(TOKEN_RETRY_SECONDS)
+        return await self._get_once(app, path, token)
+
+    async def _get_once(self, app: OAuthApp, path: str, token: Secret) -> dict[str, Any]:
         import httpx  # noqa: PLC0415 - not needed for hand-outs
 
         try:
             headers = {"Authorization": f"Bearer {token.reveal()}", **client_request_id_header()}
             response = await self._open_client().get(f"{app.cloud.graph}/v1.0{path}", headers=headers)
-            body = response.json()
-        except (httpx.HTTPError, ValueError, RecursionError):
+        except httpx.HTTPError:
             raise MailboxUnavailable from None
+        body = _json(response)
         if response.is_success and isinstance(body, dict):
             return body
-        raise _refusal(response.status_code, body)
+        refused = graph_refusal(response.status_code, body, response.headers.get("WWW-Authenticate", ""))
+        if refused is None:
+            raise MailboxUnavailable
+        fields = {"app": app.id, "status": response.status_code, "code": refused.graph_code, "reason": refused.refusal}
+        log.info("graph refused", extra=fields)
+        raise MailboxRefused(refused.refusal, refused.claims)
 
     def _open_client(self) -> "httpx.AsyncClient":
         import httpx  # noqa: PLC0415 - as above
@@ -83,17 +108,9 @@ class HttpGraph:
         return self._client
 
 
-def _refusal(status: int, body: Any) -> Exception:  # noqa: ANN401 - any JSON
-    """MailboxRefused for missing access or a missing scope, MailboxUnavailable for an outage.
-
-    Exchange answers 403 ErrorAccessDenied or 404 ErrorItemNotFound for a mailbox that is not shared with the person,
-    Entra 403 Authorization_RequestDenied for a missing scope (Graph: error responses). A 401 right after a refresh is
-    continuous access evaluation: it passes, or the next refresh is refused.
-    """
-    error = body.get("error") if isinstance(body, dict) else None
-    code = error.get("code") if isinstance(error, dict) else None
-    if code is None or status in {401, 408, 429} or status >= 500:  # noqa: PLR2004 - HTTP's own numbers
-        return MailboxUnavailable()
-    if code == "Authorization_RequestDenied":
-        return MailboxRefused(MailboxRefusal.MISSING_SCOPE)
-    return MailboxRefused(MailboxRefusal.NO_ACCESS)
+def _json(response: "httpx.Response") -> Any:  # noqa: ANN401 - any JSON
+    """The body, or None if it is not JSON."""
+    try:
+        return response.json()
+    except (ValueError, RecursionError):
+        return None

@@ -69,10 +69,14 @@ class AccountState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LastError:
-    """Why an account is not connected: a stable code, and when it first occurred."""
+    """Why an account is not connected: a stable code, and when it first occurred.
+
+    `claims` are those of a claims challenge, which the next sign-in has to carry.
+    """
 
     code: str
     since: datetime
+    claims: str | None = None
 
 
 # Errors that a probe finds for one mailbox. Every other error is about the grant, and so about all of its accounts.
@@ -120,12 +124,12 @@ class Account:
             replaced_since=None,
         ).recovered()
 
-    def with_error(self, state: AccountState, code: str, now: datetime) -> "Account":
-        """In an error state. The same error keeps the time when it first occurred."""
+    def with_error(self, state: AccountState, code: str, now: datetime, claims: str | None = None) -> "Account":
+        """In an error state. The same error keeps the time when it first occurred, and its claims."""
         state = self._unless_paused(state)
         if self.state is state and self.last_error is not None and self.last_error.code == code:
             return self
-        return replace(self, state=state, last_error=LastError(code, now))
+        return replace(self, state=state, last_error=LastError(code, now, claims))
 
     def after_probe(self, inbox_id: str | None, now: datetime) -> "Account":
         """The mailbox opened. A different inbox id means that an administrator gave the address to another mailbox."""

@@ -60,9 +60,15 @@ class MailboxRefusal(StrEnum):
 
     NO_ACCESS = "no_mailbox_access"
     MISSING_SCOPE = "missing_scope"
+    NOT_FOUND = "mailbox_not_found"
+    NOT_IN_EXCHANGE_ONLINE = "mailbox_not_in_exchange_online"
+    TOKEN_REFUSED = "access_token_refused"  # noqa: S105 - the name of a failure
+    CLAIMS_CHALLENGE = "mailbox_claims_challenge"
 
 
 NO_ACCESS = MailboxRefusal.NO_ACCESS.value
+# Refusals of the access token, which say nothing about the mailbox.
+TOKEN_REFUSALS = frozenset({MailboxRefusal.TOKEN_REFUSED, MailboxRefusal.CLAIMS_CHALLENGE})
 # The code of a mailbox that waits because Microsoft 365 does not answer.
 GRAPH_UNAVAILABLE = "graph_unavailable"
 

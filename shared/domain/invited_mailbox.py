@@ -9,6 +9,7 @@ from shared.domain.account import Principal
 from shared.domain.clouds import Resource
 from shared.domain.failure import NO_ACCESS
 from shared.domain.formats import same_id
+from shared.domain.renewal import confirmation_delay
 from shared.domain.secret import Secret
 from shared.domain.tokens import TokenSet
 
@@ -138,6 +139,7 @@ class PendingAccount:
 
     `kept` says that the person asked Mailbind to keep checking; otherwise it waits for an outage at Microsoft to end.
     `accounts` are the accounts of the registration that wait; empty in rows from before there could be several.
+    `doubts` counts refusals of the refresh token without a known reason, which are not believed yet.
     """
 
     registration: str
@@ -154,6 +156,7 @@ class PendingAccount:
     due: datetime
     resource: Resource = Resource.GRAPH
     accounts: tuple[str, ...] = ()
+    doubts: int = 0
 
     @property
     def tokens(self) -> TokenSet:
@@ -177,7 +180,17 @@ class PendingAccount:
     def after_failed_probe(self, reason: str, now: datetime) -> "PendingAccount":
         """The mailbox did not open; `reason` says why."""
         interval = ACCESS_PROBE_INTERVAL if reason == NO_ACCESS else OUTAGE_PROBE_INTERVAL
+        if self.doubts:
+            interval = confirmation_delay(self.doubts - 1, jitter=0)
         return replace(self, reason=reason, due=now + interval)
+
+    def doubted(self) -> "PendingAccount":
+        """Entra refused the refresh token without a known reason. It is asked again before that is believed."""
+        return replace(self, doubts=self.doubts + 1)
+
+    def without_access_token(self, now: datetime) -> "PendingAccount":
+        """Microsoft 365 refuses the access token, so the next probe gets a new one."""
+        return replace(self, access_expires=now)
 
     def with_tokens(self, tokens: TokenSet) -> "PendingAccount":
         """With newer tokens."""
@@ -188,6 +201,7 @@ class PendingAccount:
             access_expires=tokens.expires,
             scopes=tokens.scopes,
             resource=tokens.resource,
+            doubts=0,
         )
 
 

@@ -45,8 +45,8 @@ class PendingRegistration:
     are what the form asked for; whether its caller may still do that is checked when a mailbox is bound.
 
     The link stays open until `expires`, or until no mailbox is left to bind. `failure` is the code of the last sign-in
-    that bound nothing. `told` are the codes of failed sign-ins for which the caller got an event. `being_bound` is when
-    the last binding close to the expiry began.
+    that bound nothing, and `claims` are what Microsoft 365 demanded of the next one. `told` are the codes of failed
+    sign-ins for which the caller got an event. `being_bound` is when the last binding close to the expiry began.
     """
 
     id: str
@@ -66,6 +66,7 @@ class PendingRegistration:
     correlation: str | None = None
     stage: RegistrationStatus = RegistrationStatus.PENDING
     failure: str | None = None
+    claims: str | None = None
     completed: datetime | None = None
     being_bound: datetime | None = None
     told: tuple[str, ...] = ()
@@ -148,14 +149,15 @@ class PendingRegistration:
             mailbox.cancelled(code) if normalize_id(mailbox.account) in ids else mailbox for mailbox in self.mailboxes
         )
 
-    def with_refusal(self, code: str) -> "PendingRegistration":
+    def with_refusal(self, code: str, claims: str | None = None) -> "PendingRegistration":
         """A sign-in failed as a whole. The link still works, and mailboxes that wait for access keep waiting."""
         if not self.unsettled_mailboxes:
             return self
+        refused = replace(self, failure=code, claims=claims)
         if self.stage not in UNDECIDED_STATUSES:
-            return replace(self, failure=code)
+            return refused
         told = self.told if code in self.told else (*self.told, code)
-        return replace(self, stage=RegistrationStatus.FAILED, failure=code, told=told)
+        return replace(refused, stage=RegistrationStatus.FAILED, told=told)
 
     def after_sign_in(
         self, principal_id: str, results: Mapping[str, MailboxResult], now: datetime, *, stop_waiting: bool = False

@@ -37,6 +37,16 @@ def was_renewed_meanwhile(grant: DelegatedGrant, before: DelegatedGrant, resourc
     return token is not None and (token_before is None or token.refreshed > token_before.refreshed)
 
 
+def is_believed(failure: Failure, doubts: int) -> bool:
+    """Whether a refusal is believed: one without a known reason only after `doubts` earlier answers like it."""
+    return failure.confirmed or doubts + 1 >= REQUIRED_CONFIRMATIONS
+
+
+def confirmation_delay(doubts: int, jitter: float) -> timedelta:
+    """How long to wait before Entra is asked again about a refusal without a known reason."""
+    return CONFIRMATION_DELAY * (1 + doubts + jitter)
+
+
 def grant_after_refresh(
     grant: DelegatedGrant, request: TokenRequest, answer: RefreshAnswer, now: datetime, jitter: float
 ) -> DelegatedGrant:
@@ -56,7 +66,7 @@ def grant_after_failure(grant: DelegatedGrant, failure: Failure, now: datetime, 
     """The grant after a failed refresh. The kind of failure decides its state and when it is tried next."""
     if not failure.confirmed and _is_too_early_to_confirm(grant, now):
         return grant
-    if not failure.confirmed and grant.doubts + 1 < REQUIRED_CONFIRMATIONS:
+    if not is_believed(failure, grant.doubts):
         return _doubted(grant, now, jitter)
     failed = replace(
         grant,
@@ -78,7 +88,7 @@ def grant_after_failure(grant: DelegatedGrant, failure: Failure, now: datetime, 
 
 def _doubted(grant: DelegatedGrant, now: datetime, jitter: float) -> DelegatedGrant:
     """Refused without a known reason: ask again in a few minutes before believing it."""
-    retry = now + CONFIRMATION_DELAY * (1 + grant.doubts + jitter)
+    retry = now + confirmation_delay(grant.doubts, jitter)
     return replace(
         grant,
         failures=grant.failures + 1,

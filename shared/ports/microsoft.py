@@ -101,11 +101,12 @@ class Person(NamedTuple):
 
 
 class MailboxRefused(Exception):
-    """Microsoft refused access to the mailbox."""
+    """Microsoft refused access to the mailbox. `claims` are those of a claims challenge."""
 
-    def __init__(self, refusal: MailboxRefusal) -> None:
+    def __init__(self, refusal: MailboxRefusal, claims: str | None = None) -> None:
         super().__init__(refusal)
         self.refusal = refusal
+        self.claims = claims
 
 
 class MailboxUnavailable(Exception):

@@ -160,7 +160,7 @@ async def _conclude(
     try:
         results = await bind_invited_mailboxes(app, registration, oauth_app, signed_in)
     except AccessRefused as refused:
-        refusal = await _refuse(app, refused.code, registration, cookie)
+        refusal = await _refuse(app, refused.code, registration, cookie, claims=refused.claims)
         if refused.code != NO_ACCESS:
             return refusal
         return refusal._replace(keep=await carry_grant(app, KEEP_CHECKING_PURPOSE, registration, signed_in, cookie))
@@ -192,14 +192,16 @@ async def _conclude(
     return outcome._replace(results=results, again=again, keep=keep)
 
 
-async def _refuse(app: App, code: str, registration: PendingRegistration, cookie: Secret) -> Refused:
+async def _refuse(
+    app: App, code: str, registration: PendingRegistration, cookie: Secret, *, claims: str | None = None
+) -> Refused:
     """Record the refusal on the registration. The page lets the person start over if that may help."""
     log.info("mailbox refused", extra={"registration": registration.id, "code": code})
     # After a conflict, the newer result of another browser stays. If storage fails, only the person learns the reason.
     with suppress(StaleWrite, StorageUnavailable):
         stored = await app.stores.registrations.get(registration.id)
         if stored is not None:
-            refused = stored.value.with_refusal(code)
+            refused = stored.value.with_refusal(code, claims)
             events = await refusal_events(app, stored.value, refused)
             await app.stores.registrations.replace(stored, refused, events)
     again = None if code in FINAL_CODES else await link_page(app, registration, cookie)

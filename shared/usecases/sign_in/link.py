@@ -8,6 +8,7 @@ from typing import NamedTuple
 from shared.domain.account import Account
 from shared.domain.audit import set_correlation_id
 from shared.domain.caller import can_register
+from shared.domain.claims_challenge import sanitized_claims
 from shared.domain.errors import EntraBusy, SealBroken, StaleWrite
 from shared.domain.formats import fingerprint, random_token
 from shared.domain.invited_mailbox import LINK_CANCELLED, MailboxState
@@ -220,6 +221,9 @@ async def _begin_at_entra(app: App, registration: PendingRegistration, cookie: S
 
 async def _pending_claims(app: App, registration: PendingRegistration, existing: list[Account]) -> str | None:
     """The claims of a challenge that the sign-in must satisfy (Entra: claims challenges)."""
+    demanded = [registration.claims, *(account.last_error.claims for account in existing if account.last_error)]
+    if claims := next(filter(None, map(sanitized_claims, demanded)), None):
+        return claims
     for principal_id, app_id in {(account.principal_id, account.app) for account in existing}:
         grant = await app.stores.principals.grant(principal_id, app_id)
         if grant is not None and (

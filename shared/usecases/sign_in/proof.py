@@ -33,11 +33,15 @@ MAX_ACCOUNTS_PER_MAILBOX = 10
 
 
 class AccessRefused(Exception):
-    """The person or the mailbox is refused; `code` says why. Nothing was changed."""
+    """The person or the mailbox is refused; `code` says why. Nothing was changed.
 
-    def __init__(self, code: str) -> None:
+    `claims` are those of a claims challenge, which the next sign-in has to carry.
+    """
+
+    def __init__(self, code: str, claims: str | None = None) -> None:
         super().__init__(code)
         self.code = code
+        self.claims = claims
 
 
 class Proof(NamedTuple):
@@ -56,7 +60,7 @@ async def identify_person(app: App, oauth_app: OAuthApp, signed_in: SignedIn, ex
     try:
         person = await _read_profile(app, oauth_app, signed_in)
     except MailboxRefused as refused:
-        raise AccessRefused(refused.refusal.value) from None
+        raise AccessRefused(refused.refusal.value, refused.claims) from None
     mail_is_trusted = expected.tenant or oauth_app.trusts_mail(person.mail or "", signed_in.principal.tenant_id)
     if not mail_is_trusted:
         person = person._replace(mail=None)
@@ -96,7 +100,7 @@ async def _read_profile(app: App, oauth_app: OAuthApp, signed_in: SignedIn) -> P
     try:
         graph_tokens = await app.microsoft.entra.refresh(oauth_app, tokens.refresh_token, Resource.GRAPH)
     except EntraFailed as failed:
-        if failed.failure.kind in {FailureKind.TRANSIENT, FailureKind.APP_FAULT}:
+        if failed.failure.kind in {FailureKind.TRANSIENT, FailureKind.APP_FAULT} or not failed.failure.confirmed:
             raise MailboxUnavailable from None
         raise AccessRefused(failed.failure.code) from None
     except EntraBusy:

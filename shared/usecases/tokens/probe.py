@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from shared.domain.account import Account, AccountState
 from shared.domain.errors import Conflict, NotFound, StaleWrite
 from shared.domain.event import EventName
+from shared.domain.failure import TOKEN_REFUSALS
 from shared.domain.formats import table_key
 from shared.domain.grant import DelegatedGrant, ProbeProgress
 from shared.domain.work import Work
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 
 MAX_PROBES_AT_ONCE = 8
 PROBES_PER_BATCH = 16
+FRESH_TOKEN_AGE = timedelta(minutes=5)
 # Short enough for the access token to stay valid, and for other rows of the run to get their turn.
 PROBE_RUN_TIME = timedelta(seconds=30)
 
@@ -98,7 +100,11 @@ async def probe_mailbox(
 
 
 async def _probe(app: App, account: Account, grant: DelegatedGrant) -> Account:
-    """Return the account as it is after a probe of its mailbox."""
+    """Return the account as it is after a probe of its mailbox.
+
+    That Microsoft 365 refuses the access token counts only for a fresh one, which it has refused twice: an older one
+    may have been revoked, and the next refresh says so.
+    """
     oauth_app = await app.oauth_apps.get(grant.app)
     if oauth_app is None:
         return account  # the OAuth app was deleted just now, and the next refresh records that
@@ -107,7 +113,9 @@ async def _probe(app: App, account: Account, grant: DelegatedGrant) -> Account:
             oauth_app, grant.access_token, account.email, shared=account.shared
         )
     except MailboxRefused as refused:
-        return account.with_error(AccountState.CONNECT_ERROR, refused.refusal.value, app.clock())
+        if refused.refusal in TOKEN_REFUSALS and app.clock() - grant.refreshed > FRESH_TOKEN_AGE:
+            return account
+        return account.with_error(AccountState.CONNECT_ERROR, refused.refusal.value, app.clock(), refused.claims)
     except MailboxUnavailable:
         return account
     return account.after_probe(inbox_id, app.clock())

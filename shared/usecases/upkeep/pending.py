@@ -1,7 +1,7 @@
 """Resume a pending account: probe its mailboxes again, bind those that open, and give up when the time is over."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -10,9 +10,18 @@ from shared.domain.audit import Action, AuditOutcome, AuditRecord, set_correlati
 from shared.domain.caller import can_register
 from shared.domain.errors import StaleWrite
 from shared.domain.event import EventName, Origin, registration_data
-from shared.domain.failure import GRAPH_UNAVAILABLE, NO_ACCESS, FailureKind
-from shared.domain.invited_mailbox import LINK_CANCELLED, MailboxResult, MailboxState, PendingAccount
+from shared.domain.failure import (
+    ENTRA_UNAVAILABLE,
+    GRAPH_UNAVAILABLE,
+    NO_ACCESS,
+    TOKEN_REFUSALS,
+    Failure,
+    FailureKind,
+)
+from shared.domain.invited_mailbox import LINK_CANCELLED, InvitedMailbox, MailboxResult, MailboxState, PendingAccount
+from shared.domain.oauth_app import OAuthApp
 from shared.domain.registration import PendingRegistration
+from shared.domain.renewal import is_believed
 from shared.domain.work import Work, WorkKind
 from shared.ports import (
     App,
@@ -35,7 +44,7 @@ log = logging.getLogger(__name__)
 
 MIN_TOKEN_LIFETIME = timedelta(minutes=1)
 ENDED_STATES = {MailboxState.REPLACED, MailboxState.CANCELLED}
-TEMPORARY_CODES = {"entra_unavailable", GRAPH_UNAVAILABLE, "account_busy"}
+TEMPORARY_CODES = {ENTRA_UNAVAILABLE.code, GRAPH_UNAVAILABLE, "account_busy"}
 
 
 class ProbeResult(NamedTuple):
@@ -101,20 +110,42 @@ async def _probe(app: App, pending: PendingAccount, registration: PendingRegistr
     if oauth_app is None:
         return ProbeResult(pending, {}, {}, ended | {mailbox.account: APP_UNAVAILABLE for mailbox in remaining})
     results: Mapping[str, MailboxResult] = {}
-    try:
-        if remaining and pending.access_expires - app.clock() < MIN_TOKEN_LIFETIME:
-            pending = pending.with_tokens(await app.microsoft.entra.refresh(oauth_app, pending.refresh_token))
-        if remaining:
-            signed_in = SignedIn(pending.principal, pending.tokens)
-            results = await bind_invited_mailboxes(app, registration, oauth_app, signed_in, remaining)
-    except (EntraFailed, AccessRefused) as error:  # applies to all mailboxes
-        refused = MailboxResult(MailboxState.REFUSED, _failure_code(error))
-        results = {mailbox.account: refused for mailbox in remaining}
+    if remaining:
+        pending, results = await _try_to_bind(app, pending, registration, oauth_app, remaining)
     codes = {account_id: result.code for account_id, result in results.items() if result.code}
     waiting = {account_id: code for account_id, code in codes.items() if _is_worth_waiting(pending, code)}
     given_up = {account_id: code for account_id, code in codes.items() if account_id not in waiting}
     bound = {account_id: result for account_id, result in results.items() if result.state.is_bound}
     return ProbeResult(pending, bound, waiting, ended | given_up)
+
+
+async def _try_to_bind(
+    app: App,
+    pending: PendingAccount,
+    registration: PendingRegistration,
+    oauth_app: OAuthApp,
+    mailboxes: Sequence[InvitedMailbox],
+) -> tuple[PendingAccount, Mapping[str, MailboxResult]]:
+    """Return the pending account with its newest tokens, and the results by account.
+
+    Neither an `invalid_grant` without a known reason nor a refusal of an older access token ends the waiting: Entra
+    has to confirm the one, and a new token the other.
+    """
+    needs_token = pending.access_expires - app.clock() < MIN_TOKEN_LIFETIME
+    try:
+        if needs_token:
+            pending = pending.with_tokens(await app.microsoft.entra.refresh(oauth_app, pending.refresh_token))
+        signed_in = SignedIn(pending.principal, pending.tokens)
+        return pending, await bind_invited_mailboxes(app, registration, oauth_app, signed_in, mailboxes)
+    except EntraFailed as failed:
+        code = _failure_code(failed.failure)
+        if not is_believed(failed.failure, pending.doubts):
+            pending, code = pending.doubted(), ENTRA_UNAVAILABLE.code
+    except AccessRefused as refused:
+        code = refused.code
+        if code in TOKEN_REFUSALS and not needs_token:
+            pending, code = pending.without_access_token(app.clock()), GRAPH_UNAVAILABLE
+    return pending, {mailbox.account: MailboxResult(MailboxState.REFUSED, code) for mailbox in mailboxes}
 
 
 async def _write_pending(app: App, work: Work, result: ProbeResult, registration: PendingRegistration) -> None:
@@ -164,11 +195,9 @@ def _is_waiting(registration: PendingRegistration, account_id: str) -> bool:
     return mailbox is not None and mailbox.state is MailboxState.WAITING_FOR_ACCESS
 
 
-def _failure_code(error: EntraFailed | AccessRefused) -> str:
-    if isinstance(error, AccessRefused):
-        return error.code
-    is_temporary = error.failure.kind in {FailureKind.TRANSIENT, FailureKind.APP_FAULT}
-    return "entra_unavailable" if is_temporary else error.failure.code
+def _failure_code(failure: Failure) -> str:
+    is_temporary = failure.kind in {FailureKind.TRANSIENT, FailureKind.APP_FAULT}
+    return ENTRA_UNAVAILABLE.code if is_temporary else failure.code
 
 
 def _is_worth_waiting(pending: PendingAccount, code: str) -> bool:
