@@ -85,3 +85,34 @@ def test_sign_in_name_can_differ_from_the_address(tenant: LocalTenant) -> None:
 @pytest.mark.parametrize("body", [{"domain": FABRIKAM}, {"person": ERIN}, {}])
 def test_another_tenant_needs_a_domain_and_a_person(tenant: LocalTenant, body: dict[str, str]) -> None:
     assert 400 == tenant.http.post(f"{tenant.url}/control/tenant", json=body).status_code
+
+
+@pytest.mark.parametrize(
+    ("hosting", "refusal"),
+    [
+        ("unlicensed", (404, "MailboxNotEnabledForRESTAPI")),
+        ("onPremises", (404, "MailboxNotEnabledForRESTAPI")),
+        ("softDeleted", (404, "MailboxNotEnabledForRESTAPI")),
+        ("group", (403, "ErrorGroupIsUsedInNonGroupURI")),
+    ],
+)
+def test_mailbox_elsewhere_does_not_open(tenant: LocalTenant, hosting: str, refusal: tuple[int, str]) -> None:
+    token = tenant.access_token_of(ALICE)
+
+    tenant.control("hosting", mailbox=SUPPORT, hosting=hosting)
+
+    response = tenant.graph(f"/users/{SUPPORT}/mailFolders/inbox", token)
+    assert refusal == (response.status_code, response.json()["error"]["code"])
+
+
+def test_guest_has_the_name_of_home_in_tokens_and_no_mailbox(tenant: LocalTenant) -> None:
+    guest = tenant.control("guest", address="gina@fabrikam.example")["person"]
+    about, _ = claims_of(tenant, guest)
+    token = tenant.access_token_of(guest)
+
+    profile = tenant.graph("/me?$select=mail,proxyAddresses,userPrincipalName", token).json()
+
+    assert "gina@fabrikam.example" == about["preferred_username"] == profile["mail"]
+    assert ("gina_fabrikam.example#EXT#@contoso.example", guest) == (guest, profile["userPrincipalName"])
+    assert ["SMTP:gina@fabrikam.example"] == profile["proxyAddresses"]
+    assert 404 == tenant.graph("/me/mailFolders/inbox", token).status_code
