@@ -20,6 +20,8 @@ from shared.usecases.sign_in.outcome import Completed, Outcome, Refused
 STATUSES = {AuditOutcome.DONE: 200, AuditOutcome.WAITING: 202, AuditOutcome.REFUSED: 403}
 CONSENT_CODES = {"needs_consent", "needs_admin_consent"}
 BOUND, WAITING = "bound", "waiting"
+# The caller is not told of these as failures.
+NO_FAILURES = {"link_used", "sign_in_in_progress"}
 
 
 def confirmation_page(app: App, link: LinkPage) -> func.HttpResponse:
@@ -75,7 +77,7 @@ async def outcome_page(app: App, outcome: Outcome) -> func.HttpResponse:
 async def _refused_page(app: App, outcome: Refused) -> func.HttpResponse:
     registration, code = outcome.registration, outcome.code
     what_happened = remedy(code, Reader.PERSON).what
-    _record(outcome, AuditOutcome.REFUSED)
+    _record(outcome, AuditOutcome.WAITING if outcome.look else AuditOutcome.REFUSED)
     if registration is None:
         return refusal_page(app, code, keep=outcome.keep, finish=outcome.finish)
     return refusal_page(
@@ -87,8 +89,9 @@ async def _refused_page(app: App, outcome: Refused) -> func.HttpResponse:
         confirmation=outcome.again.confirmation if outcome.again else None,
         keep=outcome.keep,
         finish=outcome.finish,
+        look=outcome.look,
         consent_url=await _consent_url(app, registration.app) if code in CONSENT_CODES else None,
-        back_url=refusal_redirect(registration, code, what_happened) if code != "link_used" else None,
+        back_url=refusal_redirect(registration, code, what_happened) if code not in NO_FAILURES else None,
         site=site_of(registration.redirect_url),
     )
 

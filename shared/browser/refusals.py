@@ -16,6 +16,7 @@ STATUSES = {
     "app_unavailable": HTTPStatus.GONE,
     "browser_mismatch": HTTPStatus.BAD_REQUEST,
     "sign_in_unknown": HTTPStatus.BAD_REQUEST,
+    "sign_in_in_progress": HTTPStatus.ACCEPTED,
     "account_busy": HTTPStatus.CONFLICT,
     "other_kind": HTTPStatus.CONFLICT,
     "other_mailbox": HTTPStatus.CONFLICT,

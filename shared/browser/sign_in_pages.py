@@ -17,10 +17,11 @@ from shared.http.responses import HTML, reply
 from shared.ports import App
 from shared.usecases.sign_in import complete
 from shared.usecases.sign_in import link as sign_in_link
-from shared.usecases.sign_in.outcome import CarriedGrant, Refused, keep_checking
+from shared.usecases.sign_in.outcome import CarriedField, Refused, keep_checking
+from shared.usecases.sign_in.repeated import look_again
 
 # The fields of our own pages' forms.
-PAGE_FIELDS = ("registration", "confirmation", "opened", "app", "keep", "finish")
+PAGE_FIELDS = ("registration", "confirmation", "opened", "app", "keep", "finish", "look")
 # The parameters of Entra's answer (Entra: v2-oauth2-auth-code-flow), and RFC 9207's `iss`. Others are ignored.
 ANSWER_FIELDS = ("state", "code", "error", "error_description", "error_subcode", "client_info", "session_state", "iss")
 
@@ -70,10 +71,12 @@ async def continue_sign_in(app: App, request: func.HttpRequest) -> func.HttpResp
     form, cookie = read_form(request, PAGE_FIELDS), read_cookie(request)
     registration = form["registration"] if REGISTRATION_ID_PATTERN.fullmatch(form.get("registration", "")) else ""
     if "keep" in form:
-        return await outcome_page(app, await keep_checking(app, CarriedGrant(registration, form["keep"]), cookie))
+        return await outcome_page(app, await keep_checking(app, CarriedField(registration, form["keep"]), cookie))
     if "finish" in form:
-        carried = CarriedGrant(registration, form["finish"])
+        carried = CarriedField(registration, form["finish"])
         return await outcome_page(app, await complete.finish_sign_in(app, carried, cookie))
+    if "look" in form:
+        return await outcome_page(app, await look_again(app, CarriedField(registration, form["look"]), cookie))
     opened = form.get("opened", "") if _is_from_our_page(request) else ""
     confirmation, chosen_app = form.get("confirmation", ""), form.get("app", "")
     try:

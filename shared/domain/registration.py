@@ -16,6 +16,9 @@ OUTCOME_RETENTION = timedelta(days=7)
 EXPIRY_EVENT_DELAY = timedelta(minutes=1)
 # Longer than any invocation (host.json: functionTimeout), plus the skew between instances' clocks.
 MAX_BINDING_TIME = timedelta(minutes=15)
+# After this time a sign-in without an end counts as interrupted; every call of one has a shorter timeout.
+MAX_SIGN_IN_TIME = timedelta(minutes=2)
+SIGN_IN_COMPLETED = "completed"
 
 
 class RegistrationStatus(StrEnum):
@@ -229,7 +232,8 @@ class SignInAttempt:
 
     `id` is the SHA-256 of the OAuth `state`, `browser` that of the browser's cookie: only the browser that began an
     attempt can finish it (RFC 9700 section 2.1). `flow` holds the PKCE verifier and the nonce until it is used. `app`
-    is the OAuth app; it is empty in attempts from before there could be several.
+    is the OAuth app; it is empty in attempts from before there could be several. `ended` is SIGN_IN_COMPLETED or the
+    code of the refusal, and `principal` who signed in: what the browser is shown when it comes back again.
     """
 
     id: str
@@ -239,3 +243,10 @@ class SignInAttempt:
     flow: Secret = field(default=Secret(""))
     used: bool = False
     app: str = ""
+    used_at: datetime | None = None
+    ended: str | None = None
+    principal: str | None = None
+
+    def is_in_progress(self, now: datetime) -> bool:
+        """Whether the sign-in may still end."""
+        return self.ended is None and self.used_at is not None and now < self.used_at + MAX_SIGN_IN_TIME

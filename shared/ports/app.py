@@ -83,7 +83,8 @@ class Timeouts:
     """How long single steps may take.
 
     A timer starts no step after four minutes, and its last step must end well before host.json's functionTimeout. A
-    page of the sweep waits for its slowest record, and a delivery run for its visits.
+    page of the sweep waits for its slowest record, and a delivery run for its visits. A browser that comes back from
+    Microsoft a second time waits for the end of its first return.
     """
 
     agenda_row: timedelta = timedelta(minutes=2)
@@ -91,6 +92,7 @@ class Timeouts:
     fan_out: timedelta = timedelta(seconds=20)
     target_visit: timedelta = timedelta(seconds=20)
     delivery_lease: timedelta = timedelta(minutes=1)
+    repeated_return: timedelta = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -132,8 +132,11 @@ class Registrations(Rows[PendingRegistration], Protocol):
     async def add_attempt(self, attempt: SignInAttempt) -> None:
         """Add an attempt, and delete the oldest when the registration has too many."""
 
-    async def use_attempt(self, stored: Stored[SignInAttempt]) -> bool:
-        """Mark an attempt as used. Returns False when it was used before or no longer exists."""
+    async def use_attempt(self, stored: Stored[SignInAttempt], now: datetime) -> Stored[SignInAttempt] | None:
+        """Mark an attempt as used. Returns None when it was used before or no longer exists."""
+
+    async def end_attempt(self, used: Stored[SignInAttempt], ended: str, principal: str | None) -> None:
+        """Record how a used attempt ended. Raises StaleWrite if it was deleted meanwhile."""
 
     async def forget(self, registration: str) -> bool:
         """Delete a registration with all its attempts.

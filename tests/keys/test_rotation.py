@@ -195,9 +195,9 @@ async def test_resealed_sign_in_attempt_does_not_count_as_used(vault: Vault, sta
     await services.sealing.data_keys.make()
     assert await reseal(rotation(services, clock))
 
-    assert await services.stores.registrations.use_attempt(stored)
+    assert await services.stores.registrations.use_attempt(stored, clock())
 
-    assert not await services.stores.registrations.use_attempt(stored)
+    assert not await services.stores.registrations.use_attempt(stored, clock())
 
 
 async def test_two_rotations_under_load_reseal_everything(vault: Vault, start: Start, clock: MovedClock) -> None:

@@ -191,6 +191,7 @@ def test_secrets_are_revealed_in_few_places() -> None:
         "shared/api/access_tokens.py",
         "shared/http/responses.py",
         "shared/usecases/sign_in/outcome.py",
+        "shared/usecases/sign_in/repeated.py",
         "shared/usecases/callers/identify.py",
         "shared/usecases/accounts/read.py",
         "shared/usecases/tokens/refresh.py",

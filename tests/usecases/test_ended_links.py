@@ -19,7 +19,7 @@ from shared.usecases.callers.identify import ADMINISTRATOR
 from shared.usecases.sign_in.complete import complete_sign_in
 from shared.usecases.sign_in.invitation import Invitation
 from shared.usecases.sign_in.link import UnusableLink, begin_sign_in
-from shared.usecases.sign_in.outcome import CarriedGrant, keep_checking
+from shared.usecases.sign_in.outcome import CarriedField, keep_checking
 from shared.usecases.sign_in.start import Started, cancel_registration, start_registration
 from tests.conftest import MovedClock, storage_of
 from tests.journey.conftest import Tenant, tick
@@ -43,7 +43,7 @@ from tests.usecases.conftest import (
 class Waiting(NamedTuple):
     """A page on which the person asked Mailbind to keep checking."""
 
-    keep: CarriedGrant
+    keep: CarriedField
     cookie: Secret
 
 

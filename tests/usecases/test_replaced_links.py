@@ -13,7 +13,7 @@ from shared.ports import App
 from shared.usecases.accounts.read import find_account
 from shared.usecases.sign_in.complete import complete_sign_in
 from shared.usecases.sign_in.link import UnusableLink, begin_sign_in
-from shared.usecases.sign_in.outcome import CarriedGrant, Completed, keep_checking
+from shared.usecases.sign_in.outcome import CarriedField, Completed, keep_checking
 from tests.conftest import MovedClock, storage_of
 from tests.journey.conftest import Tenant, tick
 from tests.usecases.conftest import (
@@ -33,7 +33,7 @@ from tests.usecases.conftest import (
 PENDING, REPLACED, COMPLETED = RegistrationStatus.PENDING, RegistrationStatus.REPLACED, RegistrationStatus.COMPLETED
 
 
-async def carried_grant(app: App, visitor: Visitor, begun: AtMicrosoft, login: str) -> CarriedGrant:
+async def carried_grant(app: App, visitor: Visitor, begun: AtMicrosoft, login: str) -> CarriedField:
     """The grant of a person without access, on their page."""
     outcome = await complete_sign_in(app, await choose_person(visitor, begun.picker, login), begun.cookie)
     assert outcome.keep is not None

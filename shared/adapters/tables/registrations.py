@@ -5,6 +5,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from itertools import batched
 from typing import Any
@@ -15,6 +16,7 @@ from shared.adapters.tables.table import MAX_TRANSACTION_ROWS, Table, Write
 from shared.domain.errors import RowUnreadable, StaleWrite
 from shared.domain.formats import table_key
 from shared.domain.registration import NewestLink, PendingRegistration, SignInAttempt
+from shared.domain.secret import Secret
 from shared.ports import Stored, retry_on_conflict, retry_with_stored
 
 log = logging.getLogger(__name__)
@@ -86,19 +88,27 @@ class TableRegistrations(TableRows[PendingRegistration]):
             log.warning("sign-ins of other browsers dropped", extra={"registration": attempt.registration})
         await self._drop(attempt.registration, [row["RowKey"] for row in dropped])
 
-    async def use_attempt(self, stored: Stored[SignInAttempt]) -> bool:
-        """Mark an attempt as used, and delete its flow's secrets. Returns False when it was used before."""
-        used = {**self._attempt_entity(stored.value), "used": True}
-        used.pop("flow")
+    async def use_attempt(self, stored: Stored[SignInAttempt], now: datetime) -> Stored[SignInAttempt] | None:
+        """Mark an attempt as used, and delete its flow's secrets. Returns None when it was used before."""
 
-        async def attempt(current: Stored[SignInAttempt]) -> bool:
-            if not current.value.used:
-                await self.table.write([Write("update", used, current.version)])
-            return not current.value.used
+        async def attempt(current: Stored[SignInAttempt]) -> Stored[SignInAttempt] | None:
+            if current.value.used:
+                return None
+            return await self._write_attempt(replace(current.value, used=True, used_at=now), current.version)
 
         # A conflict comes from another use or from a key rotation; the row says which.
         read = partial(self.attempt, stored.value.registration, stored.value.id)
-        return bool(await retry_with_stored(stored, read, attempt))
+        return await retry_with_stored(stored, read, attempt)
+
+    async def end_attempt(self, used: Stored[SignInAttempt], ended: str, principal: str | None) -> None:
+        """Record how a used attempt ended. Raises StaleWrite if it was deleted."""
+        await self._write_attempt(replace(used.value, ended=ended, principal=principal), used.version)
+
+    async def _write_attempt(self, used: SignInAttempt, version: str) -> Stored[SignInAttempt]:
+        entity = self._attempt_entity(used)
+        entity.pop("flow")
+        (written,) = await self.table.write([Write("update", entity, version)])
+        return Stored(replace(used, flow=Secret("")), written)
 
     async def forget(self, registration: str) -> bool:
         """Delete the attempts, then the registration; events stay in the outbox.

@@ -9,7 +9,7 @@ from shared.domain.audit import set_correlation_id
 from shared.domain.errors import EntraBusy, StaleWrite, StorageUnavailable, Unavailable
 from shared.domain.failure import GRAPH_UNAVAILABLE, NO_ACCESS, FailureKind, redemption_refusal
 from shared.domain.formats import fingerprint
-from shared.domain.invited_mailbox import MailboxResult, MailboxState, new_pending_account
+from shared.domain.invited_mailbox import MailboxState, new_pending_account
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.registration import PendingRegistration, SignInAttempt
 from shared.domain.secret import Secret
@@ -18,37 +18,26 @@ from shared.usecases.events.outbox import refusal_events
 from shared.usecases.sign_in.binding import bind_invited_mailboxes
 from shared.usecases.sign_in.link import APP_UNAVAILABLE, UnusableLink, link_page, usable_link
 from shared.usecases.sign_in.outcome import (
+    FINAL_CODES,
     KEEP_CHECKING_PURPOSE,
-    CarriedGrant,
+    CarriedField,
     Completed,
     Outcome,
     Refused,
+    bound_by,
     carry_grant,
     open_carried_grant,
     record_results,
     wait_for_mailboxes,
 )
 from shared.usecases.sign_in.proof import AccessRefused
+from shared.usecases.sign_in.repeated import end_of_attempt, record_end
 
 log = logging.getLogger(__name__)
 
 # Long enough to set up a second factor during the sign-in.
 ATTEMPT_LIFETIME = timedelta(hours=1)
 FINISH_PURPOSE = "finish"
-# Another sign-in through the same link would end the same way.
-FINAL_CODES = {
-    APP_UNAVAILABLE,
-    "link_used",
-    "link_replaced",
-    "link_expired",
-    "link_withdrawn",
-    "link_cancelled",
-    "account_removed",
-    "other_kind",
-    "other_mailbox",
-    "other_app",
-    "same_mailbox",
-}
 
 
 async def complete_sign_in(app: App, response: Mapping[str, str], cookie: Secret | None) -> Outcome:
@@ -65,30 +54,39 @@ async def complete_sign_in(app: App, response: Mapping[str, str], cookie: Secret
         return Refused("sign_in_unknown")
     if cookie is None or attempt.value.browser != fingerprint(cookie):
         return Refused("browser_mismatch")
+    if attempt.value.used:
+        return await end_of_attempt(app, attempt.value, cookie)
+    return await _complete_once(app, attempt, response, cookie)
+
+
+async def _complete_once(
+    app: App, attempt: Stored[SignInAttempt], response: Mapping[str, str], cookie: Secret
+) -> Outcome:
     try:
-        stored = await usable_link(app, registration_id)
+        stored = await usable_link(app, attempt.value.registration)
     except UnusableLink as link:
         return Refused(link.code, link.registration)
-    set_correlation_id(stored.value.correlation)
-    return await _redeem_once(app, attempt, stored.value.via_app(attempt.value.app), response, cookie)
-
-
-async def _redeem_once(
-    app: App,
-    attempt: Stored[SignInAttempt],
-    registration: PendingRegistration,
-    response: Mapping[str, str],
-    cookie: Secret,
-) -> Outcome:
-    has_expired = attempt.value.used or app.clock() >= attempt.value.created + ATTEMPT_LIFETIME
-    if has_expired or not await app.stores.registrations.use_attempt(attempt):
+    registration = stored.value.via_app(attempt.value.app)
+    set_correlation_id(registration.correlation)
+    if app.clock() >= attempt.value.created + ATTEMPT_LIFETIME:
         again = await link_page(app, registration, cookie)
         return Refused("sign_in_unknown", registration, again=again)
+    used = await app.stores.registrations.use_attempt(attempt, app.clock())
+    if used is None:
+        return await end_of_attempt(app, attempt.value, cookie)
+    outcome = await _redeem(app, attempt.value.flow, registration, response, cookie)
+    await record_end(app, used, outcome)
+    return outcome
+
+
+async def _redeem(
+    app: App, flow: Secret, registration: PendingRegistration, response: Mapping[str, str], cookie: Secret
+) -> Outcome:
     oauth_app = await app.oauth_apps.get(registration.app)
     if oauth_app is None:
         return await _refuse(app, APP_UNAVAILABLE, registration, cookie)
     try:
-        signed_in = await app.microsoft.entra.redeem(oauth_app, attempt.value.flow, response)
+        signed_in = await app.microsoft.entra.redeem(oauth_app, flow, response)
     except EntraFailed as error:
         return await _refuse(app, redemption_refusal(error.failure), registration, cookie)
     except EntraBusy as error:
@@ -99,7 +97,7 @@ async def _redeem_once(
     return await conclude_sign_in(app, oauth_app, registration, signed_in, cookie)
 
 
-async def finish_sign_in(app: App, carried: CarriedGrant, cookie: Secret | None) -> Outcome:
+async def finish_sign_in(app: App, carried: CarriedField, cookie: Secret | None) -> Outcome:
     """Continue a sign-in that an outage interrupted. While it lasts, the page carries the grant on."""
     try:
         return await _finish(app, carried, cookie)
@@ -107,7 +105,7 @@ async def finish_sign_in(app: App, carried: CarriedGrant, cookie: Secret | None)
         return Refused(str(error.code), finish=carried)
 
 
-async def _finish(app: App, carried: CarriedGrant, cookie: Secret | None) -> Outcome:
+async def _finish(app: App, carried: CarriedField, cookie: Secret | None) -> Outcome:
     opened = await open_carried_grant(app, FINISH_PURPOSE, carried, cookie)
     if opened is None or cookie is None:
         return Refused("sign_in_unknown")
@@ -133,11 +131,7 @@ async def _finish(app: App, carried: CarriedGrant, cookie: Secret | None) -> Out
 def _outcome_of_ended_link(link: UnusableLink, signed_in: SignedIn) -> Outcome:
     """If the binding was written before storage failed, the link is used up, and its person gets the result."""
     registration, principal_id = link.registration, signed_in.principal.id
-    bound = {
-        mailbox.account: MailboxResult(mailbox.state, email=mailbox.email)
-        for mailbox in (registration.mailboxes if registration else ())
-        if mailbox.state.is_bound and mailbox.principal_id == principal_id
-    }
+    bound = bound_by(registration, principal_id) if registration else {}
     return Completed(registration, bound) if registration and bound else Refused(link.code, registration)
 
 

@@ -24,10 +24,24 @@ log = logging.getLogger(__name__)
 
 CARRIED_GRANT_LIFETIME = timedelta(minutes=30)
 KEEP_CHECKING_PURPOSE = "keep"
+# Another sign-in through the same link would end the same way.
+FINAL_CODES = {
+    "app_unavailable",
+    "link_used",
+    "link_replaced",
+    "link_expired",
+    "link_withdrawn",
+    "link_cancelled",
+    "account_removed",
+    "other_kind",
+    "other_mailbox",
+    "other_app",
+    "same_mailbox",
+}
 
 
-class CarriedGrant(NamedTuple):
-    """A form field of a page that holds a grant, and the registration that it was sealed for."""
+class CarriedField(NamedTuple):
+    """A form field of a page that is sealed for one browser, such as a grant, and the registration that it is for."""
 
     registration: str
     field: str
@@ -50,7 +64,7 @@ class Completed(NamedTuple):
     registration: PendingRegistration
     results: Mapping[str, MailboxResult]
     again: LinkPage | None = None
-    keep: CarriedGrant | None = None
+    keep: CarriedField | None = None
     until: datetime | None = None
     principal: str | None = None
 
@@ -59,23 +73,34 @@ class Refused(NamedTuple):
     """The sign-in was refused as a whole, or interrupted. Mailboxes that were bound before stay bound.
 
     `again` is the page to start over in this browser, while the link works. Without a second sign-in, `keep` lets the
-    person ask Mailbind to keep checking, and `finish` continues a sign-in that an outage interrupted.
+    person ask Mailbind to keep checking, and `finish` continues a sign-in that an outage interrupted. `look` asks for
+    the end of a sign-in that is still in progress.
     """
 
     code: str
     registration: PendingRegistration | None = None
     again: LinkPage | None = None
-    keep: CarriedGrant | None = None
-    finish: CarriedGrant | None = None
+    keep: CarriedField | None = None
+    finish: CarriedField | None = None
+    look: CarriedField | None = None
     principal: str | None = None
 
 
 type Outcome = Completed | Refused
 
 
+def bound_by(registration: PendingRegistration, principal_id: str) -> dict[str, MailboxResult]:
+    """What this principal's sign-ins have bound, by account."""
+    return {
+        mailbox.account: MailboxResult(mailbox.state, email=mailbox.email)
+        for mailbox in registration.mailboxes
+        if mailbox.state.is_bound and mailbox.principal_id == principal_id
+    }
+
+
 async def carry_grant(
     app: App, purpose: str, registration: PendingRegistration, signed_in: SignedIn, cookie: Secret
-) -> CarriedGrant:
+) -> CarriedField:
     """Make a form field that carries the grant, sealed for this browser, registration and purpose.
 
     It holds no access token: a new one is requested when the field comes back.
@@ -92,11 +117,11 @@ async def carry_grant(
         "until": (app.clock() + CARRIED_GRANT_LIFETIME).isoformat(),
     }
     field = await seal_for_browser(app, purpose, registration.id, cookie, Secret(json.dumps(content)))
-    return CarriedGrant(registration.id, field)
+    return CarriedField(registration.id, field)
 
 
 async def open_carried_grant(
-    app: App, purpose: str, carried: CarriedGrant, cookie: Secret | None
+    app: App, purpose: str, carried: CarriedField, cookie: Secret | None
 ) -> OpenedGrant | None:
     """Read the grant, with an expired access token. None if the field is too old or from another browser."""
     unsealed = await unseal_from_browser(app, purpose, carried.registration, cookie, carried.field)
@@ -111,7 +136,7 @@ async def open_carried_grant(
     return OpenedGrant(SignedIn(principal, tokens), content.get("app", ""))
 
 
-async def keep_checking(app: App, carried: CarriedGrant, cookie: Secret | None) -> Outcome:
+async def keep_checking(app: App, carried: CarriedField, cookie: Secret | None) -> Outcome:
     """Keep checking mailboxes that do not open yet, as the person asked. Until then the grant was only in the page."""
     try:
         opened = await open_carried_grant(app, KEEP_CHECKING_PURPOSE, carried, cookie)
