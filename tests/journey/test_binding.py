@@ -88,10 +88,10 @@ async def test_without_access_nothing_is_bound_and_the_link_works(
     assert "no_mailbox_access" == page.back["error"]
     assert asked["account"] == page.back["account"]
     assert page.back["error_description"]
-    raw = storage_of(instance).get_table_client("Principals")
-    assert not [row async for row in raw.list_entities() if stranger in str(row)]
     assert ("failed", "no_mailbox_access") == (status(api, asked)["status"], status(api, asked)["failure"]["code"])
     assert "new" == other_visitor.follow(asked["url"], right).back["state"]
+    raw = storage_of(instance).get_table_client("Principals")
+    assert not [row async for row in raw.list_entities() if stranger in str(row)]
 
 
 def test_same_browser_can_retry_with_another_account(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
