@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlencode
 
 import azure.functions as func
 
@@ -14,11 +13,12 @@ from shared.domain.registration import RegistrationStatus
 from shared.domain.remedy import Reader, remedy
 from shared.http.audit import add_accounts_to_audit, add_to_audit
 from shared.ports import App
+from shared.usecases.sign_in.consent import CONSENT_DECLINED, consent_url
 from shared.usecases.sign_in.link import LinkPage
 from shared.usecases.sign_in.outcome import Completed, Outcome, Refused
 
 STATUSES = {AuditOutcome.DONE: 200, AuditOutcome.WAITING: 202, AuditOutcome.REFUSED: 403}
-CONSENT_CODES = {"needs_consent", "needs_admin_consent"}
+CONSENT_CODES = {"needs_consent", "needs_admin_consent", CONSENT_DECLINED}
 BOUND, WAITING = "bound", "waiting"
 # The caller is not told of these as failures.
 NO_FAILURES = {"link_used", "sign_in_in_progress"}
@@ -53,9 +53,11 @@ def _grants(link: LinkPage) -> dict[frozenset[str], list[str]]:
     return grants
 
 
-def consented_page(app: App) -> func.HttpResponse:
-    """The page for an administrator who has consented."""
-    return page(app, "consented")
+async def consent_page(app: App, returned: LinkPage | Refused | None) -> func.HttpResponse:
+    """The page for an administrator who comes back from the consent link."""
+    if isinstance(returned, Refused):
+        return await outcome_page(app, returned)
+    return page(app, "consented", link=returned)
 
 
 async def outcome_page(app: App, outcome: Outcome) -> func.HttpResponse:
@@ -90,7 +92,7 @@ async def _refused_page(app: App, outcome: Refused) -> func.HttpResponse:
         keep=outcome.keep,
         finish=outcome.finish,
         look=outcome.look,
-        consent_url=await _consent_url(app, registration.app) if code in CONSENT_CODES else None,
+        consent_url=await consent_url(app, outcome.again) if code in CONSENT_CODES and outcome.again else None,
         back_url=refusal_redirect(registration, code, what_happened) if code not in NO_FAILURES else None,
         site=site_of(registration.redirect_url),
     )
@@ -172,15 +174,6 @@ def _record(outcome: Outcome, audited: AuditOutcome) -> None:
         add_to_audit(
             results={account: result.code or result.state.value for account, result in outcome.results.items()}
         )
-
-
-async def _consent_url(app: App, app_id: str) -> str | None:
-    """The page where an administrator consents to an OAuth app (Entra: v2-admin-consent)."""
-    oauth_app = await app.oauth_apps.get(app_id)
-    if oauth_app is None:
-        return None
-    query = urlencode({"client_id": oauth_app.client_id, "redirect_uri": app.config.redirect_uri})
-    return f"{oauth_app.cloud.authority}/{oauth_app.tenant}/adminconsent?{query}"
 
 
 def _readable(moment: datetime) -> str:

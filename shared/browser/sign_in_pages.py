@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import azure.functions as func
 
 from shared.browser.cookie import COOKIE, read_cookie, set_cookie
-from shared.browser.outcomes import confirmation_page, consented_page, outcome_page
+from shared.browser.outcomes import confirmation_page, consent_page, outcome_page
 from shared.domain.audit import Action
 from shared.domain.formats import RANDOM_TOKEN_PATTERN, REGISTRATION_ID_PATTERN, STATE_PATTERN, percent_encoded
 from shared.domain.secret import Secret
@@ -17,6 +17,7 @@ from shared.http.responses import HTML, reply
 from shared.ports import App
 from shared.usecases.sign_in import complete
 from shared.usecases.sign_in import link as sign_in_link
+from shared.usecases.sign_in.consent import consent_return, is_consent_return
 from shared.usecases.sign_in.outcome import CarriedField, Refused, keep_checking
 from shared.usecases.sign_in.repeated import look_again
 
@@ -101,8 +102,8 @@ async def finish_failed_sign_in(app: App, request: func.HttpRequest) -> func.Htt
 
     Where Entra sends what went wrong, and the answer to an administrator's consent.
     """
-    if "admin_consent" in request.params and "error" not in request.params:
-        return consented_page(app)
+    if is_consent_return(request.params):
+        return await consent_page(app, await consent_return(app, request.params, read_cookie(request)))
     # A code in a URL ends up in logs and histories, so it is not redeemed.
     answer = {name: value for name, value in _entra_answer(request.params).items() if name != "code"}
     return await outcome_page(app, await complete.complete_sign_in(app, answer, read_cookie(request)))

@@ -166,7 +166,47 @@ def test_page_links_to_the_consent_of_administrators(
     assert "accept" in visitor.open(consent).forms[0].buttons
     landed = visitor.submit(visitor.open(consent).forms[0], consent="accept")
     assert (200, True) == (landed.status, "Consent was given" in landed.text)
-    assert "new" == visitor.follow(asked["url"], who).back["state"]
+    assert "new" == visitor.sign_in(visitor.submit(landed.form_with("confirmation")), who).back["state"]
+
+
+def test_declined_consent_of_an_administrator_can_be_tried_again(
+    api: httpx.Client, visitor: Visitor, other_visitor: Visitor, tenant: Tenant, person: NewPerson
+) -> None:
+    who, asked = person(), ask(api)
+    tenant.do("person", upn=who, consented=False, adminConsentRequired=True)
+    approval = visitor.submit(visitor.go_to_microsoft(asked["url"]).forms[0], login=who)
+    page = visitor.submit(visitor.submit(approval.forms[0], consent="return").forms[0])
+    (consent,) = [link for link in page.links if "adminconsent" in link]
+
+    declined = visitor.submit(visitor.open(consent).forms[0], consent="decline")
+    elsewhere = other_visitor.submit(other_visitor.open(consent).forms[0], consent="decline")
+
+    assert (403, "consent_declined") == (declined.status, code_of(declined))
+    assert [True, False] == [any("adminconsent" in link for link in each.links) for each in (declined, elsewhere)]
+    assert "consent_declined" == code_of(elsewhere)
+    assert [] == elsewhere.forms
+    assert "needs_admin_consent" == status(api, asked)["failure"]["code"]
+    (consent,) = [link for link in declined.links if "adminconsent" in link]
+    landed = visitor.submit(visitor.open(consent).forms[0], consent="accept")
+    assert "new" == visitor.sign_in(visitor.submit(landed.form_with("confirmation")), who).back["state"]
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("error=access_denied&error_subcode=cancel", "consent_declined"),
+        ("error=permission_denied&error_description=The+admin+canceled+the+request", "consent_declined"),
+        ("error=access_denied&state=consent.made-up", "consent_declined"),
+        (f"error=access_denied&error_description=AADSTS65004&state=consent.{'0' * 64}.v1.x.AAAA", "consent_declined"),
+        ("error=invalid_client&error_description=AADSTS650052&admin_consent=True", "app_setup_suspected"),
+        ("state=made-up", "sign_in_unknown"),
+        (f"error=access_denied&error_subcode=cancel&state={'0' * 64}.{'A' * 43}", "sign_in_unknown"),
+    ],
+)
+def test_return_without_a_sign_in_is_that_of_a_consent(
+    visitor: Visitor, environment: Environment, query: str, code: str
+) -> None:
+    assert code == code_of(visitor.open(f"{environment.base_url}/oauth?{query}"))
 
 
 @pytest.mark.parametrize("mode", ["503", "html", "reset"])

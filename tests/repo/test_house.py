@@ -190,6 +190,7 @@ def test_secrets_are_revealed_in_few_places() -> None:
         "shared/domain/secret.py",
         "shared/api/access_tokens.py",
         "shared/http/responses.py",
+        "shared/usecases/sign_in/consent.py",
         "shared/usecases/sign_in/outcome.py",
         "shared/usecases/sign_in/repeated.py",
         "shared/usecases/callers/identify.py",

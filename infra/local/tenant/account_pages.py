@@ -64,4 +64,5 @@ class AccountPages:
     def _decline(self, return_address: ReturnAddress) -> Response:
         self._tenant.note("admin consent declined", client=return_address.client.id)
         body = entra_error_body(self._tenant, find_failure("entra", "65004"), {})
-        return return_address.respond(self._tenant, {name: body[name] for name in ("error", "error_description")})
+        fields = {name: body[name] for name in ("error", "error_description")}
+        return return_address.respond(self._tenant, {**fields, "error_subcode": "cancel"})
