@@ -30,6 +30,7 @@ Mailbind runs at {base_url}, beside its own storage and a small Microsoft 365 te
   1. Open this link, and continue:
      {link}
   2. Sign in as {person}. The local tenant has its own certificate, so the browser warns you once.
+     (Chrome, Edge or Firefox: Safari keeps no secure cookies of a page that comes over http.)
   3. Fetch a token for {mailbox}:
      curl -H "Authorization: Bearer {token}" {base_url}/v1/account/{account}/oauth-token
 """

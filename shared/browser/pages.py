@@ -17,6 +17,7 @@ from shared.domain.remedy import Reader, remedy
 from shared.http.refusals import refusal_of, status_of
 from shared.http.responses import HTML, refusal_headers, reply
 from shared.ports import App, Entropy
+from shared.usecases.sign_in.link import BROWSER_MISMATCH
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -60,6 +61,8 @@ def refusal_page(
         headers={**retry_later, **(headers or {})},
         remedy=remedy(code, Reader.PERSON),
         code=code,
+        # Safari keeps no Secure cookie of a page that came over http, not even from this machine.
+        is_over_http=code == BROWSER_MISMATCH and app.config.base_url.startswith("http:"),
         # The operator finds the line in the log by it.
         correlation=correlation_id() if code == InternalError.code else None,
         sign_in_label="Sign in with another account" if code in OTHER_ACCOUNT_HELPS else "Try again",
