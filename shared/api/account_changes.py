@@ -10,11 +10,13 @@ from shared.api.field_types import AccountId, Deleted, Email, EmailEngineFields,
 from shared.domain.account import AccountState
 from shared.domain.audit import Action
 from shared.domain.caller import Scope
+from shared.domain.remedy import Reader, remedy
 from shared.http.decoding import Body, Faults
-from shared.http.responses import Answer
+from shared.http.responses import Answer, moment
 from shared.ports import App
 from shared.usecases.accounts import change
 from shared.usecases.tokens import probe
+from shared.usecases.tokens.probe import Failed
 
 
 class AccountChange(EmailEngineFields, kw_only=True):
@@ -43,6 +45,8 @@ class ChangedAccount(Answer, kw_only=True):
     """The changed account."""
 
     account: AccountId
+    state: AccountState
+    last_error: LastError | None
 
 
 class RemovalQuery(Body, kw_only=True):
@@ -78,11 +82,14 @@ class Reconnection(Body, kw_only=True):
 
 
 class Reconnected(Answer, kw_only=True):
-    """The state of the account after the refresh."""
+    """Whether the account was reconnected, and its state afterwards. `error` says why it was not."""
 
-    reconnect: Annotated[bool, Meta(description="Whether Mailbind tried to reconnect.", examples=[True])]
+    reconnect: Annotated[
+        bool, Meta(description="Whether the grant was refreshed and the mailbox opened.", examples=[True])
+    ]
     state: AccountState | UnsetType = UNSET
     last_error: LastError | UnsetType | None = UNSET
+    error: LastError | UnsetType = UNSET
 
 
 @resource.put("/v1/account/{account}", Action.CHANGE_ACCOUNT, Scope.ACCOUNTS_WRITE, refusals=[400, 404, 409])
@@ -97,7 +104,8 @@ async def change_account(app: App, account_id: AccountId, body: AccountChange, f
         email=body.email or None,
         expected_email=body.expected_email or None,
     )
-    return ChangedAccount(account=(await change.change_account(app, account_id, wanted, faults)).id)
+    changed = await change.change_account(app, account_id, wanted, faults)
+    return ChangedAccount(account=changed.id, state=changed.state, last_error=last_error(changed))
 
 
 @resource.delete("/v1/account/{account}", Action.REMOVE_ACCOUNT, Scope.ACCOUNTS_WRITE, refusals=[400, 404, 409])
@@ -127,9 +135,20 @@ async def remove_account(app: App, account_id: AccountId, query: RemovalQuery) -
 async def reconnect_account(app: App, account_id: AccountId, body: Reconnection) -> Reconnected:
     """Reconnect an account.
 
-    Refreshes the grant and opens the mailbox now. Each grant can be reconnected twice a minute.
+    Refreshes the grant and opens the mailbox now. If either fails, `reconnect` is false and `error` says why; an outage
+    or a refused OAuth app does not change the account's state. Each grant can be reconnected twice a minute.
     """
     if body.reconnect is False:
         return Reconnected(reconnect=False)
-    account = await probe.reconnect_account(app, account_id)
-    return Reconnected(reconnect=True, state=account.state, last_error=last_error(account))
+    account, failed = await probe.reconnect_account(app, account_id)
+    return Reconnected(
+        reconnect=failed is None,
+        state=account.state,
+        last_error=last_error(account),
+        error=_reason(failed) if failed else UNSET,
+    )
+
+
+def _reason(failed: Failed) -> LastError:
+    advice = remedy(failed.code, Reader.CALLER)
+    return LastError(code=failed.code, description=advice.what, since=moment(failed.since), action=advice.action)

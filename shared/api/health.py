@@ -5,6 +5,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from shared.api.field_types import AadstsNumber, AppId, Code, Count, RemedyText, Sentence, Timestamp
+from shared.domain.app_check import fault_action
 from shared.domain.audit import Action
 from shared.domain.caller import Scope
 from shared.domain.oauth_app import CircuitBreaker
@@ -114,14 +115,13 @@ async def get_stats(app: App) -> Stats:
 
 
 def _refused_app(breaker: CircuitBreaker) -> RefusedApp:
-    advice = remedy(breaker.code, Reader.OPERATOR)
     return RefusedApp(
         app=breaker.app,
         code=breaker.code,
         aadsts=breaker.aadsts,
         since=moment(breaker.since),
-        description=advice.what,
-        action=advice.action,
+        description=remedy(breaker.code, Reader.OPERATOR).what,
+        action=fault_action(breaker.code, breaker.aadsts),
     )
 
 

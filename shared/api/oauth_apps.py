@@ -24,7 +24,7 @@ from shared.api.field_types import (
     page_count,
 )
 from shared.api.oauth_app_fields import AppChange, NewApp, stored_values
-from shared.domain.app_check import HINTS_BY_AADSTS_NUMBER, StepStatus
+from shared.domain.app_check import StepStatus, fault_action
 from shared.domain.audit import Action
 from shared.domain.caller import Scope
 from shared.domain.oauth_app import Authentication, CircuitBreaker
@@ -290,11 +290,10 @@ def last_error(fault: CircuitBreaker | None) -> AppError | None:
     """What is wrong with the app, and what to do about it."""
     if fault is None:
         return None
-    advice = remedy(fault.code, Reader.OPERATOR)
     return AppError(
         code=fault.code,
         aadsts=fault.aadsts,
-        description=advice.what,
+        description=remedy(fault.code, Reader.OPERATOR).what,
         since=moment(fault.since),
-        action=HINTS_BY_AADSTS_NUMBER.get(fault.aadsts or 0, advice.action),
+        action=fault_action(fault.code, fault.aadsts),
     )

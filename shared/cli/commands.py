@@ -73,17 +73,27 @@ def _link(body: dict[str, Any]) -> Result:
 
 
 def reconnect(api: Api, arguments: Namespace) -> Result:
-    """Refresh and probe now. Succeeds if the account is connected."""
+    """Refresh and probe now. Succeeds if the mailbox opened with a new token."""
     body = api.call("PUT", "account", arguments.account, "reconnect", body={"reconnect": True})
-    error = body["lastError"]
-    lines = [body["state"], *([error["description"], error["action"]] if error else [])]
-    return Result(body, "\n".join(map(printable, lines)), success=error is None)
+    error = body.get("error")
+    if error is None:
+        return Result(body, printable(body["state"]))
+    lines = [f"not reconnected: {error['code']}; the account's state is {body['state']}", *_advice(error)]
+    return Result(body, "\n".join(map(printable, lines)), success=False)
 
 
 def pause(api: Api, arguments: Namespace) -> Result:
-    """Pause or resume an account."""
+    """Pause or resume an account. A resumed account with an error hands out no tokens, so that is a failure."""
     body = api.call("PUT", "account", arguments.account, body={"paused": arguments.paused})
-    return Result(body, f"{printable(body['account'])} is {'paused' if arguments.paused else 'resumed'}")
+    text, error = f"{body['account']} is {'paused' if arguments.paused else 'resumed'}", body["lastError"]
+    if arguments.paused or error is None:
+        return Result(body, printable(text))
+    lines = [f"{text}, but its state is {body['state']}: {error['code']}", *_advice(error)]
+    return Result(body, "\n".join(map(printable, lines)), success=False)
+
+
+def _advice(error: Mapping[str, Any]) -> list[str]:
+    return [error["description"], error["action"]]
 
 
 def delete(api: Api, arguments: Namespace) -> Result:

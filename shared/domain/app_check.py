@@ -84,7 +84,12 @@ def failed_call(step: str, failure: Failure) -> Step:
     """A step in which Microsoft refused a call or did not answer."""
     known = remedy(failure.code, Reader.OPERATOR)
     number = f" (AADSTS{failure.aadsts})" if failure.aadsts else ""
-    return failed(step, f"{known.what}{number}", HINTS_BY_AADSTS_NUMBER.get(failure.aadsts or 0, known.action))
+    return failed(step, f"{known.what}{number}", fault_action(failure.code, failure.aadsts))
+
+
+def fault_action(code: str, aadsts: int | None) -> str:
+    """What an operator does about an OAuth app that Microsoft refuses."""
+    return HINTS_BY_AADSTS_NUMBER.get(aadsts or 0, remedy(code, Reader.OPERATOR).action)
 
 
 def check_client(attempts: Sequence[tuple[ClientCredential, Failure | None]]) -> Step:

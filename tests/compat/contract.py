@@ -203,7 +203,7 @@ ACCOUNTS = (
     ),
     better(
         "PUT /v1/account/{account}/reconnect",
-        "answers when it is done, with the result",
+        "answers when it is done, with the result: `reconnect` is false if it failed, and `error` says why",
         Promise("asks for it", shape={"reconnect": True}, body={"reconnect": True}),
         Promise("not", shape={"reconnect": False}, body={"reconnect": False}),
     ),

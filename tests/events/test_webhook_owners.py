@@ -7,10 +7,10 @@ from functools import partial
 import pytest
 
 from shared.domain.caller import ApiToken, Binding, Caller, Scope
-from shared.domain.errors import Forbidden, LimitReached, NotFound
+from shared.domain.errors import Conflict, Forbidden, LimitReached, NotFound
 from shared.domain.event import EventName
 from shared.domain.secret import Secret
-from shared.domain.webhook import Webhook, webhook_id
+from shared.domain.webhook import Delivery, Webhook, webhook_id
 from shared.ports import App
 from shared.usecases.events.webhook_care import Redelivered, ping_webhook, redeliver, remove_webhook
 from shared.usecases.events.webhooks import (
@@ -54,7 +54,9 @@ async def test_who_knows_a_webhooks_url_neither_signs_nor_narrows_it(
 
 
 async def test_only_owner_and_administrators_manage_a_webhook(app: App, receiver: Receiver) -> None:
-    made = (await ask(app, receiver.url("ok/mine"), VICTIM)).webhook.id
+    await app.stores.api_tokens.insert(ApiToken("mine", "mine", VICTIM.scopes, app.clock(), ADMIN.id))
+    owner = replace(VICTIM, id="token:mine")
+    made = (await ask(app, receiver.url("ok/mine"), owner)).webhook.id
     bound = replace(RIVAL, binding=Binding(prefixes=("x-",)))
 
     for act in (partial(remove_webhook, app), partial(ping_webhook, app), partial(redeliver, app)):
@@ -64,10 +66,29 @@ async def test_only_owner_and_administrators_manage_a_webhook(app: App, receiver
             await act(made, bound)
     assert 0 == len(receiver.took("ok/mine"))
 
-    assert None is await ping_webhook(app, made, VICTIM)
+    assert None is await ping_webhook(app, made, owner)
     assert Redelivered(0, more=False) == await redeliver(app, made, ADMIN)
-    await remove_webhook(app, made, VICTIM)
+    await remove_webhook(app, made, owner)
     assert None is await app.stores.webhooks.get(made)
+
+
+@pytest.mark.parametrize("reason", ["off", "gone", "owner"])
+async def test_webhook_that_gets_no_events_is_not_redelivered(app: App, receiver: Receiver, reason: str) -> None:
+    """Its parked events would be deleted."""
+    owner = replace(VICTIM, id=f"token:{named()}") if reason == "owner" else ADMIN
+    made = (await ask(app, receiver.url(f"ok/{named()}"), owner)).webhook
+    stored = await app.stores.webhooks.get(made.id)
+    assert stored is not None
+    changed = {"off": replace(made, enabled=False), "gone": made.marked_gone(app.clock())}.get(reason, made)
+    await app.stores.webhooks.replace(stored, changed)
+    now = app.clock()
+    parked = Delivery(made.id, "0" * 28, "lane", "accountAdded", "{}", now, parked=now)
+    await app.stores.deliveries.put([parked])
+
+    with pytest.raises(Conflict, match="Nothing was redelivered"):
+        await redeliver(app, made.id, ADMIN)
+
+    assert ["0" * 28] == [each.value.id for each in await app.stores.deliveries.parked(made.id, 10)]
 
 
 async def test_webhook_whose_id_names_no_caller_is_still_its_makers(app: App, receiver: Receiver) -> None:

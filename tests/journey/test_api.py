@@ -7,7 +7,7 @@ import pytest
 
 from infra.local.environment import Environment
 from infra.local.visitor import Visitor
-from tests.journey.conftest import ask, bind
+from tests.journey.conftest import Tenant, ask, bind
 
 type NewPerson = Callable[..., str]
 
@@ -175,6 +175,21 @@ def test_reconnect_refreshes_and_probes_now(api: httpx.Client, visitor: Visitor,
     ).json()
 
     assert before["accessToken"] != api.get(f"/v1/account/{account}/oauth-token").json()["accessToken"]
+
+
+def test_reconnect_says_why_it_failed(api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant) -> None:
+    account = bind(api, visitor, person())
+    tenant.do("outage", endpoint="token", mode="503")
+
+    answer = api.put(f"/v1/account/{account}/reconnect", json={"reconnect": True})
+
+    body = answer.json()
+    assert (200, False, "connected", None) == (
+        answer.status_code,
+        *(body[name] for name in ("reconnect", "state", "lastError")),
+    )
+    assert {"code", "description", "since", "action"} == {*body["error"]}
+    assert "entra_unavailable" == body["error"]["code"]
 
 
 def test_unknown_accounts_and_registrations_are_not_found(api: httpx.Client) -> None:

@@ -57,7 +57,11 @@ def test_operator_binds_finds_repairs_and_removes_an_account(
     assert ["authorizedBy.user", who] in [line.split() for line in cli("show", account).stdout.splitlines()]
     tenant.do("revoke", person=who)
     ailing = cli("reconnect", account)
-    assert (1, "authenticationError") == (ailing.returncode, ailing.stdout.splitlines()[0])
+    assert 1 == ailing.returncode
+    assert "not reconnected: needs_sign_in; the account's state is authenticationError" == ailing.stdout.splitlines()[0]
+    cli("pause", account)
+    resumed = cli("resume", account)
+    assert (1, "authenticationError: needs_sign_in") == (resumed.returncode, resumed.stdout.splitlines()[0][-34:])
     assert "needs_sign_in" in cli("list", "--state", "authenticationError", "--query", account).stdout
     visitor.follow(told(cli("reauthorize", account, *BACK, "--json"))["url"], who)
     assert "connected" == told(cli("reconnect", account, "--json"))["state"]

@@ -80,7 +80,7 @@ async def test_sign_in_and_refresh_need_no_secret(vault: Vault, start: Start, ki
 
     account = await sign_in(services, vault.ready["caFile"], person(vault))
 
-    assert (await reconnect_account(services, account)).last_error is None
+    assert (await reconnect_account(services, account)).failed is None
     assert (await hand_out(services, account)).access_token.reveal()
 
 

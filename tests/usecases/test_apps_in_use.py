@@ -88,7 +88,7 @@ async def test_changed_secret_is_used_everywhere_in_30_seconds(
     await change_oauth_app(app, oauth_app, {"client_secret": Secret("not-the-secret")}, {})
 
     # Nothing is blamed on the account.
-    assert AccountState.CONNECTED is (await reconnect_account(app, account)).state
+    assert AccountState.CONNECTED is (await reconnect_account(app, account)).account.state
     told = last_error((await read_oauth_app(app, oauth_app)).fault)
     assert told is not None
     assert ("app_credential", 7000215) == (told.code, told.aadsts)

@@ -109,7 +109,7 @@ async def test_new_tokens_do_not_repair_a_replaced_mailbox(
     account = await bind(app, visitor, who)
     tenant.do("access", person=who, mailbox=SALES, fullAccess=True)
     tenant.do("address", mailbox=SALES, address=SUPPORT)
-    assert AccountState.CONNECT_ERROR is (await reconnect_account(app, account)).state
+    assert AccountState.CONNECT_ERROR is (await reconnect_account(app, account)).account.state
 
     tenant.do("revoke", person=who)
     clock.forward(hours=2)
@@ -150,7 +150,7 @@ async def test_account_without_an_inbox_id_gets_one_at_the_next_probe(
     del row["inbox_id"]
     await rows.upsert_entity(row, mode="replace")
 
-    assert AccountState.CONNECTED is (await reconnect_account(app, account)).state
+    assert AccountState.CONNECTED is (await reconnect_account(app, account)).account.state
 
     assert bound.inbox_id == (await known_account(app, account)).account.value.inbox_id
 

@@ -51,7 +51,7 @@ async def test_large_token_is_stored_and_handed_out(
 
     assert handed.cached
     assert len(handed.access_token.reveal()) > characters
-    assert (await reconnect_account(app, account)).last_error is None
+    assert (await reconnect_account(app, account)).failed is None
     assert len((await stored_grant(app, account)).access_token.reveal()) > characters
 
 

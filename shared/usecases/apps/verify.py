@@ -15,7 +15,7 @@ from shared.domain.app_check import (
     passed,
     skipped,
 )
-from shared.domain.errors import Conflict, NotFound, StaleWrite
+from shared.domain.errors import Conflict, NotFound, StaleWrite, Unavailable
 from shared.domain.failure import APP_CREDENTIAL_FAILURE, Failure
 from shared.domain.oauth_app import OAuthApp, RegisteredApp
 from shared.domain.remedy import Reader, remedy
@@ -24,6 +24,9 @@ from shared.usecases.accounts.read import FoundAccount, find_account
 from shared.usecases.apps.catalogue import existing_app
 from shared.usecases.tokens.hand_out import refresh_on_demand
 from shared.usecases.tokens.probe import probe_mailbox
+from shared.usecases.tokens.refresh import NOT_STORED
+
+MAILBOX_SKIPPED = skipped("mailbox", "There is no token to open it with.")
 
 
 class Verified(NamedTuple):
@@ -103,17 +106,22 @@ async def _check_account(app: App, oauth_app: OAuthApp, account: str | None, *, 
 async def _check_grant_and_mailbox(app: App, found: FoundAccount, *, open_mailbox: bool) -> list[Step]:
     account = found.account.value
     grant = await app.stores.principals.grant(account.principal_id, account.app)
-    refreshed = await refresh_on_demand(app, grant) if grant else None
+    try:
+        refreshed = await refresh_on_demand(app, grant) if grant else None
+    except Unavailable as unavailable:
+        return [failed("grant", str(unavailable), "Verify again later."), MAILBOX_SKIPPED]
     current = await app.stores.principals.account(account.principal_id, account.id)
     if refreshed is None or current is None:
         raise NotFound("No such account")
     if refreshed.failure is not None:
-        return [failed_call("grant", refreshed.failure), skipped("mailbox", "There is no token to open it with.")]
+        return [failed_call("grant", refreshed.failure), MAILBOX_SKIPPED]
+    if not refreshed.stored:
+        return [failed_call("grant", NOT_STORED), MAILBOX_SKIPPED]
     grant_step = passed("grant", "Entra renewed it.")
     if not open_mailbox:
         return [grant_step, skipped("mailbox", "It was not asked for.")]
-    probed, _ = await probe_mailbox(app, current, refreshed.grant)
-    if probed.last_error is None:
+    probed = await probe_mailbox(app, current, refreshed.grant)
+    if probed.failure is None:
         return [grant_step, passed("mailbox", "It opens.")]
-    advice = remedy(probed.last_error.code, Reader.OPERATOR)
+    advice = remedy(probed.failure, Reader.OPERATOR)
     return [grant_step, failed("mailbox", advice.what, advice.action)]

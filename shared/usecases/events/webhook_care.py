@@ -29,6 +29,7 @@ MAX_SHOWN = 100
 MAX_REDELIVERED = 1000
 # A fan-out that read the webhook before its removal may still write deliveries for a while.
 FAN_OUT_GRACE_PERIOD = timedelta(minutes=15)
+INACTIVE_MESSAGE = "The webhook is off, or its target answered that it is gone. Subscribe again, or turn it on, first"
 
 
 class WebhookState(NamedTuple):
@@ -129,9 +130,13 @@ async def ping_webhook(app: App, webhook: str, caller: Caller) -> str | None:
 async def redeliver(app: App, webhook: str, caller: Caller, *, limit: int = MAX_REDELIVERED) -> Redelivered:
     """Queue parked deliveries again, a thousand at most, and send delayed ones at once.
 
-    Parked deliveries arrive after deliveries that were sent meanwhile. Raises NotFound and Forbidden.
+    Parked deliveries arrive after deliveries that were sent meanwhile. Raises NotFound and Forbidden, and Conflict if
+    the webhook gets no events now: a visit would delete what it finds.
     """
-    identity = (await _own_webhook(app, webhook, caller)).value.id
+    stored_webhook = (await _own_webhook(app, webhook, caller)).value
+    identity = stored_webhook.id
+    if reason := await _no_delivery_reason(app, stored_webhook):
+        raise Conflict(f"Nothing was redelivered. {reason}")
     tried = 0
     while tried < limit and (parked := await app.stores.deliveries.parked(identity, MAX_SHOWN)):
         tried += await _requeue(app, parked)
@@ -173,6 +178,15 @@ async def _requeue(app: App, deliveries: Sequence[Stored[Delivery]]) -> int:
 
     await asyncio.gather(*map(requeue, deliveries))
     return len(deliveries)
+
+
+async def _no_delivery_reason(app: App, webhook: Webhook) -> str | None:
+    """Why nothing is delivered to the webhook at present, or None."""
+    if webhook.has_lost_secrets:
+        return LOST_SECRETS_MESSAGE
+    if not webhook.is_active:
+        return INACTIVE_MESSAGE
+    return withdrawal_reason(await standing_caller(app, webhook.created_by), webhook.filter)
 
 
 async def _status(app: App, webhook: Webhook) -> WebhookState:

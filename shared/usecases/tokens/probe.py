@@ -5,11 +5,12 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
-from shared.domain.account import Account, AccountState
+from shared.domain.account import MAILBOX_REPLACED, Account, AccountState
 from shared.domain.errors import Conflict, NotFound, StaleWrite
 from shared.domain.event import EventName
-from shared.domain.failure import TOKEN_REFUSALS
+from shared.domain.failure import GRAPH_UNAVAILABLE, TOKEN_REFUSALS, UNKNOWN_RULE
 from shared.domain.formats import table_key
 from shared.domain.grant import DelegatedGrant, ProbeProgress
 from shared.domain.work import Work
@@ -24,6 +25,7 @@ from shared.ports import (
 from shared.usecases.accounts.read import known_account
 from shared.usecases.events.outbox import account_events
 from shared.usecases.tokens.hand_out import refresh_on_demand
+from shared.usecases.tokens.refresh import NOT_STORED, OAUTH_APP_GONE, Refreshed
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,27 @@ PROBES_PER_BATCH = 16
 FRESH_TOKEN_AGE = timedelta(minutes=5)
 # Short enough for the access token to stay valid, and for other rows of the run to get their turn.
 PROBE_RUN_TIME = timedelta(seconds=30)
+
+
+class Probed(NamedTuple):
+    """An account after a probe of its mailbox. `failure` is the code of why the mailbox did not open, or None."""
+
+    account: Account
+    failure: str | None = None
+
+
+class Failed(NamedTuple):
+    """Why an account was not reconnected, and since when."""
+
+    code: str
+    since: datetime
+
+
+class Reconnection(NamedTuple):
+    """The account after an attempt to reconnect it. `failed` is None if the mailbox opened with a new token."""
+
+    account: Account
+    failed: Failed | None = None
 
 
 async def probe_mailboxes(app: App, stored: Stored[DelegatedGrant], until: datetime) -> None:
@@ -70,7 +93,7 @@ async def _probe_batch(
 
     async def probe_in_slot(account: Stored[Account]) -> Account:
         async with slots:
-            return await _probe(app, account.value, grant.value)
+            return (await _probe(app, account.value, grant.value)).account
 
     for stored, probed in zip(accounts, await asyncio.gather(*map(probe_in_slot, accounts)), strict=True):
         account, grant = await _write_account(app, stored, probed, grant)
@@ -89,36 +112,34 @@ async def _write_grant(app: App, stored: Stored[DelegatedGrant], grant: Delegate
     return (await app.stores.principals.commit(grant.principal.id, [Replace(grant, stored.version)]))[0]
 
 
-async def probe_mailbox(
-    app: App, stored: Stored[Account], grant: Stored[DelegatedGrant]
-) -> tuple[Account, Stored[DelegatedGrant]]:
-    """Probe the mailbox of one account, and return both as they are stored now.
-
-    An outage changes nothing. Raises StaleWrite.
-    """
-    return await _write_account(app, stored, await _probe(app, stored.value, grant.value), grant)
+async def probe_mailbox(app: App, stored: Stored[Account], grant: Stored[DelegatedGrant]) -> Probed:
+    """Probe the mailbox of one account, and store the account. An outage changes nothing. Raises StaleWrite."""
+    probed = await _probe(app, stored.value, grant.value)
+    return Probed((await _write_account(app, stored, probed.account, grant))[0], probed.failure)
 
 
-async def _probe(app: App, account: Account, grant: DelegatedGrant) -> Account:
-    """Return the account as it is after a probe of its mailbox.
+async def _probe(app: App, account: Account, grant: DelegatedGrant) -> Probed:
+    """Probe the mailbox, without storing the account.
 
     That Microsoft 365 refuses the access token counts only for a fresh one, which it has refused twice: an older one
     may have been revoked, and the next refresh says so.
     """
     oauth_app = await app.oauth_apps.get(grant.app)
-    if oauth_app is None:
-        return account  # the OAuth app was deleted just now, and the next refresh records that
+    if oauth_app is None:  # it was deleted just now, and the next refresh records that
+        return Probed(account, OAUTH_APP_GONE.code)
     try:
         inbox_id = await app.microsoft.probes[grant.resource].open(
             oauth_app, grant.access_token, account.email, shared=account.shared
         )
     except MailboxRefused as refused:
+        code = refused.refusal.value
         if refused.refusal in TOKEN_REFUSALS and app.clock() - grant.refreshed > FRESH_TOKEN_AGE:
-            return account
-        return account.with_error(AccountState.CONNECT_ERROR, refused.refusal.value, app.clock(), refused.claims)
+            return Probed(account, code)
+        return Probed(account.with_error(AccountState.CONNECT_ERROR, code, app.clock(), refused.claims), code)
     except MailboxUnavailable:
-        return account
-    return account.after_probe(inbox_id, app.clock())
+        return Probed(account, GRAPH_UNAVAILABLE)
+    after = account.after_probe(inbox_id, app.clock())
+    return Probed(after, MAILBOX_REPLACED if after.replaced_since else None)
 
 
 async def _write_account(
@@ -149,8 +170,8 @@ async def _write_account(
     return account, Stored(grant, versions[-1]) if affects_hand_outs else stored_grant
 
 
-async def reconnect_account(app: App, account_id: str) -> Account:
-    """Refresh the grant and probe the mailbox now, and return the account.
+async def reconnect_account(app: App, account_id: str) -> Reconnection:
+    """Refresh the grant and probe the mailbox now.
 
     A stopped grant is refreshed too, because an administrator may have fixed the cause. Raises NotFound, Conflict, and
     TooManyRequests (counted by grant).
@@ -160,10 +181,20 @@ async def reconnect_account(app: App, account_id: str) -> Account:
         grant = await app.stores.principals.grant(account.principal_id, account.app)
         refreshed = await refresh_on_demand(app, grant) if grant else None
         current = await app.stores.principals.account(account.principal_id, account.id)
-        if refreshed is not None and refreshed.failure is None and current is not None:
-            return (await probe_mailbox(app, current, refreshed.grant))[0]
+        if refreshed is None or current is None:
+            raise NotFound("No such account")
+        if failed := _refresh_failure(refreshed, app.clock()):
+            return Reconnection(current.value, failed)
+        probed = await probe_mailbox(app, current, refreshed.grant)
     except StaleWrite:
         raise Conflict from None
-    if current is None:
-        raise NotFound("No such account")
-    return current.value
+    return Reconnection(probed.account, Failed(probed.failure, app.clock()) if probed.failure else None)
+
+
+def _refresh_failure(refreshed: Refreshed, now: datetime) -> Failed | None:
+    """Why the grant was not refreshed. An unconfirmed refusal has no known reason yet; see `Failure.confirmed`."""
+    grant, failure = refreshed.grant.value, refreshed.failure
+    if failure is not None:
+        code = failure.code if failure.confirmed else UNKNOWN_RULE.code
+        return Failed(code, grant.failing_since or now)
+    return None if refreshed.stored else Failed(NOT_STORED.code, now)
