@@ -27,6 +27,7 @@ from shared.api.field_types import (
     one_of,
     page_count,
 )
+from shared.api.oauth_apps import RefusedApp, refused_app
 from shared.domain import account as accounts
 from shared.domain.account import AccountState
 from shared.domain.audit import Action
@@ -41,6 +42,7 @@ from shared.http.responses import Answer, moment
 from shared.ports import App
 from shared.usecases.accounts import read
 from shared.usecases.accounts.read import AccountDetails, AccountQuery
+from shared.usecases.apps.circuit_breaker import refused_apps
 
 MAX_FILTER_BYTES = 256  # so that all filters and the cursor of the next page fit into a URL
 # Callers of EmailEngine may ask for its other states too; no account is ever in one of those.
@@ -169,6 +171,9 @@ class AccountPage(Answer, kw_only=True):
     state: Annotated[str, Meta(description="The state of the request, or *.", examples=["*"])]
     cursor: Annotated[str, Meta(description="Leads to the next page.")] | None
     accounts: Annotated[list[AccountSummary], Meta(description="The accounts.")]
+    refused_apps: Annotated[
+        list[RefusedApp], Meta(description="OAuth apps of these accounts that Microsoft refuses: no grant is renewed.")
+    ]
     total: Total | UnsetType = UNSET
     pages: Count | UnsetType = UNSET
 
@@ -190,12 +195,14 @@ async def list_accounts(app: App, caller: Caller, query: AccountsQuery) -> Accou
         authorized_by=query.authorized_by or None,
     )
     page = await read.list_accounts(app, wanted, caller)
+    refused = await refused_apps(app, (account.app for account in page.accounts))
     return AccountPage(
         page=query.number,
         query=query.query or False,
         state=query.state or "*",
         cursor=page.cursor,
         accounts=[AccountSummary(**summary(account)) for account in page.accounts],
+        refused_apps=[refused_app(each) for each in refused],
         total=UNSET if page.total is None else page.total,
         pages=UNSET if page.total is None else page_count(page.total, query.size),
     )

@@ -4,12 +4,10 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from shared.api.field_types import AadstsNumber, AppId, Code, Count, RemedyText, Sentence, Timestamp
-from shared.domain.app_check import fault_action
+from shared.api.field_types import Count, Timestamp
+from shared.api.oauth_apps import RefusedApp, refused_app
 from shared.domain.audit import Action
 from shared.domain.caller import Scope
-from shared.domain.oauth_app import CircuitBreaker
-from shared.domain.remedy import Reader, remedy
 from shared.http.operations import Resource
 from shared.http.responses import Answer, Answered, moment
 from shared.ports import App
@@ -25,17 +23,6 @@ class Health(Answer, kw_only=True):
 
     success: Annotated[bool, Meta(description="Whether all is well.", examples=[True])]
     storage: Annotated[str, Meta(description="ok, or a code that says what is wrong.", examples=["ok"])]
-
-
-class RefusedApp(Answer, kw_only=True):
-    """An OAuth app that Microsoft refuses, and what to do about it."""
-
-    app: AppId
-    code: Code
-    aadsts: AadstsNumber | None
-    since: Timestamp
-    description: Sentence
-    action: RemedyText
 
 
 class LastTick(Answer, kw_only=True):
@@ -80,7 +67,9 @@ class Stats(Answer, kw_only=True):
 async def get_health(app: App) -> Answered[Health]:
     """Get the health.
 
-    Returns whether all is well; the answer is at most five seconds old. GetStats says what is wrong.
+    Returns whether all is well; the answer is at most five seconds old. The status is 200 while storage answers, and
+    503 when it does not. `success` is false with 200 while Microsoft refuses an OAuth app, which GetStats names:
+    monitors should read `success`. Accounts that need a person do not change it.
     """
     health = await read_health(app)
     if health.storage is not None:
@@ -107,21 +96,10 @@ async def get_stats(app: App) -> Stats:
         swept=moment(found.counters.swept),
         mended=found.sweep.mended if found.sweep else 0,
         sweep_failures=list(found.sweep.failed) if found.sweep else [],
-        breakers=[_refused_app(breaker) for breaker in found.breakers],
+        breakers=[refused_app(refused) for refused in found.refused_apps],
         events=EventCounts(
             to_fan_out=found.events.to_fan_out, waiting=found.events.waiting, parked=found.events.parked
         ),
-    )
-
-
-def _refused_app(breaker: CircuitBreaker) -> RefusedApp:
-    return RefusedApp(
-        app=breaker.app,
-        code=breaker.code,
-        aadsts=breaker.aadsts,
-        since=moment(breaker.since),
-        description=remedy(breaker.code, Reader.OPERATOR).what,
-        action=fault_action(breaker.code, breaker.aadsts),
     )
 
 

@@ -1,6 +1,6 @@
 """/v1/oauth2: OAuth apps, and whether they are set up right."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -35,7 +35,7 @@ from shared.http.decoding import Body, Faults
 from shared.http.operations import Resource
 from shared.http.responses import Answer, moment
 from shared.ports import App
-from shared.usecases.apps import catalogue, verify
+from shared.usecases.apps import catalogue, circuit_breaker, verify
 from shared.usecases.apps.catalogue import AppView
 
 APP = "/v1/oauth2/{app}"
@@ -51,6 +51,13 @@ class AppError(Answer, kw_only=True):
     description: Sentence
     since: Timestamp
     action: RemedyText
+
+
+class RefusedApp(AppError, kw_only=True):
+    """An OAuth app that Microsoft refuses, and what to do about it."""
+
+    app: AppId
+    name: Annotated[str, Meta(description="Its name.", examples=["Contoso"])]
 
 
 class OAuthApp(Answer, kw_only=True):
@@ -288,12 +295,19 @@ def describe(view: AppView, redirect_uri: str) -> OAuthApp:
 
 def last_error(fault: CircuitBreaker | None) -> AppError | None:
     """What is wrong with the app, and what to do about it."""
-    if fault is None:
-        return None
-    return AppError(
-        code=fault.code,
-        aadsts=fault.aadsts,
-        description=remedy(fault.code, Reader.OPERATOR).what,
-        since=moment(fault.since),
-        action=fault_action(fault.code, fault.aadsts),
-    )
+    return AppError(**_explanation(fault)) if fault else None
+
+
+def refused_app(refused: circuit_breaker.RefusedApp) -> RefusedApp:
+    """What is wrong with which app, and what to do about it."""
+    return RefusedApp(app=refused.app.id, name=refused.app.name, **_explanation(refused.fault))
+
+
+def _explanation(fault: CircuitBreaker) -> dict[str, Any]:
+    return {
+        "code": fault.code,
+        "aadsts": fault.aadsts,
+        "description": remedy(fault.code, Reader.OPERATOR).what,
+        "since": moment(fault.since),
+        "action": fault_action(fault.code, fault.aadsts),
+    }

@@ -54,6 +54,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_account_commands(add)
     _add_link_commands(add)
     _add_configuration_commands(add)
+    _add_command(add, "stats", commands.stats, "show statistics")
+    _add_command(add, "health", commands.health, "check whether all is well")
     return parser
 
 

@@ -4,6 +4,7 @@ import ipaddress
 import os
 import ssl
 import sys
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
@@ -44,17 +45,28 @@ class Api:
         """Send a request and return the object in the response. The parts of the path are percent-encoded."""
         parameters = {name: value for name, value in (query or {}).items() if value is not None}
         encoded_path = "/".join(quote(part, safe="") for part in path)
+        status, decoded = self._request(method, f"/v1/{encoded_path}", params=parameters, json=body)
+        if status >= HTTPStatus.BAD_REQUEST or not isinstance(decoded, dict):
+            raise Failed(_error_message(status, decoded))
+        return decoded
+
+    def health(self) -> dict[str, Any]:
+        """The answer of GET /health, whatever its status."""
+        status, decoded = self._request("GET", "/health")
+        if not isinstance(decoded, dict) or "success" not in decoded:
+            raise Failed(_error_message(status, decoded))
+        return decoded
+
+    def _request(self, method: str, path: str, **options: Any) -> tuple[int, Any]:  # noqa: ANN401 - any JSON
+        """The status, and the JSON in the body, or None."""
         try:
-            response = self._client.request(method, f"/v1/{encoded_path}", params=parameters, json=body)
+            response = self._client.request(method, path, **options)
         except httpx.HTTPError as error:
             raise Failed(f"{self._client.base_url} cannot be reached: {error}") from None
         try:
-            decoded = response.json()
+            return response.status_code, response.json()
         except ValueError:
-            decoded = None
-        if not response.is_success or not isinstance(decoded, dict):
-            raise Failed(_error_message(response.status_code, decoded))
-        return decoded
+            return response.status_code, None
 
 
 def read_token(file: str | None) -> str:

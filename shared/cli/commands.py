@@ -25,15 +25,39 @@ def list_accounts(api: Api, arguments: Namespace) -> Result:
     filters = {"state": arguments.state, "query": arguments.query, "app": arguments.app, "email": arguments.email}
     query = {**filters, "authorizedBy": arguments.authorized_by, "pageSize": min(MAX_PAGE_SIZE, arguments.limit)}
     page = api.call("GET", "accounts", query=query)
-    accounts = page["accounts"]
+    accounts, refused = page["accounts"], page["refusedApps"]
     while page["cursor"] is not None and len(accounts) < arguments.limit:
         page = api.call("GET", "accounts", query={**query, "cursor": page["cursor"]})
         accounts += page["accounts"]
+        refused += [app for app in page["refusedApps"] if app not in refused]
     rows = [[*map(account.get, ("account", "state", "email", "user")), _error_code(account)] for account in accounts]
-    return Result(
-        {"accounts": accounts[: arguments.limit]},
-        _table(["ACCOUNT", "STATE", "MAILBOX", "AUTHORIZED BY", "ERROR"], rows[: arguments.limit]),
-    )
+    table = _table(["ACCOUNT", "STATE", "MAILBOX", "AUTHORIZED BY", "ERROR"], rows[: arguments.limit])
+    body = {"accounts": accounts[: arguments.limit], "refusedApps": refused}
+    return Result(body, "\n".join([table, *_refused_apps(refused)]))
+
+
+def stats(api: Api, _: Namespace) -> Result:
+    """Show the statistics, and the OAuth apps that Microsoft refuses."""
+    body = api.call("GET", "stats")
+    refused = body["breakers"]
+    return Result(body, "\n".join([_values({**body, "breakers": len(refused)}), *_refused_apps(refused)]))
+
+
+def health(api: Api, _: Namespace) -> Result:
+    """Check the health, and say what is wrong. Succeeds if all is well."""
+    body = api.health()
+    if body["success"] or body["storage"] != "ok":
+        return Result(body, _values(body), success=body["success"])
+    refused = api.call("GET", "stats")["breakers"]
+    return Result({**body, "refusedApps": refused}, "\n".join([_values(body), *_refused_apps(refused)]), success=False)
+
+
+def _refused_apps(refused: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [
+        f"OAuth app {printable(app['name'])} is refused by Microsoft ({printable(app['code'])}): none of its grants is"
+        f" renewed. Run: python -m shared.cli app verify {printable(app['app'])}"
+        for app in refused
+    ]
 
 
 def show(api: Api, arguments: Namespace) -> Result:
@@ -121,8 +145,8 @@ def create_token(api: Api, arguments: Namespace) -> Result:
 def list_apps(api: Api, _: Namespace) -> Result:
     """List all OAuth apps."""
     body = api.call("GET", "oauth2", query={"pageSize": 1000})
-    rows = [[app["id"], app["name"], app["enabled"], app["clientId"]] for app in body["apps"]]
-    return Result(body, _table(["APP", "NAME", "ENABLED", "CLIENT ID"], rows))
+    rows = [[app["id"], app["name"], app["enabled"], app["clientId"], _error_code(app)] for app in body["apps"]]
+    return Result(body, _table(["APP", "NAME", "ENABLED", "CLIENT ID", "ERROR"], rows))
 
 
 def verify_app(api: Api, arguments: Namespace) -> Result:
@@ -137,8 +161,8 @@ def verify_app(api: Api, arguments: Namespace) -> Result:
     return Result(body, "\n".join(map(printable, lines)), success=body["ok"])
 
 
-def _error_code(account: Mapping[str, Any]) -> str | None:
-    error = account["lastError"]
+def _error_code(item: Mapping[str, Any]) -> str | None:
+    error = item["lastError"]
     return error["code"] if error else None
 
 

@@ -83,6 +83,11 @@ class OAuthApp:
         return replace(self, scopes=kept) if kept else self
 
     @property
+    def has_several_tenants(self) -> bool:
+        """Whether people of more than one tenant may sign in."""
+        return len(self.tenants) > 1
+
+    @property
     def resources(self) -> tuple[Resource, ...]:
         """The resources that its grants have access tokens for."""
         return tuple(resource for resource in Resource if self.scopes_of(resource))
@@ -116,11 +121,25 @@ BREAKER_TRIAL_INTERVAL = timedelta(minutes=1)
 # The only failure that opens the breaker: a wrong credential is wrong for everybody, a configuration may be wrong for
 # one tenant.
 BREAKER_OPEN_CODE = "app_credential"
+# Refusals that a grant cannot cause (Entra: reference-error-codes): the app is not in the tenant, or disabled; the
+# tenant does not exist; the app is not for several tenants.
+APP_REFUSAL_NUMBERS = frozenset({700016, 70001, 7000112, 1000031, 90002, 50194})
+# For an app of several tenants, how long another tenant's success leaves the record of such a refusal.
+FAULT_RETENTION = timedelta(hours=1)
+
+
+def concerns_app(code: str, aadsts: int | None) -> bool:
+    """Whether a failure is about the app, so that none of a tenant's grants is renewed."""
+    return code == BREAKER_OPEN_CODE or (code == "app_configuration" and aadsts in APP_REFUSAL_NUMBERS)
 
 
 @dataclass(frozen=True, slots=True)
 class CircuitBreaker:
-    """What is wrong with an app. At `trial` one call may find out whether the app is accepted again."""
+    """What is wrong with an app.
+
+    While it is open, one call at `trial` may find out whether the app is accepted again. Otherwise another tenant's
+    success leaves the record until `trial`.
+    """
 
     app: str
     code: str
@@ -130,8 +149,17 @@ class CircuitBreaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether the app's calls are held back; otherwise it only records what a verification found."""
+        """Whether the app's calls are held back; otherwise it only records the fault."""
         return self.code == BREAKER_OPEN_CODE
+
+    @property
+    def has_event(self) -> bool:
+        """Whether an event reports it. Other faults are found by a verification, whose caller gets the answer."""
+        return concerns_app(self.code, self.aadsts)
+
+    def covers(self, other: "CircuitBreaker") -> bool:
+        """Whether it reports the other fault already, or a worse one."""
+        return self.is_open or (self.code, self.aadsts) == (other.code, other.aadsts)
 
     def with_next_trial(self, now: datetime) -> "CircuitBreaker":
         """With the next trial one interval from now."""

@@ -17,7 +17,7 @@ from shared.bootstrap import build
 from shared.domain.work import REAP_SHARD, Tick
 from shared.ports import App
 from shared.usecases.accounts.read import find_account
-from shared.usecases.apps.circuit_breaker import open_breakers
+from shared.usecases.apps.circuit_breaker import refused_apps
 from shared.usecases.upkeep.agenda import Limits
 from shared.usecases.upkeep.tick import run_tick, work_agenda
 from tests.conftest import MovedClock
@@ -89,8 +89,8 @@ async def instance(environment: Environment, clock: MovedClock) -> AsyncIterator
     """Another instance of the app on the same storage, whose clock the test moves. Its breakers end with the test."""
     built = build(environment.settings, clock)
     yield built
-    for breaker in await open_breakers(built):
-        stored = await built.stores.breakers.get(breaker.app)
+    for refused in await refused_apps(built):
+        stored = await built.stores.breakers.get(refused.app.id)
         if stored is not None:
             await built.stores.breakers.remove(stored)
     await built.close()

@@ -1,5 +1,6 @@
 """Verifying an OAuth app: each step says what to do, and a fault is shown until it is fixed."""
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,6 +9,7 @@ import httpx
 import pytest
 
 from infra.local.visitor import Visitor
+from shared.usecases.upkeep.statistics import HEALTH_LIFETIME
 from tests.conftest import TENANT_ID
 from tests.journey.apps import SECRET, Register, registers_apps, steps  # noqa: F401 - a fixture
 from tests.journey.conftest import Tenant, bind
@@ -44,7 +46,7 @@ def test_verification_checks_every_step(
         ({"skipScopes": ["Mail.ReadWrite.Shared"]}, "scopes", "Mail.ReadWrite.Shared"),
         ({"secretExpires": "2020-01-31"}, "secret", "new one"),
         ({"secretExpires": (datetime.now(UTC) + timedelta(days=29)).isoformat()}, "secret", "new one"),
-        ({"authentication": "federated", "clientSecret": "", "managedIdentity": TENANT_ID}, "client", "operator"),
+        ({"authentication": "federated", "clientSecret": "", "managedIdentity": TENANT_ID}, "client", "run verify"),
     ],
 )
 def test_failed_step_says_what_to_do(
@@ -82,7 +84,7 @@ async def test_open_breaker_is_the_last_error_of_its_app(
     assert ("app_credential", 7000222) == (told["code"], told["aadsts"])
     (breaker,) = [one for one in api.get("/v1/stats").json()["breakers"] if one["app"] == app]
     assert ("app_credential", 7000222) == (breaker["code"], breaker["aadsts"])
-    assert "client secret" in breaker["action"]
+    assert "Certificates & secrets" in breaker["action"]
 
     assert "ok" == steps(api, app)["client"]["status"]
 
@@ -98,11 +100,63 @@ def test_failed_verification_blocks_nobody(
     tenant.do("fail", endpoint="token", failure="700016", times=1)
     steps(api, app)
     assert "app_configuration" == api.get(f"/v1/oauth2/{app}").json()["lastError"]["code"]
-    assert [] == api.get("/v1/stats").json()["breakers"]
+    assert [app] == [one["app"] for one in api.get("/v1/stats").json()["breakers"]]
 
     api.put(f"/v1/account/{account}/reconnect", json={"reconnect": True})
 
     assert api.get(f"/v1/oauth2/{app}").json()["lastError"] is None
+
+
+@pytest.mark.parametrize("number", [7000112, 700016, 90002, 7000222])
+def test_refused_app_is_shown_to_operators_wherever_they_look(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, register: Register, number: int
+) -> None:
+    app = register()
+    account = bind(api, visitor, person(), type=app)
+    tenant.do("fail", endpoint="token", failure=str(number), times=1)
+    api.put(f"/v1/account/{account}/reconnect", json={"reconnect": True})
+
+    shown = [
+        *api.get("/v1/stats").json()["breakers"],
+        *api.get("/v1/accounts", params={"app": app}).json()["refusedApps"],
+        api.get(f"/v1/oauth2/{app}").json()["lastError"],
+        *(one["lastError"] for one in api.get("/v1/oauth2").json()["apps"] if one["id"] == app),
+    ]
+
+    assert [number] * 4 == [one["aadsts"] for one in shown]
+    assert 1 == len({(one["code"], one["since"], one["action"]) for one in shown})
+    assert {(app, "Contoso archive")} == {(one["app"], one["name"]) for one in shown[:2]}
+    assert "connected" == api.get(f"/v1/account/{account}").json()["state"]
+    time.sleep(HEALTH_LIFETIME.total_seconds())
+    health = api.get("/health")
+    assert (200, False) == (health.status_code, health.json()["success"])
+    steps(api, app)
+    assert [] == api.get("/v1/stats").json()["breakers"]
+
+
+def test_disabled_app_holds_no_call_back(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, register: Register
+) -> None:
+    app = register()
+    first, second = (bind(api, visitor, person(), type=app) for _ in range(2))
+    tenant.do("fail", endpoint="token", failure="7000112", times=1)
+
+    answers = [api.put(f"/v1/account/{account}/reconnect").json()["reconnect"] for account in (first, second)]
+
+    assert [False, True] == answers
+    assert None is api.get(f"/v1/oauth2/{app}").json()["lastError"]
+
+
+def test_refusal_of_one_request_is_no_fault_of_the_app(
+    api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, register: Register
+) -> None:
+    app = register()
+    account = bind(api, visitor, person(), type=app)
+    tenant.do("fail", endpoint="token", failure="70011", times=1)
+
+    assert "app_configuration" == api.put(f"/v1/account/{account}/reconnect").json()["error"]["code"]
+
+    assert None is api.get(f"/v1/oauth2/{app}").json()["lastError"]
 
 
 def test_outage_is_no_fault_of_the_app(api: httpx.Client, tenant: Tenant, register: Register) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 from infra.local.environment import APP_ID, Environment
 from infra.local.parts import ROOT
 from infra.local.visitor import Visitor
+from shared.usecases.upkeep.statistics import HEALTH_LIFETIME
+from tests.journey.apps import Register, registers_apps  # noqa: F401 - a fixture
 from tests.journey.conftest import Tenant, bind
 
 type NewPerson = Callable[..., str]
@@ -119,6 +122,29 @@ def test_oauth_app_is_verified_step_by_step(cli: Cli, api: httpx.Client, environ
     assert "fail  Entra accepts the app's credential" in faulty.stdout
     assert "\n      The secret is wrong." in faulty.stdout
     assert {APP_ID, wrong} <= {line.split()[0] for line in listed.stdout.splitlines()[1:]}
+
+
+def test_refused_oauth_app_is_named_below_the_list(
+    cli: Cli, api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant, register: Register
+) -> None:
+    app = register()
+    account = bind(api, visitor, person(), type=app)
+    tenant.do("fail", endpoint="token", failure="7000222", times=1)
+    line = (
+        "OAuth app Contoso archive is refused by Microsoft (app_credential): none of its grants is renewed."
+        f" Run: python -m shared.cli app verify {app}"
+    )
+
+    reconnected, listed, counted = cli("reconnect", account), cli("list", "--query", account), cli("stats")
+
+    assert (1, "not reconnected: app_credential") == (reconnected.returncode, reconnected.stdout.partition(";")[0])
+    assert (0, line) == (listed.returncode, listed.stdout.splitlines()[-1])
+    assert (0, line) == (counted.returncode, counted.stdout.splitlines()[-1])
+    time.sleep(HEALTH_LIFETIME.total_seconds())
+    health = cli("health")
+    assert (1, line) == (health.returncode, health.stdout.splitlines()[-1])
+    assert 0 == cli("app", "verify", app).returncode
+    assert line not in cli("list", "--query", account).stdout
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from shared.domain.failure import FAILURE_RULES, SignInRefusal
 from shared.domain.oauth_app import CircuitBreaker
 from shared.domain.secret import Secret
 from shared.ports import App, EntraFailed, SignedIn, Stored
-from shared.usecases.apps.circuit_breaker import open_breakers
+from shared.usecases.apps.circuit_breaker import refused_apps
 from shared.usecases.sign_in.complete import complete_sign_in, finish_sign_in
 from shared.usecases.sign_in.invitation import Invitation
 from shared.usecases.sign_in.link import LinkPage, begin_sign_in, open_link
@@ -217,10 +217,10 @@ async def test_app_refused_at_sign_in_is_only_logged(
         assert [7000215] == [vars(line)["aadsts"] for line in caplog.records if line.message == "oauth app fault"]
         with pytest.raises(EntraFailed, match="app_credential"):
             await wrong.microsoft.entra.refresh(first_app(wrong), Secret("none"))
-        (breaker,) = await open_breakers(wrong)
-        assert (APP_ID, 7000215) == (breaker.app, breaker.aadsts)
+        (refused,) = await refused_apps(wrong)
+        assert (APP_ID, 7000215) == (refused.app.id, refused.fault.aadsts)
         await wrong.microsoft.entra.close_breaker(first_app(wrong))
-        assert [] == await open_breakers(wrong)
+        assert [] == await refused_apps(wrong)
     finally:
         await wrong.close()
 

@@ -16,7 +16,7 @@ from shared.domain.failure import FailureKind
 from shared.domain.oauth_app import FederatedIdentity
 from shared.domain.secret import Secret
 from shared.ports import App, EntraFailed
-from shared.usecases.apps.circuit_breaker import open_breakers
+from shared.usecases.apps.circuit_breaker import refused_apps
 from shared.usecases.tokens.hand_out import hand_out
 from shared.usecases.tokens.probe import reconnect_account
 from tests.conftest import MovedClock, first_app
@@ -97,7 +97,7 @@ async def test_certificate_that_is_not_registered_is_the_apps_fault(vault: Vault
     services = with_certificate(start, *certificate())
 
     assert (FailureKind.APP_FAULT, "app_credential", 700027) == await failure(services, refresh_token(vault))
-    assert ["app_credential"] == [breaker.code for breaker in await open_breakers(services)]
+    assert ["app_credential"] == [refused.fault.code for refused in await refused_apps(services)]
 
 
 async def test_certificate_that_has_ended_is_the_apps_fault(vault: Vault, start: Start) -> None:
@@ -120,7 +120,7 @@ async def test_identity_that_is_not_the_apps_is_the_apps_fault(vault: Vault, sta
     services = federated(start, "1de27171-0000-4000-8000-0000000000ff")
 
     assert (FailureKind.APP_FAULT, "app_credential", None) == await failure(services, refresh_token(vault))
-    assert ["app_credential"] == [breaker.code for breaker in await open_breakers(services)]
+    assert ["app_credential"] == [refused.fault.code for refused in await refused_apps(services)]
 
 
 @pytest.mark.parametrize("outage", ["503", "html", "reset"])
@@ -129,7 +129,7 @@ async def test_identity_endpoint_that_is_away_is_nobodys_fault(vault: Vault, sta
     vault.do("outage", endpoint="identity", mode=outage)
 
     assert (FailureKind.TRANSIENT, "entra_unavailable", None) == await failure(services, token)
-    assert [] == list(await open_breakers(services))
+    assert [] == list(await refused_apps(services))
 
 
 async def test_missing_identity_endpoint_is_a_transient_failure(
@@ -159,7 +159,7 @@ async def test_breaker_closes_when_the_identity_is_trusted_at_last(
     clock.forward(minutes=2)
 
     assert (await services.microsoft.entra.refresh(first_app(services), token)).access_token.reveal()
-    assert [] == list(await open_breakers(services))
+    assert [] == list(await refused_apps(services))
 
 
 async def test_token_of_the_identity_is_requested_once(vault: Vault, start: Start) -> None:

@@ -18,7 +18,7 @@ from shared.domain.errors import Unavailable
 from shared.domain.secret import Secret
 from shared.ports import App, DirectoryEntry, Insert
 from shared.usecases.accounts.read import known_account
-from shared.usecases.apps.circuit_breaker import open_breakers
+from shared.usecases.apps.circuit_breaker import refused_apps
 from shared.usecases.tokens.hand_out import hand_out
 from shared.usecases.tokens.refresh import refresh_grant
 from tests.conftest import MovedClock
@@ -119,8 +119,8 @@ async def test_expired_client_secret_blames_no_account_and_recovers(
                 await hand_out(app, account)
             assert "app_credential" == unavailable.value.code
     assert 1 == len([event for event in tenant.events("failed") if event.get("failure") == "7000222"])
-    (breaker,) = await open_breakers(app)
-    assert ("app_credential", 7000222) == (breaker.code, breaker.aadsts)
+    (refused,) = await refused_apps(app)
+    assert ("app_credential", 7000222) == (refused.fault.code, refused.fault.aadsts)
     assert [(AccountState.CONNECTED, None)] * 3 == [await state_of(app, account) for account in accounts]
 
     clock.forward(seconds=61)
@@ -130,7 +130,7 @@ async def test_expired_client_secret_blames_no_account_and_recovers(
 
     clock.forward(seconds=61)
     assert [False] * 3 == [(await hand_out(app, account)).cached for account in accounts]
-    assert [] == list(await open_breakers(app))
+    assert [] == list(await refused_apps(app))
 
 
 async def test_second_client_secret_takes_over_without_a_gap(
@@ -147,7 +147,7 @@ async def test_second_client_secret_takes_over_without_a_gap(
     clock.forward(hours=2)
 
     assert not (await hand_out(rotated, account)).cached
-    assert [] == list(await open_breakers(rotated))
+    assert [] == list(await refused_apps(rotated))
 
 
 async def test_retry_after_is_honoured_by_every_instance(

@@ -92,7 +92,7 @@ async def test_repair_link_carries_the_claims_that_a_probe_met(
     who = person()
     account = await bind(app, visitor, who)
     refuse(tenant, who, CHALLENGE, times=2)
-    assert "mailbox_claims_challenge" == getattr((await reconnect_account(app, account)).last_error, "code", None)
+    assert "mailbox_claims_challenge" == getattr((await reconnect_account(app, account)).failed, "code", None)
 
     link = await reauthorize_account(app, account, REDIRECT_URL, {}, ADMINISTRATOR)
     assert "existing" == end_of(await sign_in(app, visitor, link, who))

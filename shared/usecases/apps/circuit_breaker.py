@@ -1,8 +1,11 @@
-"""Entra behind a circuit breaker for each OAuth app: while Entra refuses the app itself, no grant is refreshed."""
+"""Entra behind a circuit breaker for each OAuth app: while Entra refuses its credential, no grant is refreshed.
+
+Other refusals of the app itself are recorded in the same row, for operators, and hold no call back.
+"""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -12,7 +15,13 @@ from shared.domain.clouds import Resource
 from shared.domain.errors import StaleWrite
 from shared.domain.event import Event, EventName, Origin, breaker_data, new_event, next_event_time
 from shared.domain.failure import Failure, FailureKind
-from shared.domain.oauth_app import BREAKER_OPEN_CODE, BREAKER_TRIAL_INTERVAL, CircuitBreaker, OAuthApp
+from shared.domain.oauth_app import (
+    BREAKER_TRIAL_INTERVAL,
+    FAULT_RETENTION,
+    CircuitBreaker,
+    OAuthApp,
+    concerns_app,
+)
 from shared.domain.secret import Secret
 from shared.domain.tokens import TokenSet
 from shared.ports import Agenda, App, Clock, Entra, EntraFailed, Entropy, Rows, SignedIn, Stored
@@ -21,6 +30,13 @@ from shared.usecases.events.outbox import outbox_row
 log = logging.getLogger(__name__)
 
 BREAKER_CACHE_LIFETIME = timedelta(seconds=15)
+
+
+class RefusedApp(NamedTuple):
+    """An OAuth app that Microsoft refuses, and why."""
+
+    app: OAuthApp
+    fault: CircuitBreaker
 
 
 class CachedBreaker(NamedTuple):
@@ -83,6 +99,8 @@ class CircuitBreakerEntra:
         await self._breaker(app.id)
         if failure is not None and failure.kind is FailureKind.APP_FAULT:
             await self._open(app, failure)
+        elif failure is None:
+            await self._close(app)
         else:
             await self._record(app, failure)
 
@@ -100,7 +118,7 @@ class CircuitBreakerEntra:
         try:
             return await call
         except EntraFailed as failed:
-            if failed.failure.code == BREAKER_OPEN_CODE:
+            if concerns_app(failed.failure.code, failed.failure.aadsts):
                 _log_fault(app, failed.failure)
             raise
 
@@ -126,22 +144,41 @@ class CircuitBreakerEntra:
         return True
 
     async def _record(self, app: OAuthApp, failure: Failure | None) -> None:
-        """Open the breaker for a refused credential, close it when the credential was accepted."""
-        if failure is not None and failure.code == BREAKER_OPEN_CODE:
+        """Open the breaker, or record another refusal of the app; close it when the app was accepted."""
+        if failure is not None and concerns_app(failure.code, failure.aadsts):
             await self._open(app, failure)
-        elif failure is None or failure.kind not in {FailureKind.TRANSIENT, FailureKind.APP_FAULT}:
+            return
+        accepted = failure is None or failure.kind not in {FailureKind.TRANSIENT, FailureKind.APP_FAULT}
+        if accepted and not self._may_concern_another_tenant(app):
             await self._close(app)
+
+    def _may_concern_another_tenant(self, app: OAuthApp) -> bool:
+        cached = self._cache.get(app.id)
+        if cached is None or cached.breaker is None or cached.breaker.value.is_open:
+            return False
+        return app.has_several_tenants and self.clock() < cached.breaker.value.trial
 
     async def _open(self, app: OAuthApp, failure: Failure) -> None:
         now = self.clock()
-        opened = CircuitBreaker(app.id, failure.code, now, now + BREAKER_TRIAL_INTERVAL, failure.aadsts)
+        opened = CircuitBreaker(app.id, failure.code, now, now, failure.aadsts)
+        opened = replace(opened, trial=now + (BREAKER_TRIAL_INTERVAL if opened.is_open else FAULT_RETENTION))
         before = await self._breaker(app.id)
-        if before is not None and before.value.is_open >= opened.is_open:
+        if before is not None and before.value.covers(opened):
+            await self._retain(app, before)
             return
         with suppress(StaleWrite):  # another instance opened it, with an event
             events = await self._events(EventName.OAUTH_APP_ERROR, opened, now)
             self._cache[app.id] = CachedBreaker(await self.breakers.put(before, opened, events), now)
             _log_fault(app, failure)
+
+    async def _retain(self, app: OAuthApp, fault: Stored[CircuitBreaker]) -> None:
+        """A recorded fault was seen again. It is written at most twice an hour."""
+        now = self.clock()
+        if fault.value.is_open or not app.has_several_tenants or fault.value.trial - now > FAULT_RETENTION / 2:
+            return
+        with suppress(StaleWrite):  # another instance did
+            retained = await self.breakers.replace(fault, replace(fault.value, trial=now + FAULT_RETENTION))
+            self._cache[app.id] = CachedBreaker(retained, now)
 
     async def _close(self, app: OAuthApp) -> None:
         cached = self._cache.get(app.id)
@@ -156,8 +193,8 @@ class CircuitBreakerEntra:
             log.warning("oauth app recovered", extra={"app": app.id})
 
     async def _events(self, name: EventName, breaker: CircuitBreaker, at: datetime) -> list[Event]:
-        """The event about a breaker. There is none for a closed one, whose fault only a verification has found."""
-        if not breaker.is_open:
+        """The event about a breaker, unless only a verification can have found its fault."""
+        if not breaker.has_event:
             return []
         event = new_event(
             Origin.OAUTH_APP,
@@ -176,8 +213,9 @@ def _log_fault(app: OAuthApp, failure: Failure) -> None:
     log.error("oauth app fault", extra={"app": app.id, "code": failure.code, "aadsts": failure.aadsts})
 
 
-async def open_breakers(app: App) -> Sequence[CircuitBreaker]:
-    """The open circuit breakers. Reads one row for each OAuth app."""
-    ids = [oauth_app.id for oauth_app in await app.oauth_apps.all()]
-    breakers = await asyncio.gather(*map(app.stores.breakers.get, ids))
-    return [stored.value for stored in breakers if stored is not None and stored.value.is_open]
+async def refused_apps(app: App, ids: Iterable[str] | None = None) -> Sequence[RefusedApp]:
+    """The OAuth apps that Microsoft refuses, of all or of these. Reads one row for each."""
+    known = {oauth_app.id: oauth_app for oauth_app in await app.oauth_apps.all()}
+    asked = [known[app_id] for app_id in (known if ids is None else sorted(set(ids))) if app_id in known]
+    faults = await asyncio.gather(*(app.stores.breakers.get(oauth_app.id) for oauth_app in asked))
+    return [RefusedApp(oauth_app, fault.value) for oauth_app, fault in zip(asked, faults, strict=True) if fault]

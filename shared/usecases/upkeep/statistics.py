@@ -1,4 +1,4 @@
-"""Statistics and health: counters, the last tick, the backlog of the agenda, and open circuit breakers."""
+"""Statistics and health: counters, the last tick, the backlog of the agenda, and refused OAuth apps."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,10 +7,9 @@ from functools import partial
 from typing import NamedTuple
 
 from shared.domain.errors import MailbindError
-from shared.domain.oauth_app import CircuitBreaker
 from shared.domain.work import Counters, Sweep, Tick
 from shared.ports import App, Health
-from shared.usecases.apps.circuit_breaker import open_breakers
+from shared.usecases.apps.circuit_breaker import RefusedApp, refused_apps
 from shared.usecases.events.webhook_care import EventBacklog, count_event_backlog
 
 # Two ticks: older work should have been done by now.
@@ -31,7 +30,7 @@ class Statistics(NamedTuple):
     overdue: int
     oldest: datetime | None
     capped: bool
-    breakers: Sequence[CircuitBreaker]
+    refused_apps: Sequence[RefusedApp]
     events: EventBacklog
 
     def late(self, now: datetime) -> float:
@@ -45,7 +44,8 @@ class Statistics(NamedTuple):
             "due": self.due,
             "overdue": self.overdue,
             "oldest_seconds": self.late(now),
-            "open_breakers": len(self.breakers),
+            "open_breakers": sum(refused.fault.is_open for refused in self.refused_apps),
+            "refused_apps": len(self.refused_apps),
             "events_to_fan_out": self.events.to_fan_out,
             "events_waiting": self.events.waiting,
             "events_parked": self.events.parked,
@@ -69,7 +69,7 @@ async def read_statistics(app: App) -> Statistics:
         overdue=sum(now - work.due > OVERDUE_AFTER for work in works),
         oldest=min((work.due for work in works), default=None),
         capped=any(len(rows) == MAX_ROWS_COUNTED_PER_SHARD for rows in due_rows),
-        breakers=await open_breakers(app),
+        refused_apps=await refused_apps(app),
         events=await count_event_backlog(app),
     )
 
@@ -87,7 +87,7 @@ async def read_health(app: App) -> Health:
 
 async def _check_health(app: App) -> Health:
     try:
-        success, error = not await open_breakers(app), None
+        success, error = not await refused_apps(app), None
     except MailbindError as failure:
         success, error = False, failure.code
     health = Health(success=success, storage=error, seen=app.clock())
