@@ -16,6 +16,7 @@ from shared.domain.clouds import Resource
 from shared.domain.failure import (
     APP_CREDENTIAL_FAILURE,
     ENTRA_UNAVAILABLE,
+    UNKNOWN_RULE,
     Failure,
     FailureKind,
     classify,
@@ -106,7 +107,13 @@ class MsalEntra:
         return SignedIn(principal, self._tokens(app, result, result["refresh_token"], app.primary_resource))
 
     async def refresh(
-        self, app: OAuthApp, refresh_token: Secret, resource: Resource | None = None, claims: str | None = None
+        self,
+        app: OAuthApp,
+        refresh_token: Secret,
+        resource: Resource | None = None,
+        claims: str | None = None,
+        *,
+        principal: Principal | None = None,
     ) -> TokenSet:
         """Get new tokens. Entra issues a newer refresh token, and the older one stays valid.
 
@@ -121,7 +128,12 @@ class MsalEntra:
             app,
             lambda application: application.acquire_token_by_refresh_token(old_refresh_token, scopes, **options),
         )
-        return self._tokens(app, result, result.get("refresh_token", old_refresh_token), resource)
+        named = named_principal(app, result.get("id_token_claims") or {})
+        if principal is not None and named is not None and named.id != principal.id:
+            log.error("refresh names another person", extra={"principal": principal.id, "app": app.id})
+            raise EntraFailed(Failure(FailureKind.TRANSIENT, UNKNOWN_RULE.code))
+        tokens = self._tokens(app, result, result.get("refresh_token", old_refresh_token), resource)
+        return tokens._replace(principal=named)
 
     async def discover(self, app: OAuthApp) -> None:
         """Read the authority's OpenID configuration and check its issuer (OpenID Connect Discovery section 4)."""
@@ -198,10 +210,9 @@ def principal_of(app: OAuthApp, claims: Mapping[str, Any], now: datetime) -> Pri
     """
     tenant, person, name = (_text(claims, claim) for claim in ("tid", "oid", "preferred_username"))
     valid = (
-        claims.get("aud") == app.client_id
+        _is_meant_for(app, claims)
         and is_guid(tenant)
         and is_guid(person)
-        and claims.get("iss") == issuer(app, tenant)
         and _is_time(claims.get("exp", 0), after=now - MAX_TOKEN_CLOCK_SKEW)
         and _is_time(claims.get("nbf", 0), before=now + MAX_TOKEN_CLOCK_SKEW)
         and 0 < len(name) <= MAX_SIGN_IN_NAME_CHARACTERS
@@ -210,7 +221,23 @@ def principal_of(app: OAuthApp, claims: Mapping[str, Any], now: datetime) -> Pri
         raise SignInInvalid("id_token_invalid")
     if tenant.lower() not in app.tenants:
         raise SignInInvalid("tenant_not_allowed")
-    return Principal(tenant.lower(), person.lower(), name)
+    return Principal(tenant.lower(), person.lower(), name, token_name=name)
+
+
+def named_principal(app: OAuthApp, claims: Mapping[str, Any]) -> Principal | None:
+    """Whom the ID token of a refresh names, or None; without a sign-in name if the token is not meant for the app.
+
+    Its times are not checked, because the answer to a request that was just made is not an old one.
+    """
+    tenant, person, name = (_text(claims, claim) for claim in ("tid", "oid", "preferred_username"))
+    if not (is_guid(tenant) and is_guid(person)):
+        return None
+    name = name if _is_meant_for(app, claims) and len(name) <= MAX_SIGN_IN_NAME_CHARACTERS else ""
+    return Principal(tenant.lower(), person.lower(), name, token_name=name)
+
+
+def _is_meant_for(app: OAuthApp, claims: Mapping[str, Any]) -> bool:
+    return claims.get("aud") == app.client_id and claims.get("iss") == issuer(app, _text(claims, "tid"))
 
 
 def issuer(app: OAuthApp, tenant: str) -> str:

@@ -69,7 +69,12 @@ async def outcome_page(app: App, outcome: Outcome) -> func.HttpResponse:
     if result is not None and result.state is MailboxState.REFUSED:
         code = result.code or "unknown_failure"
         refused = Refused(
-            code, outcome.registration, again=outcome.again, keep=outcome.keep, principal=outcome.principal
+            code,
+            outcome.registration,
+            again=outcome.again,
+            keep=outcome.keep,
+            principal=outcome.principal,
+            compared=result.compared,
         )
         return await _refused_page(app, refused)
     _record(outcome, _audit_outcome(outcome))
@@ -92,6 +97,7 @@ async def _refused_page(app: App, outcome: Refused) -> func.HttpResponse:
         keep=outcome.keep,
         finish=outcome.finish,
         look=outcome.look,
+        compared=outcome.compared,
         consent_url=await consent_url(app, outcome.again) if code in CONSENT_CODES and outcome.again else None,
         back_url=refusal_redirect(registration, code, what_happened) if code not in NO_FAILURES else None,
         site=site_of(registration.redirect_url),

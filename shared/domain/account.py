@@ -1,12 +1,16 @@
 """Accounts, and the principals who authorize them."""
 
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
 from shared.domain.failure import MailboxRefusal
+from shared.domain.formats import same_address
+
+GUEST_MARK = "#EXT#"
+MAX_FORMER_NAMES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,17 +19,30 @@ class Principal:
 
     `tenant_id` and `object_id` are the `tid` and `oid` claims: together they are immutable and unique, and a sign-in
     name is neither (Microsoft identity platform, ID token claims reference). `sign_in_name` is only shown and used as a
-    login hint.
+    login hint. `token_name` is what the newest ID token calls the person, which differs for a guest.
     """
 
     tenant_id: str
     object_id: str
     sign_in_name: str
+    token_name: str | None = field(default=None, compare=False)
 
     @property
     def id(self) -> str:
         """The identity in storage and in comparisons."""
         return f"{self.tenant_id}.{self.object_id}".lower()
+
+    def renamed(self, named: "Principal | None") -> "Principal":
+        """With the name of the same person in a newer ID token, if it has changed; an empty one is no name.
+
+        Guests keep their user principal name, because the token calls them by an address of their home tenant
+        (Entra External ID, "Properties of a B2B guest user").
+        """
+        name = named.sign_in_name if named is not None else ""
+        if not name or name == self.token_name:
+            return self
+        is_guest = GUEST_MARK in self.sign_in_name.upper()
+        return replace(self, sign_in_name=self.sign_in_name if is_guest else name, token_name=name)
 
 
 class ExpectedPerson(NamedTuple):
@@ -88,6 +105,8 @@ MAILBOX_ERROR_CODES = frozenset({*(refusal.value for refusal in MailboxRefusal),
 class Account:
     """A bound account. `email` is the mailbox address; `shared` is false for the principal's own mailbox.
 
+    `sign_in_name` is the principal's, and `former_names` are earlier ones.
+
     `through` is the account whose grant this one was bound to without a sign-in, if it was. `told` is the time of its
     last event, and `warned` the grant expiry for which a warning was sent. `inbox_id` is the id of the proven mailbox's
     inbox folder, which stays the same when the mailbox is renamed; an account from before it was stored gets it at its
@@ -112,17 +131,26 @@ class Account:
     warned: datetime | None = None
     inbox_id: str | None = None
     replaced_since: datetime | None = None
+    former_names: tuple[str, ...] = ()
+
+    def is_authorized_by(self, name: str) -> bool:
+        """Whether this is, or was, the sign-in name of the principal."""
+        return any(same_address(name, known) for known in (self.sign_in_name, *self.former_names))
+
+    def renamed(self, sign_in_name: str) -> "Account":
+        """With the principal's new sign-in name."""
+        if sign_in_name == self.sign_in_name:
+            return self
+        former_names = tuple(dict.fromkeys((*self.former_names, self.sign_in_name)))[-MAX_FORMER_NAMES:]
+        return replace(self, sign_in_name=sign_in_name, former_names=former_names)
 
     def reauthorized(self, principal: Principal, registration: str, now: datetime) -> "Account":
         """Authorized again, by the same principal or by another one that was allowed to take the account over."""
-        return replace(
-            self,
-            principal_id=principal.id,
-            sign_in_name=principal.sign_in_name,
-            registration=registration,
-            bound=now,
-            replaced_since=None,
-        ).recovered()
+        if principal.id == self.principal_id:
+            named = self.renamed(principal.sign_in_name)
+        else:
+            named = replace(self, principal_id=principal.id, sign_in_name=principal.sign_in_name, former_names=())
+        return replace(named, registration=registration, bound=now, replaced_since=None).recovered()
 
     def with_error(self, state: AccountState, code: str, now: datetime, claims: str | None = None) -> "Account":
         """In an error state. The same error keeps the time when it first occurred, and its claims."""
@@ -159,6 +187,11 @@ class Account:
 
     def _unless_paused(self, state: AccountState) -> AccountState:
         return AccountState.PAUSED if self.state is AccountState.PAUSED else state
+
+    @property
+    def has_grant_error(self) -> bool:
+        """Whether the error is about the grant, and so about all of its accounts."""
+        return self.last_error is not None and not self.has_mailbox_error
 
     @property
     def has_mailbox_error(self) -> bool:

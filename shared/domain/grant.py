@@ -174,6 +174,7 @@ class DelegatedGrant:
         """
         healthy = replace(
             self._with_access_token(tokens, now),
+            principal=self.principal.renamed(tokens.principal),
             refresh_token=tokens.refresh_token,
             failures=0,
             doubts=0,

@@ -34,12 +34,20 @@ class MailboxState(StrEnum):
         return self in {MailboxState.NEW, MailboxState.EXISTING}
 
 
+class ComparedAddresses(NamedTuple):
+    """The address that a link names, and that of the person who signed in; only that person may read both."""
+
+    expected: str
+    signed_in: str
+
+
 class MailboxResult(NamedTuple):
     """What a sign-in, or a later probe, did for a mailbox. `code` says why it is not bound."""
 
     state: MailboxState
     code: str | None = None
     email: str | None = None
+    compared: ComparedAddresses | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +204,7 @@ class PendingAccount:
         """With newer tokens."""
         return replace(
             self,
+            principal=self.principal.renamed(tokens.principal),
             refresh_token=tokens.refresh_token,
             access_token=tokens.access_token,
             access_expires=tokens.expires,

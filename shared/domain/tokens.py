@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from shared.domain.account import Principal
 from shared.domain.clouds import Resource
 from shared.domain.failure import Failure
 from shared.domain.secret import Secret
@@ -28,6 +29,7 @@ class TokenSet(NamedTuple):
     """A refresh token, which is valid for every resource, and an access token for one resource, valid until `expires`.
 
     Microsoft identity platform, "Refresh tokens": they are bound to a person and a client, not to a resource.
+    `principal` is whom the ID token of a refresh names; its sign-in name is empty if the token is not valid.
     """
 
     refresh_token: Secret
@@ -35,6 +37,7 @@ class TokenSet(NamedTuple):
     expires: datetime
     scopes: tuple[str, ...]
     resource: Resource = Resource.GRAPH
+    principal: Principal | None = None
 
 
 def parse_token_lifetime(expires_in: object) -> timedelta:

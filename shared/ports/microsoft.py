@@ -68,15 +68,24 @@ class Entra(Protocol):
         """The principal, with tokens for the app's primary resource."""
 
     async def refresh(
-        self, app: OAuthApp, refresh_token: Secret, resource: Resource | None = None, claims: str | None = None
+        self,
+        app: OAuthApp,
+        refresh_token: Secret,
+        resource: Resource | None = None,
+        claims: str | None = None,
+        *,
+        principal: Principal | None = None,
     ) -> TokenSet:
-        """New tokens for one resource, by default the primary one. `claims` answer a claims challenge."""
+        """New tokens for one resource, by default the primary one. `claims` answer a claims challenge.
+
+        Tokens of another person than the `principal` are refused.
+        """
 
 
 class SignInEntra(Entra, Protocol):
     """Entra, with the extra call that sign-ins need."""
 
-    async def finish(self, app: OAuthApp, refresh_token: Secret) -> TokenSet:
+    async def finish(self, app: OAuthApp, refresh_token: Secret, principal: Principal) -> TokenSet:
         """New tokens for a person whose binding failed because storage was unavailable after the code was redeemed."""
 
 
@@ -86,7 +95,8 @@ class Person(NamedTuple):
     `user_principal_name` identifies the person among all tenants, because its domain is verified in only one of them
     (Entra: "Add your custom domain name"). `mail` is set by administrators of the person's tenant and is not verified
     (Entra: "Secure applications and APIs by validating claims"). `addresses` are known addresses of the person's own
-    mailbox, and `inbox` is the id of its inbox folder.
+    mailbox, and `inbox` is the id of its inbox folder. `trusted_addresses` are those, and earlier sign-in names, that
+    identify the person because nobody else's administrators can have entered them.
     """
 
     user_principal_name: str | None
@@ -94,10 +104,11 @@ class Person(NamedTuple):
     name: str | None
     addresses: frozenset[str] = frozenset()
     inbox: str | None = None
+    trusted_addresses: frozenset[str] = frozenset()
 
     def is_named(self, address: str) -> bool:
         """Whether the address belongs to this person."""
-        return same_address(address, self.user_principal_name) or same_address(address, self.mail)
+        return any(same_address(address, own) for own in (self.user_principal_name, *self.trusted_addresses))
 
 
 class MailboxRefused(Exception):

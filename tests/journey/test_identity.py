@@ -20,9 +20,12 @@ def test_only_the_expected_person_of_the_tenant_may_sign_in(
     invited = {"email": None, "delegated": None, "expectedEmail": who.upper(), "expectedTenant": tenant_id.upper()}
     asked = ask(api, **invited)
 
-    page = visitor.follow(asked["url"], person())
+    other = person()
+    page = visitor.follow(asked["url"], other)
 
     assert (403, "unexpected_person") == (page.status, code_of(page))
+    assert f"The link names {who.upper()}. You signed in as {other}." in page.text
+    assert other not in str(status(api, asked))
     assert 404 == api.get(f"/v1/account/{asked['account']}").status_code
     assert "failed" == status(api, asked)["status"]
     assert "new" == visitor.follow(asked["url"], who).back["state"]
@@ -32,11 +35,14 @@ def test_only_the_expected_person_of_the_tenant_may_sign_in(
 
 
 def test_address_of_another_person_is_refused(api: httpx.Client, visitor: Visitor, person: NewPerson) -> None:
-    asked = ask(api, email=person(), delegated=None)
+    other = person()
+    asked = ask(api, email="o'brien&sons@contoso.example", delegated=None)
 
-    page = visitor.follow(asked["url"], person())
+    page = visitor.follow(asked["url"], other)
 
     assert (403, "email_mismatch") == (page.status, code_of(page))
+    assert "o&#39;brien&amp;sons@contoso.example" in page.html
+    assert f"You signed in as {other}." in page.text
     assert 404 == api.get(f"/v1/account/{asked['account']}").status_code
 
 

@@ -72,7 +72,7 @@ def _faults_of_proven_fields(change: AccountChange, account: Account) -> dict[st
             '"email" is the mailbox that a sign-in proved access to. For another mailbox, call POST'
             " /v1/authentication/form for this account"
         )
-    if change.expected_email and not same_address(change.expected_email, account.sign_in_name):
+    if change.expected_email and not account.is_authorized_by(change.expected_email):
         faults["expectedEmail"] = (
             '"expectedEmail" is the person who authorizes the account. For another person, call POST'
             ' /v1/authentication/form with "allowPrincipalChange"'

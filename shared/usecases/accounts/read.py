@@ -194,4 +194,4 @@ def _matching(app: App, query: AccountQuery) -> AsyncIterator[tuple[str, Account
 
 def _authorizes(principal: str, account: Account) -> bool:
     object_id = account.principal_id.partition(".")[2]
-    return principal in {object_id, account.principal_id, normalize_address(account.sign_in_name)}
+    return principal in {object_id, account.principal_id} or account.is_authorized_by(principal)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from shared.domain.account import Principal
 from shared.domain.clouds import Resource
 from shared.domain.errors import StaleWrite
 from shared.domain.event import Event, EventName, Origin, breaker_data, new_event, next_event_time
@@ -70,19 +71,25 @@ class CircuitBreakerEntra:
         """Redeem the code regardless of the circuit breaker."""
         return await self._for_browser(app, self.inner.redeem(app, flow, answer))
 
-    async def finish(self, app: OAuthApp, refresh_token: Secret) -> TokenSet:
+    async def finish(self, app: OAuthApp, refresh_token: Secret, principal: Principal) -> TokenSet:
         """Refresh the grant that a browser carries, regardless of the circuit breaker."""
-        return await self._for_browser(app, self.inner.refresh(app, refresh_token))
+        return await self._for_browser(app, self.inner.refresh(app, refresh_token, principal=principal))
 
     async def refresh(
-        self, app: OAuthApp, refresh_token: Secret, resource: Resource | None = None, claims: str | None = None
+        self,
+        app: OAuthApp,
+        refresh_token: Secret,
+        resource: Resource | None = None,
+        claims: str | None = None,
+        *,
+        principal: Principal | None = None,
     ) -> TokenSet:
         """Refresh. Raises EntraFailed at once while the breaker is open and no trial is due."""
         breaker = await self._breaker(app.id)
         if breaker is not None and breaker.value.is_open and not await self._take_trial(breaker):
             raise EntraFailed(Failure(FailureKind.APP_FAULT, breaker.value.code, breaker.value.aadsts))
         try:
-            tokens = await self.inner.refresh(app, refresh_token, resource, claims)
+            tokens = await self.inner.refresh(app, refresh_token, resource, claims, principal=principal)
         except EntraFailed as failed:
             await self._record(app, failed.failure)
             raise

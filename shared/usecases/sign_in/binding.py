@@ -85,8 +85,13 @@ async def prove_and_bind(
     allowed = [request for request in requests if request.account not in results]
     if not allowed:
         return results
+    known_names = [
+        name
+        for stored in partition.accounts.values()
+        for name in (stored.value.sign_in_name, *stored.value.former_names)
+    ]
     try:
-        person = await identify_person(app, oauth_app, signed_in, expected)
+        person = await identify_person(app, oauth_app, signed_in, expected, known_names)
     except MailboxUnavailable:
         return results | {request.account: OUTAGE_RESULT for request in allowed}
     sign_in_name = person.user_principal_name or signed_in.principal.sign_in_name
@@ -117,7 +122,7 @@ async def _prove_mailboxes(
             try:
                 return await prove_mailbox(app, request, oauth_app, signed_in, person, holders[request.account])
             except AccessRefused as refused:
-                return MailboxResult(MailboxState.REFUSED, refused.code)
+                return MailboxResult(MailboxState.REFUSED, refused.code, compared=refused.compared)
             except MailboxUnavailable:
                 return OUTAGE_RESULT
 

@@ -120,7 +120,7 @@ async def _finish(app: App, carried: CarriedField, cookie: Secret | None) -> Out
     if oauth_app is None:
         return await _refuse(app, APP_UNAVAILABLE, registration, cookie)
     try:
-        tokens = await app.microsoft.entra.finish(oauth_app, signed_in.tokens.refresh_token)
+        tokens = await app.microsoft.entra.finish(oauth_app, signed_in.tokens.refresh_token, signed_in.principal)
     except EntraFailed as error:
         if error.failure.kind in {FailureKind.TRANSIENT, FailureKind.APP_FAULT}:
             return Refused(error.failure.code, registration, finish=carried)
@@ -155,6 +155,7 @@ async def _conclude(
         results = await bind_invited_mailboxes(app, registration, oauth_app, signed_in)
     except AccessRefused as refused:
         refusal = await _refuse(app, refused.code, registration, cookie, claims=refused.claims)
+        refusal = refusal._replace(compared=refused.compared)
         if refused.code != NO_ACCESS:
             return refusal
         return refusal._replace(keep=await carry_grant(app, KEEP_CHECKING_PURPOSE, registration, signed_in, cookie))

@@ -235,8 +235,8 @@ async def _pending_claims(app: App, registration: PendingRegistration, existing:
 
 def _login_hint(registration: PendingRegistration, existing: list[Account]) -> str | None:
     """The expected person. Never the shared mailbox: it cannot sign in."""
-    if registration.expected_email:
-        return registration.expected_email
+    if expected_email := registration.expected_email:
+        return next((each.sign_in_name for each in existing if each.is_authorized_by(expected_email)), expected_email)
     if existing:
         sign_in_names = {account.sign_in_name for account in existing}
         return sign_in_names.pop() if len(sign_in_names) == 1 and not registration.allow_principal_change else None

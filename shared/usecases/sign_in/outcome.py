@@ -11,7 +11,13 @@ from shared.domain.audit import set_correlation_id
 from shared.domain.clouds import Resource
 from shared.domain.errors import Conflict, StorageUnavailable
 from shared.domain.failure import NO_ACCESS
-from shared.domain.invited_mailbox import MailboxResult, MailboxState, PendingAccount, new_pending_account
+from shared.domain.invited_mailbox import (
+    ComparedAddresses,
+    MailboxResult,
+    MailboxState,
+    PendingAccount,
+    new_pending_account,
+)
 from shared.domain.registration import PendingRegistration
 from shared.domain.secret import Secret
 from shared.domain.tokens import TokenSet
@@ -74,7 +80,7 @@ class Refused(NamedTuple):
 
     `again` is the page to start over in this browser, while the link works. Without a second sign-in, `keep` lets the
     person ask Mailbind to keep checking, and `finish` continues a sign-in that an outage interrupted. `look` asks for
-    the end of a sign-in that is still in progress.
+    the end of a sign-in that is still in progress. `compared` are addresses that are not the same person's.
     """
 
     code: str
@@ -84,6 +90,7 @@ class Refused(NamedTuple):
     finish: CarriedField | None = None
     look: CarriedField | None = None
     principal: str | None = None
+    compared: ComparedAddresses | None = None
 
 
 type Outcome = Completed | Refused
@@ -132,7 +139,7 @@ async def open_carried_grant(
         return None
     resource = Resource(content.get("resource", Resource.GRAPH))
     tokens = TokenSet(Secret(content["refresh"]), Secret(""), now, tuple(content["scopes"]), resource)
-    principal = Principal(content["tid"], content["oid"], content["name"])
+    principal = Principal(content["tid"], content["oid"], content["name"], token_name=content["name"])
     return OpenedGrant(SignedIn(principal, tokens), content.get("app", ""))
 
 

@@ -2,11 +2,12 @@
 
 The proof comes from Microsoft, requested with the new token; nothing from the browser is trusted. A person is
 identified by `tid` and `oid`. If a caller names an address instead, it is compared with the user principal name in
-Graph. Graph's `mail`, and the name in the ID token if Graph is not used, count only within one tenant: the app's only
-tenant, the tenant that the caller named, or the tenant that operators assigned the address's domain to.
+Graph. Graph's `mail` and `proxyAddresses`, earlier sign-in names of the same person, and the name in the ID token if
+Graph is not used, count only within one tenant: the app's only tenant, the tenant that the caller named, or the tenant
+that operators assigned the address's domain to.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from shared.domain.account import MAILBOX_REPLACED, Account, ExpectedPerson, Principal
@@ -14,7 +15,7 @@ from shared.domain.clouds import Resource
 from shared.domain.errors import EntraBusy
 from shared.domain.failure import FailureKind
 from shared.domain.formats import same_address, same_id
-from shared.domain.invited_mailbox import BindRequest
+from shared.domain.invited_mailbox import BindRequest, ComparedAddresses
 from shared.domain.oauth_app import OAuthApp, covers_shared_mailboxes
 from shared.ports import (
     App,
@@ -35,13 +36,15 @@ MAX_ACCOUNTS_PER_MAILBOX = 10
 class AccessRefused(Exception):
     """The person or the mailbox is refused; `code` says why. Nothing was changed.
 
-    `claims` are those of a claims challenge, which the next sign-in has to carry.
+    `claims` are those of a claims challenge, which the next sign-in has to carry. `compared` are two addresses that are
+    not the same person's.
     """
 
-    def __init__(self, code: str, claims: str | None = None) -> None:
+    def __init__(self, code: str, claims: str | None = None, compared: ComparedAddresses | None = None) -> None:
         super().__init__(code)
         self.code = code
         self.claims = claims
+        self.compared = compared
 
 
 class Proof(NamedTuple):
@@ -53,19 +56,29 @@ class Proof(NamedTuple):
     inbox_id: str | None = None
 
 
-async def identify_person(app: App, oauth_app: OAuthApp, signed_in: SignedIn, expected: ExpectedPerson) -> Person:
-    """Return the person's profile. Raises AccessRefused if they are not the expected one, and MailboxUnavailable."""
+async def identify_person(
+    app: App, oauth_app: OAuthApp, signed_in: SignedIn, expected: ExpectedPerson, known_names: Iterable[str] = ()
+) -> Person:
+    """Return the person's profile. Raises AccessRefused if they are not the expected one, and MailboxUnavailable.
+
+    `known_names` are sign-in names that the same person has, or had, here.
+    """
     if expected.tenant and not same_id(expected.tenant, signed_in.principal.tenant_id):
         raise AccessRefused("unexpected_person")
     try:
         person = await _read_profile(app, oauth_app, signed_in)
     except MailboxRefused as refused:
         raise AccessRefused(refused.refusal.value, refused.claims) from None
-    mail_is_trusted = expected.tenant or oauth_app.trusts_mail(person.mail or "", signed_in.principal.tenant_id)
-    if not mail_is_trusted:
-        person = person._replace(mail=None)
+    trusted_addresses = frozenset(
+        address
+        for address in (person.mail, *person.addresses, *known_names)
+        if address and (expected.tenant or oauth_app.trusts_mail(address, signed_in.principal.tenant_id))
+    )
+    mail = person.mail if person.mail in trusted_addresses else None
+    person = person._replace(mail=mail, trusted_addresses=trusted_addresses)
     if expected.email and not person.is_named(expected.email):
-        raise AccessRefused("unexpected_person")
+        signed_in_name = person.user_principal_name or signed_in.principal.sign_in_name
+        raise AccessRefused("unexpected_person", compared=ComparedAddresses(expected.email, signed_in_name))
     return person
 
 
@@ -98,7 +111,9 @@ async def _read_profile(app: App, oauth_app: OAuthApp, signed_in: SignedIn) -> P
     if tokens.resource is Resource.GRAPH or not oauth_app.can_read_profiles:
         return person
     try:
-        graph_tokens = await app.microsoft.entra.refresh(oauth_app, tokens.refresh_token, Resource.GRAPH)
+        graph_tokens = await app.microsoft.entra.refresh(
+            oauth_app, tokens.refresh_token, Resource.GRAPH, principal=signed_in.principal
+        )
     except EntraFailed as failed:
         if failed.failure.kind in {FailureKind.TRANSIENT, FailureKind.APP_FAULT} or not failed.failure.confirmed:
             raise MailboxUnavailable from None
@@ -195,7 +210,7 @@ def _shared_mailbox(request: BindRequest, existing: Account | None, principal: P
 def _own_mailbox(request: BindRequest, existing: Account | None, principal: Principal, person: Person) -> Proof:
     """The address comes from Microsoft, even if the request has another one."""
     current_email = existing.email if existing is not None and existing.principal_id == principal.id else None
-    if request.email and not (person.is_named(request.email) or same_address(request.email, current_email)):
-        raise AccessRefused("email_mismatch")
     email = person.mail or person.user_principal_name or principal.sign_in_name
+    if request.email and not (person.is_named(request.email) or same_address(request.email, current_email)):
+        raise AccessRefused("email_mismatch", compared=ComparedAddresses(request.email, email))
     return Proof(email, request.name or (existing.name if existing else person.name or email), shared=False)

@@ -21,6 +21,7 @@ from shared.ports import (
     Change,
     Claim,
     DirectoryEntry,
+    Insert,
     Partition,
     Remove,
     Replace,
@@ -146,25 +147,33 @@ def _leave_grant(app: App, partition: Partition, app_id: str) -> list[Change]:
 
 
 async def _recover_siblings(app: App, partition: Partition, account: Account) -> None:
-    """Clear the errors of the grant's other accounts, because the new tokens are valid for them too.
+    """Clear the errors of the grant's other accounts, because the new tokens are valid for them too, and rename them.
 
     They are written before the grant, in several transactions, because they may be more than one transaction can hold.
     If the process dies in between, the person's link still works, and the next attempt has the same result.
     """
     siblings = (stored for stored in partition.served_by(account.app) if not same_id(stored.value.id, account.id))
-    failing = [
-        stored for stored in siblings if stored.value.last_error is not None and not stored.value.has_mailbox_error
+    outdated = [
+        stored
+        for stored in siblings
+        if stored.value.has_grant_error or stored.value.sign_in_name != account.sign_in_name
     ]
-    for batch in batched(failing, MAX_RECOVERED_PER_TRANSACTION, strict=False):
-        recovered = await asyncio.gather(
-            *(account_events(app, stored.value.recovered(), [EventName.AUTHENTICATION_SUCCESS]) for stored in batch)
-        )
+    for batch in batched(outdated, MAX_RECOVERED_PER_TRANSACTION, strict=False):
+        recovered = await asyncio.gather(*(_recovered(app, stored.value, account.sign_in_name) for stored in batch))
         changes: list[Change] = []
         for stored, (account_row, events) in zip(batch, recovered, strict=True):
             changes += [Replace(account_row, stored.version), *events]
         await app.stores.principals.commit(account.principal_id, changes)
         for stored, (account_row, _) in zip(batch, recovered, strict=True):
             app.tally.count_change(stored.value, account_row)
+
+
+async def _recovered(app: App, account: Account, sign_in_name: str) -> tuple[Account, list[Insert]]:
+    """The account with the principal's name and without the grant's error; the end of an error is an event."""
+    named = account.renamed(sign_in_name)
+    if not account.has_grant_error:
+        return named, []
+    return await account_events(app, named.recovered(), [EventName.AUTHENTICATION_SUCCESS])
 
 
 def _has_tokens(grant: DelegatedGrant, tokens: TokenSet) -> bool:

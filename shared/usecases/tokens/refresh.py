@@ -191,7 +191,11 @@ async def _refresh_resource(
     token = grant.token_for(resource)
     try:
         return await app.microsoft.entra.refresh(
-            oauth_app.limited_to(token.scopes) if token else oauth_app, grant.refresh_token, resource, claims
+            oauth_app.limited_to(token.scopes) if token else oauth_app,
+            grant.refresh_token,
+            resource,
+            claims,
+            principal=grant.principal,
         )
     except EntraFailed as failed:
         return failed.failure
@@ -203,7 +207,7 @@ async def _write_grant(
     principal_id = after.principal.id
     if after.due is not None:
         await app.stores.agenda.add(Work(after.work, after.due, principal_id, after.app))
-    accounts = await _changed_accounts(app, after, failure) if _has_new_state(before.value, after) else []
+    accounts = await _changed_accounts(app, after, failure) if _concerns_accounts(before.value, after) else []
     while len(accounts) > MAX_ACCOUNTS_PER_TRANSACTION:
         await _commit(app, principal_id, accounts[:MAX_ACCOUNTS_PER_TRANSACTION])
         accounts = accounts[MAX_ACCOUNTS_PER_TRANSACTION:]
@@ -223,13 +227,15 @@ async def _commit(
 
 
 async def _changed_accounts(app: App, after: DelegatedGrant, failure: Failure | None) -> list[ChangedAccount]:
-    """The grant's accounts that get another state."""
+    """The grant's accounts that get another state, with an event, or another name of their person."""
     partition = await app.stores.principals.partition(after.principal.id)
     changed = []
     for stored in partition.served_by(after.app):
-        account = _with_state_of(stored.value, after)
+        in_state = _with_state_of(stored.value, after)
+        account = in_state.renamed(after.principal.sign_in_name)
         if account is not stored.value:
-            account_row, events = await account_events(app, account, [EVENT_NAMES[after.state]], failure)
+            event_names = [EVENT_NAMES[after.state]] if in_state is not stored.value else []
+            account_row, events = await account_events(app, account, event_names, failure)
             changes: tuple[Change, ...] = (Replace(account_row, stored.version), *events)
             changed.append(ChangedAccount(stored.value, account, changes))
     return changed
@@ -249,11 +255,13 @@ def _trace_fields(failure: Failure) -> dict[str, object]:
     return {"kind": failure.kind, "code": failure.code, "aadsts": failure.aadsts, "trace": failure.trace}
 
 
-def _has_new_state(before: DelegatedGrant, after: DelegatedGrant) -> bool:
-    return before.state is not after.state or before.last_error != after.last_error
+def _concerns_accounts(before: DelegatedGrant, after: DelegatedGrant) -> bool:
+    return (before.state, before.last_error) != (after.state, after.last_error) or (
+        before.principal.sign_in_name != after.principal.sign_in_name
+    )
 
 
 def _with_state_of(account: Account, grant: DelegatedGrant) -> Account:
     if grant.last_error is not None:
         return account.with_error(grant.state, grant.last_error.code, grant.last_error.since)
-    return account.recovered() if account.last_error is not None and not account.has_mailbox_error else account
+    return account.recovered() if account.has_grant_error else account

@@ -134,7 +134,8 @@ async def _try_to_bind(
     needs_token = pending.access_expires - app.clock() < MIN_TOKEN_LIFETIME
     try:
         if needs_token:
-            pending = pending.with_tokens(await app.microsoft.entra.refresh(oauth_app, pending.refresh_token))
+            tokens = await app.microsoft.entra.refresh(oauth_app, pending.refresh_token, principal=pending.principal)
+            pending = pending.with_tokens(tokens)
         signed_in = SignedIn(pending.principal, pending.tokens)
         return pending, await bind_invited_mailboxes(app, registration, oauth_app, signed_in, mailboxes)
     except EntraFailed as failed:
