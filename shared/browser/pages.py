@@ -25,19 +25,10 @@ if TYPE_CHECKING:
 RETRY_AFTER_SECONDS = "10"
 # What the page of a refusal can offer.
 OFFERS: Mapping[str, None] = dict.fromkeys(
-    [
-        "email",
-        "registration_id",
-        "app_id",
-        "confirmation",
-        "keep",
-        "finish",
-        "look",
-        "compared",
-        "consent_url",
-        "back_url",
-        "site",
-    ]
+    (
+        *("email", "registration_id", "app_id", "confirmation", "keep", "finish", "look", "compared"),
+        *("consent_url", "back_url", "site"),
+    )
 )
 BARE_PAGE = "<!doctype html><title>Mailbind</title><p>Something went wrong in Mailbind. Try again in a moment.</p>"
 

@@ -198,7 +198,7 @@ async def test_guest_keeps_the_user_principal_name(
     assert {guest} == await names_of(app, account)
 
 
-async def test_name_in_the_token_that_never_was_the_upn_replaces_nothing(
+async def test_unchanged_name_in_the_token_replaces_nothing(
     app: App, visitor: Visitor, person: NewPerson, tenant: Tenant, clock: MovedClock
 ) -> None:
     """The name in the ID token differs from Graph's user principal name, and stays as it is."""
