@@ -1,5 +1,7 @@
 """Storage: rows that are written conditionally, the agenda, and the queue of its shards."""
 
+import asyncio
+import random
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from shared.domain.registration import NewestLink, PendingRegistration, SignInAt
 from shared.domain.work import Work
 
 MAX_WRITE_ATTEMPTS = 8
+FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.02, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +32,13 @@ async def retry_on_conflict[R](attempt: Callable[[], Awaitable[R]]) -> R:
     """Return what `attempt` returns. It reads, decides and writes, and runs again whenever a write raises StaleWrite.
 
     For changes that span rows or tables; a change of one row is an `update` of its table. Raises Conflict after
-    MAX_WRITE_ATTEMPTS.
+    MAX_WRITE_ATTEMPTS. Writers that met once pause for different times, so that they do not keep meeting.
     """
-    for _ in range(MAX_WRITE_ATTEMPTS):
+    for number in range(MAX_WRITE_ATTEMPTS):
         with suppress(StaleWrite):
             return await attempt()
+        longest_pause = min(FIRST_PAUSE_SECONDS * 2**number, MAX_PAUSE_SECONDS)
+        await asyncio.sleep(random.uniform(0, longest_pause))  # noqa: S311 - decides nothing
     raise Conflict
 
 
