@@ -26,7 +26,7 @@ WITH_BODY = {HTTPMethod.POST, HTTPMethod.PUT}
 
 
 class BodyType(StrEnum):
-    """The media type of a route's body: JSON for the API, forms for browsers."""
+    """The media type of a route's body: JSON for the API, forms for browsers. The API accepts flat forms too."""
 
     JSON = "application/json"
     FORM = "application/x-www-form-urlencoded"
@@ -37,6 +37,11 @@ def check_bounds(req: func.HttpRequest, body_type: BodyType) -> None:
     _check_headers(req.headers)
     _check_path_and_query(req)
     _check_body(req, body_type)
+
+
+def is_form(req: func.HttpRequest) -> bool:
+    """Whether the body is a form."""
+    return _media_type(req.headers.get("Content-Type", "")) == BodyType.FORM
 
 
 def read_form(req: func.HttpRequest, names: Iterable[str]) -> dict[str, str]:
@@ -79,7 +84,7 @@ def _check_body(req: func.HttpRequest, body_type: BodyType) -> None:
     if not _fits(req.headers.get("Content-Type", ""), body_type):
         raise UnsupportedMediaType(f"The body has to be {body_type.value}, and Content-Type has to say so")
     # Counted, not parsed: parsing a million fields would hold up everybody else.
-    if body_type is BodyType.FORM and body.count(b"&") >= MAX_FORM_FIELDS:
+    if is_form(req) and body.count(b"&") >= MAX_FORM_FIELDS:
         raise TooLarge("The form has more than 64 fields")
 
 
@@ -89,11 +94,15 @@ def _is_larger(announced: str) -> bool:
 
 
 def _fits(content_type: str, body_type: BodyType) -> bool:
-    media_type = content_type.partition(";")[0].strip().lower()
+    media_type = _media_type(content_type)
     if body_type is BodyType.FORM:
         return media_type == BodyType.FORM
-    # Callers that name no type have always been read as JSON; `+json` is RFC 6839 section 3.1.
-    return media_type in {"", BodyType.JSON, "text/json"} or media_type.endswith("+json")
+    # Callers that name no type have always been read as JSON; `+json` is RFC 6839 section 3.1. EmailEngine reads forms.
+    return media_type in {"", *BodyType, "text/json"} or media_type.endswith("+json")
+
+
+def _media_type(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
 
 
 def _size(pairs: Mapping[str, str]) -> int:

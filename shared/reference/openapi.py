@@ -22,7 +22,8 @@ FORM = BodyType.FORM.value
 INTRODUCTION = (
     "Mailbind binds Microsoft 365 shared mailboxes to people with access to them, keeps their authorization alive, and"
     " hands out short-lived access tokens. A boolean may be written as true, y or 1, and as false, n or 0, also as a"
-    " text. An empty text counts as an absent field."
+    " text. An empty text counts as an absent field. A flat body may also be a form, in the media type"
+    " application/x-www-form-urlencoded."
 )
 WHERE = {
     "account": AccountId,

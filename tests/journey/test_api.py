@@ -7,7 +7,7 @@ import pytest
 
 from infra.local.environment import Environment
 from infra.local.visitor import Visitor
-from tests.journey.conftest import Tenant, ask, bind
+from tests.journey.conftest import Tenant, ask, bind, status
 
 type NewPerson = Callable[..., str]
 
@@ -211,3 +211,14 @@ def test_every_timestamp_is_utc_in_milliseconds(api: httpx.Client) -> None:
     assert "2026-11-24T10:00:00.000Z"[10:11] == ask(api)["expires"][10:11]
     assert ask(api)["expires"].endswith("Z")
     assert 24 == len(ask(api)["expires"])
+
+
+def test_flat_body_may_be_a_form(api: httpx.Client) -> None:
+    fields = {"email": "support@contoso.example", "delegated": "1", "redirectUrl": "https://myapp.example/done"}
+
+    asked = api.post("/v1/authentication/form", data={**fields, "subconnections": ["a", "b"]})
+    refused = api.post("/v1/authentication/form", data={**fields, "delegated": "perhaps", "odd": ""})
+
+    assert 200 == asked.status_code, asked.text
+    assert status(api, asked.json())["delegated"]
+    assert (400, ["delegated", "odd"]) == (refused.status_code, [fault["key"] for fault in refused.json()["fields"]])

@@ -82,8 +82,7 @@ def test_path_segment_length_is_limited(api: httpx.Client, route: str) -> None:
 @pytest.mark.parametrize("kind", ["multipart/form-data; boundary=x", "text/plain", "application/octet-stream"])
 @pytest.mark.parametrize("route", [route for route in ROUTES if not route.startswith("GET ")])
 def test_body_of_another_type_is_not_read(api: httpx.Client, route: str, kind: str) -> None:
-    other = JSON if route.split(" ")[1] in PAGES else FORM
-    for said in (kind, other):
+    for said in (kind, *([JSON] if route.split(" ")[1] in PAGES else [])):
         sent = Oversized((415, "UnsupportedMediaType"), content=b"{}", headers={"Content-Type": said})
 
         assert sent.answer == told(send(api, route, sent), route)
