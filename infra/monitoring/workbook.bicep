@@ -60,6 +60,29 @@ var charts = [
   }
 ]
 
+// Always the last two days, whatever time is chosen: the sweep repeats the lines about accounts once a day.
+var attention = {
+  type: 3
+  name: 'Needs attention now'
+  content: {
+    version: 'KqlItem/1.0'
+    title: 'Needs attention now'
+    noDataMessage: 'Nothing needs attention.'
+    noDataMessageStyle: 3
+    query: loadTextContent('attention.kql')
+    size: 0
+    timeContext: {
+      durationMs: 172800000
+    }
+    queryType: 0
+    resourceType: 'microsoft.insights/components'
+    crossComponentResources: [
+      insightsId
+    ]
+    visualization: 'table'
+  }
+}
+
 var items = [for chart in charts: {
   type: 3
   name: chart.title
@@ -131,7 +154,7 @@ resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
     sourceId: insightsId
     serializedData: string({
       version: 'Notebook/1.0'
-      items: concat([timeRange], items)
+      items: concat([attention, timeRange], items)
       fallbackResourceIds: [
         insightsId
       ]

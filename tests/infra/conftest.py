@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,13 @@ def deployed(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Environment]:
     """The local environment with the app of the package, on a Python that has only the package."""
-    changes = {**STILL, "PYTHONPATH": package.path, "MAILBIND_WEBHOOKS_LOOPBACK": "true"}
+    soon = (datetime.now(UTC) + timedelta(days=13)).isoformat()
+    changes = {
+        **STILL,
+        "PYTHONPATH": package.path,
+        "MAILBIND_WEBHOOKS_LOOPBACK": "true",
+        "MAILBIND_OAUTH_SECRET_EXPIRES": soon,
+    }
     with running_app(
         tmp_path_factory.mktemp("deployed"),
         next(empty_accounts),
@@ -43,7 +50,7 @@ def deployed(
 
 @pytest.fixture(scope="session")
 def journey(deployed: Environment) -> dict[str, Any]:
-    """The token at the end of a journey that runs every timer once."""
+    """The token of a journey that runs every timer, until access is taken away and Microsoft refuses the app."""
     ready = deployed.tenant.ready
     trust = ssl.create_default_context(cafile=ready["caFile"])
     token = {"Authorization": f"Bearer {deployed.secrets.admin_token}"}
@@ -63,7 +70,19 @@ def journey(deployed: Environment) -> dict[str, Any]:
         key = {"x-functions-key": deployed.host.ready["keys"]["master"]}
         for timer in TIMERS:
             api.post(f"/admin/functions/{timer}", json={}, headers=key).raise_for_status()
+        take_access_away(api, tenant, handed_out)
+        for timer in ("reap_registrations", "sweep_grants"):
+            api.post(f"/admin/functions/{timer}", json={}, headers=key).raise_for_status()
+        tenant.post(f"{ready['controlUrl']}/reset", json={}).raise_for_status()
     return handed_out
+
+
+def take_access_away(api: httpx.Client, tenant: httpx.Client, handed_out: dict[str, Any]) -> None:
+    """Have the account need a person, and the app refused."""
+    access = {"person": handed_out["user"], "mailbox": handed_out["email"], "fullAccess": False}
+    for action, body in (("access", access), ("fail", {"endpoint": "token", "failure": "7000222", "times": 1})):
+        tenant.post(f"control/{action}", json=body).raise_for_status()
+        api.put(f"/v1/account/{handed_out['account']}/reconnect", json={}).raise_for_status()
 
 
 @pytest.fixture(scope="session")

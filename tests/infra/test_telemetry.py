@@ -6,14 +6,19 @@ import logging
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from infra.local.narration import FIELD, LINE
+from shared.domain.account import MAILBOX_REPLACED
 from shared.domain.audit import Action
-from shared.domain.failure import FailureKind
+from shared.domain.failure import FAILURE_RULES, UNKNOWN_RULE, FailureKind, MailboxRefusal
+from shared.domain.remedy import Reader, remedy
 from shared.telemetry import FieldsFormatter, write_fields_to_text
+from shared.usecases.tokens.refresh import OAUTH_APP_GONE
 from shared.usecases.upkeep.agenda import FAILED
 
 QUERIES = sorted((Path(__file__).parents[2] / "infra/monitoring").glob("*.kql"))
+ATTENTION = Path(__file__).parents[2] / "infra/monitoring/attention.kql"
 OPTIONAL = {"code"}  # only refusals have a code
 
 
@@ -72,6 +77,26 @@ def test_queries_use_fields_that_are_logged(log: Path) -> None:
         logged = set().union(*(fields_of_event.get(event, set()) for event in events))
         assert {name or other for name, other in queried} <= logged | OPTIONAL, file.name
         assert not events or logged, file.name
+
+
+def test_account_that_needs_a_person_is_logged_by_its_id(log: Path, journey: dict[str, Any]) -> None:
+    """At once, with the probe, and again by each sweep."""
+    text, about = log.read_text(), f"account={journey['account']} code=no_mailbox_access"
+
+    assert 2 == text.count(f" account needs attention {about} since=")
+    assert 1 == len(re.findall(rf" mailbox probed account={journey['account']} .*code=no_mailbox_access", text))
+
+
+def test_workbook_says_what_to_do_for_every_code() -> None:
+    rules = {rule.code for rule in FAILURE_RULES if rule.kind is not FailureKind.TRANSIENT}
+    codes = {*rules, *MailboxRefusal, MAILBOX_REPLACED, OAUTH_APP_GONE.code, UNKNOWN_RULE.code, "claims_challenge"}
+
+    rows = dict(re.findall(r"^    '(\w+)', '((?:[^'\\]|\\.)*)',$", ATTENTION.read_text(), re.MULTILINE))
+
+    rows.pop("secret_expires")
+    assert {code: remedy(code, Reader.OPERATOR).action for code in codes} == {
+        code: action.replace("\\'", "'") for code, action in rows.items()
+    }
 
 
 def test_queries_use_outcomes_and_actions_of_the_app(log: Path) -> None:

@@ -5,6 +5,7 @@ decides.
 
     read     finds, reads and lists accounts.
     change   renames, pauses and removes accounts. Removing a grant's last account deletes the grant and its tokens.
+    attention  logs which accounts need a person.
     tally    counts accounts and grants by state, in the background.
 
 Every write is one transaction in the principal's partition, with its events. A change that affects hand-outs also

@@ -6,9 +6,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from shared.domain.errors import MailbindError
-from shared.domain.grant import CountedRecord, counter_name
+from shared.domain.grant import CountedRecord, DelegatedGrant, counter_name
 from shared.domain.work import Counters
 from shared.ports import Rows
+from shared.usecases.accounts.attention import log_account_change
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +23,9 @@ class StoredTally:
     _writing: asyncio.Task[None] | None = None
 
     def count_change(self, before: CountedRecord | None, after: CountedRecord | None) -> None:
-        """Count a record that was added (no `before`), changed, or removed (no `after`)."""
+        """Count a record that was added (no `before`), changed, or removed (no `after`); log an account's errors."""
+        if not isinstance(before, DelegatedGrant) and not isinstance(after, DelegatedGrant):
+            log_account_change(before, after)
         if before is not None and after is not None and counter_name(before) == counter_name(after):
             return
         if before is not None:

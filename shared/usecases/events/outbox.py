@@ -150,4 +150,3 @@ async def warn_of_expiring_secret(app: App, oauth_app: OAuthApp) -> None:
     event = await queue_event(app, Origin.OAUTH_APP, warning_id, name, data)
     with suppress(StaleWrite):  # another instance's sweep warned
         await app.stores.warned.put(previous, ExpiryWarning(warning_id, expires), [event])
-        log.warning("oauth app secret expires", extra={"app": oauth_app.id})

@@ -165,8 +165,9 @@ async def _write_account(
             raise
         return before, stored_grant  # the account was changed just now; the next probe checks it again
     app.tally.count_change(before, account)
-    fields = {"principal": account.principal_id, "state": account.state, "event": event_names}
-    log.info("mailbox probed", extra=fields)
+    fields = {"account": account.id, "principal": account.principal_id, "state": account.state, "event": event_names}
+    code = account.last_error.code if account.last_error else None
+    log.info("mailbox probed", extra={**fields, "code": code})
     return account, Stored(grant, versions[-1]) if affects_hand_outs else stored_grant
 
 

@@ -14,6 +14,7 @@ from shared.domain.errors import InvalidInput, StaleWrite, Unavailable
 from shared.domain.grant import CountedRecord, DelegatedGrant, counter_name
 from shared.domain.work import Counters, Sweep, Work
 from shared.ports import App, DirectoryEntry, Replace, Stored
+from shared.usecases.accounts.attention import log_attention
 from shared.usecases.accounts.change import remove_account_row
 from shared.usecases.events.outbox import warn_of_expiring_secret, warn_of_idle_grant
 from shared.usecases.events.webhook_care import tidy_webhook
@@ -158,6 +159,11 @@ async def _schedule(app: App, stored: Stored[DelegatedGrant]) -> DelegatedGrant:
 
 
 async def _check_account(app: App, account: Account) -> Checked:
+    if account.last_error is not None:
+        # The page may be old by now, and the account well again.
+        current = await app.stores.principals.account(account.principal_id, account.id)
+        if current is not None:
+            log_attention(current.value)
     entry = await app.stores.directory.get(account.id)
     if entry is not None and _refers_to(entry.value, account, app.clock()):
         return Checked(account)

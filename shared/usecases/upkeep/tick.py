@@ -8,6 +8,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from shared.domain.errors import StaleWrite
+from shared.domain.formats import format_timestamp
 from shared.domain.grant import DelegatedGrant
 from shared.domain.tokens import TokenRequest
 from shared.domain.work import HANDOVER_LIFETIME, REAP_SHARD, Handover, Tick, Work, WorkKind
@@ -102,9 +103,25 @@ async def tidy(app: App) -> None:
     await app.rate_limit.forget(until)
     statistics = await read_statistics(app)
     log.info("state", extra=statistics.gauges(app.clock()))
+    for refused in statistics.refused_apps:
+        fault = refused.fault
+        since = {"since": format_timestamp(fault.since)}
+        log.error(
+            "oauth app refused", extra={"app": refused.app.id, "code": fault.code, "aadsts": fault.aadsts, **since}
+        )
+    await _log_expiring_secrets(app)
     if message_count := await app.shard_queue.poisoned():
         # The handovers of these shards expire, and then the timer works them again.
         log.error("shard messages failed for good", extra={"messages": message_count})
+
+
+async def _log_expiring_secrets(app: App) -> None:
+    """Log each app whose credential expires soon, as often as the gauges, so that the alert ends with its renewal."""
+    for oauth_app in await app.oauth_apps.all():
+        expires = oauth_app.secret_expires
+        if expires is not None and app.clock() >= expires - app.config.warn_ahead:
+            fields = {"app": oauth_app.id, "expires": format_timestamp(expires)}
+            log.warning("oauth app secret expires", extra=fields)
 
 
 async def keep_grant_alive(app: App, work: Work, until: datetime) -> str:
