@@ -10,7 +10,6 @@ from shared.api.account_filter import AccountFilter, AccountIds, binding_of, fil
 from shared.api.field_types import (
     NOT_BLANK,
     Count,
-    Deleted,
     Id,
     Page,
     PageQuery,
@@ -18,13 +17,13 @@ from shared.api.field_types import (
     SecretText,
     Timestamp,
     Total,
+    WasThere,
     described,
     page_count,
 )
 from shared.domain import caller as callers
 from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
-from shared.domain.errors import NotFound
 from shared.http.audit import add_to_audit
 from shared.http.decoding import NOT_A_TIMESTAMP, Body, Faults
 from shared.http.operations import Resource
@@ -147,9 +146,9 @@ class TokenPage(Answer, kw_only=True):
 
 
 class RevokedToken(Answer, kw_only=True):
-    """The token is revoked."""
+    """The token is revoked, or there was none with this id."""
 
-    deleted: Deleted
+    deleted: WasThere
 
 
 @resource.post("/v1/token", Action.ISSUE_TOKEN, Scope.ADMIN, refusals=[400])
@@ -187,17 +186,15 @@ async def list_tokens(app: App, query: PageQuery) -> TokenPage:
     )
 
 
-@resource.delete("/v1/token/{token}", Action.REVOKE_TOKEN, Scope.ADMIN, refusals=[404, 409])
+@resource.delete("/v1/token/{token}", Action.REVOKE_TOKEN, Scope.ADMIN, refusals=[409])
 async def revoke_token(app: App, caller: Caller, token_id: Id) -> RevokedToken:
     """Revoke an API token.
 
     Takes the token's id, which is its SHA-256. The token stops working within 30 seconds.
     """
     revoked = await api_tokens.revoke_token(app, token_id, caller)
-    if revoked is None:
-        raise NotFound("No such API token")
     add_to_audit(target=revoked)
-    return RevokedToken(deleted=True)
+    return RevokedToken(deleted=revoked is not None)
 
 
 def describe(token: callers.ApiToken) -> ApiToken:

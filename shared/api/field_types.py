@@ -139,6 +139,7 @@ PageSize = Annotated[int, Meta(description="The size of a page; 20 by default.",
 DEFAULT_PAGE_SIZE = 20
 Total = Annotated[int, Meta(description="The number on all pages.", examples=[1], ge=0)]
 Deleted = Annotated[bool, Meta(description="Always true.", examples=[True])]
+WasThere = Annotated[bool, Meta(description="Whether it was there to delete.", examples=[True])]
 Done = Annotated[bool, Meta(description="Always true.", examples=[True])]
 Hidden = Annotated[str, Meta(description="Stars: the value exists, and is never shown.", examples=["******"])]
 Outlook = Annotated[Literal["outlook"], Meta(description="Always outlook.", examples=["outlook"])]

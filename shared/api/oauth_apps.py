@@ -10,7 +10,6 @@ from shared.api.field_types import (
     AppId,
     Code,
     Count,
-    Deleted,
     Done,
     FreeText,
     Hidden,
@@ -21,12 +20,14 @@ from shared.api.field_types import (
     Sentence,
     Timestamp,
     Total,
+    WasThere,
     page_count,
 )
 from shared.api.oauth_app_fields import AppChange, NewApp, stored_values
 from shared.domain.app_check import StepStatus, fault_action
 from shared.domain.audit import Action
 from shared.domain.caller import Scope
+from shared.domain.errors import NotFound
 from shared.domain.oauth_app import Authentication, CircuitBreaker
 from shared.domain.remedy import Reader, remedy
 from shared.domain.secret import MASK
@@ -138,7 +139,7 @@ class RemovedApp(Answer, kw_only=True):
     """The removed OAuth app, and how many accounts used it."""
 
     id: AppId
-    deleted: Deleted
+    deleted: WasThere
     accounts: Count
 
 
@@ -221,13 +222,16 @@ async def change_oauth_app(app: App, app_id: AppId, body: AppChange, faults: Fau
     return UpdatedApp(id=changed_id, updated=True)
 
 
-@resource.delete(APP, Action.DELETE_APP, Scope.ADMIN, refusals=[400, 404, 409])
+@resource.delete(APP, Action.DELETE_APP, Scope.ADMIN, refusals=[400, 409])
 async def remove_oauth_app(app: App, app_id: AppId, query: AppRemovalQuery) -> RemovedApp:
     """Remove an OAuth app.
 
     Removes an OAuth app that no account uses. With `force`, removes any.
     """
-    accounts = await catalogue.delete_oauth_app(app, app_id, force=bool(query.force))
+    try:
+        accounts = await catalogue.delete_oauth_app(app, app_id, force=bool(query.force))
+    except NotFound:  # EmailEngine answers so, and callers repeat a DELETE
+        return RemovedApp(id=app_id, deleted=False, accounts=0)
     add_to_audit(target=app_id)
     return RemovedApp(id=app_id, deleted=True, accounts=accounts)
 

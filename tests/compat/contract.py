@@ -313,7 +313,11 @@ APPS = (
             call="DELETE /v1/oauth2/{spareApp}",
         ),
         Promise("one that is in use", 409, refused(409, "Conflict")),
-        Promise("an unknown app", 404, refused(404, "Not Found"), call="DELETE /v1/oauth2/none"),
+        Promise(
+            "an unknown app",
+            shape={"id": "none", "deleted": False, "accounts": 0},
+            call="DELETE /v1/oauth2/none",
+        ),
     ),
     better(
         "POST /v1/oauth2/{app}/verify",

@@ -77,7 +77,7 @@ ROWS = {
     "POST v1/oauth2": opened_by(allowed=400, inside=None, outside=None, body={}),
     "GET v1/oauth2/{app}": opened_by(allowed=404, inside=None, outside=None),
     "PUT v1/oauth2/{app}": opened_by(allowed=404, inside=None, outside=None, body={}),
-    "DELETE v1/oauth2/{app}": opened_by(allowed=404, inside=None, outside=None),
+    "DELETE v1/oauth2/{app}": opened_by(allowed=200, inside=None, outside=None),
     "POST v1/oauth2/{app}/verify": opened_by(allowed=404, inside=None, outside=None, body={}),
     "GET v1/settings": opened_by(allowed=200, inside=None, outside=None),
     "POST v1/settings": opened_by(allowed=200, inside=None, outside=None, body={"webhookEvents": ["*"]}),
@@ -89,7 +89,7 @@ ROWS = {
     "POST v1/webhooks/{webhook}/redeliver": opened_by(Scope.WEBHOOKS, allowed=404, inside=404, outside=404),
     "POST v1/token": opened_by(allowed=200, inside=None, outside=None, body=WISH),
     "GET v1/tokens": opened_by(allowed=200, inside=None, outside=None),
-    "DELETE v1/token/{token}": opened_by(allowed=404, inside=None, outside=None),
+    "DELETE v1/token/{token}": opened_by(allowed=200, inside=None, outside=None),
 }
 DESCRIPTIONS = {"GET openapi.json", "GET swagger.json", "GET docs"}
 # These tell nothing but how the app is; the others are for browsers, and know them by ticket, cookie and state.
