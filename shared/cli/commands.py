@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.cli.api import Api, printable
+from shared.domain.remedy import Reader, remedies
 
 MAX_PAGE_SIZE = 500
 SECONDS_PER_DAY = 86400
@@ -63,7 +64,8 @@ def _refused_apps(refused: Sequence[Mapping[str, Any]]) -> list[str]:
 def show(api: Api, arguments: Namespace) -> Result:
     """Show an account."""
     body = api.call("GET", "account", arguments.account)
-    return Result(body, _values(body))
+    error = body["lastError"]
+    return Result(body, "\n".join([_values(body), *map(printable, _advice(error) if error else [])]))
 
 
 def link(api: Api, arguments: Namespace) -> Result:
@@ -117,7 +119,9 @@ def pause(api: Api, arguments: Namespace) -> Result:
 
 
 def _advice(error: Mapping[str, Any]) -> list[str]:
-    return [error["description"], error["action"]]
+    """What an operator can do; the API's own words are for callers."""
+    known = remedies(Reader.OPERATOR).get(error["code"])
+    return [known.what, known.action] if known else [error["description"], error["action"]]
 
 
 def delete(api: Api, arguments: Namespace) -> Result:

@@ -14,6 +14,7 @@ import pytest
 from infra.local.environment import APP_ID, Environment
 from infra.local.parts import ROOT
 from infra.local.visitor import Visitor
+from shared.domain.remedy import Reader, remedy
 from shared.usecases.upkeep.statistics import HEALTH_LIFETIME
 from tests.journey.apps import Register, registers_apps  # noqa: F401 - a fixture
 from tests.journey.conftest import Tenant, bind
@@ -62,6 +63,8 @@ def test_operator_binds_finds_repairs_and_removes_an_account(
     ailing = cli("reconnect", account)
     assert 1 == ailing.returncode
     assert "not reconnected: needs_sign_in; the account's state is authenticationError" == ailing.stdout.splitlines()[0]
+    assert remedy("needs_sign_in", Reader.OPERATOR)[1:] == tuple(ailing.stdout.splitlines()[1:])
+    assert ailing.stdout.splitlines()[1:] == cli("show", account).stdout.splitlines()[-2:]
     cli("pause", account)
     resumed = cli("resume", account)
     assert (1, "authenticationError: needs_sign_in") == (resumed.returncode, resumed.stdout.splitlines()[0][-34:])
