@@ -34,4 +34,7 @@ OTHER_ACCOUNT_HELPS = {
     "unexpected_person",
     "email_mismatch",
     "own_mailbox",
+    "wrong_account",
+    "person_locked",
+    "blocked_by_policy",
 }
