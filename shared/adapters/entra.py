@@ -13,18 +13,17 @@ from shared.adapters.msal_applications import MsalApplications
 from shared.adapters.token_calls import TokenCalls, TokenRefused
 from shared.domain.account import Principal, is_guid
 from shared.domain.clouds import Resource
+from shared.domain.entra_errors import UNKNOWN, classify
 from shared.domain.failure import (
     APP_CREDENTIAL_FAILURE,
     ENTRA_UNAVAILABLE,
-    UNKNOWN_RULE,
     Failure,
     FailureKind,
-    classify,
     is_finite_number,
-    sign_in_refusal,
 )
 from shared.domain.oauth_app import ClientCredential, OAuthApp
 from shared.domain.secret import Secret
+from shared.domain.sign_in_refusal import sign_in_refusal
 from shared.domain.tokens import MAX_HAND_OUT_LIFETIME, TokenSet, parse_token_lifetime
 from shared.ports import Clock, EntraFailed, SignedIn, SignInInvalid, SignInRefused
 
@@ -131,7 +130,7 @@ class MsalEntra:
         named = named_principal(app, result.get("id_token_claims") or {})
         if principal is not None and named is not None and named.id != principal.id:
             log.error("refresh names another person", extra={"principal": principal.id, "app": app.id})
-            raise EntraFailed(Failure(FailureKind.TRANSIENT, UNKNOWN_RULE.code))
+            raise EntraFailed(Failure(FailureKind.TRANSIENT, UNKNOWN.code))
         tokens = self._tokens(app, result, result.get("refresh_token", old_refresh_token), resource)
         return tokens._replace(principal=named)
 

@@ -28,6 +28,8 @@ HINTS_BY_AADSTS_NUMBER = {
     7000215: "The secret is wrong. Copy the value of the client secret, not its id, and store it in Mailbind.",
     7000222: "The secret has expired. Create a new one under Certificates & secrets, and store it in Mailbind.",
     700027: "The certificate is not registered with the app, or has expired. Upload it under Certificates & secrets.",
+    700211: NO_FEDERATED_CREDENTIAL_HINT,
+    700212: NO_FEDERATED_CREDENTIAL_HINT,
     700213: NO_FEDERATED_CREDENTIAL_HINT,
     70021: NO_FEDERATED_CREDENTIAL_HINT,
     700016: "The tenant has no app with this client id. Check the client id, the authority and the cloud.",

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from shared.domain.account import AccountState, LastError
 from shared.domain.clouds import Resource
+from shared.domain.entra_errors import BLOCKED_RETRY_INTERVAL
 from shared.domain.failure import Failure, FailureKind
 from shared.domain.grant import DelegatedGrant
 from shared.domain.oauth_app import BREAKER_OPEN_CODE
@@ -12,7 +13,6 @@ from shared.domain.tokens import RefreshAnswer, TokenRequest
 from shared.domain.work import WorkKind
 
 FIRST_RETRY_DELAY, MAX_RETRY_DELAY = timedelta(minutes=1), timedelta(minutes=30)
-BLOCKED_RETRY_INTERVAL = timedelta(days=1)
 # An `invalid_grant` without a known reason stops the grant only after this many such answers, minutes apart.
 REQUIRED_CONFIRMATIONS = 3
 CONFIRMATION_DELAY = timedelta(minutes=5)
@@ -78,9 +78,9 @@ def grant_after_failure(grant: DelegatedGrant, failure: Failure, now: datetime, 
         case FailureKind.NEEDS_SIGN_IN | FailureKind.NEEDS_CONSENT:
             return _stopped(failed, failure, now)
         case FailureKind.BLOCKED:
-            return _blocked(failed, failure.code, now, jitter)
+            return _blocked(failed, failure.code, now, failure.retry_after or BLOCKED_RETRY_INTERVAL, jitter)
         case _ if failure.code == "unknown_failure" and _is_failing_too_long(failed, now):
-            return _blocked(failed, failure.code, now, jitter)
+            return _blocked(failed, failure.code, now, BLOCKED_RETRY_INTERVAL, jitter)
         case FailureKind.APP_FAULT if failure.code == BREAKER_OPEN_CODE:
             failed = replace(failed, not_before=None)  # the app's circuit breaker decides when Entra is called again
     return replace(failed, due=now + _retry_delay(failed.failures, failure.retry_after, jitter))
@@ -110,11 +110,11 @@ def _stopped(grant: DelegatedGrant, failure: Failure, now: datetime) -> Delegate
     )
 
 
-def _blocked(grant: DelegatedGrant, code: str, now: datetime, jitter: float) -> DelegatedGrant:
-    """Refused for a reason that may go away without a sign-in: retry once a day."""
+def _blocked(grant: DelegatedGrant, code: str, now: datetime, interval: timedelta, jitter: float) -> DelegatedGrant:
+    """Refused for a reason that may go away without a sign-in: retry slowly."""
     return replace(
         grant,
-        due=now + BLOCKED_RETRY_INTERVAL * (1 + jitter / 10),
+        due=now + interval * (1 + jitter / 10),
         not_before=now + BLOCKED_ON_DEMAND_RETRY_DELAY,
         work=WorkKind.REFRESH,
         state=AccountState.CONNECT_ERROR,

@@ -6,10 +6,11 @@ from typing import NamedTuple, Protocol
 from shared.domain.account import Principal
 from shared.domain.caller import Caller
 from shared.domain.clouds import Resource
-from shared.domain.failure import Failure, MailboxRefusal, SignInRefusal
+from shared.domain.failure import Failure, MailboxRefusal
 from shared.domain.formats import same_address
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.secret import Secret
+from shared.domain.sign_in_refusal import SignInRefusal
 from shared.domain.tokens import TokenSet
 
 

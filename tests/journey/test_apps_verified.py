@@ -159,6 +159,21 @@ def test_refusal_of_one_request_is_no_fault_of_the_app(
     assert None is api.get(f"/v1/oauth2/{app}").json()["lastError"]
 
 
+def test_refused_assertion_is_the_apps_fault_whatever_its_error(
+    api: httpx.Client, tenant: Tenant, register: Register
+) -> None:
+    """Entra has answered a federated credential that it does not know with `invalid_request`."""
+    app = register()
+    tenant.do("fail", endpoint="token", failure="invalid_request-70021", times=1, grant="client_credentials")
+
+    found = steps(api, app)["client"]
+
+    assert "fail" == found["status"]
+    assert "federated credential" in found["hint"]
+    assert "app_credential" == api.get(f"/v1/oauth2/{app}").json()["lastError"]["code"]
+    assert "ok" == steps(api, app)["client"]["status"]
+
+
 def test_outage_is_no_fault_of_the_app(api: httpx.Client, tenant: Tenant, register: Register) -> None:
     app = register()
     tenant.do("outage", endpoint="token", mode="503")

@@ -238,6 +238,31 @@ def test_wrong_client_secret_does_not_blame_the_person(
     assert "Your account is not the cause" in page.text
 
 
+@pytest.mark.parametrize("failure", ["50020", "interaction_required-90072", "50034", "500571"])
+def test_account_of_another_tenant_may_sign_in_with_another_one(
+    api: httpx.Client, visitor: Visitor, tenant: Tenant, person: NewPerson, failure: str
+) -> None:
+    asked = ask(api)
+    tenant.do("fail", endpoint="authorize", failure=failure, times=1)
+
+    page = visitor.submit(visitor.go_to_microsoft(asked["url"]).forms[0])
+
+    assert "wrong_account" == code_of(page) == status(api, asked)["failure"]["code"]
+    assert "Sign in with another account" in page.text
+    assert "new" == visitor.sign_in(visitor.submit(page.form_with("confirmation")), person()).back["state"]
+
+
+@pytest.mark.parametrize("failure", ["50020", "invalid_grant-9002313", "50053"])
+def test_refused_code_blames_the_account_that_signed_in(
+    api: httpx.Client, visitor: Visitor, tenant: Tenant, person: NewPerson, failure: str
+) -> None:
+    codes = {"50020": "wrong_account", "50053": "person_locked"}
+    form = to_the_callback(visitor, ask(api)["url"], person())
+    tenant.do("fail", endpoint="token", failure=failure, times=1, grant="authorization_code")
+
+    assert codes.get(failure, "sign_in_unknown") == code_of(visitor.submit(form))
+
+
 def test_continue_needs_the_page_of_this_browser(api: httpx.Client, visitor: Visitor, other_visitor: Visitor) -> None:
     asked, other = ask(api), ask(api)
     form = visitor.open(asked["url"]).form_with("confirmation")

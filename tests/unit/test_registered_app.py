@@ -7,7 +7,8 @@ import pytest
 
 from shared.domain.app_check import StepStatus, check_client, check_expiry, check_redirect, check_scopes
 from shared.domain.clouds import CLOUDS
-from shared.domain.failure import TokenError, classify
+from shared.domain.entra_errors import classify
+from shared.domain.failure import TokenError
 from shared.domain.oauth_app import Authentication, ClientSecret, FederatedIdentity, RegisteredApp, new_app_id
 from shared.domain.secret import Secret
 

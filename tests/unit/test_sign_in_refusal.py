@@ -4,21 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.failure import (
-    APP_CREDENTIAL_FAILURE,
-    FAILURE_RULES,
-    Failure,
-    FailureKind,
-    SignInRefusal,
-    TokenError,
-    classify,
-    redemption_refusal,
-    sign_in_refusal,
-)
+from shared.domain.entra_errors import ERROR_WORDS, RULES_BY_AADSTS_NUMBER, classify
+from shared.domain.failure import APP_CREDENTIAL_FAILURE, Failure, FailureKind, TokenError
 from shared.domain.remedy import Reader, remedies
+from shared.domain.sign_in_refusal import SignInRefusal, fresh_grant_refusal, redemption_refusal, sign_in_refusal
 
-NUMBERS = sorted(number for row in FAILURE_RULES for number in row.aadsts)
-ERRORS = sorted({error for row in FAILURE_RULES for error in row.errors} | {"invalid_grant", "", "something_new"})
+NUMBERS = sorted(RULES_BY_AADSTS_NUMBER)
+ERRORS = sorted({*ERROR_WORDS, "", "something_new"})
 # Codes that are facts about an app, a grant or a person. A browser proves none of them.
 CERTAIN = {"app_credential", "app_configuration", "needs_sign_in", "person_gone", "oauth_app_gone", "secrets_lost"}
 
@@ -44,7 +36,13 @@ def described(error: str, number: int | str, subcode: str = "") -> SignInRefusal
         ("app_setup_suspected", "invalid_resource", 500011),
         ("sign_in_refused", "interaction_required", 50076),
         ("sign_in_refused", "login_required", 50058),
-        ("sign_in_refused", "access_denied", 50057),
+        ("wrong_account", "interaction_required", 90072),
+        ("wrong_account", "access_denied", 50020),
+        ("wrong_account", "access_denied", 50034),
+        ("wrong_account", "access_denied", 50057),
+        ("blocked_by_policy", "access_denied", 500213),
+        ("person_locked", "access_denied", 50053),
+        ("sign_in_refused", "access_denied", 123456),
         ("sign_in_refused", "invalid_grant", ""),
         ("sign_in_refused", "something_new", 123456),
         ("sign_in_refused", "", ""),
@@ -81,12 +79,21 @@ def test_every_code_has_a_text_of_its_own() -> None:
 
 
 def test_a_malformed_code_does_not_blame_the_app() -> None:
-    malformed = classify(TokenError(400, "invalid_grant", "", (9002313,)))
+    malformed = TokenError(400, "invalid_grant", "", (9002313,))
 
-    assert "app_setup_suspected" == redemption_refusal(malformed)
+    assert "sign_in_unknown" == redemption_refusal(classify(malformed))
+    assert "app_setup_suspected" == redemption_refusal(classify(malformed._replace(error="invalid_request")))
     assert "sign_in_unknown" == redemption_refusal(classify(TokenError(400, "invalid_grant", "", (70008,))))
     assert "app_credential" == redemption_refusal(APP_CREDENTIAL_FAILURE)
     assert "blocked_by_policy" == redemption_refusal(Failure(FailureKind.BLOCKED, "blocked_by_policy"))
+
+
+@pytest.mark.parametrize("number", [50020, 90072, 50034, 50057])
+def test_the_account_that_signed_in_is_the_wrong_one(number: int) -> None:
+    """Nobody who authorized a mailbox is gone: the account has just signed in."""
+    failure = classify(TokenError(400, "invalid_grant", "", (number,)))
+
+    assert "wrong_account" == redemption_refusal(failure) == fresh_grant_refusal(failure)
 
 
 @pytest.mark.parametrize("number", [row for row in NUMBERS if row in {70002, 7000215, 7000222, 700027, 50012}])

@@ -50,6 +50,8 @@ EXPECTED = {
     "needs_consent": NEEDS_PERSON,
     "blocked_by_policy": BLOCKED,
     "person_gone": BLOCKED,
+    "person_locked": BLOCKED._replace(min_wait=timedelta(minutes=55)),
+    "needs_confirmation": BLAMES_NOBODY,
     "app_fault": BLAMES_NOBODY,
     "configuration": BLAMES_NOBODY,
     "transient": BLAMES_NOBODY,

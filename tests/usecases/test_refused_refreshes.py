@@ -34,6 +34,13 @@ FAILURES = [
     ("65001", "authenticationError", "needs_consent"),
     ("53003", "connectError", "blocked_by_policy"),
     ("50057", "connectError", "person_gone"),
+    ("500341", "connectError", "person_gone"),
+    ("500571", "connectError", "person_gone"),
+    ("interaction_required-90072", "connectError", "person_gone"),
+    ("50053", "connectError", "person_locked"),
+    ("invalid_grant-70002-70008", "authenticationError", "needs_sign_in"),
+    ("unauthorized_client-50053", "connected", None),
+    ("invalid_request-70021", "connected", None),
     ("7000222", "connected", None),
     ("700016", "connected", None),
     ("50196", "connected", None),
@@ -116,8 +123,9 @@ async def test_new_link_with_the_claims_repairs_a_revoked_sign_in(
     assert (await hand_out(app, account)).access_token.reveal()
 
 
-async def test_unknown_invalid_grant_needs_three_confirmations(
-    app: App, visitor: Visitor, person: NewPerson, clock: MovedClock, tenant: Tenant
+@pytest.mark.parametrize("failure", ["54005", "invalid_grant-9002313", "invalid_grant-90023"])
+async def test_invalid_grant_without_a_reason_is_asked_three_times(
+    app: App, visitor: Visitor, person: NewPerson, clock: MovedClock, tenant: Tenant, failure: str
 ) -> None:
     who = person()
     account = await bind(app, visitor, who)
@@ -125,7 +133,7 @@ async def test_unknown_invalid_grant_needs_three_confirmations(
     states = []
     for _ in range(3):
         for _ in range(4):  # callers who ask again and again confirm nothing
-            tenant.do("fail", endpoint="token", failure="54005", times=1, person=who)
+            tenant.do("fail", endpoint="token", failure=failure, times=1, person=who)
             await refresh_grant(app, await grant_of(app, account))
         states.append((await state_of(app, account))[0])
         with pytest.raises((Unavailable, NotAuthorized)):
@@ -133,6 +141,26 @@ async def test_unknown_invalid_grant_needs_three_confirmations(
         clock.forward(minutes=21)
 
     assert ["connected", "connected", "authenticationError"] == states
+    assert "needs_sign_in" == (await state_of(app, account))[1]
+    assert None is await app.stores.breakers.get(APP_ID)
+
+
+async def test_locked_person_is_tried_every_hour_and_recovers(
+    app: App, visitor: Visitor, person: NewPerson, clock: MovedClock, tenant: Tenant
+) -> None:
+    who = person()
+    account = await bind(app, visitor, who)
+    clock.forward(hours=2)
+    tenant.do("fail", endpoint="token", failure="50053", times=2, person=who)
+    await refresh_grant(app, await grant_of(app, account))
+
+    for expected in (("connectError", "person_locked"), ("connected", None)):
+        clock.forward(minutes=55)
+        await tick(app)
+        assert ("connectError", "person_locked") == await state_of(app, account)
+        clock.forward(minutes=12)
+        await tick(app)
+        assert expected == await state_of(app, account)
 
 
 async def test_blocked_account_is_refreshed_at_most_four_times_an_hour(

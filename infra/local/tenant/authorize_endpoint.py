@@ -29,8 +29,10 @@ from infra.local.tenant.sessions import Sessions, read_sessions, write_sessions
 from infra.local.tenant.tenant import Tenant
 from infra.local.tenant.tokens import client_info
 
-# The authorize endpoint has another name for a missing consent than the token endpoint.
+# The authorize endpoint has another name for a missing consent than the token endpoint, and no invalid_grant.
+# https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow#error-codes-for-authorization-endpoint-errors
 AUTHORIZE_ERRORS = {"65001": "consent_required"}
+AUTHORIZE_ERROR_WORDS = {"invalid_grant": "interaction_required"}
 MAX_PEOPLE_SHOWN = 20  # in the account picker; a person named by login_hint is always shown
 
 
@@ -193,7 +195,7 @@ class AuthorizeEndpoint:
         failure = find_failure("entra", refusal.key)
         body = entra_error_body(self._tenant, failure, refusal.details)
         fields = {
-            "error": AUTHORIZE_ERRORS.get(refusal.key, failure.error),
+            "error": AUTHORIZE_ERRORS.get(refusal.key) or AUTHORIZE_ERROR_WORDS.get(failure.error, failure.error),
             "error_description": body["error_description"],
             "error_uri": body["error_uri"],
         }

@@ -37,7 +37,7 @@ class Fail(Body, frozen=True):
     failure: str
     times: Count = 1
     person: str | None = None
-    grant: Literal["authorization_code", "refresh_token"] | None = None
+    grant: Literal["authorization_code", "refresh_token", "client_credentials"] | None = None
     retry_after: Annotated[int, Meta(ge=0)] | None = None
 
 

@@ -32,7 +32,7 @@ def entra_error_body(
     body = {
         "error": failure.error,
         "error_description": f"AADSTS{failure.code}: {text} {ids}",
-        "error_codes": [int(failure.code)],
+        "error_codes": [int(failure.code), *failure.further_codes],
         "timestamp": timestamp,
         "trace_id": trace,
         "correlation_id": correlation,

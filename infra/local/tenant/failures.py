@@ -16,6 +16,7 @@ class Failure:
 
     `code` is the AADSTS number or Graph's error code; `error` and `suberror` are OAuth's. `claims`: the response has a
     claims challenge. `retry_after` is in seconds. `is_gateway`: a gateway responds, without JSON.
+    `further_codes`: the other AADSTS numbers of an old response.
     """
 
     key: str
@@ -29,6 +30,7 @@ class Failure:
     claims: bool = False
     retry_after: int | None = None
     is_gateway: bool = False
+    further_codes: tuple[int, ...] = ()
 
     def message(self, **details: str) -> str:
         """The text with the details filled in."""

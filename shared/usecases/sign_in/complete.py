@@ -7,12 +7,13 @@ from datetime import timedelta
 
 from shared.domain.audit import set_correlation_id
 from shared.domain.errors import EntraBusy, StaleWrite, StorageUnavailable, Unavailable
-from shared.domain.failure import GRAPH_UNAVAILABLE, NO_ACCESS, FailureKind, redemption_refusal
+from shared.domain.failure import GRAPH_UNAVAILABLE, NO_ACCESS, FailureKind
 from shared.domain.formats import fingerprint
 from shared.domain.invited_mailbox import MailboxState, new_pending_account
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.registration import PendingRegistration, SignInAttempt
 from shared.domain.secret import Secret
+from shared.domain.sign_in_refusal import fresh_grant_refusal, redemption_refusal
 from shared.ports import App, EntraFailed, SignedIn, SignInInvalid, Stored
 from shared.usecases.events.outbox import refusal_events
 from shared.usecases.sign_in.binding import bind_invited_mailboxes
@@ -124,7 +125,7 @@ async def _finish(app: App, carried: CarriedField, cookie: Secret | None) -> Out
     except EntraFailed as error:
         if error.failure.kind in {FailureKind.TRANSIENT, FailureKind.APP_FAULT}:
             return Refused(error.failure.code, registration, finish=carried)
-        return await _refuse(app, error.failure.code, registration, cookie)
+        return await _refuse(app, fresh_grant_refusal(error.failure), registration, cookie)
     return await conclude_sign_in(app, oauth_app, registration, SignedIn(signed_in.principal, tokens), cookie)
 
 

@@ -7,9 +7,9 @@ a return, so it changes nothing and only decides on a page.
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
-from shared.domain.failure import SignInRefusal, sign_in_refusal
 from shared.domain.formats import REGISTRATION_ID_PATTERN
 from shared.domain.secret import Secret
+from shared.domain.sign_in_refusal import SignInRefusal, sign_in_refusal
 from shared.ports import App
 from shared.usecases.sign_in.link import (
     LinkPage,

@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from shared.domain.account import MAILBOX_REPLACED, Account, AccountState
+from shared.domain.entra_errors import UNKNOWN
 from shared.domain.errors import Conflict, NotFound, StaleWrite
 from shared.domain.event import EventName
-from shared.domain.failure import GRAPH_UNAVAILABLE, TOKEN_REFUSALS, UNKNOWN_RULE
+from shared.domain.failure import GRAPH_UNAVAILABLE, TOKEN_REFUSALS
 from shared.domain.formats import table_key
 from shared.domain.grant import DelegatedGrant, ProbeProgress
 from shared.domain.work import Work
@@ -196,6 +197,6 @@ def _refresh_failure(refreshed: Refreshed, now: datetime) -> Failed | None:
     """Why the grant was not refreshed. An unconfirmed refusal has no known reason yet; see `Failure.confirmed`."""
     grant, failure = refreshed.grant.value, refreshed.failure
     if failure is not None:
-        code = failure.code if failure.confirmed else UNKNOWN_RULE.code
+        code = failure.code if failure.confirmed else UNKNOWN.code
         return Failed(code, grant.failing_since or now)
     return None if refreshed.stored else Failed(NOT_STORED.code, now)
