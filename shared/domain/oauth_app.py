@@ -123,7 +123,7 @@ BREAKER_TRIAL_INTERVAL = timedelta(minutes=1)
 BREAKER_OPEN_CODE = "app_credential"
 # Refusals that a grant cannot cause (Entra: reference-error-codes): the app is not in the tenant, or disabled; the
 # tenant does not exist; the app is not for several tenants.
-APP_REFUSAL_NUMBERS = frozenset({700016, 70001, 7000112, 1000031, 90002, 50194})
+APP_REFUSAL_NUMBERS = frozenset({700016, 700011, 70001, 7000112, 1000031, 90002, 50194})
 # For an app of several tenants, how long another tenant's success leaves the record of such a refusal.
 FAULT_RETENTION = timedelta(hours=1)
 

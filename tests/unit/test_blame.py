@@ -17,7 +17,7 @@ from shared.domain.entra_errors import (
 )
 from shared.domain.failure import FailureKind, TokenError
 from shared.domain.grant import DelegatedGrant
-from shared.domain.oauth_app import BREAKER_OPEN_CODE
+from shared.domain.oauth_app import concerns_app
 from shared.domain.renewal import grant_after_failure
 from shared.domain.secret import Secret
 from shared.domain.sign_in_refusal import SignInRefusal, redemption_refusal, sign_in_refusal
@@ -69,7 +69,7 @@ def test_an_answer_about_a_grant_opens_no_circuit_breaker(answer: TokenError) ->
     failure = classify(answer)
 
     assert failure.kind is not FailureKind.APP_FAULT
-    assert failure.code != BREAKER_OPEN_CODE
+    assert not concerns_app(failure.code, failure.aadsts)
     assert redemption_refusal(failure) not in OF_THE_APP
 
 
