@@ -18,6 +18,7 @@ STATUSES = {
     "sign_in_unknown": HTTPStatus.BAD_REQUEST,
     "sign_in_in_progress": HTTPStatus.ACCEPTED,
     "account_busy": HTTPStatus.CONFLICT,
+    "account_id_in_use": HTTPStatus.CONFLICT,
     "other_kind": HTTPStatus.CONFLICT,
     "other_mailbox": HTTPStatus.CONFLICT,
     "other_app": HTTPStatus.CONFLICT,

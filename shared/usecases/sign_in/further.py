@@ -15,7 +15,7 @@ from shared.domain.tokens import TokenSet
 from shared.domain.work import Work, WorkKind
 from shared.ports import App, SignedIn
 from shared.usecases.sign_in.binding import prove_and_bind
-from shared.usecases.sign_in.proof import AccessRefused
+from shared.usecases.sign_in.proof import OTHER_SPELLING, AccessRefused
 from shared.usecases.sign_in.start import new_account_id
 from shared.usecases.sign_in.write_binding import CLAIM_LIFETIME
 from shared.usecases.tokens.hand_out import look_up_account, renewed_grant
@@ -28,6 +28,7 @@ CONFLICT_CODES = {
     "other_mailbox",
     "other_app",
     "account_busy",
+    OTHER_SPELLING,
     "own_mailbox",
     MAILBOX_REPLACED,
     "too_many_accounts",

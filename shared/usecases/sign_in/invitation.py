@@ -83,6 +83,9 @@ def _mailbox_faults(
 ) -> dict[str, str]:
     faults = {}
     account, email = invitation.field_name(index, "account"), invitation.field_name(index, "email")
+    if existing is not None and existing.id != mailbox.account:
+        # Keys ignore case, so this id would silently lead to the other account.
+        return {account: f'"{account}" differs only in case from the id of an account that exists: "{existing.id}"'}
     if not mailbox.account and caller.binding is not None:
         faults[account] = f'"{account}" is required for a caller that is bound to certain accounts'
     if invitation.mailboxes and not mailbox.email:

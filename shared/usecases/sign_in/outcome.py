@@ -42,6 +42,7 @@ FINAL_CODES = {
     "other_kind",
     "other_mailbox",
     "other_app",
+    "account_id_in_use",
     "same_mailbox",
 }
 

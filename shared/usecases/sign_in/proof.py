@@ -28,6 +28,8 @@ from shared.ports import (
     Stored,
 )
 
+# Table keys are case-sensitive (Understanding the Table service data model), but they are made of lower-cased ids.
+OTHER_SPELLING = "account_id_in_use"
 MAX_ACCOUNTS_PER_GRANT = 500
 # Among the accounts of one grant.
 MAX_ACCOUNTS_PER_MAILBOX = 10
@@ -130,30 +132,37 @@ def check_principal(
 
     A shared mailbox stays one, and so does a person's own mailbox. An account keeps its principal, mailbox and OAuth
     app, and one principal authorizes one account, unless the form or the OAuth app allows otherwise. `holder` is the
-    account that has the requested id now.
+    account that has the requested id now; it is another one if the ids differ in case.
     """
     # Pending and further accounts are bound long after the sign-in. Operators may have removed the tenant meanwhile.
     if principal.tenant_id not in oauth_app.tenants:
         raise AccessRefused("tenant_not_allowed")
     if request.pinned_to is not None and request.pinned_to != principal.id:
         raise AccessRefused("wrong_principal")
-    if holder is not None and holder.principal_id != principal.id:
+    if holder is not None:
+        _check_holder(request, oauth_app, principal, holder)
+    others = [stored for stored in partition.accounts.values() if not same_id(stored.value.id, request.account)]
+    if others and not oauth_app.credential_reuse:
+        raise AccessRefused("principal_in_use")
+    _check_account_limits(request, partition.served_by(oauth_app.id))
+
+
+def _check_holder(request: BindRequest, oauth_app: OAuthApp, principal: Principal, holder: Account) -> None:
+    if holder.id != request.account:
+        raise AccessRefused(OTHER_SPELLING)
+    if holder.principal_id != principal.id:
         if holder.registration == request.by:
             raise AccessRefused("link_used")
         # The own mailbox of another person is another mailbox too, so the request must name it.
         unnamed = not holder.shared and request.email is None
         if unnamed or not request.allow_principal_change:
             raise AccessRefused("wrong_principal")
-    if holder is not None and holder.shared is not request.delegated:
+    if holder.shared is not request.delegated:
         raise AccessRefused("other_kind")
-    if holder is not None and not request.change_mailbox and _opens_other_mailbox(request, principal, holder):
+    if not request.change_mailbox and _opens_other_mailbox(request, principal, holder):
         raise AccessRefused("other_mailbox")
-    if holder is not None and not request.may_change and holder.app != oauth_app.id:
+    if not request.may_change and holder.app != oauth_app.id:
         raise AccessRefused("other_app")
-    others = [stored for stored in partition.accounts.values() if not same_id(stored.value.id, request.account)]
-    if others and not oauth_app.credential_reuse:
-        raise AccessRefused("principal_in_use")
-    _check_account_limits(request, partition.served_by(oauth_app.id))
 
 
 def _check_account_limits(request: BindRequest, served: Sequence[Stored[Account]]) -> None:
