@@ -1,5 +1,6 @@
 """The journey in a real browser, and a look at every page that people see."""
 
+import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
 
@@ -271,10 +272,17 @@ async def test_page_leads_administrators_to_consent(
     await shot(page, "refused needs_admin_consent")
 
     await page.get_by_role("link", name="Consent as an administrator").click()
-    await page.locator("button[name=consent][value=accept]").click()
+    await page.locator("button[name=consent][value=decline]").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Consent was not given")
+    await shot(page, "refused consent_declined")
 
+    await page.get_by_role("link", name="Consent as an administrator").click()
+    await page.locator("button[name=consent][value=accept]").click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("Consent was given")
     await shot(page, "consented")
+
+    await page.get_by_role("button", name="Continue to Microsoft").click()
+    await expect(page).to_have_url(re.compile("oauth2/v2.0/authorize"))
 
 
 async def test_unusable_links_say_why(
