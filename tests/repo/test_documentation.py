@@ -7,6 +7,7 @@ from shared.domain.account import AccountState
 from shared.domain.event import EventName
 from shared.domain.remedy import Reader, remedies
 from tests.app_routes import operations
+from tests.repo.codes import rows
 from tests.repo.test_house import committed
 
 ROOT = Path(__file__).parents[2]
@@ -110,3 +111,5 @@ def test_operators_read_of_every_state_code_and_alert() -> None:
     assert [] == [word for word in [*AccountState, *remedies(Reader.PERSON)] if f"`{word}`" not in page]
     assert [] == [title for title in alerts if f"| {title} |" not in page]
     assert alerts
+    # `python -m tests.repo.codes` prints the table.
+    assert "\n".join(rows()) in page
