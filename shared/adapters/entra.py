@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from shared.adapters.connection_faults import own_fault
 from shared.adapters.msal_applications import MsalApplications
 from shared.adapters.token_calls import TokenCalls, TokenRefused
 from shared.domain.account import Principal, is_guid
@@ -16,6 +17,7 @@ from shared.domain.clouds import Resource
 from shared.domain.entra_errors import UNKNOWN, classify
 from shared.domain.failure import (
     APP_CREDENTIAL_FAILURE,
+    ENTRA_SETUP,
     ENTRA_UNAVAILABLE,
     Failure,
     FailureKind,
@@ -197,8 +199,10 @@ def _as_entra_failed() -> Iterator[None]:
         yield
     except TokenRefused as refused:
         raise EntraFailed(classify(refused.answer)) from None
-    except (urllib3.exceptions.HTTPError, OSError):
-        raise EntraFailed(ENTRA_UNAVAILABLE) from None
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        fault = own_fault(error)
+        failure = Failure(FailureKind.APP_FAULT, ENTRA_SETUP, trace=fault) if fault else ENTRA_UNAVAILABLE
+        raise EntraFailed(failure) from None
 
 
 def principal_of(app: OAuthApp, claims: Mapping[str, Any], now: datetime) -> Principal:

@@ -6,6 +6,7 @@ import ssl
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from shared.adapters.connection_faults import MailboxConnection
 from shared.domain.audit import client_request_id_header
 from shared.domain.failure import TOKEN_REFUSALS
 from shared.domain.graph_answer import graph_refusal
@@ -29,6 +30,7 @@ class HttpGraph:
 
     def __init__(self, ca_file: str | None) -> None:
         self._ca_file = ca_file
+        self._connection = MailboxConnection()
         self._client: httpx.AsyncClient | None = None
 
     async def person(self, app: OAuthApp, signed_in: SignedIn) -> Person:
@@ -85,8 +87,9 @@ class HttpGraph:
         try:
             headers = {"Authorization": f"Bearer {token.reveal()}", **client_request_id_header()}
             response = await self._open_client().get(f"{app.cloud.graph}/v1.0{path}", headers=headers)
-        except httpx.HTTPError:
-            raise MailboxUnavailable from None
+        except (httpx.HTTPError, OSError) as error:
+            raise self._connection.unavailable(app.id, error) from None
+        self._connection.succeeded()
         body = _json(response)
         if response.is_success and isinstance(body, dict):
             return body

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from shared.adapters.connection_faults import MailboxConnection, own_fault
 from shared.domain.clouds import MailServer
 from shared.domain.failure import MailboxRefusal
 from shared.domain.oauth_app import OAuthApp, covers_shared_mailboxes
@@ -32,6 +33,7 @@ class ImapProbe:
 
     def __init__(self, ca_file: str | None, threads: int) -> None:
         self._ca_file = ca_file
+        self._connection = MailboxConnection()
         self._threads = threads
         self._pool: ThreadPoolExecutor | None = None
         self._context: ssl.SSLContext | None = None
@@ -58,7 +60,7 @@ class ImapProbe:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(LOGIN_TIMEOUT_SECONDS):
-                await loop.run_in_executor(self._pool, self._examine, app.cloud.imap, response)
+                await loop.run_in_executor(self._pool, self._examine, app.id, app.cloud.imap, response)
         except TimeoutError as error:
             raise _unavailable(error) from None
 
@@ -67,13 +69,13 @@ class ImapProbe:
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _examine(self, server: MailServer, response: Secret) -> None:
+    def _examine(self, app_id: str, server: MailServer, response: Secret) -> None:
         """Log in. Runs in a thread of the pool."""
         import imaplib  # noqa: PLC0415 - not needed for hand-outs
 
         # Cached, because reading the root certificates takes longer than a login. Two threads may both create one.
-        self._context = self._context or ssl.create_default_context(cafile=self._ca_file)
         try:
+            self._context = self._context or ssl.create_default_context(cafile=self._ca_file)
             client = imaplib.IMAP4_SSL(
                 server.host, server.port, ssl_context=self._context, timeout=STEP_TIMEOUT_SECONDS
             )
@@ -86,7 +88,10 @@ class ImapProbe:
         except imaplib.IMAP4.error as error:
             raise _refusal(error) from None
         except (OSError, ValueError) as error:
+            if own_fault(error):
+                raise self._connection.unavailable(app_id, error) from None
             raise _unavailable(error) from None
+        self._connection.succeeded()
 
 
 def _log_out(client: "imaplib.IMAP4_SSL") -> None:

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 from azure.core.exceptions import AzureError, HttpResponseError
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
-from shared.domain.errors import KeyRefused, KeyUnavailable, SealBroken
+from shared.adapters.connection_faults import own_fault
+from shared.domain.errors import KeyRefused, KeySetupWrong, KeyUnavailable, SealBroken
 from shared.domain.formats import fingerprint
 from shared.domain.secret import Secret
 from shared.ports import KeyWrapping
@@ -182,5 +183,8 @@ async def _vault_errors() -> AsyncIterator[None]:
             raise SealBroken("the key in the vault did not wrap this data key") from None
         raise (KeyRefused if error.status_code in REFUSAL_STATUSES else KeyUnavailable) from None
     except (AzureError, ValueError, TimeoutError) as error:  # ValueError: the response is not from a key vault
+        if fault := own_fault(error):
+            log.error("key vault cannot be reached", extra={"reason": fault})  # noqa: TRY400 - has a URL
+            raise KeySetupWrong from None
         log.warning("key vault unavailable", extra={"error": type(error).__name__})
         raise KeyUnavailable from None

@@ -69,8 +69,13 @@ class TokenTransport:
         )
 
     def get(self, url: str, params: Any = None, headers: Any = None, **_: Any) -> Response:  # noqa: ANN401 - MSAL's signature
-        """Send a discovery request."""
-        return self._send("GET", f"{url}?{urlencode(params)}" if params else url, None, headers)
+        """Send a discovery request. Raises TokenRefused unless the response is a JSON object.
+
+        MSAL would report an unknown tenant (400 `invalid_tenant`) as it does an outage.
+        """
+        response = self._send("GET", f"{url}?{urlencode(params)}" if params else url, None, headers)
+        json_object(response)
+        return response
 
     def read(self, url: str) -> dict[str, Any]:
         """Fetch a JSON object. Raises TokenRefused for any other response."""

@@ -23,8 +23,10 @@ STATUSES = {
     "other_mailbox": HTTPStatus.CONFLICT,
     "other_app": HTTPStatus.CONFLICT,
     "entra_unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
+    "entra_setup": HTTPStatus.SERVICE_UNAVAILABLE,
     "storage_unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
     "key_vault_unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
+    "key_vault_setup": HTTPStatus.SERVICE_UNAVAILABLE,
     "key_vault_refused": HTTPStatus.SERVICE_UNAVAILABLE,
     "TooManyRequests": HTTPStatus.TOO_MANY_REQUESTS,
 }

@@ -156,6 +156,7 @@ ERROR_WORDS = {
     "invalid_request": ErrorWord(ABOUT_THE_APP, APP_CONFIGURATION, "RFC 6749 5.2 [codes]: fix the request"),
     "invalid_scope": ErrorWord(ABOUT_THE_APP, APP_CONFIGURATION, "RFC 6749 5.2; [codes] 70011: the app's scopes"),
     "invalid_resource": ErrorWord(ABOUT_THE_APP, APP_CONFIGURATION, "[codes]: not configured in the tenant"),
+    "invalid_tenant": ErrorWord(ABOUT_THE_APP, APP_CONFIGURATION, "[codes] 90002: the authority's tenant is unknown"),
     "unsupported_grant_type": ErrorWord(ABOUT_THE_APP, APP_CONFIGURATION, "RFC 6749 5.2 [codes]"),
     "unsupported_response_type": ErrorWord(ABOUT_THE_APP, APP_CONFIGURATION, "RFC 6749 4.1.2.1 [flow]"),
     "temporarily_unavailable": ErrorWord(ABOUT_ENTRA, UNAVAILABLE, "RFC 6749 4.1.2.1 [codes]"),

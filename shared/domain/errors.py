@@ -186,6 +186,17 @@ class KeyRefused(KeyUnavailable):
         )
 
 
+class KeySetupWrong(KeyUnavailable):
+    """Our own settings prevent every connection to the vault: an operator has to act."""
+
+    def __init__(self) -> None:
+        Unavailable.__init__(
+            self,
+            "key_vault_setup",
+            "Mailbind cannot open a trusted connection to its key vault. Nothing was lost; ask the operator.",
+        )
+
+
 class RowUnreadable(MailbindError):
     """A stored row that this code did not write: something else wrote it, or it is damaged."""
 

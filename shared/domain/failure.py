@@ -61,6 +61,8 @@ NO_ACCESS = MailboxRefusal.NO_ACCESS.value
 TOKEN_REFUSALS = frozenset({MailboxRefusal.TOKEN_REFUSED, MailboxRefusal.CLAIMS_CHALLENGE})
 # The code of a mailbox that waits because Microsoft 365 does not answer.
 GRAPH_UNAVAILABLE = "graph_unavailable"
+# Our own settings prevent every connection to Entra, or to the mailboxes: DNS, certificates.
+ENTRA_SETUP, GRAPH_SETUP = "entra_setup", "graph_setup"
 
 APP_CREDENTIAL_FAILURE = Failure(FailureKind.APP_FAULT, "app_credential")
 ENTRA_UNAVAILABLE = Failure(FailureKind.TRANSIENT, "entra_unavailable")

@@ -10,6 +10,7 @@ from urllib.parse import quote_plus
 
 from shared.domain.account import is_guid
 from shared.domain.clouds import GLOBAL, Cloud, Resource
+from shared.domain.failure import ENTRA_SETUP
 from shared.domain.formats import MAX_SCOPES_BYTES, domain_of
 from shared.domain.secret import Secret
 
@@ -123,14 +124,20 @@ BREAKER_TRIAL_INTERVAL = timedelta(minutes=1)
 BREAKER_OPEN_CODE = "app_credential"
 # Refusals that a grant cannot cause (Entra: reference-error-codes): the app is not in the tenant, or disabled; the
 # tenant does not exist; the app is not for several tenants.
-APP_REFUSAL_NUMBERS = frozenset({700016, 700011, 70001, 7000112, 1000031, 90002, 50194})
+UNKNOWN_TENANT_NUMBER = 90002
+APP_REFUSAL_NUMBERS = frozenset({700016, 700011, 70001, 7000112, 1000031, UNKNOWN_TENANT_NUMBER, 50194})
 # For an app of several tenants, how long another tenant's success leaves the record of such a refusal.
 FAULT_RETENTION = timedelta(hours=1)
 
 
 def concerns_app(code: str, aadsts: int | None) -> bool:
     """Whether a failure is about the app, so that none of a tenant's grants is renewed."""
-    return code == BREAKER_OPEN_CODE or (code == "app_configuration" and aadsts in APP_REFUSAL_NUMBERS)
+    return code in {BREAKER_OPEN_CODE, ENTRA_SETUP} or (code == "app_configuration" and aadsts in APP_REFUSAL_NUMBERS)
+
+
+def concerns_authority(code: str, aadsts: int | None) -> bool:
+    """Whether the authority's metadata cannot be read: a connection that is set up wrong, or an unknown tenant."""
+    return code == ENTRA_SETUP or (code == "app_configuration" and aadsts == UNKNOWN_TENANT_NUMBER)
 
 
 @dataclass(frozen=True, slots=True)

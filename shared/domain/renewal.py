@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from shared.domain.account import AccountState, LastError
 from shared.domain.clouds import Resource
 from shared.domain.entra_errors import BLOCKED_RETRY_INTERVAL
-from shared.domain.failure import Failure, FailureKind
+from shared.domain.failure import ENTRA_SETUP, Failure, FailureKind
 from shared.domain.grant import DelegatedGrant
 from shared.domain.oauth_app import BREAKER_OPEN_CODE
 from shared.domain.tokens import RefreshAnswer, TokenRequest
@@ -28,7 +28,7 @@ SIGN_IN_FAILURE_KINDS = {FailureKind.NEEDS_SIGN_IN, FailureKind.NEEDS_CONSENT}
 
 def affects_every_request(failure: Failure) -> bool:
     """Whether any other token request would fail as well: Entra is down, or it refuses the app's own credential."""
-    return failure.kind is FailureKind.TRANSIENT or failure.code == "app_credential"
+    return failure.kind is FailureKind.TRANSIENT or failure.code in {"app_credential", ENTRA_SETUP}
 
 
 def was_renewed_meanwhile(grant: DelegatedGrant, before: DelegatedGrant, resource: Resource | None) -> bool:

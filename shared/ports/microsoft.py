@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 from shared.domain.account import Principal
 from shared.domain.caller import Caller
 from shared.domain.clouds import Resource
-from shared.domain.failure import Failure, MailboxRefusal
+from shared.domain.failure import GRAPH_UNAVAILABLE, Failure, MailboxRefusal
 from shared.domain.formats import same_address
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.secret import Secret
@@ -122,7 +122,11 @@ class MailboxRefused(Exception):
 
 
 class MailboxUnavailable(Exception):
-    """Microsoft did not answer, or asked for a later retry."""
+    """Microsoft did not answer, or asked for a later retry; or `code` says that our own settings are wrong."""
+
+    def __init__(self, code: str = GRAPH_UNAVAILABLE) -> None:
+        super().__init__(code)
+        self.code = code
 
 
 class MailboxProbe(Protocol):

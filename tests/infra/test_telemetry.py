@@ -12,7 +12,7 @@ from infra.local.narration import FIELD, LINE
 from shared.domain.account import MAILBOX_REPLACED
 from shared.domain.audit import Action
 from shared.domain.entra_errors import FAILURE_RULES, UNKNOWN
-from shared.domain.failure import FailureKind, MailboxRefusal
+from shared.domain.failure import ENTRA_SETUP, FailureKind, MailboxRefusal
 from shared.domain.remedy import Reader, remedy
 from shared.telemetry import FieldsFormatter, write_fields_to_text
 from shared.usecases.tokens.refresh import OAUTH_APP_GONE
@@ -90,7 +90,15 @@ def test_account_that_needs_a_person_is_logged_by_its_id(log: Path, journey: dic
 
 def test_workbook_says_what_to_do_for_every_code() -> None:
     rules = {rule.code for rule in FAILURE_RULES if rule.kind is not FailureKind.TRANSIENT}
-    codes = {*rules, *MailboxRefusal, MAILBOX_REPLACED, OAUTH_APP_GONE.code, UNKNOWN.code, "claims_challenge"}
+    codes = {
+        ENTRA_SETUP,
+        *rules,
+        *MailboxRefusal,
+        MAILBOX_REPLACED,
+        OAUTH_APP_GONE.code,
+        UNKNOWN.code,
+        "claims_challenge",
+    }
 
     rows = dict(re.findall(r"^    '(\w+)', '((?:[^'\\]|\\.)*)',$", ATTENTION.read_text(), re.MULTILINE))
 

@@ -22,6 +22,7 @@ from shared.domain.oauth_app import (
     CircuitBreaker,
     OAuthApp,
     concerns_app,
+    concerns_authority,
 )
 from shared.domain.secret import Secret
 from shared.domain.tokens import TokenSet
@@ -64,8 +65,20 @@ class CircuitBreakerEntra:
     async def begin(
         self, app: OAuthApp, *, state: Secret, login_hint: str | None, claims: str | None
     ) -> tuple[str, Secret]:
-        """Begin a sign-in regardless of the circuit breaker; the page tells people what is wrong."""
-        return await self.inner.begin(app, state=state, login_hint=login_hint, claims=claims)
+        """Begin a sign-in regardless of the circuit breaker; the page tells people what is wrong.
+
+        That the authority cannot be read is recorded: no browser can cause that.
+        """
+        try:
+            begun = await self.inner.begin(app, state=state, login_hint=login_hint, claims=claims)
+        except EntraFailed as failed:
+            if concerns_authority(failed.failure.code, failed.failure.aadsts):
+                await self._open(app, failed.failure)
+            raise
+        recorded = await self._breaker(app.id)
+        if recorded is not None and concerns_authority(recorded.value.code, recorded.value.aadsts):
+            await self._close(app)
+        return begun
 
     async def redeem(self, app: OAuthApp, flow: Secret, answer: Mapping[str, str]) -> SignedIn:
         """Redeem the code regardless of the circuit breaker."""
@@ -217,7 +230,8 @@ class CircuitBreakerEntra:
 
 
 def _log_fault(app: OAuthApp, failure: Failure) -> None:
-    log.error("oauth app fault", extra={"app": app.id, "code": failure.code, "aadsts": failure.aadsts})
+    fields = {"code": failure.code, "aadsts": failure.aadsts, "trace": failure.trace}
+    log.error("oauth app fault", extra={"app": app.id, **fields})
 
 
 async def refused_apps(app: App, ids: Iterable[str] | None = None) -> Sequence[RefusedApp]:

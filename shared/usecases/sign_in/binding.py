@@ -14,7 +14,6 @@ from typing import NamedTuple
 from shared.domain.account import Account, ExpectedPerson
 from shared.domain.caller import can_change_accounts, can_register
 from shared.domain.errors import Conflict
-from shared.domain.failure import GRAPH_UNAVAILABLE
 from shared.domain.formats import same_id
 from shared.domain.invited_mailbox import LINK_CANCELLED, BindRequest, InvitedMailbox, MailboxResult, MailboxState
 from shared.domain.oauth_app import OAuthApp
@@ -43,7 +42,6 @@ from shared.usecases.sign_in.write_binding import (
 log = logging.getLogger(__name__)
 
 MAX_PROOFS_AT_ONCE = 8
-OUTAGE_RESULT = MailboxResult(MailboxState.WAITING_FOR_ACCESS, GRAPH_UNAVAILABLE)
 
 
 class Bound(NamedTuple):
@@ -92,8 +90,9 @@ async def prove_and_bind(
     ]
     try:
         person = await identify_person(app, oauth_app, signed_in, expected, known_names)
-    except MailboxUnavailable:
-        return results | {request.account: OUTAGE_RESULT for request in allowed}
+    except MailboxUnavailable as unavailable:
+        outage = MailboxResult(MailboxState.WAITING_FOR_ACCESS, unavailable.code)
+        return results | {request.account: outage for request in allowed}
     sign_in_name = person.user_principal_name or signed_in.principal.sign_in_name
     signed_in = signed_in._replace(principal=replace(signed_in.principal, sign_in_name=sign_in_name))
     proofs = await _prove_mailboxes(app, allowed, oauth_app, signed_in, person, holders)
@@ -123,8 +122,8 @@ async def _prove_mailboxes(
                 return await prove_mailbox(app, request, oauth_app, signed_in, person, holders[request.account])
             except AccessRefused as refused:
                 return MailboxResult(MailboxState.REFUSED, refused.code, compared=refused.compared)
-            except MailboxUnavailable:
-                return OUTAGE_RESULT
+            except MailboxUnavailable as unavailable:
+                return MailboxResult(MailboxState.WAITING_FOR_ACCESS, unavailable.code)
 
     return await asyncio.gather(*map(prove, requests))
 

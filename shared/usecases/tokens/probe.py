@@ -11,7 +11,7 @@ from shared.domain.account import MAILBOX_REPLACED, Account, AccountState
 from shared.domain.entra_errors import UNKNOWN
 from shared.domain.errors import Conflict, NotFound, StaleWrite
 from shared.domain.event import EventName
-from shared.domain.failure import GRAPH_UNAVAILABLE, TOKEN_REFUSALS
+from shared.domain.failure import TOKEN_REFUSALS
 from shared.domain.formats import table_key
 from shared.domain.grant import DelegatedGrant, ProbeProgress
 from shared.domain.work import Work
@@ -137,8 +137,8 @@ async def _probe(app: App, account: Account, grant: DelegatedGrant) -> Probed:
         if refused.refusal in TOKEN_REFUSALS and app.clock() - grant.refreshed > FRESH_TOKEN_AGE:
             return Probed(account, code)
         return Probed(account.with_error(AccountState.CONNECT_ERROR, code, app.clock(), refused.claims), code)
-    except MailboxUnavailable:
-        return Probed(account, GRAPH_UNAVAILABLE)
+    except MailboxUnavailable as unavailable:
+        return Probed(account, unavailable.code)
     after = account.after_probe(inbox_id, app.clock())
     return Probed(after, MAILBOX_REPLACED if after.replaced_since else None)
 

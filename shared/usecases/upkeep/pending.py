@@ -12,6 +12,7 @@ from shared.domain.errors import StaleWrite
 from shared.domain.event import EventName, Origin, registration_data
 from shared.domain.failure import (
     ENTRA_UNAVAILABLE,
+    GRAPH_SETUP,
     GRAPH_UNAVAILABLE,
     NO_ACCESS,
     TOKEN_REFUSALS,
@@ -44,7 +45,7 @@ log = logging.getLogger(__name__)
 
 MIN_TOKEN_LIFETIME = timedelta(minutes=1)
 ENDED_STATES = {MailboxState.REPLACED, MailboxState.CANCELLED}
-TEMPORARY_CODES = {ENTRA_UNAVAILABLE.code, GRAPH_UNAVAILABLE, "account_busy"}
+TEMPORARY_CODES = {ENTRA_UNAVAILABLE.code, GRAPH_UNAVAILABLE, GRAPH_SETUP, "account_busy"}
 
 
 class ProbeResult(NamedTuple):
