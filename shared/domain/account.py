@@ -133,9 +133,14 @@ class Account:
     replaced_since: datetime | None = None
     former_names: tuple[str, ...] = ()
 
+    @property
+    def principal_names(self) -> tuple[str, ...]:
+        """The sign-in name of the principal, and its former ones."""
+        return (self.sign_in_name, *self.former_names)
+
     def is_authorized_by(self, name: str) -> bool:
         """Whether this is, or was, the sign-in name of the principal."""
-        return any(same_address(name, known) for known in (self.sign_in_name, *self.former_names))
+        return any(same_address(name, known) for known in self.principal_names)
 
     def renamed(self, sign_in_name: str) -> "Account":
         """With the principal's new sign-in name."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from http import HTTPMethod
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qs, parse_qsl
 
 import azure.functions as func
 
@@ -56,6 +56,12 @@ def read_form(req: func.HttpRequest, names: Iterable[str]) -> dict[str, str]:
         if name in known:
             fields[name] = value
     return fields
+
+
+def read_flat_body(req: func.HttpRequest) -> dict[str, str | list[str]]:
+    """All fields of a form that stands for a JSON object; one that is repeated is a list."""
+    fields = parse_qs(req.get_body().decode(errors="replace"), keep_blank_values=True)
+    return {name: values[0] if len(values) == 1 else values for name, values in fields.items()}
 
 
 def _check_headers(headers: Mapping[str, str]) -> None:

@@ -20,7 +20,6 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import Any, ClassVar
-from urllib.parse import parse_qs
 
 import azure.functions as func
 import msgspec
@@ -28,7 +27,7 @@ from msgspec import UNSET, inspect
 
 from shared.domain.errors import InvalidInput
 from shared.domain.formats import parse_timestamp
-from shared.http.bounds import is_form
+from shared.http.bounds import is_form, read_flat_body
 from shared.http.refusals import InvalidJson
 
 TRUE = {"y", "true", "1"}
@@ -74,8 +73,7 @@ class Faults(dict[str, str]):
 def read_object(req: func.HttpRequest) -> dict[str, Any]:
     """The JSON object of a request's body, or the fields of a form. Raises InvalidJson and InvalidInput."""
     if is_form(req):
-        fields = parse_qs(req.get_body().decode(errors="replace"), keep_blank_values=True)
-        return {name: values[0] if len(values) == 1 else values for name, values in fields.items()}
+        return dict[str, Any](read_flat_body(req))
     try:
         decoded = msgspec.json.decode(req.get_body())
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -194,4 +194,5 @@ def _matching(app: App, query: AccountQuery) -> AsyncIterator[tuple[str, Account
 
 def _authorizes(principal: str, account: Account) -> bool:
     object_id = account.principal_id.partition(".")[2]
-    return principal in {object_id, account.principal_id} or account.is_authorized_by(principal)
+    names = map(normalize_address, account.principal_names)
+    return principal in {object_id, account.principal_id, *names}

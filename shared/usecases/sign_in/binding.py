@@ -83,11 +83,7 @@ async def prove_and_bind(
     allowed = [request for request in requests if request.account not in results]
     if not allowed:
         return results
-    known_names = [
-        name
-        for stored in partition.accounts.values()
-        for name in (stored.value.sign_in_name, *stored.value.former_names)
-    ]
+    known_names = [name for stored in partition.accounts.values() for name in stored.value.principal_names]
     try:
         person = await identify_person(app, oauth_app, signed_in, expected, known_names)
     except MailboxUnavailable as unavailable:

@@ -75,7 +75,11 @@ async def _complete_once(
     used = await app.stores.registrations.use_attempt(attempt, app.clock())
     if used is None:
         return await end_of_attempt(app, attempt.value, cookie)
-    outcome = await _redeem(app, attempt.value.flow, registration, response, cookie)
+    try:
+        outcome = await _redeem(app, attempt.value.flow, registration, response, cookie)
+    except Exception:
+        await record_end(app, used, Refused("sign_in_unknown"))
+        raise
     await record_end(app, used, outcome)
     return outcome
 
