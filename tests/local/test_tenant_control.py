@@ -100,6 +100,8 @@ def test_events_can_be_paged_and_cleared(tenant: LocalTenant) -> None:
         ("id-token", {"claims": []}, "claims"),
         ("person", {}, "upn"),
         ("person", {"upn": "nobody@contoso.example"}, "upn"),
+        ("person", {"upn": ALICE, "refusal": "ErrorAccessDenied"}, "refusal"),
+        ("app", {"clientId": "x", "secret": "y"}, "clientId"),
         ("mailbox", {"create": 1, "person": "nobody@contoso.example"}, "person"),
         ("mailbox", {"create": 0, "person": ALICE}, "create"),
         ("sign-in", {"person": ALICE, "clientId": "x"}, "clientId"),

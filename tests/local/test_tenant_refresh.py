@@ -72,3 +72,27 @@ def test_missing_consent_is_reported(tenant: LocalTenant, browser: Browser) -> N
     body = tenant.refresh(token, scope=tenant.mail).json()
 
     assert ("invalid_grant", "consent_required", [65001]) == (body["error"], body["suberror"], body["error_codes"])
+
+
+def test_refused_person_gets_no_tokens_until_the_refusal_ends(tenant: LocalTenant) -> None:
+    of_bob, of_alice = tenant.refresh_token_of(BOB), tenant.refresh_token_of(ALICE)
+    tenant.control("person", upn=BOB, refusal="53003")
+
+    body = tenant.refresh(of_bob).json()
+
+    assert ("invalid_grant", "message_only", [53003]) == (body["error"], body["suberror"], body["error_codes"])
+    assert 200 == tenant.refresh(of_alice).status_code
+    tenant.control("person", upn=BOB, refusal="")
+    assert 200 == tenant.refresh(of_bob).status_code
+
+
+def test_replaced_client_secret_has_expired(tenant: LocalTenant) -> None:
+    token, client = tenant.refresh_token_of(ALICE), tenant.ready["clientId"]
+    tenant.control("app", clientId=client, secret="")
+    assert [7000222] == tenant.refresh(token).json()["error_codes"]
+
+    tenant.control("app", clientId=client, secret="renewed")
+
+    assert [7000222] == tenant.refresh(token).json()["error_codes"]
+    assert [7000215] == tenant.refresh(token, client_secret="guessed").json()["error_codes"]
+    assert 200 == tenant.refresh(token, client_secret="renewed").status_code

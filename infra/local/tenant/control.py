@@ -13,7 +13,7 @@ from infra.local.tenant.app_credentials import FederatedCredential
 from infra.local.tenant.conditions import ClaimOverrides, Fault
 from infra.local.tenant.control_view import view
 from infra.local.tenant.entities import Mailbox, Person
-from infra.local.tenant.failures import find_failure
+from infra.local.tenant.failures import ENTRA_FAILURES, find_failure
 from infra.local.tenant.grants import new_refresh_token
 from infra.local.tenant.imap import LOGIN_FAILURES
 from infra.local.tenant.tenant import Tenant
@@ -127,7 +127,10 @@ class ControlEndpoint:
         self._tenant.conditions.access_token_claims.waiting.append(overrides)
 
     def _app(self, body: bodies.App) -> None:
-        self._tenant.directory.assign_roles(body.client_id, body.roles)
+        if body.roles is not None:
+            self._tenant.directory.assign_roles(body.client_id, body.roles)
+        if body.secret is not None:
+            self._tenant.directory.replace_secret(body.client_id, body.secret)
 
     def _api(self, body: bodies.Api) -> None:
         self._tenant.directory.set_token_version(body.address, body.token_version)
@@ -142,10 +145,13 @@ class ControlEndpoint:
             return {"people": directory.create_people(body.create, mailbox, body.first)}
         if body.upn is None:
             raise ValueError("upn: this field or create is required")
+        if body.refusal and body.refusal not in ENTRA_FAILURES:
+            raise ValueError(f"refusal: Entra has no failure {body.refusal!r}")
         person = self._find_person(body.upn, "upn")
         changes = {
             "disabled": body.disabled,
             "admin_consent_required": body.admin_consent_required,
+            "refusal": body.refusal,
             "mail": body.mail,
             "upn": body.sign_in_name,
             "address": body.address,

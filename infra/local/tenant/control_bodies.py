@@ -85,10 +85,14 @@ class AccessToken(IdToken, frozen=True):
 
 
 class App(Body, frozen=True):
-    """Replace the app roles of an app; a role is written as `application ID URI/role`."""
+    """Replace the app roles of an app, or its client secret, which has expired then; an empty one replaces it by none.
+
+    A role is written as `application ID URI/role`.
+    """
 
     client_id: str
-    roles: list[str]
+    roles: list[str] | None = None
+    secret: str | None = None
 
 
 class Api(Body, frozen=True):
@@ -108,6 +112,7 @@ class ChangePerson(Body, frozen=True):
     `create` is how many people to create, `first` the number of the first one. `consented` is the consent to Mailbind's
     app: all permissions, none, or exactly these full scope addresses. `address` is the new primary address of their
     mailbox, `sign_in_name` the new sign-in name, and `mail` a `mail` property that is not one of their addresses.
+    `refusal` is the failure of all their token requests, until it is empty.
     """
 
     upn: str | None = None
@@ -116,6 +121,7 @@ class ChangePerson(Body, frozen=True):
     mail: str | None = None
     disabled: bool | None = None
     admin_consent_required: bool | None = None
+    refusal: str | None = None
     consented: bool | list[str] | None = None
     create: Count | None = None
     first: Count = 1

@@ -37,6 +37,8 @@ class Mailbox:
 class Person(Mailbox):
     """A person who can sign in, with their own mailbox. Sign-ins up to `revoked_at` (epoch seconds) are void.
 
+    `refusal` is the failure that Entra answers each of their token requests with, as while a policy blocks them.
+
     `mail` is the property of that name, if an administrator set it to something else than the mailbox's address.
     Nothing verifies that the address is theirs.
     https://learn.microsoft.com/entra/identity-platform/claims-validation
@@ -50,6 +52,7 @@ class Person(Mailbox):
     home_address: str | None = None
     disabled: bool = False
     admin_consent_required: bool = False
+    refusal: str = ""
     revoked_at: float = 0.0
 
 
@@ -75,7 +78,10 @@ class Resource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
-    """An app registration. Its permissions are full scope addresses, and its app roles are written the same way."""
+    """An app registration. Its permissions are full scope addresses, and its app roles are written the same way.
+
+    An empty `secret` means that there is none, and `expired_secrets` are the earlier ones.
+    """
 
     id: str
     name: str
@@ -83,6 +89,7 @@ class Client:
     redirect_uris: tuple[str, ...]
     permissions: tuple[str, ...]
     roles: tuple[str, ...] = ()
+    expired_secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def object_id(self) -> str:

@@ -98,7 +98,7 @@ class TokenEndpoint:
         return self._token_body(client, person, grant, scopes) | info
 
     def _check_person(self, grant: Grant) -> Person:
-        """The person of the grant, unless they are gone or disabled, or the sign-in was revoked."""
+        """The person of the grant, unless they are gone, disabled or refused, or the sign-in was revoked."""
         person = self._tenant.directory.people.get(grant.person)
         if person is None:
             raise Refusal("50034")
@@ -106,6 +106,8 @@ class TokenEndpoint:
             raise Refusal("50057")
         if grant.signed_in <= person.revoked_at:
             raise Refusal("50173", issued=timestamp(grant.signed_in), valid_from=timestamp(person.revoked_at))
+        if person.refusal:
+            raise Refusal(person.refusal, person=person.upn)
         return person
 
     def _check_code(self, form: Form, grant: Grant) -> None:
@@ -183,6 +185,8 @@ def _authenticate(tenant: Tenant, form: Form, endpoint: str) -> Client:
         return client
     if not form.get("client_secret"):
         raise Refusal("7000218", client=client_id)
+    if form["client_secret"] in client.expired_secrets:
+        raise Refusal("7000222", client=client_id)
     if not hmac.compare_digest(form["client_secret"].encode(), client.secret.encode()):
         raise Refusal("7000215", client=client_id)
     return client
