@@ -135,6 +135,21 @@ async def test_expired_client_secret_blames_no_account_and_recovers(
     assert [] == list(await refused_apps(app))
 
 
+async def test_successful_trial_closes_the_breaker_although_others_wanted_it(
+    app: App, visitor: Visitor, person: NewPerson, clock: MovedClock, tenant: Tenant
+) -> None:
+    grants = [await grant_of(app, await bind(app, visitor, person())) for _ in range(6)]
+    tenant.do("fail", endpoint="token", failure="7000222", times=1, grant="refresh_token")
+    await refresh_grant(app, grants[0])
+    assert 1 == len(await refused_apps(app))
+
+    clock.forward(seconds=61)
+    tenant.do("latency", endpoint="token", milliseconds=300)
+    await asyncio.gather(*(refresh_grant(app, grant) for grant in grants[1:]))
+
+    assert [] == list(await refused_apps(app))
+
+
 async def test_second_client_secret_takes_over_without_a_gap(
     app: App,
     app_values: Mapping[str, str],

@@ -98,15 +98,17 @@ class CircuitBreakerEntra:
         principal: Principal | None = None,
     ) -> TokenSet:
         """Refresh. Raises EntraFailed at once while the breaker is open and no trial is due."""
-        breaker = await self._breaker(app.id)
-        if breaker is not None and breaker.value.is_open and not await self._take_trial(breaker):
-            raise EntraFailed(Failure(FailureKind.APP_FAULT, breaker.value.code, breaker.value.aadsts))
+        breaker, trial = await self._breaker(app.id), None
+        if breaker is not None and breaker.value.is_open:
+            trial = await self._take_trial(breaker)
+            if trial is None:
+                raise EntraFailed(Failure(FailureKind.APP_FAULT, breaker.value.code, breaker.value.aadsts))
         try:
             tokens = await self.inner.refresh(app, refresh_token, resource, claims, principal=principal)
         except EntraFailed as failed:
-            await self._record(app, failed.failure)
+            await self._record(app, failed.failure, trial)
             raise
-        await self._record(app, None)
+        await self._record(app, None, trial)
         return tokens
 
     def around(self, inner: Entra) -> "CircuitBreakerEntra":
@@ -151,20 +153,23 @@ class CircuitBreakerEntra:
             self._cache[app] = cached
         return cached.breaker
 
-    async def _take_trial(self, breaker: Stored[CircuitBreaker]) -> bool:
-        now = self.clock()
-        if now < breaker.value.trial:
-            return False
-        try:
-            taken = await self.breakers.replace(breaker, breaker.value.with_next_trial(now))
-        except StaleWrite:
-            self._cache.pop(breaker.value.app, None)  # another caller's trial, or closed already
-            return False
-        self._cache[breaker.value.app] = CachedBreaker(taken, now)
-        return True
+    async def _take_trial(self, breaker: Stored[CircuitBreaker]) -> Stored[CircuitBreaker] | None:
+        """The breaker with the time of the next trial, or None if this trial is not due or another caller's."""
+        if (now := self.clock()) < breaker.value.trial:
+            return None
+        with suppress(StaleWrite):  # another caller's trial, or closed already
+            return await self.breakers.replace(breaker, breaker.value.with_next_trial(now))
+        return None
 
-    async def _record(self, app: OAuthApp, failure: Failure | None) -> None:
-        """Open the breaker, or record another refusal of the app; close it when the app was accepted."""
+    async def _record(
+        self, app: OAuthApp, failure: Failure | None, trial: Stored[CircuitBreaker] | None = None
+    ) -> None:
+        """Open the breaker, or record another refusal of the app; close it when the app was accepted.
+
+        After a trial, the breaker is as the trial wrote it: others may have read an older one meanwhile.
+        """
+        if trial is not None:
+            self._cache[app.id] = CachedBreaker(trial, self.clock())
         if failure is not None and concerns_app(failure.code, failure.aadsts):
             await self._open(app, failure)
             return
@@ -205,11 +210,14 @@ class CircuitBreakerEntra:
         if cached is None or cached.breaker is None:
             return
         self._cache[app.id] = CachedBreaker(None, self.clock())
-        with suppress(StaleWrite):  # another instance closed it
-            breaker = cached.breaker.value
-            # Later than the event that it opened, even if the clock went back.
-            at = next_event_time(breaker.since, self.clock())
+        breaker = cached.breaker.value
+        # Later than the event that it opened, even if the clock went back.
+        at = next_event_time(breaker.since, self.clock())
+        try:
             await self.breakers.remove(cached.breaker, await self._events(EventName.OAUTH_APP_RECOVERED, breaker, at))
+        except StaleWrite:  # another instance closed it, or takes a trial
+            self._cache.pop(app.id, None)
+        else:
             log.warning("oauth app recovered", extra={"app": app.id})
 
     async def _events(self, name: EventName, breaker: CircuitBreaker, at: datetime) -> list[Event]:
