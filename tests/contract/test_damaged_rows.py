@@ -134,7 +134,8 @@ async def test_damaged_rows_stop_neither_sweep_nor_tick_nor_listing(app: App, cl
     worked = await run_tick(app)
 
     assert ((), 1) == (swept.failed, swept.counts["accounts.connected"])
-    assert {"transient": 1} == worked.outcomes  # nobody answers as Entra here
+    assert 1 == sum(worked.outcomes.values())  # nobody answers as Entra here: no name, or no answer
+    assert {"transient", "appFault"} >= worked.outcomes.keys()
     listed = await list_accounts(app, AccountQuery(), ADMINISTRATOR)
     assert [name] == [one.id for one in listed.accounts]
     assert worked.began == (await app.stores.ticks.get("tick")).value.began  # type: ignore[union-attr]

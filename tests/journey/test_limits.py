@@ -93,7 +93,7 @@ def test_form_counts_as_the_mailboxes_that_it_names(limited: Environment) -> Non
         full = api.post("/v1/authentication/form", json={**form, "mailboxes": several})
 
         assert 200 == full.status_code, full.text
-        assert 429 == api.post("/v1/authentication/form", json=form).status_code
+        refused_first(api.post("/v1/authentication/form", json=form) for _ in range(5))
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'{"mailboxes": 5}'])
