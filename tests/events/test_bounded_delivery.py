@@ -73,7 +73,7 @@ async def test_run_with_a_full_outbox_ends_on_time(app: App, teller: Teller) -> 
     while await has_events(app):
         await deliver_events(app, app.clock() + timedelta(milliseconds=300))
         drained.append(len(await app.stores.deliveries.waiting(webhook, None, 1100)))
-        assert len(drained) < 100
+        assert len(drained) < 1000
 
     assert len(set(drained)) > 2, "one run did it all"
     waiting = await app.stores.deliveries.waiting(webhook, None, 1100)
@@ -134,7 +134,7 @@ async def test_fan_out_continues_with_the_remaining_webhooks(
         return sum(delivery.value.account == account for delivery in waiting)
 
     reached = [0]
-    while await fan_out(hurried) and len(reached) < 20:
+    while await fan_out(hurried) and len(reached) < 200:
         told = [await told_of_account(webhook) for webhook in webhooks]
         assert {0, 5} >= set(told)
         reached.append(told.count(5))
