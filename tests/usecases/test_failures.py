@@ -135,7 +135,7 @@ async def test_expired_client_secret_blames_no_account_and_recovers(
     assert [] == list(await refused_apps(app))
 
 
-async def test_successful_trial_closes_the_breaker_although_others_wanted_it(
+async def test_trial_closes_the_breaker_that_others_wanted_to_try(
     app: App, visitor: Visitor, person: NewPerson, clock: MovedClock, tenant: Tenant
 ) -> None:
     grants = [await grant_of(app, await bind(app, visitor, person())) for _ in range(6)]
