@@ -2,9 +2,12 @@
 
 import asyncio
 
+import pytest
+
 from infra.local.environment import APP_ID
 from infra.local.visitor import Visitor
 from shared.domain.account import AccountState
+from shared.domain.errors import InvalidInput
 from shared.domain.formats import table_key
 from shared.domain.registration import RegistrationStatus
 from shared.ports import App
@@ -40,13 +43,15 @@ async def test_one_person_authorizes_one_account(app: App, visitor: Visitor, per
     assert (AccountState.CONNECTED, None) == await state_of(app, first)
 
 
-async def test_another_spelling_of_an_accounts_id_is_that_account(
+async def test_no_link_is_made_for_another_spelling_of_an_accounts_id(
     app: App, visitor: Visitor, person: NewPerson
 ) -> None:
-    who = person()
-    account = await bind(app, visitor, who, account="Straße-2")
+    account = await bind(app, visitor, person(), account="Straße-2")
 
-    assert "existing" == end_of(await sign_in(app, visitor, await ask(app, account="STRAßE-2"), who))
+    with pytest.raises(InvalidInput) as refused:
+        await ask(app, account="STRAßE-2")
+
+    assert account in refused.value.fields["account"]
     assert account == (await known_account(app, "straße-2")).account.value.id
 
 
