@@ -90,7 +90,7 @@ def test_code_without_our_challenge_is_useless(
 
     page = visitor.submit(form)
 
-    assert 403 == page.status
+    assert (400, "sign_in_unknown") == (page.status, code_of(page))
     assert None is page.refresh
     assert 404 == api.get(f"/v1/account/{asked['account']}").status_code
 

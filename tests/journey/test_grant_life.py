@@ -209,7 +209,7 @@ class GrantLife(RuleBasedStateMachine):
     @rule()
     def reconnect(self) -> None:
         try:
-            after = self.run(reconnect_account(self.services, self.account))
+            after = self.run(reconnect_account(self.services, self.account)).account
         except (TooManyRequests, Unavailable):  # asked for too often, or while Microsoft asks for a pause
             return
         if self.alive:
