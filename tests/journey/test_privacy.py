@@ -49,7 +49,7 @@ async def test_neither_logs_nor_tables_hold_usable_secrets(
     assert who not in log
     assert not re.findall(r"[\w.]+@[\w.]+\.example", log)
     assert "ticket=" not in log
-    assert "code=" not in re.sub(r" code=[a-z_]+", "", log)
+    assert not re.search(r"[?&]code=", log)
 
 
 async def test_every_secret_column_is_sealed(
