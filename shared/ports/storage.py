@@ -34,11 +34,12 @@ async def retry_on_conflict[R](attempt: Callable[[], Awaitable[R]]) -> R:
     For changes that span rows or tables; a change of one row is an `update` of its table. Raises Conflict after
     MAX_WRITE_ATTEMPTS. Writers that met once pause for different times, so that they do not keep meeting.
     """
-    for number in range(MAX_WRITE_ATTEMPTS):
+    for conflicts in range(MAX_WRITE_ATTEMPTS):
+        if conflicts:
+            longest_pause = min(FIRST_PAUSE_SECONDS * 2 ** (conflicts - 1), MAX_PAUSE_SECONDS)
+            await asyncio.sleep(random.uniform(0, longest_pause))  # noqa: S311 - decides nothing
         with suppress(StaleWrite):
             return await attempt()
-        longest_pause = min(FIRST_PAUSE_SECONDS * 2**number, MAX_PAUSE_SECONDS)
-        await asyncio.sleep(random.uniform(0, longest_pause))  # noqa: S311 - decides nothing
     raise Conflict
 
 
