@@ -22,6 +22,11 @@ class Remedy(NamedTuple):
     what: str
     action: str
 
+    @property
+    def message(self) -> str:
+        """What happened and what to do, in one text."""
+        return f"{self.what} {self.action}"
+
 
 @cache
 def remedies(reader: Reader) -> Mapping[str, Remedy]:

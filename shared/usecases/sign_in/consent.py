@@ -23,8 +23,8 @@ from shared.usecases.sign_in.outcome import Refused
 
 CONSENT_PURPOSE = "consent"
 CONSENT_DECLINED = "consent_declined"
-# What an error in the return says of the app itself; any other one means that there is no consent.
-SETUP_REFUSALS = {SignInRefusal.APP_SETUP_SUSPECTED, SignInRefusal.BLOCKED_BY_POLICY, SignInRefusal.TRY_AGAIN}
+# Refusals that have a text of their own; any other error means that there is no consent.
+REFUSALS_TO_SHOW = {SignInRefusal.APP_SETUP_SUSPECTED, SignInRefusal.BLOCKED_BY_POLICY, SignInRefusal.TRY_AGAIN}
 
 
 async def consent_url(app: App, page: LinkPage) -> str | None:
@@ -62,7 +62,7 @@ async def consent_return(app: App, answer: Mapping[str, str], cookie: Secret | N
     if "error" not in answer:
         return page
     refusal = sign_in_refusal(answer)
-    code = refusal.value if refusal in SETUP_REFUSALS else CONSENT_DECLINED
+    code = refusal.value if refusal in REFUSALS_TO_SHOW else CONSENT_DECLINED
     return Refused(code, page.registration if page else None, page)
 
 

@@ -125,7 +125,6 @@ def _faults(request: FurtherAccount, oauth_app: OAuthApp | None, caller: Caller)
 def _refusal(result: MailboxResult) -> NotBound | Unavailable:
     code = result.code or "unknown_failure"
     advice = remedy(code, Reader.CALLER)
-    message = f"{advice.what} {advice.action}"
     if result.state is MailboxState.WAITING_FOR_ACCESS:
         return Unavailable(code, f"{advice.what} Nothing was bound; try again in a moment.")
-    return BindingConflict(code, message) if code in CONFLICT_CODES else NotBound(code, message)
+    return BindingConflict(code, advice.message) if code in CONFLICT_CODES else NotBound(code, advice.message)

@@ -24,7 +24,14 @@ from shared.domain.tokens import TokenSet
 from shared.domain.work import Work, WorkKind
 from shared.ports import App, SignedIn, retry_on_conflict
 from shared.usecases.events.outbox import refusal_events
-from shared.usecases.sign_in.link import LinkPage, UnusableLink, seal_for_browser, unseal_from_browser, usable_link
+from shared.usecases.sign_in.link import (
+    APP_UNAVAILABLE,
+    LinkPage,
+    UnusableLink,
+    seal_for_browser,
+    unseal_from_browser,
+    usable_link,
+)
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +39,7 @@ CARRIED_GRANT_LIFETIME = timedelta(minutes=30)
 KEEP_CHECKING_PURPOSE = "keep"
 # Another sign-in through the same link would end the same way.
 FINAL_CODES = {
-    "app_unavailable",
+    APP_UNAVAILABLE,
     "link_used",
     "link_replaced",
     "link_expired",

@@ -198,16 +198,11 @@ def _renewed(refreshed: Refreshed | None) -> DelegatedGrant:
 
 
 def _not_authorized(code: str) -> NotAuthorized:
-    return NotAuthorized(code, _message(code))
+    return NotAuthorized(code, remedy(code, Reader.CALLER).message)
 
 
 def _unavailable(code: str, retry_after: timedelta | None) -> Unavailable:
-    return Unavailable(code, _message(code), retry_after or DEFAULT_RETRY_AFTER)
-
-
-def _message(code: str) -> str:
-    advice = remedy(code, Reader.CALLER)
-    return f"{advice.what} {advice.action}"
+    return Unavailable(code, remedy(code, Reader.CALLER).message, retry_after or DEFAULT_RETRY_AFTER)
 
 
 async def _record_hand_out(app: App, stored: Stored[DelegatedGrant], resource: Resource) -> None:
