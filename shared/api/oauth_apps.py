@@ -138,7 +138,7 @@ class AppRemovalQuery(Body, kw_only=True):
 class RemovedApp(Answer, kw_only=True):
     """The removed OAuth app, and how many accounts used it."""
 
-    id: AppId
+    id: Annotated[str, Meta(description="The id as it was given.", examples=["default"])]
     deleted: WasThere
     accounts: Count
 
