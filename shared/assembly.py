@@ -3,6 +3,7 @@
 from contextlib import AsyncExitStack
 from typing import NamedTuple
 
+from shared.adapters.connection_faults import ConnectionFaults
 from shared.adapters.entra import MsalEntra
 from shared.adapters.graph import HttpGraph
 from shared.adapters.imap import ImapProbe
@@ -79,10 +80,10 @@ def assemble(settings: Settings, environment: Environment) -> App:
     connections = AsyncExitStack()
     storage = TableStorage(settings.tables, settings.managed_identity)
     connections.push_async_callback(storage.close)
-    config = _config(settings)
-    sealing = _sealing(settings, environment, storage, connections)
+    config, faults = _config(settings), ConnectionFaults(clock)
+    sealing = _sealing(settings, environment, storage, faults, connections)
     stores = _stores(settings, environment, storage, sealing)
-    people, timers = _microsoft(settings, environment, stores, connections)
+    people, timers = _microsoft(settings, environment, stores, faults, connections)
     targets = WebhookSender(settings.ca_file, loopback=settings.webhooks_loopback)
     shard_queue = StorageShardQueue(settings.queues, settings.managed_identity)
     connections.push_async_callback(targets.close)
@@ -96,12 +97,15 @@ def assemble(settings: Settings, environment: Environment) -> App:
         microsoft_for_timers=timers,
         oauth_apps=CachedOAuthApps(stores.oauth_apps, settings.seed, config.clouds, clock),
         callers=Callers(
-            CachedApiTokens(stores.api_tokens, clock), applications, _entra_callers(settings, clock, applications)
+            CachedApiTokens(stores.api_tokens, clock),
+            applications,
+            _entra_callers(settings, clock, faults, applications),
         ),
         rate_limit=SharedRateLimit(settings.limits, stores.buckets, stores.limit_salts, clock, entropy),
         tally=StoredTally(stores.counters),
         targets=targets,
         shard_queue=shard_queue,
+        setup_faults=faults.current,
         audit=environment.audit,
         clock=clock,
         entropy=entropy,
@@ -129,11 +133,15 @@ def _config(settings: Settings) -> Config:
 
 
 def _sealing(
-    settings: Settings, environment: Environment, storage: TableStorage, connections: AsyncExitStack
+    settings: Settings,
+    environment: Environment,
+    storage: TableStorage,
+    faults: ConnectionFaults,
+    connections: AsyncExitStack,
 ) -> Sealing:
     keys, entropy = settings.keys, environment.entropy
     local = [LocalKey(key) for key in keys.local]
-    vault = [VaultKey(key, settings.managed_identity, settings.ca_file) for key in keys.vault]
+    vault = [VaultKey(key, settings.managed_identity, settings.ca_file, faults) for key in keys.vault]
     for key in vault:
         connections.push_async_callback(key.close)
     wrapping = KeyChoice([*local, *vault] if keys.local_wraps else [*vault, *local])
@@ -182,7 +190,7 @@ def _stores(settings: Settings, environment: Environment, storage: TableStorage,
 
 
 def _microsoft(
-    settings: Settings, environment: Environment, stores: Stores, connections: AsyncExitStack
+    settings: Settings, environment: Environment, stores: Stores, faults: ConnectionFaults, connections: AsyncExitStack
 ) -> tuple[Microsoft, Microsoft]:
     """Clients for people and callers, and others for timers."""
     metadata = TokenCalls(METADATA_THREADS, QUEUE_TIMEOUT_SECONDS)
@@ -197,23 +205,25 @@ def _microsoft(
     entra = CircuitBreakerEntra(msal, stores.breakers, stores.agenda, environment.clock, environment.entropy)
     guarded = entra.around(msal.with_calls(timer_calls))
     return (
-        Microsoft(entra, msal, _probes(settings, connections)),
-        Microsoft(guarded, msal, _probes(settings, connections)),
+        Microsoft(entra, msal, _probes(settings, faults, connections)),
+        Microsoft(guarded, msal, _probes(settings, faults, connections)),
     )
 
 
-def _probes(settings: Settings, connections: AsyncExitStack) -> MailboxProbes:
-    graph, imap = HttpGraph(settings.ca_file), ImapProbe(settings.ca_file, IMAP_THREADS)
+def _probes(settings: Settings, faults: ConnectionFaults, connections: AsyncExitStack) -> MailboxProbes:
+    graph, imap = HttpGraph(settings.ca_file, faults), ImapProbe(settings.ca_file, IMAP_THREADS, faults)
     connections.push_async_callback(graph.close)
     connections.push_async_callback(imap.close)
     return {Resource.GRAPH: graph, Resource.OUTLOOK: imap}
 
 
-def _entra_callers(settings: Settings, clock: Clock, applications: CachedApplications) -> EntraCallers | None:
+def _entra_callers(
+    settings: Settings, clock: Clock, faults: ConnectionFaults, applications: CachedApplications
+) -> EntraCallers | None:
     trust = settings.entra_trust
     if trust is None:
         return None
     # Imported here because an app whose callers have API tokens does without.
     from shared.adapters.entra_callers import EntraCallerTokens  # noqa: PLC0415 - see above
 
-    return EntraCallerTokens(trust, settings.cloud.authority, settings.ca_file, clock, applications.record)
+    return EntraCallerTokens(trust, settings.cloud.authority, settings.ca_file, clock, faults, applications.record)

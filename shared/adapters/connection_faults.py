@@ -8,10 +8,10 @@ connections, and a resolver that fails for the moment (EAI_AGAIN in getaddrinfo(
 import logging
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from shared.domain.failure import GRAPH_SETUP, GRAPH_UNAVAILABLE
-from shared.ports import MailboxUnavailable
+from shared.domain.failure import SetupFault
+from shared.ports import Clock
 
 log = logging.getLogger(__name__)
 
@@ -29,23 +29,36 @@ def own_fault(error: BaseException) -> str | None:
     return next(filter(None, map(_own_fault, _with_causes(error))), None)
 
 
-class MailboxConnection:
-    """Judges the network errors of one client, and logs a wrong setup once until the next success."""
+class ConnectionFaults:
+    """What our own settings make unreachable in this process. Each fault is logged once until the next success.
 
-    def __init__(self) -> None:
-        self._logged: str | None = None
+    A fault that no attempt has met for an hour is no longer reported, because it may be over.
+    """
 
-    def succeeded(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._faults: dict[tuple[str, str], SetupFault] = {}
+
+    def is_ours(self, code: str, host: str, error: BaseException) -> bool:
+        """Whether our settings caused the error of a connection. If so, the fault is recorded."""
+        reason, now = own_fault(error), self._clock()
+        if reason is None:
+            return False
+        known = self._faults.get((code, host))
+        if known is None or known.reason != reason or not known.is_recent(now):
+            log.error("service cannot be reached", extra={"code": code, "host": host, "reason": reason})
+            known = SetupFault(code, host, reason, since=now, met=now)
+        self._faults[code, host] = known._replace(met=now)
+        return True
+
+    def succeeded(self, code: str, host: str) -> None:
         """A server answered."""
-        self._logged = None
+        self._faults.pop((code, host), None)
 
-    def unavailable(self, app_id: str, error: BaseException) -> MailboxUnavailable:
-        """The exception for an error of a connection."""
-        fault = own_fault(error)
-        if fault is not None and fault != self._logged:
-            log.error("mailboxes cannot be reached", extra={"app": app_id, "reason": fault})
-            self._logged = fault
-        return MailboxUnavailable(GRAPH_SETUP if fault else GRAPH_UNAVAILABLE)
+    def current(self) -> Sequence[SetupFault]:
+        """The faults that still hold as far as is known, the oldest first."""
+        recent = [fault for fault in self._faults.copy().values() if fault.is_recent(self._clock())]
+        return sorted(recent, key=lambda fault: fault.since)
 
 
 def _with_causes(error: BaseException) -> Iterator[BaseException]:

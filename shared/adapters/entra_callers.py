@@ -6,13 +6,15 @@ import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import msgspec
 
+from shared.adapters.connection_faults import ConnectionFaults
 from shared.domain.account import is_guid
 from shared.domain.caller import Caller, CallingApplication, EntraTrust, Scope, entra_caller_id
 from shared.domain.errors import InvalidToken, Unavailable
-from shared.domain.failure import is_finite_number
+from shared.domain.failure import ENTRA_SETUP, is_finite_number
 from shared.domain.formats import fingerprint
 from shared.domain.secret import Secret
 from shared.domain.ttl_cache import TTLCache
@@ -77,12 +79,13 @@ class EntraCallerTokens:
         authority_host: str,
         ca_file: str | None,
         clock: Clock,
+        faults: ConnectionFaults,
         note: Callable[[CallingApplication], None],
     ) -> None:
         self._trust = trust
         self._clock = clock
         self._note = note
-        self._issuers = _issuers(trust, authority_host, ca_file)
+        self._issuers = _issuers(trust, authority_host, ca_file, faults)
         self._verified: TTLCache[Caller] = TTLCache(MAX_CACHED_TOKENS)
 
     async def __call__(self, token: Secret) -> Caller:
@@ -171,9 +174,12 @@ class SigningKeys:
     If a fetch fails, the keys that were fetched before stay in use.
     """
 
-    def __init__(self, url: str, ca_file: str | None) -> None:
+    def __init__(self, url: str, ca_file: str | None, faults: ConnectionFaults) -> None:
         self._url = url
+        self._host = f"https://{urlsplit(url).netloc}"
         self._ca_file = ca_file
+        self._faults = faults
+        self._setup_is_wrong = False
         self._keys: dict[str, PyJWK] = {}
         self._fetched: datetime | None = None
         self._tried: datetime | None = None
@@ -187,7 +193,7 @@ class SigningKeys:
                     await self._fetch(now)
         key = self._keys.get(key_id)
         if key is None and self._fetched != self._tried:
-            raise Unavailable("entra_unavailable", "Microsoft's signing keys cannot be read. Try again in a moment.")
+            raise _keys_unavailable(is_ours=self._setup_is_wrong)
         return key
 
     def _must_fetch(self, key_id: str, now: datetime) -> bool:
@@ -204,9 +210,11 @@ class SigningKeys:
         self._tried = now
         try:
             key_set = jwt.PyJWKSet.from_dict(await self._download())
-        except (aiohttp.ClientError, TimeoutError, ValueError, jwt.PyJWKSetError) as error:
+        except (aiohttp.ClientError, OSError, ValueError, jwt.PyJWKSetError) as error:  # among them TimeoutError
+            self._setup_is_wrong = self._faults.is_ours(ENTRA_SETUP, self._host, error)
             log.warning("signing keys not fetched", extra={"error": type(error).__name__})
             return
+        self._faults.succeeded(ENTRA_SETUP, self._host)
         self._keys = {key.key_id: key for key in key_set.keys if key.key_id and key.key_type == "RSA"}
         self._fetched = now
 
@@ -222,7 +230,15 @@ class SigningKeys:
             return msgspec.json.decode(await response.read(), type=dict[str, Any])
 
 
-def _issuers(trust: EntraTrust, authority_host: str, ca_file: str | None) -> dict[str, tuple[str, SigningKeys]]:
+def _keys_unavailable(*, is_ours: bool) -> Unavailable:
+    if is_ours:
+        return Unavailable(ENTRA_SETUP, "Mailbind is not set up to read Microsoft's signing keys. Ask its operator.")
+    return Unavailable("entra_unavailable", "Microsoft's signing keys cannot be read. Try again in a moment.")
+
+
+def _issuers(
+    trust: EntraTrust, authority_host: str, ca_file: str | None, faults: ConnectionFaults
+) -> dict[str, tuple[str, SigningKeys]]:
     """The issuers of both versions of access tokens, each with its tenant and its signing keys.
 
     The API's registration decides which version Entra issues; the default is v1.0, whose issuer is the cloud's security
@@ -232,6 +248,6 @@ def _issuers(trust: EntraTrust, authority_host: str, ca_file: str | None) -> dic
     issuers = {}
     for tenant in trust.tenants:
         discovery = f"{authority_host}/{tenant}/discovery"
-        issuers[f"{sts}/{tenant}/"] = tenant, SigningKeys(f"{discovery}/keys", ca_file)
-        issuers[f"{authority_host}/{tenant}/v2.0"] = tenant, SigningKeys(f"{discovery}/v2.0/keys", ca_file)
+        issuers[f"{sts}/{tenant}/"] = tenant, SigningKeys(f"{discovery}/keys", ca_file, faults)
+        issuers[f"{authority_host}/{tenant}/v2.0"] = tenant, SigningKeys(f"{discovery}/v2.0/keys", ca_file, faults)
     return issuers

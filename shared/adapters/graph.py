@@ -6,9 +6,9 @@ import ssl
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from shared.adapters.connection_faults import MailboxConnection
+from shared.adapters.connection_faults import ConnectionFaults
 from shared.domain.audit import client_request_id_header
-from shared.domain.failure import TOKEN_REFUSALS
+from shared.domain.failure import GRAPH_SETUP, GRAPH_UNAVAILABLE, TOKEN_REFUSALS
 from shared.domain.graph_answer import graph_refusal
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.secret import Secret
@@ -28,9 +28,9 @@ MAX_CONNECTIONS = 16
 class HttpGraph:
     """Calls Graph v1.0 in the OAuth app's cloud with a delegated token."""
 
-    def __init__(self, ca_file: str | None) -> None:
+    def __init__(self, ca_file: str | None, faults: ConnectionFaults) -> None:
         self._ca_file = ca_file
-        self._connection = MailboxConnection()
+        self._faults = faults
         self._client: httpx.AsyncClient | None = None
 
     async def person(self, app: OAuthApp, signed_in: SignedIn) -> Person:
@@ -88,8 +88,9 @@ class HttpGraph:
             headers = {"Authorization": f"Bearer {token.reveal()}", **client_request_id_header()}
             response = await self._open_client().get(f"{app.cloud.graph}/v1.0{path}", headers=headers)
         except (httpx.HTTPError, OSError) as error:
-            raise self._connection.unavailable(app.id, error) from None
-        self._connection.succeeded()
+            is_ours = self._faults.is_ours(GRAPH_SETUP, app.cloud.graph, error)
+            raise MailboxUnavailable(GRAPH_SETUP if is_ours else GRAPH_UNAVAILABLE) from None
+        self._faults.succeeded(GRAPH_SETUP, app.cloud.graph)
         body = _json(response)
         if response.is_success and isinstance(body, dict):
             return body

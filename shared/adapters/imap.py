@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from shared.adapters.connection_faults import MailboxConnection, own_fault
+from shared.adapters.connection_faults import ConnectionFaults
 from shared.domain.clouds import MailServer
-from shared.domain.failure import MailboxRefusal
+from shared.domain.failure import GRAPH_SETUP, MailboxRefusal
 from shared.domain.oauth_app import OAuthApp, covers_shared_mailboxes
 from shared.domain.secret import Secret, xoauth2
 from shared.ports import MailboxRefused, MailboxUnavailable, Person, SignedIn
@@ -31,9 +31,9 @@ NO_ACCESS_MESSAGES = ("authenticate failed", "authenticated but not connected")
 class ImapProbe:
     """Logs in to the mailbox with the person's token, as a mail program does."""
 
-    def __init__(self, ca_file: str | None, threads: int) -> None:
+    def __init__(self, ca_file: str | None, threads: int, faults: ConnectionFaults) -> None:
         self._ca_file = ca_file
-        self._connection = MailboxConnection()
+        self._faults = faults
         self._threads = threads
         self._pool: ThreadPoolExecutor | None = None
         self._context: ssl.SSLContext | None = None
@@ -60,7 +60,7 @@ class ImapProbe:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(LOGIN_TIMEOUT_SECONDS):
-                await loop.run_in_executor(self._pool, self._examine, app.id, app.cloud.imap, response)
+                await loop.run_in_executor(self._pool, self._examine, app.cloud.imap, response)
         except TimeoutError as error:
             raise _unavailable(error) from None
 
@@ -69,7 +69,7 @@ class ImapProbe:
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _examine(self, app_id: str, server: MailServer, response: Secret) -> None:
+    def _examine(self, server: MailServer, response: Secret) -> None:
         """Log in. Runs in a thread of the pool."""
         import imaplib  # noqa: PLC0415 - not needed for hand-outs
 
@@ -88,10 +88,10 @@ class ImapProbe:
         except imaplib.IMAP4.error as error:
             raise _refusal(error) from None
         except (OSError, ValueError) as error:
-            if own_fault(error):
-                raise self._connection.unavailable(app_id, error) from None
+            if self._faults.is_ours(GRAPH_SETUP, server.host, error):
+                raise MailboxUnavailable(GRAPH_SETUP) from None
             raise _unavailable(error) from None
-        self._connection.succeeded()
+        self._faults.succeeded(GRAPH_SETUP, server.host)
 
 
 def _log_out(client: "imaplib.IMAP4_SSL") -> None:

@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 from azure.core.exceptions import AzureError, HttpResponseError
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
-from shared.adapters.connection_faults import own_fault
+from shared.adapters.connection_faults import ConnectionFaults
 from shared.domain.errors import KeyRefused, KeySetupWrong, KeyUnavailable, SealBroken
+from shared.domain.failure import KEY_VAULT_SETUP
 from shared.domain.formats import fingerprint
 from shared.domain.secret import Secret
 from shared.ports import KeyWrapping
@@ -105,13 +106,16 @@ class VaultKey:
     when the vault does not respond, and KeyRefused when it refuses.
     """
 
-    def __init__(self, identifier: str, managed_identity: str | None, ca_file: str | None) -> None:
+    def __init__(
+        self, identifier: str, managed_identity: str | None, ca_file: str | None, faults: ConnectionFaults
+    ) -> None:
         parts = urlsplit(identifier)
         _, _, self._name, *version = parts.path.split("/")
         self._vault = f"https://{parts.netloc}"
         self._pinned_version = version[0] if version else None
         self._managed_identity = managed_identity
         self._ca_file = ca_file
+        self._faults = faults
         self._client: KeyClient | None = None
         self._open = AsyncExitStack()
 
@@ -121,7 +125,7 @@ class VaultKey:
 
     async def newest(self) -> str:
         """The identifier of the version that wraps."""
-        async with _vault_errors():
+        async with self._errors_translated():
             return str((await self._open_client().get_key(self._name, self._pinned_version)).id)
 
     async def wrap(self, data_key: bytes) -> tuple[str, bytes]:
@@ -131,7 +135,7 @@ class VaultKey:
         """
         from azure.keyvault.keys.crypto import KeyWrapAlgorithm  # noqa: PLC0415 - only a new data key needs it
 
-        async with _vault_errors():
+        async with self._errors_translated():
             wrapped_by = await self.newest()
             version = wrapped_by.rpartition("/")[2]
             crypto = self._open_client().get_cryptography_client(self._name, key_version=version)
@@ -144,7 +148,7 @@ class VaultKey:
         """Unwrap with the version that wrapped. Raises SealBroken when this key did not wrap it."""
         from azure.keyvault.keys.crypto import KeyWrapAlgorithm  # noqa: PLC0415 - once for each data key and process
 
-        async with _vault_errors():
+        async with self._errors_translated():
             version = wrapped_by.rpartition("/")[2]
             crypto = self._open_client().get_cryptography_client(self._name, key_version=version)
             return (await crypto.unwrap_key(KeyWrapAlgorithm.rsa_oaep_256, wrapped)).key
@@ -169,22 +173,27 @@ class VaultKey:
             self._open.push_async_callback(self._client.close)
         return self._client
 
+    @asynccontextmanager
+    async def _errors_translated(self) -> AsyncIterator[None]:
+        """Set the timeout, and convert the SDK's errors to ours (Key Vault: REST API error codes)."""
+        try:
+            async with asyncio.timeout(VAULT_TIMEOUT_SECONDS):
+                yield
+        except HttpResponseError as error:
+            raise self._refusal(error) from None
+        # OSError: a time-out, or a CA file that cannot be read. ValueError: the response is not from a key vault.
+        except (AzureError, OSError, ValueError) as error:
+            if self._faults.is_ours(KEY_VAULT_SETUP, self._vault, error):
+                raise KeySetupWrong from None
+            log.warning("key vault unavailable", extra={"error": type(error).__name__})
+            raise KeyUnavailable from None
+        else:
+            self._faults.succeeded(KEY_VAULT_SETUP, self._vault)
 
-@asynccontextmanager
-async def _vault_errors() -> AsyncIterator[None]:
-    """Set the timeout, and convert the SDK's errors to ours (Key Vault: REST API error codes)."""
-    try:
-        async with asyncio.timeout(VAULT_TIMEOUT_SECONDS):
-            yield
-    except HttpResponseError as error:
+    def _refusal(self, error: HttpResponseError) -> KeyUnavailable | SealBroken:
+        self._faults.succeeded(KEY_VAULT_SETUP, self._vault)
         code = error.error.code if error.error else None
         log.warning("key vault refused", extra={"status": error.status_code, "code": code})
         if error.status_code == HTTPStatus.BAD_REQUEST:
-            raise SealBroken("the key in the vault did not wrap this data key") from None
-        raise (KeyRefused if error.status_code in REFUSAL_STATUSES else KeyUnavailable) from None
-    except (AzureError, ValueError, TimeoutError) as error:  # ValueError: the response is not from a key vault
-        if fault := own_fault(error):
-            log.error("key vault cannot be reached", extra={"reason": fault})  # noqa: TRY400 - has a URL
-            raise KeySetupWrong from None
-        log.warning("key vault unavailable", extra={"error": type(error).__name__})
-        raise KeyUnavailable from None
+            return SealBroken("the key in the vault did not wrap this data key")
+        return KeyRefused() if error.status_code in REFUSAL_STATUSES else KeyUnavailable()

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from shared.domain.errors import StorageUnavailable
+from shared.adapters.tables.service_errors import unavailable
 from shared.domain.secret import Secret
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class StorageShardQueue:
                 await client.create_queue()
                 await client.send_message(message)
         except AzureError as error:
-            raise StorageUnavailable from error
+            raise unavailable(error) from error
 
     async def poisoned(self) -> int:
         """The number of messages that failed permanently. Raises StorageUnavailable."""
@@ -53,7 +53,7 @@ class StorageShardQueue:
         except ResourceNotFoundError:
             return 0  # the host creates the queue with the first such message
         except AzureError as error:
-            raise StorageUnavailable from error
+            raise unavailable(error) from error
         return properties.approximate_message_count or 0
 
     async def close(self) -> None:

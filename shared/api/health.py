@@ -4,10 +4,12 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from shared.api.field_types import Count, Timestamp
+from shared.api.field_types import Code, Count, RemedyText, Sentence, Timestamp
 from shared.api.oauth_apps import RefusedApp, refused_app
+from shared.domain import failure
 from shared.domain.audit import Action
 from shared.domain.caller import Scope
+from shared.domain.remedy import Reader, remedy
 from shared.http.operations import Resource
 from shared.http.responses import Answer, Answered, moment
 from shared.ports import App
@@ -32,6 +34,17 @@ class LastTick(Answer, kw_only=True):
     seconds: Annotated[float, Meta(description="How long it took, in seconds.", examples=[0.4])]
     outcomes: Counts
     handed_over: Annotated[list[str], Meta(description="The shards that were handed to the queue.")]
+
+
+class SetupFault(Answer, kw_only=True):
+    """A host that the instance that answers cannot reach because of Mailbind's settings."""
+
+    code: Code
+    host: Annotated[str, Meta(description="The host.", examples=["https://contoso.vault.azure.net"])]
+    reason: Annotated[str, Meta(description="What is wrong.", examples=["host name unknown"])]
+    description: Sentence
+    since: Timestamp
+    action: RemedyText
 
 
 class EventCounts(Answer, kw_only=True):
@@ -60,6 +73,9 @@ class Stats(Answer, kw_only=True):
         list[str], Meta(description="The steps of the last sweep that failed.", examples=[["apps"]])
     ]
     breakers: Annotated[list[RefusedApp], Meta(description="OAuth apps that Microsoft refuses.")]
+    setup_faults: Annotated[
+        list[SetupFault], Meta(description="Hosts that cannot be reached because of Mailbind's settings.")
+    ]
     events: EventCounts
 
 
@@ -68,13 +84,14 @@ async def get_health(app: App) -> Answered[Health]:
     """Get the health.
 
     Returns whether all is well; the answer is at most five seconds old. The status is 200 while storage answers, and
-    503 when it does not. `success` is false with 200 while Microsoft refuses an OAuth app, which GetStats names:
-    monitors should read `success`. Accounts that need a person do not change it.
+    503 when it does not. `success` is false with 200 while Microsoft refuses an OAuth app, or while Mailbind's own
+    settings make a service unreachable: GetStats names them. Monitors should read `success`. Accounts that need a
+    person do not change it.
     """
     health = await read_health(app)
     if health.storage is not None:
         return Answered(Health(success=False, storage=health.storage), {"Retry-After": "10"}, 503)
-    # 200 even when Microsoft refuses an OAuth app: taking the instance away would mend no client secret.
+    # 200 even when Microsoft refuses an OAuth app: taking the instance away would mend no client secret or setting.
     return Answered(Health(success=health.success, storage="ok"))
 
 
@@ -97,9 +114,22 @@ async def get_stats(app: App) -> Stats:
         mended=found.sweep.mended if found.sweep else 0,
         sweep_failures=list(found.sweep.failed) if found.sweep else [],
         breakers=[refused_app(refused) for refused in found.refused_apps],
+        setup_faults=[*map(_setup_fault, found.setup_faults)],
         events=EventCounts(
             to_fan_out=found.events.to_fan_out, waiting=found.events.waiting, parked=found.events.parked
         ),
+    )
+
+
+def _setup_fault(fault: failure.SetupFault) -> SetupFault:
+    text = remedy(fault.code, Reader.OPERATOR)
+    return SetupFault(
+        code=fault.code,
+        host=fault.host,
+        reason=fault.reason,
+        description=text.what,
+        since=moment(fault.since),
+        action=text.action,
     )
 
 

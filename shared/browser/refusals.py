@@ -25,6 +25,7 @@ STATUSES = {
     "entra_unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
     "entra_setup": HTTPStatus.SERVICE_UNAVAILABLE,
     "storage_unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
+    "storage_setup": HTTPStatus.SERVICE_UNAVAILABLE,
     "key_vault_unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
     "key_vault_setup": HTTPStatus.SERVICE_UNAVAILABLE,
     "key_vault_refused": HTTPStatus.SERVICE_UNAVAILABLE,

@@ -38,10 +38,10 @@ def list_accounts(api: Api, arguments: Namespace) -> Result:
 
 
 def stats(api: Api, _: Namespace) -> Result:
-    """Show the statistics, and the OAuth apps that Microsoft refuses."""
+    """Show the statistics, and what an operator has to repair."""
     body = api.call("GET", "stats")
-    refused = body["breakers"]
-    return Result(body, "\n".join([_values({**body, "breakers": len(refused)}), *_refused_apps(refused)]))
+    counted = {name: len(body[name]) for name in ("breakers", "setupFaults")}
+    return Result(body, "\n".join([_values({**body, **counted}), *_faults(body)]))
 
 
 def health(api: Api, _: Namespace) -> Result:
@@ -49,8 +49,17 @@ def health(api: Api, _: Namespace) -> Result:
     body = api.health()
     if body["success"] or body["storage"] != "ok":
         return Result(body, _values(body), success=body["success"])
-    refused = api.call("GET", "stats")["breakers"]
-    return Result({**body, "refusedApps": refused}, "\n".join([_values(body), *_refused_apps(refused)]), success=False)
+    stats = api.call("GET", "stats")
+    found = {"refusedApps": stats["breakers"], "setupFaults": stats["setupFaults"]}
+    return Result({**body, **found}, "\n".join([_values(body), *_faults(stats)]), success=False)
+
+
+def _faults(stats: Mapping[str, Any]) -> list[str]:
+    unreachable = [
+        f"{printable(fault['host'])} cannot be reached ({printable(fault['reason'])}). {printable(fault['action'])}"
+        for fault in stats["setupFaults"]
+    ]
+    return [*_refused_apps(stats["breakers"]), *unreachable]
 
 
 def _refused_apps(refused: Sequence[Mapping[str, Any]]) -> list[str]:

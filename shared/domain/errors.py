@@ -165,6 +165,15 @@ class StorageUnavailable(Unavailable):
         super().__init__("storage_unavailable", "Storage does not answer. Nothing was lost; try again in a moment.")
 
 
+class StorageSetupWrong(StorageUnavailable):
+    """Our own settings prevent every connection to storage, or it refuses this app: an operator has to act."""
+
+    def __init__(self) -> None:
+        Unavailable.__init__(
+            self, "storage_setup", "Mailbind cannot use its storage. Nothing was lost; ask the operator."
+        )
+
+
 class KeyUnavailable(Unavailable):
     """The key-encryption key is out of reach; what is open already goes on."""
 

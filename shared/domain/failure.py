@@ -2,7 +2,7 @@
 
 import math
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -15,6 +15,20 @@ class FailureKind(StrEnum):
     NEEDS_CONSENT = "needsConsent"
     BLOCKED = "blocked"
     APP_FAULT = "appFault"
+
+
+class SetupFault(NamedTuple):
+    """A host that cannot be reached because of our own settings: why, since when, and when that was last met."""
+
+    code: str
+    host: str
+    reason: str
+    since: datetime
+    met: datetime
+
+    def is_recent(self, now: datetime) -> bool:
+        """Whether the fault still holds as far as is known."""
+        return now - self.met < SETUP_FAULT_LIFETIME
 
 
 class Failure(NamedTuple):
@@ -61,8 +75,10 @@ NO_ACCESS = MailboxRefusal.NO_ACCESS.value
 TOKEN_REFUSALS = frozenset({MailboxRefusal.TOKEN_REFUSED, MailboxRefusal.CLAIMS_CHALLENGE})
 # The code of a mailbox that waits because Microsoft 365 does not answer.
 GRAPH_UNAVAILABLE = "graph_unavailable"
-# Our own settings prevent every connection to Entra, or to the mailboxes: DNS, certificates.
-ENTRA_SETUP, GRAPH_SETUP = "entra_setup", "graph_setup"
+# Our own settings prevent every connection: DNS, certificates.
+ENTRA_SETUP, GRAPH_SETUP, KEY_VAULT_SETUP = "entra_setup", "graph_setup", "key_vault_setup"
+# Without an attempt for that long, nobody knows whether a fault still holds.
+SETUP_FAULT_LIFETIME = timedelta(hours=1)
 
 APP_CREDENTIAL_FAILURE = Failure(FailureKind.APP_FAULT, "app_credential")
 ENTRA_UNAVAILABLE = Failure(FailureKind.TRANSIENT, "entra_unavailable")

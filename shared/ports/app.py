@@ -1,6 +1,6 @@
 """`App`: everything that lives as long as the process. Use cases take it as their first argument."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -9,6 +9,7 @@ from shared.domain.audit import AuditRecord
 from shared.domain.caller import CallingApplication, EntraTrust
 from shared.domain.clouds import Cloud
 from shared.domain.event import ExpiryWarning
+from shared.domain.failure import SetupFault
 from shared.domain.limit import LimitSalt
 from shared.domain.oauth_app import CircuitBreaker, RegisteredApp
 from shared.domain.webhook import Lease
@@ -151,6 +152,7 @@ class Callers:
 class App:
     """The app. `dataclasses.replace` makes a variant, for tests and timers.
 
+    `setup_faults` are the hosts that our own settings make unreachable, as far as this process has tried.
     `connections` closes all connections, the newest first.
     """
 
@@ -165,6 +167,7 @@ class App:
     tally: Tally
     targets: Targets
     shard_queue: ShardQueue
+    setup_faults: Callable[[], Sequence[SetupFault]]
     audit: AuditLog
     clock: Clock
     entropy: Entropy

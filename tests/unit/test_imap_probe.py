@@ -3,10 +3,13 @@
 import asyncio
 import socket
 import time
+from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 
 from shared.adapters import imap
+from shared.adapters.connection_faults import ConnectionFaults
 from shared.adapters.imap import ImapProbe
 from shared.domain.clouds import CLOUDS, MailServer
 from shared.domain.oauth_app import OAuthApp
@@ -23,7 +26,8 @@ async def test_a_login_times_out_whatever_is_in_the_queue(monkeypatch: pytest.Mo
     )  # the operating system completes connections that are never accepted
     cloud = CLOUDS["global"]._replace(imap_server=MailServer(*server.getsockname()))
     app = OAuthApp("app", "App", "client", (), "t", frozenset(), cloud, cloud.scopes(["imap"]))
-    probe, began, ended = ImapProbe(None, 1), time.monotonic(), list[float]()
+    probe = ImapProbe(None, 1, ConnectionFaults(partial(datetime.now, UTC)))
+    began, ended = time.monotonic(), list[float]()
 
     async def login() -> None:
         with pytest.raises(MailboxUnavailable):

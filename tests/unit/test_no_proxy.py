@@ -13,6 +13,7 @@ import urllib3
 from azure.core.exceptions import AzureError
 
 import shared
+from shared.adapters.connection_faults import ConnectionFaults
 from shared.adapters.entra_callers import SigningKeys
 from shared.adapters.graph import HttpGraph
 from shared.adapters.key_wrapping import VaultKey
@@ -43,11 +44,12 @@ FAILURES = (
     *(AzureError, urllib3.exceptions.HTTPError, OSError, MailbindError),
     *(MailboxUnavailable, TargetRefused, TokenRefused, Failed),
 )
+FAULTS = ConnectionFaults(lambda: NOW)
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
 async def graph() -> None:
-    await HttpGraph(None).open(APP, Secret("token"), "support@contoso.example", shared=True)
+    await HttpGraph(None, FAULTS).open(APP, Secret("token"), "support@contoso.example", shared=True)
 
 
 async def token_endpoint(scheme: str) -> None:
@@ -55,7 +57,7 @@ async def token_endpoint(scheme: str) -> None:
 
 
 async def signing_keys() -> None:
-    await SigningKeys(f"{HTTPS}/keys", None).get("kid", NOW)
+    await SigningKeys(f"{HTTPS}/keys", None, FAULTS).get("kid", NOW)
 
 
 async def webhook(scheme: str) -> None:
@@ -74,7 +76,7 @@ async def queue(where: Secret) -> None:
 
 
 async def vault() -> None:
-    await VaultKey(f"{HTTPS}/keys/key", "identity", None).newest()
+    await VaultKey(f"{HTTPS}/keys/key", "identity", None, FAULTS).newest()
 
 
 async def managed_identity() -> None:

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
 
-from shared.domain.errors import NotStorable, StaleWrite, StorageUnavailable
+from shared.adapters.connection_faults import own_fault
+from shared.domain.errors import NotStorable, StaleWrite, StorageSetupWrong, StorageUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +25,9 @@ NOT_STORABLE_CODES = {
 }
 CODE_PATTERN = re.compile(r'"odata\.error": ?\{"code": ?"(\w+)"')
 TOO_LARGE = 413
-# An operator has to restore access, or the service asks for a pause.
-UNAVAILABLE_STATUSES = {401, 403, 408, 429}
+# A wrong key, a missing role, or network rules (Table service: Common REST API error codes).
+REFUSAL_STATUSES = {401, 403}
+UNAVAILABLE_STATUSES = {*REFUSAL_STATUSES, 408, 429}
 
 
 @contextmanager
@@ -47,9 +49,15 @@ def translated_errors(*, reading: bool = False) -> Iterator[None]:
             raise NotStorable from None
         if status is not None and status < 500 and status not in UNAVAILABLE_STATUSES:  # noqa: PLR2004 - HTTP's own numbers
             raise
-        raise StorageUnavailable from error
+        raise unavailable(error) from error
     except AzureError as error:
-        raise StorageUnavailable from error
+        raise unavailable(error) from error
+
+
+def unavailable(error: AzureError) -> StorageUnavailable:
+    """Tell an outage from settings and roles that an operator has to repair."""
+    refused = isinstance(error, HttpResponseError) and error.status_code in REFUSAL_STATUSES
+    return StorageSetupWrong() if refused or own_fault(error) else StorageUnavailable()
 
 
 def _error_code(error: HttpResponseError) -> str:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import NamedTuple
 
 from shared.domain.errors import MailbindError
+from shared.domain.failure import SetupFault
 from shared.domain.work import Counters, Sweep, Tick
 from shared.ports import App, Health
 from shared.usecases.apps.circuit_breaker import RefusedApp, refused_apps
@@ -31,6 +32,7 @@ class Statistics(NamedTuple):
     oldest: datetime | None
     capped: bool
     refused_apps: Sequence[RefusedApp]
+    setup_faults: Sequence[SetupFault]
     events: EventBacklog
 
     def late(self, now: datetime) -> float:
@@ -70,14 +72,16 @@ async def read_statistics(app: App) -> Statistics:
         oldest=min((work.due for work in works), default=None),
         capped=any(len(rows) == MAX_ROWS_COUNTED_PER_SHARD for rows in due_rows),
         refused_apps=await refused_apps(app),
+        setup_faults=app.setup_faults(),
         events=await count_event_backlog(app),
     )
 
 
 async def read_health(app: App) -> Health:
-    """Whether storage answers and Microsoft accepts every OAuth app, from a cache of five seconds.
+    """Whether storage answers, Microsoft accepts every OAuth app, and our settings make no host unreachable.
 
-    Outages are cached too. Requests during a check share it, because storage that hangs takes long.
+    From a cache of five seconds. Outages are cached too. Requests during a check share it, because storage that hangs
+    takes long.
     """
     cached = app.caches.health.get(HEALTH_CACHE_KEY, app.clock())
     if cached is not None:
@@ -87,7 +91,7 @@ async def read_health(app: App) -> Health:
 
 async def _check_health(app: App) -> Health:
     try:
-        success, error = not await refused_apps(app), None
+        success, error = not (await refused_apps(app) or app.setup_faults()), None
     except MailbindError as failure:
         success, error = False, failure.code
     health = Health(success=success, storage=error, seen=app.clock())
