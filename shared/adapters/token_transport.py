@@ -5,6 +5,7 @@ MSAL drops the status, Retry-After, suberror and claims of an error, so errors a
 
 import base64
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,6 +15,7 @@ from urllib.parse import urlencode
 
 import msal
 import urllib3
+from urllib3.connection import HTTPSConnection
 
 from shared.adapters.token_calls import TokenRefused
 from shared.domain.audit import client_request_id_header
@@ -28,6 +30,9 @@ from shared.domain.failure import (
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 READ_TIMEOUT_SECONDS = 15.0
+# A request is lost on an idle connection that the server is just closing, or that Azure's load balancer has forgotten
+# (after four minutes: Azure Load Balancer, "TCP reset and idle timeout"). Servers close after five seconds or more.
+MAX_IDLE_SECONDS = 4.0
 MAX_RETRY_AFTER = timedelta(days=1)
 MAX_TRACE_CHARACTERS = 64
 TEXT_FIELDS = ("refresh_token", "scope", "id_token", "client_info", "token_type")
@@ -57,6 +62,25 @@ class Response:
             raise TokenRefused(TokenError(self.status_code))
 
 
+class _Connection(HTTPSConnection):
+    """A connection that its pool reuses for a few seconds only."""
+
+    _answered = 0.0
+
+    @property
+    def is_connected(self) -> bool:
+        return time.monotonic() - self._answered < MAX_IDLE_SECONDS and super().is_connected
+
+    def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override] # as in urllib3 itself
+        response = super().getresponse()
+        self._answered = time.monotonic()
+        return response
+
+
+class _Pool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _Connection
+
+
 class TokenTransport:
     """An `http_client` for MSAL that uses urllib3: half the CPU time of its default, and with timeouts."""
 
@@ -67,6 +91,7 @@ class TokenTransport:
             timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_SECONDS, read=READ_TIMEOUT_SECONDS),
             ca_certs=ca_file,
         )
+        self._pool.pool_classes_by_scheme = {**self._pool.pool_classes_by_scheme, "https": _Pool}
 
     def get(self, url: str, params: Any = None, headers: Any = None, **_: Any) -> Response:  # noqa: ANN401 - MSAL's signature
         """Send a discovery request. Raises TokenRefused unless the response is a JSON object.
