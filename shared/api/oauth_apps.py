@@ -28,7 +28,7 @@ from shared.domain.app_check import StepStatus, fault_action
 from shared.domain.audit import Action
 from shared.domain.caller import Scope
 from shared.domain.errors import NotFound
-from shared.domain.oauth_app import Authentication, CircuitBreaker
+from shared.domain.oauth_app import Authentication, CircuitBreaker, shadowing_notice
 from shared.domain.remedy import Reader, remedy
 from shared.domain.secret import MASK
 from shared.http.audit import add_to_audit
@@ -42,6 +42,15 @@ from shared.usecases.apps.catalogue import AppView
 APP = "/v1/oauth2/{app}"
 
 resource = Resource("OAuth apps", "App registrations in Entra through which people sign in.")
+
+
+ShadowsSettings = Annotated[
+    str,
+    Meta(
+        description="Present if this stored app counts instead of the settings `MAILBIND_OAUTH_*`: what that means.",
+        examples=[shadowing_notice("AAABiCtT7XUAAAAF")],
+    ),
+]
 
 
 class AppError(Answer, kw_only=True):
@@ -95,6 +104,7 @@ class OAuthApp(Answer, kw_only=True):
     source: Annotated[Literal["api", "settings"], Meta(description="Where it is configured.", examples=["api"])]
     last_error: AppError | None
     accounts: Count | UnsetType | None = UNSET
+    shadows_settings: ShadowsSettings | UnsetType = UNSET
 
 
 class AppPage(Answer, kw_only=True):
@@ -118,6 +128,7 @@ class UpdatedApp(Answer, kw_only=True):
 
     id: AppId
     updated: Done
+    shadows_settings: ShadowsSettings | UnsetType = UNSET
 
 
 class AppRemovalQuery(Body, kw_only=True):
@@ -215,11 +226,13 @@ async def get_oauth_app(app: App, app_id: AppId) -> OAuthApp:
 async def change_oauth_app(app: App, app_id: AppId, body: AppChange, faults: Faults) -> UpdatedApp:
     """Change an OAuth app.
 
-    Changes the given fields and leaves the others.
+    Changes the given fields and leaves the others. A change of the app of the settings stores the whole app: from then
+    on it counts instead of the settings, as `shadowsSettings` says.
     """
     changed_id = await catalogue.change_oauth_app(app, app_id, stored_values(body, faults), faults)
     add_to_audit(target=changed_id)
-    return UpdatedApp(id=changed_id, updated=True)
+    notice = shadowing_notice(changed_id) if catalogue.shadows_settings(app, changed_id) else UNSET
+    return UpdatedApp(id=changed_id, updated=True, shadows_settings=notice)
 
 
 @resource.delete(APP, Action.DELETE_APP, Scope.ADMIN, refusals=[400, 409])
@@ -294,6 +307,7 @@ def describe(view: AppView, redirect_uri: str) -> OAuthApp:
         updated=moment(app.updated),
         source="api" if view.stored else "settings",
         last_error=last_error(view.fault),
+        shadows_settings=shadowing_notice(app.id) if view.shadows_settings else UNSET,
     )
 
 

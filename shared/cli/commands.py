@@ -159,7 +159,10 @@ def list_apps(api: Api, _: Namespace) -> Result:
     """List all OAuth apps."""
     body = api.call("GET", "oauth2", query={"pageSize": 1000})
     rows = [[app["id"], app["name"], app["enabled"], app["clientId"], _error_code(app)] for app in body["apps"]]
-    return Result(body, _table(["APP", "NAME", "ENABLED", "CLIENT ID", "ERROR"], rows))
+    table = _table(["APP", "NAME", "ENABLED", "CLIENT ID", "ERROR"], rows)
+    shadowing = [app for app in body["apps"] if "shadowsSettings" in app]
+    notices = [f"{printable(app['id'])}: {printable(app['shadowsSettings'])}" for app in shadowing]
+    return Result(body, "\n".join([table, *notices]))
 
 
 def verify_app(api: Api, arguments: Namespace) -> Result:

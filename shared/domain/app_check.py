@@ -64,6 +64,7 @@ STEP_LABELS = {
     "secret": "The credential does not expire soon",
     "grant": "The account's grant can be refreshed",
     "mailbox": "The account's mailbox opens",
+    "settings": "The configuration is stored",
 }
 
 

@@ -328,6 +328,14 @@ class RegisteredApp:
         return errors
 
 
+def shadowing_notice(app_id: str) -> str:
+    """What to tell about a stored app that has the id of the settings' app."""
+    return (
+        "This stored app counts instead of the settings MAILBIND_OAUTH_*: changing them has no effect. Change it"
+        f" through the API. To return to the settings: DELETE /v1/oauth2/{app_id}"
+    )
+
+
 def parse_mail_domain(assignment: str) -> tuple[str, str]:
     """Parse `domain=tenant id` into the normalized domain and the tenant."""
     domain, _, tenant = assignment.rpartition("=")

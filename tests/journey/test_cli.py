@@ -14,6 +14,7 @@ import pytest
 from infra.local.environment import APP_ID, Environment
 from infra.local.parts import ROOT
 from infra.local.visitor import Visitor
+from shared.domain.oauth_app import shadowing_notice
 from shared.domain.remedy import Reader, remedy
 from shared.usecases.upkeep.statistics import HEALTH_LIFETIME
 from tests.journey.apps import Register, registers_apps  # noqa: F401 - a fixture
@@ -125,6 +126,15 @@ def test_oauth_app_is_verified_step_by_step(cli: Cli, api: httpx.Client, environ
     assert "fail  Entra accepts the app's credential" in faulty.stdout
     assert "\n      The secret is wrong." in faulty.stdout
     assert {APP_ID, wrong} <= {line.split()[0] for line in listed.stdout.splitlines()[1:]}
+
+
+def test_list_of_apps_tells_that_a_stored_one_counts_instead_of_the_settings(cli: Cli, api: httpx.Client) -> None:
+    api.put(f"/v1/oauth2/{APP_ID}", json={"title": "Other words"})
+    shadowing = cli("app", "list")
+    api.delete(f"/v1/oauth2/{APP_ID}")
+
+    assert f"{APP_ID}: {shadowing_notice(APP_ID)}" == shadowing.stdout.splitlines()[-1]
+    assert "instead of the settings" not in cli("app", "list").stdout
 
 
 def test_refused_oauth_app_is_named_below_the_list(

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from infra.local.environment import APP_ID, Environment
+from shared.domain.oauth_app import shadowing_notice
 from shared.ports import App
 from shared.usecases.apps.catalogue import change_oauth_app
 from tests.conftest import TENANT_ID, storage_of
@@ -211,12 +212,17 @@ def test_app_of_the_settings_can_be_changed_and_reset(api: httpx.Client) -> None
     before = api.get(f"/v1/oauth2/{APP_ID}").json()
     untouched = api.delete(f"/v1/oauth2/{APP_ID}", params={"force": "true"})
 
-    api.put(f"/v1/oauth2/{APP_ID}", json={"title": "Other words"})
+    answer = api.put(f"/v1/oauth2/{APP_ID}", json={"title": "Other words"}).json()
     changed = api.get(f"/v1/oauth2/{APP_ID}").json()
     page = httpx.get(ask(api)["url"]).text
+    (listed,) = [one for one in api.get("/v1/oauth2").json()["apps"] if one["id"] == APP_ID]
+    verified = steps(api, APP_ID)
     api.delete(f"/v1/oauth2/{APP_ID}")
 
     assert (409, "OAuthAppOfSettings") == (untouched.status_code, untouched.json()["code"])
     assert ("settings", "api", "Other words") == (before["source"], changed["source"], changed["title"])
     assert "Other words" in page
+    notices = [shown["shadowsSettings"] for shown in (answer, changed, listed)] + [verified["settings"]["hint"]]
+    assert [shadowing_notice(APP_ID)] * 4 == notices
     assert before == api.get(f"/v1/oauth2/{APP_ID}").json()
+    assert "settings" not in steps(api, APP_ID)

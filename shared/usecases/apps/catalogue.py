@@ -93,10 +93,14 @@ class CachedOAuthApps:
 
 
 class AppView(NamedTuple):
-    """An app with its last fault. `stored` is False for the app of the settings until someone changes it."""
+    """An app with its last fault. `stored` is False for the app of the settings until someone changes it.
+
+    `shadows_settings`: it is stored, and counts instead of the settings.
+    """
 
     app: RegisteredApp
     stored: bool
+    shadows_settings: bool
     fault: CircuitBreaker | None
     accounts: int | None = None
 
@@ -126,6 +130,11 @@ def existing_app(app: App, app_id: str, stored: RegisteredApp | None) -> Registe
     return stored or app.config.seed
 
 
+def shadows_settings(app: App, app_id: str) -> bool:
+    """Whether a stored app with this id counts instead of the settings."""
+    return app_id == app.config.seed.id
+
+
 async def count_accounts(app: App, app_id: str) -> int:
     """How many accounts use an app. Reads every account, so lists leave it out."""
     return sum([1 async for _ in app.stores.principals.accounts(None, None, app=app_id)])
@@ -133,7 +142,8 @@ async def count_accounts(app: App, app_id: str) -> int:
 
 async def _view(app: App, oauth_app: RegisteredApp, *, stored: bool, accounts: int | None = None) -> AppView:
     fault = await app.stores.breakers.get(oauth_app.id)
-    return AppView(oauth_app, stored, fault.value if fault else None, accounts)
+    shadows = stored and shadows_settings(app, oauth_app.id)
+    return AppView(oauth_app, stored, shadows, fault.value if fault else None, accounts)
 
 
 async def register_oauth_app(app: App, values: AppFields, faults: Mapping[str, str]) -> str:

@@ -17,11 +17,11 @@ from shared.domain.app_check import (
 )
 from shared.domain.errors import Conflict, NotFound, StaleWrite, Unavailable
 from shared.domain.failure import APP_CREDENTIAL_FAILURE, Failure
-from shared.domain.oauth_app import OAuthApp, RegisteredApp
+from shared.domain.oauth_app import OAuthApp, RegisteredApp, shadowing_notice
 from shared.domain.remedy import Reader, remedy
 from shared.ports import App, EntraFailed
 from shared.usecases.accounts.read import FoundAccount, find_account
-from shared.usecases.apps.catalogue import existing_app
+from shared.usecases.apps.catalogue import existing_app, shadows_settings
 from shared.usecases.tokens.hand_out import refresh_on_demand
 from shared.usecases.tokens.probe import probe_mailbox
 from shared.usecases.tokens.refresh import NOT_STORED
@@ -50,7 +50,9 @@ async def verify_oauth_app(app: App, app_id: str, account: str | None, *, open_m
     stored = await app.stores.oauth_apps.get(app_id)
     registered = existing_app(app, app_id, stored.value if stored else None)
     oauth_app = registered.to_oauth_app(app.config.clouds)
+    shadows = stored is not None and shadows_settings(app, registered.id)
     steps = [
+        *([passed("settings", "Through the API.", shadowing_notice(registered.id))] if shadows else []),
         await _check_authority(app, oauth_app),
         await _check_credentials(app, oauth_app),
         check_redirect(registered.redirect_url, app.config.redirect_uri),
