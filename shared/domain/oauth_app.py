@@ -83,6 +83,11 @@ class OAuthApp:
         kept = tuple(scope for scope in self.scopes if scope.rpartition("/")[2].casefold() in names)
         return replace(self, scopes=kept) if kept else self
 
+    def secret_expiry_within(self, period: timedelta, now: datetime) -> datetime | None:
+        """When the credential expires, or expired, if that is known and before the period ends."""
+        soon = self.secret_expires is not None and now >= self.secret_expires - period
+        return self.secret_expires if soon else None
+
     @property
     def has_several_tenants(self) -> bool:
         """Whether people of more than one tenant may sign in."""

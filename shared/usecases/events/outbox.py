@@ -139,8 +139,8 @@ async def warn_of_idle_grant(app: App, grant: DelegatedGrant) -> None:
 
 async def warn_of_expiring_secret(app: App, oauth_app: OAuthApp) -> None:
     """Write an event for an OAuth app whose credential expires soon, once for each expiry that an operator entered."""
-    expires = oauth_app.secret_expires
-    if expires is None or app.clock() < expires - app.config.warn_ahead:
+    expires = oauth_app.secret_expiry_within(app.config.warn_ahead, app.clock())
+    if expires is None:
         return
     warning_id = secret_warning_id(oauth_app.id)
     previous = await app.stores.warned.get(warning_id)

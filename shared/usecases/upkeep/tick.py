@@ -118,8 +118,7 @@ async def tidy(app: App) -> None:
 async def _log_expiring_secrets(app: App) -> None:
     """Log each app whose credential expires soon, as often as the gauges, so that the alert ends with its renewal."""
     for oauth_app in await app.oauth_apps.all():
-        expires = oauth_app.secret_expires
-        if expires is not None and app.clock() >= expires - app.config.warn_ahead:
+        if expires := oauth_app.secret_expiry_within(app.config.warn_ahead, app.clock()):
             fields = {"app": oauth_app.id, "expires": format_timestamp(expires)}
             log.warning("oauth app secret expires", extra=fields)
 
