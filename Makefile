@@ -1,20 +1,34 @@
+PYTHON ?= python3
+PYTHON_VERSION := $(shell cat .python-version)
 PY := .venv/bin/python
 READY := .venv/ready
+# Nothing if .venv has no pip, as after an interrupted set-up.
+VENV_VERSION := $(shell $(PY) -c 'import pip, sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 NODE_MODULES := infra/local/node_modules/.package-lock.json
 CHECKOV := .local/checkov/ready
 KUSTO := infra/checks/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check format lock connector bench audit clean
+.PHONY: help setup new-venv run demo test check format lock connector bench audit clean
 
 help:            ## List these targets
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
 
 setup: $(READY) $(NODE_MODULES) ## Create .venv and download Azurite (needs only Python 3.13)
 
-$(READY): requirements.txt requirements-dev.txt constraints.txt constraints-dev.txt
+# Old Pythons understand this too. The virtual environment of checkov uses the Python of .venv.
+new-venv:
+	@found=$$($(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null); \
+	case "$$found" in $(PYTHON_VERSION).*) ;; *) \
+	  echo "Mailbind needs Python $(PYTHON_VERSION), but $(PYTHON) is $${found:-missing}: install Python $(PYTHON_VERSION) and run PYTHON=python$(PYTHON_VERSION) make $(MAKECMDGOALS)" >&2; \
+	  exit 1;; \
+	esac
 	@echo "Setting up .venv ..."
-	@python3 -m venv .venv
+	@rm -rf .venv .local/checkov
+	@$(PYTHON) -m venv .venv
+
+$(READY): requirements.txt requirements-dev.txt constraints.txt constraints-dev.txt $(if $(filter $(PYTHON_VERSION),$(VENV_VERSION)),,new-venv)
+	@echo "Downloading packages ..."
 	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
