@@ -9,7 +9,7 @@ CHECKOV := .local/checkov/ready
 KUSTO := infra/checks/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help setup new-venv run demo test check format lock connector bench audit clean
+.PHONY: help setup new-venv run demo browser test check format lock connector bench audit clean
 
 help:            ## List these targets
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -43,8 +43,12 @@ run: setup       ## Start everything locally and print a link to click
 demo: setup      ## Run the whole journey, step by step
 	@$(PY) -m infra.local.demo
 
+# Before the first test, so that a missing browser is not found out at the end.
+browser: setup
+	@$(PY) -m tests.browser.chromium
+
 # One worker more than cores, because some tests wait most of their time.
-test: setup      ## Run all tests against the real local parts
+test: setup browser ## Run all tests against the real local parts
 	@$(PY) -m pytest --numprocesses $$($(PY) -c "import os; print(os.process_cpu_count() + 1)") --dist loadfile --no-loadscope-reorder --durations 25
 
 # checkov needs a hundred packages that conflict with ours, so it has a virtual environment of its own, which only make check installs.

@@ -3,7 +3,6 @@
 import http.server
 import os
 import re
-import shutil
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
+from tests.browser.chromium import launch
 from tests.journey.conftest import (  # noqa: F401 - fixtures
     api,
     instance,
@@ -20,21 +20,13 @@ from tests.journey.conftest import (  # noqa: F401 - fixtures
 )
 from tests.journey.many import where_grants_serve_many  # noqa: F401 - a fixture
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-# Without these, Chromium looks for Google's hosts at every start.
-QUIET = ["--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 WIDTHS = (375, 1280)
 
 
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    path = os.environ.get("MAILBIND_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-    if path is None:
-        pytest.fail("Chromium is missing: apt install chromium, or set MAILBIND_CHROMIUM to a browser")
-    # Its sandbox needs rights that root in a container does not have.
-    sandbox = [] if os.geteuid() else ["--no-sandbox"]
     async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(executable_path=path, args=[*QUIET, *sandbox])
+        chromium = await launch(playwright)
         yield chromium
         await chromium.close()
 
