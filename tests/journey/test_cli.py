@@ -128,7 +128,7 @@ def test_oauth_app_is_verified_step_by_step(cli: Cli, api: httpx.Client, environ
     assert {APP_ID, wrong} <= {line.split()[0] for line in listed.stdout.splitlines()[1:]}
 
 
-def test_list_of_apps_tells_that_a_stored_one_counts_instead_of_the_settings(cli: Cli, api: httpx.Client) -> None:
+def test_app_list_shows_what_counts_instead_of_settings(cli: Cli, api: httpx.Client) -> None:
     api.put(f"/v1/oauth2/{APP_ID}", json={"title": "Other words"})
     shadowing = cli("app", "list")
     api.delete(f"/v1/oauth2/{APP_ID}")
