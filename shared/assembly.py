@@ -129,6 +129,7 @@ def _config(settings: Settings) -> Config:
         admin_token_sha256=settings.admin_token_sha256,
         entra_trust=settings.entra_trust,
         proxies=settings.proxies,
+        sample_app=settings.sample_app,
     )
 
 

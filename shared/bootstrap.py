@@ -11,7 +11,7 @@ import azure.functions as func
 from shared import api, schedules
 from shared.adapters.shard_queue import QUEUE
 from shared.assembly import Environment, assemble
-from shared.browser import sign_in_pages, unmatched
+from shared.browser import sign_in_pages, start_page, unmatched
 from shared.browser.handling import BrowserHandling
 from shared.http.audit import Audit
 from shared.http.handling import ApiHandling
@@ -44,7 +44,8 @@ def build_app() -> func.FunctionApp:
     write_fields_to_text()
     app = build(os.environ)
     audit, limits = Audit(app.audit, app.clock, app.entropy), RequestLimits(app.rate_limit.count, app.config.proxies)
-    api_operations = [each for resource in (*api.RESOURCES, documents.resource) for each in resource.operations]
+    without_sign_in = (*api.RESOURCES, documents.resource, start_page.resource)
+    api_operations = [each for resource in without_sign_in for each in resource.operations]
     browser_operations = sign_in_pages.resource.operations
     declared = [operation.route for operation in (*api_operations, *browser_operations)]
     blueprints = (

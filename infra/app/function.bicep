@@ -162,6 +162,8 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     OTEL_TRACES_SAMPLER: 'microsoft.fixed_percentage'
     OTEL_TRACES_SAMPLER_ARG: '1.0'
     FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: string(requestLimits.largestRequestBodyBytes)
+    // While the functions are not loaded, / would show Microsoft's page that says that the app is up and running.
+    AzureWebJobsDisableHomepage: 'true'
     AZURE_CLIENT_ID: identityClientId
     REFRESH_SCHEDULE: '0 * * * * *'
     REAP_SCHEDULE: '0 */5 * * * *'

@@ -26,7 +26,7 @@ PAGE_FIELDS = ("registration", "confirmation", "opened", "app", "keep", "finish"
 # The parameters of Entra's answer (Entra: v2-oauth2-auth-code-flow), and RFC 9207's `iss`. Others are ignored.
 ANSWER_FIELDS = ("state", "code", "error", "error_description", "error_subcode", "client_info", "session_state", "iss")
 
-resource = Resource("Sign-in pages", "What a person's browser meets. Not for callers.")
+resource = Resource("Pages", "What people see in a browser. Not for callers.")
 
 
 @resource.get(

@@ -13,7 +13,7 @@ import azure.functions as func
 import msgspec
 
 from shared import api
-from shared.browser import sign_in_pages
+from shared.browser import sign_in_pages, start_page
 from shared.browser.pages import render
 from shared.http.operations import Resource
 from shared.http.responses import HTML, JSON, reply
@@ -23,7 +23,7 @@ PUBLIC = {"Cache-Control": "public, max-age=300", "X-Content-Type-Options": "nos
 
 resource = Resource(api.health.resource.tag, api.health.resource.about)
 # In the order of the description.
-RESOURCES = (*api.RESOURCES, resource, sign_in_pages.resource)
+RESOURCES = (*api.RESOURCES, resource, start_page.resource, sign_in_pages.resource)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,8 +46,8 @@ class Settings:
     is the same for the queues. `seed` is the first OAuth app. The timer works on `tick_rows` rows of a shard, and hands
     the rest over to other instances. `proxies` is the number of our own proxies in front of the platform's front end.
     `limits` are requests per minute. `token_callers` says whether callers may use API tokens, `entra_trust` which Entra
-    tokens they may use (None: none). `webhooks_loopback` allows webhooks on this computer. Warnings of an expiry are
-    sent `warn_ahead` of it.
+    tokens they may use (None: none). `webhooks_loopback` allows webhooks on this computer. `sample_app` is where a
+    local run has its sample app. Warnings of an expiry are sent `warn_ahead` of it.
     """
 
     tables: Secret
@@ -66,6 +66,7 @@ class Settings:
     limits: Mapping[LimitKind, int]
     queues: Secret
     webhooks_loopback: bool
+    sample_app: str | None
     warn_ahead: timedelta
     ca_file: str | None
     managed_identity: str | None
@@ -101,6 +102,7 @@ def read_settings(values: Mapping[str, str]) -> Settings:
         limits=_limits(read, public=is_public(base_url)),
         queues=Secret(read.text("AzureWebJobsStorage", "") or read.text("AzureWebJobsStorage__queueServiceUri")),
         webhooks_loopback=read.switch("MAILBIND_WEBHOOKS_LOOPBACK"),
+        sample_app=read.checked("MAILBIND_SAMPLE_APP", _is_loopback_origin, "an origin on this computer", "") or None,
         warn_ahead=timedelta(days=read.number("MAILBIND_WARN_DAYS", 14, 60)),
         ca_file=read.checked("MAILBIND_CA_FILE", is_file, "a file", "") or None,
         managed_identity=read.text("AZURE_CLIENT_ID", "") or None,
@@ -182,7 +184,11 @@ def _origins(read: Reader, base_url: str) -> frozenset[str]:
 
 def _is_base_url(text: str) -> bool:
     # A __Host- cookie needs https; browsers make an exception for loopback addresses.
-    return is_https(text) or (is_origin(text.rstrip("/")) and urlsplit(text).hostname in LOOPBACK)
+    return is_https(text) or _is_loopback_origin(text.rstrip("/"))
+
+
+def _is_loopback_origin(text: str) -> bool:
+    return is_origin(text) and urlsplit(text).hostname in LOOPBACK
 
 
 def _is_sha256(text: str) -> bool:

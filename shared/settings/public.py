@@ -47,6 +47,7 @@ def local_only_faults(read: Reader, base_url: str) -> list[str]:
     behind_proxy = read.number("MAILBIND_PROXIES", 0, 8, minimum=0) > 0
     unsafe = {
         "MAILBIND_WEBHOOKS_LOOPBACK is for local work only; remove it": read.switch("MAILBIND_WEBHOOKS_LOOPBACK"),
+        "MAILBIND_SAMPLE_APP is for local work only; remove it": bool(read.text("MAILBIND_SAMPLE_APP", "")),
         "MAILBIND_REDIRECT_ORIGINS has an http address of another computer; use https": any(
             _is_plain_http(origin) for origin in read.listed("MAILBIND_REDIRECT_ORIGINS")
         ),

@@ -81,6 +81,8 @@ def test_storage_outage_is_reported_and_loses_nothing(kept: Kept) -> None:
         told = visitor.sign_in(page, "bob@contoso.example")
         assert (503, "storage_unavailable") == (told.status, code_of(told))
         assert told.headers["retry-after"]
+        start = visitor.open(environment.base_url + "/")
+        assert (200, True) == (start.status, "down" in start.text)
 
         kept.start()
         assert 200 == api.get(f"/v1/account/{account}/oauth-token").status_code

@@ -45,7 +45,8 @@ def post(visitor: Visitor, url: str, body: str, kind: str = "application/x-www-f
 
 
 @pytest.mark.parametrize(
-    ("path", "status"), [("/health", 200), ("/accounts/new", 404), ("/v1/accounts", 401), ("/no/such/page", 404)]
+    ("path", "status"),
+    [("/", 200), ("/health", 200), ("/accounts/new", 404), ("/v1/accounts", 401), ("/no/such/page", 404)],
 )
 def test_every_answer_has_hsts_and_nosniff(environment: Environment, path: str, status: int) -> None:
     answer = httpx.get(f"{environment.base_url}{path}", trust_env=False)

@@ -93,7 +93,7 @@ ROWS = {
 }
 DESCRIPTIONS = {"GET openapi.json", "GET swagger.json", "GET docs"}
 # These tell nothing but how the app is; the others are for browsers, and know them by ticket, cookie and state.
-PUBLIC = DESCRIPTIONS | {"GET health", "GET accounts/new", "POST accounts/new", "GET oauth", "POST oauth"}
+PUBLIC = DESCRIPTIONS | {"GET ", "GET health", "GET accounts/new", "POST accounts/new", "GET oauth", "POST oauth"}
 CODES = {401: "Unauthorized", 403: "Forbidden", 404: "NotFound"}
 
 

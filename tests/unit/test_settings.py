@@ -87,6 +87,8 @@ def test_every_missing_setting_is_named_at_once() -> None:
         ("MAILBIND_LINK_HOURS", "99999"),
         ("MAILBIND_AGENDA_SHARDS", "many-value"),
         ("MAILBIND_CA_FILE", "/no/such/file-value"),
+        ("MAILBIND_SAMPLE_APP", "http://value.example"),
+        ("MAILBIND_SAMPLE_APP", "http://localhost:3000/value"),
         ("MAILBIND_CALLERS", "everybody-value"),
         ("MAILBIND_CALLER_AUDIENCE", "no-uri-value"),
     ],
@@ -165,6 +167,7 @@ KEY_PREFIX = "https://{}/keys/mailbind"
     ("name", "value"),
     [
         ("MAILBIND_WEBHOOKS_LOOPBACK", "true"),
+        ("MAILBIND_SAMPLE_APP", "http://localhost:3000"),
         ("MAILBIND_REDIRECT_ORIGINS", "https://app.example,http://value.example"),
         ("MAILBIND_TABLES", "UseDevelopmentStorage=True"),
         ("MAILBIND_TABLES", "http://value.table.core.windows.net"),
