@@ -1,27 +1,28 @@
-"""The calling application in the local run: it receives events, and shows the page that the browser returns to."""
+"""What every calling application of the local run does: it asks for sign-in links and receives events."""
 
-import html
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from typing import Any, NamedTuple, Self
 
+import httpx
 from standardwebhooks import Webhook, WebhookVerificationError
 
-PAGE = """<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Back at the caller's app</title>
-<style>body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 34rem; margin: 10vh auto; padding: 0 1rem }}</style>
-</head>
-<body><h1>Back at the caller's app</h1>
-<p>This page stands for the app that asked for the sign-in. Mailbind sent it:</p>
-<dl>{fields}</dl>
-<p>The terminal has the command that fetches a token.</p></body></html>
-"""
+
+class SampleMailbox(NamedTuple):
+    """A shared mailbox of the local tenant, the account that it is bound as, and its name for people."""
+
+    account: str
+    email: str
+    name: str
+
+
+SUPPORT = SampleMailbox("shared", "support@contoso.example", "Contoso Support")
+SALES = SampleMailbox("sales", "sales@contoso.example", "Contoso Sales")
+# The person with access to both.
+PERSON = "alice@contoso.example"
 
 
 class QuietHandler(BaseHTTPRequestHandler):
@@ -31,19 +32,20 @@ class QuietHandler(BaseHTTPRequestHandler):
         """Do nothing."""
 
 
-class ReturnPage(QuietHandler):
-    """Shows the query of the request."""
+class CallerServer(ThreadingHTTPServer):
+    """A server of the calling application. It listens on a free port from the beginning, and answers when served."""
 
-    def do_GET(self) -> None:
-        """Respond to any path."""
-        query = parse_qsl(urlsplit(self.path).query, keep_blank_values=True)
-        fields = "".join(f"<dt>{html.escape(name)}</dt><dd><b>{html.escape(value)}</b></dd>" for name, value in query)
-        body = PAGE.format(fields=fields).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html; charset=utf-8")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+    def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(("127.0.0.1", 0), handler)
+
+    @contextmanager
+    def serving(self) -> Iterator[Self]:
+        """Answer requests until the end of the block."""
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        try:
+            yield self
+        finally:
+            self.shutdown()
 
 
 @dataclass
@@ -68,11 +70,25 @@ class EventReceiver:
         return 204
 
 
-@contextmanager
-def return_page() -> Iterator[str]:
-    """Serve the page on a free port until the end of the block; yields its URL."""
-    with _serve(ReturnPage) as origin:
-        yield f"{origin}/account/settings"
+def mailbind_client(base_url: str, token: str) -> httpx.Client:
+    """A client of Mailbind's API."""
+    headers = {"Authorization": f"Bearer {token}"}
+    return httpx.Client(base_url=base_url, headers=headers, timeout=30, trust_env=False)
+
+
+def start_registration(api: httpx.Client, mailbox: SampleMailbox, redirect_url: str) -> dict[str, str]:
+    """Ask Mailbind for a sign-in link. Returns `url`, `registration` and `expires`."""
+    response = api.post(
+        "/v1/authentication/form",
+        json={
+            "account": mailbox.account,
+            "name": mailbox.name,
+            "email": mailbox.email,
+            "delegated": True,
+            "redirectUrl": redirect_url,
+        },
+    )
+    return dict(response.raise_for_status().json())
 
 
 @contextmanager
@@ -82,18 +98,15 @@ def event_receiver(secret: str) -> Iterator[EventReceiver]:
 
     class Handler(QuietHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            self.send_response(receiver.receive(dict(self.headers), body))
-            self.end_headers()
+            receive_event(self, receiver)
 
-    with _serve(Handler) as origin:
-        receiver.url = f"{origin}/mailbind"
+    with CallerServer(Handler) as server, server.serving():
+        receiver.url = f"http://127.0.0.1:{server.server_port}/mailbind"
         yield receiver
 
 
-@contextmanager
-def _serve(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+def receive_event(handler: BaseHTTPRequestHandler, receiver: EventReceiver) -> None:
+    """Answer the request of a webhook."""
+    body = handler.rfile.read(int(handler.headers["content-length"]))
+    handler.send_response(receiver.receive(dict(handler.headers), body))
+    handler.end_headers()

@@ -13,10 +13,9 @@ from typing import Any
 
 import httpx
 
-from infra.local.caller import EventReceiver, event_receiver
+from infra.local.caller import PERSON, SUPPORT, EventReceiver, event_receiver, mailbind_client, start_registration
 from infra.local.environment import Environment, local_environment
 from infra.local.parts import PartError
-from infra.local.run import ACCOUNT, MAILBOX, PERSON, start_registration
 from infra.local.visitor import Visitor
 
 REDIRECT_URL = "https://myapp.example/account/settings.php"
@@ -57,8 +56,8 @@ class Demo:
 
     def start_registration(self) -> dict[str, str]:
         """Start a registration, as a caller."""
-        registration = start_registration(self.environment, REDIRECT_URL)
-        report(f"A caller asked for a sign-in link for {MAILBOX}.", registration["url"])
+        registration = start_registration(self.api, SUPPORT, REDIRECT_URL)
+        report(f"A caller asked for a sign-in link for {SUPPORT.email}.", registration["url"])
         return registration
 
     def sign_in(self, link: str) -> None:
@@ -80,7 +79,7 @@ class Demo:
 
     def get_token(self) -> dict[str, Any]:
         """Get an access token, as the caller."""
-        token = self._get(f"/v1/account/{ACCOUNT}/oauth-token")
+        token = self._get(f"/v1/account/{SUPPORT.account}/oauth-token")
         origin = "from the cache" if token["cached"] else "new from Microsoft"
         report(
             f"The caller fetched a token: {token['user']} opens {token['email']}.",
@@ -91,7 +90,7 @@ class Demo:
     def read_mailbox(self, token: dict[str, Any]) -> None:
         """Use the token at Graph."""
         headers = {"Authorization": f"Bearer {token['accessToken']}"}
-        response = self.tenant.get(f"/v1.0/users/{MAILBOX}/mailFolders/inbox", headers=headers)
+        response = self.tenant.get(f"/v1.0/users/{SUPPORT.email}/mailFolders/inbox", headers=headers)
         check(response.is_success, f"Graph answered {response.status_code}: {response.text[:300]}")
         report("The token opens the mailbox at Microsoft Graph.", f"folder {response.json()['displayName']}")
 
@@ -129,11 +128,10 @@ def main() -> None:
 
 def run_journey(environment: Environment) -> None:
     """Perform the journey. Raises DemoError at the first step that fails."""
-    headers = {"Authorization": f"Bearer {environment.secrets.admin_token}"}
     ready = environment.tenant.ready
     trust = ssl.create_default_context(cafile=ready["caFile"])
     with (
-        httpx.Client(base_url=environment.base_url, headers=headers, timeout=30, trust_env=False) as api,
+        mailbind_client(environment.base_url, environment.secrets.admin_token) as api,
         httpx.Client(base_url=ready["url"], verify=trust, timeout=30, trust_env=False) as tenant,
         event_receiver("whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()) as receiver,
     ):

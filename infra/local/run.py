@@ -1,38 +1,49 @@
-"""`make run`: starts the local parts and the app, registers a sample account, and narrates until Ctrl-C."""
+"""`make run`: starts the local parts, the app and a sample app, and narrates until Ctrl-C."""
 
 import argparse
 import os
+import shlex
 import signal
 import sys
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import httpx
 
-from infra.local.caller import return_page
-from infra.local.environment import APP_ID, Environment, Ports, Secrets, local_environment, write_private
-from infra.local.narration import describe, follow
+from infra.local.caller import PERSON, SUPPORT, EventReceiver
+from infra.local.environment import Environment, Ports, Secrets, local_environment, write_private
+from infra.local.narration import NameLookup, describe, describe_event, follow
 from infra.local.parts import ROOT, PartError
+from infra.local.sample_app.app import sample_app
+from infra.local.sample_app.server import SampleServer
 
 MAX_PORT = 65535
-ACCOUNT = "shared"
-MAILBOX = "support@contoso.example"
-PERSON = "alice@contoso.example"
 PORT_HINT = "Ports come from MAILBIND_PORT, MAILBIND_TENANT_PORT and MAILBIND_AZURITE_PORT; 0 picks a free one."
-# Mail by Graph, and by IMAP, POP and SMTP.
-ALL_SCOPES = {"MAILBIND_OAUTH_BASE_SCOPES": "api,imap"}
+# Mail by Graph, and by IMAP, POP and SMTP; and a person who connected one mailbox can connect another one.
+CHANGES = {"MAILBIND_OAUTH_BASE_SCOPES": "api,imap", "MAILBIND_OAUTH_CREDENTIAL_REUSE": "true"}
 say = partial(print, flush=True)
 
 WELCOME = """
-Mailbind runs at {base_url}, beside its own storage and a small Microsoft 365 tenant. Ctrl-C stops everything.
+Mailbind runs at {baseUrl}, beside its own storage and a small Microsoft 365 tenant. Ctrl-C stops everything.
 
   1. Open this link, and continue:
      {link}
   2. Sign in as {person}. The local tenant has its own certificate, so the browser warns you once.
      (Chrome, Edge or Firefox: Safari keeps no secure cookies of a page that comes over http.)
-  3. Fetch a token for {mailbox}:
-     curl -H "Authorization: Bearer {token}" {base_url}/v1/account/{account}/oauth-token
+  3. Paste these lines into another terminal. The last one fetches a token for {mailbox}:
+     export BASE={baseUrl} TOKEN={apiToken}
+     export GRAPH={tenantUrl}/v1.0 CONTROL={controlUrl} CURL_CA_BUNDLE={caFile}
+     curl -H "Authorization: Bearer $TOKEN" "$BASE/v1/account/{account}/oauth-token"
+
+  {baseUrl}/
+     The start page leads to the sign-in again.
+  {baseUrl}/docs
+     The API. README.md and docs have more commands for that terminal.
+  {controlUrl}
+     The controls of the local tenant: its people, mailboxes and failures. docs/break-it.md has commands to break it.
 """
 
 
@@ -71,39 +82,27 @@ def run(folder: Path, ports: Ports) -> None:
     """Start everything, print the addresses, and narrate. Raises PartError if a part ends by itself."""
     app_secrets, run_file = Secrets.from_file(folder / "secrets.json"), folder / "run.json"
     with (
-        return_page() as redirect_url,
+        SampleServer() as server,
         local_environment(
-            folder, app_secrets=app_secrets, ports=ports, data=folder / "azurite", changes=ALL_SCOPES
+            folder,
+            app_secrets=app_secrets,
+            ports=ports,
+            data=folder / "azurite",
+            changes={**CHANGES, "MAILBIND_SAMPLE_APP": server.origin},
         ) as environment,
+        sample_app(environment, server.origin, folder / "sample-app.json") as server.app,
+        server.serving(),
     ):
-        link = start_registration(environment, redirect_url)["url"]
+        server.app.subscribe(server.webhook_url)
         try:
-            write_private(run_file, addresses(environment, link))
-            addresses_shown = {"base_url": environment.base_url, "link": link, "token": app_secrets.admin_token}
-            say(WELCOME.format(person=PERSON, mailbox=MAILBOX, account=ACCOUNT, **addresses_shown))
+            shown = addresses(environment, server.app.sign_in_link(SUPPORT))
+            write_private(run_file, shown)
+            pasted = shown | {"caFile": shlex.quote(shown["caFile"])}
+            say(WELCOME.format(person=PERSON, mailbox=SUPPORT.email, account=SUPPORT.account, **pasted))
             say(f"Logs and data stay in {folder.name}/; its run.json has these addresses for programs. What happens:")
-            narrate(environment)
+            Narrator(environment, server.app.receiver, len(server.app.receiver.events)).narrate()
         finally:
             run_file.unlink(missing_ok=True)
-
-
-def start_registration(environment: Environment, redirect_url: str) -> dict[str, str]:
-    """Ask Mailbind for a sign-in link, as a caller. Returns `url`, `registration` and `expires`."""
-    response = httpx.post(
-        f"{environment.base_url}/v1/authentication/form",
-        headers={"Authorization": f"Bearer {environment.secrets.admin_token}"},
-        json={
-            "account": ACCOUNT,
-            "name": "Shared Account",
-            "email": MAILBOX,
-            "delegated": True,
-            "redirectUrl": redirect_url,
-            "type": APP_ID,
-        },
-        trust_env=False,
-        timeout=30,
-    )
-    return dict(response.raise_for_status().json())
 
 
 def addresses(environment: Environment, link: str) -> dict[str, str]:
@@ -121,16 +120,32 @@ def addresses(environment: Environment, link: str) -> dict[str, str]:
     }
 
 
-def narrate(environment: Environment) -> None:
-    """Print a sentence for each event until Ctrl-C. Raises PartError if a part ends by itself."""
+@dataclass
+class Narrator:
+    """Prints a sentence for each thing that happens, and for each event after the first `printed_events` ones."""
 
-    def check() -> None:
-        for part in (environment.storage.part, environment.tenant, environment.host):
-            part.check()
+    environment: Environment
+    receiver: EventReceiver
+    printed_events: int
 
-    for line in follow(environment.host.log, check):
-        if sentence := describe(line):
-            say(f"  {line[11:19]} UTC  {sentence}")
+    def narrate(self) -> None:
+        """Narrate until Ctrl-C. Raises PartError if a part ends by itself."""
+        names = NameLookup(self.environment).name
+
+        def pause() -> None:
+            for part in (self.environment.storage.part, self.environment.tenant, self.environment.host):
+                part.check()
+            for event in self.receiver.events[self.printed_events :]:
+                self.printed_events += 1
+                _tell(time.strftime("%H:%M:%S", time.gmtime()), describe_event(event, names))
+
+        for line in follow(self.environment.host.log, pause):
+            if sentence := describe(line, names):
+                _tell(line[11:19], sentence)
+
+
+def _tell(moment: str, sentence: str) -> None:
+    say(f"  {moment} UTC  {sentence}")
 
 
 if __name__ == "__main__":

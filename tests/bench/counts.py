@@ -25,9 +25,9 @@ from urllib.parse import urlencode, urlsplit
 import azure.functions as func
 import httpx
 
+from infra.local.caller import PERSON, SUPPORT
 from infra.local.environment import Environment, local_environment
 from infra.local.parts import ROOT
-from infra.local.run import MAILBOX, PERSON
 from infra.local.visitor import Form, Visitor
 
 APP = ROOT / "shared"
@@ -134,7 +134,7 @@ def http_functions() -> dict[tuple[str, str], Any]:
 
 def sign_in(environment: Environment, visitor: Visitor, account: str) -> Form:
     """Register and sign in; returns the form with which Entra sends the browser back."""
-    body = {"account": account, "email": MAILBOX, "delegated": True, "redirectUrl": "https://myapp.example/done"}
+    body = {"account": account, "email": SUPPORT.email, "delegated": True, "redirectUrl": "https://myapp.example/done"}
     headers = {"Authorization": f"Bearer {environment.secrets.admin_token}"}
     answer = httpx.post(f"{environment.base_url}/v1/authentication/form", json=body, headers=headers)
     page = visitor.submit(visitor.go_to_microsoft(answer.raise_for_status().json()["url"]).forms[0], login=PERSON)

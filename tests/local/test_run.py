@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from infra.local.narration import describe
+from infra.local.narration import describe, describe_event
 from infra.local.parts import ROOT
 from infra.local.visitor import Visitor
 from tests.patience import wait_until
@@ -60,6 +60,17 @@ def wait_for_sentence(folder: Path, sentence: str) -> None:
     wait_until(lambda: sentence in (folder / "terminal").read_text())
 
 
+def pasted(welcome: str) -> str:
+    """What the commands print that a person pastes into another terminal."""
+    commands = [line for line in welcome.splitlines() if line.lstrip().startswith(("export ", "curl "))]
+    assert 3 == len(commands)
+    environment = {"PATH": os.environ["PATH"]}
+    script = "\n".join(["set -eu", *commands, 'curl --silent --fail "$CONTROL" >/dev/null', 'test -n "$GRAPH"'])
+    command = ["bash", "-c", script.replace("curl -H", "curl --silent --fail -H")]
+    run = subprocess.run(command, check=True, capture_output=True, text=True, env=environment, timeout=60)  # noqa: S603 - our own commands
+    return run.stdout
+
+
 def token_for(run: dict[str, Any]) -> httpx.Response:
     headers = {"Authorization": f"Bearer {run['apiToken']}"}
     return httpx.get(f"{run['baseUrl']}/v1/account/shared/oauth-token", headers=headers)
@@ -72,15 +83,24 @@ def test_run_leads_to_a_token_that_survives_a_restart(tmp_path: Path) -> None:
         welcome = (tmp_path / "terminal").read_text()
         assert run["link"] in welcome
         assert "Sign in as alice@contoso.example" in welcome
-        assert f'curl -H "Authorization: Bearer {run["apiToken"]}" {run["baseUrl"]}/v1/account/shared/' in welcome
+        assert {f"{run['baseUrl']}/", f"{run['baseUrl']}/docs", run["controlUrl"]} <= set(welcome.split())
         assert 404 == token_for(run).status_code
 
         with Visitor(run["caFile"]) as alice:
             back = alice.follow(run["link"], "alice@contoso.example").refresh
             assert back is not None
-            assert "Back at the caller's app" in alice.open(back).html
-        assert "support@contoso.example" == token_for(run).json()["email"]
-        for sentence in ("The link was opened.", "Signed in.", "is bound.", "A token was handed out."):
+            assert "support@contoso.example is connected" in alice.open(back).text
+            start = alice.open(run["baseUrl"])
+            (connect,) = [link for link in start.links if link.endswith("/connect")]
+            assert start.status == alice.open(connect).status == 200
+        assert "support@contoso.example" == json.loads(pasted(welcome))["email"]
+        for sentence in (
+            "The link for support@contoso.example was opened.",
+            "alice@contoso.example signed in at Microsoft.",
+            "support@contoso.example is bound; alice@contoso.example authorizes it.",
+            "An access token for support@contoso.example was handed out.",
+            "accountAdded was delivered to the sample app for support@contoso.example.",
+        ):
             wait_for_sentence(tmp_path, sentence)
 
     assert 0 == process.returncode
@@ -137,18 +157,61 @@ def test_demo_completes_the_journey() -> None:
     assert "accountAdded, accountInitialized" in demo.stdout
 
 
+NAMES = {
+    ("account", "shared"): "support@contoso.example",
+    ("registration", "97"): "sales@contoso.example",
+    ("principal", "1.2"): "alice@contoso.example",
+}
+
+
+def name(kind: str, identity: str) -> str:
+    return NAMES.get((kind, identity), identity)
+
+
 @pytest.mark.parametrize(
-    ("line", "sentence"),
+    ("event", "sentence"),
     [
-        ("2026-11-24T12:42:07.001Z INFO shared.x registration opened registration=97", "The link was opened."),
-        ("2026-11-24T12:42:07.001Z INFO shared.x mailbox refused registration=97 code=x", "Nothing was bound: x."),
+        ("INFO shared.x registration opened registration=97", "The link for sales@contoso.example was opened."),
+        ("INFO shared.x registration opened registration=98", "The link for 98 was opened."),
+        ("INFO shared.x mailbox refused registration=97 code=x", "sales@contoso.example was not bound: x."),
         (
-            '2026-11-24T12:42:07.001Z ERROR shared.x work failed kind="a \\"b\\""',
-            "Something failed: work failed (host.log has more).",
+            "INFO shared.x mailbox bound account=shared by=97 principal=1.2 state=new",
+            "support@contoso.example is bound; alice@contoso.example authorizes it.",
         ),
-        ("2026-11-24T12:42:07.001Z INFO shared.x grants refreshed done=0", None),
-        ("    ValueError: a line of a traceback", None),
+        (
+            "WARNING shared.x grant not refreshed principal=1.2",
+            "The grant of alice@contoso.example could not be refreshed: unknown.",
+        ),
+        ('WARNING shared.x account needs attention account="a b" code=x', "a b needs attention: x."),
+        (
+            'INFO shared.audit audit {"action": "access-token.hand-out", "outcome": "done", "account": "shared"}',
+            "An access token for support@contoso.example was handed out.",
+        ),
+        (
+            'INFO shared.audit audit {"action": "access-token.hand-out", "outcome": "refused", "account": "shared"}',
+            None,
+        ),
+        ('ERROR shared.x work failed kind="a \\"b\\""', "Something failed: work failed (host.log has more)."),
+        ("INFO shared.x grants refreshed done=0", None),
     ],
 )
-def test_narration_describes_relevant_events_only(line: str, sentence: str | None) -> None:
-    assert sentence == describe(line)
+def test_narration_names_people_and_mailboxes(event: str, sentence: str | None) -> None:
+    assert sentence == describe(f"2026-11-24T12:42:07.001Z {event}", name)
+
+
+def test_narration_leaves_tracebacks_out() -> None:
+    assert describe("    ValueError: a line of a traceback", name) is None
+
+
+@pytest.mark.parametrize(
+    ("event", "sentence"),
+    [
+        (
+            {"event": "accountAdded", "account": "shared"},
+            "accountAdded was delivered to the sample app for support@contoso.example.",
+        ),
+        ({"event": "oauthAppError", "account": None}, "oauthAppError was delivered to the sample app."),
+    ],
+)
+def test_narration_names_delivered_events(event: dict[str, Any], sentence: str) -> None:
+    assert sentence == describe_event(event, name)

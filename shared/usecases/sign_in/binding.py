@@ -195,7 +195,8 @@ async def _claim_and_write(app: App, proven: ProvenRequest) -> Bound:
     # After a crash before the registration was updated, the holder is the new account of this very registration.
     existed = holder is not None and (holder.registration != request.by or holder.created != holder.bound)
     state = MailboxState.EXISTING if existed else MailboxState.NEW
-    log.info("mailbox bound", extra={"by": request.by, "principal": principal.id, "state": state})
+    ids = {"account": account.id, "by": request.by, "principal": principal.id}
+    log.info("mailbox bound", extra={**ids, "state": state})
     return Bound(account, state)
 
 
