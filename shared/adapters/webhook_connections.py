@@ -18,7 +18,7 @@ from urllib.parse import SplitResult
 
 import httpcore
 
-from shared.ports import Answer, TargetRefused
+from shared.ports import Answer, TargetRefused, UnknownTarget
 
 CONNECT_TIMEOUT_SECONDS, REQUEST_TIMEOUT_SECONDS, BODY_TIMEOUT_SECONDS = 10.0, 30.0, 1.0
 TIMEOUTS = {
@@ -78,7 +78,7 @@ class WebhookConnections:
             async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
                 await backend.addresses(parts.hostname or "", parts.port or 443)
         except TimeoutError:
-            raise TargetRefused("its name was not looked up in time") from None
+            raise UnknownTarget("its name was not looked up in time") from None
 
     async def post(self, parts: SplitResult, headers: Mapping[str, str], body: bytes) -> Answer:
         """Post to a URL. Raises TargetRefused."""
@@ -146,7 +146,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         try:
             addresses = await asyncio.get_running_loop().run_in_executor(self._threads, self._resolve, host, port)
         except (OSError, UnicodeError):
-            raise TargetRefused("its name is not known") from None
+            raise UnknownTarget("its name is not known") from None
         # A zone is meaningful on this computer only (RFC 4007 section 6), so an address with a zone is never public.
         if not addresses or not all("%" not in address and self._is_allowed(address) for address in addresses):
             raise TargetRefused("its address is not a public one")

@@ -25,7 +25,7 @@ from shared.ports.app import (
     Stores,
     Timeouts,
 )
-from shared.ports.events import Answer, Deliveries, Outboxes, TargetRefused, Targets, Webhooks
+from shared.ports.events import Answer, Deliveries, Outboxes, TargetRefused, Targets, UnknownTarget, Webhooks
 from shared.ports.microsoft import (
     Entra,
     EntraCallers,
@@ -120,6 +120,7 @@ __all__ = [
     "TargetRefused",
     "Targets",
     "Timeouts",
+    "UnknownTarget",
     "UnstoredAnswer",
     "Webhooks",
     "put_change",

@@ -65,6 +65,10 @@ class TargetRefused(Exception):
     """A target was not reached, or is not allowed. The message says why, and contains no part of the URL."""
 
 
+class UnknownTarget(TargetRefused):
+    """The name of a target cannot be looked up now. It may be known later."""
+
+
 class Targets(Protocol):
     """Receivers of events. Both methods raise TargetRefused."""
 

@@ -133,6 +133,9 @@ def test_target_that_rejects_the_ping_is_refused_and_not_stored(api: httpx.Clien
     assert [] == api.get("/v1/webhooks").json()["webhooks"]
     # A forbidden target is refused without a request.
     assert "url" in refused(api.post("/v1/webhooks", json={"url": "https://10.0.0.1/inside", "verify": False}))
+    # A name may become known later.
+    unknown = {"url": "https://no-such-name.invalid/", "verify": False}
+    assert 201 == api.post("/v1/webhooks", json=unknown).status_code
     assert 201 == api.post("/v1/webhooks", json={"url": receiver.url("fails/now"), "verify": False}).status_code
 
 

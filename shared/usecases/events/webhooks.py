@@ -25,7 +25,7 @@ from shared.domain.webhook import (
     url_origin,
     webhook_id,
 )
-from shared.ports import App, Entropy, Stored, TargetRefused, retry_on_conflict
+from shared.ports import App, Entropy, Stored, TargetRefused, UnknownTarget, retry_on_conflict
 
 log = logging.getLogger(__name__)
 
@@ -59,11 +59,15 @@ async def ping_target(app: App, webhook: Webhook) -> str | None:
 
 
 async def check_target(app: App, webhook: Webhook, field: str, *, verify: bool) -> None:
-    """Raise InvalidInput for a target that is not allowed or, with `verify`, does not accept a ping."""
+    """Raise InvalidInput for a target that is not allowed or, with `verify`, does not accept a ping.
+
+    Without `verify` its name may be unknown now: each delivery looks it up, and checks its address.
+    """
     try:
         await app.targets.check(webhook.url)
     except TargetRefused as refused:
-        raise InvalidInput({field: f'"{field}" cannot be a target: {refused}'}) from None
+        if verify or not isinstance(refused, UnknownTarget):
+            raise InvalidInput({field: f'"{field}" cannot be a target: {refused}'}) from None
     problem = await ping_target(app, webhook) if verify else None
     if problem is not None:
         raise InvalidInput({field: f'"{field}" did not accept a signed ping: {problem}'})
