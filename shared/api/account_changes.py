@@ -1,7 +1,7 @@
 """PUT and DELETE /v1/account/{account}, and its reconnect: change, remove and reconnect an account."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -26,6 +26,7 @@ class AccountChange(EmailEngineFields, kw_only=True):
         **EmailEngineFields.refused,
         "oauth2": "must be absent: a grant is proven by a sign-in; use POST /v1/account/{account}/reauthorize",
     }
+    example: ClassVar[Mapping[str, Any]] = {"name": "Help Desk"}
 
     name: Name | UnsetType = UNSET
     paused: (

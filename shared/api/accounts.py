@@ -73,10 +73,26 @@ class AccountsQuery(PageQuery, kw_only=True):
         | UnsetType
     ) = UNSET
     cursor: (
-        Annotated[str, Meta(description="The `cursor` of the page before.", max_length=2048, pattern=PLAIN)] | UnsetType
+        Annotated[
+            str,
+            Meta(
+                description="The `cursor` of the page before.",
+                examples=["WyJwIiwicm93Il0="],
+                max_length=2048,
+                pattern=PLAIN,
+            ),
+        ]
+        | UnsetType
     ) = UNSET
     app: (
-        Annotated[Text, Meta(description="Only accounts of this OAuth app.", extra={"max_bytes": MAX_FILTER_BYTES})]
+        Annotated[
+            Text,
+            Meta(
+                description="Only accounts of this OAuth app.",
+                examples=["AAABiCtT7XUAAAAF"],
+                extra={"max_bytes": MAX_FILTER_BYTES},
+            ),
+        ]
         | UnsetType
     ) = UNSET
     email: Annotated[Email, Meta(description="Only accounts of this mailbox.")] | UnsetType = UNSET

@@ -1,6 +1,7 @@
 """POST /v1/account: bind a further mailbox to a grant that is there, or ask for a link to sign in."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -59,6 +60,15 @@ class GrantSource(Body, kw_only=True):
 
 class NewAccount(EmailEngineFields, kw_only=True):
     """An account to bind to an existing grant, or by a sign-in."""
+
+    example: ClassVar[Mapping[str, Any]] = {
+        "account": "sales",
+        "name": "Sales",
+        "oauth2": {
+            "provider": "AAABiCtT7XUAAAAF",
+            "auth": {"delegatedUser": "sales@contoso.example", "delegatedAccount": "shared"},
+        },
+    }
 
     oauth2: GrantSource
     account: AccountId | UnsetType | None = UNSET

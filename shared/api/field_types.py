@@ -101,7 +101,13 @@ RequestTimestamp = Annotated[
 AppId = Annotated[
     str, Meta(description="The id of an OAuth app.", examples=["AAABiCtT7XUAAAAF"], max_length=256, pattern=NOT_BLANK)
 ]
-RegistrationId = Annotated[str, Meta(description="The id of a registration.", examples=["5f1a0c"])]
+RegistrationId = Annotated[
+    str,
+    Meta(
+        description="The id of a registration.",
+        examples=["5f1a0c3e9b7d42868d0c1e5f7392b8a64c20d9e7153fb68a9e41c07d2b5f836a"],
+    ),
+]
 Code = Annotated[str, Meta(description="A stable code for programs.", examples=["needs_sign_in"])]
 Sentence = Annotated[
     str,

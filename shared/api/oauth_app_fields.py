@@ -85,6 +85,7 @@ class AppChange(Body, kw_only=True):
     """The fields to change. null removes an optional value."""
 
     refused: ClassVar[Mapping[str, str]] = {"provider": FIXED, "baseScopes": FIXED}
+    example: ClassVar[Mapping[str, Any]] = {"title": "Contoso archive", "credentialReuse": True}
 
     name: AppName | UnsetType = UNSET
     description: (
@@ -175,6 +176,15 @@ class NewApp(AppChange, kw_only=True):
     """A new OAuth app."""
 
     refused: ClassVar[Mapping[str, str]] = {}
+    # The second app of the local tenant.
+    example: ClassVar[Mapping[str, Any]] = {
+        "name": "Contoso archive",
+        "provider": "outlook",
+        "enabled": True,
+        "authority": "7c3f1e52-5d1b-4a57-9a0e-2f6c7f1d9b10",
+        "clientId": "8e41f7b2-60cd-4f1a-9d35-2a7be90c64d8",
+        "clientSecret": "local-secret-of-contoso-archive",
+    }
 
     name: AppName
     client_id: ClientId

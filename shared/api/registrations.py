@@ -1,7 +1,7 @@
 """/v1/authentication/form: start a registration, read it, and end it; and the repair link of an account."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -68,6 +68,14 @@ class InvitedMailbox(Body, kw_only=True):
 
 class RegistrationForm(Body, kw_only=True):
     """The mailbox to bind, and the URL to which the person's browser returns."""
+
+    example: ClassVar[Mapping[str, Any]] = {
+        "account": "shared",
+        "name": "Shared Account",
+        "email": "support@contoso.example",
+        "delegated": True,
+        "redirectUrl": "https://myapp.example/account/settings.php",
+    }
 
     redirect_url: RedirectUrl
     account: AccountId | UnsetType | None = UNSET

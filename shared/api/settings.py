@@ -68,6 +68,12 @@ class SettingsChange(Body, kw_only=True):
     """The global webhook, as EmailEngine names its fields."""
 
     refused: ClassVar[Mapping[str, str]] = {"serviceUrl": "is read-only: it is the setting MAILBIND_BASE_URL"}
+    example: ClassVar[Mapping[str, Any]] = {
+        "webhooks": "https://flows.example/hook",
+        "webhooksEnabled": True,
+        "webhookEvents": ["*"],
+        "verify": False,
+    }
 
     webhooks: (
         Annotated[Target, Meta(description="The target URL. An empty text removes the target.", extra={"empty": True})]

@@ -1,7 +1,8 @@
 """/v1/webhooks: where events go."""
 
 import base64
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -93,6 +94,13 @@ ErrorText = Annotated[str, Meta(description="What went wrong.", examples=["it an
 
 class NewWebhook(AccountFilter, kw_only=True):
     """A new webhook: its target, its events and its accounts."""
+
+    # Nothing answers at this address, so it is not verified.
+    example: ClassVar[Mapping[str, Any]] = {
+        "url": "https://flows.example/hook",
+        "events": ["accountAdded", "authenticationError", "connectError"],
+        "verify": False,
+    }
 
     url: Target
     events: (

@@ -42,10 +42,12 @@ type Read = Callable[[Any, "Faults", str], Any]
 class Body(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
     """A body or a query; every other field is refused. In one with faults, a field that cannot be read is UNSET.
 
-    `refused` are fields that are refused with a message of their own, unless they are empty or false.
+    `refused` are fields that are refused with a message of their own, unless they are empty or false. `example` is a
+    request that works, in JSON; by default it is made of the examples of the required fields, or of the first one.
     """
 
     refused: ClassVar[Mapping[str, str]] = {}
+    example: ClassVar[Mapping[str, Any]] = {}
 
     @property
     def given(self) -> dict[str, Any]:

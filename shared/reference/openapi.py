@@ -3,9 +3,10 @@
 import re
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from shared.api.event_notification import EventNotification
 from shared.api.field_types import AccountId, AppId, RegistrationId
@@ -29,10 +30,17 @@ WHERE = {
     "account": AccountId,
     "app": AppId,
     "registration": RegistrationId,
-    "webhook": str,
-    "token": str,
+    "webhook": Annotated[
+        str, Meta(description="The id of a webhook, or global.", examples=["0f4cbb21d6a84c1e9b7350e2af618c4d"])
+    ],
+    "token": Annotated[
+        str,
+        Meta(
+            description="The id of an API token: its SHA-256 in hexadecimal.",
+            examples=["47de0b5c19a84f2e6d3370c1b8e5924fa0d6c87b31e92f54780cab16d5e3f029"],
+        ),
+    ],
 }
-ABOUT = {"webhook": "The id of a webhook, or global.", "token": "The id of an API token: its SHA-256 in hexadecimal."}
 
 
 def openapi(base_url: str, resources: Sequence[Resource]) -> Part:
@@ -115,8 +123,10 @@ def _operation(each: Operation, schemas: Part) -> Part:
     elif each.scopes:
         described["security"] = [{"bearer": [scope]} for scope in each.scopes]
     if "body" in each.types:
-        schema = {"$ref": SCHEMAS + each.types["body"].__name__}
-        described["requestBody"] = {"content": {JSON: _content(schema, schemas)}, "required": not each.body_optional}
+        body_type = each.types["body"]
+        content = _content({"$ref": SCHEMAS + body_type.__name__}, schemas)
+        content["example"] = dict(body_type.example) or content["example"]
+        described["requestBody"] = {"content": {JSON: content}, "required": not each.body_optional}
     if each.form:
         texts: Part = {name: {"type": "string", "examples": ["aB3x"]} for name in each.form}
         fields = {"type": "object", "properties": texts}
@@ -150,7 +160,7 @@ def _schema_of_secret(kind: type) -> Part:
 def _parameters(each: Operation, schemas: Part) -> Iterable[Part]:
     for name in re.findall(r"{(\w+)}", each.path):
         schema = msgspec.json.schema(WHERE[name])
-        about = schema.pop("description", None) or ABOUT[name]
+        about = schema.pop("description")
         yield _parameter("path", name, about, {**schema, "minLength": 1}, schemas, required=True)
     query = each.types.get("query")
     for name, schema in (schemas[query.__name__]["properties"] if query else {}).items():
