@@ -18,7 +18,7 @@ def test_control_shows_the_tenant(tenant: LocalTenant) -> None:
     people = {person["upn"]: bool(person["consented"]) for person in state["people"]}
     access = {mailbox["address"].partition("@")[0]: mailbox["fullAccess"] for mailbox in state["mailboxes"]}
     assert {ALICE: True, "bob@contoso.example": True, MALLORY: False} == people
-    assert {"support": [ALICE, "bob@contoso.example"], "sales": [ALICE], "board": []} == access
+    assert {"support": [ALICE, "bob@contoso.example"], "sales": [ALICE], "billing": [ALICE], "board": []} == access
 
 
 def test_control_shows_conditions_until_reset(tenant: LocalTenant) -> None:

@@ -96,3 +96,5 @@ def test_replaced_client_secret_has_expired(tenant: LocalTenant) -> None:
     assert [7000222] == tenant.refresh(token).json()["error_codes"]
     assert [7000215] == tenant.refresh(token, client_secret="guessed").json()["error_codes"]
     assert 200 == tenant.refresh(token, client_secret="renewed").status_code
+    tenant.control("app", clientId=client, secret=tenant.ready["clientSecret"])
+    assert 200 == tenant.refresh(token).status_code

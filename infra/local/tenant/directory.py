@@ -64,11 +64,11 @@ class Directory:
         self.clients[client_id] = replace(self.clients[client_id], roles=tuple(roles))
 
     def replace_secret(self, client_id: str, secret: str) -> None:
-        """Replace the client secret of an app; the old one has expired. Raises ValueError for an unknown app."""
+        """Replace the client secret of an app; earlier ones have expired. Raises ValueError for an unknown app."""
         client = self.clients.get(client_id)
         if client is None:
             raise ValueError(f"clientId: there is no app {client_id!r}")
-        expired_secrets = (*client.expired_secrets, client.secret)
+        expired_secrets = tuple(earlier for earlier in (*client.expired_secrets, client.secret) if earlier != secret)
         self.clients[client_id] = replace(client, secret=secret, expired_secrets=expired_secrets)
 
     def set_token_version(self, name: str, version: int) -> None:
