@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import httpx
 import pytest
 
 from infra.local.visitor import Visitor
-from tests.local.test_run import make_run, started
+from tests.local.test_run import make_run, started, wait_for_sentence
 
 ALICE = "alice@contoso.example"
 # Each answer's status goes to standard error. https://curl.se/docs/manpage.html#-w
@@ -95,11 +96,7 @@ def local_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRun]:
     (folder / ".curlrc").write_text(CURLRC)
     with make_run(folder) as process:
         run = started(folder, process)
-        variables = {
-            "BASE": run["baseUrl"],
-            "TOKEN": run["apiToken"],
-            "GRAPH": f"{run['tenantUrl']}/v1.0",
-            "CONTROL": run["controlUrl"],
-            "CURL_CA_BUNDLE": run["caFile"],
-        }
+        wait_for_sentence(folder, "What happens:")
+        exports = re.findall(r"(?m)^ *export (.*)$", (folder / "terminal").read_text())
+        variables = dict(word.split("=", 1) for line in exports for word in shlex.split(line))
         yield LocalRun(variables, run["link"], folder)
