@@ -4,6 +4,7 @@ PY := .venv/bin/python
 READY := .venv/ready
 # Nothing if .venv has no pip, as after an interrupted set-up.
 VENV_VERSION := $(shell $(PY) -c 'import pip, sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+MAILBIND := .venv/bin/mailbind
 NODE_MODULES := infra/local/node_modules/.package-lock.json
 CHECKOV := .local/checkov/ready
 KUSTO := infra/checks/node_modules/.package-lock.json
@@ -14,7 +15,7 @@ KUSTO := infra/checks/node_modules/.package-lock.json
 help:            ## List these targets
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
 
-setup: $(READY) $(NODE_MODULES) ## Create .venv and download Azurite (needs only Python 3.13)
+setup: $(READY) $(MAILBIND) $(NODE_MODULES) ## Create .venv and download Azurite (needs only Python 3.13)
 
 # Old Pythons understand this too. The virtual environment of checkov uses the Python of .venv.
 new-venv:
@@ -30,6 +31,11 @@ new-venv:
 $(READY): requirements.txt requirements-dev.txt constraints.txt constraints-dev.txt $(if $(filter $(PYTHON_VERSION),$(VENV_VERSION)),,new-venv)
 	@echo "Downloading packages ..."
 	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+# The operators' command. uv builds it itself: nothing is downloaded.
+$(MAILBIND): pyproject.toml $(READY)
+	@.venv/bin/uv pip install --quiet --offline --no-cache --no-deps --python .venv --editable .
 	@touch $@
 
 $(NODE_MODULES): infra/local/package.json infra/local/package-lock.json | $(READY)

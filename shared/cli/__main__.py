@@ -1,145 +1,75 @@
 """The command line: parses arguments, runs a command and prints its result.
 
-The exit status is 0 for success, 1 for failure and 2 for wrong arguments.
+The exit status is 0 for success, 1 for failure, 2 for wrong arguments, and 130 after Ctrl-C.
 """
 
 import argparse
+import io
 import json
-import os
 import sys
-from collections.abc import Callable
+from typing import NoReturn
 
-from shared.cli import commands
+from shared.cli import accounts, apps, links, operation, tokens, webhooks
 from shared.cli.api import Api, Failed, is_safe_for_token, read_token
+from shared.cli.arguments import ENVIRONMENT, Parser
+from shared.cli.output import Result
 
-ENVIRONMENT = "MAILBIND_BASE_URL is the address, MAILBIND_TOKEN an API token, MAILBIND_CA_FILE root certificates."
-MAX_LISTED_ACCOUNTS = 10_000
-
-type Command = Callable[..., commands.Result]
-type AddParser = Callable[..., argparse.ArgumentParser]
+INTERRUPTED = 130  # 128 and the number of SIGINT, as shells report it
+TOPICS = (accounts, links, operation, apps, tokens, webhooks)
 
 
 def main() -> None:
     """Run one command."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # names may have letters that the terminal's encoding lacks
     parser = build_parser()
     arguments = parser.parse_args()
-    token = read_token(arguments.token_file)
-    for is_wrong, message in (
-        (not token, "no API token: set MAILBIND_TOKEN, or name a file with --token-file (- is standard input)"),
-        (not (token.isascii() and token.isprintable()), "this is not an API token"),
-        (not arguments.base_url, "no address: set MAILBIND_BASE_URL, or give --base-url"),
-        (
-            not is_safe_for_token(arguments.base_url),
-            "the address must be https or on this computer: the token is sent there",
-        ),
-        (not getattr(arguments, "yes", True), "deleting cannot be undone: add --yes to confirm"),
-    ):
-        if is_wrong:
-            parser.error(message)
     try:
-        with Api(arguments.base_url, token, arguments.ca_file) as api:
-            result = arguments.run(api, arguments)
+        result = _run(parser, arguments)
     except Failed as failed:
-        sys.exit(f"error: {failed}")
+        _fail(failed, as_json=arguments.json)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
     print(json.dumps(result.body, indent=2) if arguments.json else result.text)
     sys.exit(0 if result.success else 1)
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands. The attribute `run` of parsed arguments is the command's function."""
-    parser = argparse.ArgumentParser(
-        prog="python -m shared.cli", description="Mailbind for operators.", epilog=ENVIRONMENT
-    )
+    parser = Parser(prog="mailbind", description="Mailbind for operators.", epilog=ENVIRONMENT)
     add = parser.add_subparsers(required=True, metavar="command").add_parser
-    _add_account_commands(add)
-    _add_link_commands(add)
-    _add_configuration_commands(add)
-    _add_command(add, "stats", commands.stats, "show statistics")
-    _add_command(add, "health", commands.health, "check whether all is well")
+    for topic in TOPICS:
+        topic.add_commands(add)
     return parser
 
 
-def _add_account_commands(add: AddParser) -> None:
-    listing = _add_command(add, "list", commands.list_accounts, "list accounts")
-    for name, text in (
-        ("--state", "in this state"),
-        ("--query", "with this text in the id, the name or the address"),
-        ("--app", "bound through this OAuth app"),
-        ("--email", "of this mailbox"),
-        ("--authorized-by", "of this person: sign-in name or object id"),
+def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> Result:
+    token = read_token(arguments.token_file)
+    for is_wrong, message in (
+        (not getattr(arguments, "yes", True), "Deleting cannot be undone. Add --yes to confirm."),
+        (not token, "There is no API token. Set MAILBIND_TOKEN, or name a file with --token-file."),
+        (not (token.isascii() and token.isprintable()), "This is not an API token."),
+        (not arguments.base_url, "There is no address. Set MAILBIND_BASE_URL, or add --base-url."),
+        (
+            not is_safe_for_token(arguments.base_url),
+            "The address must be https, or on this computer: the API token is sent there.",
+        ),
     ):
-        listing.add_argument(name, help=text)
-    listing.add_argument(
-        "--limit", type=_positive, default=MAX_LISTED_ACCOUNTS, help=f"the maximum number ({MAX_LISTED_ACCOUNTS})"
-    )
-    _add_account(_add_command(add, "show", commands.show, "show an account"))
-    _add_account(_add_command(add, "reconnect", commands.reconnect, "refresh and probe an account now"))
-    pause = _add_account(_add_command(add, "pause", commands.pause, "hand out no tokens until the account is resumed"))
-    pause.set_defaults(paused=True)
-    resume = _add_account(_add_command(add, "resume", commands.pause, "hand out tokens again"))
-    resume.set_defaults(paused=False)
-    delete = _add_account(_add_command(add, "delete", commands.delete, "unbind an account"))
-    delete.add_argument("--yes", action="store_true", help="confirm")
+        if is_wrong:
+            parser.error(message)
+    try:
+        with Api(arguments.base_url, token, arguments.ca_file) as api:
+            result: Result = arguments.run(api, arguments)
+    except KeyError as missing:
+        raise Failed(f"The response has no {missing}. Is this command as old as Mailbind at this address?") from None
+    return result
 
 
-def _add_link_commands(add: AddParser) -> None:
-    link = _add_command(add, "link", commands.link, "create a sign-in link for a mailbox")
-    link.add_argument("--account", help="the account's id; generated by default")
-    link.add_argument("--email", help="the mailbox")
-    link.add_argument("--mailbox", action="append", help="a shared mailbox; repeat for several through one sign-in")
-    link.add_argument("--own", action="store_true", help="the person's own mailbox, not a shared one")
-    link.add_argument("--name", help="the account's name")
-    link.add_argument("--expected-email", help="who must sign in")
-    link.add_argument("--expected-tenant", help="the id of the tenant that this person must belong to")
-    link.add_argument("--type", help="the OAuth app to sign in through")
-    link.add_argument("--allow-principal-change", action="store_true", help="another person may take an account over")
-    link.add_argument("--change-mailbox", action="store_true", help="an existing account may get another mailbox")
-    repair = _add_account(
-        _add_command(add, "reauthorize", commands.reauthorize, "create a link that repairs an account")
-    )
-    help_text = "another person who may open the mailbox can use the link"
-    repair.add_argument("--allow-principal-change", action="store_true", help=help_text)
-    for parser in (link, repair):
-        parser.add_argument("--redirect-url", required=True, help="where the person goes afterwards")
-
-
-def _add_configuration_commands(add: AddParser) -> None:
-    token = add("token", help="API tokens").add_subparsers(required=True, metavar="command").add_parser
-    create = _add_command(token, "create", commands.create_token, "create an API token, which is shown once")
-    create.add_argument("--description", required=True, help="what it is for")
-    create.add_argument("--scope", action="append", required=True, help="what it may do; repeat for several")
-    create.add_argument("--account", action="append", help="limit it to this account; repeat for several")
-    create.add_argument("--account-prefix", help="limit it to accounts whose ids begin with this")
-    create.add_argument("--address", action="append", help="accept it from this address or network; repeat for several")
-    create.add_argument("--days", type=_positive, help="expire after this many days")
-    app = add("app", help="OAuth apps").add_subparsers(required=True, metavar="command").add_parser
-    _add_command(app, "list", commands.list_apps, "list all OAuth apps")
-    verify = _add_command(app, "verify", commands.verify_app, "check the configuration of an OAuth app")
-    verify.add_argument("app", help="the OAuth app's id")
-    verify.add_argument("--account", help="also check this account's grant")
-
-
-def _add_command(add: AddParser, name: str, run: Command, text: str) -> argparse.ArgumentParser:
-    parser = add(name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=ENVIRONMENT)
-    parser.set_defaults(run=run)
-    parser.add_argument("--json", action="store_true", help="print the API's response")
-    parser.add_argument("--base-url", default=os.environ.get("MAILBIND_BASE_URL", ""), help="Mailbind's address")
-    parser.add_argument("--token-file", metavar="FILE", help="read the API token from this file; - is standard input")
-    parser.add_argument(
-        "--ca-file", default=os.environ.get("MAILBIND_CA_FILE") or None, help="additional root certificates"
-    )
-    return parser
-
-
-def _add_account(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    parser.add_argument("account", help="the account's id")
-    return parser
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError("must be a whole number of at least 1")
-    return int(text)
+def _fail(failed: Failed, *, as_json: bool) -> NoReturn:
+    if as_json:
+        print(json.dumps(failed.body, indent=2))
+        sys.exit(1)
+    sys.exit(f"error: {failed}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """A client of the HTTP API."""
 
+import getpass
 import ipaddress
 import os
 import ssl
 import sys
+from collections.abc import Iterable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Self
@@ -11,11 +13,25 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
+from shared.cli.output import printable
+from shared.cli.progress import Progress
+
 TIMEOUT_SECONDS = 60  # reconnecting waits for Microsoft
+MAX_PAGE_SIZE = 1000
 
 
 class Failed(Exception):
-    """A command failed; the message says why."""
+    """A command failed. The message says why; `body` is what --json prints, in the shape of the API's errors."""
+
+    def __init__(self, message: str, body: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.body = body or {"error": "Command failed", "message": message, "code": "CommandFailed"}
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether the same request may succeed later: no answer, too many requests, or an error of the server."""
+        status = self.body.get("statusCode")
+        return status is None or status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 class Api:
@@ -31,14 +47,16 @@ class Api:
                 base_url=base_url, headers=headers, verify=trust, timeout=TIMEOUT_SECONDS, trust_env=use_proxies
             )
         except OSError as error:
-            raise Failed(f"cannot read {ca_file}: {error.strerror or error}") from None
+            raise Failed(f"{ca_file} cannot be read: {error.strerror or error}") from None
         except httpx.InvalidURL as error:
-            raise Failed(f"the address is not a URL: {error}") from None
+            raise Failed(f"The address is not a URL: {error}") from None
+        self.progress = Progress(f"Waiting for {base_url}")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.progress.stop()
         self._client.close()
 
     def call(self, method: str, *path: str, query: dict[str, Any] | None = None, body: Any = None) -> dict[str, Any]:  # noqa: ANN401 - any JSON
@@ -47,22 +65,30 @@ class Api:
         encoded_path = "/".join(quote(part, safe="") for part in path)
         status, decoded = self._request(method, f"/v1/{encoded_path}", params=parameters, json=body)
         if status >= HTTPStatus.BAD_REQUEST or not isinstance(decoded, dict):
-            raise Failed(_error_message(status, decoded))
+            raise _failed(status, decoded)
         return decoded
+
+    def all_pages(self, path: str, name: str) -> dict[str, Any]:
+        """The first page of a list, with the items of all pages under `name`."""
+        first = self.call("GET", path, query={"pageSize": MAX_PAGE_SIZE})
+        for number in range(1, first["pages"]):
+            first[name] += self.call("GET", path, query={"pageSize": MAX_PAGE_SIZE, "page": number})[name]
+        return first
 
     def health(self) -> dict[str, Any]:
         """The answer of GET /health, whatever its status."""
         status, decoded = self._request("GET", "/health")
         if not isinstance(decoded, dict) or "success" not in decoded:
-            raise Failed(_error_message(status, decoded))
+            raise _failed(status, decoded)
         return decoded
 
     def _request(self, method: str, path: str, **options: Any) -> tuple[int, Any]:  # noqa: ANN401 - any JSON
         """The status, and the JSON in the body, or None."""
+        self.progress.start()
         try:
             response = self._client.request(method, path, **options)
         except httpx.HTTPError as error:
-            raise Failed(f"{self._client.base_url} cannot be reached: {error}") from None
+            raise Failed(f"{self._client.base_url} cannot be reached: {printable(error)}") from None
         try:
             return response.status_code, response.json()
         except ValueError:
@@ -70,16 +96,43 @@ class Api:
 
 
 def read_token(file: str | None) -> str:
-    """Read the token from a file, standard input (`-`) or the environment. Raises SystemExit if that fails.
+    """Read the API token from a file, standard input (`-`) or the environment. Raises Failed if that fails.
 
     There is no argument for it, because other users of the computer can read command lines.
     """
     if file is None:
         return os.environ.get("MAILBIND_TOKEN", "").strip()
+    return sys.stdin.read().strip() if file == "-" else read_file(file).strip()
+
+
+def read_secret(prompt: str) -> str:
+    """Read a secret from standard input; a terminal shows the prompt, and not the secret. Raises Failed."""
     try:
-        return (sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")).strip()
-    except OSError as error:
-        sys.exit(f"error: cannot read {file}: {error.strerror}")
+        secret = getpass.getpass(f"{prompt}: ") if sys.stdin.isatty() else sys.stdin.read()
+    except EOFError:
+        secret = ""
+    if not secret.strip():
+        raise Failed("There is no secret on standard input.")
+    return secret.strip()
+
+
+def read_file(file: str) -> str:
+    """The text of a file. Raises Failed."""
+    try:
+        return Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        raise Failed(f"{file} cannot be read: {reason}") from None
+
+
+def full_id(beginning: str, ids: Iterable[str], kind: str) -> str:
+    """The one id that begins so; terminals show only the beginning of long ids. Raises Failed."""
+    found = [identity for identity in ids if identity.startswith(beginning.removesuffix("…"))]
+    if beginning in found:
+        return beginning
+    if len(found) != 1:
+        raise Failed(f"The ids of {len(found)} {kind}s begin with this." if found else f"No such {kind}.")
+    return found[0]
 
 
 def is_safe_for_token(base_url: str) -> bool:
@@ -98,22 +151,11 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _error_message(status: int, body: Any) -> str:  # noqa: ANN401 - any JSON
+def _failed(status: int, body: Any) -> Failed:  # noqa: ANN401 - any JSON
     if not isinstance(body, dict) or "message" not in body:
-        return f"the response has the status {status} and is not from Mailbind; is the address correct?"
+        message = f"The response has the status {status} and is not from Mailbind. Is the address correct?"
+        problem = {"error": "Bad response", "message": message, "code": "BadResponse"}
+        return Failed(message, {"statusCode": status, **problem})
     lines = [f"{body['message']} ({body.get('code') or status})"]
     lines += [f"  {field['message']}" for field in body.get("fields", [])]
-    return "\n".join(map(printable, lines))
-
-
-def printable(value: object) -> str:
-    """A value as text without control characters, because names come from people who are not trusted."""
-    match value:
-        case None:
-            return "-"
-        case bool():
-            return "yes" if value else "no"
-        case list():
-            return ", ".join(map(printable, value)) or "-"
-        case _:
-            return "".join(letter if letter.isprintable() else "?" for letter in str(value))
+    return Failed("\n".join(map(printable, lines)), body)
