@@ -6,6 +6,7 @@ The exit status is 0 for success, 1 for failure, 2 for wrong arguments, and 130 
 import argparse
 import io
 import json
+import os
 import sys
 from typing import NoReturn
 
@@ -30,7 +31,7 @@ def main() -> None:
         _fail(failed, as_json=arguments.json)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    print(json.dumps(result.body, indent=2) if arguments.json else result.text)
+    _print(json.dumps(result.body, indent=2) if arguments.json else result.text)
     sys.exit(0 if result.success else 1)
 
 
@@ -61,13 +62,22 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> Resu
         with Api(arguments.base_url, token, arguments.ca_file) as api:
             result: Result = arguments.run(api, arguments)
     except KeyError as missing:
-        raise Failed(f"The response has no {missing}. Is this command as old as Mailbind at this address?") from None
+        raise Failed(
+            f"The response has no {missing}. Is Mailbind at this address another version than this command?"
+        ) from None
     return result
+
+
+def _print(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # as with `| head`; Python would report it again at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(failed: Failed, *, as_json: bool) -> NoReturn:
     if as_json:
-        print(json.dumps(failed.body, indent=2))
+        _print(json.dumps(failed.body, indent=2))
         sys.exit(1)
     sys.exit(f"error: {failed}")
 

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from itertools import chain
 from typing import Any
 
-from shared.cli.advice import TROUBLE_STATES, advice, faults, refused_apps, repair, repairs
+from shared.cli.advice import TROUBLE_STATES, advice, faults, parked_events, refused_apps, repair, repairs
 from shared.cli.api import Api, Failed
 from shared.cli.arguments import AddParser, add_account, add_command, positive
 from shared.cli.output import Result, Trouble, printable, red, relative_time, summary, table
@@ -19,7 +19,11 @@ def add_commands(add: AddParser) -> None:
     """Declare the commands of this file."""
     listing = add_command(add, "list", list_accounts, "list accounts, and what to do about those in trouble")
     states = listing.add_mutually_exclusive_group()
-    states.add_argument("--trouble", action="store_true", help="only what needs somebody: accounts and OAuth apps")
+    states.add_argument(
+        "--trouble",
+        action="store_true",
+        help="only what needs somebody: accounts, and below them apps, hosts and events",
+    )
     states.add_argument("--state", action="append", help="only accounts in this state; repeat for several")
     for name, text in (
         ("--query", "with this text in the id, the name or the address"),
@@ -47,8 +51,8 @@ def list_accounts(api: Api, arguments: Namespace) -> Result:
     body: dict[str, Any] = {"accounts": accounts, "refusedApps": refused}
     last_lines = refused_apps(refused)
     if arguments.trouble and (stats := _statistics(api)) is not None:
-        body |= {"refusedApps": stats["breakers"], "setupFaults": stats["setupFaults"]}
-        last_lines = faults(stats)
+        body |= {"refusedApps": stats["breakers"], "setupFaults": stats["setupFaults"], "events": stats["events"]}
+        last_lines = [*parked_events(stats), *faults(stats)]
     nothing = "No account is in trouble." if arguments.trouble else "No accounts."
     lines = [_accounts_table(accounts) if accounts else nothing]
     lines += repairs(account for account in accounts if account["state"] in TROUBLE_STATES and account["lastError"])

@@ -69,3 +69,9 @@ def faults(stats: Mapping[str, Any]) -> list[str]:
         for fault in stats["setupFaults"]
     ]
     return [*refused_apps(stats["breakers"]), *unreachable]
+
+
+def parked_events(stats: Mapping[str, Any]) -> list[str]:
+    """A line if targets did not accept events."""
+    parked = stats["events"]["parked"]
+    return [f"{red('Parked events')}: {parked}. Run: {command('webhooks', 'list')}"] if parked else []

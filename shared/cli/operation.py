@@ -3,7 +3,7 @@
 from argparse import Namespace
 from collections.abc import Mapping
 
-from shared.cli.advice import TROUBLE_STATES, advice, faults
+from shared.cli.advice import TROUBLE_STATES, advice, faults, parked_events
 from shared.cli.api import Api
 from shared.cli.arguments import AddParser, add_command
 from shared.cli.output import Result, Trouble, red, relative_time, summary, values
@@ -50,7 +50,7 @@ def stats(api: Api, _: Namespace) -> Result:
         ("refused OAuth apps", Trouble(len(body["breakers"]) or None)),
         ("unreachable hosts", Trouble(len(body["setupFaults"]) or None)),
     ]
-    return Result(body, "\n".join([summary(rows), *faults(body)]))
+    return Result(body, "\n".join([summary(rows), *parked_events(body), *faults(body)]))
 
 
 def _counts(counts: Mapping[str, int]) -> str:

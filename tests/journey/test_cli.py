@@ -74,7 +74,7 @@ def test_list_shows_trouble_and_the_command_that_ends_it(
     both = told(cli("list", "--state", "connectError", "--state", "authenticationError", "--json"))
     text = cli("list", "--trouble", "--authorized-by", who, MAILBIND_REDIRECT_URL=BACK[1]).stdout
 
-    assert {"accounts", "refusedApps", "setupFaults"} == {*trouble}
+    assert {"accounts", "refusedApps", "setupFaults", "events"} == {*trouble}
     assert {"authenticationError", "connectError"} == {account["state"] for account in trouble["accounts"]}
     ids = [account["account"] for account in trouble["accounts"]]
     assert {signed_out, closed} <= {*ids}

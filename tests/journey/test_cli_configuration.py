@@ -1,5 +1,6 @@
 """`mailbind` and what is configured: API tokens, OAuth apps, webhooks, settings."""
 
+import re
 from pathlib import Path
 
 import httpx
@@ -123,9 +124,11 @@ async def test_webhook_is_listed_shown_pinged_and_redelivered(
 
     (row,) = (line for line in cli("webhooks", "list").stdout.splitlines() if line.startswith(made))
     shown = cli("webhooks", "show", made[:12]).stdout
+    trouble = cli("list", "--trouble", "--query", made).stdout
 
     assert ["*", "all", "0", "1", "it", "answered", "500"] == row.split()[2:]
     assert ["accountAdded", "desk", "just", "now", "3", "it", "answered", "500"] == shown.splitlines()[-3].split()
+    assert re.search(r"(?m)^Parked events: \d+\. Run: mailbind webhooks list$", trouble)
     assert f"Send them again: mailbind webhooks redeliver {made}" == shown.splitlines()[-1]
     assert made in [each["id"] for each in told(cli("webhooks", "list", "--json"))["webhooks"] if each["parked"]]
     assert "The target accepted the ping.\n" == cli("webhooks", "ping", made).stdout
