@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -46,3 +47,11 @@ def test_wheel_has_the_command_and_its_texts(tmp_path: Path) -> None:
     assert "mailbind = shared.cli.__main__:main" in entry_points
     assert {"shared/cli/__main__.py", "shared/domain/remedies.toml"} <= names
     assert [] == [name for name in names if name.startswith(("infra/", "tests/"))]
+
+
+def test_command_has_the_packages_of_the_deployment() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    deployed = re.findall(r"(?m)^([\w-]+==\S+)", (ROOT / "requirements.txt").read_text())
+
+    assert project["dependencies"]
+    assert set(project["dependencies"]) <= set(deployed)
