@@ -9,7 +9,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Self
 
-from shared.domain.errors import Forbidden, ForbiddenAddress, InvalidToken
+from shared.domain.errors import Forbidden, ForbiddenAddress, InvalidToken, MissingScope
 from shared.domain.formats import normalize_id
 
 
@@ -72,10 +72,9 @@ class Caller:
         return self.binding is None or (accounts is not None and self.binding.includes(accounts))
 
     def require_scope(self, *scopes: Scope) -> None:
-        """Raise Forbidden if the caller has none of these scopes (RFC 6750 section 3.1, `insufficient_scope`)."""
+        """Raise MissingScope if the caller has none of these scopes."""
         if not self.has_scope(*scopes):
-            names = " or ".join(scopes)
-            raise Forbidden(f"This needs the scope {names}. Ask your administrator for a token that has it", scopes[0])
+            raise MissingScope(scopes)
 
     def require_account(self, account: str) -> None:
         """Raise Forbidden if the caller may not access the account, whether or not it exists."""

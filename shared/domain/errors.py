@@ -1,6 +1,6 @@
 """Refusals that a caller is told about: a stable code and a sentence."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 
@@ -57,6 +57,14 @@ class Forbidden(MailbindError):
     def __init__(self, message: str, scope: str | None = None) -> None:
         super().__init__(message)
         self.scope = scope
+
+
+class MissingScope(Forbidden):
+    """A caller who has none of these scopes (RFC 6750 section 3.1, `insufficient_scope`)."""
+
+    def __init__(self, scopes: Sequence[str]) -> None:
+        names = " or ".join(scopes)
+        super().__init__(f"This needs the scope {names}. Ask your administrator for a token that has it", scopes[0])
 
 
 class ForbiddenAddress(Forbidden):

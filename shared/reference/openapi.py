@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from shared.api.event_notification import EventNotification
-from shared.api.field_types import AccountId, AppId, RegistrationId
+from shared.api.field_types import IGNORED, AccountId, AppId, RegistrationId
 from shared.domain.secret import Secret
 from shared.http.bounds import BodyType
 from shared.http.operations import Operation, Resource
@@ -22,9 +22,10 @@ SCHEMAS = "#/components/schemas/"
 FORM = BodyType.FORM.value
 INTRODUCTION = (
     "Mailbind binds Microsoft 365 shared mailboxes to people with access to them, keeps their authorization alive, and"
-    " hands out short-lived access tokens. A boolean may be written as true, y or 1, and as false, n or 0, also as a"
-    " text. An empty text counts as an absent field. A flat body may also be a form, in the media type"
-    " application/x-www-form-urlencoded."
+    " hands out short-lived access tokens.\n\n"
+    "In requests, booleans and numbers may be strings, and an empty string counts as an absent field: booleans are"
+    " `true`, `y` or `1`, and `false`, `n` or `0`. A body without nested objects may also be a form"
+    " (`application/x-www-form-urlencoded`)."
 )
 WHERE = {
     "account": AccountId,
@@ -55,7 +56,7 @@ def openapi(base_url: str, resources: Sequence[Resource]) -> Part:
         ref_template=SCHEMAS + "{name}",
     )
     # In one order in every process: the documents' ETags depend on it.
-    schemas = dict(sorted(schemas.items()))
+    schemas = {name: _ignored_last(schema) for name, schema in sorted(schemas.items())}
     paths: Part = {}
     for each in operations:
         paths.setdefault(each.path, {})[each.method.lower()] = _operation(each, schemas)
@@ -115,7 +116,7 @@ def _operation(each: Operation, schemas: Part) -> Part:
         "parameters": list(_parameters(each, schemas)),
         "responses": {
             str(each.status): _answer(each, schemas),
-            **{str(status): _refusal(each, status) for status in refusal_statuses(each)},
+            **{str(status): _refusal(each, status, schemas) for status in refusal_statuses(each)},
         },
     }
     if each.further_scope:
@@ -138,13 +139,24 @@ def _event(schemas: Part) -> Part:
     return {
         "operationId": "ReceiveEvent",
         "summary": "Receive an event",
+        "description": "What Mailbind posts to the URL of a webhook. An answer of 2xx within 30 seconds accepts it,"
+        " and 410 ends the subscription.",
         "tags": ["Events"],
+        "parameters": [],
         "requestBody": {
             "content": {JSON: _content({"$ref": f"{SCHEMAS}EventNotification"}, schemas)},
             "required": True,
         },
         "responses": {"200": {"description": "Accepted."}},
     }
+
+
+def _ignored_last(schema: Part) -> Part:
+    """The schema with the fields that have no effect after those that have one."""
+    if "properties" not in schema:
+        return schema
+    fields = sorted(schema["properties"].items(), key=lambda field: field[1].get("description") == IGNORED)
+    return {**schema, "properties": dict(fields)}
 
 
 def _is_answer(answer: object) -> bool:
@@ -170,7 +182,7 @@ def _parameters(each: Operation, schemas: Part) -> Iterable[Part]:
     for name in each.queries:
         yield _parameter("query", name, "From the link, or from Entra's answer.", {"type": "string"}, schemas)
     if each.cookie:
-        yield _parameter("cookie", each.cookie, "The browser's own.", {"type": "string"}, schemas)
+        yield _parameter("cookie", each.cookie, "Ties the sign-in to the browser.", {"type": "string"}, schemas)
 
 
 def _parameter(where: str, name: str, about: str, schema: Part, schemas: Part, *, required: bool = False) -> Part:
@@ -191,7 +203,8 @@ def _parameter(where: str, name: str, about: str, schema: Part, schemas: Part, *
 
 
 def _answer(each: Operation, schemas: Part) -> Part:
-    answer: Part = {"description": each.summary}
+    described = schemas[each.answer.__name__] if _is_answer(each.answer) else {}
+    answer: Part = {"description": described.get("description", each.summary)}
     if each.media_type != JSON:
         answer["content"] = {each.media_type: {"schema": {"type": "string"}, "example": "<!doctype html>"}}
     elif _is_answer(each.answer):
@@ -205,7 +218,7 @@ def _answer(each: Operation, schemas: Part) -> Part:
     return answer
 
 
-def _refusal(each: Operation, status: int) -> Part:
+def _refusal(each: Operation, status: int, schemas: Part) -> Part:
     about = HTTPStatus(status).phrase
     if status == HTTPStatus.NOT_MODIFIED:
         return {"description": about}
@@ -222,7 +235,7 @@ def _refusal(each: Operation, status: int) -> Part:
         }
     return {
         "description": about,
-        "content": {JSON: {"schema": {"$ref": f"{SCHEMAS}Error"}, "example": refusal_example(status)}},
+        "content": {JSON: {"schema": {"$ref": f"{SCHEMAS}Error"}, "example": refusal_example(each, status, schemas)}},
     }
 
 

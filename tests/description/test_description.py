@@ -95,6 +95,24 @@ def test_an_operation_is_told_in_words_and_by_examples_that_fit(one: dict[str, A
         assert jsonschema_rs.Draft202012Validator(schema).is_valid(content["example"]), content["example"]
 
 
+@pytest.mark.parametrize("one", EACH)
+def test_an_error_is_one_of_its_operation(one: dict[str, Any]) -> None:
+    body = one.get("requestBody", {}).get("content", {}).get(JSON, {}).get("schema", {}).get("$ref", "")
+    fields = DOCUMENT["components"]["schemas"].get(body.rpartition("/")[2], {}).get("properties", {})
+    names = {*fields, *(parameter["name"] for parameter in one["parameters"])}
+    scopes = {scope for each in one.get("security", ()) for scope in each["bearer"]}
+    examples = {
+        status: answer["content"][JSON]["example"]
+        for status, answer in one["responses"].items()
+        if JSON in answer.get("content", {})
+    }
+
+    if "400" in examples:
+        assert set() < {field["key"] for field in examples["400"]["fields"]} <= names
+    if "requestedScope" in examples.get("403", {}):
+        assert examples["403"]["requestedScope"] in scopes
+
+
 def test_refusals_look_alike() -> None:
     refusals = [
         (path, status)
@@ -119,9 +137,9 @@ def test_the_reference_page_asks_nobody_else_and_runs_nothing(environment: Envir
 
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert [] == re.findall(r"<(?:script|img|link|iframe)|src=|url\(|@import", page.text)
-    assert {each.name for each in OPERATIONS} <= set(re.findall(r'<h3 id="(\w+)"', page.text))
-    targets = set(re.findall(r'href="#([\w-]+)"', page.text))
-    assert targets <= set(re.findall(r'id="([\w-]+)"', page.text))
+    targets, ids = (set(re.findall(rf'{name}="#?([\w-]+)"', page.text)) for name in ("href", "id"))
+    assert {"ReceiveEvent", *(each.name for each in OPERATIONS)} <= ids
+    assert targets <= ids
     assert 1 == page.text.count("<h1")
 
 
