@@ -37,9 +37,9 @@ class Document:
 
 @resource.get("/openapi.json", refusals=[304])
 async def get_openapi(app: App, request: func.HttpRequest) -> func.HttpResponse:
-    """Get the description.
+    """Get the OpenAPI description.
 
-    This description in OpenAPI 3.1.
+    Describes the API in OpenAPI 3.1.
     """
     return _send(request, _openapi_document(app.config.base_url))
 
@@ -48,16 +48,16 @@ async def get_openapi(app: App, request: func.HttpRequest) -> func.HttpResponse:
 async def get_swagger(app: App, request: func.HttpRequest) -> func.HttpResponse:
     """Get the description for Power Platform.
 
-    This description in OpenAPI 2.0.
+    Describes the API in OpenAPI 2.0.
     """
     return _send(request, _swagger_document(app.config.base_url))
 
 
 @resource.get("/docs", media_type=HTML, refusals=[304])
 async def get_reference(app: App, request: func.HttpRequest) -> func.HttpResponse:
-    """Read the reference.
+    """Get the API reference.
 
-    This description as a page for people.
+    Describes the API in a web page.
     """
     return _send(request, _page(app))
 

@@ -4,15 +4,20 @@ import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
+from shared.api.field_types import IGNORED
 from shared.http.responses import JSON
 from shared.reference.openapi import FORM, SCHEMAS, Part
+from shared.reference.refusals import SHARED
+
+ERROR = {"$ref": f"{SCHEMAS}Error"}
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A field: its name, type, whether it has to be there, and what it is."""
+    """A field: its name, type, whether a request has to have it, and what it is."""
 
     name: str
     kind: str
@@ -21,8 +26,16 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Fields:
+    """The fields of an object, the required ones first. `ignored` names those that have no effect."""
+
+    rows: list[Row]
+    ignored: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Shown:
-    """One operation. `rows` are parameters, `fields` those of the body, `answered` those of the answer."""
+    """One operation: its parameters, what is sent with an example of it, what is answered, and its own errors."""
 
     name: str
     method: str
@@ -30,70 +43,102 @@ class Shown:
     summary: str
     description: str
     scopes: str
-    rows: list[Row]
-    fields: list[Row]
-    answered: list[Row]
-    curl: str | None
+    parameters: list[Row]
+    sent: Fields
+    example: str | None
     status: str
+    answer_about: str
     answer: str | None
-    refusals: list[tuple[str, str, str | None]]
+    answered: Fields
+    errors: list[tuple[str, str, str | None]]
 
 
 def sections(openapi: Part) -> dict[str, Any]:
-    """Operations by tag, and what they send to and fro."""
+    """Operations by tag, the errors that they have in common, and the types that fields refer to."""
     schemas = openapi["components"]["schemas"]
     base = openapi["servers"][0]["url"]
     shown: dict[str, list[Shown]] = {tag["name"]: [] for tag in openapi["tags"]}
     for path, methods in openapi["paths"].items():
         for method, one in methods.items():
-            shown[one["tags"][0]].append(_shown(base, (method.upper(), path), one, schemas))
-    types = {
-        name: (schema.get("description", ""), _rows(schema), ", ".join(map(str, schema.get("enum", ()))))
-        for name, schema in sorted(schemas.items())
+            curl = None if FORM in one.get("requestBody", {}).get("content", {}) else _curl(base, method, path, one)
+            shown[one["tags"][0]].append(_shown((method, path), one, schemas, curl))
+    for methods in openapi["webhooks"].values():
+        for method, one in methods.items():
+            shown[one["tags"][0]].append(_shown((method, "your URL"), one, schemas, _written(_body(one))))
+    return {
+        "tags": openapi["tags"],
+        "operations": shown,
+        "errors": [(status, HTTPStatus(status).phrase, error) for status, error in SHARED.items()],
+        "types": {
+            name: (schema.get("description", ""), _fields(schema), ", ".join(map(str, schema.get("enum", ()))))
+            for name, schema in schemas.items()
+            if name in {"Error", *_field_kinds(schemas)}
+        },
     }
-    return {"tags": openapi["tags"], "operations": shown, "types": types}
 
 
-def _shown(base: str, call: tuple[str, str], one: Part, schemas: Part) -> Shown:
+def _field_kinds(schemas: Part) -> set[str]:
+    """The words of the kinds of all fields. The other types are bodies and answers, and shown with their operations."""
+    return {word for schema in schemas.values() for row in _fields(schema).rows for word in row.kind.split()}
+
+
+def _shown(call: tuple[str, str], one: Part, schemas: Part, example: str | None) -> Shown:
     method, path = call
-    body = one.get("requestBody", {}).get("content", {}).get(JSON)
     status, *refusals = one["responses"]
-    answer = one["responses"][status].get("content", {}).get(JSON)
-    scopes = " or ".join(" and ".join(each["bearer"]) for each in one.get("security", ()))
+    answer = one["responses"][status]
+    content = answer.get("content", {}).get(JSON)
     return Shown(
         name=one["operationId"],
-        method=method,
+        method=method.upper(),
         path=path,
         summary=one["summary"],
         description=one["description"],
-        scopes=scopes,
-        rows=[
+        scopes=" or ".join(" and ".join(each["bearer"]) for each in one.get("security", ())),
+        parameters=[
             Row(each["name"], f"{each['in']}, {_kind(each['schema'])}", each["required"], each["description"])
             for each in one["parameters"]
         ],
-        fields=_fields(body, schemas),
-        answered=_fields(answer, schemas),
-        curl=None if FORM in one.get("requestBody", {}).get("content", {}) else _curl(base, call, one, body),
+        sent=_content_fields(_body(one), schemas),
+        example=example,
         status=status,
-        answer=_written(answer),
-        refusals=[
-            (each, one["responses"][each]["description"], _written(one["responses"][each].get("content", {}).get(JSON)))
-            for each in refusals
-        ],
+        answer_about=answer["description"],
+        answer=_written(content),
+        answered=_content_fields(content, schemas),
+        errors=[_error(each, one["responses"][each]) for each in refusals if not _is_shared(each, one)],
     )
 
 
-def _fields(content: Part | None, schemas: Part) -> list[Row]:
+def _is_shared(status: str, one: Part) -> bool:
+    """Whether many operations answer this error alike, so that the page shows it once."""
+    content = one["responses"][status].get("content", {}).get(JSON, {})
+    return int(status) in SHARED and content.get("schema") == ERROR
+
+
+def _error(status: str, answer: Part) -> tuple[str, str, str | None]:
+    return status, answer["description"], _written(answer.get("content", {}).get(JSON))
+
+
+def _body(one: Part) -> Part | None:
+    body: Part | None = one.get("requestBody", {}).get("content", {}).get(JSON)
+    return body
+
+
+def _content_fields(content: Part | None, schemas: Part) -> Fields:
     name = content["schema"].get("$ref", "").removeprefix(SCHEMAS) if content else ""
-    return _rows(schemas[name]) if name else []
+    return _fields(schemas[name]) if name else Fields([], [])
 
 
-def _rows(schema: Part) -> list[Row]:
-    needed = schema.get("required", ())
-    return [
+def _fields(schema: Part) -> Fields:
+    # What has no other fields is a request; in an answer nobody has to provide anything.
+    needed = schema.get("required", ()) if schema.get("additionalProperties") is False else ()
+    rows = [
         Row(name, _kind(part), name in needed, part.get("description") or _inner(part).get("description", ""))
         for name, part in schema.get("properties", {}).items()
     ]
+    effective = [row for row in rows if row.about != IGNORED]
+    return Fields(
+        sorted(effective, key=lambda row: not row.required), [row.name for row in rows if row not in effective]
+    )
 
 
 def _inner(schema: Part) -> Part:
@@ -114,17 +159,16 @@ def _kind(schema: Part) -> str:
     return str(schema.get("format") or schema.get("type") or "text")
 
 
-def _curl(base: str, call: tuple[str, str], one: Part, body: Mapping[str, Any] | None) -> str:
-    method, path = call
+def _curl(base: str, method: str, path: str, one: Part) -> str:
     for parameter in one["parameters"]:
         path = path.replace(f"{{{parameter['name']}}}", str(parameter["example"]))
-    lines = [f"curl -X {method} {base}{path}" if method != "GET" else f"curl {base}{path}"]
+    lines = [f"curl -X {method.upper()} {base}{path}" if method != "get" else f"curl {base}{path}"]
     if "security" in one:
         lines.append('-H "Authorization: Bearer $TOKEN"')
-    if body:
+    if body := _body(one):
         lines += ['-H "Content-Type: application/json"', f"-d {shlex.quote(json.dumps(body['example'], indent=1))}"]
     return " \\\n  ".join(lines)
 
 
-def _written(content: Part | None) -> str | None:
-    return json.dumps(content["example"], indent=2) if content else None
+def _written(content: Mapping[str, Any] | None) -> str | None:
+    return json.dumps(content["example"], indent=2, ensure_ascii=False) if content else None
