@@ -96,7 +96,7 @@ class AccessToken(Answer, kw_only=True):
     registered_scopes: Annotated[
         list[str], Meta(description="The scopes of the token.", examples=[["Mail.Read.Shared"]])
     ]
-    expires: Timestamp
+    expires: Annotated[Timestamp, Meta(description="When the token expires.")]
     cached: Annotated[bool, Meta(description="Whether Mailbind had the token already.", examples=[True])]
     app: AppId
     sasl: (

@@ -77,7 +77,7 @@ class RemovedAccount(Answer, kw_only=True):
 
 
 class Reconnection(Body, kw_only=True):
-    """FreeText."""
+    """Whether to reconnect at all."""
 
     reconnect: Annotated[bool, Meta(description="false does nothing.", examples=[True])] | UnsetType = UNSET
 

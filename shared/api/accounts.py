@@ -10,13 +10,13 @@ from shared.api.field_types import (
     AccountId,
     AppId,
     Code,
-    Count,
     Email,
     Hidden,
     Name,
     Outlook,
     Page,
     PageQuery,
+    Pages,
     RegistrationId,
     RemedyText,
     Sentence,
@@ -116,7 +116,7 @@ class LastError(Answer, kw_only=True):
 
     code: Code
     description: Sentence
-    since: Timestamp
+    since: Annotated[Timestamp, Meta(description="When it happened first.")]
     action: RemedyText
 
 
@@ -131,7 +131,7 @@ class AccountSummary(Answer, kw_only=True):
     app: AppId
     state: AccountState
     user: SignInName
-    created: Timestamp
+    created: Annotated[Timestamp, Meta(description="When the account was bound first.")]
     last_error: LastError | None
 
 
@@ -141,7 +141,7 @@ class Authorization(Answer, kw_only=True):
     user: SignInName
     tenant_id: Annotated[str, Meta(description="The id of the person's tenant.")]
     object_id: Annotated[str, Meta(description="The person's object id in the tenant.")]
-    since: Timestamp
+    since: Annotated[Timestamp, Meta(description="When this person bound the mailbox.")]
 
 
 class GrantUsed(Answer, kw_only=True):
@@ -161,9 +161,9 @@ class Grant(Answer, kw_only=True):
     token_type: Annotated[str, Meta(description="Always Bearer.", examples=["Bearer"])]
     access_token: Hidden
     refresh_token: Hidden
-    expires: Timestamp | None
-    generated: Timestamp | None
-    refresh_token_generated: Timestamp | None
+    expires: Annotated[Timestamp, Meta(description="When the access token expires.")] | None
+    generated: Annotated[Timestamp, Meta(description="When the access token was issued.")] | None
+    refresh_token_generated: Annotated[Timestamp, Meta(description="When the grant was last refreshed.")] | None
 
 
 class Account(AccountSummary, kw_only=True):
@@ -172,10 +172,14 @@ class Account(AccountSummary, kw_only=True):
     authorized_by: Authorization
     registration: RegistrationId
     base_scopes: Annotated[str, Meta(description="How Mailbind opens the mailbox.", examples=["api"])] | None
-    last_refresh: Timestamp | None
-    last_hand_out: Timestamp | None
-    expires_if_idle: Timestamp | None
-    secret_expires: Timestamp | None
+    last_refresh: Annotated[Timestamp, Meta(description="When the grant was last refreshed.")] | None
+    last_hand_out: Annotated[Timestamp, Meta(description="When a token was last handed out, to the hour.")] | None
+    expires_if_idle: (
+        Annotated[Timestamp, Meta(description="When the grant ends if it is never refreshed again.")] | None
+    )
+    secret_expires: (
+        Annotated[Timestamp, Meta(description="When the OAuth app's credential expires, if that is known.")] | None
+    )
     oauth2: Grant | None
 
 
@@ -185,13 +189,13 @@ class AccountPage(Answer, kw_only=True):
     page: Page
     query: Annotated[str | bool, Meta(description="The query of the request, or false.", examples=[False])]
     state: Annotated[str, Meta(description="The state of the request, or *.", examples=["*"])]
-    cursor: Annotated[str, Meta(description="Leads to the next page.")] | None
+    cursor: Annotated[str, Meta(description="Leads to the next page; null on the last one.")] | None
     accounts: Annotated[list[AccountSummary], Meta(description="The accounts.")]
     refused_apps: Annotated[
         list[RefusedApp], Meta(description="OAuth apps of these accounts that Microsoft refuses: no grant is renewed.")
     ]
     total: Total | UnsetType = UNSET
-    pages: Count | UnsetType = UNSET
+    pages: Pages | UnsetType = UNSET
 
 
 @resource.get("/v1/accounts", Action.LIST_ACCOUNTS, Scope.ACCOUNTS_READ, checks_reach=True, refusals=[400])

@@ -9,10 +9,10 @@ from msgspec import UNSET, Meta, UnsetType
 from shared.api.account_filter import AccountFilter, AccountIds, binding_of, filter_fields
 from shared.api.field_types import (
     NOT_BLANK,
-    Count,
     Id,
     Page,
     PageQuery,
+    Pages,
     RequestTimestamp,
     SecretText,
     Timestamp,
@@ -92,7 +92,9 @@ class NewToken(AccountFilter, kw_only=True):
         ]
         | UnsetType
     ) = UNSET
-    expires: Annotated[RequestTimestamp, Meta(extra={"empty": NOT_A_TIMESTAMP})] | UnsetType = UNSET
+    expires: (
+        Annotated[RequestTimestamp, Meta(description="When it expires.", extra={"empty": NOT_A_TIMESTAMP})] | UnsetType
+    ) = UNSET
     ttl: (
         Annotated[
             int,
@@ -130,10 +132,10 @@ class ApiToken(Answer, kw_only=True):
     accounts: AccountIds | None
     account_prefix: Annotated[str, Meta(description="Every account whose id begins with it.")] | None
     restrictions: TokenRestrictions | None
-    created: Timestamp
+    created: Annotated[Timestamp, Meta(description="When it was issued.")]
     created_by: Annotated[str, Meta(description="Who created it.", examples=["administrator"])]
-    expires: Timestamp | None
-    last_used: Timestamp | None
+    expires: Annotated[Timestamp, Meta(description="When it expires; null for never.")] | None
+    last_used: Annotated[Timestamp, Meta(description="When it was last used, to the hour.")] | None
 
 
 class TokenPage(Answer, kw_only=True):
@@ -141,7 +143,7 @@ class TokenPage(Answer, kw_only=True):
 
     total: Total
     page: Page
-    pages: Count
+    pages: Pages
     tokens: Annotated[list[ApiToken], Meta(description="The tokens.")]
 
 

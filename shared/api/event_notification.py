@@ -34,8 +34,8 @@ class EventData(Answer, kw_only=True):
     app: AppId | UnsetType = UNSET
     name: Annotated[str, Meta(description="The OAuth app's name.")] | UnsetType = UNSET
     registration: Annotated[str, Meta(description="The id of a registration.")] | UnsetType = UNSET
-    since: Timestamp | UnsetType = UNSET
-    expires: Timestamp | UnsetType = UNSET
+    since: Annotated[Timestamp, Meta(description="When Microsoft refused the OAuth app first.")] | UnsetType = UNSET
+    expires: Annotated[Timestamp, Meta(description="When the grant, secret or link expires.")] | UnsetType = UNSET
     webhook: Annotated[str, Meta(description="The webhook that was pinged.")] | UnsetType = UNSET
 
 
@@ -46,7 +46,7 @@ class EventNotification(Answer, kw_only=True):
         str, Meta(description="The base URL of the Mailbind that sends it.", examples=["https://mailbind.example"])
     ]
     account: AccountId | None
-    date: Timestamp
+    date: Annotated[Timestamp, Meta(description="When it happened.")]
     event: Annotated[str, Meta(description="The name of the event.", extra_json_schema={"enum": [*EventName, "ping"]})]
     data: EventData
     id: Annotated[

@@ -140,6 +140,7 @@ ExpectedTenant = Annotated[
     ),
 ]
 Count = Annotated[int, Meta(description="A number of things.", examples=[3], ge=0)]
+Pages = Annotated[Count, Meta(description="The number of pages.")]
 Page = Annotated[int, Meta(description="Which page, counted from 0.", examples=[0], ge=0, le=1_048_576)]
 PageSize = Annotated[int, Meta(description="The size of a page; 20 by default.", examples=[20], ge=1, le=1000)]
 DEFAULT_PAGE_SIZE = 20
@@ -150,7 +151,6 @@ Done = Annotated[bool, Meta(description="Always true.", examples=[True])]
 Hidden = Annotated[str, Meta(description="Stars: the value exists, and is never shown.", examples=["******"])]
 Outlook = Annotated[Literal["outlook"], Meta(description="Always outlook.", examples=["outlook"])]
 Id = Annotated[str, Meta(description="Its id.", examples=["0f4cbb21"])]
-FreeText = Annotated[str, Meta(description="Free text.")] | None
 SecretText = Annotated[Secret, Meta(extra_json_schema={"type": "string"})]
 SignInUrl = Annotated[
     SecretText, described("uri", "The sign-in link.", "https://mailbind.example/accounts/new?ticket=kJ3n")

@@ -17,7 +17,7 @@ from shared.usecases.upkeep.statistics import Statistics, read_health, read_stat
 
 resource = Resource("Operation", "Health, statistics, and this description.")
 
-Counts = Annotated[dict[str, int], Meta(description="Numbers by name.", examples=[{"connected": 3}])]
+Counts = Annotated[dict[str, int], Meta(examples=[{"connected": 3}])]
 
 
 class Health(Answer, kw_only=True):
@@ -30,9 +30,9 @@ class Health(Answer, kw_only=True):
 class LastTick(Answer, kw_only=True):
     """The last run of the refresh timer."""
 
-    began: Timestamp
+    began: Annotated[Timestamp, Meta(description="When it started.")]
     seconds: Annotated[float, Meta(description="How long it took, in seconds.", examples=[0.4])]
-    outcomes: Counts
+    outcomes: Annotated[Counts, Meta(description="Rows that it worked on, by outcome.")]
     handed_over: Annotated[list[str], Meta(description="The shards that were handed to the queue.")]
 
 
@@ -43,32 +43,32 @@ class SetupFault(Answer, kw_only=True):
     host: Annotated[str, Meta(description="The host.", examples=["https://contoso.vault.azure.net"])]
     reason: Annotated[str, Meta(description="What is wrong.", examples=["host name unknown"])]
     description: Sentence
-    since: Timestamp
+    since: Annotated[Timestamp, Meta(description="When it was noticed.")]
     action: RemedyText
 
 
 class EventCounts(Answer, kw_only=True):
     """The numbers of events that are not delivered yet."""
 
-    to_fan_out: Count
-    waiting: Count
-    parked: Count
+    to_fan_out: Annotated[Count, Meta(description="Events that are not yet queued for their webhooks.")]
+    waiting: Annotated[Count, Meta(description="Deliveries that wait.")]
+    parked: Annotated[Count, Meta(description="Deliveries that were given up.")]
 
 
 class Stats(Answer, kw_only=True):
     """Statistics."""
 
-    accounts: Counts
-    grants: Counts
-    due: Count
-    overdue: Count
+    accounts: Annotated[Counts, Meta(description="Accounts by state.")]
+    grants: Annotated[Counts, Meta(description="Grants by kind: hot, idle, stopped.")]
+    due: Annotated[Count, Meta(description="Rows of the agenda that are due.")]
+    overdue: Annotated[Count, Meta(description="Rows that have been due for more than two minutes.")]
     capped: Annotated[bool, Meta(description="Whether there are more than were counted.", examples=[False])]
     oldest_overdue_seconds: Annotated[
         float, Meta(description="How long the oldest row has been due, in seconds.", examples=[0])
     ]
     last_tick: LastTick | None
-    swept: Timestamp | None
-    mended: Count
+    swept: Annotated[Timestamp, Meta(description="When the daily sweep last counted everything again.")] | None
+    mended: Annotated[Count, Meta(description="How many records the last sweep repaired.")]
     sweep_failures: Annotated[
         list[str], Meta(description="The steps of the last sweep that failed.", examples=[["apps"]])
     ]

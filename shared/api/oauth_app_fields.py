@@ -168,8 +168,14 @@ class AppChange(Body, kw_only=True):
     managed_identity: (
         Annotated[Guid, Meta(extra={"must": "be the client id of a user-assigned managed identity"})] | UnsetType
     ) = UNSET
-    secret_expires: RequestTimestamp | UnsetType | None = UNSET
-    secret_expires_2: RequestTimestamp | UnsetType | None = UNSET
+    secret_expires: (
+        Annotated[RequestTimestamp, Meta(description="When the client secret expires, to be warned before.")]
+        | UnsetType
+        | None
+    ) = UNSET
+    secret_expires_2: (
+        Annotated[RequestTimestamp, Meta(description="When the second client secret expires.")] | UnsetType | None
+    ) = UNSET
 
 
 class NewApp(AppChange, kw_only=True):

@@ -11,11 +11,11 @@ from shared.api.field_types import (
     Code,
     Count,
     Done,
-    FreeText,
     Hidden,
     Outlook,
     Page,
     PageQuery,
+    Pages,
     RemedyText,
     Sentence,
     Timestamp,
@@ -59,7 +59,7 @@ class AppError(Answer, kw_only=True):
     code: Code
     aadsts: AadstsNumber | None
     description: Sentence
-    since: Timestamp
+    since: Annotated[Timestamp, Meta(description="When Microsoft refused it first.")]
     action: RemedyText
 
 
@@ -75,8 +75,8 @@ class OAuthApp(Answer, kw_only=True):
 
     id: AppId
     name: Annotated[str, Meta(description="Its name for administrators.", examples=["Contoso"])]
-    title: FreeText
-    description: FreeText
+    title: Annotated[str, Meta(description="Its name for people who choose between apps.")] | None
+    description: Annotated[str, Meta(description="Notes for administrators.")] | None
     provider: Outlook
     enabled: Annotated[bool, Meta(description="Whether people can sign in through it.", examples=[True])]
     include_in_listing: Annotated[bool, Meta(description="The same as `enabled`.", examples=[True])]
@@ -97,13 +97,15 @@ class OAuthApp(Answer, kw_only=True):
     managed_identity: (
         Annotated[str, Meta(description="The client id of the managed identity with which it authenticates.")] | None
     )
-    secret_expires: Timestamp | None
-    secret_expires2: Timestamp | None
-    created: Timestamp | None
-    updated: Timestamp | None
+    secret_expires: Annotated[Timestamp, Meta(description="When its credential expires, if that is known.")] | None
+    secret_expires2: (
+        Annotated[Timestamp, Meta(description="When its second client secret expires, if that is known.")] | None
+    )
+    created: Annotated[Timestamp, Meta(description="When it was registered through the API.")] | None
+    updated: Annotated[Timestamp, Meta(description="When it was last changed through the API.")] | None
     source: Annotated[Literal["api", "settings"], Meta(description="Where it is configured.", examples=["api"])]
     last_error: AppError | None
-    accounts: Count | UnsetType | None = UNSET
+    accounts: Annotated[Count, Meta(description="How many accounts use it.")] | UnsetType | None = UNSET
     shadows_settings: ShadowsSettings | UnsetType = UNSET
 
 
@@ -112,7 +114,7 @@ class AppPage(Answer, kw_only=True):
 
     total: Total
     page: Page
-    pages: Count
+    pages: Pages
     apps: Annotated[list[OAuthApp], Meta(description="The OAuth apps.")]
 
 
@@ -151,11 +153,11 @@ class RemovedApp(Answer, kw_only=True):
 
     id: Annotated[str, Meta(description="The id as it was given.", examples=["default"])]
     deleted: WasThere
-    accounts: Count
+    accounts: Annotated[Count, Meta(description="How many accounts used it.")]
 
 
 class AppVerification(Body, kw_only=True):
-    """What to check. FreeText."""
+    """What to check."""
 
     account: Annotated[AccountId, Meta(description="The account whose grant to use.")] | UnsetType | None = UNSET
     test_connection: (

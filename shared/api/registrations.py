@@ -129,7 +129,7 @@ class Link(Answer, kw_only=True):
 
     url: SignInUrl
     registration: RegistrationId
-    expires: Timestamp
+    expires: Annotated[Timestamp, Meta(description="When the link stops working.")]
 
 
 class Failure(Answer, kw_only=True):
@@ -158,9 +158,9 @@ class Registration(Answer, kw_only=True):
     status: RegistrationStatus
     delegated: Annotated[bool, Meta(description="Whether it is for shared mailboxes.", examples=[True])]
     type: AppId | None
-    created: Timestamp
-    expires: Timestamp
-    completed: Timestamp | None
+    created: Annotated[Timestamp, Meta(description="When the link was made.")]
+    expires: Annotated[Timestamp, Meta(description="When the link stops working.")]
+    completed: Annotated[Timestamp, Meta(description="When its mailboxes were bound.")] | None
     mailboxes: Annotated[list[MailboxOutcome], Meta(description="The result for each mailbox.")]
     account: AccountId | UnsetType | None = UNSET
     email: Email | UnsetType | None = UNSET

@@ -13,7 +13,6 @@ from shared.api.field_types import (
     Count,
     Deleted,
     Done,
-    FreeText,
     Id,
     SecretText,
     Timestamp,
@@ -129,14 +128,14 @@ class Webhook(Answer, kw_only=True):
     events: Annotated[list[str], Meta(description="The events to send.", examples=[["*"]])]
     accounts: AccountIds | None
     account_prefix: Annotated[str, Meta(description="Every account whose id begins with it.")] | None
-    description: FreeText
+    description: Annotated[str, Meta(description="What it is for.")] | None
     secret: Annotated[
         SecretText,
         Meta(description="The signing secret. It is shown once, when Mailbind has generated it; afterwards stars."),
     ]
     enabled: Annotated[bool, Meta(description="Whether events are sent.", examples=[True])]
-    gone: Timestamp | None
-    created: Timestamp
+    gone: Annotated[Timestamp, Meta(description="When the target ended the subscription with 410.")] | None
+    created: Annotated[Timestamp, Meta(description="When it was created.")]
     created_by: Annotated[str, Meta(description="Who created it.", examples=["administrator"])]
 
 
@@ -149,8 +148,8 @@ class Subscribed(Webhook, kw_only=True):
 class WebhookStatus(Webhook, kw_only=True):
     """A webhook with the numbers of waiting and parked events, each counted up to a hundred."""
 
-    waiting: Count
-    parked: Count
+    waiting: Annotated[Count, Meta(description="Events that are still to be delivered.")]
+    parked: Annotated[Count, Meta(description="Events that the target did not accept.")]
     capped: Annotated[bool, Meta(description="Whether there are more than were counted.", examples=[False])]
     last_error: ErrorText | None
     withdrawn: (
@@ -171,9 +170,9 @@ class ParkedEvent(Answer, kw_only=True):
     id: Id
     event: Annotated[str, Meta(description="The name of the event.", examples=["accountAdded"])]
     account: AccountId | None
-    queued: Timestamp
-    parked: Timestamp | None
-    attempts: Count
+    queued: Annotated[Timestamp, Meta(description="When it was queued.")]
+    parked: Annotated[Timestamp, Meta(description="When its delivery was given up.")] | None
+    attempts: Annotated[Count, Meta(description="How often its delivery was tried.")]
     error: ErrorText | None
 
 
@@ -208,7 +207,7 @@ class Redelivered(Answer, kw_only=True):
     """The number of events that are sent again."""
 
     id: Id
-    redelivered: Count
+    redelivered: Annotated[Count, Meta(description="How many events are sent again.")]
     more: Annotated[bool, Meta(description="Whether parked events remain; call again to send them.")]
 
 

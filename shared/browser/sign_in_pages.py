@@ -1,4 +1,4 @@
-"""The routes that a person's browser meets. They need no caller's token."""
+"""The routes that a person's browser opens. They need no caller's token."""
 
 from collections.abc import Mapping
 
@@ -26,7 +26,7 @@ PAGE_FIELDS = ("registration", "confirmation", "opened", "app", "keep", "finish"
 # The parameters of Entra's answer (Entra: v2-oauth2-auth-code-flow), and RFC 9207's `iss`. Others are ignored.
 ANSWER_FIELDS = ("state", "code", "error", "error_description", "error_subcode", "client_info", "session_state", "iss")
 
-resource = Resource("Pages", "What people see in a browser. Not for callers.")
+resource = Resource("Pages", "What people see in a browser. Callers do not use these.")
 
 
 @resource.get(
@@ -39,9 +39,9 @@ resource = Resource("Pages", "What people see in a browser. Not for callers.")
     refusals=[404, 410, 429, 503],
 )
 async def open_link(app: App, request: func.HttpRequest) -> func.HttpResponse:
-    """Open a link.
+    """Open a sign-in link.
 
-    Says who asks for what.
+    Shows who asks for access to which mailbox, and what a sign-in grants.
     """
     cookie = read_cookie(request)
     try:
@@ -67,7 +67,7 @@ async def open_link(app: App, request: func.HttpRequest) -> func.HttpResponse:
 async def continue_sign_in(app: App, request: func.HttpRequest) -> func.HttpResponse:
     """Continue to Microsoft.
 
-    Goes on to the sign-in, or keeps checking.
+    Redirects to the sign-in, or keeps checking a mailbox that does not open yet.
     """
     form, cookie = read_form(request, PAGE_FIELDS), read_cookie(request)
     registration = form["registration"] if REGISTRATION_ID_PATTERN.fullmatch(form.get("registration", "")) else ""
@@ -98,9 +98,9 @@ async def continue_sign_in(app: App, request: func.HttpRequest) -> func.HttpResp
     refusals=[400, 403, 409, 410, 429, 503],
 )
 async def finish_failed_sign_in(app: App, request: func.HttpRequest) -> func.HttpResponse:
-    """Come back with an error.
+    """Return from Microsoft with an error.
 
-    Where Entra sends what went wrong, and the answer to an administrator's consent.
+    Entra redirects the browser here when a sign-in fails, and after an administrator's consent.
     """
     if is_consent_return(request.params):
         return await consent_page(app, await consent_return(app, request.params, read_cookie(request)))
@@ -119,9 +119,9 @@ async def finish_failed_sign_in(app: App, request: func.HttpRequest) -> func.Htt
     refusals=[202, 303, 400, 403, 409, 410, 429, 503],
 )
 async def finish_sign_in(app: App, request: func.HttpRequest) -> func.HttpResponse:
-    """Come back from Microsoft.
+    """Return from Microsoft.
 
-    Where Entra posts the answer of a sign-in.
+    Entra has the browser post the answer of a sign-in here.
     """
     answer = _entra_answer(read_form(request, ANSWER_FIELDS))
     return await outcome_page(app, await complete.complete_sign_in(app, answer, read_cookie(request)))
