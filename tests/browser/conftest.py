@@ -1,15 +1,18 @@
-"""Chromium, and a caller's page for it to come back to."""
+"""Chromium, a caller's page for it to come back to, and a look at each page."""
 
 import http.server
+import itertools
 import os
 import re
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
+from infra.local.parts import ROOT
 from tests.browser.chromium import launch
 from tests.journey.conftest import (  # noqa: F401 - fixtures
     api,
@@ -21,6 +24,14 @@ from tests.journey.conftest import (  # noqa: F401 - fixtures
 from tests.journey.many import where_grants_serve_many  # noqa: F401 - a fixture
 
 WIDTHS = (375, 1280)
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+AXE = ROOT / "infra/local/node_modules/axe-core/axe.min.js"
+FAULTS = """async () => {
+    const found = await axe.run()
+    const faults = found.violations.flatMap(({ id, nodes }) => nodes.map(node => [id, node.html, node.failureSummary]))
+    const { scrollWidth, clientWidth } = document.documentElement
+    return scrollWidth > clientWidth ? [...faults, `${scrollWidth} pixels wide`] : faults
+}"""
 
 
 @pytest.fixture(scope="session")
@@ -67,20 +78,30 @@ def callers_page() -> Iterator[str]:
     server.server_close()
 
 
+async def faults_of(page: Page) -> list[Any]:
+    """What keeps people from reading or using a page: what axe finds, and a page that has to be scrolled sideways."""
+    if not await page.evaluate("'axe' in window"):
+        await page.evaluate(AXE.read_text())
+    faults: list[Any] = await page.evaluate(FAULTS)
+    return faults
+
+
 @pytest.fixture
-def shot(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Page, str], Awaitable[None]]:
-    """Takes a page's picture on a phone and on a screen, and fails when it has to be scrolled sideways.
+def shot(request: pytest.FixtureRequest) -> Callable[[Page, str], Awaitable[None]]:
+    """Looks at a page on a phone and on a screen, light and dark.
 
-    MAILBIND_SCREENSHOTS names a folder to keep the pictures in.
+    Fails when it has faults. MAILBIND_SCREENSHOTS names a folder for pictures.
     """
-    folder = Path(os.environ.get("MAILBIND_SCREENSHOTS") or tmp_path)
-    folder.mkdir(parents=True, exist_ok=True)
 
-    async def take(page: Page, name: str) -> None:
-        for width in WIDTHS:
+    async def look(page: Page, name: str) -> None:
+        for width, scheme in itertools.product(WIDTHS, SCHEMES):
+            where = f"{request.node.name}: {name}, {width} pixels, {scheme}"
             await page.set_viewport_size({"width": width, "height": 800})
-            await page.screenshot(path=folder / f"{re.sub(r'[^a-z0-9]+', '-', name)}-{width}.png", full_page=True)
-            wider = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-            assert 0 == wider, f"{request.node.name}: {name} is too wide for {width} pixels"
+            await page.emulate_media(color_scheme=scheme)
+            if folder := os.environ.get("MAILBIND_SCREENSHOTS"):
+                file = f"{re.sub(r'[^a-z0-9]+', '-', name.lower())}-{width}-{scheme}.png"
+                await page.screenshot(path=Path(folder) / file, full_page=True)
+            assert [] == await faults_of(page), where
+        await page.emulate_media(color_scheme="light")
 
-    return take
+    return look

@@ -313,28 +313,3 @@ async def test_unusable_links_say_why(
     await page.goto(late["url"])
     await expect(page.get_by_role("heading", level=1)).to_have_text("This link has expired")
     await shot(page, "link expired")
-
-
-async def test_dark_scheme_is_readable(page: Page, api: httpx.Client, shot: Shot) -> None:
-    await page.emulate_media(color_scheme="dark")
-    await page.goto(ask(api)["url"])
-
-    await shot(page, "confirm dark")
-    ink, paper = await page.evaluate(
-        """() => [getComputedStyle(document.body).color,
-                  getComputedStyle(document.querySelector('main')).backgroundColor]"""
-    )
-    assert contrast(ink, paper) >= 7
-
-
-def contrast(one: str, other: str) -> float:
-    """The contrast of two colours (WCAG 2.2, contrast ratio)."""
-    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
-
-
-def luminance(colour: str) -> float:
-    """Relative luminance of an `rgb(r, g, b)` (WCAG 2.2)."""
-    parts = [int(part) / 255 for part in colour[4:-1].split(",")]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
