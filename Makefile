@@ -10,7 +10,7 @@ CHECKOV := .local/checkov/ready
 KUSTO := infra/checks/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help setup new-venv run demo browser test check format lock connector bench audit clean
+.PHONY: help setup new-venv run demo browser test check format lock connector pictures bench audit clean
 
 help:            ## List these targets
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -93,6 +93,10 @@ lock:
 # Writes the files that Power Platform imports to .local/connector.
 connector: setup
 	@$(PY) -m infra.connector
+
+# Draws the pictures of README.md.
+pictures: setup browser
+	@$(PY) -m tests.browser.pictures
 
 bench: setup     ## Measure, as ratios within one run
 	@$(PY) -m tests.bench
