@@ -16,14 +16,14 @@ from shared.api.field_types import (
     RedirectUrl,
     SignInUrl,
 )
-from shared.api.registrations import ChangeMailbox, link, resource
+from shared.api.registrations import ChangeMailbox, resource
+from shared.api.sign_in_links import ForSharedMailboxes, Hint, own_mailbox_hint
 from shared.domain.account import ExpectedPerson
 from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
 from shared.domain.errors import InvalidInput
 from shared.domain.formats import same_address
 from shared.domain.invited_mailbox import MailboxState
-from shared.domain.secret import Secret
 from shared.http.audit import add_to_audit
 from shared.http.decoding import Body, Faults
 from shared.http.responses import Answer
@@ -31,6 +31,7 @@ from shared.ports import App
 from shared.usecases.sign_in import further, start
 from shared.usecases.sign_in.further import FurtherAccount
 from shared.usecases.sign_in.invitation import Invitation
+from shared.usecases.sign_in.start import Started
 
 # What the form calls otherwise than this route does.
 NAMES = {"redirectUrl": "oauth2.redirectUrl", "type": "oauth2.provider"}
@@ -82,9 +83,11 @@ class NewAccount(EmailEngineFields, kw_only=True):
 class AddedAccount(Answer, kw_only=True):
     """The bound account, or a sign-in link if the request asked for one."""
 
+    delegated: ForSharedMailboxes
     account: AccountId | UnsetType = UNSET
     state: MailboxState | UnsetType = UNSET
     redirect: SignInUrl | UnsetType = UNSET
+    hint: Hint | UnsetType = UNSET
 
 
 @resource.post(
@@ -105,13 +108,17 @@ async def add_account(app: App, caller: Caller, body: NewAccount, faults: Faults
     source = body.oauth2 or GrantSource()
     grant = source.auth or GrantToUse()
     if source.authorize:
-        return AddedAccount(redirect=await _start(app, caller, _invitation(body, source, grant, faults), faults))
+        started = await _start(app, caller, _invitation(body, source, grant, faults), faults)
+        answer = AddedAccount(redirect=started.url, delegated=started.delegated)
+        if body.email and not started.delegated:
+            answer.hint = own_mailbox_hint(body.email, 'send its address as "oauth2.auth.delegatedUser"')
+        return answer
     caller.require_scope(Scope.ACCOUNTS_WRITE)
     wanted = _further_account(body, source, grant, faults)
     add_to_audit(account=wanted.account, target=wanted.through)
     added = await further.add_account(app, wanted, faults, caller)
     add_to_audit(account=added.account)
-    return AddedAccount(account=added.account, state=added.state)
+    return AddedAccount(account=added.account, state=added.state, delegated=True)
 
 
 def _further_account(body: NewAccount, source: GrantSource, grant: GrantToUse, faults: Faults) -> FurtherAccount:
@@ -148,8 +155,8 @@ def _invitation(body: NewAccount, source: GrantSource, grant: GrantToUse, faults
     )
 
 
-async def _start(app: App, caller: Caller, invitation: Invitation, faults: Faults) -> Secret:
-    """The link's URL. Raises what a form does, with its fields by their names on this route."""
+async def _start(app: App, caller: Caller, invitation: Invitation, faults: Faults) -> Started:
+    """Start a registration. Raises what a form does, with its fields by their names on this route."""
     add_to_audit(account=invitation.account)
     try:
         started = await start.start_registration(app, invitation, faults, caller)
@@ -160,4 +167,4 @@ async def _start(app: App, caller: Caller, invitation: Invitation, faults: Fault
             renamed[here] = what.replace(f'"{name}"', f'"{here}"')
         raise InvalidInput(renamed) from None
     add_to_audit(account=started.accounts[0], target=started.registration)
-    return link(started).url
+    return started

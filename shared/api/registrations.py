@@ -18,9 +18,9 @@ from shared.api.field_types import (
     RegistrationId,
     RemedyText,
     Sentence,
-    SignInUrl,
     Timestamp,
 )
+from shared.api.sign_in_links import ForSharedMailboxes, Link, link, own_mailbox_hint
 from shared.domain import invited_mailbox
 from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
@@ -36,7 +36,6 @@ from shared.http.responses import Answer, moment
 from shared.ports import App
 from shared.usecases.sign_in import start
 from shared.usecases.sign_in.invitation import Invitation
-from shared.usecases.sign_in.start import Started
 
 MAX_MAILBOXES = 50
 
@@ -94,7 +93,15 @@ class RegistrationForm(Body, kw_only=True):
     ) = UNSET
     expected_tenant: ExpectedTenant | UnsetType = UNSET
     delegated: (
-        Annotated[bool, Meta(description="Whether `email` is a shared mailbox.", examples=[True])] | UnsetType
+        Annotated[
+            bool,
+            Meta(
+                description="Whether `email` is a shared mailbox. Otherwise the link binds the own mailbox of the"
+                " person who signs in.",
+                examples=[True],
+            ),
+        ]
+        | UnsetType
     ) = UNSET
     type: Annotated[AppId, Meta(extra={"absent": (False,)})] | UnsetType = UNSET
     allow_principal_change: AllowPrincipalChange | UnsetType = UNSET
@@ -124,14 +131,6 @@ class Reauthorization(Body, kw_only=True):
     allow_principal_change: AllowPrincipalChange | UnsetType = UNSET
 
 
-class Link(Answer, kw_only=True):
-    """A sign-in link. It is shown only once."""
-
-    url: SignInUrl
-    registration: RegistrationId
-    expires: Annotated[Timestamp, Meta(description="When the link stops working.")]
-
-
 class Failure(Answer, kw_only=True):
     """The reason why a sign-in bound nothing."""
 
@@ -156,7 +155,7 @@ class Registration(Answer, kw_only=True):
 
     registration: RegistrationId
     status: RegistrationStatus
-    delegated: Annotated[bool, Meta(description="Whether it is for shared mailboxes.", examples=[True])]
+    delegated: ForSharedMailboxes
     type: AppId | None
     created: Annotated[Timestamp, Meta(description="When the link was made.")]
     expires: Annotated[Timestamp, Meta(description="When the link stops working.")]
@@ -202,7 +201,10 @@ async def start_registration(app: App, caller: Caller, body: RegistrationForm, f
     started = await start.start_registration(app, invitation, faults, caller)
     add_accounts_to_audit(started.accounts)
     add_to_audit(target=started.registration)
-    return link(started)
+    answer = link(started)
+    if body.email and body.delegated is UNSET and not started.delegated:
+        answer.hint = own_mailbox_hint(body.email, 'send "delegated": true')
+    return answer
 
 
 @resource.get(
@@ -270,11 +272,6 @@ async def reauthorize_account(
     )
     add_to_audit(target=started.registration)
     return link(started)
-
-
-def link(started: Started) -> Link:
-    """The link that a caller passes on; it is shown only once."""
-    return Link(url=started.url, registration=started.registration, expires=moment(started.expires))
 
 
 def _checked(registration_id: str) -> str:

@@ -39,7 +39,8 @@ REGISTRATION = (
         "POST /v1/authentication/form",
         "the mailbox is proven before it is bound; links are opaque and work in one browser only; an unknown `type` is"
         " refused, not ignored; `redirectUrl` must have an allowed origin. An existing account keeps its person and"
-        " mailbox unless `allowPrincipalChange` and `changeMailbox` allow a change. `mailboxes` requests many at once",
+        " mailbox unless `allowPrincipalChange` and `changeMailbox` allow a change. The answer says whether the link is"
+        " for a shared mailbox (`delegated`). `mailboxes` requests many at once",
         Promise("only redirectUrl is required; the answer is the link", shape={"url": LINK}, body=FORM),
         Promise("the documented example", shape={"url": LINK}, body=SHARED | {"account": "compat-1", "name": "Shared"}),
         Promise("null and empty texts count as absent", body=FORM | {"account": None, "name": "", "email": ""}),

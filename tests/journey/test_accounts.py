@@ -131,7 +131,8 @@ def test_repair_link_is_for_the_same_person_and_mailbox(
     assert None is api.get(path).json()["expiresIfIdle"]
     earlier = api.post(f"{path}/reauthorize", json=BACK).json()
     made = api.post(f"/v1/account/{account.upper()}/reauthorize", json=BACK)
-    assert {"url", "registration", "expires"} == set(made.json())
+    assert {"url", "registration", "expires", "delegated"} == set(made.json())
+    assert made.json()["delegated"]
 
     assert "newer link" in visitor.open(earlier["url"]).text
     assert "wrong_principal" == code_of(other_visitor.follow(made.json()["url"], person()))

@@ -9,6 +9,7 @@ from shared.domain.caller import Binding, Scope
 from tests.journey.callers import api_token, bearer
 from tests.journey.conftest import principal_id
 from tests.journey.many import BOARD, SALES, SUPPORT, Many, where_grants_serve_many  # noqa: F401 - a fixture
+from tests.journey.test_api import HINT
 
 APP = "AAABiCtT7XUAAAAF"
 
@@ -41,14 +42,15 @@ async def test_further_mailbox_is_bound_to_an_existing_grant(many: Many) -> None
 
     answer = add(many, body)
 
-    assert (200, {"account": body["account"], "state": "new"}) == (answer.status_code, answer.json())
+    assert 200 == answer.status_code
+    assert {"account": body["account"], "state": "new", "delegated": True} == answer.json()
     assert signed_in == len(many.tenant.events("signed in"))
     tokens = [many.token(one).json() for one in (account, body["account"])]
     assert tokens[0]["accessToken"] == tokens[1]["accessToken"]
     assert (SALES, tokens[0]["user"]) == (tokens[1]["email"], tokens[1]["user"])
     told = many.api.get(f"/v1/account/{body['account']}").json()
     assert ("Sales", account) == (told["name"], told["oauth2"]["auth"]["delegatedAccount"])
-    assert {"account": body["account"], "state": "existing"} == add(many, body).json()
+    assert "existing" == add(many, body).json()["state"]
     assert {1} == {
         len((await many.instance.stores.principals.partition(await principal_id(many.instance, account))).grants)
     }
@@ -126,6 +128,19 @@ def test_with_authorize_it_answers_with_a_link_to_sign_in(many: Many) -> None:
     answer = add(many, {"oauth2": wrong})
     assert {"oauth2.redirectUrl", "oauth2.provider", "oauth2.auth.delegatedAccount"} == keys(answer)
     assert '"oauth2.redirectUrl" must be' in answer.text.replace("\\", "")
+
+
+def test_link_without_a_delegated_user_is_for_the_own_mailbox(many: Many) -> None:
+    oauth2 = {"authorize": True, "provider": APP, "redirectUrl": "https://myapp.example/done"}
+
+    named = add(many, {"email": SALES, "oauth2": oauth2}).json()
+    unnamed = add(many, {"oauth2": oauth2}).json()
+    shared = add(many, {"email": SALES, "oauth2": {**oauth2, "auth": {"delegatedUser": SALES}}}).json()
+
+    assert {"redirect", "delegated", "hint"} == set(named)
+    assert HINT.format(SALES, 'send its address as "oauth2.auth.delegatedUser"') == named["hint"]
+    assert [False, False, True] == [answer["delegated"] for answer in (named, unnamed, shared)]
+    assert {"redirect", "delegated"} == set(unnamed) == set(shared)
 
 
 async def test_bound_caller_must_reach_both_accounts(many: Many) -> None:

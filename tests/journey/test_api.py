@@ -117,7 +117,34 @@ def test_spellings_of_the_contract_are_accepted(api: httpx.Client, more: dict[st
     answer = api.post("/v1/authentication/form", json=GOOD | more)
 
     assert 200 == answer.status_code, answer.text
-    assert {"url", "registration", "expires"} == set(answer.json())
+    assert {"url", "registration", "expires", "delegated"} == set(answer.json())
+
+
+HINT = (
+    "The link binds the own mailbox of the person who signs in, and only if its address is {}."
+    " For a shared mailbox, {}."
+)
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({}, (False, False)),
+        ({"email": "support@contoso.example"}, (False, True)),
+        ({"email": "support@contoso.example", "delegated": ""}, (False, True)),
+        ({"email": "support@contoso.example", "delegated": False}, (False, False)),
+        ({"email": "support@contoso.example", "delegated": True}, (True, False)),
+        ({"mailboxes": [{"email": "support@contoso.example"}]}, (True, False)),
+    ],
+)
+def test_answer_says_what_the_link_binds(api: httpx.Client, more: dict[str, object], told: tuple[bool, bool]) -> None:
+    """`told` is `delegated`, and whether there is a hint."""
+    answer = api.post("/v1/authentication/form", json=GOOD | more).json()
+
+    hint = HINT.format("support@contoso.example", 'send "delegated": true')
+    assert told == (answer["delegated"], "hint" in answer)
+    assert answer.get("hint", hint) == hint
+    assert answer["delegated"] == status(api, answer)["delegated"]
 
 
 @pytest.mark.parametrize(

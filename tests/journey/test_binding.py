@@ -41,6 +41,7 @@ def test_page_names_the_mailbox_that_the_form_omits(api: httpx.Client, visitor: 
     assert "Connect a shared mailbox" in page.text
     assert "support@contoso.example" in page.text
     assert ("support@contoso.example", True) == (status(api, asked)["email"], status(api, asked)["delegated"])
+    assert (True, None) == (asked["delegated"], asked.get("hint"))
     assert "existing" == visitor.follow(asked["url"], who).back["state"]
     found = api.get(f"/v1/account/{account}").json()
     assert ("support@contoso.example", True) == (found["email"], found["delegated"])

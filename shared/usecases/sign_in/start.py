@@ -28,12 +28,16 @@ ACCOUNT_ID_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 class Started(NamedTuple):
-    """The link, and the id of the registration, with which its status is read."""
+    """The link, and the id of the registration, with which its status is read.
+
+    `delegated` says whether it binds shared mailboxes, or else the own mailbox of the person who signs in.
+    """
 
     url: Secret
     registration: str
     accounts: tuple[str, ...]
     expires: datetime
+    delegated: bool
 
 
 async def start_registration(app: App, invitation: Invitation, faults: Mapping[str, str], caller: Caller) -> Started:
@@ -62,7 +66,7 @@ async def start_registration(app: App, invitation: Invitation, faults: Mapping[s
     log.info("registration started", extra={"registration": registration.id, "by": caller.id})
     url = Secret(f"{app.config.base_url}/accounts/new?ticket={ticket.reveal()}")
     account_ids = tuple(mailbox.account for mailbox in registration.mailboxes)
-    return Started(url, registration.id, account_ids, registration.expires)
+    return Started(url, registration.id, account_ids, registration.expires, registration.delegated)
 
 
 def _new_registration(
