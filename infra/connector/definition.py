@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from shared.api.field_types import IGNORED
+from shared.domain.account import AccountState
 from shared.domain.event import EventName
 from shared.reference.documents import RESOURCES
 from shared.reference.openapi import openapi
@@ -34,6 +35,12 @@ TRIGGERS = {
         ),
     ),
 }
+# What makers see first of the form, and always. A default is sent only with a required field.
+FORM = "RegistrationForm"
+SHOWN_FORM_FIELDS = ("email", "delegated", "expectedEmail")
+REQUIRED_FORM_FIELDS = ["email", "delegated", "redirectUrl"]
+# No account is in another state; the API also takes those of EmailEngine.
+STATES = [state for state in AccountState if state is not AccountState.INIT]
 ACRONYMS = {"url": "URL", "id": "ID", "ttl": "TTL", "oauth2": "OAuth", "sasl": "SASL", "aadsts": "AADSTS"}
 ACCOUNT_PICKER = {
     "operationId": "ListAccounts",
@@ -49,7 +56,7 @@ def definition(base_url: str) -> Part:
 
     https://learn.microsoft.com/connectors/custom-connectors/openapi-extensions
     """
-    document = swagger(openapi(base_url, RESOURCES))
+    document = _described(openapi(base_url, RESOURCES))
     paths: Part = {}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
@@ -78,6 +85,15 @@ def definition(base_url: str) -> Part:
             {"propertyName": "Categories", "propertyValue": "Communication;Security"},
         ],
     }
+
+
+def _described(api: Part) -> Part:
+    """OpenAPI 2.0 without the scopes in its descriptions, because a connection has one token for all operations."""
+    document = swagger(api)
+    for path, methods in api["paths"].items():
+        for method, operation in methods.items():
+            document["paths"][path][method]["description"] = operation["description"]
+    return document
 
 
 def _info(base_url: str) -> Part:
@@ -115,6 +131,8 @@ def _parameter(parameter: Part) -> Part:
             extended["x-ms-dynamic-values"] = ACCOUNT_PICKER
     elif parameter["in"] == "query":
         extended["x-ms-visibility"] = "advanced"
+        if parameter["name"] == "state":
+            extended["enum"] = STATES
     return extended
 
 
@@ -156,7 +174,8 @@ def _used_definitions(paths: Part, definitions: Part) -> Part:
     while names:
         name = names.pop()
         if name not in used:
-            used[name] = _definition(definitions[name])
+            schema = definitions[name]
+            used[name] = _definition(_form(schema) if name == FORM else schema, definitions)
             names += _references(used[name])
     return dict(sorted(used.items()))
 
@@ -172,21 +191,33 @@ def _references(node: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON
             yield from _references(value)
 
 
-def _definition(schema: Part) -> Part:
+def _form(schema: Part) -> Part:
+    """The form as makers see it: for one mailbox, which is a shared one unless they say otherwise."""
+    shown = {name: {**schema["properties"][name], "x-ms-visibility": "important"} for name in SHOWN_FORM_FIELDS}
+    fields = {**schema["properties"], **shown, "delegated": {**shown["delegated"], "default": True}}
+    del fields["mailboxes"]  # with it, `email` would have to be absent
+    ordered = {name: fields[name] for name in (*SHOWN_FORM_FIELDS, *fields)}
+    return {**schema, "properties": ordered, "required": REQUIRED_FORM_FIELDS}
+
+
+def _definition(schema: Part, definitions: Part) -> Part:
     """A schema with a title for each field, without the fields that have no effect."""
+    schema = {word: value for word, value in schema.items() if word != "title"}  # it would precede each field's own
     if "properties" not in schema:
         return schema
     required = schema.get("required", ())
     fields = {
-        name: _field(name, field, is_required=name in required)
+        name: _field(name, field, definitions, is_required=name in required)
         for name, field in schema["properties"].items()
         if field.get("description") != IGNORED
     }
     return {**schema, "properties": fields}
 
 
-def _field(name: str, field: Part, *, is_required: bool) -> Part:
-    if "$ref" in field:
-        field = {"allOf": [field]}
+def _field(name: str, field: Part, definitions: Part, *, is_required: bool) -> Part:
+    """A field, with the schema that it refers to in its place: designers offer nothing that is below a reference."""
+    for reference in _references({word: field.get(word) for word in ("$ref", "allOf")}):
+        field = {**_definition(definitions[reference], definitions), **field}
+    field = {word: value for word, value in field.items() if word not in {"$ref", "allOf"}}
     extensions = {"x-ms-summary": title(name), "x-ms-visibility": "important" if is_required else "advanced"}
-    return {"description": title(name) + ".", **field, **extensions}
+    return {"description": title(name) + ".", **extensions, **field}

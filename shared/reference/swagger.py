@@ -44,7 +44,9 @@ def swagger(openapi: Part) -> Part:
 def plain(schema: Part) -> Part:
     """A schema in the words of OpenAPI 2.0: one type each, what may be null marked by x-nullable."""
     if "$ref" in schema:
-        return {"$ref": schema["$ref"].replace(SCHEMAS, DEFINITIONS)}
+        reference = {"$ref": schema["$ref"].replace(SCHEMAS, DEFINITIONS)}
+        beside = {word: value for word, value in schema.items() if word != "$ref"}
+        return {"allOf": [reference], **plain(beside)} if beside else reference  # nothing may stand beside a $ref
     if "anyOf" in schema:
         return _one_of(schema)
     made = dict(_word(word, value) for word, value in schema.items())
@@ -57,10 +59,11 @@ def plain(schema: Part) -> Part:
 def _one_of(schema: Part) -> Part:
     first, *others = schema["anyOf"]
     nullable = {"x-nullable": True} if {"type": "null"} in others else {}
+    own = plain({word: value for word, value in schema.items() if word != "anyOf"})
     if len(others) > len(nullable):
-        return {"description": schema["description"]}  # several types: without any, all are let through
-    # Nothing may stand beside a $ref.
-    return {**({"allOf": [plain(first)]} if "$ref" in first else plain(first)), **nullable}
+        return own  # several types: without any, all are let through
+    kind = plain(first)
+    return {**({"allOf": [kind]} if "$ref" in kind else kind), **own, **nullable}
 
 
 def _word(word: str, value: Any) -> tuple[str, Any]:  # noqa: ANN401 - whatever a word of a schema holds

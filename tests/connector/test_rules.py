@@ -93,6 +93,51 @@ def test_every_field_has_title_description_and_visibility() -> None:
         assert field["x-ms-visibility"] != "internal" or {"default", "x-ms-notification-url"} & set(field)
 
 
+def test_field_that_refers_to_another_type_has_what_is_in_it() -> None:
+    """Designers of flows offer nothing below an `allOf`, and put a schema's title before the names of its fields."""
+    fields = [field for part in objects(DEFINITION["definitions"]) for field in part.get("properties", {}).values()]
+
+    assert [] == [field for field in fields if {"allOf", "$ref", "title"} & set(field)]
+    assert [] == [name for name, one in DEFINITION["definitions"].items() if "title" in one]
+    notification = DEFINITION["definitions"]["EventNotification"]["properties"]
+    assert {"response", "action", "user"} <= set(notification["data"]["properties"])
+
+
+def test_form_is_for_a_shared_mailbox_by_default() -> None:
+    form = DEFINITION["definitions"]["RegistrationForm"]
+    fields = form["properties"]
+
+    assert {"email", "delegated", "redirectUrl"} == set(form["required"])
+    assert ["email", "delegated", "expectedEmail", "redirectUrl"] == [
+        name for name, field in fields.items() if field["x-ms-visibility"] == "important"
+    ]
+    assert True is fields["delegated"]["default"]
+    assert "mailboxes" not in fields
+
+
+def test_texts_are_for_makers_of_flows() -> None:
+    described = [part for part in objects(DEFINITION) if isinstance(part.get("description"), str)]
+
+    assert [] == [part["description"] for part in described if "Scope:" in part["description"]]
+    assert [] == [part["description"] for part in described if part["description"] == f"{part.get('x-ms-summary')}."]
+    (states,) = (one["enum"] for one in OPERATIONS["ListAccounts"]["parameters"] if one["name"] == "state")
+    assert ["connected", "authenticationError", "connectError", "paused"] == states
+
+
+def test_connection_asks_for_the_token_alone(folder: Path) -> None:
+    properties = json.loads((folder / "apiProperties.json").read_text())["properties"]
+    policy = properties["policyTemplateInstances"][1]
+
+    assert "Bearer" not in json.dumps(properties["connectionParameters"])
+    assert "setheader" == policy["templateId"]
+    assert {
+        "x-ms-apimTemplateParameter.name": DEFINITION["securityDefinitions"]["api_key"]["name"],
+        "x-ms-apimTemplateParameter.value": "Bearer @connectionParameters('api_key')",
+        "x-ms-apimTemplateParameter.existsAction": "override",
+        "x-ms-apimTemplate-policySection": "Request",
+    } == policy["parameters"]
+
+
 def test_fields_without_effect_are_not_shown() -> None:
     assert IGNORED not in json.dumps(DEFINITION)
 

@@ -80,6 +80,19 @@ def test_the_older_one_has_one_type_for_each_thing() -> None:
     assert [] == odd
 
 
+def test_the_older_one_has_every_description_of_a_field() -> None:
+    described = {
+        (name, field): part["description"]
+        for name, schema in DOCUMENT["components"]["schemas"].items()
+        for field, part in schema.get("properties", {}).items()
+        if "description" in part
+    }
+
+    assert described == {
+        (name, field): OLD["definitions"][name]["properties"][field].get("description") for name, field in described
+    }
+
+
 @pytest.mark.parametrize("one", EACH)
 def test_an_operation_is_told_in_words_and_by_examples_that_fit(one: dict[str, Any]) -> None:
     contents = [content for answer in one["responses"].values() for content in answer.get("content", {}).values()]
