@@ -1,7 +1,8 @@
 """The app's HTTP functions, as the app itself tells them to the host."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -13,11 +14,12 @@ SETTINGS = settings_for("UseDevelopmentStorage=true")
 
 @dataclass(frozen=True)
 class HttpFunction:
-    """A function with the template of its route and its methods, none for any."""
+    """A function with the template of its route, its methods (none for any), and what the host calls."""
 
     name: str
     template: str
     methods: frozenset[str]
+    handler: Callable[..., Any] | None = field(default=None, compare=False)
 
 
 def http_functions(settings: Mapping[str, str] = SETTINGS) -> list[HttpFunction]:
@@ -25,10 +27,15 @@ def http_functions(settings: Mapping[str, str] = SETTINGS) -> list[HttpFunction]
         for name, value in settings.items():
             patch.setenv(name, value)
         functions = build_app().get_functions()
-    found = [(one.get_function_name(), trigger.get_dict_repr()) for one in functions if (trigger := one.get_trigger())]
+    found = [(one, trigger.get_dict_repr()) for one in functions if (trigger := one.get_trigger())]
     return [
-        HttpFunction(str(name), trigger["route"], frozenset(method.value for method in trigger.get("methods") or ()))
-        for name, trigger in found
+        HttpFunction(
+            str(one.get_function_name()),
+            trigger["route"],
+            frozenset(method.value for method in trigger.get("methods") or ()),
+            one.get_user_function(),
+        )
+        for one, trigger in found
         if trigger["type"] == "httpTrigger"
     ]
 

@@ -1,7 +1,7 @@
 """The route that comes last: it answers requests whose path or method no other route takes.
 
-The host would answer 404 with an empty body. This answers in the error shape, or with a page where a person is likely
-to see it. It asks for no token, reads no storage, and looks at nothing but method, path and Accept.
+The host would answer 404 with an empty body. This answers in the error shape, or with a page for a browser. It asks for
+no token, reads no storage, and looks at nothing but method, path and Accept.
 """
 
 import re
@@ -11,16 +11,15 @@ from http import HTTPMethod
 import azure.functions as func
 
 from shared.browser.pages import error_page
-from shared.domain.errors import MailbindError, NotFound
 from shared.http.audit import Audit, correlated
+from shared.http.bounds import has_encoded_slash
 from shared.http.operations import add_function
-from shared.http.refusals import MethodNotAllowed
+from shared.http.refusals import MethodNotAllowed, NoSuchRoute
 from shared.http.responses import HTML, NO_STORE_HEADERS, problem, reply
 from shared.http.routes import Route
 from shared.ports import App
 
 API = re.compile(r"v1(\.0)?(/|$)", re.IGNORECASE)
-BROWSERS = re.compile(r"(accounts|oauth|docs|console)(/|$)", re.IGNORECASE)
 
 
 def blueprint(app: App, audit: Audit, declared: Sequence[Route]) -> func.Blueprint:
@@ -29,7 +28,7 @@ def blueprint(app: App, audit: Audit, declared: Sequence[Route]) -> func.Bluepri
     async def answer_unmatched(req: func.HttpRequest) -> func.HttpResponse:
         audit.correlate(req)
         path = req.route_params.get("path") or ""  # the host leaves out what matched nothing
-        return _answer(req, path, allowed_methods(declared, path), app)
+        return _answer(req, path, [] if has_encoded_slash(req) else allowed_methods(declared, path), app)
 
     blueprint, name = func.Blueprint(), answer_unmatched.__name__
     add_function(blueprint, Route((), "{*path}"), name, correlated(name, answer_unmatched))
@@ -46,8 +45,6 @@ def _answer(req: func.HttpRequest, path: str, allowed: Sequence[str], app: App) 
     if allowed and req.method == HTTPMethod.OPTIONS:
         # No Access-Control header: pages of other origins may not call (Fetch section 3.3.3).
         return reply(None, 204, {**NO_STORE_HEADERS, "Allow": ", ".join(allowed)})
-    refusal: MailbindError = (
-        MethodNotAllowed(allowed) if allowed else NotFound("There is no such route. Check the address")
-    )
-    is_for_people = BROWSERS.match(path) or HTML in req.headers.get("Accept", "")
-    return error_page(app, refusal) if is_for_people and not API.match(path) else problem(refusal)
+    refusal = MethodNotAllowed(allowed) if allowed else NoSuchRoute()
+    is_browser = HTML in req.headers.get("Accept", "")
+    return error_page(app, refusal) if is_browser and not API.match(path) else problem(refusal)

@@ -1,5 +1,6 @@
 """Limits that every request has to meet before it is parsed: sizes, counts, and the media type of the body."""
 
+import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from http import HTTPMethod
@@ -7,7 +8,14 @@ from urllib.parse import parse_qs, parse_qsl
 
 import azure.functions as func
 
-from shared.http.refusals import HeadersTooLarge, LengthRequired, TooLarge, UnsupportedMediaType, UriTooLong
+from shared.http.refusals import (
+    HeadersTooLarge,
+    LengthRequired,
+    NoSuchRoute,
+    TooLarge,
+    UnsupportedMediaType,
+    UriTooLong,
+)
 
 KIB = 1024
 MAX_BODY_BYTES = 64 * KIB
@@ -21,6 +29,10 @@ MAX_COOKIES_BYTES = 8 * KIB
 MAX_QUERY_PARAMETERS = 64
 MAX_SEGMENT_CHARACTERS = 256  # characters of a route's parameter, as long as an account's id may be
 MAX_LENGTH_DIGITS = 9  # of a Content-Length; a longer one is over any limit
+# The front end of a deployed app decodes paths, even slashes and backslashes (azure-functions-host issue 3998,
+# dotnet/aspnetcore issue 40532). This header has the URL as it was sent.
+SENT_URL_HEADER = "X-WAWS-Unencoded-URL"
+ENCODED_SLASH = re.compile(r"%2f|%5c|\\", re.IGNORECASE)
 WITHOUT_BODY = {HTTPMethod.GET, HTTPMethod.HEAD}
 WITH_BODY = {HTTPMethod.POST, HTTPMethod.PUT}
 
@@ -33,10 +45,20 @@ class BodyType(StrEnum):
 
 
 def check_bounds(req: func.HttpRequest, body_type: BodyType) -> None:
-    """Raise HeadersTooLarge, UriTooLong, TooLarge, LengthRequired or UnsupportedMediaType for what is over a limit."""
+    """Raise HeadersTooLarge, UriTooLong, NoSuchRoute, TooLarge, LengthRequired or UnsupportedMediaType."""
     _check_headers(req.headers)
     _check_path_and_query(req)
     _check_body(req, body_type)
+
+
+def has_encoded_slash(req: func.HttpRequest) -> bool:
+    """Whether the path was sent with a slash or backslash inside a segment, which no id has.
+
+    If the front end decodes it, the request arrives at another route than the one that was meant: a caller who reads
+    the account `x%2Foauth-token` would be handed a token of the account `x`.
+    """
+    path: str = req.headers.get(SENT_URL_HEADER, "").partition("?")[0]
+    return ENCODED_SLASH.search(path) is not None
 
 
 def is_form(req: func.HttpRequest) -> bool:
@@ -76,6 +98,8 @@ def _check_path_and_query(req: func.HttpRequest) -> None:
         raise UriTooLong("The query is larger than 6 KiB, or has more than 64 parameters")
     if any(len(value) > MAX_SEGMENT_CHARACTERS for value in req.route_params.values()):
         raise UriTooLong("A segment of the path is longer than 256 characters")
+    if has_encoded_slash(req):
+        raise NoSuchRoute
 
 
 def _check_body(req: func.HttpRequest, body_type: BodyType) -> None:

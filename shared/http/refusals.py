@@ -36,6 +36,13 @@ class InvalidJson(MailbindError):
     code = "InvalidJson"
 
 
+class NoSuchRoute(NotFound):
+    """No route answers this path."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no such route. Check the address")
+
+
 class MethodNotAllowed(MailbindError):
     """The path is a route, but not for this method (RFC 9110 section 15.5.6), only for the `allowed` ones."""
 

@@ -76,7 +76,7 @@ def test_function_header_overrides_custom_header(client: httpx.Client) -> None:
     assert ["https://elsewhere.example/?a=1"] == response.headers.get_list("location")
 
 
-@pytest.mark.parametrize("path", ["/", "/things", "/things/1/2/3", "/api/things/1", "/pages/1/2"])
+@pytest.mark.parametrize("path", ["/", "/things", "/things/1/2/3", "/api/things/1", "/pages/1/2", "/coo%E2%84%AAies"])
 def test_path_without_a_route_is_not_found(client: httpx.Client, path: str) -> None:
     assert 404 == client.get(path).status_code
 

@@ -4,8 +4,8 @@ import azure.functions as func
 import pytest
 
 from shared.domain.errors import MailbindError
-from shared.http.bounds import MAX_BODY_BYTES, BodyType, check_bounds, read_form
-from shared.http.refusals import HeadersTooLarge, TooLarge, UnsupportedMediaType, UriTooLong
+from shared.http.bounds import MAX_BODY_BYTES, SENT_URL_HEADER, BodyType, check_bounds, read_form
+from shared.http.refusals import HeadersTooLarge, NoSuchRoute, TooLarge, UnsupportedMediaType, UriTooLong
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
 URL = "https://app.example/"
@@ -76,3 +76,14 @@ def test_a_form_with_a_repeated_field_counts_as_empty() -> None:
     assert {"a": "1 ü", "b": ""} == read_form(post(b"a=1+%c3%bc&b=&c=3&c=4"), ["a", "b"])
     assert {} == read_form(post(b"a=1&b=2&a=1"), ["a", "b"])
     assert {"a": "\ufffd"} == read_form(post(b"a=%ff&\xff=x"), ["a"])
+
+
+@pytest.mark.parametrize("path", ["a%2Fb", "a%2fb", "a%5Cb", "a%5c", "\\", "%252F%2F", "a%2F?b"])
+def test_path_that_was_sent_with_an_encoded_slash_is_no_route(path: str) -> None:
+    with pytest.raises(NoSuchRoute):
+        check_bounds(func.HttpRequest("GET", URL, headers={SENT_URL_HEADER: f"/{path}"}, body=b""), BodyType.JSON)
+
+
+@pytest.mark.parametrize("path", ["", "a", "a%252Fb", "a%255Cb", "a?b=%2F", "a?b=\\", "%2", "%25%32%46"])
+def test_any_other_path_may_have_been_sent(path: str) -> None:
+    check_bounds(func.HttpRequest("GET", URL, headers={SENT_URL_HEADER: f"/{path}"}, body=b""), BodyType.JSON)

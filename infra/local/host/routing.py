@@ -42,7 +42,8 @@ class Segment:
     def accepts(self, value: str) -> bool:
         """Whether a decoded segment of a path matches. A parameter does not match an empty segment."""
         if not self.is_parameter:
-            return value.lower() == self.text.lower()
+            # .NET compares ordinally: only ASCII letters equal ASCII ones, and the Kelvin sign is no `k`.
+            return value.lower() == self.text.lower() and value.isascii() == self.text.isascii()
         return bool(value) and (self.constraint is None or CONSTRAINTS[self.constraint](value))
 
 
