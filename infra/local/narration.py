@@ -36,7 +36,7 @@ SENTENCES = MappingProxyType(
         "access still awaited": "Checked again: {registration} still does not open ({code}).",
         "access not given": "Mailbind stopped checking {registration} ({code}).",
         "account needs attention": "{account} needs attention: {code}.",
-        "account recovered": "{account} works again.",
+        "account recovered": "{account} no longer needs attention.",
         "grant refreshed": "The grant of {principal} was refreshed.",
         "grant not refreshed": "The grant of {principal} could not be refreshed: {code}.",
         "access token refused": "Microsoft refused the token of {principal} ({code}); the grant stays valid.",
