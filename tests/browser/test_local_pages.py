@@ -1,6 +1,7 @@
 """A look at the start page, and at the pages of the local run: those of the tenant and of the sample app."""
 
 from collections.abc import Awaitable, Callable, Iterator
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -38,7 +39,9 @@ async def test_tenant_pages_fit_a_phone_and_both_colour_schemes(
     ready = environment.tenant.ready
     await page.goto(f"{ready['url']}/{ready['tenantId']}/oauth2/v2.0/authorize?client_id=unknown")
     await shot(page, "tenant error")
-    await page.goto(f"{ready['url']}/{ready['tenantId']}/adminconsent?client_id={ready['clientId']}")
+    app = urlencode({"client_id": ready["clientId"], "redirect_uri": f"{environment.base_url}/oauth"})
+    await page.goto(f"{ready['url']}/{ready['tenantId']}/adminconsent?{app}")
+    await expect(page.get_by_role("heading", level=1)).to_contain_text("review for your organization")
     await shot(page, "tenant admin consent")
     await page.goto(f"{ready['url']}/{ready['tenantId']}/oauth2/v2.0/logout")
     await shot(page, "tenant signed out")
