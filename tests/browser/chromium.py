@@ -5,10 +5,12 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from playwright.async_api import Browser, Error, Playwright, async_playwright
 
+from infra.local.azurite import NODE
 from infra.local.parts import ROOT
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -19,6 +21,12 @@ LOG = ROOT / ".local/chromium.log"
 
 class NoBrowserStarts(Exception):
     """The text says what to do, in one line."""
+
+
+def start_playwright() -> AbstractAsyncContextManager[Playwright]:
+    """Playwright on the Node.js of the local parts: its own needs libatomic, which small machines lack."""
+    os.environ.setdefault("PLAYWRIGHT_NODEJS_PATH", str(NODE))
+    return async_playwright()
 
 
 async def launch(playwright: Playwright) -> Browser:
@@ -52,28 +60,32 @@ def installations() -> dict[str, list[list[str]]]:
     """Ways to install a browser, best first, each as commands. None if MAILBIND_CHROMIUM names one."""
     if os.environ.get("MAILBIND_CHROMIUM"):
         return {}
-    download = [sys.executable, "-m", "playwright", "install", "--no-shell", "chromium"]
+    playwright = [sys.executable, "-m", "playwright"]
+    download = [*playwright, "install", "--no-shell", "chromium"]
     if os.geteuid() or not (apt := shutil.which("apt-get")):
         return {"Downloading Chromium": [download]}
     package = [apt, "install", "--yes", "--no-install-recommends", "chromium", "fonts-dejavu-core"]
     return {
-        "Downloading Chromium": [[*download, "--with-deps"]],
+        # As `playwright install --with-deps chromium`, but without the libraries if there is nothing to download.
+        "Downloading Chromium": [download, [*playwright, "install-deps", "chromium"]],
         "Installing the distribution's Chromium": [[apt, "update"], package],
     }
 
 
 def install(commands: list[list[str]]) -> None:
-    """Run the commands without questions. Whether they succeeded shows when the browser is started."""
+    """Run the commands without questions, until one fails. Whether they helped shows when the browser is started."""
     LOG.parent.mkdir(mode=0o700, exist_ok=True)
     quietly = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     with LOG.open("a") as log:
         for command in commands:
-            subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=quietly)  # noqa: S603 - installers
+            run = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=quietly)  # noqa: S603 - installers
+            if run.returncode:
+                break
 
 
 async def version() -> str:
     """The version of the browser that starts. Raises NoBrowserStarts."""
-    async with async_playwright() as playwright, await launch(playwright) as browser:
+    async with start_playwright() as playwright, await launch(playwright) as browser:
         return browser.version
 
 

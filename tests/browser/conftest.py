@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page
 
 from infra.local.parts import ROOT
-from tests.browser.chromium import launch
+from tests.browser.chromium import launch, start_playwright
 from tests.journey.conftest import (  # noqa: F401 - fixtures
     api,
     instance,
@@ -36,7 +36,7 @@ FAULTS = """async () => {
 
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
+    async with start_playwright() as playwright:
         chromium = await launch(playwright)
         yield chromium
         await chromium.close()

@@ -5,12 +5,12 @@ import tempfile
 from pathlib import Path
 
 import httpx
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
 from infra.local.caller import PERSON, SUPPORT, start_registration
 from infra.local.environment import local_environment
 from infra.local.parts import ROOT
-from tests.browser.chromium import launch
+from tests.browser.chromium import launch, start_playwright
 
 FOLDER = ROOT / "docs/pictures"
 WIDTH = 640
@@ -46,7 +46,7 @@ async def main() -> None:
         headers = {"Authorization": f"Bearer {environment.secrets.admin_token}"}
         with httpx.Client(base_url=environment.base_url, headers=headers) as api:
             link = start_registration(api, SUPPORT, REDIRECT_URL)["url"]
-        async with async_playwright() as playwright, await launch(playwright) as browser:
+        async with start_playwright() as playwright, await launch(playwright) as browser:
             await draw(browser, link, FOLDER)
 
 

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Playwright, async_playwright
+from playwright.async_api import Playwright
 
 from infra.local.parts import ROOT
-from tests.browser.chromium import NoBrowserStarts, candidates, launch
+from tests.browser.chromium import NoBrowserStarts, candidates, launch, start_playwright
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 async def real() -> str:
     """The path of the browser of this computer."""
-    async with async_playwright() as playwright:
+    async with start_playwright() as playwright:
         return next(path for path in candidates(playwright) if shutil.which(path))
 
 
@@ -77,19 +77,19 @@ async def test_a_browser_that_does_not_start_is_passed_over(real: str, empty: Pa
     (empty / "chromium-browser").chmod(0o755)
     (empty / "google-chrome").symlink_to(real)
 
-    async with async_playwright() as playwright, await launch(playwright) as browser:
+    async with start_playwright() as playwright, await launch(playwright) as browser:
         assert browser.is_connected()
 
 
 async def test_what_playwright_downloaded_is_used(real: str, empty: Path) -> None:
-    async with async_playwright() as playwright:
+    async with start_playwright() as playwright:
         downloaded(playwright, empty).symlink_to(real)
         async with await launch(playwright) as browser:
             assert browser.is_connected()
 
 
 async def test_a_download_that_does_not_start_lacks_libraries(empty: Path) -> None:
-    async with async_playwright() as playwright:
+    async with start_playwright() as playwright:
         downloaded(playwright, empty).write_text("#!/bin/sh\nexit 127\n")
         with pytest.raises(NoBrowserStarts, match=r"sudo \.venv/bin/playwright install-deps chromium"):
             await launch(playwright)
