@@ -139,8 +139,13 @@ class Authorization(Answer, kw_only=True):
     """The person who authorizes an account, and since when."""
 
     user: SignInName
-    tenant_id: Annotated[str, Meta(description="The id of the person's tenant.")]
-    object_id: Annotated[str, Meta(description="The person's object id in the tenant.")]
+    tenant_id: Annotated[
+        str, Meta(description="The id of the person's tenant.", examples=["7c3f1e52-5d1b-4a57-9a0e-2f6c7f1d9b10"])
+    ]
+    object_id: Annotated[
+        str,
+        Meta(description="The person's object id in the tenant.", examples=["b1a6a0de-0000-4000-8000-0000000000a1"]),
+    ]
     since: Annotated[Timestamp, Meta(description="When this person bound the mailbox.")]
 
 
@@ -157,7 +162,7 @@ class Grant(Answer, kw_only=True):
 
     provider: AppId
     auth: GrantUsed
-    scope: Annotated[list[str], Meta(description="The granted scopes.")]
+    scope: Annotated[list[str], Meta(description="The granted scopes.", examples=[["Mail.ReadWrite.Shared"]])]
     token_type: Annotated[str, Meta(description="Always Bearer.", examples=["Bearer"])]
     access_token: Hidden
     refresh_token: Hidden
@@ -189,7 +194,10 @@ class AccountPage(Answer, kw_only=True):
     page: Page
     query: Annotated[str | bool, Meta(description="The query of the request, or false.", examples=[False])]
     state: Annotated[str, Meta(description="The state of the request, or *.", examples=["*"])]
-    cursor: Annotated[str, Meta(description="Leads to the next page; null on the last one.")] | None
+    cursor: (
+        Annotated[str, Meta(description="Leads to the next page; null on the last one.", examples=["WyJwIiwicm93Il0="])]
+        | None
+    )
     accounts: Annotated[list[AccountSummary], Meta(description="The accounts.")]
     refused_apps: Annotated[
         list[RefusedApp], Meta(description="OAuth apps of these accounts that Microsoft refuses: no grant is renewed.")

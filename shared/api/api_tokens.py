@@ -120,7 +120,7 @@ class IssuedToken(Answer, kw_only=True):
 class TokenRestrictions(Answer, kw_only=True):
     """Where a token may be used from."""
 
-    addresses: Annotated[list[str], Meta(description="IP addresses and ranges.")]
+    addresses: Annotated[list[str], Meta(description="IP addresses and ranges.", examples=[["203.0.113.0/24"]])]
 
 
 class ApiToken(Answer, kw_only=True):
@@ -130,7 +130,9 @@ class ApiToken(Answer, kw_only=True):
     description: Annotated[str, Meta(description="What it is for.", examples=["order desk"])]
     scopes: list[Scope]
     accounts: AccountIds | None
-    account_prefix: Annotated[str, Meta(description="Every account whose id begins with it.")] | None
+    account_prefix: (
+        Annotated[str, Meta(description="Every account whose id begins with it.", examples=["tenant1-"])] | None
+    )
     restrictions: TokenRestrictions | None
     created: Annotated[Timestamp, Meta(description="When it was issued.")]
     created_by: Annotated[str, Meta(description="Who created it.", examples=["administrator"])]

@@ -32,19 +32,19 @@ class LastTick(Answer, kw_only=True):
 
     began: Annotated[Timestamp, Meta(description="When it started.")]
     seconds: Annotated[float, Meta(description="How long it took, in seconds.", examples=[0.4])]
-    outcomes: Annotated[Counts, Meta(description="Rows that it worked on, by outcome.")]
-    handed_over: Annotated[list[str], Meta(description="The shards that were handed to the queue.")]
+    outcomes: Annotated[Counts, Meta(description="Rows that it worked on, by outcome.", examples=[{"refreshed": 3}])]
+    handed_over: Annotated[list[str], Meta(description="The shards that were handed to the queue.", examples=[["007"]])]
 
 
 class SetupFault(Answer, kw_only=True):
     """A host that the instance that answers cannot reach because of Mailbind's settings."""
 
-    code: Code
+    code: Annotated[Code, Meta(examples=["key_vault_setup"])]
     host: Annotated[str, Meta(description="The host.", examples=["https://contoso.vault.azure.net"])]
     reason: Annotated[str, Meta(description="What is wrong.", examples=["host name unknown"])]
-    description: Sentence
+    description: Annotated[Sentence, Meta(examples=["Mailbind cannot open a trusted connection to its key vault."])]
     since: Annotated[Timestamp, Meta(description="When it was noticed.")]
-    action: RemedyText
+    action: Annotated[RemedyText, Meta(examples=["Check MAILBIND_KEY_VAULT_KEY."])]
 
 
 class EventCounts(Answer, kw_only=True):
@@ -59,7 +59,7 @@ class Stats(Answer, kw_only=True):
     """Statistics."""
 
     accounts: Annotated[Counts, Meta(description="Accounts by state.")]
-    grants: Annotated[Counts, Meta(description="Grants by kind: hot, idle, stopped.")]
+    grants: Annotated[Counts, Meta(description="Grants by kind: hot, idle, stopped.", examples=[{"hot": 3}])]
     due: Annotated[Count, Meta(description="Rows of the agenda that are due.")]
     overdue: Annotated[Count, Meta(description="Rows that have been due for more than two minutes.")]
     capped: Annotated[bool, Meta(description="Whether there are more than were counted.", examples=[False])]

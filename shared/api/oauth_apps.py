@@ -40,6 +40,7 @@ from shared.usecases.apps import catalogue, circuit_breaker, verify
 from shared.usecases.apps.catalogue import AppView
 
 APP = "/v1/oauth2/{app}"
+EXAMPLE_TENANT = "7c3f1e52-5d1b-4a57-9a0e-2f6c7f1d9b10"
 
 resource = Resource("OAuth apps", "App registrations in Entra through which people sign in.")
 
@@ -56,11 +57,11 @@ ShadowsSettings = Annotated[
 class AppError(Answer, kw_only=True):
     """The error of an OAuth app, and what to do about it."""
 
-    code: Code
+    code: Annotated[Code, Meta(examples=["app_credential"])]
     aadsts: AadstsNumber | None
-    description: Sentence
+    description: Annotated[Sentence, Meta(examples=["Microsoft rejects the credential of the app registration."])]
     since: Annotated[Timestamp, Meta(description="When Microsoft refused it first.")]
-    action: RemedyText
+    action: Annotated[RemedyText, Meta(examples=["The secret has expired. Create a new one, and store it here."])]
 
 
 class RefusedApp(AppError, kw_only=True):
@@ -75,27 +76,48 @@ class OAuthApp(Answer, kw_only=True):
 
     id: AppId
     name: Annotated[str, Meta(description="Its name for administrators.", examples=["Contoso"])]
-    title: Annotated[str, Meta(description="Its name for people who choose between apps.")] | None
-    description: Annotated[str, Meta(description="Notes for administrators.")] | None
+    title: (
+        Annotated[str, Meta(description="Its name for people who choose between apps.", examples=["Contoso mail"])]
+        | None
+    )
+    description: Annotated[str, Meta(description="Notes for administrators.", examples=["Ask the mail team."])] | None
     provider: Outlook
     enabled: Annotated[bool, Meta(description="Whether people can sign in through it.", examples=[True])]
     include_in_listing: Annotated[bool, Meta(description="The same as `enabled`.", examples=[True])]
-    client_id: Annotated[str, Meta(description="Its application (client) id.")]
-    authority: Annotated[str, Meta(description="A tenant id, organizations or common.")]
-    tenants: Annotated[list[str], Meta(description="The tenants whose people may sign in.")]
-    mail_domains: Annotated[list[str], Meta(description="Mail domains, each with its tenant.")]
+    client_id: Annotated[
+        str, Meta(description="Its application (client) id.", examples=["5f0c1d9e-0000-4000-8000-0000000000c1"])
+    ]
+    authority: Annotated[str, Meta(description="A tenant id, organizations or common.", examples=[EXAMPLE_TENANT])]
+    tenants: Annotated[
+        list[str], Meta(description="The tenants whose people may sign in.", examples=[[EXAMPLE_TENANT]])
+    ]
+    mail_domains: Annotated[
+        list[str],
+        Meta(description="Mail domains, each with its tenant.", examples=[[f"contoso.example={EXAMPLE_TENANT}"]]),
+    ]
     cloud: Annotated[str, Meta(description="Microsoft's cloud.", examples=["global"])]
     redirect_url: Annotated[str, Meta(description="The redirect URI.", examples=["https://mailbind.example/oauth"])]
     base_scopes: Annotated[str | list[str], Meta(description="How Mailbind opens mailboxes.", examples=["api"])]
-    extra_scopes: Annotated[list[str], Meta(description="Additional permissions that Mailbind requests.")]
-    skip_scopes: Annotated[list[str], Meta(description="Permissions that Mailbind does not request.")]
+    extra_scopes: Annotated[
+        list[str], Meta(description="Additional permissions that Mailbind requests.", examples=[["Contacts.Read"]])
+    ]
+    skip_scopes: Annotated[
+        list[str], Meta(description="Permissions that Mailbind does not request.", examples=[["Mail.Send.Shared"]])
+    ]
     credential_reuse: Annotated[bool, Meta(description="Whether one grant serves several accounts.", examples=[False])]
-    authentication: Authentication
+    authentication: Annotated[Authentication, Meta(examples=["secret"])]
     client_secret: Hidden | None
     client_secret2: Hidden | None
     certificate: Hidden | None
     managed_identity: (
-        Annotated[str, Meta(description="The client id of the managed identity with which it authenticates.")] | None
+        Annotated[
+            str,
+            Meta(
+                description="The client id of the managed identity with which it authenticates.",
+                examples=["2c8d5e10-0000-4000-8000-0000000000d1"],
+            ),
+        ]
+        | None
     )
     secret_expires: Annotated[Timestamp, Meta(description="When its credential expires, if that is known.")] | None
     secret_expires2: (
@@ -168,11 +190,11 @@ class AppVerification(Body, kw_only=True):
 class CheckStep(Answer, kw_only=True):
     """One step of a verification."""
 
-    id: Annotated[str, Meta(description="The step.", examples=["clientAuth"])]
-    label: Annotated[str, Meta(description="What it checks.")]
+    id: Annotated[str, Meta(description="The step.", examples=["secret"])]
+    label: Annotated[str, Meta(description="What it checks.", examples=["The credential does not expire soon"])]
     status: StepStatus
-    message: Annotated[str, Meta(description="The result in words.")] | None
-    hint: Annotated[str, Meta(description="What to do about it.")] | None
+    message: Annotated[str, Meta(description="The result in words.", examples=["It expires in 20 days."])] | None
+    hint: Annotated[str, Meta(description="What to do about it.", examples=["Create a new one in Entra."])] | None
 
 
 class AppCheck(Answer, kw_only=True):

@@ -123,7 +123,10 @@ class HeaderSent(Answer, kw_only=True):
 class Settings(Answer, kw_only=True):
     """The requested settings."""
 
-    service_url: Annotated[str, Meta(description="The base URL of this Mailbind.")] | UnsetType = UNSET
+    service_url: (
+        Annotated[str, Meta(description="The base URL of this Mailbind.", examples=["https://mailbind.example"])]
+        | UnsetType
+    ) = UNSET
     webhooks: Annotated[str, Meta(description="The target URL; empty if there is none.")] | UnsetType = UNSET
     webhooks_enabled: Annotated[bool, Meta(description="Whether events are sent.")] | UnsetType = UNSET
     webhook_events: Annotated[list[str], Meta(description="The events to send.")] | UnsetType = UNSET

@@ -127,11 +127,16 @@ class Webhook(Answer, kw_only=True):
     url: Annotated[str, Meta(description="The target URL.", examples=["https://flows.example/hook?******"])]
     events: Annotated[list[str], Meta(description="The events to send.", examples=[["*"]])]
     accounts: AccountIds | None
-    account_prefix: Annotated[str, Meta(description="Every account whose id begins with it.")] | None
-    description: Annotated[str, Meta(description="What it is for.")] | None
+    account_prefix: (
+        Annotated[str, Meta(description="Every account whose id begins with it.", examples=["tenant1-"])] | None
+    )
+    description: Annotated[str, Meta(description="What it is for.", examples=["order desk"])] | None
     secret: Annotated[
         SecretText,
-        Meta(description="The signing secret. It is shown once, when Mailbind has generated it; afterwards stars."),
+        Meta(
+            description="Stars: the signing secret is shown once, when Mailbind has generated it.",
+            examples=[MASK],
+        ),
     ]
     enabled: Annotated[bool, Meta(description="Whether events are sent.", examples=[True])]
     gone: Annotated[Timestamp, Meta(description="When the target ended the subscription with 410.")] | None
@@ -142,6 +147,13 @@ class Webhook(Answer, kw_only=True):
 class Subscribed(Webhook, kw_only=True):
     """The webhook, and whether it is new."""
 
+    secret: Annotated[
+        SecretText,
+        Meta(
+            description="The signing secret if Mailbind has just generated it; otherwise stars.",
+            examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"],
+        ),
+    ]
     state: Annotated[Literal["new", "existing"], Meta(description="Whether the webhook is new.", examples=["new"])]
 
 

@@ -89,10 +89,11 @@ def example(schema: Part, schemas: Part) -> Any:  # noqa: ANN401 - whatever the 
     """What fits the schema: its own example, or one made of those of its parts."""
     if "$ref" in schema:
         return example(schemas[schema["$ref"].removeprefix(SCHEMAS)], schemas)
+    if known := schema.get("examples") or schema.get("enum"):
+        return known[0]
     if choices := schema.get("anyOf") or schema.get("allOf"):
         return example(choices[0], schemas)
-    known = schema.get("examples") or schema.get("enum")
-    return known[0] if known else _made(schema, schemas)
+    return _made(schema, schemas)
 
 
 def _made(schema: Part, schemas: Part) -> Any:  # noqa: ANN401 - as above
