@@ -17,8 +17,8 @@ WIDTH = 640
 REDIRECT_URL = "https://myapp.example/account/settings.php"
 
 
-async def draw(browser: Browser, link: str, folder: Path) -> None:
-    """Follow the link to a mailbox as PERSON, and write the pictures of both pages to the folder."""
+async def draw(browser: Browser, link: str, person: str, folder: Path) -> None:
+    """Follow the link to a mailbox as that person, and write the pictures of both pages to the folder."""
     context = await browser.new_context(ignore_https_errors=True, color_scheme="light")
     page = await context.new_page()
     # No caller answers, so the browser stays on the last page.
@@ -26,7 +26,7 @@ async def draw(browser: Browser, link: str, folder: Path) -> None:
     await page.goto(link)
     await _take(page, "Connect a shared mailbox", 980, folder / "confirm.png")
     await page.get_by_role("button", name="Continue to Microsoft").click()
-    await page.locator(f"button[name=login][value='{PERSON}']").click()
+    await page.locator(f"button[name=login][value='{person}']").click()
     await _take(page, "Mailbox connected", 480, folder / "connected.png")
     await context.close()
 
@@ -47,7 +47,7 @@ async def main() -> None:
         with httpx.Client(base_url=environment.base_url, headers=headers) as api:
             link = start_registration(api, SUPPORT, REDIRECT_URL)["url"]
         async with start_playwright() as playwright, await launch(playwright) as browser:
-            await draw(browser, link, FOLDER)
+            await draw(browser, link, PERSON, FOLDER)
 
 
 if __name__ == "__main__":

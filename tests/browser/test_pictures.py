@@ -1,6 +1,7 @@
 """The pictures of README.md show pages that still exist."""
 
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -9,12 +10,16 @@ from playwright.async_api import Browser
 from tests.browser.pictures import FOLDER, REDIRECT_URL, draw
 from tests.journey.conftest import ask
 
+type NewPerson = Callable[..., str]
 
-async def test_pictures_can_be_drawn_again(browser: Browser, api: httpx.Client, tmp_path: Path) -> None:
+
+async def test_pictures_can_be_drawn_again(
+    browser: Browser, api: httpx.Client, person: NewPerson, tmp_path: Path
+) -> None:
     """If this fails because a page changed, `make pictures` draws them again."""
     asked = ask(api, redirectUrl=REDIRECT_URL)
 
-    await draw(browser, asked["url"], tmp_path)
+    await draw(browser, asked["url"], person(), tmp_path)
 
     assert sizes(FOLDER) == sizes(tmp_path)
     api.delete(f"/v1/account/{asked['account']}")

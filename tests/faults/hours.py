@@ -162,7 +162,8 @@ class Hours:
         assert not wrong, "\n".join([f"{now - self.begin}", *wrong])
         is_refused = any(o.begin <= now < o.end for o in self.outages if o.code == "app_credential")
         assert is_refused or not self.app_refused
-        assert self.app_refused == any(refused.fault.is_open for refused in await refused_apps(self.timers))
+        refused = [refused.fault for refused in await refused_apps(self.timers)]
+        assert self.app_refused == any(fault.is_open for fault in refused), f"{now - self.begin} {refused}"
 
     async def _written_accounts(self) -> dict[str, Seen]:
         """The accounts whose rows were written since the last look, which are few."""

@@ -122,8 +122,8 @@ def test_command_waits_until_somebody_has_signed_in(
     ) as waiting:
         assert waiting.stderr is not None
         assert "Waiting: nobody has opened the link.\n" == waiting.stderr.readline()
-        visitor.follow(asked["url"], person())
-        shown, _ = waiting.communicate()
+        assert 200 == visitor.follow(asked["url"], person()).status
+        shown, _ = waiting.communicate(timeout=60)
 
     assert 0 == waiting.returncode
     assert "completed: somebody has signed in, and the mailbox is bound" in shown

@@ -88,10 +88,12 @@ def test_interrupted_command_ends_quietly(api: httpx.Client, environment: Enviro
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell starts background jobs with SIGINT ignored, and this test may be part of one.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no other thread of the command
     ) as waiting:
         assert waiting.stderr is not None
         waiting.stderr.readline()
         waiting.send_signal(signal.SIGINT)
-        shown = waiting.communicate()
+        shown = waiting.communicate(timeout=60)
 
     assert (130, ("", "")) == (waiting.returncode, shown)
