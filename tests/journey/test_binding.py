@@ -45,6 +45,8 @@ def test_page_names_the_mailbox_that_the_form_omits(api: httpx.Client, visitor: 
     assert "existing" == visitor.follow(asked["url"], who).back["state"]
     found = api.get(f"/v1/account/{account}").json()
     assert ("support@contoso.example", True) == (found["email"], found["delegated"])
+    named = ask(api, account=account, delegated=None)
+    assert (True, None) == (named["delegated"], named.get("hint")), "the account is of a shared mailbox already"
 
 
 async def test_account_created_meanwhile_keeps_its_kind(
