@@ -79,6 +79,7 @@ class ImapProbe:
             client = imaplib.IMAP4_SSL(
                 server.host, server.port, ssl_context=self._context, timeout=STEP_TIMEOUT_SECONDS
             )
+            self._faults.succeeded(GRAPH_SETUP, server.host)  # the login may still be refused
             try:
                 _select(client, response)
             finally:
@@ -91,7 +92,6 @@ class ImapProbe:
             if self._faults.is_ours(GRAPH_SETUP, server.host, error):
                 raise MailboxUnavailable(GRAPH_SETUP) from None
             raise _unavailable(error) from None
-        self._faults.succeeded(GRAPH_SETUP, server.host)
 
 
 def _log_out(client: "imaplib.IMAP4_SSL") -> None:

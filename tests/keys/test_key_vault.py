@@ -3,18 +3,22 @@
 import asyncio
 import base64
 import logging
+import socket
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import pytest
 
 from infra.local.parts import ROOT
 from shared.adapters import key_wrapping
+from shared.adapters.connection_faults import ConnectionFaults
+from shared.adapters.key_wrapping import VaultKey
 from shared.domain.errors import KeyRefused, KeyUnavailable, SealBroken
 from shared.domain.secret import Secret
 from shared.ports import App
 from tests.conftest import MovedClock, key_wrapping_of, settings_for
-from tests.keys.conftest import STRANGER, Start, Vault
+from tests.keys.conftest import IDENTITY, STRANGER, Start, Vault
 
 pytestmark = pytest.mark.usefixtures("fresh")
 LOCAL_KEY = base64.b64encode(bytes(range(32))).decode()
@@ -197,6 +201,21 @@ async def test_new_local_key_takes_over_with_the_one_before_it_given(start: Star
     assert Secret("token") == await start(MAILBIND_SEALING_KEY=OTHER_KEY).sealing.sealer.unseal("row", sealed)
     with pytest.raises(SealBroken):
         await start().sealing.sealer.unseal("row", sealed)
+
+
+@pytest.mark.parametrize("name", ["made", "unknown"])
+async def test_reached_vault_ends_its_fault(vault: Vault, clock: MovedClock, name: str) -> None:
+    exists, faults = name == "made", ConnectionFaults(clock)
+    key = vault.make() if exists else f"{vault.ready['url']}/keys/unknown"
+    unknown_host = socket.gaierror(socket.EAI_NONAME, "unknown")
+    assert faults.is_ours("key_vault_setup", vault.ready["url"], unknown_host)
+
+    reached = VaultKey(key, IDENTITY, vault.ready["caFile"], faults)
+    with nullcontext() if exists else pytest.raises(KeyRefused):
+        await reached.newest()
+    await reached.close()
+
+    assert [] == faults.current()
 
 
 async def test_unreadable_data_key_is_counted_and_left_unchanged(start: Start) -> None:

@@ -15,13 +15,14 @@ from infra.local import parts
 from infra.local.environment import APP_ID
 from infra.local.visitor import Visitor
 from shared.adapters.connection_faults import ConnectionFaults
+from shared.adapters.entra_callers import SigningKeys
 from shared.adapters.graph import HttpGraph
 from shared.adapters.imap import ImapProbe
 from shared.domain.clouds import MailServer
 from shared.domain.errors import KeySetupWrong, StorageUnavailable, Unavailable
 from shared.domain.failure import FailureKind
 from shared.domain.secret import Secret
-from shared.ports import App, EntraFailed, MailboxProbe, MailboxUnavailable
+from shared.ports import App, EntraFailed, MailboxProbe, MailboxRefused, MailboxUnavailable
 from shared.usecases.apps.verify import verify_oauth_app
 from shared.usecases.callers.identify import identify_caller
 from shared.usecases.sign_in.link import UnusableLink, begin_sign_in
@@ -29,7 +30,7 @@ from shared.usecases.tokens.probe import reconnect_account
 from shared.usecases.upkeep.statistics import read_health
 from tests.conftest import MovedClock, first_app, unguarded
 from tests.local.calling_app import token_by_msal
-from tests.usecases.conftest import NewPerson, StartApp, ask, bind, open_page
+from tests.usecases.conftest import SUPPORT, NewPerson, StartApp, ask, bind, open_page
 
 UNKNOWN_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dae"
 UNKNOWN_HOST = "https://login.invalid"  # RFC 6761 section 6.4
@@ -235,6 +236,34 @@ async def test_reached_service_is_no_fault_any_more(clock: MovedClock, caplog: p
     assert faults.is_ours("graph_setup", "https://graph.example", unknown)
     assert 3 == len(unreachable(caplog)), "each fault is logged again after a success"
     assert not faults.is_ours("graph_setup", "https://graph.example", TimeoutError())
+
+
+@pytest.mark.parametrize("service", ["graph", "imap", "signing keys"])
+async def test_refusal_of_a_reached_service_ends_its_fault(
+    app: App, shared_tenant: parts.Part, clock: MovedClock, service: str
+) -> None:
+    """What the service answers does not matter: the connection is there."""
+    ready, oauth_app, faults = shared_tenant.ready, first_app(app), ConnectionFaults(clock)
+    imap_host, _, imap_port = ready["imapServer"].rpartition(":")
+    cloud = oauth_app.cloud._replace(imap_server=MailServer(imap_host, int(imap_port)))
+    code, host = {
+        "graph": ("graph_setup", ready["url"]),
+        "imap": ("graph_setup", imap_host),
+        "signing keys": ("entra_setup", ready["url"]),
+    }[service]
+    assert faults.is_ours(code, host, socket.gaierror(socket.EAI_NONAME, "unknown"))
+
+    if service == "signing keys":
+        keys = SigningKeys(f"{ready['url']}/{ready['tenantId']}/discovery/keys", ready["caFile"], faults)
+        assert None is await keys.get("unknown", clock())
+    else:
+        ca_file = ready["caFile"]
+        probe: MailboxProbe = HttpGraph(ca_file, faults) if service == "graph" else ImapProbe(ca_file, 1, faults)
+        with pytest.raises(MailboxRefused):
+            await probe.open(replace(oauth_app, cloud=cloud), Secret("x"), SUPPORT, shared=True)
+        await probe.close()
+
+    assert [] == faults.current()
 
 
 @pytest.mark.filterwarnings("ignore:Testing an element's truth value:DeprecationWarning")  # of azure-data-tables
