@@ -22,7 +22,7 @@ def add_commands(add: AddParser) -> None:
     states.add_argument(
         "--trouble",
         action="store_true",
-        help="only what needs somebody: accounts, and below them apps, hosts and events",
+        help="only what needs attention: accounts, and below them apps, hosts and events",
     )
     states.add_argument("--state", action="append", help="only accounts in this state; repeat for several")
     for name, text in (
@@ -101,23 +101,28 @@ def _accounts_table(accounts: list[dict[str, Any]]) -> str:
     rows = []
     for account in accounts:
         error = account["lastError"] or {"code": None, "since": None}
-        state = Trouble(account["state"]) if account["state"] in TROUBLE_STATES else account["state"]
         people = (account["email"], account["user"])
-        rows.append([account["account"], state, *people, Trouble(error["code"]), relative_time(error["since"])])
+        rows.append(
+            [account["account"], _state(account), *people, Trouble(error["code"]), relative_time(error["since"])]
+        )
     return table(headings, rows)
+
+
+def _state(account: Mapping[str, Any]) -> object:
+    state = account["state"]
+    return Trouble(state) if state in TROUBLE_STATES else state
 
 
 def show(api: Api, arguments: Namespace) -> Result:
     """Show an account: who authorizes it, its state, what to do about an error, and what happened last."""
     body = api.call("GET", "account", arguments.account)
     error, grant, person = body["lastError"], body["oauth2"] or {}, body["authorizedBy"]
-    state = Trouble(body["state"]) if body["state"] in TROUBLE_STATES else body["state"]
     rows = [
         ("account", body["account"]),
         ("name", body["name"] or None),
         ("mailbox", f"{body['email']}, {'shared' if body['delegated'] else 'the own mailbox of the person'}"),
         ("authorized by", f"{person['user']}, bound {relative_time(person['since'])}"),
-        ("state", state),
+        ("state", _state(body)),
         ("error", Trouble(error and f"{error['code']}, {relative_time(error['since'])}")),
         ("OAuth app", f"{body['app']}, {body['baseScopes'] or 'deleted'}"),
         ("created", relative_time(body["created"])),
@@ -139,8 +144,7 @@ def reconnect(api: Api, arguments: Namespace) -> Result:
     error = body.get("error")
     if error is None:
         return Result(body, printable(body["state"]))
-    first = f"not reconnected: {error['code']}; the account's state is {body['state']}"
-    return Result(body, "\n".join([red(printable(first)), *advice(error)]), success=False)
+    return _failure(body, f"not reconnected: {error['code']}; the account's state is {body['state']}", error)
 
 
 def pause(api: Api, arguments: Namespace) -> Result:
@@ -149,8 +153,11 @@ def pause(api: Api, arguments: Namespace) -> Result:
     text, error = f"{body['account']} is {'paused' if arguments.paused else 'resumed'}", body["lastError"]
     if arguments.paused or error is None:
         return Result(body, printable(text))
-    first = f"{text}, but its state is {body['state']}: {error['code']}"
-    return Result(body, "\n".join([red(printable(first)), *advice(error)]), success=False)
+    return _failure(body, f"{text}, but its state is {body['state']}: {error['code']}", error)
+
+
+def _failure(body: dict[str, Any], text: str, error: Mapping[str, Any]) -> Result:
+    return Result(body, "\n".join([red(printable(text)), *advice(error)]), success=False)
 
 
 def delete(api: Api, arguments: Namespace) -> Result:

@@ -25,7 +25,7 @@ def advice(error: Mapping[str, Any]) -> list[str]:
 
 
 def command(*words: str) -> str:
-    """A command line that a shell reads as these words, whatever is in them."""
+    """A command line, with its words quoted for a shell."""
     return shlex.join(["mailbind", *map(printable, words)])
 
 

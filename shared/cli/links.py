@@ -1,4 +1,4 @@
-"""`mailbind link`, `reauthorize` and `registration`: sign-in links, and what came of them."""
+"""`mailbind link`, `reauthorize` and `registration`: sign-in links and their status."""
 
 import time
 from argparse import Namespace
@@ -46,7 +46,7 @@ def add_commands(add: AddParser) -> None:
         help="another person who may open the mailbox can use the link",
     )
     add_redirect_url(repairing)
-    group = add_group(add, "registration", "what came of a sign-in link")
+    group = add_group(add, "registration", "the status of a sign-in link")
     showing = add_command(group, "show", show, "show the status of a sign-in link")
     waiting = add_command(group, "wait", wait, "wait until somebody has signed in, or the link expires")
     waiting.add_argument("--timeout", type=positive, metavar="SECONDS", help="stop waiting after this time")

@@ -91,6 +91,12 @@ def short_id(identity: str) -> str:
     return cut(identity, SHORT_ID_CHARACTERS + 1) if sys.stdout.isatty() else identity
 
 
+def account_filter(item: Mapping[str, Any]) -> object:
+    """The accounts that a webhook or an API token is limited to."""
+    prefix = item["accountPrefix"]
+    return item["accounts"] or (f"{prefix}…" if prefix else "all")
+
+
 def summary(rows: Iterable[tuple[str, object]]) -> str:
     """Labels and values, one pair a line, without the values that are None."""
     known = [(label, value) for label, value in rows if value is not None and value != Trouble(None)]

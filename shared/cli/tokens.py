@@ -4,7 +4,7 @@ from argparse import Namespace
 
 from shared.cli.api import Api, Failed, full_id
 from shared.cli.arguments import AddParser, add_command, add_group, positive
-from shared.cli.output import Result, expiry, relative_time, short_id, table, values
+from shared.cli.output import Result, account_filter, expiry, relative_time, short_id, table, values
 
 SECONDS_PER_DAY = 86400
 
@@ -42,21 +42,18 @@ def list_tokens(api: Api, _: Namespace) -> Result:
     """List all API tokens."""
     body = api.all_pages("tokens", "tokens")
     headings = ["ID", "DESCRIPTION", "SCOPES", "ACCOUNTS", "CREATED", "LAST USED", "EXPIRES"]
-    rows = []
-    for token in body["tokens"]:
-        prefix = token["accountPrefix"]
-        accounts = token["accounts"] or (f"{prefix}…" if prefix else "all")
-        rows.append(
-            [
-                short_id(token["id"]),
-                token["description"],
-                token["scopes"],
-                accounts,
-                relative_time(token["created"]),
-                relative_time(token["lastUsed"]),
-                expiry(token["expires"]),
-            ]
-        )
+    rows = [
+        [
+            short_id(token["id"]),
+            token["description"],
+            token["scopes"],
+            account_filter(token),
+            relative_time(token["created"]),
+            relative_time(token["lastUsed"]),
+            expiry(token["expires"]),
+        ]
+        for token in body["tokens"]
+    ]
     return Result(body, table(headings, rows) if rows else "No API tokens.")
 
 

@@ -7,7 +7,17 @@ from typing import Any
 from shared.cli.advice import command
 from shared.cli.api import Api, full_id
 from shared.cli.arguments import AddParser, add_command, add_group
-from shared.cli.output import Result, Trouble, printable, red, relative_time, short_id, summary, table
+from shared.cli.output import (
+    Result,
+    Trouble,
+    account_filter,
+    printable,
+    red,
+    relative_time,
+    short_id,
+    summary,
+    table,
+)
 
 
 def add_commands(add: AddParser) -> None:
@@ -29,7 +39,7 @@ def list_webhooks(api: Api, _: Namespace) -> Result:
     body = api.call("GET", "webhooks")
     headings = ["ID", "URL", "EVENTS", "ACCOUNTS", "WAITING", "PARKED", "ERROR"]
     rows = [
-        [short_id(each["id"]), each["url"], each["events"], _accounts(each), *_counts(each), Trouble(_error(each))]
+        [short_id(each["id"]), each["url"], each["events"], account_filter(each), *_counts(each), Trouble(_error(each))]
         for each in body["webhooks"]
     ]
     return Result(body, table(headings, rows) if rows else "No webhooks.")
@@ -45,7 +55,7 @@ def show(api: Api, arguments: Namespace) -> Result:
                 ("webhook", body["id"]),
                 ("URL", body["url"]),
                 ("events", body["events"]),
-                ("accounts", _accounts(body)),
+                ("accounts", account_filter(body)),
                 ("description", body["description"]),
                 ("created", f"{relative_time(body['created'])} by {body['createdBy']}"),
                 ("waiting", waiting),
@@ -87,11 +97,6 @@ def redeliver(api: Api, arguments: Namespace) -> Result:
 
 def _full_id(api: Api, beginning: str) -> str:
     return full_id(beginning, [webhook["id"] for webhook in api.call("GET", "webhooks")["webhooks"]], "webhook")
-
-
-def _accounts(webhook: Mapping[str, Any]) -> object:
-    prefix = webhook["accountPrefix"]
-    return webhook["accounts"] or (f"{prefix}…" if prefix else "all")
 
 
 def _counts(webhook: Mapping[str, Any]) -> tuple[object, object]:
