@@ -99,7 +99,7 @@ class NameLookup:
     known: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def name(self, kind: str, identity: str) -> str:
-        """See Names. What nobody knows, such as a removed account, keeps its id."""
+        """See Names. An unknown id, such as that of a removed account, stays as it is."""
         if (kind, identity) not in self.known:
             try:
                 self.known[kind, identity] = self._look_up(kind, identity)
