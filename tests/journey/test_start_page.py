@@ -1,6 +1,6 @@
 """The page at the address of the app itself: anybody sees it, and it shows nothing that is not public."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
@@ -9,6 +9,8 @@ from infra.local.environment import APP_ID, Environment
 from infra.local.visitor import Page, Visitor
 from tests.environments import StartApp
 from tests.journey.conftest import ask, bind
+
+type NewPerson = Callable[..., str]
 
 SAMPLE_APP = "http://localhost:3999"
 
@@ -39,9 +41,9 @@ def test_start_page_says_what_runs_and_leads_to_the_reference(environment: Envir
 
 
 def test_start_page_shows_no_mailbox_person_or_sign_in_link(
-    environment: Environment, api: httpx.Client, visitor: Visitor
+    environment: Environment, api: httpx.Client, visitor: Visitor, person: NewPerson
 ) -> None:
-    bind(api, visitor, "alice@contoso.example")
+    bind(api, visitor, person())
     asked = ask(api)
 
     for headers in ({}, {"Authorization": f"Bearer {environment.secrets.admin_token}"}):
