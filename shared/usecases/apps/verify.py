@@ -22,7 +22,7 @@ from shared.domain.remedy import Reader, remedy
 from shared.ports import App, EntraFailed
 from shared.usecases.accounts.read import FoundAccount, find_account
 from shared.usecases.apps.catalogue import existing_app, shadows_settings
-from shared.usecases.tokens.hand_out import refresh_on_demand
+from shared.usecases.tokens.account_token import refresh_on_demand
 from shared.usecases.tokens.probe import probe_mailbox
 from shared.usecases.tokens.refresh import NOT_STORED
 

@@ -1,31 +1,12 @@
-"""Hand out an access token that is valid for at least five more minutes, or one that answers a claims challenge.
+"""Hand out an access token to a caller: valid for at least five more minutes, or the answer to a claims challenge."""
 
-Callers can also demand a refresh, at most two a minute for each grant.
-"""
-
-import logging
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
-from shared.domain.account import MAILBOX_REPLACED, Account, AccountState
 from shared.domain.clouds import Resource
-from shared.domain.errors import InvalidInput, NotAuthorized, NotFound, StaleWrite, Unavailable
-from shared.domain.failure import FailureKind
-from shared.domain.formats import table_key
-from shared.domain.grant import DelegatedGrant
-from shared.domain.remedy import Reader, remedy
-from shared.domain.renewal import SIGN_IN_FAILURE_KINDS
 from shared.domain.secret import Secret
-from shared.domain.tokens import DEFAULT_TOKEN_REQUEST, ResourceToken, TokenRequest
-from shared.domain.work import Work
-from shared.ports import App, CachedAccount, Replace, Stored
-from shared.usecases.accounts.read import known_account
-from shared.usecases.tokens.refresh import Refreshed, refresh_grant
-
-log = logging.getLogger(__name__)
-
-MAX_CACHED_ACCOUNTS = 10_000
-DEFAULT_RETRY_AFTER = timedelta(seconds=10)
+from shared.ports import App
+from shared.usecases.tokens.account_token import AccountToken, account_token, challenged_token
 
 
 class HandedOut(NamedTuple):
@@ -43,185 +24,17 @@ class HandedOut(NamedTuple):
 
 
 async def hand_out(app: App, account_id: str, resource: Resource | None = None) -> HandedOut:
-    """Return a token of the account for a resource, by default the grant's primary one.
-
-    Costs one point read if the account is cached: the grant's row says whether the cached account is still valid.
-    Raises NotFound, InvalidInput (the OAuth app does not cover the resource), NotAuthorized (a person must act) and
-    Unavailable (try later).
-    """
-    account, stored = await look_up_account(app, account_id)
-    resource = resource or stored.value.resource
-    token, now = stored.value.token_for(resource), app.clock()
-    if token is None or not token.is_usable(now):
-        grant = await renewed_grant(app, stored, resource)
-        return _handed_out(account, grant, grant.token_for(resource), cached=False)
-    if not token.has_recent_hand_out(now):
-        await _record_hand_out(app, stored, resource)
-    return _handed_out(account, stored.value, token, cached=True)
+    """Give a caller the token of `account_token`. Raises what that raises."""
+    return _handed_out(await account_token(app, account_id, resource))
 
 
 async def answer_challenge(app: App, account_id: str, claims: str, resource: Resource | None = None) -> HandedOut:
-    """Return a token with the claims of a challenge, checked by `parse_challenge`. Ignores the cached token.
-
-    Raises what `hand_out` raises, and TooManyRequests. (Entra: "Claims challenges, claims requests".)
-
-    A caller may make claims up, so claims alone never stop a grant: if Entra demands a sign-in, the grant is refreshed
-    without them, and other callers continue as long as that succeeds. The claims that Microsoft returns are kept for
-    the next sign-in, for a day; those of the caller are not kept.
-    """
-    account, stored = await look_up_account(app, account_id)
-    grant = stored.value
-    resource = resource or grant.resource
-    await _check_covered(app, grant, resource)
-    _check_refreshable(grant, app.clock())
-    refreshed = await refresh_on_demand(app, stored, TokenRequest(resource, claims), hand_out=True)
-    request_failure = refreshed.request_failure if refreshed and refreshed.failure is None else None
-    if request_failure is not None and request_failure.kind in SIGN_IN_FAILURE_KINDS:
-        raise _not_authorized("claims_challenge")
-    if request_failure is not None and request_failure.kind is FailureKind.APP_FAULT:
-        raise InvalidInput({"claims": '"claims" were rejected by Microsoft'})
-    grant = _renewed(refreshed)
-    return _handed_out(account, grant, grant.token_for(resource), cached=False)
+    """Give a caller a token with the claims of a challenge, checked by `parse_challenge`; see `challenged_token`."""
+    return _handed_out(await challenged_token(app, account_id, claims, resource))
 
 
-async def look_up_account(app: App, account_id: str) -> tuple[Account, Stored[DelegatedGrant]]:
-    """Return the account and its grant.
-
-    Raises NotFound, and NotAuthorized if the account is paused or its address now leads to another mailbox.
-    """
-    account, stored = await _cached_account(app, account_id)
-    if account.state is AccountState.PAUSED:
-        raise _not_authorized("account_paused")
-    if account.replaced_since is not None:
-        raise _not_authorized(MAILBOX_REPLACED)
-    return account, stored
-
-
-async def _cached_account(app: App, account_id: str) -> tuple[Account, Stored[DelegatedGrant]]:
-    cached = app.caches.accounts.get(table_key(account_id))
-    if cached is not None:
-        stored = await app.stores.principals.grant(cached.account.principal_id, cached.account.app)
-        if stored is not None and stored.value.bindings == cached.bindings:
-            return cached.account, stored
-    app.caches.accounts.pop(table_key(account_id), None)
-    found = (await known_account(app, account_id)).account.value
-    # The account is read again after its grant: then it was bound while the grant had these `bindings`.
-    stored = await app.stores.principals.grant(found.principal_id, found.app)
-    account = await app.stores.principals.account(found.principal_id, found.id)
-    if stored is None or account is None:
-        raise NotFound("No such account")
-    app.caches.accounts[table_key(found.id)] = CachedAccount(account.value, stored.value.bindings)
-    if len(app.caches.accounts) > MAX_CACHED_ACCOUNTS:
-        app.caches.accounts.popitem(last=False)
-    return account.value, stored
-
-
-async def renewed_grant(
-    app: App, stored: Stored[DelegatedGrant], resource: Resource, *, hand_out: bool = True
-) -> DelegatedGrant:
-    """Refresh once, however many callers wait for the same token. Raises what `hand_out` raises.
-
-    Without `hand_out` the token is not for a caller, and does not make the grant hot.
-    """
-    grant = stored.value
-    await _check_covered(app, grant, resource)
-    _check_refreshable(grant, app.clock())
-    if code := grant.refusal_code(app.clock(), resource):
-        raise _not_authorized(code)
-
-    async def refresh_once() -> Refreshed | None:
-        # Another caller's refresh may have ended just after the grant was read.
-        current = await app.stores.principals.grant(grant.principal.id, grant.app)
-        if current is None or current.value.has_usable_token(app.clock(), resource):
-            return Refreshed(current) if current else None
-        return await refresh_grant(app, current, TokenRequest(resource), hand_out=hand_out)
-
-    return _renewed(await app.caches.refreshes((grant.principal.id, grant.app, resource), refresh_once))
-
-
-async def refresh_on_demand(
-    app: App,
-    stored: Stored[DelegatedGrant],
-    request: TokenRequest = DEFAULT_TOKEN_REQUEST,
-    *,
-    hand_out: bool = False,
-) -> Refreshed | None:
-    """Refresh a grant that a caller demands, ignoring its cached token; see `refresh_grant`.
-
-    The limit belongs to the grant, for all its accounts, callers and instances. The refresh is counted in the grant's
-    row before Entra is asked, so concurrent requests cannot exceed it. Raises TooManyRequests, Unavailable while the
-    grant waits after a temporary failure, and Conflict.
-    """
-
-    def count(grant: DelegatedGrant) -> DelegatedGrant:
-        now = app.clock()
-        if grant.not_before is not None and now < grant.not_before and grant.state is AccountState.CONNECTED:
-            raise _unavailable("entra_unavailable", grant.not_before - now)
-        return grant.with_on_demand_refresh(now)
-
-    counted = await app.stores.principals.update_grant(stored, count)
-    if counted is None:
-        return None
-    return await refresh_grant(app, counted, request, hand_out=hand_out, on_demand=True)
-
-
-async def _check_covered(app: App, grant: DelegatedGrant, resource: Resource) -> None:
-    """Raise InvalidInput if the OAuth app has no scopes of the resource."""
-    oauth_app = await app.oauth_apps.get(grant.app)
-    if oauth_app is not None and resource not in oauth_app.resources:
-        resources = ", ".join(oauth_app.resources)
-        raise InvalidInput({"resource": f'"resource" must be one of [{resources}] for this account'})
-
-
-def _check_refreshable(grant: DelegatedGrant, now: datetime) -> None:
-    """Raise NotAuthorized if only a person can help, and Unavailable before `not_before`."""
-    if grant.due is None:
-        raise _not_authorized(grant.last_error.code if grant.last_error else "needs_sign_in")
-    if grant.not_before is not None and now < grant.not_before:
-        if grant.state is AccountState.CONNECT_ERROR and grant.last_error is not None:
-            raise _not_authorized(grant.last_error.code)
-        raise _unavailable("entra_unavailable", grant.not_before - now)
-
-
-def _renewed(refreshed: Refreshed | None) -> DelegatedGrant:
-    """Return the renewed grant, or raise what the failure means for a caller."""
-    if refreshed is None:
-        raise NotFound("No such account")
-    grant, failure = refreshed.grant.value, refreshed.failure
-    if refreshed.request_failure is not None and failure is None:
-        raise _not_authorized(refreshed.request_failure.code)
-    if failure is None:
-        return grant
-    if failure.kind in {FailureKind.TRANSIENT, FailureKind.APP_FAULT} or not failure.confirmed:
-        raise _unavailable(failure.code if failure.confirmed else "entra_unavailable", failure.retry_after)
-    raise _not_authorized(grant.last_error.code if grant.last_error else failure.code)
-
-
-def _not_authorized(code: str) -> NotAuthorized:
-    return NotAuthorized(code, remedy(code, Reader.CALLER).message)
-
-
-def _unavailable(code: str, retry_after: timedelta | None) -> Unavailable:
-    return Unavailable(code, remedy(code, Reader.CALLER).message, retry_after or DEFAULT_RETRY_AFTER)
-
-
-async def _record_hand_out(app: App, stored: Stored[DelegatedGrant], resource: Resource) -> None:
-    grant = stored.value
-    recorded = grant.with_hand_out(app.clock(), app.jitter(), resource)
-    try:
-        if recorded.due is not None and recorded.due != grant.due:
-            await app.stores.agenda.add(Work(recorded.work, recorded.due, grant.principal.id, grant.app))
-        await app.stores.principals.commit(grant.principal.id, [Replace(recorded, stored.version)])
-        app.tally.count_change(grant, recorded)
-    except (StaleWrite, Unavailable):
-        # The token is valid whether or not its hand-out was recorded; the next hand-out records itself.
-        log.warning("hand-out not marked", extra={"principal": grant.principal.id})
-
-
-def _handed_out(account: Account, grant: DelegatedGrant, token: ResourceToken | None, *, cached: bool) -> HandedOut:
-    """Raises Unavailable if another instance removed the token meanwhile."""
-    if token is None:
-        raise _unavailable("entra_unavailable", None)
+def _handed_out(given: AccountToken) -> HandedOut:
+    account, grant, token, cached = given
     return HandedOut(
         account=account.id,
         resource=token.resource,

@@ -25,7 +25,7 @@ from shared.ports import (
 )
 from shared.usecases.accounts.read import known_account
 from shared.usecases.events.outbox import account_events
-from shared.usecases.tokens.hand_out import refresh_on_demand
+from shared.usecases.tokens.account_token import refresh_on_demand
 from shared.usecases.tokens.refresh import NOT_STORED, OAUTH_APP_GONE, Refreshed
 
 log = logging.getLogger(__name__)
