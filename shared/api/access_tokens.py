@@ -158,7 +158,7 @@ async def _answer(app: App, query: TokenQuery, token: HandedOut) -> AccessToken:
 
 
 def sasl_responses(token: HandedOut, cloud: clouds.Cloud) -> dict[str, SaslResponse]:
-    """By protocol, as far as the scopes go: server, user, and the initial response of XOAUTH2.
+    """By protocol that has a scope and a known server: server, user, and the initial response of XOAUTH2.
 
     IMAP and POP log in as the mailbox (Exchange: "Authenticate an IMAP, POP or SMTP connection using OAuth", shared
     mailboxes). SMTP refuses that, and takes the person, who then sends `MAIL FROM` the mailbox.
@@ -178,7 +178,7 @@ def sasl_responses(token: HandedOut, cloud: clouds.Cloud) -> dict[str, SaslRespo
             xoauth2=Secret(base64.b64encode(xoauth2(user, token.access_token).reveal().encode()).decode()),
         )
         for name, (scope, server, security, user) in protocols.items()
-        if scope in granted
+        if server and scope in granted
     }
 
 

@@ -38,7 +38,8 @@ class MailServer(NamedTuple):
 class Cloud(NamedTuple):
     """The addresses of a cloud's authority, Graph and Outlook; each is an https URL without a path.
 
-    `imap_server` replaces the cloud's own IMAP server.
+    `imap_server` replaces the cloud's own IMAP server. No servers for POP and SMTP are known beside it: the cloud's own
+    ones would get tokens of another tenant.
     """
 
     authority: str
@@ -52,14 +53,14 @@ class Cloud(NamedTuple):
         return self.imap_server or MailServer(self._mail_servers[0], IMAP_PORT)
 
     @property
-    def pop(self) -> MailServer:
+    def pop(self) -> MailServer | None:
         """POP over TLS."""
-        return MailServer(self._mail_servers[0], POP_PORT)
+        return None if self.imap_server else MailServer(self._mail_servers[0], POP_PORT)
 
     @property
-    def smtp(self) -> MailServer:
+    def smtp(self) -> MailServer | None:
         """SMTP submission with STARTTLS."""
-        return MailServer(self._mail_servers[1], SMTP_PORT)
+        return None if self.imap_server else MailServer(self._mail_servers[1], SMTP_PORT)
 
     @property
     def _mail_servers(self) -> tuple[str, str]:

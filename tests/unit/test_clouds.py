@@ -71,7 +71,12 @@ def test_mail_servers_are_those_of_the_cloud(outlook: str, imap: str, smtp: str)
     cloud = GLOBAL._replace(outlook=outlook)
 
     assert (MailServer(imap, 993), MailServer(imap, 995), MailServer(smtp, 587)) == (cloud.imap, cloud.pop, cloud.smtp)
-    assert MailServer("127.0.0.1", 1993) == cloud._replace(imap_server=MailServer("127.0.0.1", 1993)).imap
+
+
+def test_own_imap_server_is_the_only_mail_server() -> None:
+    cloud = GLOBAL._replace(imap_server=MailServer("127.0.0.1", 1993))
+
+    assert (MailServer("127.0.0.1", 1993), None, None) == (cloud.imap, cloud.pop, cloud.smtp)
 
 
 @pytest.mark.parametrize(
