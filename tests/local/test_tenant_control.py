@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from infra.local.parts import Part, python_part, running, start
-from tests.local.tenant_visitor import ALICE, ANOTHER_APP, MALLORY, Browser, LocalTenant, trust_context
+from tests.local.tenant_visitor import ALICE, ANOTHER_APP, BOB, MALLORY, Browser, LocalTenant, trust_context
 
 SUPPORT = "support@contoso.example"
 
@@ -88,6 +88,7 @@ def test_events_can_be_paged_and_cleared(tenant: LocalTenant) -> None:
         ("revoke", {"person": ALICE, "why": "x"}, "why"),
         ("access", {"person": ALICE, "mailbox": "nowhere@contoso.example", "fullAccess": True}, "mailbox"),
         ("access", {"person": ALICE, "mailbox": SUPPORT, "fullAccess": "yes"}, "fullAccess"),
+        ("access", {"person": ALICE, "mailbox": SUPPORT}, "sendOnBehalf"),
         ("fail", {"endpoint": "moon", "failure": "50173"}, "endpoint"),
         ("fail", {"endpoint": "token", "failure": "ErrorAccessDenied"}, "failure"),
         ("fail", {"endpoint": "graph", "failure": "http-200"}, "failure"),
@@ -136,14 +137,28 @@ def test_people_can_be_numbered_from_any_number(tenant: LocalTenant) -> None:
     assert ["person5001@contoso.example", "person5002@contoso.example"] == people
 
 
+def test_permissions_to_send_are_granted_and_removed_alone(tenant: LocalTenant) -> None:
+    def permissions() -> tuple[list[str], ...]:
+        state = tenant.http.get(f"{tenant.url}/control").json()["mailboxes"]
+        support = next(mailbox for mailbox in state if SUPPORT == mailbox["address"])
+        return support["fullAccess"], support["sendAs"], support["sendOnBehalf"]
+
+    assert ([ALICE, BOB], [ALICE], [BOB]) == permissions()
+    tenant.control("access", person=BOB, mailbox=SUPPORT, sendAs=True, sendOnBehalf=False)
+    assert ([ALICE, BOB], [ALICE, BOB], []) == permissions()
+    tenant.control("access", person=ALICE, mailbox=SUPPORT, sendAs=False)
+    assert ([ALICE, BOB], [BOB], []) == permissions()
+
+
 def test_created_shared_mailboxes_open_for_their_person(tenant: LocalTenant) -> None:
     tenant.control("mailbox", create=2, person=ALICE)
     mailboxes = tenant.control("mailbox", create=12, person=MALLORY)["mailboxes"]
 
     assert (12, "shared0012@contoso.example") == (len(mailboxes), mailboxes[-1])
     state = tenant.http.get(f"{tenant.url}/control").json()["mailboxes"]
-    access = {mailbox["address"]: mailbox["fullAccess"] for mailbox in state}
-    assert [[ALICE, MALLORY], [MALLORY]] == [access[mailboxes[number]] for number in (1, 11)]
+    for permission in ("fullAccess", "sendAs"):
+        people = {mailbox["address"]: mailbox[permission] for mailbox in state}
+        assert [[ALICE, MALLORY], [MALLORY]] == [people[mailboxes[number]] for number in (1, 11)]
     token = tenant.access_token_of(MALLORY)
     assert 200 == tenant.graph(f"/users/{mailboxes[-1]}/mailFolders/inbox", token).status_code
 

@@ -12,7 +12,7 @@ from infra.local.tenant import control_bodies as bodies
 from infra.local.tenant.app_credentials import FederatedCredential
 from infra.local.tenant.conditions import ClaimOverrides, Fault
 from infra.local.tenant.control_view import view
-from infra.local.tenant.entities import Mailbox, Person
+from infra.local.tenant.entities import PERMISSIONS, Mailbox, Person
 from infra.local.tenant.failures import ENTRA_FAILURES, find_failure
 from infra.local.tenant.grants import new_refresh_token
 from infra.local.tenant.imap import LOGIN_FAILURES
@@ -83,7 +83,11 @@ class ControlEndpoint:
     def _access(self, body: bodies.Access) -> None:
         person, mailbox = self._find_person(body.person), self._find_mailbox(body.mailbox)
         directory = self._tenant.directory
-        (directory.grant_access if body.full_access else directory.remove_access)(person, mailbox)
+        changes = {name: getattr(body, name) for name in PERMISSIONS if getattr(body, name) is not None}
+        if not changes:
+            raise ValueError("fullAccess, sendAs, sendOnBehalf: at least one of these fields is required")
+        for permission, granted in changes.items():
+            (directory.grant if granted else directory.withdraw)(permission, person, mailbox)
 
     def _fail(self, body: bodies.Fail) -> None:
         try:

@@ -23,11 +23,13 @@ class Revoke(Body, frozen=True):
 
 
 class Access(Body, frozen=True):
-    """Grant or remove Full Access of the person to the mailbox."""
+    """Grant the person permissions on the mailbox, or remove them. Those that are left out stay as they are."""
 
     person: str
     mailbox: str
-    full_access: bool
+    full_access: bool | None = None
+    send_as: bool | None = None
+    send_on_behalf: bool | None = None
 
 
 class Fail(Body, frozen=True):
@@ -129,7 +131,7 @@ class ChangePerson(Body, frozen=True):
 
 
 class SharedMailboxes(Body, frozen=True):
-    """Create shared mailboxes, with Full Access for the person."""
+    """Create shared mailboxes, with Full Access and Send As for the person."""
 
     create: Count
     person: str

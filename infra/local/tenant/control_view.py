@@ -62,5 +62,7 @@ def _mailbox(directory: Directory, mailbox: Mailbox) -> dict[str, Any]:
         "address": mailbox.address,
         "name": mailbox.name,
         "hosting": mailbox.hosting,
-        "fullAccess": directory.people_with_access(mailbox),
+        "fullAccess": directory.people_with("full_access", mailbox),
+        "sendAs": directory.people_with("send_as", mailbox),
+        "sendOnBehalf": directory.people_with("send_on_behalf", mailbox),
     }

@@ -7,7 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from infra.local.tenant.entities import Client, Hosting, Mailbox, ManagedIdentity, Organization, Person, Resource
+from infra.local.tenant.entities import (
+    PERMISSIONS,
+    Client,
+    Hosting,
+    Mailbox,
+    ManagedIdentity,
+    Organization,
+    Permission,
+    Person,
+    Resource,
+)
 
 
 class Directory:
@@ -30,7 +40,7 @@ class Directory:
         self.shared: dict[str, Mailbox] = {}
         self.tenants = {self.tenant_id: Organization(id=self.tenant_id, domain=self.domain)}
         self._by_name: dict[tuple[str, str], Mailbox] = {}
-        self._full_access: set[tuple[str, str]] = set()
+        self._permissions: set[tuple[Permission, str, str]] = set()  # with the object ids of person and mailbox
         self._consents: dict[tuple[str, str], frozenset[str]] = {}
         for row in content["people"]:
             self._add_person(row)
@@ -127,19 +137,34 @@ class Directory:
 
     def can_open(self, person: Person, mailbox: Mailbox) -> bool:
         """Whether the mailbox is the person's own, or they have Full Access to it."""
-        return person.oid == mailbox.oid or (person.oid, mailbox.oid) in self._full_access
+        return person.oid == mailbox.oid or self._has("full_access", person, mailbox)
 
-    def people_with_access(self, mailbox: Mailbox) -> list[str]:
-        """Sign-in names of the people with Full Access."""
-        return sorted(self.people[person].upn for person, shared in self._full_access if shared == mailbox.oid)
+    def can_send_as(self, person: Person, mailbox: Mailbox) -> bool:
+        """Whether the mailbox is the person's own, or they have Send As: recipients see the mailbox only.
 
-    def grant_access(self, person: Person, mailbox: Mailbox) -> None:
-        """Grant Full Access."""
-        self._full_access.add((person.oid, mailbox.oid))
+        https://learn.microsoft.com/graph/outlook-send-mail-from-other-user
+        """
+        return person.oid == mailbox.oid or self._has("send_as", person, mailbox)
 
-    def remove_access(self, person: Person, mailbox: Mailbox) -> None:
-        """Remove Full Access."""
-        self._full_access.discard((person.oid, mailbox.oid))
+    def can_send_on_behalf(self, person: Person, mailbox: Mailbox) -> bool:
+        """Whether the person has Send on Behalf: recipients see the person too."""
+        return self._has("send_on_behalf", person, mailbox)
+
+    def people_with(self, permission: Permission, mailbox: Mailbox) -> list[str]:
+        """Sign-in names of the people with a permission."""
+        return sorted(
+            self.people[person].upn
+            for granted, person, shared in self._permissions
+            if (granted, shared) == (permission, mailbox.oid)
+        )
+
+    def grant(self, permission: Permission, person: Person, mailbox: Mailbox) -> None:
+        """Give the person a permission on the mailbox."""
+        self._permissions.add((permission, person.oid, mailbox.oid))
+
+    def withdraw(self, permission: Permission, person: Person, mailbox: Mailbox) -> None:
+        """Take a permission on the mailbox from the person."""
+        self._permissions.discard((permission, person.oid, mailbox.oid))
 
     def update_person(self, person: Person, **changes: Any) -> None:  # noqa: ANN401 - the types are those of Person
         """Change some fields of a person."""
@@ -163,15 +188,16 @@ class Directory:
         for name in names:
             person = self.person(name) or self._add_person(_new_person(name))
             if mailbox:
-                self.grant_access(person, mailbox)
+                self.grant("full_access", person, mailbox)
         return names
 
     def create_shared_mailboxes(self, count: int, person: Person) -> list[str]:
         """Create shared mailboxes (shared0001@…) and return their addresses. Existing mailboxes stay as they are."""
         names = [f"shared{number:04}@{self.domain}" for number in range(1, count + 1)]
         for name in names:
-            row = _new_person(name) | {"address": name, "full_access": []}
-            self.grant_access(person, self.mailbox(name) or self._add_shared_mailbox(row))
+            mailbox = self.mailbox(name) or self._add_shared_mailbox(_new_person(name) | {"address": name})
+            self.grant("full_access", person, mailbox)
+            self.grant("send_as", person, mailbox)
         return names
 
     def _add_person(self, row: dict[str, Any]) -> Person:
@@ -186,9 +212,14 @@ class Directory:
         fields = {name: row[name] for name in ("oid", "upn", "address", "name")}
         mailbox = Mailbox(**fields, tenant_id=self.tenant_id)
         self._store(mailbox)
-        for upn in row["full_access"]:
-            self._full_access.add((self._by_name[self.tenant_id, upn].oid, mailbox.oid))
+        for permission in PERMISSIONS:
+            self._permissions.update(
+                (permission, self._by_name[self.tenant_id, upn].oid, mailbox.oid) for upn in row.get(permission, [])
+            )
         return mailbox
+
+    def _has(self, permission: Permission, person: Person, mailbox: Mailbox) -> bool:
+        return (permission, person.oid, mailbox.oid) in self._permissions
 
     def _store(self, mailbox: Mailbox) -> None:
         """Store a mailbox and replace its entries in the index of names."""

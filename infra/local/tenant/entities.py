@@ -2,13 +2,17 @@
 
 import uuid
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 from urllib.parse import urlsplit
 
 # Where the mailbox of a directory object is. Graph opens those in Exchange Online only.
 # https://learn.microsoft.com/exchange/troubleshoot/user-and-shared-mailboxes/rest-api-is-not-yet-supported-for-this-mailbox-error
 # The mail of a Microsoft 365 group is under /groups/{id}. https://learn.microsoft.com/graph/api/resources/conversation
 Hosting = Literal["exchangeOnline", "unlicensed", "onPremises", "softDeleted", "group"]
+# What a person may do with a mailbox that is not their own. Full Access opens it, but sends nothing.
+# https://learn.microsoft.com/exchange/recipients-in-exchange-online/manage-permissions-for-recipients
+Permission = Literal["full_access", "send_as", "send_on_behalf"]
+PERMISSIONS: tuple[Permission, ...] = get_args(Permission)
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1")
 
 
