@@ -12,6 +12,7 @@ from infra.local.tenant.app_credentials import AppCredentials
 from infra.local.tenant.conditions import Conditions
 from infra.local.tenant.directory import Directory
 from infra.local.tenant.keys import Keys
+from infra.local.tenant.mail.store import MailStore
 from infra.local.tenant.vault_keys import VaultKeys
 
 SOURCE = Path(__file__).with_name("contoso.toml")
@@ -52,11 +53,13 @@ class Tenant:
     conditions: Conditions = field(default_factory=Conditions)
     app_credentials: AppCredentials = field(default_factory=AppCredentials)
     vault: VaultKeys = field(default_factory=VaultKeys)
+    mail: MailStore = field(init=False, repr=False)
     _first_keys: Keys = field(init=False, repr=False)
     redeemed_codes: dict[str, float] = field(default_factory=dict)  # code id: when to forget it, in epoch seconds
 
     def __post_init__(self) -> None:
         self._first_keys = self.keys
+        self.mail = MailStore(self.now)
 
     def now(self) -> float:
         """The tenant's time in epoch seconds, which control can advance."""
@@ -74,11 +77,12 @@ class Tenant:
         self.keys = self.keys.with_new_signing_key()
 
     def reset(self) -> None:
-        """Return to contoso.toml, the first key, no conditions and an empty journal. The vault keeps its keys."""
+        """Return to contoso.toml, the first key, and no conditions, mail or events. The vault keeps its keys."""
         self.keys = self._first_keys
         self.directory = Directory(SOURCE)
         self.conditions = Conditions()
         self.app_credentials = AppCredentials()
+        self.mail = MailStore(self.now)
         self.journal.clear()
 
     @property

@@ -1,0 +1,1 @@
+"""Mail of the tenant's mailboxes: what they hold, and Microsoft Graph's calls on it."""
