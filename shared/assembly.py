@@ -6,6 +6,7 @@ from typing import NamedTuple
 from shared.adapters.connection_faults import ConnectionFaults
 from shared.adapters.entra import MsalEntra
 from shared.adapters.graph import HttpGraph
+from shared.adapters.graph_mail import HttpGraphMail
 from shared.adapters.imap import ImapProbe
 from shared.adapters.key_wrapping import KeyChoice, LocalKey, VaultKey
 from shared.adapters.msal_applications import MsalApplications
@@ -84,8 +85,10 @@ def assemble(settings: Settings, environment: Environment) -> App:
     sealing = _sealing(settings, environment, storage, faults, connections)
     stores = _stores(settings, environment, storage, sealing)
     people, timers = _microsoft(settings, environment, stores, faults, connections)
+    graph_mail = HttpGraphMail(settings.ca_file, faults)
     targets = WebhookSender(settings.ca_file, loopback=settings.webhooks_loopback)
     shard_queue = StorageShardQueue(settings.queues, settings.managed_identity)
+    connections.push_async_callback(graph_mail.close)
     connections.push_async_callback(targets.close)
     connections.push_async_callback(shard_queue.close)
     applications = CachedApplications(stores.calling_applications, clock)
@@ -95,6 +98,7 @@ def assemble(settings: Settings, environment: Environment) -> App:
         sealing=sealing,
         microsoft=people,
         microsoft_for_timers=timers,
+        graph_mail=graph_mail,
         oauth_apps=CachedOAuthApps(stores.oauth_apps, settings.seed, config.clouds, clock),
         callers=Callers(
             CachedApiTokens(stores.api_tokens, clock),

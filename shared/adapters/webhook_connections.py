@@ -1,7 +1,7 @@
 """HTTP connections to webhook targets: only to public addresses, without proxies and without redirects.
 
 The address of a name is checked when the connection is made, and the connection is made to that very address, so a name
-server cannot change its answer in between (DNS rebinding). The only file that knows httpcore.
+server cannot change its answer in between (DNS rebinding).
 """
 
 import asyncio

@@ -6,6 +6,7 @@
     events       outboxes, webhooks, deliveries and their targets.
     sealing      sealing of secrets at rest, and the keys for it.
     microsoft    Entra, and the probes of mailboxes.
+    mail         calls to the mail of Graph, for confined access.
     state        caches and other state of one process.
 
 A write raises StaleWrite when the row changed since it was read. `update` and `retry_on_conflict` read again and retry,
@@ -26,6 +27,7 @@ from shared.ports.app import (
     Timeouts,
 )
 from shared.ports.events import Answer, Deliveries, Outboxes, TargetRefused, Targets, UnknownTarget, Webhooks
+from shared.ports.mail import AnswerLost, AnswerTooLarge, CallNotSent, GraphAnswer, GraphCall, GraphMail
 from shared.ports.microsoft import (
     Entra,
     EntraCallers,
@@ -65,12 +67,15 @@ __all__ = [
     "MAX_WRITE_ATTEMPTS",
     "Agenda",
     "Answer",
+    "AnswerLost",
+    "AnswerTooLarge",
     "ApiTokens",
     "App",
     "AuditLog",
     "Buckets",
     "CachedAccount",
     "Caches",
+    "CallNotSent",
     "Callers",
     "Change",
     "Claim",
@@ -86,6 +91,9 @@ __all__ = [
     "EntraFailed",
     "EntraSetup",
     "Entropy",
+    "GraphAnswer",
+    "GraphCall",
+    "GraphMail",
     "Health",
     "Insert",
     "Jitter",

@@ -15,6 +15,7 @@ from shared.domain.oauth_app import CircuitBreaker, RegisteredApp
 from shared.domain.webhook import Lease
 from shared.domain.work import Counters, Handover, Sweep, Tick
 from shared.ports.events import Deliveries, Outboxes, Targets, Webhooks
+from shared.ports.mail import GraphMail
 from shared.ports.microsoft import EntraCallers, EntraSetup, MailboxProbes
 from shared.ports.principals import Principals
 from shared.ports.sealing import DataKeyRing, SealedRows, Sealer
@@ -163,6 +164,7 @@ class App:
     sealing: Sealing
     microsoft: Microsoft
     microsoft_for_timers: Microsoft
+    graph_mail: GraphMail
     oauth_apps: OAuthAppCache
     callers: Callers
     rate_limit: RateLimit

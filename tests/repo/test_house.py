@@ -178,6 +178,7 @@ def test_secrets_are_revealed_in_few_places() -> None:
         "shared/adapters/entra.py",
         "shared/adapters/entra_callers.py",
         "shared/adapters/graph.py",
+        "shared/adapters/graph_mail.py",
         "shared/adapters/imap.py",
         "shared/adapters/key_wrapping.py",
         "shared/adapters/sealing.py",

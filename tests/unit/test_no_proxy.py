@@ -16,6 +16,7 @@ import shared
 from shared.adapters.connection_faults import ConnectionFaults
 from shared.adapters.entra_callers import SigningKeys
 from shared.adapters.graph import HttpGraph
+from shared.adapters.graph_mail import HttpGraphMail
 from shared.adapters.key_wrapping import VaultKey
 from shared.adapters.msal_applications import ClientAuthentication
 from shared.adapters.shard_queue import StorageShardQueue
@@ -29,7 +30,7 @@ from shared.domain.errors import MailbindError
 from shared.domain.oauth_app import ClientSecret, FederatedIdentity, OAuthApp
 from shared.domain.secret import Secret
 from shared.domain.webhook import Delivery, Webhook
-from shared.ports import MailboxUnavailable, TargetRefused
+from shared.ports import CallNotSent, GraphCall, MailboxUnavailable, TargetRefused
 
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
 NOWHERE = "127.0.0.1:9"  # the port of "discard", which is closed
@@ -42,7 +43,7 @@ CLOUD = Cloud(HTTPS, HTTPS, HTTPS)
 APP = OAuthApp("app", "App", "client", (ClientSecret(Secret("s")),), "t", frozenset({"t"}), CLOUD, ())
 FAILURES = (
     *(AzureError, urllib3.exceptions.HTTPError, OSError, MailbindError),
-    *(MailboxUnavailable, TargetRefused, TokenRefused, Failed),
+    *(MailboxUnavailable, CallNotSent, TargetRefused, TokenRefused, Failed),
 )
 FAULTS = ConnectionFaults(lambda: NOW)
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
@@ -50,6 +51,10 @@ PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 async def graph() -> None:
     await HttpGraph(None, FAULTS).open(APP, Secret("token"), "support@contoso.example", shared=True)
+
+
+async def mail() -> None:
+    await HttpGraphMail(None, FAULTS)(CLOUD, Secret("token"), GraphCall("GET", "/v1.0/users/x/messages"), 1)
 
 
 async def token_endpoint(scheme: str) -> None:
@@ -91,6 +96,7 @@ async def command() -> None:
 
 CALLS: dict[str, Callable[[], Awaitable[None]]] = {
     "graph.py": graph,
+    "graph_mail.py": mail,
     "token_transport.py": partial(token_endpoint, "https"),
     "token_transport.py over http": partial(token_endpoint, "http"),
     "entra_callers.py": signing_keys,
