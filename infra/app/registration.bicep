@@ -50,6 +50,18 @@ var callerRoles = [
     about: 'Get access tokens for mailboxes'
   }
   {
+    value: 'mail:read'
+    about: 'Read the mail of mailboxes'
+  }
+  {
+    value: 'mail:write'
+    about: 'Change, move and delete the mail of mailboxes, and write drafts'
+  }
+  {
+    value: 'mail:send'
+    about: 'Send mail from mailboxes'
+  }
+  {
     value: 'webhooks'
     about: 'Subscribe to events'
   }

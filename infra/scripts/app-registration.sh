@@ -29,7 +29,7 @@ if [[ ${WITH_IMAP:-} == true ]]; then
 fi
 access=$(printf '{"id":"%s","type":"Scope"},' "${scopes[@]}")
 roles=$(
-  for value in register accounts:read accounts:write oauth-token webhooks admin; do
+  for value in register accounts:read accounts:write oauth-token mail:read mail:write mail:send webhooks admin; do
     # The id is derived from the value: with another id, Entra would create another role.
     id=$(printf '%s' "mailbind $value" | sha256sum | sed -E 's/^(.{8})(.{4}).(.{3}).(.{3})(.{12}).*/\1-\2-4\3-8\4-\5/')
     printf '{"id":"%s","value":"%s","displayName":"%s","description":"Mailbind: %s","isEnabled":true,"allowedMemberTypes":["Application"]},' \

@@ -20,6 +20,9 @@ class Scope(StrEnum):
     ACCOUNTS_READ = "accounts:read"
     ACCOUNTS_WRITE = "accounts:write"
     OAUTH_TOKEN = "oauth-token"  # noqa: S105 - the name of a scope
+    MAIL_READ = "mail:read"
+    MAIL_WRITE = "mail:write"
+    MAIL_SEND = "mail:send"
     WEBHOOKS = "webhooks"
     ADMIN = "admin"
 
