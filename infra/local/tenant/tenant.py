@@ -12,6 +12,7 @@ from infra.local.tenant.app_credentials import AppCredentials
 from infra.local.tenant.conditions import Conditions
 from infra.local.tenant.directory import Directory
 from infra.local.tenant.keys import Keys
+from infra.local.tenant.mail.first_messages import add_first_messages
 from infra.local.tenant.mail.store import MailStore
 from infra.local.tenant.vault_keys import VaultKeys
 
@@ -59,7 +60,7 @@ class Tenant:
 
     def __post_init__(self) -> None:
         self._first_keys = self.keys
-        self.mail = MailStore(self.now)
+        self._begin_mail()
 
     def now(self) -> float:
         """The tenant's time in epoch seconds, which control can advance."""
@@ -77,13 +78,20 @@ class Tenant:
         self.keys = self.keys.with_new_signing_key()
 
     def reset(self) -> None:
-        """Return to contoso.toml, the first key, and no conditions, mail or events. The vault keeps its keys."""
+        """Return to contoso.toml, the first key, the first messages, no conditions and no events.
+
+        The vault keeps its keys.
+        """
         self.keys = self._first_keys
         self.directory = Directory(SOURCE)
         self.conditions = Conditions()
         self.app_credentials = AppCredentials()
-        self.mail = MailStore(self.now)
+        self._begin_mail()
         self.journal.clear()
+
+    def _begin_mail(self) -> None:
+        self.mail = MailStore(self.now)
+        add_first_messages(self.mail, self.directory, self.now())
 
     @property
     def issuer(self) -> str:

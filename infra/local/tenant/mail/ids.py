@@ -7,6 +7,7 @@ The lengths and alphabets resemble Exchange's; apart from the prefixes, nothing 
 """
 
 import base64
+import hashlib
 import re
 import secrets
 
@@ -22,7 +23,16 @@ OWNER = re.compile(f"(?:{ORDINARY}|{IMMUTABLE})" + "-?".join(f"([0-9a-f]{{{lengt
 
 def new_item_id(prefix: str, oid: str) -> str:
     """A new id of a message in the mailbox `oid`."""
-    return f"{prefix}{oid.replace('-', '')}{secrets.token_urlsafe(RANDOM_BYTES)}AAAAAAEMAAA="
+    return _item_id(prefix, oid, secrets.token_bytes(RANDOM_BYTES))
+
+
+def constant_item_id(prefix: str, oid: str, key: str) -> str:
+    """The id of a message that the mailbox `oid` begins with. It is the same after a restart and a reset."""
+    return _item_id(prefix, oid, hashlib.shake_256(key.encode()).digest(RANDOM_BYTES))
+
+
+def _item_id(prefix: str, oid: str, distinction: bytes) -> str:
+    return f"{prefix}{oid.replace('-', '')}{base64.urlsafe_b64encode(distinction).decode()}AAAAAAEMAAA="
 
 
 def new_folder_id(oid: str) -> str:

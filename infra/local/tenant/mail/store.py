@@ -94,12 +94,15 @@ class StoredMailbox:
     # ---- Messages ----
 
     def add(self, message: Message, folder: Folder) -> Message:
-        """Put a new message into a folder. Properties that it lacks get the values that Exchange gives new messages."""
+        """Put a new message into a folder. Properties that it lacks get the values that Exchange gives new messages.
+
+        Ids that it has already remain.
+        """
         message.properties = self._defaults() | message.properties
         message.properties["conversationId"] = conversation_id(self.oid, message.properties["conversationIndex"])
-        message.immutable_id = new_item_id(IMMUTABLE, self.oid)
+        message.immutable_id = message.immutable_id or new_item_id(IMMUTABLE, self.oid)
         self.messages[message.immutable_id] = message
-        self._put(message, folder)
+        self._put(message, folder, message.id)
         self._touch(message)
         return message
 
@@ -228,8 +231,8 @@ class StoredMailbox:
             "replyTo": [],
         }
 
-    def _put(self, message: Message, folder: Folder) -> None:
-        message.id, message.folder_id = new_item_id(ORDINARY, self.oid), folder.id
+    def _put(self, message: Message, folder: Folder, item_id: str = "") -> None:
+        message.id, message.folder_id = item_id or new_item_id(ORDINARY, self.oid), folder.id
         self._by_ordinary_id[message.id] = message
         self._log("created", folder.id, message.id, message.immutable_id)
 
