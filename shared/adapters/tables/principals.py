@@ -1,19 +1,17 @@
 """Principals: one partition for each, with grants, accounts, pending accounts and events."""
 
-import base64
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import msgspec
-
+from shared.adapters.tables.cursor import cursor_of, query_after
 from shared.adapters.tables.mapping import to_entity
 from shared.adapters.tables.row_secrets import Unsealing
 from shared.adapters.tables.table import Table, Write
 from shared.domain.account import Account, PrincipalBindings
-from shared.domain.errors import InvalidInput, RowUnreadable
+from shared.domain.errors import RowUnreadable
 from shared.domain.event import Event
 from shared.domain.formats import table_key
 from shared.domain.grant import DelegatedGrant
@@ -120,22 +118,15 @@ class TablePrincipals:
         filters = {"state": state, "app": app, "PartitionKey": principal_id and table_key(principal_id)}
         parameters = {name: value for name, value in filters.items() if value is not None}
         where = " and ".join([_ACCOUNTS, *(f"{name} eq @{name}" for name in parameters)])
-        async for entity, stored in self.table.records(Account, self._after(after, where, parameters)):
-            yield _cursor(entity), stored.value
+        async for entity, stored in self.table.records(Account, query_after(self.table, after, where, parameters)):
+            yield cursor_of(entity), stored.value
 
     async def everything(self, after: str | None) -> AsyncIterator[tuple[str, DelegatedGrant | Account]]:
         """Every readable grant and account in the order of their keys, each with its cursor."""
-        async for entity in self._after(after, f"( ( {_ACCOUNTS} ) or ( {_GRANTS} ) )", {}):
+        async for entity in query_after(self.table, after, f"( ( {_ACCOUNTS} ) or ( {_GRANTS} ) )", {}):
             kind: Any = Account if entity["RowKey"].startswith("account~") else DelegatedGrant
             with suppress(RowUnreadable):
-                yield _cursor(entity), (await self.table.record(kind, entity, Unsealing.WHEN_USED)).value
-
-    def _after(self, after: str | None, where: str, parameters: dict[str, str]) -> AsyncIterator[Mapping[str, Any]]:
-        if after is not None:
-            partition, row = read_cursor(after)
-            where += " and PartitionKey ge @after and ( PartitionKey gt @after or RowKey gt @row )"
-            parameters = {**parameters, "after": partition, "row": row}
-        return self.table.query(where, parameters)
+                yield cursor_of(entity), (await self.table.record(kind, entity, Unsealing.WHEN_USED)).value
 
 
 def _write(partition: str, change: Change) -> Write:
@@ -157,15 +148,3 @@ def _row(record: Record) -> str:
             return "bindings~"
         case Event():
             return f"event~{record.id}"
-
-
-def _cursor(entity: Mapping[str, Any]) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode([entity["PartitionKey"], entity["RowKey"]])).decode()
-
-
-def read_cursor(cursor: str) -> tuple[str, str]:
-    """The keys after which a cursor continues. Raises InvalidInput."""
-    try:
-        return msgspec.json.decode(base64.urlsafe_b64decode(cursor.encode()), type=tuple[str, str])
-    except (msgspec.MsgspecError, ValueError):
-        raise InvalidInput({"cursor": '"cursor" is not one that was handed out here'}) from None
