@@ -16,6 +16,7 @@ from shared.adapters.shard_queue import StorageShardQueue
 from shared.adapters.tables.agenda import TableAgenda
 from shared.adapters.tables.connection import TableStorage
 from shared.adapters.tables.events import TableDeliveries, TableOutboxes
+from shared.adapters.tables.mailboxes import TableMailboxes
 from shared.adapters.tables.principals import TablePrincipals
 from shared.adapters.tables.registrations import TableRegistrations
 from shared.adapters.tables.row_secrets import Unsealing
@@ -173,6 +174,7 @@ def _stores(settings: Settings, environment: Environment, storage: TableStorage,
     return Stores(
         principals=TablePrincipals(table("Principals")),
         directory=TableRows(table("Accounts"), DirectoryEntry, "account", disposable=False),
+        mailboxes=TableMailboxes(table("Mailboxes", sealed=False)),
         registrations=TableRegistrations(table("Registrations")),
         oauth_apps=TableOAuthApps(table("OAuthApps")),
         breakers=TableRows(table("Breakers"), CircuitBreaker, "app", disposable=True),

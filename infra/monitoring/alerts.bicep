@@ -179,7 +179,7 @@ var rules = [
   {
     name: 'unplanned'
     title: 'The sweep restored rows'
-    about: 'A row of the agenda or the directory was missing and has been restored. Find out what wrote it incorrectly.'
+    about: 'A row of the agenda, the directory or the index of mailboxes was missing or left over, and has been repaired. Find out what wrote it incorrectly.'
     severity: 3
     query: loadTextContent('unplanned.kql')
     every: 'PT1H'

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from shared.domain.failure import MailboxRefusal
-from shared.domain.formats import same_address
+from shared.domain.formats import same_address, same_id
 
 GUEST_MARK = "#EXT#"
 MAX_FORMER_NAMES = 10
@@ -141,6 +141,15 @@ class Account:
     def is_authorized_by(self, name: str) -> bool:
         """Whether this is, or was, the sign-in name of the principal."""
         return any(same_address(name, known) for known in self.principal_names)
+
+    def is_named(self, mailbox: str) -> bool:
+        """Whether this is the mailbox's address, or the account's id."""
+        return same_address(mailbox, self.email) or same_id(mailbox, self.id)
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether its mailbox can be used now, as far as is known."""
+        return self.state is AccountState.CONNECTED and self.replaced_since is None
 
     def renamed(self, sign_in_name: str) -> "Account":
         """With the principal's new sign-in name."""

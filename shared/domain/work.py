@@ -112,7 +112,8 @@ class Tick:
 class Sweep:
     """The progress of a sweep. `cursor` is where it continues; None means that it has ended.
 
-    `failed` names the steps that failed or were incomplete.
+    `index_cursor` is where the check of the index of mailboxes continues, which may take several sweeps. `failed` names
+    the steps that failed or were incomplete.
     """
 
     began: datetime
@@ -121,3 +122,4 @@ class Sweep:
     cursor: str | None = None
     failed: tuple[str, ...] = ()
     name: str = "sweep"
+    index_cursor: str | None = None

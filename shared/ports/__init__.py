@@ -3,6 +3,7 @@
     app          `App`, in groups: config, stores, sealing, Microsoft, callers, caches; clock and randomness.
     storage      `Rows` with conditional writes, `update` and `retry_on_conflict`; the directory, registrations, agenda.
     principals   grants, accounts and events of one principal, which are written in one transaction.
+    mailboxes    the index of mailboxes: which accounts bind an address.
     events       outboxes, webhooks, deliveries and their targets.
     sealing      sealing of secrets at rest, and the keys for it.
     microsoft    Entra, and the probes of mailboxes.
@@ -28,6 +29,7 @@ from shared.ports.app import (
 )
 from shared.ports.events import Answer, Deliveries, Outboxes, TargetRefused, Targets, UnknownTarget, Webhooks
 from shared.ports.mail import AnswerLost, AnswerTooLarge, CallNotSent, GraphAnswer, GraphCall, GraphMail
+from shared.ports.mailboxes import Mailboxes
 from shared.ports.microsoft import (
     Entra,
     EntraCallers,
@@ -102,6 +104,7 @@ __all__ = [
     "MailboxProbes",
     "MailboxRefused",
     "MailboxUnavailable",
+    "Mailboxes",
     "Microsoft",
     "OAuthApps",
     "Outboxes",

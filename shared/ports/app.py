@@ -16,6 +16,7 @@ from shared.domain.webhook import Lease
 from shared.domain.work import Counters, Handover, Sweep, Tick
 from shared.ports.events import Deliveries, Outboxes, Targets, Webhooks
 from shared.ports.mail import GraphMail
+from shared.ports.mailboxes import Mailboxes
 from shared.ports.microsoft import EntraCallers, EntraSetup, MailboxProbes
 from shared.ports.principals import Principals
 from shared.ports.sealing import DataKeyRing, SealedRows, Sealer
@@ -105,6 +106,7 @@ class Stores:
 
     principals: Principals
     directory: Directory
+    mailboxes: Mailboxes
     registrations: Registrations
     oauth_apps: RegisteredApps
     breakers: Rows[CircuitBreaker]

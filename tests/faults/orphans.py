@@ -2,11 +2,11 @@
 
 Once all that is due has been done and no link is open any more,
 
-- an account is led to by its directory entry and served by a grant beside it,
+- an account is led to by its directory entry and its row in the index of mailboxes, and served by a grant beside it,
 - a row of bindings lies beside an account,
 - a grant serves an account, and the agenda holds the row that it waits for,
 - no mailbox waits, and every event was delivered,
-- a directory entry leads to an account,
+- a directory entry leads to an account, and so does a row in the index of mailboxes,
 - no registration, sign-in attempt or newest link is left,
 - every row of the agenda is about something that is there, and none is overdue: a grant that was planned anew leaves
   its earlier row behind until that is due.
@@ -48,6 +48,7 @@ async def orphans(services: App) -> list[str]:
     entries = {row["PartitionKey"]: row for row in await rows(services, "Accounts")}
     agenda = [row for row in await rows(services, "Agenda") if "kind" in row]
     found = [_of_principal(where, row, principals, entries, agenda) for where, row in principals.items()]
+    found += await _mailboxes(services, [row for (_, key), row in principals.items() if key.startswith("account~")])
     found += [_entry(row, principals) for row in entries.values()]
     found += [f"registration {row['PartitionKey']}/{row['RowKey']}" for row in await rows(services, "Registrations")]
     found += [_work(row, principals, services.clock()) for row in agenda]
@@ -75,6 +76,13 @@ def _of_principal(
         case _:
             fine = False
     return None if fine else f"{kind} {name} of {partition}"
+
+
+async def _mailboxes(services: App, accounts: list[dict[str, Any]]) -> list[str]:
+    """Rows of the index that no account needs, and those that one lacks."""
+    indexed = {(row["PartitionKey"], row["RowKey"]) for row in await rows(services, "Mailboxes")}
+    needed = {(table_key(row["email"]), table_key(row["id"])) for row in accounts}
+    return [f"mailbox {address} of {account}" for address, account in indexed ^ needed]
 
 
 def _grant(account: dict[str, Any]) -> tuple[str, str]:

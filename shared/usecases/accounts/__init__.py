@@ -5,6 +5,7 @@ decides.
 
     read     finds, reads and lists accounts.
     change   renames, pauses and removes accounts. Removing a grant's last account deletes the grant and its tokens.
+    mailbox_index  keeps the index of mailboxes, which maps an address to its accounts.
     attention  logs which accounts need a person.
     tally    counts accounts and grants by state, in the background.
 

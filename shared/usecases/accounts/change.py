@@ -13,6 +13,7 @@ from shared.domain.event import EventName
 from shared.domain.formats import same_address, table_key
 from shared.domain.grant import DelegatedGrant
 from shared.ports import App, Change, Partition, Remove, Replace, retry_on_conflict
+from shared.usecases.accounts.mailbox_index import forget_mailbox
 from shared.usecases.accounts.read import FoundAccount, known_account
 from shared.usecases.events.outbox import account_events
 
@@ -98,6 +99,7 @@ async def remove_account(app: App, account: str) -> Removed:
     with suppress(StaleWrite):  # another principal has claimed the id already
         await app.stores.directory.remove(found.entry)
         await _remove_unconfirmed_row(app, found)
+    await forget_mailbox(app, found.account.value)
     log.info("account removed", extra={"principal": found.account.value.principal_id})
     return removed
 

@@ -14,12 +14,13 @@ from typing import NamedTuple
 from shared.domain.account import Account, ExpectedPerson
 from shared.domain.caller import can_change_accounts, can_register
 from shared.domain.errors import Conflict
-from shared.domain.formats import same_id
+from shared.domain.formats import same_address, same_id
 from shared.domain.invited_mailbox import LINK_CANCELLED, BindRequest, InvitedMailbox, MailboxResult, MailboxState
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.registration import PendingRegistration, RegistrationStatus
 from shared.ports import App, MailboxUnavailable, Partition, Person, SignedIn, retry_on_conflict
 from shared.usecases.accounts.change import remove_account_row
+from shared.usecases.accounts.mailbox_index import forget_mailbox
 from shared.usecases.accounts.read import account_behind, find_account
 from shared.usecases.callers.identify import standing_caller
 from shared.usecases.sign_in.link import LINK_WITHDRAWN
@@ -192,6 +193,8 @@ async def _claim_and_write(app: App, proven: ProvenRequest) -> Bound:
     await confirm_claim(app, claimed, account, partition)
     if holder is not None and holder.principal_id != principal.id:
         await remove_account_row(app, holder)
+    if holder is not None and not same_address(holder.email, account.email):
+        await forget_mailbox(app, holder)
     # After a crash before the registration was updated, the holder is the new account of this very registration.
     existed = holder is not None and (holder.registration != request.by or holder.created != holder.bound)
     state = MailboxState.EXISTING if existed else MailboxState.NEW

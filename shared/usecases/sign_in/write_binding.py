@@ -13,6 +13,7 @@ from shared.domain.event import EventName
 from shared.domain.formats import same_address, same_id, table_key
 from shared.domain.grant import DelegatedGrant
 from shared.domain.invited_mailbox import BindRequest, PendingAccount
+from shared.domain.mailbox import BoundMailbox
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.tokens import TokenSet
 from shared.domain.work import Work
@@ -56,6 +57,7 @@ async def write_transaction(app: App, proven: ProvenRequest, partition: Partitio
     """
     stored_grant = partition.grants.get(proven.app.id)
     grant, account = _bound_grant(app, proven, stored_grant), _bound_account(app, proven, holder)
+    await app.stores.mailboxes.put(BoundMailbox.of(account))
     if grant.due is not None:
         await app.stores.agenda.add(Work(grant.work, grant.due, account.principal_id, grant.app))
     stored_account = partition.accounts.get(table_key(account.id))

@@ -14,6 +14,7 @@ from shared.domain.event import EventName
 from shared.domain.failure import TOKEN_REFUSALS
 from shared.domain.formats import table_key
 from shared.domain.grant import DelegatedGrant, ProbeProgress
+from shared.domain.mailbox import BoundMailbox
 from shared.domain.work import Work
 from shared.ports import (
     App,
@@ -159,6 +160,8 @@ async def _write_account(
     if affects_hand_outs:
         grant = replace(grant, bindings=app.entropy(8).hex())
         changes.append(Replace(grant, stored_grant.version))
+    if BoundMailbox.of(before) != BoundMailbox.of(account):
+        await app.stores.mailboxes.put(BoundMailbox.of(account))
     try:
         versions = await app.stores.principals.commit(account.principal_id, changes)
     except StaleWrite:

@@ -1,4 +1,4 @@
-"""The daily sweep: checks that every grant has its agenda row and every account its directory row, and counts them."""
+"""The daily sweep: checks that every grant and account has its rows in the indexes, and counts them."""
 
 import asyncio
 import logging
@@ -16,6 +16,7 @@ from shared.domain.work import Counters, Sweep, Work
 from shared.ports import App, DirectoryEntry, Replace, Stored
 from shared.usecases.accounts.attention import log_attention
 from shared.usecases.accounts.change import remove_account_row
+from shared.usecases.accounts.mailbox_index import mend_mailbox, remove_unbound_rows
 from shared.usecases.events.outbox import warn_of_expiring_secret, warn_of_idle_grant
 from shared.usecases.events.webhook_care import tidy_webhook
 
@@ -48,10 +49,13 @@ async def sweep(app: App, until: datetime) -> Sweep:
     """
     new_sweep = Sweep(app.clock())
     stored = await app.stores.sweeps.get(new_sweep.name)
-    progress = stored.value if stored and stored.value.cursor else new_sweep
+    progress = stored.value if stored else new_sweep
+    if progress.cursor is None:
+        progress = replace(new_sweep, index_cursor=progress.index_cursor)
     run = SweepRun(progress, set(progress.failed))
     await _step(run, "apps", _warn_of_expiring_secrets(app, run))
     await _step(run, "webhooks", _tidy_webhooks(app, run, until))
+    await _step(run, "mailboxes", _check_mailbox_index(app, run, until))
     await _step(run, "records", _check_records(app, run, until))
     if run.ended:
         await _step(run, "counters", _write_counters(app, run.progress))
@@ -81,6 +85,17 @@ async def _tidy_webhooks(app: App, run: SweepRun, until: datetime) -> None:
         await _step(run, "webhooks", tidy_webhook(app, webhook, until), webhook=webhook.id)
 
 
+async def _check_mailbox_index(app: App, run: SweepRun, until: datetime) -> None:
+    """Remove rows of the index whose account is gone, or has another address."""
+    try:
+        checked = await remove_unbound_rows(app, run.progress.index_cursor, until)
+    except InvalidInput:  # as in `_check_records`
+        run.progress = replace(run.progress, index_cursor=None)
+        raise
+    mended = run.progress.mended + checked.removed
+    run.progress = replace(run.progress, index_cursor=checked.cursor, mended=mended)
+
+
 async def _check_records(app: App, run: SweepRun, until: datetime) -> None:
     page: list[CountedRecord] = []
     try:
@@ -91,7 +106,7 @@ async def _check_records(app: App, run: SweepRun, until: datetime) -> None:
                 if app.clock() >= until:
                     return
     except InvalidInput:  # the stored cursor is invalid: the next run starts from the beginning
-        run.progress = Sweep(app.clock())
+        run.progress = Sweep(app.clock(), index_cursor=run.progress.index_cursor)
         raise
     run.progress = replace(await _check_page(app, run, page), cursor=None)
     run.ended = True
@@ -166,11 +181,13 @@ async def _check_account(app: App, account: Account) -> Checked:
             log_attention(current.value)
     entry = await app.stores.directory.get(account.id)
     if entry is not None and _refers_to(entry.value, account, app.clock()):
-        return Checked(account)
+        return Checked(account, repaired=await mend_mailbox(app, account))
     try:
         remaining_account = await _repair_entry(app, entry, account)
     except StaleWrite:  # the account is being bound or removed right now
         return Checked(account)
+    if remaining_account is not None:
+        await mend_mailbox(app, remaining_account)
     log.warning("account was mended", extra={"principal": account.principal_id})
     return Checked(remaining_account, repaired=True)
 
