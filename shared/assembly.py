@@ -54,6 +54,7 @@ from shared.usecases.apps.circuit_breaker import CircuitBreakerEntra
 from shared.usecases.callers.api_tokens import CachedApiTokens
 from shared.usecases.callers.identify import CachedApplications
 from shared.usecases.callers.rate_limit import SharedRateLimit
+from shared.usecases.mail.turns import FairTurns
 
 # Calls to the token endpoint at once. Timers have threads of their own, half of all.
 PEOPLE_THREADS = 32
@@ -100,6 +101,7 @@ def assemble(settings: Settings, environment: Environment) -> App:
         microsoft=people,
         microsoft_for_timers=timers,
         graph_mail=graph_mail,
+        turns=FairTurns(),
         oauth_apps=CachedOAuthApps(stores.oauth_apps, settings.seed, config.clouds, clock),
         callers=Callers(
             CachedApiTokens(stores.api_tokens, clock),

@@ -47,7 +47,7 @@ from shared.ports.microsoft import (
 )
 from shared.ports.principals import Change, Insert, Partition, Principals, Record, Remove, Replace, put_change
 from shared.ports.sealing import DataKeyRing, DataKeys, KeyWrapping, SealedRow, SealedRows, Sealer
-from shared.ports.state import CachedAccount, Caches, Health, OAuthApps, UnstoredAnswer
+from shared.ports.state import CachedAccount, Caches, Health, MailboxTurns, OAuthApps, UnstoredAnswer
 from shared.ports.storage import (
     MAX_WRITE_ATTEMPTS,
     Agenda,
@@ -103,6 +103,7 @@ __all__ = [
     "MailboxProbe",
     "MailboxProbes",
     "MailboxRefused",
+    "MailboxTurns",
     "MailboxUnavailable",
     "Mailboxes",
     "Microsoft",

@@ -25,6 +25,7 @@ from shared.ports.state import (
     Caches,
     CallingApplicationCache,
     GuardedEntra,
+    MailboxTurns,
     OAuthAppCache,
     RateLimit,
     Tally,
@@ -167,6 +168,7 @@ class App:
     microsoft: Microsoft
     microsoft_for_timers: Microsoft
     graph_mail: GraphMail
+    turns: MailboxTurns
     oauth_apps: OAuthAppCache
     callers: Callers
     rate_limit: RateLimit

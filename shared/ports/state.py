@@ -1,7 +1,8 @@
 """State that one process keeps in memory between calls."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
@@ -86,6 +87,16 @@ class Tally(Protocol):
 
     async def flush(self) -> None:
         """Wait until everything counted so far is written."""
+
+
+class MailboxTurns(Protocol):
+    """Bounds the calls to each mailbox that are in progress at once, fairly for all callers.
+
+    `mailbox` identifies an OAuth app with a mailbox, because Graph's limits are for both. A turn lasts for the block;
+    the wait for it raises TooManyRequests.
+    """
+
+    def turn(self, mailbox: Hashable, caller_id: str) -> AbstractAsyncContextManager[None]: ...
 
 
 class GuardedEntra(SignInEntra, Protocol):
