@@ -30,6 +30,7 @@ from shared.domain.clouds import Resource, clouds_with
 from shared.domain.event import ExpiryWarning, Origin
 from shared.domain.limit import LimitSalt
 from shared.domain.oauth_app import CircuitBreaker
+from shared.domain.ttl_cache import RememberedReads
 from shared.domain.webhook import Lease, Webhook
 from shared.domain.work import Counters, Handover, Sweep, Tick
 from shared.ports import (
@@ -66,6 +67,8 @@ QUEUE_TIMEOUT_SECONDS = 10.0
 TIMER_QUEUE_TIMEOUT_SECONDS = 60.0
 # A login waits most of its time; a tick may have many of them to make.
 IMAP_THREADS = 16
+# With two or three sealed tokens each, about 10 KB (docs/costs.md).
+MAX_REMEMBERED_GRANTS = 2000
 
 
 class Environment(NamedTuple):
@@ -174,7 +177,9 @@ def _stores(settings: Settings, environment: Environment, storage: TableStorage,
 
     outboxes = {Origin.PRINCIPAL: "Principals", Origin.REGISTRATION: "Registrations", Origin.OAUTH_APP: "Breakers"}
     return Stores(
-        principals=TablePrincipals(table("Principals")),
+        principals=TablePrincipals(
+            table("Principals"), RememberedReads(MAX_REMEMBERED_GRANTS, settings.remember), environment.clock
+        ),
         directory=TableRows(table("Accounts"), DirectoryEntry, "account", disposable=False),
         mailboxes=TableMailboxes(table("Mailboxes", sealed=False)),
         registrations=TableRegistrations(table("Registrations")),

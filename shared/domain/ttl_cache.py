@@ -1,9 +1,9 @@
-"""A TTL cache with a limited number of entries, and calls shared by all callers that need the same result."""
+"""A TTL cache with a limited number of entries, reads remembered in one, and calls shared by all that wait for them."""
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Hashable
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -50,6 +50,42 @@ class TTLCache[T]:
             if self._entries[oldest][1] > now:
                 return
             del self._entries[oldest]
+
+
+class RememberedReads[T]:
+    """What was read from storage, by name, for `lifetime`. Whoever writes has to `forget` the name afterwards."""
+
+    def __init__(self, max_entries: int, lifetime: timedelta) -> None:
+        self._lifetime = lifetime
+        self._values: TTLCache[T] = TTLCache(max_entries)
+        self._reads: dict[str, set[object]] = {}
+
+    def get(self, name: str, now: datetime) -> T | None:
+        """The value, or None."""
+        return self._values.get(name, now)
+
+    async def read(self, name: str, now: datetime, read: Callable[[], Awaitable[T | None]]) -> T | None:
+        """What `read` returns. It is remembered, from before the read on, unless the name is forgotten meanwhile."""
+        this_read = object()
+        self._reads.setdefault(name, set()).add(this_read)
+        try:
+            value = await read()
+            if value is not None and this_read in self._reads.get(name, ()):
+                self._values.put(name, value, now, now + self._lifetime)
+            return value
+        finally:
+            self._end(name, this_read)
+
+    def forget(self, name: str) -> None:
+        """Drop the value, and what reads in progress will return: they may have read before the write."""
+        self._values.discard(name)
+        self._reads.pop(name, None)
+
+    def _end(self, name: str, this_read: object) -> None:
+        reads = self._reads.get(name, set())
+        reads.discard(this_read)
+        if not reads:
+            self._reads.pop(name, None)
 
 
 class SharedCalls:

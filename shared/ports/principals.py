@@ -59,7 +59,11 @@ class Principals(Protocol):
 
     async def partition(self, principal_id: str) -> Partition: ...
 
-    async def grant(self, principal_id: str, app: str) -> Stored[DelegatedGrant] | None: ...
+    async def grant(self, principal_id: str, app: str, *, remember: bool = False) -> Stored[DelegatedGrant] | None:
+        """The grant as it is stored; `remember` keeps it for `remembered_grant`."""
+
+    def remembered_grant(self, principal_id: str, app: str) -> Stored[DelegatedGrant] | None:
+        """The grant as this process read it in the last MAILBIND_REMEMBER_SECONDS and has not written it since."""
 
     async def account(self, principal_id: str, account: str) -> Stored[Account] | None: ...
 

@@ -47,7 +47,8 @@ class Settings:
     the rest over to other instances. `proxies` is the number of our own proxies in front of the platform's front end.
     `limits` are requests per minute. `token_callers` says whether callers may use API tokens, `entra_trust` which Entra
     tokens they may use (None: none). `webhooks_loopback` allows webhooks on this computer. `sample_app` is where a
-    local run has its sample app. Warnings of an expiry are sent `warn_ahead` of it.
+    local run has its sample app. Warnings of an expiry are sent `warn_ahead` of it. A process remembers a grant for
+    `remember`.
     """
 
     tables: Secret
@@ -68,6 +69,7 @@ class Settings:
     webhooks_loopback: bool
     sample_app: str | None
     warn_ahead: timedelta
+    remember: timedelta
     ca_file: str | None
     managed_identity: str | None
 
@@ -104,6 +106,7 @@ def read_settings(values: Mapping[str, str]) -> Settings:
         webhooks_loopback=read.switch("MAILBIND_WEBHOOKS_LOOPBACK"),
         sample_app=read.checked("MAILBIND_SAMPLE_APP", _is_loopback_origin, "an origin on this computer", "") or None,
         warn_ahead=timedelta(days=read.number("MAILBIND_WARN_DAYS", 14, 60)),
+        remember=timedelta(seconds=read.number("MAILBIND_REMEMBER_SECONDS", 30, 300, minimum=0)),
         ca_file=read.checked("MAILBIND_CA_FILE", is_file, "a file", "") or None,
         managed_identity=read.text("AZURE_CLIENT_ID", "") or None,
     )

@@ -18,7 +18,7 @@ from shared.ports import App, Insert, SealedRow, SealedRows
 from shared.usecases.apps.catalogue import register_oauth_app
 from shared.usecases.apps.verify import verify_oauth_app
 from shared.usecases.sign_in.outcome import Completed, keep_checking
-from shared.usecases.tokens.account_token import look_up_account
+from shared.usecases.tokens.account_grant import look_up_account
 from shared.usecases.tokens.hand_out import hand_out
 from shared.usecases.tokens.refresh import refresh_grant
 from shared.usecases.upkeep.rotate import Rotation, forget_data_keys, make_data_key, reseal, rewrap_data_keys

@@ -235,6 +235,7 @@ AS_SAFE_IN_PUBLIC = {
     "MAILBIND_OAUTH_MANAGED_IDENTITY": "an id",
     "MAILBIND_OAUTH_SECRET_EXPIRES": "a date to warn of",
     "MAILBIND_OAUTH_TENANT": "a tenant id, or organizations with a list",
+    "MAILBIND_REMEMBER_SECONDS": "at most five minutes",
     "MAILBIND_SEALING_KEY_PREVIOUS": "opens what is there, and seals nothing",
     "MAILBIND_TICK_ROWS": "a size",
     "MAILBIND_WARN_DAYS": "when to warn",

@@ -66,6 +66,7 @@ async def test_paused_account_hands_out_nothing_and_loses_nothing(
     counted = await paused_accounts(app)
 
     await pause(app, account)
+    clock.forward(seconds=30)
 
     assert ("paused", None) == await state_of(app, account)
     for instance in (app, other):  # both have cached the account

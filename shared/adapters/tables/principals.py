@@ -16,8 +16,10 @@ from shared.domain.event import Event
 from shared.domain.formats import table_key
 from shared.domain.grant import DelegatedGrant
 from shared.domain.invited_mailbox import PendingAccount
+from shared.domain.ttl_cache import RememberedReads
 from shared.ports import (
     Change,
+    Clock,
     Insert,
     Partition,
     Record,
@@ -39,9 +41,13 @@ class TablePrincipals:
 
     `~` sorts after every character of a key. A grant's tokens are unsealed when they are used: most readers need none
     of them, and a hand-out needs one.
+
+    Every write of a grant passes through `commit`, which forgets the remembered one.
     """
 
     table: Table
+    remembered: RememberedReads[Stored[DelegatedGrant]]
+    clock: Clock
 
     async def partition(self, principal_id: str) -> Partition:
         """All rows of one principal except events."""
@@ -64,11 +70,19 @@ class TablePrincipals:
                     pending[account_pending.value.registration] = account_pending
         return Partition(grants, accounts, pending, bindings)
 
-    async def grant(self, principal_id: str, app: str) -> Stored[DelegatedGrant] | None:
+    async def grant(self, principal_id: str, app: str, *, remember: bool = False) -> Stored[DelegatedGrant] | None:
         """A grant, by one point read."""
-        return await self.table.read(
-            DelegatedGrant, table_key(principal_id), f"grant~{table_key(app)}", Unsealing.WHEN_USED
-        )
+
+        async def read() -> Stored[DelegatedGrant] | None:
+            return await self.table.read(
+                DelegatedGrant, table_key(principal_id), f"grant~{table_key(app)}", Unsealing.WHEN_USED
+            )
+
+        return await (self.remembered.read(_name(principal_id, app), self.clock(), read) if remember else read())
+
+    def remembered_grant(self, principal_id: str, app: str) -> Stored[DelegatedGrant] | None:
+        """A grant that this process has remembered, without a request."""
+        return self.remembered.get(_name(principal_id, app), self.clock())
 
     async def account(self, principal_id: str, account: str) -> Stored[Account] | None:
         """An account, by one point read."""
@@ -80,7 +94,12 @@ class TablePrincipals:
 
     async def commit(self, principal_id: str, changes: Sequence[Change]) -> Sequence[str]:
         """Write all changes in one transaction."""
-        return await self.table.write([_write(table_key(principal_id), change) for change in changes])
+        try:
+            return await self.table.write([_write(table_key(principal_id), change) for change in changes])
+        finally:  # whatever the answer: without one, the write may have arrived
+            for change in changes:
+                if isinstance(change.record, DelegatedGrant):
+                    self.remembered.forget(_name(principal_id, change.record.app))
 
     async def update_grant(
         self, stored: Stored[DelegatedGrant], change: Callable[[DelegatedGrant], DelegatedGrant]
@@ -127,6 +146,10 @@ class TablePrincipals:
             kind: Any = Account if entity["RowKey"].startswith("account~") else DelegatedGrant
             with suppress(RowUnreadable):
                 yield cursor_of(entity), (await self.table.record(kind, entity, Unsealing.WHEN_USED)).value
+
+
+def _name(principal_id: str, app: str) -> str:
+    return f"{table_key(principal_id)}|{table_key(app)}"
 
 
 def _write(partition: str, change: Change) -> Write:

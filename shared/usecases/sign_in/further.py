@@ -18,7 +18,8 @@ from shared.usecases.sign_in.binding import prove_and_bind
 from shared.usecases.sign_in.proof import OTHER_SPELLING, AccessRefused
 from shared.usecases.sign_in.start import new_account_id
 from shared.usecases.sign_in.write_binding import CLAIM_LIFETIME
-from shared.usecases.tokens.account_token import look_up_account, renewed_grant
+from shared.usecases.tokens.account_grant import look_up_account
+from shared.usecases.tokens.account_token import renewed_grant
 
 # Codes of conflicts with another account or person. Other codes are about the access of this person to this mailbox.
 CONFLICT_CODES = {

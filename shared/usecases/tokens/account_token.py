@@ -7,23 +7,21 @@ import logging
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from shared.domain.account import MAILBOX_REPLACED, Account, AccountState
+from shared.domain.account import Account, AccountState
 from shared.domain.clouds import Resource
-from shared.domain.errors import InvalidInput, NotAuthorized, NotFound, StaleWrite, Unavailable
+from shared.domain.errors import InvalidInput, NotFound, StaleWrite, Unavailable
 from shared.domain.failure import FailureKind
-from shared.domain.formats import table_key
 from shared.domain.grant import DelegatedGrant
 from shared.domain.remedy import Reader, remedy
 from shared.domain.renewal import SIGN_IN_FAILURE_KINDS
 from shared.domain.tokens import DEFAULT_TOKEN_REQUEST, ResourceToken, TokenRequest
 from shared.domain.work import Work
-from shared.ports import App, CachedAccount, Replace, Stored
-from shared.usecases.accounts.read import known_account
+from shared.ports import App, Replace, Stored
+from shared.usecases.tokens.account_grant import look_up_account, not_authorized, remembered_account
 from shared.usecases.tokens.refresh import Refreshed, refresh_grant
 
 log = logging.getLogger(__name__)
 
-MAX_CACHED_ACCOUNTS = 10_000
 DEFAULT_RETRY_AFTER = timedelta(seconds=10)
 
 
@@ -39,11 +37,11 @@ class AccountToken(NamedTuple):
 async def account_token(app: App, account_id: str, resource: Resource | None = None) -> AccountToken:
     """The account's token for a resource, by default the grant's primary one; its use makes the grant hot.
 
-    Costs one point read if the account is cached: the grant's row says whether the cached account is still valid.
-    Raises NotFound, InvalidInput (the OAuth app does not cover the resource), NotAuthorized (a person must act) and
-    Unavailable (try later).
+    Costs no storage request if this process remembers the grant with a token that can be used. Raises NotFound,
+    InvalidInput (the OAuth app does not cover the resource), NotAuthorized (a person must act) and Unavailable (try
+    later).
     """
-    account, stored = await look_up_account(app, account_id)
+    account, stored = remembered_account(app, account_id, resource) or await look_up_account(app, account_id)
     resource = resource or stored.value.resource
     token, now = stored.value.token_for(resource), app.clock()
     if token is None or not token.is_usable(now):
@@ -98,38 +96,6 @@ async def token_after_rejection(app: App, rejected: AccountToken, claims: str | 
         return await app.caches.refreshes((account.id, resource, claims), refresh_once)
     except InvalidInput:  # not the caller's: Graph made these claims, and the token shows that the resource is covered
         raise _unavailable("entra_unavailable", None) from None
-
-
-async def look_up_account(app: App, account_id: str) -> tuple[Account, Stored[DelegatedGrant]]:
-    """Return the account and its grant.
-
-    Raises NotFound, and NotAuthorized if the account is paused or its address now leads to another mailbox.
-    """
-    account, stored = await _cached_account(app, account_id)
-    if account.state is AccountState.PAUSED:
-        raise not_authorized("account_paused")
-    if account.replaced_since is not None:
-        raise not_authorized(MAILBOX_REPLACED)
-    return account, stored
-
-
-async def _cached_account(app: App, account_id: str) -> tuple[Account, Stored[DelegatedGrant]]:
-    cached = app.caches.accounts.get(table_key(account_id))
-    if cached is not None:
-        stored = await app.stores.principals.grant(cached.account.principal_id, cached.account.app)
-        if stored is not None and stored.value.bindings == cached.bindings:
-            return cached.account, stored
-    app.caches.accounts.pop(table_key(account_id), None)
-    found = (await known_account(app, account_id)).account.value
-    # The account is read again after its grant: then it was bound while the grant had these `bindings`.
-    stored = await app.stores.principals.grant(found.principal_id, found.app)
-    account = await app.stores.principals.account(found.principal_id, found.id)
-    if stored is None or account is None:
-        raise NotFound("No such account")
-    app.caches.accounts[table_key(found.id)] = CachedAccount(account.value, stored.value.bindings)
-    if len(app.caches.accounts) > MAX_CACHED_ACCOUNTS:
-        app.caches.accounts.popitem(last=False)
-    return account.value, stored
 
 
 async def renewed_grant(
@@ -211,11 +177,6 @@ def _renewed(refreshed: Refreshed | None) -> DelegatedGrant:
     if failure.kind in {FailureKind.TRANSIENT, FailureKind.APP_FAULT} or not failure.confirmed:
         raise _unavailable(failure.code if failure.confirmed else "entra_unavailable", failure.retry_after)
     raise not_authorized(grant.last_error.code if grant.last_error else failure.code)
-
-
-def not_authorized(code: str) -> NotAuthorized:
-    """The refusal of a call that needs a person's action first, with the text that tells callers so."""
-    return NotAuthorized(code, remedy(code, Reader.CALLER).message)
 
 
 def _unavailable(code: str, retry_after: timedelta | None) -> Unavailable:
