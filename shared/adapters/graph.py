@@ -55,6 +55,11 @@ class HttpGraph:
         inbox = (await self._get(app, f"/{owner}/mailFolders/inbox?$select=id", token)).get("id")
         return inbox if isinstance(inbox, str) else None
 
+    async def own_address(self, app: OAuthApp, token: Secret) -> str | None:
+        """The person's `mail` (permission User.Read). Raises MailboxRefused and MailboxUnavailable."""
+        mail = (await self._get(app, "/me?$select=mail", token)).get("mail")
+        return mail if isinstance(mail, str) else None
+
     async def _own_inbox(self, app: OAuthApp, token: Secret) -> str | None:
         try:
             return await self.open(app, token, "", shared=False)

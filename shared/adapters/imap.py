@@ -64,6 +64,9 @@ class ImapProbe:
         except TimeoutError as error:
             raise _unavailable(error) from None
 
+    async def own_address(self, app: OAuthApp, token: Secret) -> None:
+        """IMAP tells no address."""
+
     async def close(self) -> None:
         """End the threads, without waiting for servers."""
         if self._pool is not None:

@@ -140,6 +140,9 @@ class MailboxProbe(Protocol):
         Returns the folder's id, which stays the same when the mailbox is renamed, or None if the protocol has no ids.
         """
 
+    async def own_address(self, app: OAuthApp, token: Secret) -> str | None:
+        """The address of the person's own mailbox as their profile has it, or None if the protocol has no profiles."""
+
     async def close(self) -> None: ...
 
 

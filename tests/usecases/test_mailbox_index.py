@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+import uuid
 from dataclasses import replace
 from datetime import timedelta
 from itertools import batched
 
 import pytest
 
+from infra.local import parts
 from infra.local.visitor import Visitor
 from shared.domain.errors import StaleWrite
 from shared.domain.formats import table_key
@@ -19,11 +21,13 @@ from shared.usecases.accounts.mailbox_index import ROWS_CHECKED_AT_ONCE, remove_
 from shared.usecases.accounts.read import known_account
 from shared.usecases.callers.identify import ADMINISTRATOR
 from shared.usecases.mail.find_account import find_accounts
+from shared.usecases.tokens.hand_out import hand_out
 from shared.usecases.tokens.probe import reconnect_account
 from shared.usecases.upkeep.sweep import sweep
 from tests.conftest import MovedClock, storage_of
 from tests.journey.conftest import Tenant
-from tests.usecases.conftest import SALES, SUPPORT, NewPerson, ask, bind, end_of, sign_in
+from tests.usecases.conftest import SALES, SUPPORT, NewPerson, Register, StartApp, ask, bind, end_of, sign_in
+from tests.usecases.grants import events_of
 
 NEW_ADDRESS = "helpdesk@contoso.example"
 
@@ -103,6 +107,37 @@ async def test_row_follows_the_mailbox_to_its_new_address(
     assert "existing" == end_of(await sign_in(app, visitor, link, who))
 
     assert {replace(before, address=NEW_ADDRESS)} == await rows_of(app, account)
+
+
+@pytest.mark.parametrize("mail", ["the mailbox's", "another", "of an unknown tenant"])
+async def test_own_mailbox_is_found_at_its_new_primary_address(
+    app: App,
+    new_app: StartApp,
+    visitor: Visitor,
+    person: NewPerson,
+    tenant: Tenant,
+    register: Register,
+    shared_tenant: parts.Part,
+    mail: str,
+) -> None:
+    """Administrators can enter any address: it counts if they are trusted, and if the mailbox opens under it."""
+    who, other, follows = person(), new_app(), mail == "the mailbox's"
+    kind = {}
+    if mail == "of an unknown tenant":
+        tenants = (shared_tenant.ready["tenantId"], str(uuid.uuid4()))
+        kind = {"type": await register(authority="organizations", tenants=tenants)}
+    account = await bind(app, visitor, who, email=None, delegated=False, **kind)
+    assert who == (await hand_out(other, account)).email  # and cached
+    primary = who.replace("person", "primary")
+    tenant.do("person", upn=who, address=primary, mail="desk@contoso.example" if mail == "another" else primary)
+
+    assert (await reconnect_account(app, account)).failed is None
+
+    address = primary if follows else who
+    (row,) = await rows_of(app, account)
+    assert (address, await row_of(app, account)) == (row.address, row)
+    assert address == (await hand_out(other, account)).email
+    assert follows == (await events_of(app, account)).count("accountChanged")
 
 
 async def test_inbox_id_found_by_a_probe_is_written_to_the_row(app: App, visitor: Visitor, person: NewPerson) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -12,9 +13,10 @@ from shared.domain.entra_errors import UNKNOWN
 from shared.domain.errors import Conflict, NotFound, StaleWrite
 from shared.domain.event import EventName
 from shared.domain.failure import TOKEN_REFUSALS
-from shared.domain.formats import table_key
+from shared.domain.formats import same_address, table_key
 from shared.domain.grant import DelegatedGrant, ProbeProgress
 from shared.domain.mailbox import BoundMailbox
+from shared.domain.oauth_app import OAuthApp
 from shared.domain.work import Work
 from shared.ports import (
     App,
@@ -24,6 +26,7 @@ from shared.ports import (
     Replace,
     Stored,
 )
+from shared.usecases.accounts.mailbox_index import forget_mailbox
 from shared.usecases.accounts.read import known_account
 from shared.usecases.events.outbox import account_events
 from shared.usecases.tokens.account_token import refresh_on_demand
@@ -141,7 +144,29 @@ async def _probe(app: App, account: Account, grant: DelegatedGrant) -> Probed:
     except MailboxUnavailable as unavailable:
         return Probed(account, unavailable.code)
     after = account.after_probe(inbox_id, app.clock())
-    return Probed(after, MAILBOX_REPLACED if after.replaced_since else None)
+    if after.replaced_since:
+        return Probed(after, MAILBOX_REPLACED)
+    return Probed(await _at_current_address(app, after, grant, oauth_app))
+
+
+async def _at_current_address(app: App, account: Account, grant: DelegatedGrant, oauth_app: OAuthApp) -> Account:
+    """The account of a person's own mailbox with its present address, if the proven mailbox opens there.
+
+    A sign-in would store the same address. No profile says what the address of a shared mailbox is now.
+    """
+    if account.shared or account.inbox_id is None or not oauth_app.can_read_profiles:
+        return account
+    probe, token = app.microsoft.probes[grant.resource], grant.access_token
+    with suppress(MailboxRefused, MailboxUnavailable):  # the mailbox itself is open
+        address = await probe.own_address(oauth_app, token)
+        if (
+            address is not None
+            and not same_address(address, account.email)
+            and oauth_app.trusts_mail(address, grant.principal.tenant_id)
+            and await probe.open(oauth_app, token, address, shared=True) == account.inbox_id
+        ):
+            return replace(account, email=address)
+    return account
 
 
 async def _write_account(
@@ -153,10 +178,11 @@ async def _write_account(
         return before, stored_grant
     has_changed = (before.state, before.last_error) != (probed.state, probed.last_error)
     event_name = EventName.CONNECT_ERROR if probed.last_error else EventName.CONNECT_SUCCESS
-    event_names = [event_name] if has_changed else []
-    account, events = await account_events(app, probed, event_names)
+    has_moved = not same_address(before.email, probed.email)
+    event_names = [EventName.ACCOUNT_CHANGED] * has_moved + [event_name] * has_changed
+    account, events = await account_events(app, probed, event_names, before=before)
     changes: list[Change] = [Replace(account, stored.version), *events]
-    affects_hand_outs = (before.replaced_since is None) is not (account.replaced_since is None)
+    affects_hand_outs = has_moved or (before.replaced_since is None) is not (account.replaced_since is None)
     if affects_hand_outs:
         grant = replace(grant, bindings=app.entropy(8).hex())
         changes.append(Replace(grant, stored_grant.version))
@@ -169,6 +195,8 @@ async def _write_account(
             raise
         return before, stored_grant  # the account was changed just now; the next probe checks it again
     app.tally.count_change(before, account)
+    if has_moved:
+        await forget_mailbox(app, before)
     fields = {"account": account.id, "principal": account.principal_id, "state": account.state, "event": event_names}
     code = account.last_error.code if account.last_error else None
     log.info("mailbox probed", extra={**fields, "code": code})
