@@ -82,9 +82,9 @@ param instanceMemory int = 2048
 @maxValue(1000)
 param maximumInstances int = 40
 
-@description('Concurrent HTTP requests per instance before the platform adds another. Its default for Python is 1, but these handlers mostly wait. host.json allows 200.')
+@description('Concurrent HTTP requests per instance before the platform adds another. Its default for Python is 1, but these handlers mostly wait. host.json allows 48.')
 @minValue(1)
-@maxValue(200)
+@maxValue(48)
 param httpConcurrency int = 32
 
 @description('Instances that always run for HTTP. They avoid cold starts and cost money while idle.')

@@ -55,8 +55,8 @@ var addressRules = [for (range, index) in proxyRanges: {
 var proxyRules = concat(frontDoorRules, addressRules)
 
 // The host reads a body completely before it runs the app: up to 100 MB by default. It answers a larger one with an empty
-// 500. The largest request of a route is 64 KiB. This limit is twice that, so that the app can answer a slightly too large
-// request with an error message (413). docs/limits.md calculates the memory.
+// 500. The largest request of a route is 4 MiB, a call to Graph's mail. This limit is 64 KiB more, so that the app can answer
+// a slightly too large request with an error message (413). docs/limits.md calculates the memory.
 var requestLimits = loadJsonContent('../request-limits.json')
 
 resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {

@@ -7,7 +7,7 @@ import azure.functions as func
 
 from shared.browser.pages import error_page
 from shared.http.audit import Audit, add_to_audit, correlated, outcome_of
-from shared.http.bounds import BodyType, check_bounds
+from shared.http.bounds import PAGE_BOUNDS, check_bounds
 from shared.http.limits import RequestLimits
 from shared.http.operations import Operation
 from shared.http.refusals import refusal_of
@@ -31,7 +31,7 @@ class BrowserHandling:
         assert operation.action is not None  # noqa: S101 - narrows the type
         with self.audit.request(req, operation.action):
             try:
-                check_bounds(req, BodyType.FORM)
+                check_bounds(req, PAGE_BOUNDS)
                 if operation.browser_limit is not None:
                     operation.browser_limit(self.limits, req)
                 response: func.HttpResponse = await operation.handler(app=self.app, request=req)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPMethod
 from urllib.parse import parse_qs, parse_qsl
@@ -19,6 +20,7 @@ from shared.http.refusals import (
 
 KIB = 1024
 MAX_BODY_BYTES = 64 * KIB
+MAX_MAIL_BODY_BYTES = 4096 * KIB  # the largest REST request that Microsoft Graph accepts
 MAX_FORM_FIELDS = 64
 # Below the limits of the platform's web server, which refuses without an explanation (Kestrel:
 # MaxRequestHeadersTotalSize 32 KiB, MaxRequestHeaderCount 100, MaxRequestLineSize 8 KiB).
@@ -27,28 +29,46 @@ MAX_HEADERS = 80
 MAX_QUERY_BYTES = 6 * KIB
 MAX_COOKIES_BYTES = 8 * KIB
 MAX_QUERY_PARAMETERS = 64
-MAX_SEGMENT_CHARACTERS = 256  # characters of a route's parameter, as long as an account's id may be
+MAX_SEGMENT_CHARACTERS = 256  # of a route's parameter, as long as an account's id may be
+MAX_MAIL_PATH_CHARACTERS = 2048  # of a catch-all: an id of Graph takes some 150 characters, and a path has up to four
 MAX_LENGTH_DIGITS = 9  # of a Content-Length; a longer one is over any limit
 # The front end of a deployed app decodes paths, even slashes and backslashes (azure-functions-host issue 3998,
 # dotnet/aspnetcore issue 40532). This header has the URL as it was sent.
 SENT_URL_HEADER = "X-WAWS-Unencoded-URL"
 ENCODED_SLASH = re.compile(r"%2f|%5c|\\", re.IGNORECASE)
 WITHOUT_BODY = {HTTPMethod.GET, HTTPMethod.HEAD}
-WITH_BODY = {HTTPMethod.POST, HTTPMethod.PUT}
+WITH_BODY = {HTTPMethod.POST, HTTPMethod.PUT, HTTPMethod.PATCH}
 
 
 class BodyType(StrEnum):
-    """The media type of a route's body: JSON for the API, forms for browsers. The API accepts flat forms too."""
+    """The media types of a route's body: JSON for the API, forms for browsers. The API accepts flat forms too.
+
+    A call to Graph's mail has JSON, or MIME in base64 as plain text (Graph: "Send Outlook messages, MIME format").
+    """
 
     JSON = "application/json"
     FORM = "application/x-www-form-urlencoded"
+    MAIL = "application/json or text/plain"
 
 
-def check_bounds(req: func.HttpRequest, body_type: BodyType) -> None:
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a route accepts: the type and size of its body, and the length of each parameter of its path."""
+
+    body_type: BodyType
+    max_body_bytes: int = MAX_BODY_BYTES
+    max_parameter_characters: int = MAX_SEGMENT_CHARACTERS
+
+
+API_BOUNDS, PAGE_BOUNDS = Bounds(BodyType.JSON), Bounds(BodyType.FORM)
+MAIL_BOUNDS = Bounds(BodyType.MAIL, MAX_MAIL_BODY_BYTES, MAX_MAIL_PATH_CHARACTERS)
+
+
+def check_bounds(req: func.HttpRequest, bounds: Bounds) -> None:
     """Raise HeadersTooLarge, UriTooLong, NoSuchRoute, TooLarge, LengthRequired or UnsupportedMediaType."""
     _check_headers(req.headers)
-    _check_path_and_query(req)
-    _check_body(req, body_type)
+    _check_path_and_query(req, bounds.max_parameter_characters)
+    _check_body(req, bounds)
 
 
 def has_encoded_slash(req: func.HttpRequest) -> bool:
@@ -93,42 +113,48 @@ def _check_headers(headers: Mapping[str, str]) -> None:
         raise HeadersTooLarge("The cookies are larger than 8 KiB. Delete this site's cookies and try again")
 
 
-def _check_path_and_query(req: func.HttpRequest) -> None:
+def _check_path_and_query(req: func.HttpRequest, max_parameter_characters: int) -> None:
     if len(req.params) > MAX_QUERY_PARAMETERS or _size(req.params) > MAX_QUERY_BYTES:
         raise UriTooLong("The query is larger than 6 KiB, or has more than 64 parameters")
-    if any(len(value) > MAX_SEGMENT_CHARACTERS for value in req.route_params.values()):
-        raise UriTooLong("A segment of the path is longer than 256 characters")
+    if any(len(value) > max_parameter_characters for value in req.route_params.values()):
+        raise UriTooLong(f"A segment of the path is longer than {max_parameter_characters} characters")
     if has_encoded_slash(req):
         raise NoSuchRoute
 
 
-def _check_body(req: func.HttpRequest, body_type: BodyType) -> None:
+def _check_body(req: func.HttpRequest, bounds: Bounds) -> None:
     body, announced = req.get_body(), req.headers.get("Content-Length", "")
-    if len(body) > MAX_BODY_BYTES or _is_larger(announced):
-        raise TooLarge("The body is larger than 64 KiB")
+    if len(body) > bounds.max_body_bytes or _is_larger(announced, bounds.max_body_bytes):
+        raise TooLarge(f"The body is larger than {bounds.max_body_bytes // KIB} KiB")
     # The host hands a chunked body over as an empty one, so what looks like no body may be one that is missing.
     if not body and req.method in WITH_BODY and "Transfer-Encoding" in req.headers:
         raise LengthRequired
     if not body or req.method in WITHOUT_BODY:
         return
-    if not _fits(req.headers.get("Content-Type", ""), body_type):
-        raise UnsupportedMediaType(f"The body has to be {body_type.value}, and Content-Type has to say so")
+    if not _fits(req.headers.get("Content-Type", ""), bounds.body_type):
+        raise UnsupportedMediaType(f"The body has to be {bounds.body_type.value}, and Content-Type has to say so")
     # Counted, not parsed: parsing a million fields would hold up everybody else.
     if is_form(req) and body.count(b"&") >= MAX_FORM_FIELDS:
         raise TooLarge("The form has more than 64 fields")
 
 
-def _is_larger(announced: str) -> bool:
+def _is_larger(announced: str, max_bytes: int) -> bool:
     digits = announced.strip().lstrip("0")
-    return len(digits) > MAX_LENGTH_DIGITS or (digits.isascii() and digits.isdigit() and int(digits) > MAX_BODY_BYTES)
+    return len(digits) > MAX_LENGTH_DIGITS or (digits.isascii() and digits.isdigit() and int(digits) > max_bytes)
 
 
 def _fits(content_type: str, body_type: BodyType) -> bool:
     media_type = _media_type(content_type)
-    if body_type is BodyType.FORM:
-        return media_type == BodyType.FORM
-    # Callers that name no type have always been read as JSON; `+json` is RFC 6839 section 3.1. EmailEngine reads forms.
-    return media_type in {"", *BodyType, "text/json"} or media_type.endswith("+json")
+    match body_type:
+        case BodyType.FORM:
+            return media_type == BodyType.FORM
+        case BodyType.MAIL:
+            return media_type in {BodyType.JSON, "text/plain"}
+        case BodyType.JSON:
+            # Callers that name no type have always been read as JSON; `+json` is RFC 6839 section 3.1.
+            # EmailEngine reads forms.
+            known = {"", BodyType.JSON, BodyType.FORM, "text/json"}
+            return media_type in known or media_type.endswith("+json")
 
 
 def _media_type(content_type: str) -> str:

@@ -10,7 +10,7 @@ from shared.domain.caller import Caller
 from shared.domain.errors import ForbiddenAddress, InvalidInput, Unauthorized
 from shared.domain.secret import Secret
 from shared.http.audit import Audit, add_to_audit, correlated, outcome_of
-from shared.http.bounds import BodyType, check_bounds
+from shared.http.bounds import API_BOUNDS, check_bounds
 from shared.http.client_address import client_address
 from shared.http.decoding import Faults, decode, read_object
 from shared.http.limits import RequestLimits
@@ -37,7 +37,7 @@ class ApiHandling:
     async def _for_everybody(self, operation: Operation, req: func.HttpRequest) -> func.HttpResponse:
         self.audit.correlate(req)
         try:
-            check_bounds(req, BodyType.JSON)
+            check_bounds(req, API_BOUNDS)
             return await self._respond(operation, req, None)
         except Exception as error:  # noqa: BLE001 - see the class
             return problem(refusal_of(error))
@@ -46,7 +46,7 @@ class ApiHandling:
         assert operation.action is not None  # noqa: S101 - narrows the type
         with self.audit.request(req, operation.action):
             try:
-                check_bounds(req, BodyType.JSON)
+                check_bounds(req, API_BOUNDS)
                 caller = await self._caller(req)
                 add_to_audit(actor=caller.id)
                 caller.require_scope(*operation.scopes)

@@ -12,7 +12,7 @@ from tests.environments import StartApp
 from tests.faults.test_memory import MOST, resident
 
 LIMIT = LARGEST_REQUEST_BODY_BYTES
-AT_ONCE = 64
+AT_ONCE = 32
 
 
 @pytest.fixture(scope="module")

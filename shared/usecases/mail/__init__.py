@@ -5,4 +5,5 @@ accounts; the caller's binding decides which of them it may use, and the account
 mailbox. Out goes an account to use, or one answer for mailboxes that are not bound and those of others.
 
     find_account    Which accounts a call may use, the healthy ones first.
+    turns           When a call may begin: at most four at a time for each mailbox, fairly for all callers.
 """
