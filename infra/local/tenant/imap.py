@@ -1,4 +1,4 @@
-"""Exchange Online's IMAP, as far as a login needs it: XOAUTH2, and opening the inbox of a mailbox.
+"""Exchange Online's IMAP: connections, and logins by XOAUTH2. `imap_mailbox` has the commands on a mailbox.
 
 The responses follow Microsoft's page and, where it says nothing, public protocol logs of the live service
 (email-oauth2-proxy issues 74 and 275, MailKit issue 849, imap_tools issue 135). The protocol is RFC 3501, with SASL-IR
@@ -17,6 +17,7 @@ from infra.local.tenant.bearer import Caller, read_caller
 from infra.local.tenant.conditions import Outage
 from infra.local.tenant.entities import Mailbox
 from infra.local.tenant.failures import Refusal
+from infra.local.tenant.imap_mailbox import COMMAND_ERROR, Line, MailboxCommands
 from infra.local.tenant.tenant import Tenant
 from infra.local.tenant.tokens import CLOCK_SKEW_SECONDS
 
@@ -31,9 +32,12 @@ UNAUTHENTICATED_COMMANDS = {
     # https://learn.microsoft.com/exchange/clients-and-mobile-in-exchange-online/deprecation-of-basic-authentication-exchange-online
     "LOGIN": ["NO LOGIN failed."],
 }
+MAILBOX_COMMANDS = {"NOOP", "LIST", "SELECT", "EXAMINE", "CLOSE", "UNSELECT", "SEARCH", "FETCH", "STORE", "UID"}
 NOT_CONNECTED = "BAD User is authenticated but not connected."
 CONNECTION_CLOSED = "* BYE Connection closed. 14"
-COMMAND_ERROR = "BAD Command Error. 12"
+CONTINUE = "+ Ready for additional command text."
+LITERAL = re.compile(r"\{(\d+)(\+?)\}$")
+MAX_LITERAL_BYTES = 1_000_000
 XOAUTH2 = re.compile("user=([^\x01]+)\x01auth=Bearer ([^\x01]+)\x01\x01")
 REQUIRED_SCOPES = {"IMAP.AccessAsUser.All"}
 # Failures that control can arm.
@@ -46,11 +50,10 @@ LOGIN_FAILURES = {
 
 @dataclass(slots=True)
 class Session:
-    """Who has logged in to which mailbox; `rejected_commands` counts commands to a mailbox that cannot be opened."""
+    """Who has logged in. Without `commands` the mailbox cannot be opened; `rejected_commands` counts the attempts."""
 
     caller: Caller | None = None
-    mailbox: Mailbox | None = None
-    can_open: bool = False
+    commands: MailboxCommands | None = None
     rejected_commands: int = 0
 
 
@@ -63,11 +66,24 @@ class Connection:
 
     async def read_line(self) -> str:
         """The next line without its line break; empty when the client has disconnected."""
-        return (await self.reader.readline()).decode("ascii", errors="replace").rstrip("\r\n")
+        return (await self.reader.readline()).decode(errors="replace").rstrip("\r\n")
 
-    async def write_lines(self, *lines: str) -> None:
+    async def read_command(self) -> str:
+        """The next command, with its literals as quoted strings (RFC 3501 section 4.3, RFC 7888)."""
+        command = await self.read_line()
+        while announced := LITERAL.search(command):
+            if int(announced[1]) > MAX_LITERAL_BYTES:
+                raise ValueError("the literal is too long")
+            if not announced[2]:
+                await self.write_lines(CONTINUE)
+            literal = (await self.reader.readexactly(int(announced[1]))).decode(errors="replace")
+            quoted = literal.replace("\\", "\\\\").replace('"', '\\"')
+            command = f'{command[: announced.start()]}"{quoted}"{await self.read_line()}'
+        return command
+
+    async def write_lines(self, *lines: Line) -> None:
         """Send lines."""
-        self.writer.write("".join(f"{line}\r\n" for line in lines).encode())
+        self.writer.write(b"".join((line.encode() if isinstance(line, str) else line) + b"\r\n" for line in lines))
         await self.writer.drain()
 
 
@@ -103,28 +119,28 @@ class ImapServer:
     async def _run_session(self, connection: Connection) -> None:
         await connection.write_lines(GREETING)
         session = Session()
-        while line := await connection.read_line():
+        while line := await connection.read_command():
             tag, _, rest = line.partition(" ")
             command, _, argument = rest.partition(" ")
             lines = await self._execute(session, connection, command.upper(), argument)
-            await connection.write_lines(*lines[:-1], f"{tag} {lines[-1]}")
+            await connection.write_lines(*lines[:-1], f"{tag} {lines[-1]!s}")
             if session.rejected_commands > 1:
                 await connection.write_lines(CONNECTION_CLOSED)
             if session.rejected_commands > 1 or command.upper() == "LOGOUT":
                 return
 
-    async def _execute(self, session: Session, connection: Connection, command: str, argument: str) -> list[str]:
+    async def _execute(self, session: Session, connection: Connection, command: str, argument: str) -> list[Line]:
         """The response lines of a command; the last one is its result."""
         if command in UNAUTHENTICATED_COMMANDS:
-            return UNAUTHENTICATED_COMMANDS[command]
+            return list(UNAUTHENTICATED_COMMANDS[command])
         if session.caller is None and command == "AUTHENTICATE":
             return [await self._authenticate(session, connection, argument)]
         if session.caller is None and command == "NOOP":
             return ["OK NOOP completed."]
-        if session.caller is None or command not in {"NOOP", "LIST", "SELECT", "EXAMINE"}:
+        if session.caller is None or command not in MAILBOX_COMMANDS:
             return [COMMAND_ERROR]
-        if session.can_open:
-            return self._mailbox_command(session, command, argument)
+        if session.commands is not None:
+            return session.commands.execute(command, argument)
         session.rejected_commands += 1
         return [NOT_CONNECTED]
 
@@ -144,8 +160,9 @@ class ImapServer:
         if fault := self._tenant.conditions.next_fault(ENDPOINT, person=person.oid if person else None):
             failure, caller = LOGIN_FAILURES[fault.failure], None
         if caller is not None and mailbox is not None and mailbox.hosting == "exchangeOnline":
-            session.caller, session.mailbox = caller, mailbox
-            session.can_open = self._tenant.directory.can_open(caller.person, mailbox)
+            session.caller = caller
+            if self._tenant.directory.can_open(caller.person, mailbox):
+                session.commands = self._commands(mailbox)
         result = "OK AUTHENTICATE completed." if session.caller else failure
         address = mailbox.address if mailbox else None
         self._tenant.note("imap login", person=person.upn if person else None, mailbox=address, result=result)
@@ -166,27 +183,11 @@ class ImapServer:
         is_revoked = caller.issued + CLOCK_SKEW_SECONDS < int(person.revoked_at)
         return None if person.disabled or is_revoked else caller
 
-    def _mailbox_command(self, session: Session, command: str, argument: str) -> list[str]:
-        if command == "NOOP":
-            return ["OK NOOP completed."]
-        if command == "LIST":
-            folders = [f'* LIST (\\HasNoChildren) "/" {name}' for name in ("Drafts", "INBOX", '"Sent Items"')]
-            return [*folders, "OK LIST completed."]
-        folder = argument.strip().strip('"')
-        address = session.mailbox.address if session.mailbox else None
-        self._tenant.note("imap opened", mailbox=address, folder=folder, how=command)
-        if folder.upper() != "INBOX":
-            return [f"NO {folder} doesn't exist."]
-        access = "READ-ONLY" if command == "EXAMINE" else "READ-WRITE"
-        return [
-            "* 0 EXISTS",
-            "* 0 RECENT",
-            "* FLAGS (\\Seen \\Answered \\Flagged \\Deleted \\Draft $MDNSent)",
-            "* OK [PERMANENTFLAGS ()] Permanent flags",
-            "* OK [UIDVALIDITY 14] UIDVALIDITY value",
-            "* OK [UIDNEXT 1] The next unique identifier value",
-            f"OK [{access}] {command} completed.",
-        ]
+    def _commands(self, mailbox: Mailbox) -> MailboxCommands:
+        def note_opened(folder: str, command: str) -> None:
+            self._tenant.note("imap opened", mailbox=mailbox.address, folder=folder, how=command)
+
+        return MailboxCommands(self._tenant.mail.mailbox(mailbox.oid), note_opened)
 
 
 def _decode(response: str) -> str:

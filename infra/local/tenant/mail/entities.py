@@ -46,7 +46,8 @@ class Message:
     """A message. `properties` are Graph's, in Graph's JSON; those that follow from the rest are not stored.
 
     `extended_properties` are values by id. `mime` is the message as it arrived, if it arrived as MIME. The store sets
-    `id`, `immutable_id` and `folder_id`. https://learn.microsoft.com/graph/api/resources/message
+    `id`, `immutable_id`, `folder_id` and `uid`, which is IMAP's number of the message (RFC 3501 section 2.3.1.1).
+    https://learn.microsoft.com/graph/api/resources/message
     """
 
     properties: Properties
@@ -56,6 +57,7 @@ class Message:
     id: str = ""
     immutable_id: str = ""
     folder_id: str = ""
+    uid: int = 0
 
     @property
     def has_attachments(self) -> bool:

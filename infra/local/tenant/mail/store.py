@@ -51,6 +51,7 @@ class StoredMailbox:
         }
         self.messages: dict[str, Message] = {}  # by immutable id, oldest first
         self._by_ordinary_id: dict[str, Message] = {}
+        self.uid_validity = int(now())  # a reset begins the numbers of messages again (RFC 3501 section 2.3.1.1)
         self.last_change = 0
         self._changes: dict[str, list[Change]] = defaultdict(list)
 
@@ -235,6 +236,7 @@ class StoredMailbox:
         message.id, message.folder_id = item_id or new_item_id(ORDINARY, self.oid), folder.id
         self._by_ordinary_id[message.id] = message
         self._log("created", folder.id, message.id, message.immutable_id)
+        message.uid = self.last_change
 
     def _take(self, message: Message) -> None:
         del self._by_ordinary_id[message.id]
