@@ -140,6 +140,7 @@ def _config(settings: Settings) -> Config:
         entra_trust=settings.entra_trust,
         proxies=settings.proxies,
         sample_app=settings.sample_app,
+        max_answer_bytes=settings.max_answer_bytes,
     )
 
 

@@ -19,6 +19,7 @@ from shared.settings.reader import Reader, SettingsError, is_file, is_https, is_
 
 SHA256_PATTERN = re.compile(r"[0-9a-f]{64}")
 SEALING_KEY_BYTES = 32
+MIB = 1024 * 1024
 # Key Vault: about keys, "object identifiers".
 VAULT_KEY_PATTERN = re.compile(r"/keys/[A-Za-z0-9-]{1,127}(/[0-9a-f]{32})?")
 # Requests per minute. Tests and benchmarks on this computer need higher limits.
@@ -48,7 +49,7 @@ class Settings:
     `limits` are requests per minute. `token_callers` says whether callers may use API tokens, `entra_trust` which Entra
     tokens they may use (None: none). `webhooks_loopback` allows webhooks on this computer. `sample_app` is where a
     local run has its sample app. Warnings of an expiry are sent `warn_ahead` of it. A process remembers a grant for
-    `remember`.
+    `remember`. An answer of Graph's mail has at most `max_answer_bytes`.
     """
 
     tables: Secret
@@ -70,6 +71,7 @@ class Settings:
     sample_app: str | None
     warn_ahead: timedelta
     remember: timedelta
+    max_answer_bytes: int
     ca_file: str | None
     managed_identity: str | None
 
@@ -107,6 +109,7 @@ def read_settings(values: Mapping[str, str]) -> Settings:
         sample_app=read.checked("MAILBIND_SAMPLE_APP", _is_loopback_origin, "an origin on this computer", "") or None,
         warn_ahead=timedelta(days=read.number("MAILBIND_WARN_DAYS", 14, 60)),
         remember=timedelta(seconds=read.number("MAILBIND_REMEMBER_SECONDS", 30, 300, minimum=0)),
+        max_answer_bytes=read.number("MAILBIND_MAX_ANSWER_MIB", 32, 100) * MIB,
         ca_file=read.checked("MAILBIND_CA_FILE", is_file, "a file", "") or None,
         managed_identity=read.text("AZURE_CLIENT_ID", "") or None,
     )

@@ -8,15 +8,16 @@ from shared.usecases.tokens.hand_out import hand_out
 from tests.journey.conftest import Tenant
 from tests.usecases.conftest import SUPPORT, NewPerson, bind
 
-INBOX = f"/v1.0/users/{SUPPORT}/mailFolders/inbox"
+INBOX_ID = GraphCall("GET", f"/v1.0/users/{SUPPORT}/mailFolders/inbox", "$select=id")
 
 
 async def test_graph_answers_a_call(app: App, visitor: Visitor, person: NewPerson, tenant: Tenant) -> None:
     assert tenant
+    assert 32 * 1024 * 1024 == app.config.max_answer_bytes
     handed_out = await hand_out(app, await bind(app, visitor, person()))
     cloud = app.config.clouds["global"]
 
-    answer = await app.graph_mail(cloud, handed_out.access_token, GraphCall("GET", INBOX, "$select=id"), 10_000)
+    answer = await app.graph_mail(cloud, handed_out.access_token, INBOX_ID, app.config.max_answer_bytes)
 
     assert (200, "application/json") == (answer.status, answer.headers["content-type"])
     assert json.loads(answer.body)["id"]
