@@ -86,8 +86,10 @@ class Alone:
         return [mailbox.state for mailbox in stored.value.mailboxes]
 
     async def hand_out_and_remove(self, *accounts: str) -> None:
+        """Use each account, which its address leads to, and remove it."""
         for account in accounts:
-            await hand_out(self.services, account)
+            address = (await hand_out(self.services, account)).email
+            assert account in [row.account for row in await self.services.stores.mailboxes.accounts_of(address)]
             await remove_account(self.services, account)
 
     async def left(self) -> list[str]:

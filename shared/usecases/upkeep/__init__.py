@@ -7,7 +7,8 @@ really due.
     tick            Every minute: refresh and probe grants, hand long shards over. Every five minutes: tidy up.
     pending         Probe mailboxes that a sign-in could not open; bind them or give up.
     registrations   Settle, expire and delete registrations.
-    sweep           Every day: repair missing agenda and directory rows, warn of what ends soon, count everything.
+    sweep           Every day: repair the agenda, the directory and the index of mailboxes, warn of what ends soon,
+                    count everything.
     statistics      Counters, backlog and health.
     rotate          Finish a rotation of keys now, for the operator's command.
 
