@@ -13,6 +13,7 @@ from shared.adapters.shard_queue import QUEUE
 from shared.assembly import Environment, assemble
 from shared.browser import sign_in_pages, start_page, unmatched
 from shared.browser.handling import BrowserHandling
+from shared.confined.handling import ROUTE, ConfinedHandling
 from shared.http.audit import Audit
 from shared.http.handling import ApiHandling
 from shared.http.limits import RequestLimits
@@ -47,10 +48,11 @@ def build_app() -> func.FunctionApp:
     without_sign_in = (*api.RESOURCES, documents.resource, start_page.resource)
     api_operations = [each for resource in without_sign_in for each in resource.operations]
     browser_operations = sign_in_pages.resource.operations
-    declared = [operation.route for operation in (*api_operations, *browser_operations)]
+    declared = [ROUTE, *(operation.route for operation in (*api_operations, *browser_operations))]
     blueprints = (
         blueprint_of(api_operations, ApiHandling(app, audit, limits).handler_of),
         blueprint_of(browser_operations, BrowserHandling(app, audit, limits).handler_of),
+        ConfinedHandling(app, audit, limits).blueprint(),
         unmatched.blueprint(app, audit, declared),
         schedules.blueprint(app, queue=QUEUE),
     )

@@ -130,6 +130,8 @@ class TooManyRequests(MailbindError):
 class NotAuthorized(MailbindError):
     """An account that cannot hand out a token until a person does something. `code` is its last error's."""
 
+    account: str | None = None  # its id, where the call did not name it
+
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code

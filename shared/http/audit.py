@@ -60,9 +60,10 @@ class Audit:
             raise
         finally:
             add_to_audit(correlation=correlation_id())
-            self._record(_request.get())
+            self.record(_request.get())
 
-    def _record(self, record: AuditRecord) -> None:
+    def record(self, record: AuditRecord) -> None:
+        """Write a finished record, unless it is one of many alike."""
         kept = self.sampling.sampled(record, self.clock()) if record.is_logged else None
         if kept is not None:
             self.write(kept.truncated())

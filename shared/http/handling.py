@@ -47,7 +47,7 @@ class ApiHandling:
         with self.audit.request(req, operation.action):
             try:
                 check_bounds(req, API_BOUNDS)
-                caller = await self._caller(req)
+                caller = await identified_caller(self.app, self.limits, req)
                 add_to_audit(actor=caller.id)
                 caller.require_scope(*operation.scopes)
                 if not operation.checks_reach:
@@ -57,17 +57,6 @@ class ApiHandling:
                 refusal = refusal_of(error)
                 add_to_audit(outcome=outcome_of(refusal), code=refusal.code)
                 return problem(refusal)
-
-    async def _caller(self, req: func.HttpRequest) -> Caller:
-        """Identify the caller. Raises Unauthorized, TooManyRequests for too many of these, Forbidden, Unavailable."""
-        try:
-            return await identify_caller(self.app, _bearer(req), client_address(req, self.app.config.proxies))
-        except Unauthorized:
-            self.limits.bad_token(req)
-            raise
-        except ForbiddenAddress as error:
-            add_to_audit(actor=error.caller_id)
-            raise
 
     async def _respond(self, operation: Operation, req: func.HttpRequest, caller: Caller | None) -> func.HttpResponse:
         result = await operation.handler(**self._arguments(operation, req, caller))
@@ -111,6 +100,18 @@ class ApiHandling:
     def _count(self, operation: Operation, req: func.HttpRequest, caller: Caller | None, weight: int) -> None:
         if operation.uses_form_limit and caller is not None:
             self.limits.form(req, caller.id, weight)
+
+
+async def identified_caller(app: App, limits: RequestLimits, req: func.HttpRequest) -> Caller:
+    """Identify the caller. Raises Unauthorized, TooManyRequests for too many of these, Forbidden, Unavailable."""
+    try:
+        return await identify_caller(app, _bearer(req), client_address(req, app.config.proxies))
+    except Unauthorized:
+        limits.bad_token(req)
+        raise
+    except ForbiddenAddress as error:
+        add_to_audit(actor=error.caller_id)
+        raise
 
 
 def _bearer(req: func.HttpRequest) -> Secret:

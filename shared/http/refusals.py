@@ -6,6 +6,15 @@ from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from pathlib import Path
 
+from shared.domain.confined.refused import (
+    AnswerNotUnderstood,
+    AnswerOverLimit,
+    BadMailRequest,
+    DependencyFailed,
+    LinkNotValid,
+    OutcomeUnknown,
+    PartNotSent,
+)
 from shared.domain.errors import (
     BindingConflict,
     Conflict,
@@ -104,6 +113,14 @@ STATUSES: Mapping[type[MailbindError], HTTPStatus] = {
     UnsupportedMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     TooManyRequests: HTTPStatus.TOO_MANY_REQUESTS,
     HeadersTooLarge: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    BadMailRequest: HTTPStatus.BAD_REQUEST,
+    LinkNotValid: HTTPStatus.GONE,
+    AnswerOverLimit: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    DependencyFailed: HTTPStatus.FAILED_DEPENDENCY,
+    PartNotSent: HTTPStatus.SERVICE_UNAVAILABLE,
+    # Clients repeat what answers 503 or 504 by themselves. This must not be repeated unseen.
+    OutcomeUnknown: HTTPStatus.BAD_GATEWAY,
+    AnswerNotUnderstood: HTTPStatus.BAD_GATEWAY,
     InternalError: HTTPStatus.INTERNAL_SERVER_ERROR,
     RowUnreadable: HTTPStatus.SERVICE_UNAVAILABLE,
     SealBroken: HTTPStatus.SERVICE_UNAVAILABLE,

@@ -1,9 +1,15 @@
 """Confined access: Microsoft Graph's mail, held to one bound mailbox.
 
-In comes the mailbox that a call names: its address, or the id of an account. The index of mailboxes maps an address to
-accounts; the caller's binding decides which of them it may use, and the account's own row whether it still binds that
-mailbox. Out goes an account to use, or one answer for mailboxes that are not bound and those of others.
+In comes a call with the mailbox that it names: its address, or the id of an account. shared.domain.confined decides
+whether the call stays inside one mailbox, the index of mailboxes finds the account, and out goes Graph's answer, with
+links that lead back here.
 
-    find_account    Which accounts a call may use, the healthy ones first.
+    find_account    Which accounts a call may use, the healthy ones first. A mailbox that is not bound and one of others
+                    have the same answer.
+    open_named      The first of these that opens, remembered for a while.
+    use_mailbox     One call: checked, in its turn, made once, and answered.
     turns           When a call may begin: at most four at a time for each mailbox, fairly for all callers.
+    graph_mailbox   The way to Graph: a token that Graph refuses is renewed once, and failures are told apart.
+    send            Sending that takes several calls, so that every message is from the mailbox.
+    batch           The calls of a batch, in the order of their dependencies.
 """
