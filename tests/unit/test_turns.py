@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from shared.adapters.graph_mail import MAX_CONNECTIONS
 from shared.domain.errors import TooManyRequests
 from shared.usecases.mail import turns as module
 from shared.usecases.mail.turns import MAX_CALLS, MAX_CALLS_PER_MAILBOX, MAX_WAITING, MAX_WAITING_PER_CALLER, FairTurns
@@ -222,6 +223,10 @@ async def test_other_mailboxes_do_not_wait() -> None:
 
     assert "quiet" == world.in_progress[-1].mailbox
     await world.finish()
+
+
+def test_every_call_in_progress_has_a_connection() -> None:
+    assert MAX_CALLS <= MAX_CONNECTIONS
 
 
 async def test_failed_call_ends_its_turn() -> None:
