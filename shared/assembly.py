@@ -69,6 +69,7 @@ TIMER_QUEUE_TIMEOUT_SECONDS = 60.0
 IMAP_THREADS = 16
 # With two or three sealed tokens each, about 10 KB (docs/costs.md).
 MAX_REMEMBERED_GRANTS = 2000
+MAX_REMEMBERED_ADDRESSES = 2000
 
 
 class Environment(NamedTuple):
@@ -183,7 +184,11 @@ def _stores(settings: Settings, environment: Environment, storage: TableStorage,
             table("Principals"), RememberedReads(MAX_REMEMBERED_GRANTS, settings.remember), environment.clock
         ),
         directory=TableRows(table("Accounts"), DirectoryEntry, "account", disposable=False),
-        mailboxes=TableMailboxes(table("Mailboxes", sealed=False)),
+        mailboxes=TableMailboxes(
+            table("Mailboxes", sealed=False),
+            RememberedReads(MAX_REMEMBERED_ADDRESSES, settings.remember),
+            environment.clock,
+        ),
         registrations=TableRegistrations(table("Registrations")),
         oauth_apps=TableOAuthApps(table("OAuthApps")),
         breakers=TableRows(table("Breakers"), CircuitBreaker, "app", disposable=True),

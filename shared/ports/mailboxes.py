@@ -15,7 +15,10 @@ class Mailboxes(Protocol):
     """
 
     async def accounts_of(self, address: str) -> Sequence[BoundMailbox]:
-        """The rows of an address in any spelling, in one read."""
+        """The rows of an address in any spelling, in one read. They are kept for `remembered_accounts_of`."""
+
+    def remembered_accounts_of(self, address: str) -> Sequence[BoundMailbox]:
+        """The rows that this process remembers, without a request. Its own changes apply at once."""
 
     async def get(self, address: str, account: str) -> Stored[BoundMailbox] | None: ...
 

@@ -11,7 +11,8 @@ import pytest
 
 from infra.local import parts
 from infra.local.visitor import Visitor
-from shared.domain.errors import StaleWrite
+from shared.domain.caller import Binding, Caller
+from shared.domain.errors import NotFound, StaleWrite
 from shared.domain.formats import table_key
 from shared.domain.mailbox import BoundMailbox
 from shared.domain.work import Sweep
@@ -26,6 +27,7 @@ from shared.usecases.tokens.probe import reconnect_account
 from shared.usecases.upkeep.sweep import sweep
 from tests.conftest import MovedClock, storage_of
 from tests.journey.conftest import Tenant
+from tests.storage_requests import recorded_requests
 from tests.usecases.conftest import SALES, SUPPORT, NewPerson, Register, StartApp, ask, bind, end_of, sign_in
 from tests.usecases.grants import events_of
 
@@ -75,6 +77,50 @@ async def test_two_accounts_of_one_mailbox_are_bound_at_once(app: App, visitor: 
     assert accounts <= set(await find_accounts(app, ADMINISTRATOR, SUPPORT))
     await remove_account(app, accounts.pop())
     assert accounts <= set(await find_accounts(app, ADMINISTRATOR, SUPPORT))
+
+
+async def test_remembered_mailbox_is_found_without_a_request(
+    app: App, visitor: Visitor, person: NewPerson, clock: MovedClock
+) -> None:
+    first, second = [await bind(app, visitor, person()) for _ in range(2)]
+    callers = [Caller("", "", frozenset(), Binding.to(bound)) for bound in ([first], [first, second])]
+    names = (SUPPORT, first)
+    for caller in callers:
+        await find_accounts(app, caller, SUPPORT)
+    await hand_out(app, first)
+    await hand_out(app, first)
+
+    with recorded_requests() as requests:
+        for caller in callers:
+            for name in names:
+                assert [first] == list(await find_accounts(app, caller, name))
+
+    assert [] == requests.made
+    clock.forward(seconds=30)
+    with recorded_requests() as requests:
+        await find_accounts(app, callers[0], SUPPORT)
+    assert 1 == requests.count
+
+
+async def test_changes_apply_to_remembered_mailboxes(
+    app: App, new_app: StartApp, visitor: Visitor, person: NewPerson, clock: MovedClock
+) -> None:
+    """At once where they are made, and where the caller has no account of the address yet."""
+    other, account = new_app(), await bind(app, visitor, person())
+    for instance in (app, other):
+        assert account in await find_accounts(instance, ADMINISTRATOR, SUPPORT)
+
+    newer = await bind(app, visitor, person())
+
+    mine = Caller("", "", frozenset(), Binding.to([newer]))
+    for instance in (app, other):
+        assert [newer] == list(await find_accounts(instance, mine, SUPPORT))
+    await remove_account(app, newer)
+    with pytest.raises(NotFound):
+        await find_accounts(app, mine, SUPPORT)
+    clock.forward(seconds=30)
+    with pytest.raises(NotFound):
+        await find_accounts(other, mine, SUPPORT)
 
 
 @pytest.mark.parametrize("is_same_person", [True, False])
