@@ -104,7 +104,8 @@ class ConfinedHandling:
         def refuse(_: BatchPart, error: MailbindError) -> MailAnswer:
             return refusal_answer(error, self.app.clock())
 
-        return batch_answer(await make_batch(parse_batch(read_object(request.body)), make, refuse))
+        parts = parse_batch(read_object(request.body), self.app.config.base_url)
+        return batch_answer(await make_batch(parts, make, refuse))
 
     def _refused(self, call: _Call, error: Exception) -> MailAnswer:
         refusal = refusal_of(error)

@@ -7,6 +7,8 @@ import pytest
 from shared.domain.confined.batches import parse_batch
 from shared.domain.confined.refused import BadMailRequest
 
+HERE = "https://mailbind.example"
+
 
 def part(**changes: Any) -> dict[str, Any]:
     return {"id": "1", "method": "GET", "url": "/users/support@contoso.example/messages", **changes}
@@ -19,10 +21,11 @@ def part(**changes: Any) -> dict[str, Any]:
         ("users/a%40b.example/messages", "users/a@b.example/messages", {}),
         ('/users/a@b.example/messages?$search="x y"', "users/a@b.example/messages", {"$search": '"x y"'}),
         ("/users/a%252Fb/messages", "users/a%2Fb/messages", {}),
+        (f"{HERE}/v1.0/users/a%40b.example/messages?$top=1", "users/a@b.example/messages", {"$top": "1"}),
     ],
 )
 def test_the_url_of_a_part_is_decoded_once(url: str, path: str, query: dict[str, str]) -> None:
-    (parsed,) = parse_batch({"requests": [part(url=url)]})
+    (parsed,) = parse_batch({"requests": [part(url=url)]}, HERE)
     assert (path, query) == (parsed.request.path, parsed.request.query)
 
 
@@ -39,6 +42,11 @@ def test_the_url_of_a_part_is_decoded_once(url: str, path: str, query: dict[str,
         [part(id="x" * 300)],
         [part(method=None)],
         [part(url="https://graph.microsoft.com/v1.0/me")],
+        [part(url=f"{HERE}.evil.example/v1.0/users/x/messages")],
+        [part(url=f"{HERE}@evil.example/v1.0/users/x/messages")],
+        [part(url=f"{HERE}/beta/users/x/messages")],
+        [part(url=f"{HERE}/v1.0/https://graph.microsoft.com/v1.0/me")],
+        [part(url=f"{HERE}/v1.0///evil.example/users/x/messages")],
         [part(url="//evil.example/users/x/messages")],
         [part(url="/users/x/messages#me")],
         [part(url="/users/x/messages?$top=1&$TOP=2")],
@@ -54,7 +62,7 @@ def test_the_url_of_a_part_is_decoded_once(url: str, path: str, query: dict[str,
 )
 def test_a_batch_that_is_not_well_formed_is_refused_whole(requests: object) -> None:
     with pytest.raises(BadMailRequest):
-        parse_batch({"requests": requests})
+        parse_batch({"requests": requests}, HERE)
 
 
 def test_names_count_in_any_case_and_bodies_come_as_they_would_alone() -> None:
@@ -64,7 +72,14 @@ def test_names_count_in_any_case_and_bodies_come_as_they_would_alone() -> None:
                 part(Body={"a": 1}, method="post"),
                 part(id="2", dependsOn=["1"], body="aGk=", headers={"Content-Type": "text/plain"}),
             ]
-        }
+        },
+        HERE,
     )
     assert (first.request.method, first.request.body) == ("POST", b'{"a": 1}')
     assert (second.request.body, second.depends_on) == (b"hi", ("1",))
+
+
+def test_dependencies_count_as_msgraph_core_for_python_writes_them() -> None:
+    _, second = parse_batch({"requests": [part(depends_on=[]), part(id="2", depends_on=["1"])]}, HERE)
+
+    assert ("1",) == second.depends_on

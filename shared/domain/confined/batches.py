@@ -36,12 +36,15 @@ class BatchPart:
     depends_on: tuple[str, ...]
 
 
-def parse_batch(body: Json) -> Sequence[BatchPart]:
-    """The parts of a batch, each after those that it depends on. Raises BadMailRequest, and then nothing is made."""
+def parse_batch(body: Json, here: str) -> Sequence[BatchPart]:
+    """The parts of a batch, each after those that it depends on; `here` is Mailbind's own origin.
+
+    Raises BadMailRequest, and then nothing is made.
+    """
     requests = member(body, "requests")
     if not isinstance(requests, list) or not 0 < len(requests) <= MAX_PARTS:
         raise BadMailRequest(f"requests has to be a list of 1 to {MAX_PARTS} requests")
-    parts = [_part(each) for each in requests]
+    parts = [_part(each, here) for each in requests]
     known: set[str] = set()
     for part in parts:
         if part.id in known:
@@ -53,28 +56,32 @@ def parse_batch(body: Json) -> Sequence[BatchPart]:
     return parts
 
 
-def _part(value: object) -> BatchPart:
+def _part(value: object, here: str) -> BatchPart:
     identity, method, url = (member(value, name) for name in ("id", "method", "url"))
     if not all(isinstance(text, str) and text for text in (identity, method, url)):
         raise BadMailRequest("Each request of the batch needs id, method and url")
     if len(identity) > MAX_PART_ID_CHARACTERS:
         raise BadMailRequest("The id of a request in the batch is too long")
-    depends_on = member(value, "dependsOn") or []
+    depends_on = member(value, "dependsOn") or member(value, "depends_on") or []  # as msgraph-core for Python writes it
     if not isinstance(depends_on, list) or not all(isinstance(each, str) for each in depends_on):
         raise BadMailRequest("dependsOn has to be a list of ids")
     headers = member(value, "headers") or {}
     if not isinstance(headers, dict) or not all(isinstance(text, str) for text in headers.values()):
         raise BadMailRequest("headers has to be an object of texts")
     lower = {name.lower(): text for name, text in headers.items()}
-    path, query = _path_and_query(url)
+    path, query = _path_and_query(url, here)
     body = _body(member(value, "body"), lower.get("content-type", JSON))
     return BatchPart(identity, MailRequest(method.upper(), path, query, lower, body), tuple(depends_on))
 
 
-def _path_and_query(url: str) -> tuple[str, dict[str, str]]:
-    """The path, decoded once as the host decodes one, and the query. A part's URL is relative to the version."""
-    parts = urlsplit(url)
-    if parts.scheme or parts.netloc or parts.fragment or url.startswith("//"):
+def _path_and_query(url: str, here: str) -> tuple[str, dict[str, str]]:
+    """The path, decoded once as the host decodes one, and the query.
+
+    A part's URL is relative to the version. msgraph-core for Python writes the whole address (BatchRequestItem).
+    """
+    relative = url.removeprefix(f"{here}/v1.0/")
+    parts = urlsplit(relative)
+    if parts.scheme or parts.netloc or parts.fragment or relative.startswith("//"):
         raise BadMailRequest("The url of a request in the batch has to be relative, such as /users/…/messages")
     query: dict[str, str] = {}
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
