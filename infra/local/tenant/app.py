@@ -8,7 +8,7 @@ from infra.local.tenant.account_pages import AccountPages
 from infra.local.tenant.authorize_endpoint import AuthorizeEndpoint
 from infra.local.tenant.control import ControlEndpoint
 from infra.local.tenant.discovery import DiscoveryEndpoints
-from infra.local.tenant.graph import GraphEndpoint
+from infra.local.tenant.graph import METHODS, GraphEndpoint
 from infra.local.tenant.key_vault import KeyVaultEndpoint
 from infra.local.tenant.outages import OutageMiddleware
 from infra.local.tenant.tenant import Tenant
@@ -33,9 +33,6 @@ def build_app(tenant: Tenant) -> ASGIApp:
         Route("/keys/{name}/{version:path}", vault.key),
         Route("/keys/{name}/{version}/wrapkey", vault.wrap, methods=["POST"]),
         Route("/keys/{name}/{version}/unwrapkey", vault.unwrap, methods=["POST"]),
-        Route("/v1.0/me", graph.profile),
-        Route("/v1.0/me/mailFolders/inbox", graph.inbox),
-        Route("/v1.0/users/{id}", graph.profile),
-        Route("/v1.0/users/{id}/mailFolders/inbox", graph.inbox),
+        Route("/v1.0/{path:path}", graph.handle, methods=METHODS),
     ]
     return OutageMiddleware(Starlette(routes=ControlEndpoint(tenant).routes() + routes), tenant)

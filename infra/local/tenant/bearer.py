@@ -1,5 +1,6 @@
 """Validation of a bearer token, the first step of every API of the tenant."""
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +13,14 @@ from infra.local.tenant.tenant import Tenant
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The person of a bearer token, its scopes, and when it was issued, in epoch seconds."""
+    """The person of a bearer token, its scopes, when it was issued, in epoch seconds, and the app it was issued to."""
 
     person: Person
     scopes: frozenset[str]
     issued: float
+    app_id: str
 
-    def require_any(self, scopes: set[str], *, refusal: str) -> None:
+    def require_any(self, scopes: AbstractSet[str], *, refusal: str) -> None:
         """Raise a Refusal with this key unless the token has one of the scopes."""
         if not self.scopes & scopes:
             raise Refusal(refusal)
@@ -30,7 +32,7 @@ def read_caller(tenant: Tenant, token: str, *audiences: str) -> Caller:
     person = tenant.directory.people.get(claims["oid"])
     if person is None:
         raise Refusal("InvalidAuthenticationToken", reason="The user of the access token was not found.")
-    return Caller(person, frozenset(claims["scp"].split()), claims["iat"])
+    return Caller(person, frozenset(claims["scp"].split()), claims["iat"], claims.get("azp") or claims["appid"])
 
 
 def _claims(tenant: Tenant, token: str, audiences: tuple[str, ...]) -> dict[str, Any]:

@@ -62,9 +62,17 @@ class Conditions:
     latency: dict[str, float] = field(default_factory=dict)
     outages: dict[str, Outage] = field(default_factory=dict)
 
-    def next_fault(self, endpoint: str, *, person: str | None = None, grant: str | None = None) -> Fault | None:
-        """Take the fault of this call, if there is one."""
-        fault = next((fault for fault in self.faults if fault.applies_to(endpoint, person, grant)), None)
+    def next_fault(
+        self,
+        endpoint: str,
+        *,
+        person: str | None = None,
+        grant: str | None = None,
+        spared: frozenset[str] = frozenset(),
+    ) -> Fault | None:
+        """Take the fault of this call, if there is one. The call does not fail with the `spared` failures."""
+        faults = (fault for fault in self.faults if fault.failure not in spared)
+        fault = next((fault for fault in faults if fault.applies_to(endpoint, person, grant)), None)
         if fault:
             fault.times -= 1
             self.faults = [fault for fault in self.faults if fault.times > 0]

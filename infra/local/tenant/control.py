@@ -13,9 +13,10 @@ from infra.local.tenant.app_credentials import FederatedCredential
 from infra.local.tenant.conditions import ClaimOverrides, Fault
 from infra.local.tenant.control_view import view
 from infra.local.tenant.entities import PERMISSIONS, Mailbox, Person
-from infra.local.tenant.failures import ENTRA_FAILURES, find_failure
+from infra.local.tenant.failures import ENTRA_FAILURES, Refusal, find_failure
 from infra.local.tenant.grants import new_refresh_token
 from infra.local.tenant.imap import LOGIN_FAILURES
+from infra.local.tenant.mail.deliveries import deliver
 from infra.local.tenant.tenant import Tenant
 
 OFFLINE_SCOPES = "openid profile offline_access"
@@ -54,6 +55,8 @@ class ControlEndpoint:
             ("certificate", bodies.Certificate, self._certificate),
             ("federate", bodies.Federate, self._federate),
             ("vault-key", bodies.VaultKey, self._vault_key),
+            ("deliver", bodies.Deliver, self._deliver),
+            ("delta-state", bodies.DeltaState, self._delta_state),
             ("clock", bodies.Clock, self._clock),
             ("reset", bodies.Reset, self._reset),
         ]
@@ -211,6 +214,16 @@ class ControlEndpoint:
             case _:
                 vault.set_enabled(body.name, body.version or "", enabled=body.change == "enable")
         return {}
+
+    def _deliver(self, body: bodies.Deliver) -> dict[str, Any]:
+        try:
+            messages = deliver(self._tenant, self._find_mailbox(body.mailbox), body.message, body.folder, body.count)
+        except Refusal as refusal:
+            raise ValueError(f"message, folder: {refusal.key} {refusal.details}") from refusal
+        return {"ids": [message.id for message in messages], "immutableIds": [one.immutable_id for one in messages]}
+
+    def _delta_state(self, _body: bodies.DeltaState) -> None:
+        self._tenant.mail.expire_delta_state()
 
     def _clock(self, body: bodies.Clock) -> None:
         self._tenant.conditions.clock_ahead_seconds += body.advance_seconds

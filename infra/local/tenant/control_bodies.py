@@ -171,6 +171,23 @@ class SignIn(Body, frozen=True):
     client_id: str | None = None
 
 
+class Deliver(Body, frozen=True):
+    """Deliver `count` copies of a message to the mailbox, as if somebody elsewhere had sent it.
+
+    `message` has Graph's properties; `receivedDateTime` among them moves the arrival to another time. It is the first
+    message of its conversation.
+    """
+
+    mailbox: str
+    message: dict[str, Any]
+    folder: str = "inbox"
+    count: Count = 1
+
+
+class DeltaState(Body, frozen=True):
+    """Make the tokens of all delta queries invalid."""
+
+
 class Clock(Body, frozen=True):
     """Advance the tenant's clock."""
 

@@ -68,6 +68,11 @@ class Message:
         return any(not attachment.is_inline for attachment in self.attachments)
 
     @property
+    def size(self) -> int:
+        """About how many bytes it takes."""
+        return len(self.properties["body"]["content"]) + sum(len(one.content) for one in self.attachments)
+
+    @property
     def body_text(self) -> str:
         """The body as text."""
         body = self.properties["body"]

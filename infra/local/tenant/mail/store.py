@@ -2,14 +2,13 @@
 
 import base64
 import secrets
-import struct
-import uuid
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
 from infra.local.tenant.failures import Refusal
-from infra.local.tenant.mail.entities import Attachment, Change, ChangeKind, Folder, Message, Properties, graph_time
+from infra.local.tenant.mail.defaults import default_properties
+from infra.local.tenant.mail.entities import Attachment, Change, ChangeKind, Folder, Message, graph_time
 from infra.local.tenant.mail.ids import (
     IMMUTABLE,
     ORDINARY,
@@ -99,7 +98,7 @@ class StoredMailbox:
 
         Ids that it has already remain.
         """
-        message.properties = self._defaults() | message.properties
+        message.properties = default_properties(self._now()) | message.properties
         message.properties["conversationId"] = conversation_id(self.oid, message.properties["conversationIndex"])
         message.immutable_id = message.immutable_id or new_item_id(IMMUTABLE, self.oid)
         self.messages[message.immutable_id] = message
@@ -204,34 +203,6 @@ class StoredMailbox:
 
     # ---- Details ----
 
-    def _defaults(self) -> Properties:
-        now = self._now()
-        text_now = graph_time(now)
-        return {
-            "createdDateTime": text_now,
-            "receivedDateTime": text_now,
-            "sentDateTime": text_now,
-            "subject": "",
-            "body": {"contentType": "text", "content": ""},
-            "importance": "normal",
-            "conversationIndex": first_conversation_index(now),
-            "internetMessageId": f"<{uuid.uuid4().hex.upper()}@mail.contoso.example>",
-            "internetMessageHeaders": [],
-            "isRead": False,
-            "isDraft": False,
-            "isDeliveryReceiptRequested": None,
-            "isReadReceiptRequested": False,
-            "inferenceClassification": "focused",
-            "categories": [],
-            "flag": {"flagStatus": "notFlagged"},
-            "sender": None,
-            "from": None,
-            "toRecipients": [],
-            "ccRecipients": [],
-            "bccRecipients": [],
-            "replyTo": [],
-        }
-
     def _put(self, message: Message, folder: Folder, item_id: str = "") -> None:
         message.id, message.folder_id = item_id or new_item_id(ORDINARY, self.oid), folder.id
         self._by_ordinary_id[message.id] = message
@@ -272,12 +243,20 @@ class MailStore:
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._mailboxes: dict[str, StoredMailbox] = {}
+        self.expire_delta_state()
 
     def mailbox(self, oid: str) -> StoredMailbox:
         """The content of a mailbox."""
         if oid not in self._mailboxes:
             self._mailboxes[oid] = StoredMailbox(oid, self._now)
         return self._mailboxes[oid]
+
+    def expire_delta_state(self) -> None:
+        """Make every token of delta queries invalid.
+
+        https://learn.microsoft.com/graph/delta-query-overview#synchronization-reset
+        """
+        self.delta_generation = secrets.token_hex(4)
 
     def deliver(self, mailbox: StoredMailbox, message: Message) -> Message:
         """Put a copy of a sent message into an inbox, unread and without the Bcc recipients."""
@@ -292,12 +271,3 @@ class MailStore:
             "categories": [],
         }
         return mailbox.add(received, mailbox.folder("inbox"))
-
-
-def first_conversation_index(seconds: float) -> str:
-    """The index of a message that begins a conversation: a reserved byte, the time, and an id, in 22 bytes.
-
-    https://learn.microsoft.com/office/client-developer/outlook/mapi/tracking-conversations
-    """
-    file_time = int((seconds + 11_644_473_600) * 10_000_000)  # since 1601, in units of 100 ns
-    return base64.b64encode(b"\x01" + struct.pack(">Q", file_time)[1:6] + uuid.uuid4().bytes).decode()

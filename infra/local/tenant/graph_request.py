@@ -1,0 +1,66 @@
+"""One request to Graph, whether it came by itself or in a batch, and the answer to it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.responses import JSONResponse, Response
+
+from infra.local.tenant.failures import Refusal
+
+UNREADABLE = (
+    "Unable to read JSON request payload. Please ensure Content-Type header is set and payload is of valid JSON format."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphRequest:
+    """A request. `path` is decoded and begins with /v1.0/, and the names of the headers are in lower case."""
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+    @property
+    def options(self) -> list[tuple[str, str]]:
+        """The query options in their order."""
+        return parse_qsl(self.query, keep_blank_values=True)
+
+    @property
+    def content_type(self) -> str:
+        """The media type of the body, without parameters."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    def json(self) -> dict[str, Any]:
+        """The body, an object. An empty body has no members. Raises the Refusal BadRequest."""
+        try:
+            content = json.loads(self.body or b"{}")
+        except ValueError as error:
+            raise Refusal("BadRequest", reason=UNREADABLE) from error
+        if not isinstance(content, dict):
+            raise Refusal("BadRequest", reason=UNREADABLE)
+        return content
+
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of an action, by names in lower case: Microsoft's SDKs spell them in two ways."""
+        return {name.lower(): value for name, value in self.json().items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a request is answered with: JSON, bytes (with a content type among the headers), or nothing."""
+
+    body: dict[str, Any] | bytes | None = None
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def response(self, headers: Mapping[str, str]) -> Response:
+        """The HTTP response, with further headers."""
+        merged = {**headers, **self.headers}
+        if isinstance(self.body, dict):
+            return JSONResponse(self.body, self.status, merged)
+        return Response(self.body, self.status, merged)
