@@ -140,7 +140,6 @@ def _config(settings: Settings) -> Config:
         admin_token_sha256=settings.admin_token_sha256,
         entra_trust=settings.entra_trust,
         proxies=settings.proxies,
-        remember=settings.remember,
         sample_app=settings.sample_app,
         max_answer_bytes=settings.max_answer_bytes,
     )

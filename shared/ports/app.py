@@ -59,10 +59,9 @@ class Config:
     """The settings that use cases need; see shared.settings.
 
     `seed` is the OAuth app of the settings. A timer works `tick_rows` rows of a shard, `rows_at_once` at a time, before
-    it hands the shard over. `proxies` is the number of reverse proxies in front of the platform. Grants and the
-    accounts of mailboxes are remembered for `remember`. API tokens are valid only with `token_callers`, and Entra's
-    tokens only with an `entra_trust`. `sample_app` is the origin of the local run's sample app; there is none at a
-    public address. An answer of Graph's mail has at most `max_answer_bytes`.
+    it hands the shard over. `proxies` is the number of reverse proxies in front of the platform. API tokens are valid
+    only with `token_callers`, and Entra's tokens only with an `entra_trust`. `sample_app` is the origin of the local
+    run's sample app; there is none at a public address. An answer of Graph's mail has at most `max_answer_bytes`.
     """
 
     base_url: str
@@ -77,7 +76,6 @@ class Config:
     admin_token_sha256: str
     entra_trust: EntraTrust | None
     proxies: int
-    remember: timedelta
     sample_app: str | None
     max_answer_bytes: int
 

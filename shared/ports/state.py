@@ -20,7 +20,6 @@ from shared.ports.microsoft import SignInEntra
 
 # Each entry holds two tokens of at most some 100 KB.
 MAX_UNSTORED_ANSWERS = 100
-MAX_CACHED_MAILBOXES = 10_000  # pairs of a caller and a mailbox
 # The delay before the next attempt to store an answer of Entra that could not be stored.
 STORE_RETRY_DELAY = timedelta(minutes=1)
 
@@ -146,13 +145,11 @@ class Health(NamedTuple):
 class Caches:
     """Caches of single use cases. They start empty, and losing them costs time only.
 
-    `mailboxes` holds the accounts of a mailbox that a caller may use, the best first.
     `resting_targets` is the end of the pause of each webhook that is down. `fanned_out` holds, by shard of the outbox,
     the pairs of webhook and event of the current page whose deliveries are written.
     """
 
     accounts: OrderedDict[str, CachedAccount] = field(default_factory=OrderedDict)
-    mailboxes: TTLCache[tuple[str, ...]] = field(default_factory=lambda: TTLCache(MAX_CACHED_MAILBOXES))
     refreshes: SharedCalls = field(default_factory=SharedCalls)
     unstored_answers: TTLCache[UnstoredAnswer] = field(default_factory=lambda: TTLCache(MAX_UNSTORED_ANSWERS))
     health: TTLCache[Health] = field(default_factory=lambda: TTLCache(1))
