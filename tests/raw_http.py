@@ -20,13 +20,14 @@ class RawAnswer(NamedTuple):
         return json.loads(self.body)
 
 
-def send(base_url: str, method: str, target: str, **headers: str) -> RawAnswer:
-    """Send a request without a body and read until the server closes. HTTP/1.0, so that no answer is chunked."""
+def send(base_url: str, method: str, target: str, body: bytes = b"", **headers: str) -> RawAnswer:
+    """Send a request and read until the server closes. HTTP/1.0, so that no answer is chunked."""
     address = urlsplit(base_url)
     lines = [f"{method} {target} HTTP/1.0", f"Host: {address.netloc}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    lines += [f"Content-Length: {len(body)}"] if body else []
     with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
-        connection.sendall("".join(f"{line}\r\n" for line in [*lines, ""]).encode("latin-1"))
+        connection.sendall("".join(f"{line}\r\n" for line in [*lines, ""]).encode("latin-1") + body)
         received = b"".join(iter(lambda: connection.recv(65_536), b""))
     head, _, body = received.partition(b"\r\n\r\n")
     first, *fields = head.decode("latin-1").split("\r\n")

@@ -65,7 +65,7 @@ def test_a_batch_that_is_not_well_formed_is_refused_whole(requests: object) -> N
         parse_batch({"requests": requests}, HERE)
 
 
-def test_names_count_in_any_case_and_bodies_come_as_they_would_alone() -> None:
+def test_bodies_come_as_they_would_alone() -> None:
     (first, second) = parse_batch(
         {
             "Requests": [
@@ -79,7 +79,7 @@ def test_names_count_in_any_case_and_bodies_come_as_they_would_alone() -> None:
     assert (second.request.body, second.depends_on) == (b"hi", ("1",))
 
 
-def test_dependencies_count_as_msgraph_core_for_python_writes_them() -> None:
+def test_dependencies_in_the_form_of_msgraph_core() -> None:
     _, second = parse_batch({"requests": [part(depends_on=[]), part(id="2", depends_on=["1"])]}, HERE)
 
     assert ("1",) == second.depends_on

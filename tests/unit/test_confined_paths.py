@@ -88,7 +88,7 @@ METHODS = st.sampled_from(["GET", "POST", "PATCH", "DELETE", "PUT"])
 
 
 @given(METHODS, st.lists(PIECES, max_size=9).map("/".join))
-def test_whatever_is_sent_the_path_for_graph_is_in_the_bound_mailbox(method: str, path: str) -> None:
+def test_built_path_is_always_in_the_bound_mailbox(method: str, path: str) -> None:
     try:
         matched = match_path(method, path)
     except NotConfined:

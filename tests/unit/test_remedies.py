@@ -20,7 +20,7 @@ from shared.http.refusals import InvalidJson
 from tests.described import DOCUMENT
 
 ROOT = Path(__file__).parents[2]
-# Only requests to the API meet these.
+# Only requests to the API and calls to Graph meet these.
 API_ERRORS = (AppInUse, AppOfSettings, Forbidden, InvalidInput, InvalidJson, LimitReached, Unauthorized)
 
 
@@ -31,7 +31,7 @@ def subclasses(error: type[MailbindError]) -> Iterator[type[MailbindError]]:
 
 
 def is_of_the_api(error: type[MailbindError]) -> bool:
-    return issubclass(error, API_ERRORS) or error.__module__.startswith("shared.api.")
+    return issubclass(error, API_ERRORS) or error.__module__.startswith(("shared.api.", "shared.domain.confined."))
 
 
 def test_every_error_that_a_page_may_meet_has_a_text() -> None:
