@@ -38,19 +38,23 @@ FLAGS_PROPERTY, UNSENT_FLAG = "Integer 0x0E07", 8
 DELIVERY_TIME_PROPERTY = "SystemTime 0x0E06"
 # https://learn.microsoft.com/graph/api/resources/internetmessageheader
 HEADER_PREFIX = "x-"
+MAX_HEADERS = 5  # public reports of the live service
 
 
 def read_message(body: Properties, now: float) -> Message:
     """A message in JSON, as clients write it; what they do not give is missing. `now` is in epoch seconds.
 
-    Raises the Refusals BadRequest and InvalidInternetMessageHeader.
+    Raises the Refusals BadRequest, InvalidInternetMessageHeader and InvalidInternetMessageHeaderCollection.
     """
     message = Message(properties=read_properties(body))
     message.extended_properties = read_extended_properties(body)
     message.attachments = [read_attachment(one, now) for one in _member(body, "attachments") or []]
-    for header in message.properties.get("internetMessageHeaders", []):
+    headers = message.properties.get("internetMessageHeaders", [])
+    for header in headers:
         if not header["name"].lower().startswith(HEADER_PREFIX):
             raise Refusal("InvalidInternetMessageHeader", header=header["name"])
+    if len(headers) > MAX_HEADERS:
+        raise Refusal("InvalidInternetMessageHeaderCollection")
     return message
 
 

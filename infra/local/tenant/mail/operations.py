@@ -1,6 +1,6 @@
 """Every mail call that the tenant knows, by method and path below a user ({id} is a key)."""
 
-from infra.local.tenant.mail import delta, reading, writing
+from infra.local.tenant.mail import delta, reading, replies, sending, writing
 from infra.local.tenant.mail.call import Operation
 
 READING = {
@@ -38,9 +38,19 @@ WRITING = {
     ("POST", "messages/{id}/attachments/createuploadsession"): Operation("write", writing.create_upload_session),
     ("DELETE", "messages/{id}/attachments/{id}"): Operation("write", writing.delete_attachment),
 }
+SENDING = {
+    ("POST", "sendmail"): Operation("send", sending.send_mail),
+    ("POST", "messages/{id}/send"): Operation("send", sending.send_draft),
+    ("POST", "messages/{id}/reply"): Operation("send", replies.reply),
+    ("POST", "messages/{id}/replyall"): Operation("send", replies.reply_all),
+    ("POST", "messages/{id}/forward"): Operation("send", replies.forward),
+    ("POST", "messages/{id}/createreply"): Operation("write", replies.create_reply),
+    ("POST", "messages/{id}/createreplyall"): Operation("write", replies.create_reply_all),
+    ("POST", "messages/{id}/createforward"): Operation("write", replies.create_forward),
+}
 SETTINGS = {
     (method, shape): Operation("settings", reading.refuse_settings)
     for method in ("GET", "PATCH", "POST")
     for shape in ("mailboxsettings", "mailfolders/{id}/messagerules", "outlook/mastercategories")
 }
-OPERATIONS = READING | WRITING | SETTINGS
+OPERATIONS = READING | WRITING | SENDING | SETTINGS

@@ -15,7 +15,7 @@ import base64
 import binascii
 
 from infra.local.tenant.failures import Refusal
-from infra.local.tenant.graph_request import Answer
+from infra.local.tenant.graph_request import Answer, GraphRequest
 from infra.local.tenant.mail.bodies import (
     DRAFT_ONLY,
     properties_from_mapi,
@@ -32,6 +32,7 @@ from infra.local.tenant.mail.rendering import attachment_json, etag
 from infra.local.tenant.mail.store import ROOT
 
 CREATED, NO_CONTENT = 201, 204
+MIME = "text/plain"  # in base64: https://learn.microsoft.com/graph/outlook-send-mime-message
 DRAFT = {"isDraft": True, "isRead": True}
 
 
@@ -133,14 +134,18 @@ def copy_folder(call: MailCall) -> Answer:
     return folder_answer(call, call.stored.copy_folder(call.folder, _destination(call)), CREATED)
 
 
-def _draft(call: MailCall) -> Message:
-    """https://learn.microsoft.com/graph/outlook-send-mime-message: MIME is base64, in a body of text."""
-    if call.request.content_type != "text/plain":
-        return read_message(call.request.json(), call.tenant.now())
+def read_mime_body(request: GraphRequest) -> Message:
+    """The message of a body that is MIME. Raises the Refusal ErrorMimeContentInvalidBase64String."""
     try:
-        return read_mime(base64.b64decode(call.request.body, validate=True))
+        return read_mime(base64.b64decode(b"".join(request.body.split()), validate=True))
     except binascii.Error as error:
         raise Refusal("ErrorMimeContentInvalidBase64String") from error
+
+
+def _draft(call: MailCall) -> Message:
+    if call.request.content_type == MIME:
+        return read_mime_body(call.request)
+    return read_message(call.request.json(), call.tenant.now())
 
 
 def _destination(call: MailCall) -> Folder:
