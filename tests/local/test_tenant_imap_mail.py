@@ -13,6 +13,7 @@ import pytest
 
 from tests.local.tenant_visitor import ALICE, LocalTenant
 from tests.local.test_tenant_imap import IMAP, SUPPORT, connected
+from tests.local.test_tenant_send import a_message, messages_in, post
 
 SEEN, UNSEEN = [1, 2, 3, 4, 5, 6], [7, 8, 9, 10]
 
@@ -70,26 +71,25 @@ def test_select_shows_the_state_of_the_folder(client: imaplib.IMAP4_SSL) -> None
     assert [b"0"] == client.response("EXISTS")[1]
 
 
-@pytest.mark.parametrize(
-    ("criteria", "found"),
-    [
-        (["ALL"], SEEN + UNSEEN),
-        (["UNSEEN"], UNSEEN),
-        (["(SEEN)"], SEEN),
-        (["FLAGGED"], [6]),
-        (["FROM", '"grace hill"'], [1, 2]),
-        (["FROM", "litware.example", "SEEN"], [6]),
-        (["SUBJECT", '"order 4711"'], [1, 2]),
-        (["SUBJECT", '"order 4711"', "UNSEEN"], []),
-        (["CC", "sales@contoso.example"], [7]),
-        (["SINCE", "1-Jan-2020", "BEFORE", "1-Jan-2999"], SEEN + UNSEEN),
-        (["BEFORE", "1-Jan-2020"], []),
-        (["2:3,9:*"], [2, 3, 9, 10]),
-        (["*"], [10]),
-    ],
-)
-def test_search_finds_messages(client: imaplib.IMAP4_SSL, criteria: list[str], found: list[int]) -> None:
-    assert found == numbers(client.search(None, *criteria))
+FOUND = {
+    ("ALL",): SEEN + UNSEEN,
+    ("UNSEEN",): UNSEEN,
+    ("(SEEN)",): SEEN,
+    ("FLAGGED",): [6],
+    ("FROM", '"grace hill"'): [1, 2],
+    ("FROM", "litware.example", "SEEN"): [6],
+    ("SUBJECT", '"order 4711"'): [1, 2],
+    ("SUBJECT", '"order 4711"', "UNSEEN"): [],
+    ("CC", "sales@contoso.example"): [7],
+    ("SINCE", "1-Jan-2020", "BEFORE", "1-Jan-2999"): SEEN + UNSEEN,
+    ("BEFORE", "1-Jan-2020"): [],
+    ("2:3,9:*",): [2, 3, 9, 10],
+    ("*",): [10],
+}
+
+
+def test_search_finds_messages(client: imaplib.IMAP4_SSL) -> None:
+    assert FOUND == {criteria: numbers(client.search(None, *criteria)) for criteria in FOUND}
 
 
 def test_search_takes_a_literal_in_another_script(client: imaplib.IMAP4_SSL) -> None:
@@ -192,10 +192,10 @@ def test_folders_are_listed_with_their_use(client: imaplib.IMAP4_SSL) -> None:
     assert [b'(\\Noselect) "/" ""'] == client.list('""', '""')[1]
 
 
-@pytest.mark.parametrize("arguments", ["FETCH 1 (COLOUR)", "FETCH x (FLAGS)", "SEARCH COLOUR red", "SEARCH UID x"])
-def test_unknown_arguments_are_rejected(client: imaplib.IMAP4_SSL, arguments: str) -> None:
-    with pytest.raises(imaplib.IMAP4.error, match="Command Error"):
-        client.uid(*arguments.split(" "))
+def test_unknown_arguments_are_rejected(client: imaplib.IMAP4_SSL) -> None:
+    for arguments in ("FETCH 1 (COLOUR)", "FETCH x (FLAGS)", "SEARCH COLOUR red", "SEARCH UID x", "STORE 1 COLOUR ()"):
+        with pytest.raises(imaplib.IMAP4.error, match="Command Error"):
+            client.uid(*arguments.split(" "))
 
 
 def test_nothing_can_be_fetched_before_a_select(tenant: LocalTenant) -> None:
@@ -203,6 +203,31 @@ def test_nothing_can_be_fetched_before_a_select(tenant: LocalTenant) -> None:
         client.state = "SELECTED"
         with pytest.raises(imaplib.IMAP4.error, match="Command Error"):
             client.fetch("1", "(FLAGS)")
+
+
+def test_graph_and_imap_show_the_same_mail(tenant: LocalTenant, client: imaplib.IMAP4_SSL) -> None:
+    post(tenant, f"/users/{SUPPORT}/sendMail", json={"message": a_message(SUPPORT, subject="Größe?")})
+    newest, *older = messages_in(tenant, "inbox")  # the newest ten
+    client.noop()
+    assert b"11" == client.response("EXISTS")[1][-1]
+    assert "Größe?" == newest["subject"] == parsed(content_of(client, 11, "RFC822")[1])["Subject"]
+    assert messages_in(tenant, "inbox")[0]["isRead"]
+
+    post(tenant, f"/users/{SUPPORT}/messages/{older[-1]['id']}/move", json={"destinationId": "archive"})
+    assert [] == numbers(client.search(None, "SUBJECT", '"nowhere"'))
+    client.noop()
+    assert ([b"2"], b"10") == (client.response("EXPUNGE")[1], client.response("EXISTS")[1][-1])
+    for folder in ('"Sent Items"', "Archive"):
+        assert [b"1"] == client.select(folder)[1]
+
+
+def test_moved_message_cannot_be_fetched_any_more(tenant: LocalTenant, client: imaplib.IMAP4_SSL) -> None:
+    oldest = messages_in(tenant, "inbox")[-1]
+    post(tenant, f"/users/{SUPPORT}/messages/{oldest['id']}/move", json={"destinationId": "archive"})
+
+    assert [None] == client.fetch("1", "(FLAGS)")[1]
+    assert [None] == client.store("1", "+FLAGS", "(\\Flagged)")[1]
+    assert ["\\Seen"] == flags_of(client, 2)
 
 
 def test_own_mail_is_in_the_own_mailbox_only(tenant: LocalTenant) -> None:

@@ -7,5 +7,6 @@
 - what Mailbind calls: `graph`, `imap`, `key_vault`, `managed_identity`, `discovery`;
 - control: `control` changes the directory, arms failures, and shows what happened.
 
-Every endpoint works on one `tenant.Tenant`. It starts from contoso.toml; POST /control/reset returns to that file.
+Every endpoint works on one `tenant.Tenant`. It starts from contoso.toml and mail/first_messages.toml; POST
+/control/reset returns to these files. `graph` and `imap` show the same mail.
 """

@@ -35,22 +35,12 @@ def submit(call: MailCall, message: Message, *, author: Mailbox | None = None, s
     """
     identity = _identity(call, author or _author(call, message))
     recipients = _recipients(message)
-    now = call.tenant.now()
-    message.mime = None  # the headers change
-    sent = {
-        "sender": recipient(identity.sender.address, identity.sender.name),
-        "from": recipient(identity.author.address, identity.author.name),
-        "sentDateTime": graph_time(now),
-        "receivedDateTime": graph_time(now),
-        "isDraft": False,
-        "isRead": True,
-    }
+    _complete(message, identity, call.tenant.now())
+    sent_items = call.stored.folder("sentitems")
     if message.id:
-        call.stored.move(call.stored.update(message, **sent), call.stored.folder("sentitems"))
-    else:
-        message.properties = default_properties(now) | message.properties | sent
-    if save and not message.id:
-        call.stored.add(message, call.stored.folder("sentitems"))
+        call.stored.move(message, sent_items)
+    elif save:
+        call.stored.add(message, sent_items)
     _deliver(call, message, recipients)
     call.tenant.note(
         "mail sent",
@@ -61,6 +51,20 @@ def submit(call: MailCall, message: Message, *, author: Mailbox | None = None, s
         mailbox=call.owner.address,
         person=call.caller.person.upn,
     )
+
+
+def _complete(message: Message, identity: Identity, now: float) -> None:
+    """Set what is known now: who sent the message, and when."""
+    message.mime = None  # it would have the old headers
+    message.properties = default_properties(now) | message.properties
+    message.properties |= {
+        "sender": recipient(identity.sender.address, identity.sender.name),
+        "from": recipient(identity.author.address, identity.author.name),
+        "sentDateTime": graph_time(now),
+        "receivedDateTime": graph_time(now),
+        "isDraft": False,
+        "isRead": True,
+    }
 
 
 def _author(call: MailCall, message: Message) -> Mailbox:
