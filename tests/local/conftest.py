@@ -1,12 +1,14 @@
 """The local tenant for tests: one process for the run, reset to contoso.toml before each test."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import httpx
 import pytest
 
 from infra.local.parts import Part, python_part, running, start
-from tests.local.tenant_visitor import Browser, LocalTenant, trust_context
+from tests.local.mail_visitor import MailVisitor
+from tests.local.tenant_visitor import ALICE, Browser, LocalTenant, trust_context
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +36,15 @@ def browser(tenant: LocalTenant) -> Iterator[Browser]:
     opened = Browser(tenant)
     with opened.client:
         yield opened
+
+
+@pytest.fixture
+def support(tenant: LocalTenant) -> MailVisitor:
+    """Alice at the shared mailbox support@, which begins with messages."""
+    return MailVisitor(tenant, tenant.access_token_of(ALICE), "/users/support@contoso.example")
+
+
+@pytest.fixture
+def sales(support: MailVisitor) -> MailVisitor:
+    """Alice at the shared mailbox sales@, which begins empty."""
+    return replace(support, user="/users/sales@contoso.example")
