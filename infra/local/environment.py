@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from infra.local import azurite, parts
 
@@ -70,7 +70,7 @@ class Environment:
     base_url: str
 
 
-def write_private(file: Path, document: Mapping[str, str]) -> None:
+def write_private(file: Path, document: Mapping[str, Any]) -> None:
     """Write a JSON file that only its owner can read. It replaces an older file atomically."""
     with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False) as new_file:
         json.dump(document, new_file, indent=2)

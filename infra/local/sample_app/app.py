@@ -17,7 +17,7 @@ from infra.local.caller import SALES, SUPPORT, EventReceiver, SampleMailbox, mai
 from infra.local.environment import Environment, write_private
 
 NAME = "Sample app (this computer)"
-SCOPES = ("register", "accounts:read", "webhooks")
+SCOPES = ["register", "accounts:read", "webhooks", "mail:read", "mail:send"]
 MAILBOXES = {mailbox.account: mailbox for mailbox in (SUPPORT, SALES)}
 # A link that these say of still works.
 OPEN_STATUSES = {"pending", "opened", "waitingForAccess", "failed"}
@@ -71,10 +71,13 @@ def sample_app(environment: Environment, origin: str, token_file: Path) -> Itera
 
 
 def _stored_token(environment: Environment, file: Path) -> str | None:
-    """The token of an earlier run, if it still works. Links and mailboxes that wait for access depend on it."""
+    """The token of an earlier run, if it still does. Links and mailboxes that wait for access depend on it."""
     if not file.exists():
         return None
-    token: str = json.loads(file.read_text())["token"]
+    stored: dict[str, Any] = json.loads(file.read_text())
+    token: str = stored["token"]
+    if stored.get("scopes") != SCOPES:
+        return None
     with mailbind_client(environment.base_url, token) as api:
         return None if api.get("/v1/webhooks").status_code == HTTPStatus.UNAUTHORIZED else token
 
@@ -82,7 +85,7 @@ def _stored_token(environment: Environment, file: Path) -> str | None:
 def _new_token(administrator: httpx.Client, file: Path) -> str:
     issued = administrator.post("/v1/token", json={"description": NAME, "scopes": SCOPES})
     token: str = issued.raise_for_status().json()["token"]
-    write_private(file, {"token": token})
+    write_private(file, {"token": token, "scopes": SCOPES})
     return token
 
 

@@ -3,6 +3,9 @@
 GET  /                   what it is, and which mailboxes it can connect
 GET  /connect            goes to the sign-in link of the mailbox of `account`
 GET  /account/settings   where Mailbind sends the browser back to
+GET  /mail               the newest messages of `account`, in `folder`
+GET  /mail/message       the message with this `id`, and a form to answer it
+POST /mail/message       answers it
 POST /mailbind           receives events
 """
 
@@ -10,7 +13,7 @@ import secrets
 from http import HTTPStatus
 from pathlib import Path
 from typing import cast
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import httpx
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -18,7 +21,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from infra.local.caller import SUPPORT, CallerServer, QuietHandler, receive_event
 from infra.local.parts import ROOT
 from infra.local.sample_app.app import MAILBOXES, NAME, SampleApp
+from infra.local.sample_app.mail import FOLDERS as MAIL_FOLDERS
+from infra.local.sample_app.mail import Mailbox
 
+MAX_REPLY_BYTES = 20_000
 FOLDERS = (Path(__file__).with_name("pages"), ROOT / "shared/browser/templates")
 PAGES = Environment(loader=FileSystemLoader(FOLDERS), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
 
@@ -38,14 +44,45 @@ class Handler(QuietHandler):
                     self._redirect(app.sign_in_link(mailbox))
                 case "/account/settings" if "account" in query:
                     self._show("returned", app, query=query, account=app.account(query["account"]))
+                case "/mail" if "account" in query and query.get("folder", "inbox") in MAIL_FOLDERS:
+                    self._show_folder(app, query["account"], query.get("folder", "inbox"))
+                case "/mail/message" if {"account", "id"} <= query.keys():
+                    message = Mailbox(app.api, query["account"]).message(query["id"])
+                    self._show("message", app, account=query["account"], message=message)
                 case _:
                     self.send_error(HTTPStatus.NOT_FOUND)
-        except httpx.HTTPError:
-            self.send_error(HTTPStatus.BAD_GATEWAY, explain="Mailbind does not answer. The terminal may say why.")
+        except httpx.HTTPError as error:
+            self._fail(error)
 
     def do_POST(self) -> None:  # noqa: N802 - as above
-        """Receive an event."""
-        receive_event(self, cast("SampleServer", self.server).app.receiver)
+        """Answer a message, or receive an event."""
+        target, app = urlsplit(self.path), cast("SampleServer", self.server).app
+        if target.path != "/mail/message":
+            receive_event(self, app.receiver)
+        elif self.headers["Origin"] != app.origin:
+            self.send_error(HTTPStatus.FORBIDDEN)  # a form of another page
+        else:
+            self._reply(app, dict(parse_qsl(target.query)))
+
+    def _show_folder(self, app: SampleApp, account: str, folder: str) -> None:
+        messages = Mailbox(app.api, account).messages(folder)
+        self._show("mail", app, account=account, folder=folder, folders=MAIL_FOLDERS, messages=messages)
+
+    def _reply(self, app: SampleApp, query: dict[str, str]) -> None:
+        size = min(int(self.headers["Content-Length"]), MAX_REPLY_BYTES)
+        comment = dict(parse_qsl(self.rfile.read(size).decode())).get("comment", "")
+        try:
+            Mailbox(app.api, query["account"]).reply(query["id"], comment)
+            self._redirect(f"/mail?{urlencode({'account': query['account'], 'folder': 'sentitems'})}")
+        except httpx.HTTPError as error:
+            self._fail(error)
+
+    def _fail(self, error: httpx.HTTPError) -> None:
+        """Say what Mailbind said, if it answered."""
+        explain = "Mailbind does not answer. The terminal may say why."
+        if isinstance(error, httpx.HTTPStatusError):
+            explain = f"Mailbind answered {error.response.status_code}: {error.response.text[:500]}"
+        self.send_error(HTTPStatus.BAD_GATEWAY, explain=explain)
 
     def _show(self, template: str, app: SampleApp, **values: object) -> None:
         nonce = secrets.token_urlsafe()
