@@ -114,6 +114,34 @@ def test_from_needs_a_permission_to_send(
     assert expected == addresses_of(messages_in(tenant, "sentitems", user, person)[0])
 
 
+def test_path_of_a_mailbox_needs_full_access_too(tenant: LocalTenant) -> None:
+    tenant.control("access", person=MALLORY, mailbox=SUPPORT, sendAs=True)
+
+    refused = post(tenant, f"/users/{SUPPORT}/sendMail", MALLORY, json={"message": a_message()})
+    assert ((403, "ErrorAccessDenied"), []) == (error_of(refused), sent_of(tenant))
+    message = a_message(**{"from": people(SUPPORT)[0]})
+    assert 202 == post(tenant, "/me/sendMail", MALLORY, json={"message": message}).status_code
+    assert [(SUPPORT, SUPPORT)] == [addresses_of(copy) for copy in messages_in(tenant, "sentitems", MALLORY, MALLORY)]
+    assert [] == messages_in(tenant, "sentitems")
+
+
+def test_batch_sends_each_part(tenant: LocalTenant) -> None:
+    parts = [
+        {
+            "id": author,
+            "method": "POST",
+            "url": f"/users/{SUPPORT}/sendMail",
+            "headers": {"Content-Type": "application/json"},
+            "body": {"Message": a_message(From={"EmailAddress": {"Address": author}})},
+        }
+        for author in (SUPPORT, SALES, BOARD)
+    ]
+    answered = post(tenant, "/$batch", json={"requests": parts}).json()["responses"]
+
+    assert {SUPPORT: 202, SALES: 202, BOARD: 403} == {part["id"]: part["status"] for part in answered}
+    assert {SUPPORT, SALES} == {sent["from"] for sent in sent_of(tenant)}
+
+
 def test_refusal_has_microsofts_text(tenant: LocalTenant) -> None:
     message = a_message(**{"from": people(BOARD)[0]})
 
