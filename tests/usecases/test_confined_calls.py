@@ -24,10 +24,10 @@ async def administrator() -> Caller:
     return ADMINISTRATOR
 
 
-async def call(app: App, mailbox: str, rest: str = "messages", *, method: str = "GET", **body: object) -> MailAnswer:
-    content = json.dumps(body).encode() if body else b""
-    headers = {"content-type": "application/json"} if body else {}
-    request = MailRequest(method, f"users/{mailbox}/{rest}", {}, headers, content)
+async def call(app: App, mailbox: str, draft: dict[str, object] | None = None) -> MailAnswer:
+    """List messages, or create a draft."""
+    method, content = ("POST", json.dumps(draft).encode()) if draft else ("GET", b"")
+    request = MailRequest(method, f"users/{mailbox}/messages", {}, {}, content)
     confined = confine(ADMINISTRATOR, request)
     opened = await open_named(app, ADMINISTRATOR, confined.matched.mailbox)
     return await use_mailbox(app, administrator, opened, confined)
@@ -72,7 +72,7 @@ async def test_own_mailbox_is_opened_by_the_object_id(
     (path, *_) = {event["path"] for event in tenant.events("graph called") if event["path"].endswith("/messages")}
     assert login not in path
     with pytest.raises(WrongSender, match=login):
-        await call(app, account, method="POST", **{"from": {"emailAddress": {"address": SUPPORT}}})
+        await call(app, account, {"from": {"emailAddress": {"address": SUPPORT}}})
     await remove_account(app, account)
 
 
