@@ -165,6 +165,7 @@ def test_order(sales: MailVisitor) -> None:
         ('$search="a"&$filter=isRead eq false', "SearchWithFilter"),
         ('$search="a"&$skip=10', "SearchWithSkip"),
         ('$search="a"&$count=true', "SearchWithCount"),
+        ('$search="colour:red"', "BadRequest"),
         ("$top=1001", "BadRequest"),
         ("$top=0", "BadRequest"),
         ("$skip=x", "BadRequest"),
@@ -187,6 +188,9 @@ def test_query_that_graph_refuses(support: MailVisitor, options: str, code: str)
         ('"from:grace NOT bakery"', {ORDER}),
         ('"bakery OR subject:\\"new rolls\\""', {f"RE: {ORDER}", "Thank you, the new rolls fit"}),
         ('"to:nobody@contoso.example"', set()),
+        ('"participants:grace received>=2020-01-01"', {ORDER, f"RE: {ORDER}"}),
+        ('"from:grace received<2020-01-01"', set()),
+        ('"hasAttachments:true from:grace"', set()),
     ],
 )
 def test_search(support: MailVisitor, search: str, expected: set[str]) -> None:

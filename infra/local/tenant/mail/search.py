@@ -3,18 +3,27 @@
 https://learn.microsoft.com/graph/search-query-parameter#using-search-on-message-collections
 """
 
+import operator
 import re
 from collections.abc import Callable
 
 from infra.local.tenant.failures import Refusal
-from infra.local.tenant.mail.entities import Message, Properties
+from infra.local.tenant.mail.entities import Message
 
 Test = Callable[[Message], bool]
 
 MAX_HITS = 1000  # "A $search request returns up to 1000 results."
-TERM = re.compile(r'\s*(-)?(?:(\w+):)?(?:"([^"]*)"|(\S+))')
-# "You can search messages by ... from, subject, and body" without naming a property.
-RECIPIENTS = {"to": "toRecipients", "cc": "ccRecipients", "bcc": "bccRecipients"}
+TERM = re.compile(r'\s*(-)?(?:(\w+)(:|=|>=|<=|>|<))?(?:"([^"]*)"|(\S+))')
+TIMES = {"received": "receivedDateTime", "sent": "sentDateTime"}
+COMPARISONS: dict[str, Callable[[str, str], bool]] = {
+    ":": operator.eq,
+    "=": operator.eq,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+}
+RECIPIENTS = ("toRecipients", "ccRecipients", "bccRecipients")
 
 
 def read_search(text: str) -> Test:
@@ -24,47 +33,55 @@ def read_search(text: str) -> Test:
         query = query[1:-1].replace('\\"', '"')
     alternatives: list[list[Test]] = [[]]
     negated = False
-    for minus, name, phrase, word in TERM.findall(query):
+    for minus, name, comparison, phrase, word in TERM.findall(query):
         if not name and word in {"OR", "AND", "NOT"}:
             if word == "OR":
                 alternatives.append([])
             negated = word == "NOT"
             continue
-        alternatives[-1].append(_test(name.lower(), (phrase or word).lower(), is_wanted=not (minus or negated)))
+        alternatives[-1].append(
+            _test(name.lower(), comparison, (phrase or word).lower(), is_wanted=not (minus or negated))
+        )
         negated = False
     if not all(alternatives):
         raise Refusal("BadRequest", reason="Syntax error: character ' ' is not valid in the $search clause.")
     return lambda message: any(all(test(message) for test in tests) for tests in alternatives)
 
 
-def _test(name: str, wanted: str, *, is_wanted: bool) -> Test:
-    if name == "hasattachment":
+def _test(name: str, comparison: str, wanted: str, *, is_wanted: bool) -> Test:
+    if name in TIMES:
+        compare, key = COMPARISONS[comparison], TIMES[name]
+        # A date without a time means the day.
+        return lambda message: compare(message.properties[key][: len(wanted)].lower(), wanted) is is_wanted
+    if name in {"hasattachment", "hasattachments"}:
         return lambda message: (message.has_attachments is (wanted in {"true", "yes"})) is is_wanted
-    return lambda message: (wanted.rstrip("*") in _searched(message, name).lower()) is is_wanted
+    if (text_of := SEARCHED.get(name)) is None:
+        raise Refusal("BadRequest", reason=f"Syntax error: the property '{name}' cannot be searched.")
+    return lambda message: (wanted.rstrip("*") in text_of(message).lower()) is is_wanted
 
 
-def _searched(message: Message, name: str) -> str:
-    """The text that a term without a name, or with this one, is looked for in."""
-    properties = message.properties
-    match name:
-        case "from":
-            return _people([properties["from"]])
-        case "subject":
-            return str(properties["subject"])
-        case "body":
-            return message.body_text
-        case "attachment":
-            return " ".join(attachment.name for attachment in message.attachments)
-        case "":
-            return " ".join([_people([properties["from"]]), str(properties["subject"]), message.body_text])
-    people = properties[RECIPIENTS[name]] if name in RECIPIENTS else _participants(properties)
-    return _people(people)
+def _people(message: Message, *names: str) -> str:
+    """Names and addresses of the people in these properties, each of which has one or several."""
+    held = [message.properties[name] for name in names]
+    people = [one for value in held for one in (value if isinstance(value, list) else [value]) if one]
+    return " ".join(f"{one['emailAddress'].get('name', '')} {one['emailAddress'].get('address', '')}" for one in people)
 
 
-def _participants(properties: Properties) -> list[Properties | None]:
-    return [properties["from"], *(one for name in RECIPIENTS.values() for one in properties[name])]
+def _anything(message: Message) -> str:
+    return " ".join([_people(message, "from"), str(message.properties["subject"]), message.body_text])
 
 
-def _people(recipients: list[Properties | None]) -> str:
-    addresses = [recipient["emailAddress"] for recipient in recipients if recipient]
-    return " ".join(f"{address.get('name', '')} {address.get('address', '')}" for address in addresses)
+# What a term with this name is looked for in. Without a name it is "from, subject, and body".
+SEARCHED: dict[str, Callable[[Message], str]] = {
+    "": _anything,
+    "attachment": lambda message: " ".join(attachment.name for attachment in message.attachments),
+    "bcc": lambda message: _people(message, "bccRecipients"),
+    "body": lambda message: message.body_text,
+    "cc": lambda message: _people(message, "ccRecipients"),
+    "from": lambda message: _people(message, "from"),
+    "importance": lambda message: str(message.properties["importance"]),
+    "participants": lambda message: _people(message, "from", *RECIPIENTS),
+    "recipients": lambda message: _people(message, *RECIPIENTS),
+    "subject": lambda message: str(message.properties["subject"]),
+    "to": lambda message: _people(message, "toRecipients"),
+}
