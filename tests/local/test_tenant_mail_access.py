@@ -80,6 +80,14 @@ def test_unknown_calls_are_refused(support: MailVisitor, method: str, path: str,
     assert expected == support.refused(path, method)
 
 
+def test_dot_segments_are_resolved(support: MailVisitor, tenant: LocalTenant) -> None:
+    """A client that does not resolve them reaches the other mailbox."""
+    part = {"id": "1", "method": "GET", "url": f"/users/{SUPPORT}/../{ALICE}/mailFolders"}
+    support.call("POST", f"{tenant.url}/v1.0/$batch", json={"requests": [part]})
+
+    assert ALICE == calls(tenant, "mailbox")[0][0]
+
+
 def test_large_request_is_refused(sales: MailVisitor) -> None:
     response = sales.call("POST", "/messages", json={"subject": "x" * 4 * 1024 * 1024})
 

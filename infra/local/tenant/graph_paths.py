@@ -36,13 +36,27 @@ class Target:
 
 def read_target(path: str) -> Target | None:
     """What the path, which begins with /v1.0/, addresses; None if it is not below a user."""
-    segments = [part for segment in path.removeprefix("/v1.0/").split("/") for part in _parts(segment)]
+    segments = [part for segment in _resolved(path.removeprefix("/v1.0/")) for part in _parts(segment)]
     match [segment.lower() for segment in segments[:2]]:
         case ["me", *_]:
             return _below_user(None, segments[1:])
         case ["users", _]:
             return _below_user(segments[1], segments[2:])
     return None
+
+
+def _resolved(path: str) -> list[str]:
+    """The segments without dot segments (RFC 3986 section 5.2.4).
+
+    Whether Graph resolves them is not known. The tenant does, so that a client that lets them through is found out.
+    """
+    segments: list[str] = []
+    for segment in path.split("/"):
+        if segment == "..":
+            segments = segments[:-1]
+        elif segment != ".":
+            segments.append(segment)
+    return segments
 
 
 def _parts(segment: str) -> list[str]:
