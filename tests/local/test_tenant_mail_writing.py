@@ -29,6 +29,14 @@ def test_draft_is_created_in_drafts(sales: MailVisitor) -> None:
     assert [draft["id"]] == [one["id"] for one in sales.items("/mailFolders/drafts/messages")]
 
 
+def test_answer_says_where_the_draft_is(sales: MailVisitor) -> None:
+    response = sales.call("POST", "/messages", json={"subject": "x"})
+
+    draft = response.json()
+    assert draft == sales.get(response.headers["location"])
+    assert response.headers["content-type"].startswith("application/json;odata.metadata=minimal;")
+
+
 def test_draft_can_be_mime(sales: MailVisitor) -> None:
     response = sales.call("POST", "/messages", {"Content-Type": "text/plain"}, content=base64.b64encode(MIME))
 

@@ -30,6 +30,8 @@ MAX_BODY_BYTES = 4 * 1024 * 1024
 # A batch succeeds although its parts are throttled. https://learn.microsoft.com/graph/throttling#throttling-and-batching
 FAULTS_OF_PARTS = frozenset({"ApplicationThrottled", "TooManyRequests"})
 
+DIAGNOSTIC = '{"ServerInfo":{"DataCenter":"Local","Slice":"E","Ring":"1","ScaleUnit":"000","RoleInstance":"LOCAL"}}'
+
 ReadBody = Callable[[], Awaitable[bytes]]
 
 
@@ -149,4 +151,8 @@ def _request_ids(request: GraphRequest) -> dict[str, str]:
     https://learn.microsoft.com/graph/best-practices-concept#reliability-and-support
     """
     request_id = str(uuid.uuid4())
-    return {"request-id": request_id, "client-request-id": request.headers.get("client-request-id", request_id)}
+    return {
+        "request-id": request_id,
+        "client-request-id": request.headers.get("client-request-id", request_id),
+        "x-ms-ags-diagnostic": DIAGNOSTIC,
+    }

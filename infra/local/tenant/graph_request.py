@@ -13,6 +13,8 @@ from infra.local.tenant.failures import Refusal
 UNREADABLE = (
     "Unable to read JSON request payload. Please ensure Content-Type header is set and payload is of valid JSON format."
 )
+# OData JSON Format 4.01, section 3.1, with what Graph puts behind it.
+JSON_TYPE = "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,5 +64,5 @@ class Answer:
         """The HTTP response, with further headers."""
         merged = {**headers, **self.headers}
         if isinstance(self.body, dict):
-            return JSONResponse(self.body, self.status, merged)
+            return JSONResponse(self.body, self.status, {"Content-Type": JSON_TYPE, **merged})
         return Response(self.body, self.status, merged)

@@ -160,7 +160,10 @@ def _recipients(value: Any) -> list[Properties]:  # noqa: ANN401 - a JSON value
 
 
 def _follow_up(value: Any) -> Properties:  # noqa: ANN401 - a JSON value
-    """https://learn.microsoft.com/graph/api/resources/followupflag."""
+    """A flag.
+
+    https://learn.microsoft.com/graph/api/resources/followupflag
+    """
     return {"flagStatus": _text(_any_case(value, "flagstatus")), **value}
 
 

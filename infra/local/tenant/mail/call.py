@@ -78,12 +78,18 @@ class MailCall:
 
     @property
     def wants_immutable_ids(self) -> bool:
-        """Whether ids are to be immutable. https://learn.microsoft.com/graph/outlook-immutable-id."""
+        """Whether ids are to be immutable.
+
+        https://learn.microsoft.com/graph/outlook-immutable-id
+        """
         return self.preferences.get("idtype", "").lower() == "immutableid"
 
     @property
     def wants_text(self) -> bool:
-        """Whether bodies are to be text. https://learn.microsoft.com/graph/api/message-get#request-headers."""
+        """Whether bodies are to be text.
+
+        https://learn.microsoft.com/graph/api/message-get#request-headers
+        """
         return self.preferences.get("outlook.body-content-type", "").lower() == "text"
 
     @property

@@ -209,7 +209,10 @@ def _passes(options: Options, message: Message) -> bool:
 
 
 def _page_size(call: MailCall, options: Options) -> int:
-    """`odata.maxpagesize` counts before $top. https://learn.microsoft.com/graph/api/message-delta#request-headers."""
+    """`odata.maxpagesize` counts before $top.
+
+    https://learn.microsoft.com/graph/api/message-delta#request-headers
+    """
     preferred = call.preferences.get("odata.maxpagesize", "")
     if preferred.isdecimal() and 1 <= int(preferred) <= MAX_TOP:
         return int(preferred)

@@ -125,7 +125,10 @@ class Filter:
         return lambda get: test(str(comparable(get(path)) or ""), str(wanted)) is is_wanted
 
     def _lambda(self, path: str) -> Predicate:
-        """`categories/any(c:c eq 'Red')`. https://learn.microsoft.com/graph/filter-query-parameter."""
+        """`categories/any(c:c eq 'Red')`.
+
+        https://learn.microsoft.com/graph/filter-query-parameter
+        """
         variable = self._take()[1]
         self._expect(":")
         if self._take()[1] != variable:

@@ -15,8 +15,10 @@ from infra.local.tenant.mail.filters import FOLDER_PROPERTIES, Filter
 from infra.local.tenant.mail.lists import applied_preferences, found_messages, page
 from infra.local.tenant.mail.mime import mime_of
 from infra.local.tenant.mail.query import select
-from infra.local.tenant.mail.rendering import attachment_json, attachments_json, folder_json, message_json
+from infra.local.tenant.mail.rendering import attachment_json, attachments_json, folder_json, message_id, message_json
 from infra.local.tenant.mail.store import ROOT
+
+CREATED = 201
 
 
 def list_folders(call: MailCall) -> Answer:
@@ -49,7 +51,10 @@ def list_messages(call: MailCall) -> Answer:
 
 
 def count_messages(call: MailCall) -> Answer:
-    """How many messages there are, or how many of them the filter finds. https://learn.microsoft.com/graph/query-parameters."""
+    """How many messages there are, or how many of them the filter finds.
+
+    https://learn.microsoft.com/graph/query-parameters
+    """
     return _count(len(found_messages(call, _messages(call))))
 
 
@@ -59,7 +64,10 @@ def get_message(call: MailCall) -> Answer:
 
 
 def get_message_mime(call: MailCall) -> Answer:
-    """The message as MIME. https://learn.microsoft.com/graph/outlook-get-mime-message."""
+    """The message as MIME.
+
+    https://learn.microsoft.com/graph/outlook-get-mime-message
+    """
     return Answer(mime_of(call.message), headers={"Content-Type": "text/plain"})
 
 
@@ -102,13 +110,20 @@ def refuse_settings(_call: MailCall) -> Answer:
 def folder_answer(call: MailCall, folder: Folder, status: int = 200) -> Answer:
     """The answer that shows a folder."""
     content = select(folder_json(call.stored, folder), call.options.select)
-    return Answer({"@odata.context": call.context("mailFolders/$entity"), **content}, status)
+    headers = _location(call, f"mailFolders('{folder.id}')") if status == CREATED else {}
+    return Answer({"@odata.context": call.context("mailFolders/$entity"), **content}, status, headers)
 
 
 def message_answer(call: MailCall, message: Message, status: int = 200) -> Answer:
     """The answer that shows a message."""
     content = {"@odata.context": call.context("messages/$entity"), **message_json(call, message)}
-    return Answer(content, status, applied_preferences(call))
+    headers = _location(call, f"messages('{message_id(call, message)}')") if status == CREATED else {}
+    return Answer(content, status, applied_preferences(call) | headers)
+
+
+def _location(call: MailCall, path: str) -> dict[str, str]:
+    """Where a created entity is (OData 4.01 part 1, section 8.3.3)."""
+    return {"Location": f"{call.address}/{path}"}
 
 
 def _folder_page(call: MailCall, path: str, folders: list[Folder]) -> Answer:

@@ -21,11 +21,11 @@ from infra.local.tenant.mail.bodies import read_message, read_properties
 from infra.local.tenant.mail.call import MailCall
 from infra.local.tenant.mail.entities import Message, Properties
 from infra.local.tenant.mail.mime import mailbox_text
-from infra.local.tenant.mail.reading import message_answer
+from infra.local.tenant.mail.reading import CREATED, message_answer
 from infra.local.tenant.mail.rendering import body_json
 from infra.local.tenant.mail.sending import ACCEPTED
 from infra.local.tenant.mail.submission import submit
-from infra.local.tenant.mail.writing import CREATED, DRAFT, MIME, read_mime_body
+from infra.local.tenant.mail.writing import DRAFT, MIME, read_mime_body
 
 # A prefix has one to three letters.
 # https://learn.microsoft.com/office/client-developer/outlook/mapi/pidtagnormalizedsubject-canonical-property

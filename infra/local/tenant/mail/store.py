@@ -124,7 +124,10 @@ class StoredMailbox:
         return message
 
     def copy(self, message: Message, folder: Folder) -> Message:
-        """Copy a message, with its times. https://learn.microsoft.com/graph/api/message-copy."""
+        """Copy a message, with its times.
+
+        https://learn.microsoft.com/graph/api/message-copy
+        """
         return self.add(message.duplicate(), folder)
 
     def delete(self, message: Message) -> None:
@@ -214,7 +217,10 @@ class StoredMailbox:
         self._log("deleted", message.folder_id, message.id, message.immutable_id)
 
     def _touch(self, message: Message) -> None:
-        """Give the message a new version. https://learn.microsoft.com/graph/api/resources/message#properties."""
+        """Give the message a new version.
+
+        https://learn.microsoft.com/graph/api/resources/message#properties
+        """
         message.properties["lastModifiedDateTime"] = graph_time(self._now())
         message.properties["changeKey"] = base64.b64encode(b"\x09\0\0\0" + secrets.token_bytes(16)).decode()
 

@@ -27,11 +27,11 @@ from infra.local.tenant.mail.bodies import (
 from infra.local.tenant.mail.call import MailCall
 from infra.local.tenant.mail.entities import Folder, Message
 from infra.local.tenant.mail.mime import read_mime
-from infra.local.tenant.mail.reading import folder_answer, message_answer
+from infra.local.tenant.mail.reading import CREATED, folder_answer, message_answer
 from infra.local.tenant.mail.rendering import attachment_json, etag
 from infra.local.tenant.mail.store import ROOT
 
-CREATED, NO_CONTENT = 201, 204
+NO_CONTENT = 204
 MIME = "text/plain"  # in base64: https://learn.microsoft.com/graph/outlook-send-mime-message
 DRAFT = {"isDraft": True, "isRead": True}
 
