@@ -109,6 +109,7 @@ def _reading() -> Iterator[MailOperation]:
     message = partial(_get, expands=MESSAGE_PARTS, in_folders=True)
     attachment = partial(_get, expands=ATTACHMENT_PARTS, in_folders=True)
     folders = partial(_get, options=LIST_OPTIONS | HIDDEN_FOLDERS, expands=FOLDER_PARTS)
+    folder = partial(_get, options=READ_OPTIONS | HIDDEN_FOLDERS, expands=FOLDER_PARTS)
     number = partial(_get, options=COUNT_OPTIONS, answer=AnswerKind.NUMBER)
     content = partial(_get, answer=AnswerKind.BYTES, in_folders=True)
     yield message("messages.list", "messages", "List messages", options=LIST_OPTIONS)
@@ -124,10 +125,11 @@ def _reading() -> Iterator[MailOperation]:
     yield folders("folders.list", "mailFolders", "List folders")
     yield number("folders.count", "mailFolders/$count", "Count folders")
     yield _get("folders.delta", "mailFolders/delta", "List folders that have changed", options=DELTA_OPTIONS)
-    for path in ("mailFolders/{folder}", "mailFolders/{folder}/childFolders/{child}"):
-        yield _get("folder.get", path, "Read a folder", options=READ_OPTIONS | HIDDEN_FOLDERS, expands=FOLDER_PARTS)
-    yield folders("child-folders.list", "mailFolders/{folder}/childFolders", "List the folders in a folder")
-    yield number("child-folders.count", "mailFolders/{folder}/childFolders/$count", "Count the folders in a folder")
+    path = "mailFolders/{folder}"
+    yield folder("folder.get", path, "Read a folder")
+    yield folders("child-folders.list", f"{path}/childFolders", "List the folders in a folder")
+    yield number("child-folders.count", f"{path}/childFolders/$count", "Count the folders in a folder")
+    yield folder("child-folder.get", f"{path}/childFolders/{{child}}", "Read a folder in a folder")
 
 
 def _writing() -> Iterator[MailOperation]:
