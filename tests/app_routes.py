@@ -41,5 +41,13 @@ def http_functions(settings: Mapping[str, str] = SETTINGS) -> list[HttpFunction]
 
 
 def operations() -> list[str]:
-    """What callers and browsers are told of, as `GET v1/accounts`: without HEAD, and without the route for the rest."""
-    return sorted(f"{method} {one.template}" for one in http_functions() for method in one.methods if method != "HEAD")
+    """What callers and browsers are told of, as `GET v1/accounts`: without HEAD, and without routes that catch all.
+
+    Of those, the table of operations says what is possible under one, and the other is for the rest.
+    """
+    return sorted(
+        f"{method} {one.template}"
+        for one in http_functions()
+        for method in one.methods
+        if method != "HEAD" and "{*" not in one.template
+    )

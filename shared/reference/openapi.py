@@ -14,6 +14,8 @@ from shared.domain.secret import Secret
 from shared.http.bounds import BodyType
 from shared.http.operations import Operation, Resource
 from shared.http.responses import JSON, Answer, Error
+from shared.reference import confined
+from shared.reference.confined_refusals import GRAPH_ERROR_SCHEMAS
 from shared.reference.refusals import refusal_example, refusal_statuses
 
 type Part = dict[str, Any]
@@ -56,19 +58,17 @@ def openapi(base_url: str, resources: Sequence[Resource]) -> Part:
         ref_template=SCHEMAS + "{name}",
     )
     # In one order in every process: the documents' ETags depend on it.
-    schemas = {name: _ignored_last(schema) for name, schema in sorted(schemas.items())}
+    schemas = {name: _ignored_last(schema) for name, schema in sorted((schemas | GRAPH_ERROR_SCHEMAS).items())}
     paths: Part = {}
     for each in operations:
         paths.setdefault(each.path, {})[each.method.lower()] = _operation(each, schemas)
+    tags = {resource.tag: resource.about for resource in resources} | {confined.TAG: confined.ABOUT}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Mailbind", "version": "1", "description": INTRODUCTION, "license": {"name": "MIT"}},
         "servers": [{"url": base_url}],
-        "tags": [
-            {"name": tag, "description": about}
-            for tag, about in {resource.tag: resource.about for resource in resources}.items()
-        ],
-        "paths": paths,
+        "tags": [{"name": tag, "description": about} for tag, about in tags.items()],
+        "paths": paths | confined.paths(),
         "webhooks": {"event": {"post": _event(schemas)}},
         "components": {
             "schemas": {

@@ -8,7 +8,9 @@ from http import HTTPStatus
 from typing import Any
 
 from shared.api.field_types import IGNORED
+from shared.http.refusals import status_of
 from shared.http.responses import JSON
+from shared.reference.confined_refusals import GRAPH_ERROR, PART_REFUSALS, REFUSALS
 from shared.reference.openapi import FORM, SCHEMAS, Part
 from shared.reference.refusals import SHARED
 
@@ -69,10 +71,15 @@ def sections(openapi: Part) -> dict[str, Any]:
         "tags": openapi["tags"],
         "operations": shown,
         "errors": [(status, HTTPStatus(status).phrase, error) for status, error in SHARED.items()],
+        "graph_errors": [
+            (int(status), status.phrase, error)
+            for error in sorted((*REFUSALS, *PART_REFUSALS), key=status_of)
+            for status in [status_of(error)]
+        ],
         "types": {
             name: (schema.get("description", ""), _fields(schema), ", ".join(map(str, schema.get("enum", ()))))
             for name, schema in schemas.items()
-            if name in {"Error", *_field_kinds(schemas)}
+            if name in {"Error", "GraphError", *_field_kinds(schemas)}
         },
     }
 
@@ -110,8 +117,8 @@ def _shown(call: tuple[str, str], one: Part, schemas: Part, example: str | None)
 
 def _is_shared(status: str, one: Part) -> bool:
     """Whether many operations answer this error alike, so that the page shows it once."""
-    content = one["responses"][status].get("content", {}).get(JSON, {})
-    return int(status) in SHARED and content.get("schema") == ERROR
+    schema = one["responses"][status].get("content", {}).get(JSON, {}).get("schema")
+    return schema == GRAPH_ERROR or (schema == ERROR and int(status) in SHARED)
 
 
 def _error(status: str, answer: Part) -> tuple[str, str, str | None]:
@@ -162,7 +169,8 @@ def _kind(schema: Part) -> str:
 def _curl(base: str, method: str, path: str, one: Part) -> str:
     for parameter in one["parameters"]:
         path = path.replace(f"{{{parameter['name']}}}", str(parameter["example"]))
-    lines = [f"curl -X {method.upper()} {base}{path}" if method != "get" else f"curl {base}{path}"]
+    url = shlex.quote(base + path)
+    lines = [f"curl -X {method.upper()} {url}" if method != "get" else f"curl {url}"]
     if "security" in one:
         lines.append('-H "Authorization: Bearer $TOKEN"')
     if body := _body(one):

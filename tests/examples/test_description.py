@@ -12,14 +12,16 @@ from typing import Any
 import pytest
 
 from shared.browser import sign_in_pages
+from shared.reference import confined
 from tests.described import DOCUMENT, as_described
 from tests.examples.conftest import LocalRun
 
-# Its requests are those of a person's browser, whose ticket, cookie and form come from the page before.
-PAGES_FOR_PEOPLE = sign_in_pages.resource.tag
-TAGS = [tag["name"] for tag in DOCUMENT["tags"] if tag["name"] != PAGES_FOR_PEOPLE]
+# The requests of the pages are those of a person's browser, whose ticket, cookie and form come from the page before.
+# Confined access needs ids of mail: tests/examples/test_confined.py.
+ELSEWHERE = {sign_in_pages.resource.tag, confined.TAG}
+TAGS = [tag["name"] for tag in DOCUMENT["tags"] if tag["name"] not in ELSEWHERE]
 CURL = re.compile(r"(?s)<pre[^>]*>(?:<code[^>]*>)?(curl .*?)</pre>")
-CALL = re.compile(r"curl (?:-X (\w+) )?\"?(https?://[^/]+)([^\s\"?]*)")
+CALL = re.compile(r"curl (?:-X (\w+) )?'?(https?://[^/]+)([^\s'?]*)")
 
 
 @dataclass(frozen=True)

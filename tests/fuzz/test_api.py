@@ -9,7 +9,7 @@ import httpx
 import pytest
 import requests
 import schemathesis
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.core import NOT_SET
@@ -17,10 +17,11 @@ from schemathesis.core import NOT_SET
 from infra.local.environment import APP_ID, Environment
 from infra.local.visitor import Visitor
 from shared.domain.caller import Scope
+from shared.reference import confined
 from shared.reference.swagger import swagger
 from tests.app_routes import operations
 from tests.described import DOCUMENT, hold
-from tests.fuzz.conftest import FUZZED, REQUESTS
+from tests.fuzz.conftest import EXAMPLES, FUZZED, REQUESTS
 from tests.fuzz.hints import OTHER, OWN, SECRET, hinted
 from tests.journey.conftest import bind
 
@@ -34,7 +35,15 @@ SCHEMAS = {
     "bound": schemathesis.openapi.from_dict(OLD),
     "nobody": schemathesis.openapi.from_dict(NEW),
 }
-OPERATIONS = [f"{method.upper()} {path}" for path, methods in PATHS.items() for method in methods]
+OPERATIONS = [
+    f"{method.upper()} {path}"
+    for path, methods in PATHS.items()
+    for method, one in methods.items()
+    if confined.TAG not in one["tags"]
+]
+CONFINED = [
+    (method, path) for path, methods in PATHS.items() for method, one in methods.items() if confined.TAG in one["tags"]
+]
 CALLERS = ("administrator", "bound", "nobody")
 WORDS = json.dumps([NEW, OLD])
 LONG = 12  # a shorter value may stand in an answer by chance
@@ -98,6 +107,32 @@ def test_whatever_is_sent_is_answered_as_described(
     assert [] == [one for one in reached if changed(accounts[one], api.get(f"/v1/account/{one}").json())]
 
 
+@pytest.mark.parametrize("caller", CALLERS)
+def test_whatever_is_sent_to_a_mailbox_is_answered_as_described(
+    environment: Environment,
+    tokens: dict[str, str | None],
+    accounts: dict[str, dict[str, Any]],
+    caller: str,
+) -> None:
+    """The operations are drawn too: they pass through the same code, so they need no test each."""
+    token = tokens[caller]
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    assert {OWN, OTHER} == set(accounts)
+
+    with session() as client:
+
+        @settings(FUZZED, max_examples=5 * EXAMPLES)
+        @given(data=st.data())
+        def send(data: st.DataObject) -> None:
+            method, path = data.draw(st.sampled_from(CONFINED))
+            case = data.draw(cases(caller, path, method))
+            answer = case.call(environment.base_url, client, headers, timeout=60)
+            REQUESTS[f"confined {method} {caller} {answer.status_code}"] += 1
+            check(case, answer, caller, token)
+
+        send()
+
+
 def cases(caller: str, path: str, method: str) -> st.SearchStrategy[Case]:
     operation = SCHEMAS[caller][path][method]
     fitting = operation.as_strategy(GenerationMode.POSITIVE)
@@ -118,6 +153,8 @@ def check(case: Case, answer: schemathesis.Response, caller: str, token: str | N
     assert [] == [value for value in secrets_of(case, token) if value in text]
     if case.operation.path.startswith("/v1/"):
         check_api(case, answer, caller)
+    if case.operation.path.startswith("/v1.0/"):
+        assert caller != "nobody" or status in {401, 429}
 
 
 def check_api(case: Case, answer: schemathesis.Response, caller: str) -> None:
