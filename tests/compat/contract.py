@@ -430,7 +430,7 @@ OPERATION = (
 MAIL = (
     left_out(
         "messages, mailboxes, search, submit, outbox, templates, blocklists, gateways, exports, delivery tests",
-        "Mailbind does not fetch or send mail: use Graph or IMAP with the token that it hands out",
+        "use Graph through [confined access](confined-access.md), or Graph or IMAP with the token that is handed out",
     ),
 )
 ERRORS = (

@@ -4,9 +4,11 @@ import re
 from pathlib import Path
 
 from shared.domain.account import AccountState
+from shared.domain.confined.paths import match_path
 from shared.domain.event import EventName
 from shared.domain.remedy import Reader, remedies
 from tests.app_routes import operations
+from tests.repo import confined
 from tests.repo.codes import rows
 from tests.repo.test_house import committed
 
@@ -86,9 +88,22 @@ def test_the_api_page_lists_every_route_for_callers() -> None:
 def test_every_call_in_api_http_is_a_route() -> None:
     calls = re.findall(r"(?m)^([A-Z]+) {{base}}/([^?\n]*)", (ROOT / "api.http").read_text())
     routes = [re.sub(r"{\w+}", "[^/]+", operation) for operation in operations()]
+    mail = [(method, re.sub("{{.*?}}", "id", path)) for method, path in calls if path.startswith("v1.0/")]
+    others = [call for call in calls if not call[1].startswith("v1.0/")]
 
-    assert len(calls) > 20
-    assert [] == [call for call in calls if not any(re.fullmatch(route, " ".join(call)) for route in routes)]
+    assert len(others) > 20
+    assert [] == [call for call in others if not any(re.fullmatch(route, " ".join(call)) for route in routes)]
+    assert ["messages.list", "draft.create", "draft.send"] == [
+        match_path(method, path.removeprefix("v1.0/")).operation.name for method, path in mail
+    ]
+
+
+def test_confined_access_page_has_what_the_code_says() -> None:
+    """`python -m tests.repo.confined` writes it."""
+    page = confined.PAGE.read_text()
+
+    assert confined.written(page) == page
+    assert sorted(confined.BLOCKS) == sorted(name for _, name, _ in confined.BLOCK.findall(page))
 
 
 def test_the_events_page_lists_every_event() -> None:
