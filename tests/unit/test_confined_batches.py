@@ -51,6 +51,12 @@ def test_the_url_of_a_part_is_decoded_once(url: str, path: str, query: dict[str,
         [part(url="/users/x/messages#me")],
         [part(url="/users/x/messages?$top=1&$TOP=2")],
         [part(url="/users/%ff/messages")],
+        [part(url="/users/x/messages?$search=%ff")],
+        [part(url="/users/\ud800/messages")],
+        [part(url="/users/x/messages?$search=\ud800")],
+        [part(url="//[")],
+        [part(url="/users/x/messages?" + "&".join(f"a{number}" for number in range(10_000)))],
+        [part(body=float("inf"))],
         [part(headers={"Prefer": 1})],
         [part(headers=["Prefer"])],
         [part(dependsOn=["1"])],
@@ -75,7 +81,7 @@ def test_bodies_come_as_they_would_alone() -> None:
         },
         HERE,
     )
-    assert (first.request.method, first.request.body) == ("POST", b'{"a": 1}')
+    assert (first.request.method, first.request.body) == ("POST", b'{"a":1}')
     assert (second.request.body, second.depends_on) == (b"hi", ("1",))
 
 

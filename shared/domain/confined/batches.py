@@ -2,18 +2,26 @@
 
 import base64
 import binascii
-import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 from shared.domain.confined.headers import JSON
-from shared.domain.confined.json_bodies import Json, member
+from shared.domain.confined.json_bodies import Json, member, write_json
 from shared.domain.confined.refused import BadMailRequest
 
 MAX_PARTS = 20
 MAX_PART_ID_CHARACTERS = 256
+# As long as the URL of a request by itself may be on Azure (functions host: Kestrel, MaxRequestLineSize 8 KiB).
+MAX_URL_CHARACTERS = 8192
+# RFC 3986 section 3.1. urlsplit would raise for some URLs, and leave characters out of others.
+SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+NOT_RELATIVE = (
+    f"The url of a request in the batch has to be relative, such as /users/…/messages, and at most {MAX_URL_CHARACTERS}"
+    " characters long"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +88,18 @@ def _path_and_query(url: str, here: str) -> tuple[str, dict[str, str]]:
     A part's URL is relative to the version. msgraph-core for Python writes the whole address (BatchRequestItem).
     """
     relative = url.removeprefix(f"{here}/v1.0/")
-    parts = urlsplit(relative)
-    if parts.scheme or parts.netloc or parts.fragment or relative.startswith("//"):
-        raise BadMailRequest("The url of a request in the batch has to be relative, such as /users/…/messages")
-    query: dict[str, str] = {}
-    for name, value in parse_qsl(parts.query, keep_blank_values=True):
-        if name.lower() in {known.lower() for known in query}:
-            raise BadMailRequest("The url of a request in the batch has an option twice")
-        query[name] = value
-    return _decoded(parts.path).removeprefix("/"), query
-
-
-def _decoded(path: str) -> str:
+    if len(url) > MAX_URL_CHARACTERS or relative.startswith("//") or SCHEME.match(relative) or "#" in relative:
+        raise BadMailRequest(NOT_RELATIVE)
+    path, _, query = relative.partition("?")
     try:
-        return unquote(path, errors="strict")
-    except UnicodeDecodeError:
+        options = parse_qsl(query, keep_blank_values=True, errors="strict")
+        decoded = unquote(path, errors="strict")
+        relative.encode()
+    except UnicodeError:
         raise BadMailRequest("The url of a request in the batch is not UTF-8") from None
+    if len({name.lower() for name, _ in options}) < len(options):
+        raise BadMailRequest("The url of a request in the batch has an option twice")
+    return decoded.removeprefix("/"), dict(options)
 
 
 def _body(value: Any, content_type: str) -> bytes:  # noqa: ANN401 - any JSON
@@ -103,7 +107,7 @@ def _body(value: Any, content_type: str) -> bytes:  # noqa: ANN401 - any JSON
     if value is None:
         return b""
     if content_type.partition(";")[0].strip().lower() == JSON:
-        return json.dumps(value).encode()
+        return write_json(value)
     try:
         return base64.b64decode(str(value), validate=True)
     except (binascii.Error, ValueError):
