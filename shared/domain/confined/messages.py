@@ -40,9 +40,10 @@ ATTACHMENT_TYPES = ("#microsoft.graph.fileattachment", "#microsoft.graph.itematt
 # id, and deferred delivery. Other tags could name another sender (PidTagSentRepresenting…, PidTagSender…).
 PROPERTY_TAGS = frozenset({0x0E07, 0x0E06, 0x1035, 0x1039, 0x1042, 0x3FEF})
 TAGGED_PROPERTY = re.compile(r"(?:String|Integer|SystemTime|Boolean) 0x([0-9A-Fa-f]{1,4})", re.IGNORECASE)
-# A named property of any set but the one whose names are headers of the message (MS-OXPROPS, PS_INTERNET_HEADERS).
+# A named property of any set but two (MS-OXPROPS section 1.3.2): the names of PS_INTERNET_HEADERS are headers of the
+# message, and an id in PS_MAPI is itself a tag, and can be any (MS-OXCPRPT, RopGetPropertyIdsFromNames).
 NAMED_PROPERTY = re.compile(
-    r"[A-Za-z]+ \{(?!00020386-)[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12}\} (?:Name|Id) [^{}\x00-\x1f]{1,256}",
+    r"[A-Za-z]+ \{(?!000203(?:28|86)-)[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12}\} (?:Name|Id) [^{}\x00-\x1f]{1,256}",
     re.IGNORECASE,
 )
 # Graph: internetMessageHeader resource type: own headers begin with x-.
@@ -57,8 +58,8 @@ def checked_message(message: object, mailbox: str) -> Json:
     if not isinstance(message, dict):
         raise BadMailRequest("message has to be an object")
     checked = known_members(message, WRITABLE, ignored=READ_ONLY)
-    for name in ("from", "sender"):
-        check_sender(checked.get(name), mailbox)
+    for name in {"from", "sender"} & checked.keys():
+        checked[name] = _checked_sender(checked[name], mailbox)
     for header in _list_of(checked, "internetMessageHeaders"):
         if not HEADER_NAME.fullmatch(str(member(header, "name"))):
             raise NotConfined("The names of internetMessageHeaders have to begin with x-")
@@ -77,6 +78,14 @@ def check_sender(sender: object, mailbox: str) -> None:
     address = member(member(sender, "emailAddress"), "address")
     if not isinstance(address, str) or not same_address(address, mailbox):
         raise WrongSender(mailbox)
+
+
+def _checked_sender(sender: object, mailbox: str) -> Json | None:
+    """The sender in Graph's spelling, with nothing else that Graph could read as an address."""
+    check_sender(sender, mailbox)
+    if sender is None:
+        return None
+    return {"emailAddress": known_members(member(sender, "emailAddress"), ("name", "address"))}
 
 
 def checked_attachment(attachment: object) -> Json:
