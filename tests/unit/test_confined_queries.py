@@ -64,6 +64,11 @@ def test_an_option_with_and_without_its_dollar_is_refused() -> None:
         checked_options(row("messages.list"), {"$top": "1", "top": "2"})
 
 
+def test_a_string_of_json_does_not_hide_a_way_out() -> None:
+    with pytest.raises(BadMailRequest, match="single quotes"):
+        checked_options(row("messages.list"), {"$filter": """subject in ["'", $root/users, "'"]"""})
+
+
 def test_headers_pass_by_closed_lists_in_both_directions() -> None:
     given = {
         "authorization": "Bearer caller",

@@ -39,8 +39,7 @@ def checked_options(operation: MailOperation, query: Mapping[str, str]) -> dict[
             raise NotConfined(f"The query has an option that this path does not take; {TABLE}")
         if name in options:
             raise BadMailRequest(f"The query has {SPELLINGS[name]} twice. Send it once")
-        if CONTROL_CHARACTERS.search(value) or (name != "search" and WAYS_OUT.search(_without_strings(value))):
-            raise NotConfined(f"{SPELLINGS[name]} reaches beyond messages and folders; {TABLE}")
+        _check_value(name, value)
         options[name] = value
     if "expand" in options:
         _check_expand(operation, options["expand"])
@@ -50,6 +49,14 @@ def checked_options(operation: MailOperation, query: Mapping[str, str]) -> dict[
 def encoded_query(options: Mapping[str, str]) -> str:
     """The query for Graph, percent-encoded, in the order of the options."""
     return "&".join(f"{SPELLINGS[name]}={quote(value, safe=SAFE_IN_QUERY)}" for name, value in options.items())
+
+
+def _check_value(name: str, value: str) -> None:
+    outside = "" if name == "search" else STRING_LITERAL.sub("''", value)
+    if CONTROL_CHARACTERS.search(value) or WAYS_OUT.search(outside):
+        raise NotConfined(f"{SPELLINGS[name]} reaches beyond messages and folders; {TABLE}")
+    if '"' in outside:  # in JSON's strings, a single quote begins no string (OData 4.01 ABNF, arrayOrObject)
+        raise BadMailRequest(f"{SPELLINGS[name]} has a double quote. Write texts in single quotes")
 
 
 def _check_expand(operation: MailOperation, value: str) -> None:
@@ -73,10 +80,6 @@ def split_outside(text: str, separator: str) -> list[str]:
         else:
             parts[-1] += character
     return parts
-
-
-def _without_strings(value: str) -> str:
-    return STRING_LITERAL.sub("''", value)
 
 
 def _listed(names: Iterable[str]) -> str:
