@@ -102,7 +102,10 @@ class ConfinedHandling:
             return answer
 
         def refuse(_: BatchPart, error: MailbindError) -> MailAnswer:
-            return refusal_answer(error, self.app.clock())
+            call_of_part = _Call()
+            answer = self._refused(call_of_part, error)
+            self._record_part(actor, call_of_part, answer, 0)
+            return answer
 
         parts = parse_batch(read_object(request.body), self.app.config.base_url)
         return batch_answer(await make_batch(parts, make, refuse))

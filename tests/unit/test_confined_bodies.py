@@ -62,6 +62,15 @@ def test_a_message_from_another_mailbox_is_refused_by_name(kind: BodyKind, body:
                 ]
             },
         ),
+        (
+            BodyKind.DRAFT,
+            {
+                "singleValueExtendedProperties": [
+                    {"id": "String {00020328-0000-0000-C000-000000000046} Id 0x0065", "value": OTHER}
+                ]
+            },
+        ),
+        (BodyKind.DRAFT, {"from": {"emailAddress": {"address": BOUND, "ema\u0131lAddress": OTHER}}}),
         (BodyKind.DRAFT, {"internetMessageHeaders": [{"name": "From", "value": OTHER}]}),
         (BodyKind.DRAFT, {"attachments": [{"@odata.type": "#microsoft.graph.referenceAttachment", "name": "x"}]}),
         (BodyKind.ATTACHMENT, {"name": "a", "contentBytes": ""}),
@@ -86,11 +95,46 @@ def test_what_could_lead_elsewhere_is_refused(kind: BodyKind, body: object) -> N
         b'{"subject": NaN}',
         b'{"importance": ' + b"1" * 5000 + b"}",
         b'{"a":' * 100_000,
+        b'{"a":' * 15_000 + b"1" + b"}" * 15_000,
     ],
 )
 def test_a_body_that_could_be_read_in_two_ways_is_refused(body: bytes) -> None:
     with pytest.raises(BadMailRequest):
         read_json(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{" + b",".join(b'"%d":0' % number for number in range(300_000)) + b"}",
+        b'{"toRecipients":[' + b",".join([b"{}"] * 300_000) + b"]}",
+        b'{"subject":[' + b"0," * 1_000_000 + b"0]}",
+        b'{"subject":' + b"[" * 1_000_000,
+        b'"\\"' * 1_000_000,
+    ],
+    ids=["members", "objects", "numbers", "levels", "strings"],
+)
+def test_a_body_that_would_take_seconds_is_not_parsed(body: bytes) -> None:
+    with pytest.raises(BadMailRequest, match="too many values"):
+        read_json(body)
+
+
+@pytest.mark.parametrize("content", [",[{" * 1_000_000, '\\", [' * 100_000, "\\" * 10_001])
+def test_a_long_text_is_one_value(content: str) -> None:
+    body = {"body": {"content": content}}
+    assert body == read_json(json.dumps(body).encode())
+
+
+@pytest.mark.parametrize("number", [b"1e400", b"-1e400"])
+def test_a_number_that_graph_could_not_read_is_refused(number: bytes) -> None:
+    with pytest.raises(BadMailRequest, match="number"):
+        write_json(read_json(b'{"flag": %s}' % number))
+
+
+def test_a_sender_has_nothing_but_a_name_and_the_address() -> None:
+    sender = {"emailAddress": {"Name": "Support", "address": BOUND}, "other": recipient(OTHER)}
+    assert {"emailAddress": {"name": "Support", "address": BOUND}} == check(BodyKind.DRAFT, {"from": sender})["from"]
+    assert {"from": None} == check(BodyKind.CHANGES, {"from": None})
 
 
 @pytest.mark.parametrize("destination", ["../x", "users('x')/mailFolders/inbox", "a/b", "", None, 5])
@@ -133,6 +177,9 @@ def mime(*lines: str) -> bytes:
         (mime("Subject: x", "From : ceo@contoso.example"), BadMailRequest),
         (mime("Subject: x\rFrom: ceo@contoso.example"), BadMailRequest),
         (mime("Subject: x\x00", "From: support@contoso.example"), BadMailRequest),
+        (mime(*["Resent-From: support@contoso.example"] * 2), WrongSender),
+        (mime("From: " + ":" * 2000), WrongSender),
+        (mime(*[f"X-{number}: x" for number in range(40_000)]), BadMailRequest),
         (b"From: support@contoso.example", BadMailRequest),
     ],
 )
