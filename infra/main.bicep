@@ -54,6 +54,9 @@ param oauthBaseScopes string = 'api'
 @description('Whether one person\'s grant can serve several accounts.')
 param credentialReuse bool = false
 
+@description('Whether callers get access tokens. If not, they use mailboxes through Mailbind only (confined access).')
+param handOut bool = true
+
 @description('Whether storage and vault can be reached through private endpoints only. The app itself stays public.')
 param privateNetworking bool = false
 
@@ -213,6 +216,7 @@ module function 'app/function.bicep' = {
     oauthClientId: createAppRegistration ? registration!.outputs.clientId : oauthClientId
     oauthBaseScopes: oauthBaseScopes
     credentialReuse: credentialReuse
+    handOut: handOut
     callerAudience: callerAudience
     apiClientId: createAppRegistration ? registration!.outputs.apiClientId : empty(apiClientId) ? oauthClientId : apiClientId
   }

@@ -142,6 +142,7 @@ def _config(settings: Settings) -> Config:
         proxies=settings.proxies,
         sample_app=settings.sample_app,
         max_answer_bytes=settings.max_answer_bytes,
+        hand_out=settings.hand_out,
     )
 
 

@@ -26,6 +26,7 @@ param oauthAppName string
 param oauthClientId string
 param oauthBaseScopes string
 param credentialReuse bool
+param handOut bool
 param callerAudience string
 param apiClientId string
 
@@ -184,6 +185,7 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     MAILBIND_OAUTH_AUTHENTICATION: 'federated'
     MAILBIND_OAUTH_BASE_SCOPES: oauthBaseScopes
     MAILBIND_OAUTH_CREDENTIAL_REUSE: string(credentialReuse)
+    MAILBIND_HAND_OUT: string(handOut)
   }
 }
 

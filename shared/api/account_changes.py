@@ -5,12 +5,14 @@ from typing import Annotated, Any, ClassVar
 
 from msgspec import UNSET, Meta, UnsetType
 
-from shared.api.accounts import LastError, last_error, resource
+from shared.api.accounts import HandOut, LastError, last_error, resource
 from shared.api.field_types import AccountId, Deleted, Email, EmailEngineFields, Name
 from shared.domain.account import AccountState
 from shared.domain.audit import Action
-from shared.domain.caller import Scope
+from shared.domain.caller import Caller, Scope
+from shared.domain.hand_out import hands_out
 from shared.domain.remedy import Reader, remedy
+from shared.http.audit import add_to_audit
 from shared.http.decoding import Body, Faults
 from shared.http.responses import Answer, moment
 from shared.ports import App
@@ -38,6 +40,17 @@ class AccountChange(EmailEngineFields, kw_only=True):
         ]
         | UnsetType
     ) = UNSET
+    hand_out: (
+        Annotated[
+            bool,
+            Meta(
+                description="false: callers get no access tokens of the account, and use the mailbox through Mailbind."
+                " true takes that back, which needs the scope admin.",
+                examples=[False],
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     email: Annotated[Email, Meta(description="Must be the current one.")] | UnsetType = UNSET
     expected_email: Annotated[Email, Meta(description="Must be the current person.")] | UnsetType | None = UNSET
 
@@ -47,6 +60,7 @@ class ChangedAccount(Answer, kw_only=True):
 
     account: AccountId
     state: AccountState
+    hand_out: HandOut
     last_error: LastError | None
 
 
@@ -94,19 +108,31 @@ class Reconnected(Answer, kw_only=True):
 
 
 @resource.put("/v1/account/{account}", Action.CHANGE_ACCOUNT, Scope.ACCOUNTS_WRITE, refusals=[400, 404, 409])
-async def change_account(app: App, account_id: AccountId, body: AccountChange, faults: Faults) -> ChangedAccount:
+async def change_account(
+    app: App, caller: Caller, account_id: AccountId, body: AccountChange, faults: Faults
+) -> ChangedAccount:
     """Change an account.
 
-    Renames, pauses or resumes an account.
+    Renames, pauses or resumes an account, or switches the hand-out of its tokens. Switching it on needs the scope
+    admin too.
     """
+    hand_out = None if body.hand_out is UNSET else body.hand_out
+    add_to_audit(hand_out=hand_out)
     wanted = change.AccountChange(
         name=body.name or None,
         paused=None if body.paused is UNSET else body.paused,
+        hand_out=hand_out,
+        may_switch_on=caller.has_scope(Scope.ADMIN),
         email=body.email or None,
         expected_email=body.expected_email or None,
     )
     changed = await change.change_account(app, account_id, wanted, faults)
-    return ChangedAccount(account=changed.id, state=changed.state, last_error=last_error(changed))
+    return ChangedAccount(
+        account=changed.id,
+        state=changed.state,
+        hand_out=hands_out(changed, setting=app.config.hand_out),
+        last_error=last_error(changed),
+    )
 
 
 @resource.delete("/v1/account/{account}", Action.REMOVE_ACCOUNT, Scope.ACCOUNTS_WRITE, refusals=[400, 404, 409])

@@ -34,6 +34,7 @@ from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
 from shared.domain.clouds import Resource as MailResource
 from shared.domain.grant import DelegatedGrant
+from shared.domain.hand_out import hands_out
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.remedy import Reader, remedy
 from shared.domain.secret import MASK
@@ -49,6 +50,14 @@ MAX_FILTER_BYTES = 256  # so that all filters and the cursor of the next page fi
 STATES = [*AccountState, "unset", "connecting", "syncing", "disconnected"]
 
 resource = Resource("Accounts", "Bound mailboxes and their states.")
+
+HandOut = Annotated[
+    bool,
+    Meta(
+        description="Whether callers get its access tokens. Otherwise they use the mailbox through Mailbind.",
+        examples=[True],
+    ),
+]
 
 
 class AccountsQuery(PageQuery, kw_only=True):
@@ -130,6 +139,7 @@ class AccountSummary(Answer, kw_only=True):
     delegated: Annotated[bool, Meta(description="Whether it is a shared mailbox.", examples=[True])]
     app: AppId
     state: AccountState
+    hand_out: HandOut
     user: SignInName
     created: Annotated[Timestamp, Meta(description="When the account was bound first.")]
     last_error: LastError | None
@@ -229,7 +239,7 @@ async def list_accounts(app: App, caller: Caller, query: AccountsQuery) -> Accou
         query=query.query or False,
         state=query.state or "*",
         cursor=page.cursor,
-        accounts=[AccountSummary(**summary(account)) for account in page.accounts],
+        accounts=[AccountSummary(**summary(app, account)) for account in page.accounts],
         refused_apps=[refused_app(each) for each in refused],
         total=UNSET if page.total is None else page.total,
         pages=UNSET if page.total is None else page_count(page.total, query.size),
@@ -242,10 +252,10 @@ async def get_account(app: App, account_id: AccountId) -> Account:
 
     Returns the state of an account, who authorizes it and since when, and what to do if something is wrong.
     """
-    return describe(await read.read_account(app, account_id))
+    return describe(app, await read.read_account(app, account_id))
 
 
-def summary(account: accounts.Account) -> dict[str, Any]:
+def summary(app: App, account: accounts.Account) -> dict[str, Any]:
     """The fields of AccountSummary.
 
     `type` is `outlook` for every one of them. EmailEngine's `delegated` is an account that borrows another account's
@@ -259,6 +269,7 @@ def summary(account: accounts.Account) -> dict[str, Any]:
         "delegated": account.shared,
         "app": account.app,
         "state": account.state,
+        "hand_out": hands_out(account, setting=app.config.hand_out),
         "user": account.sign_in_name,
         "created": moment(account.created),
         "last_error": last_error(account),
@@ -274,21 +285,21 @@ def last_error(account: accounts.Account) -> LastError | None:
     return LastError(code=error.code, description=advice.what, since=moment(error.since), action=advice.action)
 
 
-def describe(details: AccountDetails) -> Account:
+def describe(app: App, details: AccountDetails) -> Account:
     """An account with who authorizes it, since when, and how long that lasts. `lastHandOut` may be an hour old."""
-    account, grant, app = details.account, details.grant, details.app
+    account, grant, oauth_app = details.account, details.grant, details.app
     tenant_id, _, object_id = account.principal_id.partition(".")
     return Account(
-        **summary(account),
+        **summary(app, account),
         authorized_by=Authorization(
             user=account.sign_in_name, tenant_id=tenant_id, object_id=object_id, since=moment(account.bound)
         ),
         registration=account.registration,
-        base_scopes=_base_scopes(app) if app else None,
+        base_scopes=_base_scopes(oauth_app) if oauth_app else None,
         last_refresh=moment(grant.last_refreshed) if grant else None,
         last_hand_out=moment(grant.last_handed_out) if grant else None,
         expires_if_idle=moment(grant.expires_if_idle) if grant else None,
-        secret_expires=moment(app.secret_expires) if app else None,
+        secret_expires=moment(oauth_app.secret_expires) if oauth_app else None,
         oauth2=_grant(account, grant) if grant else None,
     )
 

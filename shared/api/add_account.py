@@ -16,7 +16,7 @@ from shared.api.field_types import (
     RedirectUrl,
     SignInUrl,
 )
-from shared.api.registrations import ChangeMailbox, resource
+from shared.api.registrations import ChangeMailbox, HandOutWhenBound, resource
 from shared.api.sign_in_links import ForSharedMailboxes, Hint, own_mailbox_hint
 from shared.domain.account import ExpectedPerson
 from shared.domain.audit import Action
@@ -78,6 +78,7 @@ class NewAccount(EmailEngineFields, kw_only=True):
     expected_email: Email | UnsetType = UNSET
     expected_tenant: ExpectedTenant | UnsetType = UNSET
     change_mailbox: ChangeMailbox | UnsetType = UNSET
+    hand_out: HandOutWhenBound | UnsetType = UNSET
 
 
 class AddedAccount(Answer, kw_only=True):
@@ -102,9 +103,11 @@ class AddedAccount(Answer, kw_only=True):
 async def add_account(app: App, caller: Caller, body: NewAccount, faults: Faults) -> AddedAccount:
     """Add an account.
 
-    Binds another mailbox to an existing grant, which needs the scope accounts:write too. With `authorize` it returns
-    a sign-in link instead.
+    Binds another mailbox to an existing grant, which needs the scope accounts:write too. If the account of that grant
+    hands out no tokens, the new one does not either, unless an administrator asks for it with `handOut`. With
+    `authorize` it returns a sign-in link instead.
     """
+    add_to_audit(hand_out=None if body.hand_out is UNSET else body.hand_out)
     source = body.oauth2 or GrantSource()
     grant = source.auth or GrantToUse()
     if source.authorize:
@@ -135,6 +138,7 @@ def _further_account(body: NewAccount, source: GrantSource, grant: GrantToUse, f
         provider=source.provider or None,
         through=grant.delegated_account or None,
         change_mailbox=bool(body.change_mailbox),
+        hand_out=None if body.hand_out is UNSET else body.hand_out,
     )
 
 
@@ -152,6 +156,7 @@ def _invitation(body: NewAccount, source: GrantSource, grant: GrantToUse, faults
         delegated=bool(grant.delegated_user),
         type=source.provider or None,
         change_mailbox=bool(body.change_mailbox),
+        hand_out=None if body.hand_out is UNSET else body.hand_out,
     )
 
 

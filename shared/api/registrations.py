@@ -56,6 +56,14 @@ ChangeMailbox = Annotated[
     ),
 ]
 
+HandOutWhenBound = Annotated[
+    bool,
+    Meta(
+        description="false: callers get no access tokens of what is bound, and use the mailbox through Mailbind.",
+        examples=[False],
+    ),
+]
+
 
 class InvitedMailbox(Body, kw_only=True):
     """One of several mailboxes that a link is for."""
@@ -106,6 +114,7 @@ class RegistrationForm(Body, kw_only=True):
     type: Annotated[AppId, Meta(extra={"absent": (False,)})] | UnsetType = UNSET
     allow_principal_change: AllowPrincipalChange | UnsetType = UNSET
     change_mailbox: ChangeMailbox | UnsetType = UNSET
+    hand_out: HandOutWhenBound | UnsetType = UNSET
     mailboxes: (
         Annotated[
             list[InvitedMailbox],
@@ -198,6 +207,7 @@ async def start_registration(app: App, caller: Caller, body: RegistrationForm, f
     _check_mailboxes(body, faults)
     invitation = _invitation(body)
     add_accounts_to_audit(mailbox.account for mailbox in invitation.requested_mailboxes if mailbox.account)
+    add_to_audit(hand_out=invitation.hand_out)
     started = await start.start_registration(app, invitation, faults, caller)
     add_accounts_to_audit(started.accounts)
     add_to_audit(target=started.registration)
@@ -304,6 +314,7 @@ def _invitation(body: RegistrationForm) -> Invitation:
         type=body.type or None,
         allow_principal_change=bool(body.allow_principal_change),
         change_mailbox=bool(body.change_mailbox),
+        hand_out=None if body.hand_out is UNSET else body.hand_out,
         mailboxes=tuple(
             invited_mailbox.InvitedMailbox(mailbox.account or "", mailbox.email or None, mailbox.name or None)
             for mailbox in body.mailboxes or ()

@@ -34,6 +34,7 @@ def confirmation_page(app: App, link: LinkPage) -> func.HttpResponse:
         "confirm",
         registration=registration,
         replaces=link.replaces,
+        hand_out=link.hand_out,
         apps=link.apps,
         grants=list(_grants(link).items()),
         site=site_of(registration.redirect_url),

@@ -1,4 +1,4 @@
-"""`mailbind list`, `show`, `reconnect`, `pause`, `resume` and `delete`."""
+"""`mailbind list`, `show`, `reconnect`, `pause`, `resume`, `hand-out` and `delete`."""
 
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
@@ -41,6 +41,12 @@ def add_commands(add: AddParser) -> None:
     pausing.set_defaults(paused=True)
     resuming = add_account(add_command(add, "resume", pause, "hand out tokens again"))
     resuming.set_defaults(paused=False)
+    switching = add_account(add_command(add, "hand-out", switch_hand_out, "say whether callers get access tokens"))
+    switching.add_argument(
+        "switch",
+        choices=["on", "off"],
+        help="on needs a token with the scope admin; with off, callers use the mailbox through Mailbind",
+    )
     deleting = add_account(add_command(add, "delete", delete, "unbind an account"))
     deleting.add_argument("--yes", action="store_true", help="confirm that the account is deleted")
 
@@ -125,6 +131,7 @@ def show(api: Api, arguments: Namespace) -> Result:
         ("state", _state(body)),
         ("error", Trouble(error and f"{error['code']}, {relative_time(error['since'])}")),
         ("OAuth app", f"{body['app']}, {body['baseScopes'] or 'deleted'}"),
+        ("hands out tokens", "yes" if body["handOut"] else "no"),
         ("created", relative_time(body["created"])),
         ("last refresh", relative_time(body["lastRefresh"])),
         ("last hand-out", relative_time(body["lastHandOut"])),
@@ -154,6 +161,16 @@ def pause(api: Api, arguments: Namespace) -> Result:
     if arguments.paused or error is None:
         return Result(body, printable(text))
     return _failure(body, f"{text}, but its state is {body['state']}: {error['code']}", error)
+
+
+def switch_hand_out(api: Api, arguments: Namespace) -> Result:
+    """Switch the hand-out of an account's tokens. It stays off while the setting for all accounts is off."""
+    wanted = arguments.switch == "on"
+    body = api.call("PUT", "account", arguments.account, body={"handOut": wanted})
+    text = f"{body['account']} hands out {'access tokens' if body['handOut'] else 'no access tokens'}"
+    if wanted and not body["handOut"]:
+        return Result(body, red(printable(f"{text}: MAILBIND_HAND_OUT is false")), success=False)
+    return Result(body, printable(text))
 
 
 def _failure(body: dict[str, Any], text: str, error: Mapping[str, Any]) -> Result:

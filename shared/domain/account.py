@@ -111,7 +111,7 @@ class Account:
     last event, and `warned` the grant expiry for which a warning was sent. `inbox_id` is the id of the proven mailbox's
     inbox folder, which stays the same when the mailbox is renamed; an account from before it was stored gets it at its
     next probe, and an account that is opened by IMAP has none. `replaced_since` is when another mailbox was first seen
-    at the address; no token is handed out until that is settled.
+    at the address; no token is handed out until that is settled. `hands_out` is the switch of `shared.domain.hand_out`.
     """
 
     id: str
@@ -132,6 +132,7 @@ class Account:
     inbox_id: str | None = None
     replaced_since: datetime | None = None
     former_names: tuple[str, ...] = ()
+    hands_out: bool = True
 
     @property
     def principal_names(self) -> tuple[str, ...]:

@@ -88,10 +88,10 @@ class AuditRecord:
     `actor` is a caller's id, `person:` with a principal's id, or `unknown`. `accounts` are set for a link to several
     accounts, and `results` has the result of each: a state, or the code of why it is not bound. `target` is the
     registration, API token, OAuth app or webhook of the action. `resource` is the OAuth app of a handed-out token, and
-    `cached` says that Entra was not called for it. `operation` is the row of a confined call in the table of
-    operations, never an id; `status` is the HTTP status of its answer, and `duration_ms` how long it took.
-    `correlation` joins the records of one request. `left_out` is how many refusals with the same action, code and actor
-    this instance did not log since its last record of them.
+    `cached` says that Entra was not called for it. `hand_out` is what a request said about handing out tokens.
+    `operation` is the row of a confined call in the table of operations, never an id; `status` is the HTTP status of
+    its answer, and `duration_ms` how long it took. `correlation` joins the records of one request. `left_out` is how
+    many refusals with the same action, code and actor this instance did not log since its last record of them.
     """
 
     action: Action
@@ -107,6 +107,7 @@ class AuditRecord:
     operation: str | None = None
     status: int | None = None
     duration_ms: int | None = None
+    hand_out: bool | None = None
     code: str | None = None
     left_out: int | None = None
 

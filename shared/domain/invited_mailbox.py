@@ -113,7 +113,7 @@ class BindRequest:
     `by` is the id of the registration behind it, or of an API request that named `through`, the account whose grant is
     used. `allow_principal_change` and `change_mailbox` let an existing account get another person or another mailbox.
     `may_change` says that the caller may write accounts; otherwise the name and the OAuth app of an existing account
-    stay as they are.
+    stay as they are. `hand_out` is what the caller asked for; see `switch_when_bound`.
     """
 
     by: str
@@ -126,6 +126,7 @@ class BindRequest:
     may_change: bool = True
     pinned_to: str | None = None
     through: str | None = None
+    hand_out: bool | None = None
 
     def with_permissions(self, *, may_change: bool) -> "BindRequest":
         """The request, limited to what its caller is allowed to do now."""

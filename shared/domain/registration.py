@@ -45,7 +45,8 @@ class PendingRegistration:
     `expected_tenant` if that is given, says who must sign in; so does `pinned_to`, a principal's id, which holds
     whatever happens to the accounts. `requested_by` is the caller's id and `requester` the caller's name for people.
     `app` is empty when the person may choose among several OAuth apps. `allow_principal_change` and `change_mailbox`
-    are what the form asked for; whether its caller may still do that is checked when a mailbox is bound.
+    are what the form asked for; whether its caller may still do that is checked when a mailbox is bound. Without
+    `hand_out` its accounts hand out no tokens.
 
     The link stays open until `expires`, or until no mailbox is left to bind. `failure` is the code of the last sign-in
     that bound nothing, and `claims` are what Microsoft 365 demanded of the next one. `told` are the codes of failed
@@ -73,6 +74,7 @@ class PendingRegistration:
     completed: datetime | None = None
     being_bound: datetime | None = None
     told: tuple[str, ...] = ()
+    hand_out: bool = True
 
     @property
     def expected_person(self) -> ExpectedPerson:
@@ -100,6 +102,7 @@ class PendingRegistration:
             allow_principal_change=self.allow_principal_change,
             change_mailbox=self.change_mailbox,
             pinned_to=self.pinned_to,
+            hand_out=None if self.hand_out else False,
         )
 
     def mailbox_for(self, account: str) -> InvitedMailbox | None:

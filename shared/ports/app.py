@@ -62,6 +62,7 @@ class Config:
     it hands the shard over. `proxies` is the number of reverse proxies in front of the platform. API tokens are valid
     only with `token_callers`, and Entra's tokens only with an `entra_trust`. `sample_app` is the origin of the local
     run's sample app; there is none at a public address. An answer of Graph's mail has at most `max_answer_bytes`.
+    Without `hand_out`, no account hands out tokens.
     """
 
     base_url: str
@@ -78,6 +79,7 @@ class Config:
     proxies: int
     sample_app: str | None
     max_answer_bytes: int
+    hand_out: bool
 
     @property
     def redirect_uri(self) -> str:

@@ -50,6 +50,7 @@ class Settings:
     tokens they may use (None: none). `webhooks_loopback` allows webhooks on this computer. `sample_app` is where a
     local run has its sample app. Warnings of an expiry are sent `warn_ahead` of it. A process remembers a grant for
     `remember`. An answer of Graph's mail has at most `max_answer_bytes`.
+    Without `hand_out`, no account hands out tokens.
     """
 
     tables: Secret
@@ -72,6 +73,7 @@ class Settings:
     warn_ahead: timedelta
     remember: timedelta
     max_answer_bytes: int
+    hand_out: bool
     ca_file: str | None
     managed_identity: str | None
 
@@ -110,6 +112,7 @@ def read_settings(values: Mapping[str, str]) -> Settings:
         warn_ahead=timedelta(days=read.number("MAILBIND_WARN_DAYS", 14, 60)),
         remember=timedelta(seconds=read.number("MAILBIND_REMEMBER_SECONDS", 30, 300, minimum=0)),
         max_answer_bytes=read.number("MAILBIND_MAX_ANSWER_MIB", 32, 100) * MIB,
+        hand_out=read.switch("MAILBIND_HAND_OUT", default=True),
         ca_file=read.checked("MAILBIND_CA_FILE", is_file, "a file", "") or None,
         managed_identity=read.text("AZURE_CLIENT_ID", "") or None,
     )

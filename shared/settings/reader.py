@@ -64,12 +64,11 @@ class Reader:
         """The comma-separated words of a setting, in lower case."""
         return frozenset(word.strip().lower() for word in self.values.get(name, "").split(",") if word.strip())
 
-    def switch(self, name: str) -> bool:
-        """A boolean, by default false."""
+    def switch(self, name: str, *, default: bool = False) -> bool:
+        """A boolean."""
         allowed = {"true": True, "1": True, "false": False, "0": False}
-        return allowed.get(
-            self.checked(name, lambda text: text.lower() in allowed, "true or false", "false").lower(), False
-        )
+        text = self.checked(name, lambda text: text.lower() in allowed, "true or false", str(default))
+        return allowed.get(text.lower(), default)
 
 
 def is_origin(text: str) -> bool:

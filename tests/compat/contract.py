@@ -183,9 +183,9 @@ ACCOUNTS = (
     ),
     same(
         "PUT /v1/account/{account}",
-        "`name` and `paused`; fields about fetching and sending mail are accepted without effect. What a sign-in proved"
-        " (`email`, `oauth2`) cannot be changed here; use `POST …/reauthorize` or the form. Instead of an account's"
-        " `webhooks`, use `POST /v1/webhooks` with `account`",
+        "`name` and `paused`, and Mailbind's own `handOut`; fields about fetching and sending mail are accepted without"
+        " effect. What a sign-in proved (`email`, `oauth2`) cannot be changed here; use `POST …/reauthorize` or the"
+        " form. Instead of an account's `webhooks`, use `POST /v1/webhooks` with `account`",
         Promise("the name", shape={"account": "{account}"}, body={"name": "Renamed", "logs": False, "path": None}),
         Promise("expectedEmail is cleared by null", shape={"account": "{account}"}, body={"expectedEmail": None}),
         Promise("unknown fields are refused", 400, wrong("odd"), body={"odd": 1}),
@@ -211,7 +211,8 @@ ACCOUNTS = (
     better(
         "GET /v1/account/{account}/oauth-token",
         "on by default, for callers with the scope for it, which can be bound to one mailbox; the token is valid for at"
-        " least five minutes; `email` is the mailbox. Every account hands out tokens, even if a grant serves several",
+        " least five minutes; `email` is the mailbox. Every account hands out tokens, even if a grant serves several,"
+        " unless it is switched off (403 `hand_out_disabled`)",
         Promise(
             "the token, and whose it is",
             shape={

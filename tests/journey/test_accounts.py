@@ -37,6 +37,7 @@ async def test_account_shows_its_person_and_when_the_grant_expires(
         "delegated": True,
         "app": "AAABiCtT7XUAAAAF",
         "state": "connected",
+        "handOut": True,
         "user": who,
         "created": bound,
         "lastError": None,
@@ -82,7 +83,8 @@ def test_renaming_changes_only_the_name(api: httpx.Client, visitor: Visitor, per
     without_effect = {"path": "*", "subconnections": ["a"], "notifyFrom": None, "logs": True, "locale": "en"}
 
     for body in (everything | without_effect, {"expectedEmail": who.upper()}):
-        assert {"account": account, "state": "connected", "lastError": None} == api.put(path, json=body).json()
+        answer = api.put(path, json=body).json()
+        assert {"account": account, "state": "connected", "handOut": True, "lastError": None} == answer
     wrong = {"name": 5, "email": "sales@contoso.example", "expectedEmail": "other@contoso.example", "oauth2": {"x": 1}}
     wrong |= {"webhooks": "https://myapp.example/events"}
     refused = api.put(path, json=wrong | {"imap": {"auth": {}}, "logs": "loud", "paused": "maybe", "bogus": 1})

@@ -224,6 +224,7 @@ AS_SAFE_IN_PUBLIC = {
     "MAILBIND_CALLER_AUDIENCE": "names the API; a token also needs an issuer and a role",
     "MAILBIND_CALLER_TENANTS": "tenant ids",
     "MAILBIND_DATA_KEY_DAYS": "at most ten years",
+    "MAILBIND_HAND_OUT": "the operator's choice, which people read before they sign in",
     "MAILBIND_LINK_HOURS": "at most thirty days",
     "MAILBIND_MAX_ANSWER_MIB": "a size",
     "MAILBIND_OAUTH_APP_ID": "a name",

@@ -8,7 +8,8 @@ from functools import partial
 from typing import NamedTuple
 
 from shared.domain.account import Account, AccountState
-from shared.domain.errors import InvalidInput, StaleWrite
+from shared.domain.caller import Scope
+from shared.domain.errors import InvalidInput, MissingScope, StaleWrite
 from shared.domain.event import EventName
 from shared.domain.formats import same_address, table_key
 from shared.domain.grant import DelegatedGrant
@@ -24,19 +25,23 @@ class AccountChange(NamedTuple):
     """The changes; None leaves a field unchanged.
 
     `email` and `expected_email` were proven by a sign-in. A request may repeat them, because some callers send the
-    whole account back, but may not change them.
+    whole account back, but may not change them. `may_switch_on` says whether the caller may switch
+    `hand_out` on, which gives every caller with the scope oauth-token more than it had.
     """
 
     name: str | None = None
     paused: bool | None = None
+    hand_out: bool | None = None
+    may_switch_on: bool = False
     email: str | None = None
     expected_email: str | None = None
 
 
 async def change_account(app: App, account: str, change: AccountChange, faults: Mapping[str, str]) -> Account:
-    """Rename, pause or resume an account, and return it. A paused account's grant is kept alive.
+    """Rename, pause or resume an account, or switch its hand-out, and return it.
 
-    `faults` were found while parsing. Raises InvalidInput with all faults, NotFound and Conflict.
+    A paused account's grant is kept alive. `faults` were found while parsing. Raises InvalidInput with all faults,
+    MissingScope, NotFound and Conflict.
     """
     return await retry_on_conflict(partial(_read_and_change, app, account, change, faults))
 
@@ -46,17 +51,24 @@ async def _read_and_change(app: App, account: str, change: AccountChange, faults
     before = stored.value
     if all_faults := {**_faults_of_proven_fields(change, before), **faults}:
         raise InvalidInput(all_faults)
+    if change.hand_out and not before.hands_out and not change.may_switch_on:
+        raise MissingScope([Scope.ADMIN])
     grant = await app.stores.principals.grant(before.principal_id, before.app)
-    after = replace(_paused_or_resumed(before, change, grant.value if grant else None), name=change.name or before.name)
+    after = replace(
+        _paused_or_resumed(before, change, grant.value if grant else None),
+        name=change.name or before.name,
+        hands_out=before.hands_out if change.hand_out is None else change.hand_out,
+    )
     if after == before:
         return before
     changes: list[Change] = [Replace(after, stored.version)]
-    if grant is not None and after.state is not before.state:
+    if grant is not None and (after.state, after.hands_out) != (before.state, before.hands_out):
         # Invalidates the copies of the account that instances cache for hand-outs.
         changes.append(Replace(replace(grant.value, bindings=app.entropy(8).hex()), grant.version))
     await app.stores.principals.commit(before.principal_id, changes)
     app.tally.count_change(before, after)
-    log.info("account changed", extra={"principal": before.principal_id, "state": after.state})
+    changed = {"principal": before.principal_id, "state": after.state, "hand_out": after.hands_out}
+    log.info("account changed", extra=changed)
     return after
 
 

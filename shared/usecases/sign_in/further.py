@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from shared.domain.account import MAILBOX_REPLACED, ExpectedPerson
-from shared.domain.caller import Caller
+from shared.domain.caller import Caller, Scope
 from shared.domain.errors import BindingConflict, InvalidInput, NotBound, Unavailable
 from shared.domain.grant import DelegatedGrant
 from shared.domain.invited_mailbox import BindRequest, MailboxResult, MailboxState
@@ -37,7 +37,10 @@ CONFLICT_CODES = {
 
 
 class FurtherAccount(NamedTuple):
-    """A request to bind `mailbox` with the grant that authorizes the account `through`."""
+    """A request to bind `mailbox` with the grant that authorizes the account `through`.
+
+    `hand_out` asks for an account that hands out tokens, or for one that does not.
+    """
 
     account: str | None = None
     name: str | None = None
@@ -46,6 +49,7 @@ class FurtherAccount(NamedTuple):
     provider: str | None = None
     through: str | None = None
     change_mailbox: bool = False
+    hand_out: bool | None = None
 
 
 class Added(NamedTuple):
@@ -59,8 +63,8 @@ async def add_account(app: App, request: FurtherAccount, faults: Mapping[str, st
     """Probe the mailbox and bind it, by the same rules as after a sign-in.
 
     `faults` are those of the parsed request. Raises InvalidInput with all faults, Forbidden if the caller may not
-    access both accounts, NotFound if `through` does not exist, NotAuthorized if its grant needs a sign-in,
-    TooManyRequests (counted by grant), NotBound, and Unavailable if Microsoft does not answer.
+    access both accounts or may not switch `hand_out` on, NotFound if `through` does not exist, NotAuthorized if its
+    grant needs a sign-in, TooManyRequests (counted by grant), NotBound, and Unavailable if Microsoft does not answer.
     """
     for account_id in filter(None, (request.account, request.through)):
         caller.require_account(account_id)
@@ -73,6 +77,8 @@ async def add_account(app: App, request: FurtherAccount, faults: Mapping[str, st
     app.rate_limit.count(LimitKind.ACCOUNT_BY_GRANT, f"{account.principal_id}|{account.app}")
     if account.app != oauth_app.id:
         raise InvalidInput({"oauth2.provider": '"oauth2.provider" is not the OAuth app of that account'})
+    if request.hand_out and not account.hands_out:
+        caller.require_scope(Scope.ADMIN)
     bind_request = BindRequest(
         by=app.entropy(32).hex(),
         account=request.account or new_account_id(app.entropy),
@@ -81,6 +87,8 @@ async def add_account(app: App, request: FurtherAccount, faults: Mapping[str, st
         delegated=True,
         change_mailbox=request.change_mailbox,
         through=account.id,
+        # The source may be switched off meanwhile, so only an administrator's request is more than the default.
+        hand_out=None if request.hand_out and not caller.has_scope(Scope.ADMIN) else request.hand_out,
     )
     grant = stored.value
     if not grant.has_usable_token(app.clock()):

@@ -23,7 +23,8 @@ class Invitation:
     """A caller's request for a link: one mailbox, or several in `mailboxes`. `type` is the id of an OAuth app.
 
     The account of a mailbox is empty if it has no id yet. With a `principal_id`, only that principal may sign in.
-    `named` says that the caller named the `email`; otherwise it was copied from the existing account.
+    `named` says that the caller named the `email`; otherwise it was copied from the existing account. `hand_out` says
+    whether the accounts shall hand out tokens; None leaves existing ones as they are.
     """
 
     redirect_url: str | None = None
@@ -36,6 +37,7 @@ class Invitation:
     type: str | None = None
     allow_principal_change: bool = False
     change_mailbox: bool = False
+    hand_out: bool | None = None
     principal_id: str | None = None
     named: bool = True
     mailboxes: tuple[InvitedMailbox, ...] = ()
@@ -97,6 +99,7 @@ def _mailbox_faults(
     elif existing is not None and not invitation.mailboxes:
         faults |= _kind_faults(invitation, existing)
     if existing is not None and not faults:
+        faults |= _hand_out_faults(invitation, existing, caller)
         faults |= _change_faults(invitation, email, mailbox, existing, caller)
         if app is not None and app != existing.app and not caller.has_scope(Scope.ACCOUNTS_WRITE):
             reason = f"is not the OAuth app of the account, and another one needs the scope {Scope.ACCOUNTS_WRITE}"
@@ -124,6 +127,18 @@ def _change_faults(
     elif invitation.allow_principal_change:
         faults.setdefault("changeMailbox", '"changeMailbox" must be true: it is another person\'s own mailbox')
     return faults
+
+
+def _hand_out_faults(invitation: Invitation, existing: Account, caller: Caller) -> dict[str, str]:
+    """A form never switches an existing account on, and switches it off for callers who may write accounts."""
+    if invitation.hand_out is None or invitation.hand_out is existing.hands_out:
+        return {}
+    if invitation.hand_out:
+        reason = f"a caller with the scope {Scope.ADMIN} switches it on: PUT /v1/account/{{account}}"
+        return {"handOut": f'"handOut" must be false or absent, because the account hands out no tokens; {reason}'}
+    if caller.has_scope(Scope.ACCOUNTS_WRITE):
+        return {}
+    return {"handOut": f'"handOut" needs the scope {Scope.ACCOUNTS_WRITE}, because the account exists'}
 
 
 def _mailbox_list_faults(invitation: Invitation) -> dict[str, str]:

@@ -11,6 +11,7 @@ from shared.domain.caller import can_register
 from shared.domain.claims_challenge import sanitized_claims
 from shared.domain.errors import EntraBusy, SealBroken, StaleWrite
 from shared.domain.formats import fingerprint, random_token
+from shared.domain.hand_out import link_hands_out
 from shared.domain.invited_mailbox import LINK_CANCELLED, MailboxState
 from shared.domain.oauth_app import OAuthApp
 from shared.domain.registration import PendingRegistration, RegistrationStatus, SignInAttempt
@@ -108,6 +109,7 @@ class LinkPage(NamedTuple):
 
     `opened` proves that the link was opened, in any browser. `apps` are the OAuth apps to choose from: one, unless the
     form left the choice to the person. `replaces` are the existing accounts that may get another person or mailbox.
+    Without `hand_out`, callers get no tokens of what the link binds.
     """
 
     registration: PendingRegistration
@@ -116,6 +118,7 @@ class LinkPage(NamedTuple):
     confirmation: str
     opened: str
     replaces: Sequence[Account] = ()
+    hand_out: bool = True
 
 
 async def open_link(app: App, ticket: Secret, cookie: Secret | None) -> LinkPage:
@@ -124,7 +127,11 @@ async def open_link(app: App, ticket: Secret, cookie: Secret | None) -> LinkPage
     set_correlation_id(stored.value.correlation)
     await _record_opened(app, stored)
     page = await link_page(app, stored.value, cookie)
-    page = page._replace(replaces=await _replaced_accounts(app, stored.value))
+    existing = await _existing_accounts(app, stored.value)
+    page = page._replace(
+        replaces=existing if stored.value.allow_principal_change or stored.value.change_mailbox else (),
+        hand_out=link_hands_out(stored.value, existing, setting=app.config.hand_out),
+    )
     if not page.apps:
         raise UnusableLink(APP_UNAVAILABLE, stored.value)
     return page
@@ -138,12 +145,6 @@ async def link_page(app: App, registration: PendingRegistration, cookie: Secret 
     )
     opened = await seal_for_any_browser(app, OPENED_PURPOSE, registration.id, Secret(OPENED_PURPOSE))
     return LinkPage(registration, await _apps_to_choose(app, registration), cookie, confirmation, opened)
-
-
-async def _replaced_accounts(app: App, registration: PendingRegistration) -> Sequence[Account]:
-    if not registration.allow_principal_change and not registration.change_mailbox:
-        return ()
-    return await _existing_accounts(app, registration)
 
 
 async def _existing_accounts(app: App, registration: PendingRegistration) -> list[Account]:

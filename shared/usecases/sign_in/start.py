@@ -90,6 +90,7 @@ def _new_registration(
         delegated=invitation.delegated,
         allow_principal_change=invitation.allow_principal_change,
         change_mailbox=invitation.change_mailbox,
+        hand_out=invitation.hand_out is not False,
         pinned_to=invitation.principal_id,
         correlation=correlation_id(),
     )

@@ -12,6 +12,7 @@ from shared.domain.errors import SealBroken, StaleWrite
 from shared.domain.event import EventName
 from shared.domain.formats import same_address, same_id, table_key
 from shared.domain.grant import DelegatedGrant
+from shared.domain.hand_out import switch_when_bound
 from shared.domain.invited_mailbox import BindRequest, PendingAccount
 from shared.domain.mailbox import BoundMailbox
 from shared.domain.oauth_app import OAuthApp
@@ -56,12 +57,13 @@ async def write_transaction(app: App, proven: ProvenRequest, partition: Partitio
     Raises StaleWrite and AccessRefused.
     """
     stored_grant = partition.grants.get(proven.app.id)
-    grant, account = _bound_grant(app, proven, stored_grant), _bound_account(app, proven, holder)
+    stored_account = partition.accounts.get(table_key(proven.request.account))
+    previous = holder or (stored_account.value if stored_account else None)
+    hands_out = _hand_out_switch(app, proven.request, previous, partition)
+    grant, account = _bound_grant(app, proven, stored_grant), _bound_account(app, proven, holder, hands_out=hands_out)
     await app.stores.mailboxes.put(BoundMailbox.of(account))
     if grant.due is not None:
         await app.stores.agenda.add(Work(grant.work, grant.due, account.principal_id, grant.app))
-    stored_account = partition.accounts.get(table_key(account.id))
-    previous = holder or (stored_account.value if stored_account else None)
     account_row, events = await account_events(app, account, _event_names(previous, account), before=previous)
     changes: list[Change] = [
         put_change(stored_grant, grant),
@@ -83,7 +85,19 @@ async def write_transaction(app: App, proven: ProvenRequest, partition: Partitio
     return account
 
 
-def _bound_account(app: App, proven: ProvenRequest, holder: Account | None) -> Account:
+def _hand_out_switch(app: App, request: BindRequest, previous: Account | None, partition: Partition) -> bool:
+    # Changing a switch writes the grant's row, as this binding does, so the source's switch here is the current one.
+    source = partition.accounts.get(table_key(request.through)) if request.through is not None else None
+    return switch_when_bound(
+        previous,
+        source.value if source else None,
+        requested=request.hand_out,
+        is_further=request.through is not None,
+        setting=app.config.hand_out,
+    )
+
+
+def _bound_account(app: App, proven: ProvenRequest, holder: Account | None, *, hands_out: bool) -> Account:
     request, principal, proof, now = proven.request, proven.signed_in.principal, proven.proof, app.clock()
     if holder is not None:
         has_same_address = same_address(holder.email, proof.email)
@@ -94,6 +108,7 @@ def _bound_account(app: App, proven: ProvenRequest, holder: Account | None) -> A
             app=proven.app.id,
             through=request.through,
             inbox_id=proof.inbox_id or (holder.inbox_id if has_same_address else None),
+            hands_out=hands_out,
         )
     return Account(
         id=request.account,
@@ -108,6 +123,7 @@ def _bound_account(app: App, proven: ProvenRequest, holder: Account | None) -> A
         bound=now,
         through=request.through,
         inbox_id=proof.inbox_id,
+        hands_out=hands_out,
     )
 
 

@@ -4,6 +4,7 @@ Callers can also demand a refresh, at most two a minute for each grant.
 """
 
 import logging
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -25,6 +26,14 @@ log = logging.getLogger(__name__)
 DEFAULT_RETRY_AFTER = timedelta(seconds=10)
 
 
+type AccountCheck = Callable[[Account], None]
+"""Refuses an account, with an exception, before a token is looked for."""
+
+
+def any_account(_: Account) -> None:
+    """Refuse no account."""
+
+
 class AccountToken(NamedTuple):
     """A token of an account, for use inside Mailbind. `cached` is false if Entra issued it for this request."""
 
@@ -34,7 +43,9 @@ class AccountToken(NamedTuple):
     cached: bool
 
 
-async def account_token(app: App, account_id: str, resource: Resource | None = None) -> AccountToken:
+async def account_token(
+    app: App, account_id: str, resource: Resource | None = None, *, check: AccountCheck = any_account
+) -> AccountToken:
     """The account's token for a resource, by default the grant's primary one; its use makes the grant hot.
 
     Costs no storage request if this process remembers the grant with a token that can be used. Raises NotFound,
@@ -42,6 +53,7 @@ async def account_token(app: App, account_id: str, resource: Resource | None = N
     later).
     """
     account, stored = remembered_account(app, account_id, resource) or await look_up_account(app, account_id)
+    check(account)
     resource = resource or stored.value.resource
     token, now = stored.value.token_for(resource), app.clock()
     if token is None or not token.is_usable(now):
@@ -52,7 +64,12 @@ async def account_token(app: App, account_id: str, resource: Resource | None = N
 
 
 async def challenged_token(
-    app: App, account_id: str, claims: str | None, resource: Resource | None = None
+    app: App,
+    account_id: str,
+    claims: str | None,
+    resource: Resource | None = None,
+    *,
+    check: AccountCheck = any_account,
 ) -> AccountToken:
     """A new token, which answers a challenge if there are `claims`. Ignores the cached token.
 
@@ -64,6 +81,7 @@ async def challenged_token(
     the next sign-in, for a day; those of the caller are not kept.
     """
     account, stored = await look_up_account(app, account_id)
+    check(account)
     resource = resource or stored.value.resource
     await _check_covered(app, stored.value, resource)
     _check_refreshable(stored.value, app.clock())
