@@ -12,13 +12,14 @@ from shared.bootstrap import build
 from shared.domain.caller import Scope
 from shared.domain.formats import fingerprint, table_key
 from shared.domain.secret import Secret
-from shared.ports import App, DirectoryEntry, Insert
+from shared.ports import App
 from shared.usecases.callers.api_tokens import TokenWish, issue_token
 from shared.usecases.callers.identify import ADMINISTRATOR, identify_caller
 from shared.usecases.tokens.hand_out import hand_out
 from tests.bench.figure import Figure, at_least, in_turn
+from tests.bench.grants import bound_account
 from tests.conftest import storage_of
-from tests.contract.records import APP, account, grant, principal
+from tests.contract.records import APP
 from tests.local.calling_app import token_by_msal
 
 ROUNDS = 15
@@ -35,7 +36,7 @@ async def figures() -> list[Figure]:
             settings = app_settings(storage, tenant.ready, "http://127.0.0.1:7071", Secrets.fresh())
             services = build(settings)
             try:
-                held, partition = await _bound(services)
+                held, partition = await bound_account(services)
                 callers = {"": None, ", for an API token": await _api_token(services)}
                 callers[", for a token of Entra's"] = Secret(token_by_msal(tenant.ready))
                 return [
@@ -51,19 +52,6 @@ async def figures() -> list[Figure]:
 async def _api_token(services: App) -> Secret:
     wish = TokenWish("bench", frozenset({Scope.OAUTH_TOKEN}))
     return (await issue_token(services, wish, {}, ADMINISTRATOR)).token
-
-
-async def _bound(services: App) -> tuple[str, str]:
-    who, now = principal(), services.clock()
-    held = account(who, now)
-    # Tokens of the size that Entra gives.
-    hot = grant(who, now).with_hand_out(now, 0)
-    changes = {"access_token": Secret("a" * 2200), "refresh_token": Secret("r" * 1200)}
-    sized = hot.__class__(**{**{name: getattr(hot, name) for name in hot.__slots__}, **changes})
-    await services.stores.principals.commit(who.id, [Insert(sized), Insert(held)])
-    await services.stores.directory.insert(DirectoryEntry(held.id, who.id, APP))
-    await hand_out(services, held.id)
-    return held.id, table_key(who.id)
 
 
 async def _figure(services: App, name: str, partition: str, at_once: int, who: str, bearer: Secret | None) -> Figure:

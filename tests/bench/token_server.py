@@ -1,4 +1,4 @@
-"""`python -m tests.bench.token_server FOLDER MILLISECONDS`: a token endpoint that only waits and answers.
+"""`python -m tests.bench.token_server FOLDER MILLISECONDS`: a token endpoint, and a Graph, that only wait and answer.
 
 The local tenant signs and keeps books, and would be what is measured. This one has Entra's shape and size of answers,
 over TLS, and prints {"url", "caFile"} when it is ready.
@@ -26,6 +26,20 @@ ANSWER = {
     "access_token": "a" * 2200,
     "refresh_token": "r" * 1100,
 }
+# A list of one message, as `$select=subject,from,receivedDateTime,isRead` gives it.
+MESSAGES = {
+    "@odata.context": "https://graph.microsoft.com/v1.0/$metadata#users('b1a6a0de-0000-4000-8000-0000000000a1')/messages",
+    "value": [
+        {
+            "@odata.etag": 'W/"CQAAABYAAAC4ofQHEIqCSbQPot83AFcbAAAW/0tB"',
+            "id": "AAMk" + "G" * 144 + "AAA=",
+            "receivedDateTime": "2026-11-29T08:14:05Z",
+            "subject": "Where is my order?",
+            "isRead": False,
+            "from": {"emailAddress": {"name": "Ann Customer", "address": "ann@fabrikam.example"}},
+        }
+    ],
+}
 
 
 def application(origin: str, seconds: float) -> Starlette:
@@ -49,6 +63,10 @@ def application(origin: str, seconds: float) -> Starlette:
         given += 1
         return JSONResponse(ANSWER)
 
+    async def messages(_: Request) -> Response:
+        await asyncio.sleep(seconds)
+        return JSONResponse(MESSAGES)
+
     async def count(_: Request) -> Response:
         return JSONResponse(given)
 
@@ -56,6 +74,7 @@ def application(origin: str, seconds: float) -> Starlette:
         routes=[
             Route("/{tenant}/v2.0/.well-known/openid-configuration", discover),
             Route("/given", count),
+            Route("/v1.0/users/{mailbox}/messages", messages),
             Route("/{tenant}/oauth2/v2.0/token", token, methods=["POST"]),
         ]
     )
