@@ -137,8 +137,21 @@ def test_upload_session_is_refused_on_shared_mailboxes(sales: MailVisitor) -> No
     assert (403, "ErrorAccessDenied") == sales.refused(path, "POST", AttachmentItem={"size": 5_000_000})
 
 
-@pytest.mark.parametrize("body", [{"subject": 1}, {"toRecipients": "a@b.example"}, {"isRead": "yes"}, {"from": {}}])
-def test_property_of_another_type_is_refused(sales: MailVisitor, body: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"subject": 1},
+        {"toRecipients": "a@b.example"},
+        {"isRead": "yes"},
+        {"from": {}},
+        {"body": {"contentType": "xml"}},
+        {"importance": "urgent"},
+        {"internetMessageId": "<a@b.example>\r\nX-Injected: 1"},
+        {"attachments": 1},
+        {"singleValueExtendedProperties": [{"id": "Integer 0x0E07", "value": "draft"}]},
+    ],
+)
+def test_property_that_cannot_be_read_is_refused(sales: MailVisitor, body: dict[str, object]) -> None:
     assert (400, "BadRequest") == sales.refused("/messages", "POST", **body)
 
 

@@ -1,11 +1,11 @@
 """One request to Graph, whether it came by itself or in a batch, and the answer to it."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
+import msgspec
 from starlette.responses import JSONResponse, Response
 
 from infra.local.tenant.failures import Refusal
@@ -40,7 +40,7 @@ class GraphRequest:
     def json(self) -> dict[str, Any]:
         """The body, an object. An empty body has no members. Raises the Refusal BadRequest."""
         try:
-            content = json.loads(self.body or b"{}")
+            content = msgspec.json.decode(self.body or b"{}")
         except ValueError as error:
             raise Refusal("BadRequest", reason=UNREADABLE) from error
         if not isinstance(content, dict):

@@ -7,13 +7,15 @@ https://learn.microsoft.com/graph/api/message-post-attachments
 
 import base64
 import binascii
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from infra.local.tenant.failures import Refusal
 from infra.local.tenant.mail.defaults import default_properties
 from infra.local.tenant.mail.entities import Attachment, Message, Properties, graph_time
 from infra.local.tenant.mail.mime import mime_of
+from infra.local.tenant.mail.values import WRITABLE, items, moment, one_line, text
 
 # "You can update ... only if isDraft = true": https://learn.microsoft.com/graph/api/message-update#request-body
 DRAFT_ONLY = frozenset(
@@ -48,7 +50,8 @@ def read_message(body: Properties, now: float) -> Message:
     """
     message = Message(properties=read_properties(body))
     message.extended_properties = read_extended_properties(body)
-    message.attachments = [read_attachment(one, now) for one in _member(body, "attachments") or []]
+    with _readable("attachments"):
+        message.attachments = [read_attachment(one, now) for one in items(_member(body, "attachments") or [])]
     headers = message.properties.get("internetMessageHeaders", [])
     for header in headers:
         if not header["name"].lower().startswith(HEADER_PREFIX):
@@ -61,14 +64,14 @@ def read_message(body: Properties, now: float) -> Message:
 def read_properties(body: Properties) -> Properties:
     """The properties of a message that clients can set; others are ignored. Raises the Refusal BadRequest."""
     properties: Properties = {}
-    for name, value in body.items():
+    with _readable("message"):
+        members = body.items()
+    for name, value in members:
         if (found := WRITABLE.get(name.lower())) is None:
             continue
         canonical, read = found
-        try:
+        with _readable(canonical):
             properties[canonical] = read(value)
-        except (TypeError, KeyError, AttributeError, ValueError) as error:
-            raise Refusal("BadRequest", reason=f"Cannot read the value of the property '{canonical}'.") from error
     return properties
 
 
@@ -77,33 +80,34 @@ def read_extended_properties(body: Properties) -> dict[str, str]:
 
     https://learn.microsoft.com/graph/api/singlevaluelegacyextendedproperty-post-singlevalueextendedproperties
     """
-    return {one["id"]: one["value"] for one in _member(body, "singlevalueextendedproperties") or []}
+    with _readable("singleValueExtendedProperties"):
+        held = items(_member(body, "singlevalueextendedproperties") or [])
+        return {text(one["id"]): text(one["value"]) for one in held}
 
 
 def properties_from_mapi(extended_properties: dict[str, str]) -> Properties:
-    """What extended properties say about Graph's properties."""
+    """What extended properties say about Graph's properties. Raises the Refusal BadRequest."""
     properties: Properties = {}
-    if FLAGS_PROPERTY in extended_properties:
-        properties["isDraft"] = bool(int(extended_properties[FLAGS_PROPERTY]) & UNSENT_FLAG)
-    if DELIVERY_TIME_PROPERTY in extended_properties:
-        properties["receivedDateTime"] = extended_properties[DELIVERY_TIME_PROPERTY]
+    with _readable("singleValueExtendedProperties"):
+        if flags := extended_properties.get(FLAGS_PROPERTY):
+            properties["isDraft"] = bool(int(flags) & UNSENT_FLAG)
+        if delivered := extended_properties.get(DELIVERY_TIME_PROPERTY):
+            properties["receivedDateTime"] = moment(delivered)
     return properties
 
 
 def read_attachment(body: Properties, now: float) -> Attachment:
     """An attachment in JSON. `now` is in epoch seconds. Raises the Refusal BadRequest."""
     kind = str(body.get("@odata.type", "")).rpartition(".")[2]
-    name = _member(body, "name")
-    if not isinstance(name, str):
-        raise Refusal("BadRequest", reason="The attachment has no name.")
-    attachment = Attachment(
-        name=name,
-        content=b"",
-        content_type=_member(body, "contenttype"),
-        content_id=_member(body, "contentid"),
-        is_inline=_member(body, "isinline") is True,
-        modified=graph_time(now),
-    )
+    with _readable("attachments"):
+        attachment = Attachment(
+            name=text(_member(body, "name")),
+            content=b"",
+            content_type=one_line(_member(body, "contenttype") or "") or None,
+            content_id=one_line(_member(body, "contentid") or "") or None,
+            is_inline=_member(body, "isinline") is True,
+            modified=graph_time(now),
+        )
     if kind == "fileAttachment":
         attachment.content = _bytes(_member(body, "contentbytes"))
     elif kind == "itemAttachment":
@@ -126,72 +130,9 @@ def _bytes(text: object) -> bytes:
         raise Refusal("BadRequest", reason="Cannot convert the literal to the expected type 'Edm.Binary'.") from error
 
 
-def _text(value: Any) -> str:  # noqa: ANN401 - a JSON value
-    if not isinstance(value, str):
-        raise TypeError
-    return value
-
-
-def _flag(value: Any) -> bool:  # noqa: ANN401 - a JSON value
-    if not isinstance(value, bool):
-        raise TypeError
-    return value
-
-
-def _texts(value: Any) -> list[str]:  # noqa: ANN401 - a JSON value
-    return [_text(one) for one in value]
-
-
-def _body(value: Any) -> Properties:  # noqa: ANN401 - a JSON value
-    members = {name.lower(): one for name, one in value.items()}
-    return {"contentType": members.get("contenttype", "text").lower(), "content": _text(members.get("content", ""))}
-
-
-def _recipient(value: Any) -> Properties | None:  # noqa: ANN401 - a JSON value
-    if value is None:
-        return None
-    address = {name.lower(): one for name, one in _any_case(value, "emailaddress").items()}
-    text = _text(address.get("address", ""))
-    return {"emailAddress": {"name": _text(address.get("name") or text), "address": text}}
-
-
-def _recipients(value: Any) -> list[Properties]:  # noqa: ANN401 - a JSON value
-    return [recipient for recipient in map(_recipient, value) if recipient]
-
-
-def _follow_up(value: Any) -> Properties:  # noqa: ANN401 - a JSON value
-    """A flag.
-
-    https://learn.microsoft.com/graph/api/resources/followupflag
-    """
-    return {"flagStatus": _text(_any_case(value, "flagstatus")), **value}
-
-
-def _headers(value: Any) -> list[Properties]:  # noqa: ANN401 - a JSON value
-    return [{"name": _text(one["name"]), "value": _text(one["value"])} for one in value]
-
-
-def _any_case(value: Properties, name: str) -> Any:  # noqa: ANN401 - a JSON value
-    return {key.lower(): one for key, one in value.items()}[name]
-
-
-READERS: dict[str, Callable[[Any], Any]] = {
-    "bccRecipients": _recipients,
-    "body": _body,
-    "categories": _texts,
-    "ccRecipients": _recipients,
-    "flag": _follow_up,
-    "from": _recipient,
-    "importance": _text,
-    "inferenceClassification": _text,
-    "internetMessageHeaders": _headers,
-    "internetMessageId": _text,
-    "isDeliveryReceiptRequested": _flag,
-    "isRead": _flag,
-    "isReadReceiptRequested": _flag,
-    "replyTo": _recipients,
-    "sender": _recipient,
-    "subject": _text,
-    "toRecipients": _recipients,
-}
-WRITABLE = {name.lower(): (name, read) for name, read in READERS.items()}
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        raise Refusal("BadRequest", reason=f"Cannot read the value of the property '{name}'.") from error
