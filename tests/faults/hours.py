@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from infra.local.environment import APP_ID
 from shared.domain.account import MAILBOX_ERROR_CODES, Account, AccountState, Principal
 from shared.domain.errors import NotAuthorized, Unavailable
+from shared.domain.mailbox import BoundMailbox
 from shared.domain.secret import Secret
 from shared.domain.tokens import MIN_HAND_OUT_LIFETIME
 from shared.domain.work import Work
@@ -80,6 +81,7 @@ class Hours:
         ).scheduled(refreshed, self.callers.jitter())
         assert grant.due is not None
         await self.callers.stores.agenda.add(Work(grant.work, grant.due, who.id, grant.app))
+        await self.callers.stores.mailboxes.put(BoundMailbox.of(account))
         await self.callers.stores.principals.commit(who.id, [Insert(account), Insert(grant)])
         await self.callers.stores.directory.insert(DirectoryEntry(account.id, who.id, account.app))
         seen = Seen(*WELL, name)
