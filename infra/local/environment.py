@@ -118,12 +118,17 @@ def start_host(
     settings: Mapping[str, str],
     folder: Path,
     python: Sequence[str] = (sys.executable,),
+    certificate: Path | None = None,
 ) -> parts.Part:
     """Start the Functions host with an app, on a socket that already listens.
 
-    The app's settings contain its address, so the port must be known before the host starts.
+    The app's settings contain its address, so the port must be known before the host starts. With a `certificate` (PEM,
+    with its key) it serves https.
     """
-    command = parts.python_part("infra.local.host", "--app", str(app), "--fd", str(listener.fileno()), python=python)
+    arguments = ["--app", str(app), "--fd", str(listener.fileno())]
+    if certificate:
+        arguments += ["--certificate", str(certificate)]
+    command = parts.python_part("infra.local.host", *arguments, python=python)
     return parts.start("host", command, folder=folder, settings=settings, inherit=[listener.fileno()])
 
 

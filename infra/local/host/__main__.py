@@ -30,6 +30,7 @@ def main() -> None:
     address.add_argument("--port", type=int, default=0, help="on 127.0.0.1; 0 picks a free port")
     address.add_argument("--fd", type=int, help="file descriptor of a listening socket of the parent")
     parser.add_argument("--settings", type=Path, help="a local.settings.json file")
+    parser.add_argument("--certificate", type=Path, help="PEM file with a certificate and its key, to serve https")
     arguments = parser.parse_args()
     # https://learn.microsoft.com/azure/azure-functions/functions-app-settings#python_enable_debug_logging
     start_log(debug=os.environ.get("PYTHON_ENABLE_DEBUG_LOGGING") == "1")
@@ -42,7 +43,7 @@ def main() -> None:
     try:
         # What the app prints goes to the log, because the parent process reads our standard output.
         with redirect_stdout(sys.stderr):
-            asyncio.run(serve(arguments.app.resolve(), listener, clock))
+            asyncio.run(serve(arguments.app.resolve(), listener, clock, arguments.certificate))
     except (HostError, IndexingError) as error:
         sys.exit(f"the app cannot run: {error}")
 
@@ -52,7 +53,9 @@ def clock() -> datetime:
     return datetime.now(UTC)  # noqa: TID251 - the only place in the host that reads the clock
 
 
-async def serve(app: Path, listener: socket.socket, now: Callable[[], datetime]) -> None:
+async def serve(
+    app: Path, listener: socket.socket, now: Callable[[], datetime], certificate: Path | None = None
+) -> None:
     """Serve the app on a listening socket. After a signal, finish the invocations in progress and return."""
     async with host(app, now) as loaded:
         server = uvicorn.Server(
@@ -66,13 +69,18 @@ async def serve(app: Path, listener: socket.socket, now: Callable[[], datetime])
                 proxy_headers=False,
                 server_header=False,
                 date_header=False,
+                ssl_certfile=certificate,
             )
         )
         # uvicorn handles signals only while it serves, and raises them again when it ends.
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, server.handle_exit)
         address, port = listener.getsockname()
-        ready = {"url": f"http://{address}:{port}", "functions": loaded.functions, "keys": asdict(loaded.keys)}
+        ready = {
+            "url": f"{'https' if certificate else 'http'}://{address}:{port}",
+            "functions": loaded.functions,
+            "keys": asdict(loaded.keys),
+        }
         print(json.dumps(ready), file=sys.__stdout__, flush=True)
         await server.serve(sockets=[listener])
 
