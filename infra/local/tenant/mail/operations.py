@@ -9,6 +9,7 @@ READING = {
     ("GET", "mailfolders/delta"): Operation("basic", delta.folder_delta),
     ("GET", "mailfolders/{id}"): Operation("basic", reading.get_folder),
     ("GET", "mailfolders/{id}/childfolders"): Operation("basic", reading.list_child_folders),
+    ("GET", "mailfolders/{id}/childfolders/$count"): Operation("basic", reading.count_child_folders),
     ("GET", "mailfolders/{id}/messages"): Operation("basic", reading.list_messages),
     ("GET", "mailfolders/{id}/messages/$count"): Operation("basic", reading.count_messages),
     ("GET", "mailfolders/{id}/messages/delta"): Operation("basic", delta.message_delta),

@@ -41,6 +41,11 @@ def list_child_folders(call: MailCall) -> Answer:
     return _folder_page(call, f"mailFolders('{call.folder.id}')/childFolders", _folders(call, call.folder))
 
 
+def count_child_folders(call: MailCall) -> Answer:
+    """How many folders there are inside a folder."""
+    return _count(len(_folders(call, call.folder)))
+
+
 def list_messages(call: MailCall) -> Answer:
     """The messages of a folder, or of the mailbox."""
     if call.is_basic and call.options.search is not None:
