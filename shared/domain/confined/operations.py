@@ -114,7 +114,9 @@ def _reading() -> Iterator[MailOperation]:
     content = partial(_get, answer=AnswerKind.BYTES, in_folders=True)
     yield message("messages.list", "messages", "List messages", options=LIST_OPTIONS)
     yield number("messages.count", "messages/$count", "Count messages", in_folders=True)
-    yield message("messages.delta", "messages/delta", "List what has changed", options=DELTA_OPTIONS)
+    # Graph: "Get incremental changes to messages in a folder": there is no delta of a whole mailbox.
+    path, about = "mailFolders/{folder}/messages/delta", "List what has changed in a folder"
+    yield _get("messages.delta", path, about, options=DELTA_OPTIONS, expands=MESSAGE_PARTS)
     yield message("message.get", "messages/{message}", "Read a message", options=READ_OPTIONS)
     yield content("message.content", "messages/{message}/$value", "Read a message as MIME")
     path = "messages/{message}/attachments"
