@@ -13,6 +13,7 @@ import binascii
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -23,7 +24,7 @@ from infra.local.tenant.mail.call import MailCall
 from infra.local.tenant.mail.entities import Change, ChangeKind, Message, Properties
 from infra.local.tenant.mail.filters import comparable, read_time
 from infra.local.tenant.mail.lists import applied_preferences
-from infra.local.tenant.mail.query import DEFAULT_TOP, MAX_TOP, Options, read_options, select
+from infra.local.tenant.mail.query import DEFAULT_TOP, MAX_TOP, Options, read_options
 from infra.local.tenant.mail.rendering import folder_json, message_json
 from infra.local.tenant.mail.store import FOLDERS_LOG, ROOT
 
@@ -35,7 +36,7 @@ ORDER = re.compile(r"receivedDateTime\s+desc", re.IGNORECASE)
 LATEST_KEY = "~"  # sorts after every time and id
 
 Key = tuple[str, str]
-Shown = tuple[Key, Properties]
+Listed = tuple[Key, Callable[[], Properties]]
 
 
 class DeltaState(msgspec.Struct, frozen=True, array_like=True):
@@ -60,12 +61,15 @@ class DeltaState(msgspec.Struct, frozen=True, array_like=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """What a delta query reads. `listed` is the content, each item with its key; `show` is an item by immutable id."""
+    """What a delta query reads. `listed` is the content, each item with its key and how to show it.
+
+    `show` is the item of a change, and None if the filter does not let it pass.
+    """
 
     log: str
     path: str
     type: str
-    listed: Callable[[Options], Iterable[Shown]]
+    listed: Callable[[Options], Iterable[Listed]]
     show: Callable[[Change, Options], Properties | None]
 
 
@@ -73,11 +77,11 @@ def message_delta(call: MailCall) -> Answer:
     """The changes of the messages in a folder."""
     stored, folder = call.stored, call.folder
 
-    def listed(options: Options) -> Iterable[Shown]:
+    def listed(options: Options) -> Iterable[Listed]:
         found = [message for message in stored.messages_in(folder) if _passes(options, message)]
         return [
-            ((message.properties["receivedDateTime"], message.immutable_id), message_json(call, message, options))
-            for message in found
+            ((one.properties["receivedDateTime"], one.immutable_id), partial(message_json, call, one, options))
+            for one in found
         ]
 
     def show(change: Change, options: Options) -> Properties | None:
@@ -94,14 +98,14 @@ def folder_delta(call: MailCall) -> Answer:
     """The changes of the mailbox's folders."""
     stored = call.stored
 
-    def listed(options: Options) -> Iterable[Shown]:
+    def listed(options: Options) -> Iterable[Listed]:
         folders = [folder for folder in stored.folders.values() if folder.well_known_name != ROOT]
-        return [((folder.id, ""), select(folder_json(stored, folder), options.select)) for folder in folders]
+        return [((folder.id, ""), partial(folder_json, stored, folder, options.select)) for folder in folders]
 
     def show(change: Change, options: Options) -> Properties | None:
         if change.kind == "deleted":
             return {"id": change.item_id}
-        return select(folder_json(stored, stored.folders[change.item_id]), options.select)
+        return folder_json(stored, stored.folders[change.item_id], options.select)
 
     source = Source(log=FOLDERS_LOG, path="mailFolders/delta", type="mailFolder", listed=listed, show=show)
     return _answer(call, source)
@@ -129,11 +133,11 @@ def _list_page(
 ) -> tuple[Sequence[Properties], DeltaState, bool]:
     if options.change_type not in {None, "created"}:
         return [], msgspec.structs.replace(state, listed_to=None), True
-    newest_first = sorted(source.listed(options), key=lambda shown: shown[0], reverse=True)
-    waiting = [shown for shown in newest_first if shown[0] < (state.listed_to or shown[0])]
+    newest_first = sorted(source.listed(options), key=lambda listed: listed[0], reverse=True)
+    waiting = [listed for listed in newest_first if listed[0] < (state.listed_to or listed[0])]
     is_last = len(waiting) <= size
     listed_to = None if is_last else waiting[size - 1][0]
-    return [item for _, item in waiting[:size]], msgspec.structs.replace(state, listed_to=listed_to), is_last
+    return [show() for _, show in waiting[:size]], msgspec.structs.replace(state, listed_to=listed_to), is_last
 
 
 def _change_page(

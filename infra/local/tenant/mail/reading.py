@@ -114,7 +114,7 @@ def refuse_settings(_call: MailCall) -> Answer:
 
 def folder_answer(call: MailCall, folder: Folder, status: int = 200) -> Answer:
     """The answer that shows a folder."""
-    content = select(folder_json(call.stored, folder), call.options.select)
+    content = folder_json(call.stored, folder, call.options.select)
     headers = _location(call, f"mailFolders('{folder.id}')") if status == CREATED else {}
     return Answer({"@odata.context": call.context("mailFolders/$entity"), **content}, status, headers)
 
@@ -132,7 +132,7 @@ def _location(call: MailCall, path: str) -> dict[str, str]:
 
 
 def _folder_page(call: MailCall, path: str, folders: list[Folder]) -> Answer:
-    return page(call, path, path, folders, lambda folder: select(folder_json(call.stored, folder), call.options.select))
+    return page(call, path, path, folders, lambda folder: folder_json(call.stored, folder, call.options.select))
 
 
 def _folders(call: MailCall, parent: Folder) -> list[Folder]:
@@ -140,7 +140,7 @@ def _folders(call: MailCall, parent: Folder) -> list[Folder]:
     if not call.options.filter:
         return children
     chosen = Filter(call.options.filter, FOLDER_PROPERTIES)
-    return [child for child in children if chosen.matches(folder_json(call.stored, child).get)]
+    return [child for child in children if chosen.matches(folder_json(call.stored, child, None).get)]
 
 
 def _messages(call: MailCall) -> list[Message]:

@@ -22,13 +22,14 @@ OUTLOOK = "https://outlook.office365.com/owa/?ItemID={id}&exvsurl=1&viewmodel=Re
 HIDDEN = frozenset({"internetMessageHeaders", "uniqueBody"})
 # https://learn.microsoft.com/graph/permissions-reference#mailreadbasic
 NOT_BASIC = frozenset({"body", "bodyPreview", "uniqueBody"})
+NOT_COUNTED = {"id", "displayName", "parentFolderId", "childFolderCount", "isHidden"}
 EXPANDABLE = {"attachments", "singleValueExtendedProperties"}
 
 
-def folder_json(stored: StoredMailbox, folder: Folder) -> Properties:
-    """A folder."""
-    messages = stored.messages_in(folder)
-    return {
+def folder_json(stored: StoredMailbox, folder: Folder, names: tuple[str, ...] | None) -> Properties:
+    """The selected properties of a folder. Messages are counted only if a property needs it."""
+    messages = stored.messages_in(folder) if names is None or not set(names) <= NOT_COUNTED else []
+    content = {
         "id": folder.id,
         "displayName": folder.display_name,
         "parentFolderId": folder.parent_id,
@@ -38,6 +39,7 @@ def folder_json(stored: StoredMailbox, folder: Folder) -> Properties:
         "sizeInBytes": sum(message.size for message in messages),
         "isHidden": False,
     }
+    return select(content, names)
 
 
 def message_id(call: MailCall, message: Message) -> str:
@@ -55,15 +57,21 @@ def message_json(call: MailCall, message: Message, options: Options | None = Non
         "id": shown_id,
         **stored,
         "hasAttachments": message.has_attachments,
-        "bodyPreview": message.preview,
         "parentFolderId": message.folder_id,
         "webLink": OUTLOOK.format(id=quote(shown_id, safe="")),
-        "body": body_json(message, as_text=call.wants_text),
-        "uniqueBody": body_json(message, as_text=call.wants_text),
+        **_bodies(call, message, options.select),
     }
     if call.is_basic:
         content = {name: value for name, value in content.items() if name not in NOT_BASIC}
     return {**select(content, options.select, HIDDEN), **_expanded(call, message, options)}
+
+
+def _bodies(call: MailCall, message: Message, names: tuple[str, ...] | None) -> Properties:
+    """The properties that show the body; those that are not selected are left empty, because they take time."""
+    if names is not None and not set(names) & {"*", "body", "bodyPreview", "uniqueBody"}:
+        return dict.fromkeys(("bodyPreview", "body", "uniqueBody"))
+    body = body_json(message, as_text=call.wants_text)
+    return {"bodyPreview": message.preview, "body": body, "uniqueBody": body}
 
 
 def body_json(message: Message, *, as_text: bool) -> Properties:
