@@ -72,6 +72,7 @@ def test_settings_are_refused_even_with_full_access(tenant: LocalTenant, path: s
     [
         ("GET", "/calendar", (400, "BadRequest")),
         ("GET", "/messages/x/y", (400, "BadRequest")),
+        ("DELETE", "", (405, "methodNotAllowed")),
         ("PUT", "/messages", (405, "methodNotAllowed")),
         ("PATCH", "/mailFolders/inbox/messages/delta", (405, "methodNotAllowed")),
     ],

@@ -85,14 +85,15 @@ class GraphEndpoint:
         is_batch = request.path.lower() == BATCH_PATH
         target = None if is_batch else _target(request)
         with self._concurrent(caller, target):
-            await asyncio.sleep(self._tenant.conditions.latency_of("graph"))
+            if not is_batch and (delay := self._tenant.conditions.latency_of("graph")):  # parts have it themselves
+                await asyncio.sleep(delay)
             self._raise_fault(caller.person, target, spared=FAULTS_OF_PARTS if is_batch else frozenset())
             request = replace(request, body=await read_body())
             if len(request.body) > MAX_BODY_BYTES:
                 raise Refusal("RequestEntityTooLarge")
             if target is None:
                 return await answer_batch(request, self._respond)
-            if not target.shape:
+            if not target.shape and request.method == "GET":
                 return read_profile(self._tenant, caller, target.user, request)
             return self._mail(request, caller, target, trace)
 
@@ -140,7 +141,7 @@ def _target(request: GraphRequest) -> Target:
 def _operation(method: str, target: Target) -> Operation:
     if operation := OPERATIONS.get((method, target.shape)):
         return operation
-    if target.shape in SHAPES:
+    if target.shape in SHAPES or not target.shape:
         raise Refusal("methodNotAllowed")
     raise Refusal("BadRequest", reason=f"Resource not found for the segment '{target.shape.rpartition('/')[2]}'.")
 
