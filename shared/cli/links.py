@@ -38,6 +38,7 @@ def add_commands(add: AddParser) -> None:
     making.add_argument("--type", help="the OAuth app to sign in through")
     making.add_argument("--allow-principal-change", action="store_true", help="another person may take an account over")
     making.add_argument("--change-mailbox", action="store_true", help="an existing account may get another mailbox")
+    making.add_argument("--no-hand-out", action="store_true", help="callers get no access tokens of what is bound")
     add_redirect_url(making)
     repairing = add_account(add_command(add, "reauthorize", reauthorize, "create a link that repairs an account"))
     repairing.add_argument(
@@ -69,6 +70,7 @@ def link(api: Api, arguments: Namespace) -> Result:
         "delegated": not arguments.own,
         "allowPrincipalChange": arguments.allow_principal_change,
         "changeMailbox": arguments.change_mailbox,
+        "handOut": False if arguments.no_hand_out else None,
     }
     body = api.call("POST", "authentication", "form", body={k: v for k, v in form.items() if v is not None})
     return _link(body)

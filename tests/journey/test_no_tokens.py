@@ -87,12 +87,16 @@ def test_page_says_that_the_caller_never_receives_the_permission(api: httpx.Clie
 def test_operator_switches_an_account_with_the_command(
     cli: Cli, api: httpx.Client, visitor: Visitor, person: NewPerson
 ) -> None:
-    account = bind(api, visitor, person())
+    who = person()
+    account = bind(api, visitor, who)
 
     assert f"{account} hands out no access tokens\n" == cli("hand-out", account, "off").stdout
     assert re.search(r"\nhands out tokens +no\n", cli("show", account).stdout)
     assert told(cli("hand-out", account, "on", "--json"))["handOut"]
     assert re.search(r"\nhands out tokens +yes\n", cli("show", account).stdout)
+    link = told(cli("link", "--account", account, "--email", SUPPORT, "--no-hand-out", *BACK, "--json"))
+    visitor.follow(link["url"], who)
+    assert not told(cli("show", account, "--json"))["handOut"]
 
 
 # Requests that do something. The others are sent with an empty body.
