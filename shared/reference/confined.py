@@ -7,6 +7,7 @@ from typing import Any
 
 from shared.domain.caller import Scope
 from shared.domain.confined.operations import OPERATIONS, AnswerKind, BodyKind, MailOperation
+from shared.domain.confined.paths import ID_PATTERN
 from shared.domain.confined.queries import SEALED_OPTIONS, SPELLINGS
 from shared.domain.confined.refused import LinkNotValid, OutcomeUnknown, WrongSender
 from shared.domain.errors import MailbindError, MissingScope
@@ -24,26 +25,33 @@ BYTES, TEXT = "application/octet-stream", "text/plain"
 ITEM_ID = (
     "AAMkAGVmMDEzMTM4LTZmYWUtNDdkNC1hMDZiLTU1OGY5OTZhYmY4OABGAAAAAAAiQ8W967B7TKBjgx9rVEURBwAiIsqMbYjsT5e-T7KzowPTAAA="
 )
-PLACES: Mapping[str, tuple[str, str]] = {
-    "mailbox": ("The address of the bound mailbox in any case, or the id of its account.", MAILBOX),
-    "message": ("The id of a message.", ITEM_ID),
-    "attachment": ("The id of an attachment.", ITEM_ID),
-    "folder": ("The id of a folder, or a well-known name such as inbox.", "inbox"),
-    "child": ("The id of a folder in the folder.", ITEM_ID),
+TEXT_SCHEMA: Part = {"type": "string", "minLength": 1}
+ID_SCHEMA: Part = {"type": "string", "pattern": f"^{ID_PATTERN.pattern}$"}
+SWITCH_SCHEMA: Part = {"type": "boolean"}
+PLACES: Mapping[str, tuple[str, Part, str]] = {
+    "mailbox": ("The address of the bound mailbox in any case, or the id of its account.", TEXT_SCHEMA, MAILBOX),
+    "message": ("The id of a message.", ID_SCHEMA, ITEM_ID),
+    "attachment": ("The id of an attachment.", ID_SCHEMA, ITEM_ID),
+    "folder": ("The id of a folder, or a well-known name such as inbox.", ID_SCHEMA, "inbox"),
+    "child": ("The id of a folder in the folder.", ID_SCHEMA, ITEM_ID),
 }
-QUERY_OPTIONS: Mapping[str, tuple[str, str]] = {
-    "select": ("The properties to return.", "id"),
-    "filter": ("A condition.", "isRead eq false"),
-    "search": ("Words to search for.", '"order"'),
-    "orderby": ("The order of the list.", "receivedDateTime desc"),
-    "top": ("The size of a page.", "10"),
-    "skip": ("How many to leave out.", "10"),
-    "count": ("Whether to return the number of all.", "true"),
-    "expand": ("What to include: ", "attachments"),
-    "skiptoken": ("From a next link. It is valid for this account only.", "v1.aB3x"),
-    "deltatoken": ("From a delta link. It is valid for this account only.", "v1.aB3x"),
-    "changetype": ("Which changes to list: created, updated or deleted.", "created"),
-    "includehiddenfolders": ("Whether to list hidden folders.", "true"),
+QUERY_OPTIONS: Mapping[str, tuple[str, Part, Any]] = {
+    "select": ("The properties to return.", TEXT_SCHEMA, "id"),
+    "filter": ("A condition.", TEXT_SCHEMA, "isRead eq false"),
+    "search": ("Words to search for.", TEXT_SCHEMA, '"order"'),
+    "orderby": ("The order of the list.", TEXT_SCHEMA, "receivedDateTime desc"),
+    "top": ("The size of a page.", {"type": "integer", "minimum": 1, "maximum": 1000}, 10),
+    "skip": ("How many to leave out.", {"type": "integer", "minimum": 0}, 10),
+    "count": ("Whether to return the number of all.", SWITCH_SCHEMA, True),
+    "expand": ("What to include: ", TEXT_SCHEMA, "attachments"),
+    "skiptoken": ("From a next link. It is valid for this account only.", TEXT_SCHEMA, "v1.aB3x"),
+    "deltatoken": ("From a delta link. It is valid for this account only.", TEXT_SCHEMA, "v1.aB3x"),
+    "changetype": (
+        "Which changes to list.",
+        {"type": "string", "enum": ["created", "updated", "deleted"]},
+        "created",
+    ),
+    "includehiddenfolders": ("Whether to list hidden folders.", SWITCH_SCHEMA, True),
 }
 EXPAND_SPELLINGS = {
     "childfolders": "childFolders",
@@ -142,18 +150,16 @@ def _sentences(each: MailOperation) -> Iterator[str]:
 
 def _parameters(each: MailOperation) -> Iterator[Part]:
     for name in ("mailbox", *re.findall(r"{(\w+)}", each.shape)):
-        about, example = PLACES[name]
-        yield {**_parameter("path", name, about, example), "required": True}
+        yield {**_parameter("path", name, *PLACES[name]), "required": True}
     for name in options_of(each):
-        about, example = QUERY_OPTIONS[name]
+        about, schema, example = QUERY_OPTIONS[name]
         if name == "expand":
             names = expanded_names(each)
             about, example = f"{about}{', '.join(names)}.", names[0]
-        yield _parameter("query", SPELLINGS[name], about, example)
+        yield _parameter("query", SPELLINGS[name], about, schema, example)
 
 
-def _parameter(where: str, name: str, about: str, example: str) -> Part:
-    schema = {"type": "string", "minLength": 1}
+def _parameter(where: str, name: str, about: str, schema: Part, example: object) -> Part:
     return {"in": where, "name": name, "description": about, "required": False, "schema": schema, "example": example}
 
 

@@ -36,16 +36,15 @@ BESIDES: dict[str, list[Any]] = {
     "redirectUrl": ["https://myapp.example/done?x=1#frag"],
     "claims": ['{"access_token":{"acrs":{"essential":true,"value":"c1"}}}'],
     "webhook": ["global"],
-    "mailbox": ["support@contoso.example", OWN, OTHER],
     "folder": ["inbox", "drafts"],
     "$select": ["id,subject"],
     "$filter": ["isRead eq false"],
     "$orderby": ["receivedDateTime desc"],
-    "$top": ["1", "0", "1000"],
     "$expand": ["attachments", "childFolders"],
 }
 # One of these and nothing else. Registered apps stay disabled, so that there is one to sign in through.
 ONLY: dict[str, list[Any]] = {
+    "mailbox": ["support@contoso.example", OWN, OTHER],
     "url": TARGETS,
     "webhooks": [*TARGETS, ""],
     "provider": ["AAABiCtT7XUAAAAF", "outlook"],
