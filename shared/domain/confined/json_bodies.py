@@ -56,11 +56,15 @@ def read_json(body: bytes) -> Json:
 
 
 def write_json(value: object) -> bytes:
-    """JSON as Graph gets it. Raises BadMailRequest for a number that JSON has no form for, and for too many levels."""
+    """JSON as Graph gets it.
+
+    Raises BadMailRequest for a number beyond a double, half a surrogate pair (RFC 8259 section 8.2: unpredictable), and
+    too many levels.
+    """
     try:
-        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
     except (ValueError, RecursionError):
-        raise BadMailRequest("The body has a number that is too large, or too many levels") from None
+        raise BadMailRequest("The body has a number or text that is not valid in JSON, or too many levels") from None
 
 
 def known_members(value: Json, names: Collection[str], ignored: Collection[str] = ()) -> Json:

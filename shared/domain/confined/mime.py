@@ -10,7 +10,8 @@ from shared.domain.formats import same_address
 
 # RFC 5322 section 2.2: a field name is printable ASCII without a colon. A header section that is not exactly so could
 # be read differently by Exchange.
-FIELD = re.compile(rb"([!-9;-~]+):[^\x00\r\n]*(?:\r?\n[ \t][^\x00\r\n]*)*")
+# Some parsers end a line at other control characters (Python's str.splitlines), and would see a field after one.
+FIELD = re.compile(rb"([!-9;-~]+):[^\x00-\x08\x0a-\x1f\x7f]*(?:\r?\n[ \t][^\x00-\x08\x0a-\x1f\x7f]*)*")
 LINE_END = re.compile(rb"\r?\n")
 # RFC 5322 sections 3.6.2 and 3.6.6: who wrote a message, who sent it, and who sent it again.
 SENDER_FIELDS = frozenset({b"from", b"sender", b"resent-from", b"resent-sender"})
