@@ -22,7 +22,7 @@ IDS = re.compile(r"[0-9a-f]{64}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b0[0-
 # Wrapped by the key-encryption key, and its name.
 WRAPPED = {("DataKeys", "wrapped"), ("DataKeys", "wrapped_by")}
 # Graph's ids of folders are long and random, and open nothing without a token.
-FOLDER_IDS = {("Principals", "inbox_id")}
+FOLDER_IDS = {("Principals", "inbox_id"), ("Mailboxes", "inbox_id")}
 
 
 @dataclass(frozen=True)
