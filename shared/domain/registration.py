@@ -9,6 +9,7 @@ from shared.domain.account import ExpectedPerson
 from shared.domain.formats import normalize_id, same_id
 from shared.domain.invited_mailbox import LINK_CANCELLED, BindRequest, InvitedMailbox, MailboxResult, MailboxState
 from shared.domain.secret import Secret
+from shared.domain.work import Work, WorkKind
 
 # How long the outcome of a registration can be read after its link has expired.
 OUTCOME_RETENTION = timedelta(days=7)
@@ -19,6 +20,16 @@ MAX_BINDING_TIME = timedelta(minutes=15)
 # After this time a sign-in without an end counts as interrupted; every call of one has a shorter timeout.
 MAX_SIGN_IN_TIME = timedelta(minutes=2)
 SIGN_IN_COMPLETED = "completed"
+
+
+def expiry_work(registration: str, expires: datetime) -> Work:
+    """The work at the end of a link. It is in the agenda before the registration is stored."""
+    return Work(WorkKind.EXPIRE, expires + EXPIRY_EVENT_DELAY, registration)
+
+
+def reaping_work(expiry: Work) -> Work:
+    """The work that follows `expiry_work`: to delete the registration."""
+    return Work(WorkKind.REAP, expiry.due - EXPIRY_EVENT_DELAY + OUTCOME_RETENTION, expiry.owner)
 
 
 class RegistrationStatus(StrEnum):

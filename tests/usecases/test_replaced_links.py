@@ -2,11 +2,15 @@
 
 import asyncio
 import json
+import secrets
+from typing import Any
 
 import pytest
+from azure.core.exceptions import ServiceRequestError
+from azure.core.pipeline.transport import AioHttpTransport
 
 from infra.local.visitor import Visitor
-from shared.domain.errors import InvalidInput
+from shared.domain.errors import InvalidInput, StorageUnavailable
 from shared.domain.event import EventName
 from shared.domain.registration import RegistrationStatus
 from shared.ports import App
@@ -155,3 +159,46 @@ async def test_repair_link_replaces_no_link_of_other_accounts(app: App, visitor:
     await ask(app, account=account)
 
     assert PENDING is await status(app, other)
+
+
+async def test_refused_form_leaves_no_work(app: App, visitor: Visitor, person: NewPerson) -> None:
+    account = await bind(app, visitor, person())
+    before = await expiries(app)
+
+    with pytest.raises(InvalidInput) as refused:
+        await ask(app, account=account.upper())
+
+    assert ["account"] == [*refused.value.fields]
+
+    assert before == await expiries(app)
+
+
+async def test_link_that_could_not_be_stored_leaves_nothing(
+    app: App, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ask(app)
+    account, before, send = f"lost-{secrets.token_hex(4)}", await expiries(app), AioHttpTransport.send
+
+    async def send_all_else(transport: AioHttpTransport, request: Any, **options: Any) -> Any:
+        if request.url.endswith("/Registrations"):
+            raise ServiceRequestError("the network is down")
+        return await send(transport, request, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(AioHttpTransport, "send", send_all_else)
+        with pytest.raises(StorageUnavailable):
+            await ask(app, account=account)
+    assert None is await app.stores.registrations.newest(account)
+    assert 1 == len(await expiries(app) - before)
+
+    for days in (1.1, 7):
+        clock.forward(days=days)
+        await tick(app)
+
+    assert set() == await expiries(app) - before
+
+
+async def expiries(app: App) -> set[str]:
+    """The rows of the agenda that stand for links."""
+    rows = storage_of(app).get_table_client("Agenda").query_entities("PartitionKey eq 'reap'")
+    return {row["RowKey"] async for row in rows}

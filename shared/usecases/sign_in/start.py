@@ -11,13 +11,13 @@ from typing import NamedTuple
 from shared.domain.account import Account
 from shared.domain.audit import correlation_id
 from shared.domain.caller import Caller
-from shared.domain.errors import Conflict, InvalidInput, NotFound, StaleWrite
+from shared.domain.errors import Conflict, InvalidInput, NotFound, StaleWrite, Unavailable
 from shared.domain.formats import fingerprint, random_token
 from shared.domain.invited_mailbox import InvitedMailbox
 from shared.domain.oauth_app import OAuthApp
-from shared.domain.registration import EXPIRY_EVENT_DELAY, OUTCOME_RETENTION, NewestLink, PendingRegistration
+from shared.domain.registration import NewestLink, PendingRegistration, expiry_work
 from shared.domain.secret import Secret
-from shared.domain.work import Work, WorkKind
+from shared.domain.work import Work
 from shared.ports import App, Entropy, retry_on_conflict
 from shared.usecases.accounts.read import find_account, known_account
 from shared.usecases.sign_in.invitation import Invitation, invitation_faults
@@ -50,29 +50,39 @@ async def start_registration(app: App, invitation: Invitation, faults: Mapping[s
     requested_ids = [mailbox.account for mailbox in invitation.requested_mailboxes if mailbox.account]
     for account_id in requested_ids:
         caller.require_account(account_id)
-    existing = await _existing_accounts(app, invitation, faults)
+    ticket, now = Secret(random_token(app.entropy)), app.clock()
+    # Its end is stored before the registration and while the accounts are read, unless the form has faults already.
+    ends = [] if faults else [expiry_work(fingerprint(ticket), now + app.config.link_lifetime)]
+    existing, newest_links, _, _ = await asyncio.gather(
+        _existing_accounts(app, invitation, faults),
+        asyncio.gather(*map(app.stores.registrations.newest, [] if faults else requested_ids)),
+        app.oauth_apps.all(),  # `_choose_app` finds it in the cache
+        asyncio.gather(*map(app.stores.agenda.add, ends)),
+    )
     app_id = await _choose_app(app, invitation, existing)
     faults = invitation_faults(invitation, existing, caller, app_id, app.config.redirect_origins) | dict(faults)
     if faults or app_id is None or invitation.redirect_url is None:
+        await _take_back(app, ends)
         raise InvalidInput(faults)
-    ticket = Secret(random_token(app.entropy))
-    registration = _new_registration(app, _with_kind(invitation, existing), caller, ticket, app_id)
-    await asyncio.gather(
-        app.stores.agenda.add(Work(WorkKind.REAP, registration.expires + OUTCOME_RETENTION, registration.id)),
-        app.stores.agenda.add(Work(WorkKind.EXPIRE, registration.expires + EXPIRY_EVENT_DELAY, registration.id)),
-    )
+    registration = _new_registration(app, _with_kind(invitation, existing), caller, ticket, app_id, now)
     await app.stores.registrations.insert(registration)
-    await _replace_earlier_links(app, registration.id, requested_ids)
+    await _replace_earlier_links(app, registration.id, requested_ids, newest_links)
     log.info("registration started", extra={"registration": registration.id, "by": caller.id})
     url = Secret(f"{app.config.base_url}/accounts/new?ticket={ticket.reveal()}")
     account_ids = tuple(mailbox.account for mailbox in registration.mailboxes)
     return Started(url, registration.id, account_ids, registration.expires, registration.delegated)
 
 
+async def _take_back(app: App, ends: Sequence[Work]) -> None:
+    """Remove the work of a registration that is not stored. Work that stays finds no registration, and ends."""
+    if ends:
+        with suppress(Unavailable):
+            await app.stores.agenda.remove(ends)
+
+
 def _new_registration(
-    app: App, invitation: Invitation, caller: Caller, ticket: Secret, app_id: str
+    app: App, invitation: Invitation, caller: Caller, ticket: Secret, app_id: str, now: datetime
 ) -> PendingRegistration:
-    now = app.clock()
     return PendingRegistration(
         id=fingerprint(ticket),
         mailboxes=tuple(
@@ -129,12 +139,13 @@ async def _choose_app(app: App, invitation: Invitation, existing: Sequence[Accou
     return "" if len(usable_ids) > 1 else next(iter(usable_ids), None)
 
 
-async def _replace_earlier_links(app: App, registration_id: str, account_ids: Sequence[str]) -> None:
+async def _replace_earlier_links(
+    app: App, registration_id: str, account_ids: Sequence[str], newest_links: Sequence[NewestLink | None]
+) -> None:
     """Replace every earlier link of the accounts, with one write for each account.
 
     The latest earlier registration is marked too. That saves a lookup when it is read, and outlasts the newest link.
     """
-    newest_links = await asyncio.gather(*map(app.stores.registrations.newest, account_ids))
     await asyncio.gather(
         *(app.stores.registrations.make_newest(NewestLink(account_id, registration_id)) for account_id in account_ids)
     )

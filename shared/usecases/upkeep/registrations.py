@@ -11,7 +11,7 @@ from shared.domain.errors import RowUnreadable
 from shared.domain.event import Event, EventName
 from shared.domain.failure import NO_ACCESS
 from shared.domain.invited_mailbox import InvitedMailbox, MailboxResult, MailboxState
-from shared.domain.registration import PendingRegistration, RegistrationStatus
+from shared.domain.registration import PendingRegistration, RegistrationStatus, reaping_work
 from shared.domain.work import Work
 from shared.ports import App, retry_on_conflict
 from shared.usecases.accounts.read import find_account
@@ -72,14 +72,23 @@ def _bound_result(account: Account) -> MailboxResult:
     return MailboxResult(state, email=account.email)
 
 
-async def expire_registration(app: App, work: Work, _until: datetime) -> str:
-    """Mark a registration as expired, once, with its event. Works the agenda's `expire` rows.
+async def end_link(app: App, work: Work, _until: datetime) -> str:
+    """Schedule the deletion of a registration, and mark it as expired. Works the agenda's `expire` rows.
+
+    Until the deletion is in the agenda, the `expire` row alone sees to the end of the registration.
+    """
+    await app.stores.agenda.add(reaping_work(work))
+    return await _expire(app, work.owner)
+
+
+async def _expire(app: App, registration_id: str) -> str:
+    """Mark a registration as expired, once, with its event.
 
     A registration that is completed or replaced, that waits for access, or that is being bound does not expire.
     """
 
     async def attempt() -> str:
-        stored = await app.stores.registrations.get(work.owner)
+        stored = await app.stores.registrations.get(registration_id)
         if stored is None or stored.value.stage is RegistrationStatus.EXPIRED:
             return SETTLED
         if stored.value.has_binding_in_progress(app.clock()):
@@ -124,7 +133,7 @@ async def reap_registration(app: App, work: Work, until: datetime) -> str | None
         await remove_expired_claim(app, work.item, work.owner)
         return None
     with suppress(RowUnreadable):  # an unreadable registration is deleted all the same
-        await expire_registration(app, work, until)  # after a stop of a week, both rows are due at the same time
+        await _expire(app, work.owner)  # after a stop of a week, both rows are due at the same time
         await _delete_leftovers(app, work.owner)
     while not await app.stores.registrations.forget(work.owner):
         if app.clock() >= until:

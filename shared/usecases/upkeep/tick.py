@@ -17,7 +17,7 @@ from shared.usecases.tokens.probe import probe_mailboxes
 from shared.usecases.tokens.refresh import refresh_grant
 from shared.usecases.upkeep.agenda import EARLY, FAILED, Handler, Limits, ShardResult, work_shards
 from shared.usecases.upkeep.pending import resume_pending
-from shared.usecases.upkeep.registrations import expire_registration, reap_registration
+from shared.usecases.upkeep.registrations import end_link, reap_registration
 from shared.usecases.upkeep.statistics import read_statistics
 
 log = logging.getLogger(__name__)
@@ -162,5 +162,5 @@ HANDLERS: Mapping[WorkKind, Handler] = {
     WorkKind.KEEPALIVE: keep_grant_alive,
     WorkKind.PROBE: resume_pending,
     WorkKind.REAP: reap_registration,
-    WorkKind.EXPIRE: expire_registration,
+    WorkKind.EXPIRE: end_link,
 }
