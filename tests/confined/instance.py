@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -15,9 +15,11 @@ from infra.local.host.paths import BadPathError, read_path, read_query
 from shared.bootstrap import build
 from shared.confined.handling import ConfinedHandling
 from shared.domain.audit import AuditRecord
+from shared.domain.clouds import Cloud
+from shared.domain.secret import Secret
 from shared.http.audit import Audit
 from shared.http.limits import RequestLimits
-from shared.ports import App, Clock
+from shared.ports import App, Clock, GraphAnswer, GraphCall, GraphMail
 from tests.confined.conftest import TwoMailboxes
 from tests.environments import trust
 
@@ -45,11 +47,45 @@ class Answer(NamedTuple):
         return json.loads(self.body)
 
 
+@dataclass
+class WatchedGraphMail:
+    """Calls Graph as the app does. It knows which calls began, and can hold them before they are sent."""
+
+    send: GraphMail
+    begun: list[GraphCall] = field(default_factory=list)
+    released: asyncio.Event | None = None
+    arrivals: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
+
+    async def __call__(self, cloud: Cloud, token: Secret, call: GraphCall, max_bytes: int) -> GraphAnswer:
+        self.begun.append(call)
+        if self.released is not None:
+            self.arrivals.release()
+            await self.released.wait()
+        return await self.send(cloud, token, call, max_bytes)
+
+    async def close(self) -> None:
+        await self.send.close()
+
+    @asynccontextmanager
+    async def holding(self, calls: int) -> AsyncIterator[None]:
+        """Hold calls until the end of the block, which begins when so many are held."""
+        self.begun.clear()
+        self.released, self.arrivals = asyncio.Event(), asyncio.Semaphore(0)
+        try:
+            for _ in range(calls):
+                await self.arrivals.acquire()
+            yield
+        finally:
+            self.released.set()
+            self.released = None
+
+
 @dataclass(frozen=True)
 class Instance:
-    """The app with its handling of confined calls, and every audit record that it wrote."""
+    """The app with its handling of confined calls, its calls to Graph, and every audit record that it wrote."""
 
     app: App
+    graph: WatchedGraphMail
     handling: ConfinedHandling
     records: list[AuditRecord]
     runner: asyncio.Runner
@@ -88,10 +124,11 @@ def running_instance(mailboxes: TwoMailboxes, clock: Clock | None = None, **chan
     records: list[AuditRecord] = []
     with asyncio.Runner() as runner:
         built = build({**mailboxes.environment.settings, **changes}, clock)
-        app = replace(built, audit=records.append)
+        graph = WatchedGraphMail(built.graph_mail)
+        app = replace(built, audit=records.append, graph_mail=graph)
         limits = RequestLimits(app.rate_limit.count, app.config.proxies)
         handling = ConfinedHandling(app, Audit(app.audit, app.clock, app.entropy), limits)
-        yield Instance(app, handling, records, runner)
+        yield Instance(app, graph, handling, records, runner)
         runner.run(app.close())
 
 

@@ -1,5 +1,6 @@
 """One mailbox at Graph: every call of confined access goes through here, with the token of its account."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
@@ -20,11 +21,15 @@ RETRY_AFTER = timedelta(seconds=10)
 
 @dataclass(slots=True)
 class GraphMailbox:
-    """A mailbox with the newest token of its account. It lasts as long as one request."""
+    """A mailbox with the newest token of its account. It lasts as long as one request.
+
+    `check` raises if the caller may no longer use it. Every call after the first one of a request is checked again.
+    """
 
     app: App
     cloud: Cloud
     token: AccountToken
+    check: Callable[[], Awaitable[object]] | None = None
 
     @property
     def account(self) -> Account:
@@ -47,10 +52,16 @@ class GraphMailbox:
             return answer
         claims = challenge_claims(answer.headers.get("www-authenticate", ""))
         self.token = await token_after_rejection(self.app, self.token, claims)
+        await self.check_again()
         answer = await self._send(call, is_repeatable=is_repeatable)
         if answer.status == HTTPStatus.UNAUTHORIZED:
             raise not_authorized(MailboxRefusal.TOKEN_REFUSED)
         return answer
+
+    async def check_again(self) -> None:
+        """Raise what `check` raises."""
+        if self.check is not None:
+            await self.check()
 
     async def _send(self, call: GraphCall, *, is_repeatable: bool) -> GraphAnswer:
         max_bytes = self.app.config.max_answer_bytes

@@ -28,13 +28,15 @@ async def send_draft(mailbox: GraphMailbox, path: str, headers: Mapping[str, str
     if read.status != HTTPStatus.OK:
         return read
     check_sender(member(_decoded(read), "from"), mailbox.account.email)
+    await mailbox.check_again()
     return await mailbox.call(GraphCall(HTTPMethod.POST, path, headers=headers), is_repeatable=False)
 
 
 async def send_mime(mailbox: GraphMailbox, mime: bytes) -> GraphAnswer:
     """Send a message in MIME from the mailbox, as a draft whose sender is set before it is sent.
 
-    Graph's own way of sending MIME takes the address of the person, whatever the message says.
+    Graph's own way of sending MIME takes the address of the person, whatever the message says. If the account or the
+    caller changes meanwhile, the draft stays.
     """
     messages = f"/v1.0/users/{quote(mailbox.user, safe='@')}/messages"
     headers = {**IMMUTABLE_ID, "Content-Type": MIME}
@@ -43,9 +45,11 @@ async def send_mime(mailbox: GraphMailbox, mime: bytes) -> GraphAnswer:
         return created
     draft = f"{messages}/{quote(str(member(_decoded(created), 'id')), safe='=')}"
     sender = write_json({"from": {"emailAddress": {"address": mailbox.account.email}}})
+    await mailbox.check_again()
     patch = GraphCall(HTTPMethod.PATCH, draft, "", {**IMMUTABLE_ID, "Content-Type": JSON}, sender)
     changed = await mailbox.call(patch, is_repeatable=True)
     if changed.status == HTTPStatus.OK:
+        await mailbox.check_again()
         changed = await mailbox.call(
             GraphCall(HTTPMethod.POST, f"{draft}{SEND}", "", IMMUTABLE_ID), is_repeatable=False
         )

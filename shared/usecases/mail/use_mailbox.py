@@ -63,13 +63,19 @@ async def use_mailbox(app: App, identify: Identify, mailbox: GraphMailbox, call:
     account = mailbox.account
     options = await _opened_links(app, account, call.options)
     body = _checked_body(call, account.email)
-    async with app.turns.turn(_turn_key(account), call.caller.id):
-        # While this call waited for its turn, the account or the caller may have lost what it takes.
+
+    async def open_again() -> GraphMailbox:
         caller = await identify()
         caller.require_scope(call.matched.operation.scope)
-        mailbox = await reopen(app, caller, account.id, call.matched.mailbox)
-        if mailbox.account.email != account.email:
+        opened = await reopen(app, caller, account.id, call.matched.mailbox)
+        if opened.account.email != account.email:
             raise NotFound(NO_SUCH_MAILBOX)
+        return opened
+
+    async with app.turns.turn(_turn_key(account), call.caller.id):
+        # While this call waited for its turn, the account or the caller may have lost what it takes.
+        mailbox = await open_again()
+        mailbox.check = open_again
         answer = await _made(mailbox, call, encoded_query(options), body)
     return await answer_here(app, mailbox, call.matched, answer)
 
