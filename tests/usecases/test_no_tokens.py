@@ -10,14 +10,18 @@ from infra.local.environment import APP_ID
 from infra.local.visitor import Visitor
 from shared.domain.caller import Caller, Scope
 from shared.domain.clouds import Resource
-from shared.domain.errors import Forbidden, InvalidInput, NotAuthorized
-from shared.ports import App
+from shared.domain.errors import Forbidden, InvalidInput, NotAuthorized, StaleWrite
+from shared.domain.invited_mailbox import BindRequest
+from shared.domain.tokens import TokenSet
+from shared.ports import App, SignedIn
 from shared.usecases.accounts.change import AccountChange, change_account
 from shared.usecases.accounts.read import read_account
 from shared.usecases.callers.identify import ADMINISTRATOR
 from shared.usecases.sign_in.further import FurtherAccount, add_account
 from shared.usecases.sign_in.invitation import Invitation
+from shared.usecases.sign_in.proof import Proof
 from shared.usecases.sign_in.start import reauthorize_account, start_registration
+from shared.usecases.sign_in.write_binding import ProvenRequest, write_transaction
 from shared.usecases.tokens.account_token import account_token
 from shared.usecases.tokens.hand_out import answer_challenge, hand_out
 from shared.usecases.tokens.probe import reconnect_account
@@ -180,6 +184,23 @@ async def test_further_account_hands_out_no_more_than_its_source(reusing_app: Ap
     for account in (off, inherited, through_inherited, on):
         assert "hand_out_disabled" == await refusal(app, account)
     assert SALES == (await hand_out(app, by_administrator)).email
+
+
+async def test_switch_that_is_turned_off_meanwhile_counts(reusing_app: App, visitor: Visitor, who: str) -> None:
+    """A further account decides by the source's switch in the partition that it read, so it must not be an old one."""
+    app = reusing_app
+    source = await bind(app, visitor, who)
+    grant, oauth_app = (await grant_of(app, source)).value, await app.oauth_apps.get(APP_ID)
+    assert oauth_app is not None
+    request = BindRequest("a request", "meanwhile", SALES, None, delegated=True, through=source)
+    signed_in = SignedIn(grant.principal, TokenSet(grant.refresh_token, grant.access_token, app.clock(), grant.scopes))
+    proven = ProvenRequest(request, oauth_app, signed_in, Proof(SALES, "Sales", shared=True))
+    partition = await app.stores.principals.partition(grant.principal.id)
+
+    await switch(app, source, on=False)
+
+    with pytest.raises(StaleWrite):
+        await write_transaction(app, proven, partition, None)
 
 
 async def test_setting_for_all_accounts_outweighs_their_switches(
