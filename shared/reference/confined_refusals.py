@@ -31,6 +31,7 @@ from shared.domain.errors import (
 from shared.domain.remedy import Reader, remedy
 from shared.http.refusals import HeadersTooLarge, LengthRequired, TooLarge, UnsupportedMediaType, UriTooLong, status_of
 from shared.http.responses import JSON
+from shared.usecases.mail.find_account import NO_SUCH_MAILBOX
 
 type Part = dict[str, Any]
 
@@ -61,7 +62,7 @@ REFUSALS: Sequence[MailbindError] = (
     WrongSender(MAILBOX),
     MissingScope([Scope.MAIL_READ]),
     NEEDS_SIGN_IN,
-    NotFound("No such mailbox for this caller"),
+    NotFound(NO_SUCH_MAILBOX),
     LinkNotValid(),
     LengthRequired(),
     TooLarge("The body is larger than 4096 KiB"),
