@@ -10,7 +10,7 @@ CHECKOV := .local/checkov/ready
 KUSTO := infra/checks/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help setup new-venv run demo browser test check format lock connector pictures bench audit clean
+.PHONY: help setup new-venv run demo browser test check format lock connector pictures costs bench audit clean
 
 help:            ## List these targets
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -97,6 +97,10 @@ connector: setup
 # Draws the pictures of README.md.
 pictures: setup browser
 	@$(PY) -m tests.browser.pictures
+
+# Writes the table of docs/costs.md.
+costs: setup
+	@MAILBIND_WRITE_COSTS=true $(PY) -m pytest --quiet tests/journey/test_storage_requests.py
 
 bench: setup     ## Measure, as ratios within one run
 	@$(PY) -m tests.bench
