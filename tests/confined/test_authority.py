@@ -186,9 +186,7 @@ def test_no_log_line_has_content(mailboxes: TwoMailboxes, instance: Instance, ca
         assert secret not in records
 
 
-def test_an_address_that_is_given_to_another_mailbox_stops_confined_calls(
-    mailboxes: TwoMailboxes, instance: Instance
-) -> None:
+def test_address_of_another_mailbox_stops_confined_calls(mailboxes: TwoMailboxes, instance: Instance) -> None:
     with Visitor(mailboxes.environment.tenant.ready["caFile"]) as visitor:
         bind(mailboxes.api, visitor, mailboxes.person, account="board", email=BOARD)
     token, read = mailboxes.token(accounts=("board",)), Sent(f"/v1.0/users/{BOARD}/messages")

@@ -67,7 +67,7 @@ def test_loopback_redirect_uri_matches_any_port(browser: Browser, host: str, por
     ("query", "number"),
     [
         ({"redirect_uri": "http://127.0.0.1:5555/elsewhere"}, "50011"),
-        ({"redirect_uri": "https://127.0.0.1:5555/oauth"}, "50011"),
+        ({"redirect_uri": "https://localhost:5555/oauth"}, "50011"),
         ({"redirect_uri": "https://evil.example/oauth"}, "50011"),
         ({"redirect_uri": "https://mailbind.contoso.example:8443/oauth"}, "50011"),
         ({"redirect_uri": None}, "900971"),
