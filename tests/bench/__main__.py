@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from tests.bench import cold_start, confined, fan_out, hand_out, refresh, tick
+from tests.bench import cold_start, confined, fan_out, hand_out, refresh, remembered, tick
 from tests.bench.figure import Figure
 
 
@@ -16,6 +16,7 @@ async def _cold_start() -> list[Figure]:
 BENCHES: dict[str, Callable[[], Coroutine[Any, Any, list[Figure]]]] = {
     "cold-start": _cold_start,
     "hand-out": hand_out.figures,
+    "remembered": remembered.figures,
     "confined": confined.figures,
     "refresh": refresh.figures,
     "fan-out": fan_out.figures,

@@ -34,7 +34,8 @@ async def figures() -> list[Figure]:
         storage = azurite.start(folder=folder)
         with parts.running(start_tenant(folder, state=folder)) as tenant:
             settings = app_settings(storage, tenant.ready, "http://127.0.0.1:7071", Secrets.fresh())
-            services = build(settings)
+            # A remembered token is another figure; see tests.bench.remembered.
+            services = build({**settings, "MAILBIND_REMEMBER_SECONDS": "0"})
             try:
                 held, partition = await bound_account(services)
                 callers = {"": None, ", for an API token": await _api_token(services)}
