@@ -66,6 +66,8 @@ class RememberedReads[T]:
 
     async def read(self, name: str, now: datetime, read: Callable[[], Awaitable[T | None]]) -> T | None:
         """What `read` returns. It is remembered, from before the read on, unless the name is forgotten meanwhile."""
+        if not self._lifetime:
+            return await read()
         this_read = object()
         self._reads.setdefault(name, set()).add(this_read)
         try:
