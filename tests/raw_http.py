@@ -20,7 +20,7 @@ class RawAnswer(NamedTuple):
         return json.loads(self.body)
 
 
-def send(base_url: str, method: str, target: str, body: bytes = b"", **headers: str) -> RawAnswer:
+def send(base_url: str, method: str, target: str, body: bytes = b"", /, **headers: str) -> RawAnswer:
     """Send a request and read until the server closes. HTTP/1.0, so that no answer is chunked."""
     address = urlsplit(base_url)
     lines = [f"{method} {target} HTTP/1.0", f"Host: {address.netloc}"]

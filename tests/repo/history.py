@@ -24,6 +24,7 @@ KNOWN = {
     "local-secret-of-contoso-mail": "an application's in the local tenant, which listens on this computer only",
     "local-secret-of-another-app": "as above",
     "local-secret-of-contoso-orders": "as above",
+    "7f1c9a4e2b5d4c0e9b1f5a3d8c6e0b27": "the request-id of an example",
     "not-a-real-secret": "a setting of tests that never reach a tenant",
     "expired-secret": "what the local tenant is told to refuse",
     "wrong": "as above",
