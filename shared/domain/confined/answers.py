@@ -1,12 +1,11 @@
 """Answers of Graph: links that lead to Graph lead back here, and nothing else of an answer is changed."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
-from shared.domain.confined.operations import MailOperation
-from shared.domain.confined.paths import match_path
+from shared.domain.confined.json_bodies import objects_in
+from shared.domain.confined.paths import MatchedPath, match_path
 from shared.domain.confined.queries import checked_options
 from shared.domain.confined.refused import AnswerNotUnderstood, BadMailRequest, NotConfined
 
@@ -23,12 +22,11 @@ MICROSOFT_ANNOTATION = "@microsoft.graph."
 
 @dataclass(frozen=True, slots=True)
 class NextLink:
-    """A link that continues a list: its place in the answer, its row, and its path and options."""
+    """A link that continues a list: its place in the answer, its path with its row, and its options."""
 
     place: dict[str, Any]
     name: str
-    operation: MailOperation
-    segments: tuple[str, ...]
+    matched: MatchedPath
     options: dict[str, str]
 
 
@@ -39,7 +37,7 @@ def localize(document: object, graph: str, here: str) -> list[NextLink]:
     leaving it out would cut the list short without a word.
     """
     found = list[NextLink]()
-    for each in _objects(document):
+    for each in objects_in(document):
         each.pop(OUTLOOK_LINK, None)
         for name in [name for name in each if "@" in name]:
             kind = name[name.index("@") :].lower()
@@ -59,8 +57,7 @@ def localized_text(text: str, graph: str, here: str) -> str:
 
 def link_here(link: NextLink, here: str, mailbox: str, query: str) -> str:
     """The link for the caller, with the mailbox as they wrote it."""
-    path = "/".join(quote(segment, safe="$=") for segment in link.segments)
-    return f"{here}/v1.0/users/{quote(mailbox, safe='@')}/{path}?{query}"
+    return f"{here}{link.matched.in_mailbox(mailbox)}?{query}"
 
 
 def _next_link(place: dict[str, Any], name: str, graph: str) -> NextLink:
@@ -75,7 +72,7 @@ def _next_link(place: dict[str, Any], name: str, graph: str) -> NextLink:
         options = checked_options(matched.operation, query)
     except (NotConfined, BadMailRequest):
         raise AnswerNotUnderstood from None
-    return NextLink(place, name, matched.operation, matched.segments, options)
+    return NextLink(place, name, matched, options)
 
 
 def _localize_one(place: dict[str, Any], name: str, graph: str, here: str) -> None:
@@ -84,14 +81,3 @@ def _localize_one(place: dict[str, Any], name: str, graph: str, here: str) -> No
         place[name] = here + url.removeprefix(graph)
     elif isinstance(url, str) and "//" in url:
         del place[name]
-
-
-def _objects(document: object) -> Iterator[dict[str, Any]]:
-    waiting = [document]
-    while waiting:
-        each = waiting.pop()
-        if isinstance(each, dict):
-            yield each
-            waiting += each.values()
-        elif isinstance(each, list):
-            waiting += each

@@ -50,7 +50,7 @@ def read_object(body: bytes) -> Json:
 def read_json(body: bytes) -> Json:
     """As `read_object`, without annotations that could lead elsewhere. Raises BadMailRequest and NotConfined."""
     value = read_object(body)
-    for each in _objects(value):
+    for each in objects_in(value):
         _check_annotations(each)
     return value
 
@@ -103,7 +103,7 @@ def checked_folder(body: Json) -> Json:
 FOLDER_READ_ONLY = ("id", "parentFolderId", "childFolderCount", "unreadItemCount", "totalItemCount", "sizeInBytes")
 
 
-def _objects(value: object) -> Iterator[Mapping[str, Any]]:
+def objects_in(value: object) -> Iterator[Json]:
     """All objects in a value, on any level."""
     waiting = [value]
     while waiting:

@@ -58,7 +58,7 @@ def link_identity(account: Account, option: str) -> str:
 
 
 async def _json_here(app: App, mailbox: GraphMailbox, matched: MatchedPath, body: bytes) -> bytes:
-    document = _decoded(body)
+    document = decoded(body)
     for link in localize(document, mailbox.cloud.graph, app.config.base_url):
         link.place[link.name] = await _link_here(app, mailbox.account, matched.mailbox, link)
     return json.dumps(document, separators=(",", ":")).encode()
@@ -83,7 +83,8 @@ def _error_here(app: App, mailbox: GraphMailbox, answer: GraphAnswer) -> bytes:
     return localized_text(json.dumps(document), mailbox.cloud.graph, app.config.base_url).encode()
 
 
-def _decoded(body: bytes) -> Any:  # noqa: ANN401 - any JSON
+def decoded(body: bytes) -> Any:  # noqa: ANN401 - any JSON
+    """The JSON of an answer. Raises AnswerNotUnderstood."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):

@@ -1,16 +1,14 @@
 """Sending that takes more than one call, so that every message is from the mailbox."""
 
-import json
 from collections.abc import Mapping
 from http import HTTPMethod, HTTPStatus
-from typing import Any
 from urllib.parse import quote
 
 from shared.domain.confined.headers import JSON, MIME
 from shared.domain.confined.json_bodies import member, write_json
 from shared.domain.confined.messages import check_sender
-from shared.domain.confined.refused import AnswerNotUnderstood
 from shared.ports.mail import GraphAnswer, GraphCall
+from shared.usecases.mail.answers import decoded
 from shared.usecases.mail.graph_mailbox import GraphMailbox
 
 SEND = "/send"
@@ -27,7 +25,7 @@ async def send_draft(mailbox: GraphMailbox, path: str, headers: Mapping[str, str
     read = await mailbox.call(GraphCall(HTTPMethod.GET, draft, "$select=from,isDraft", headers), is_repeatable=True)
     if read.status != HTTPStatus.OK:
         return read
-    check_sender(member(_decoded(read), "from"), mailbox.account.email)
+    check_sender(member(decoded(read.body), "from"), mailbox.account.email)
     await mailbox.check_again()
     return await mailbox.call(GraphCall(HTTPMethod.POST, path, headers=headers), is_repeatable=False)
 
@@ -43,7 +41,7 @@ async def send_mime(mailbox: GraphMailbox, mime: bytes) -> GraphAnswer:
     created = await mailbox.call(GraphCall(HTTPMethod.POST, messages, "", headers, mime), is_repeatable=False)
     if created.status != HTTPStatus.CREATED:
         return created
-    draft = f"{messages}/{quote(str(member(_decoded(created), 'id')), safe='=')}"
+    draft = f"{messages}/{quote(str(member(decoded(created.body), 'id')), safe='=')}"
     sender = write_json({"from": {"emailAddress": {"address": mailbox.account.email}}})
     await mailbox.check_again()
     patch = GraphCall(HTTPMethod.PATCH, draft, "", {**IMMUTABLE_ID, "Content-Type": JSON}, sender)
@@ -56,10 +54,3 @@ async def send_mime(mailbox: GraphMailbox, mime: bytes) -> GraphAnswer:
     if changed.status >= HTTPStatus.BAD_REQUEST:
         await mailbox.call(GraphCall(HTTPMethod.DELETE, draft, "", IMMUTABLE_ID), is_repeatable=True)
     return changed
-
-
-def _decoded(answer: GraphAnswer) -> Any:  # noqa: ANN401 - any JSON
-    try:
-        return json.loads(answer.body)
-    except ValueError:
-        raise AnswerNotUnderstood from None
