@@ -62,7 +62,7 @@ def test_list_shows_trouble_and_the_command_that_ends_it(
     cli: Cli, api: httpx.Client, visitor: Visitor, person: NewPerson, tenant: Tenant
 ) -> None:
     who, locked_out, well = person(), person(), person()
-    signed_out = bind(api, visitor, who, account=f"it's {who}")
+    signed_out = bind(api, visitor, who, account=f"it's {who.partition('@')[0]}")
     closed = bind(api, visitor, locked_out)
     bind(api, visitor, well)
     tenant.do("revoke", person=who)

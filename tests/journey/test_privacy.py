@@ -47,7 +47,7 @@ async def test_neither_logs_nor_tables_hold_usable_secrets(
     assert not [secret for secret in secrets if any(secret in row for row in rows)]
     assert not [row for row in rows if re.search(r"eyJ[\w-]+\.eyJ", row)]
     assert who not in log
-    assert not re.findall(r"[\w.]+@[\w.]+\.example", log)
+    assert not [line for line in log.splitlines() if re.search(r"[\w.]+@[\w.]+\.example", line)]
     assert "ticket=" not in log
     assert not re.search(r"[?&]code=", log)
 
