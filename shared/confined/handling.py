@@ -25,7 +25,8 @@ from shared.ports import App
 from shared.usecases.mail.answers import MailAnswer
 from shared.usecases.mail.batch import make_batch
 from shared.usecases.mail.open_named import open_named
-from shared.usecases.mail.use_mailbox import Identify, confine, use_mailbox
+from shared.usecases.mail.session import Identify
+from shared.usecases.mail.use_mailbox import confine, use_mailbox
 
 METHODS = (
     HTTPMethod.GET,

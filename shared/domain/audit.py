@@ -89,9 +89,10 @@ class AuditRecord:
     accounts, and `results` has the result of each: a state, or the code of why it is not bound. `target` is the
     registration, API token, OAuth app or webhook of the action. `resource` is the OAuth app of a handed-out token, and
     `cached` says that Entra was not called for it. `hand_out` is what a request said about handing out tokens.
-    `operation` is the row of a confined call in the table of operations, never an id; `status` is the HTTP status of
-    its answer, and `duration_ms` how long it took. `correlation` joins the records of one request. `left_out` is how
-    many refusals with the same action, code and actor this instance did not log since its last record of them.
+    `operation` is what was done in a mailbox: the row of a confined call in the table of operations, or the function
+    that answered, never an id; `status` is the HTTP status of its answer, and `duration_ms` how long it took.
+    `correlation` joins the records of one request. `left_out` is how many refusals with the same action, code and actor
+    this instance did not log since its last record of them.
     """
 
     action: Action

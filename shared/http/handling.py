@@ -1,16 +1,18 @@
 """Answers requests of the API: identifies the caller, checks their rights, decodes, calls the handler, and encodes."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import azure.functions as func
 
+from shared.domain.audit import Action
 from shared.domain.caller import Caller
 from shared.domain.errors import ForbiddenAddress, InvalidInput, Unauthorized
 from shared.domain.secret import Secret
 from shared.http.audit import Audit, add_to_audit, correlated, outcome_of
-from shared.http.bounds import API_BOUNDS, check_bounds
+from shared.http.bounds import check_bounds
 from shared.http.client_address import client_address
 from shared.http.decoding import Faults, decode, read_object
 from shared.http.limits import RequestLimits
@@ -37,7 +39,7 @@ class ApiHandling:
     async def _for_everybody(self, operation: Operation, req: func.HttpRequest) -> func.HttpResponse:
         self.audit.correlate(req)
         try:
-            check_bounds(req, API_BOUNDS)
+            check_bounds(req, operation.bounds)
             return await self._respond(operation, req, None)
         except Exception as error:  # noqa: BLE001 - see the class
             return problem(refusal_of(error))
@@ -45,18 +47,27 @@ class ApiHandling:
     async def _for_callers(self, operation: Operation, req: func.HttpRequest) -> func.HttpResponse:
         assert operation.action is not None  # noqa: S101 - narrows the type
         with self.audit.request(req, operation.action):
-            try:
-                check_bounds(req, API_BOUNDS)
-                caller = await identified_caller(self.app, self.limits, req)
-                add_to_audit(actor=caller.id)
-                caller.require_scope(*operation.scopes)
-                if not operation.checks_reach:
-                    _check_reach(caller, req.route_params.get("account"))
-                return await self._respond(operation, req, caller)
-            except Exception as error:  # noqa: BLE001 - see the class
-                refusal = refusal_of(error)
-                add_to_audit(outcome=outcome_of(refusal), code=refusal.code)
-                return problem(refusal)
+            started = self.app.clock()
+            response = await self._answer_caller(operation, req)
+            if operation.action is Action.USE_MAILBOX:
+                duration_ms = round((self.app.clock() - started) / timedelta(milliseconds=1))
+                name = operation.handler.__name__
+                add_to_audit(operation=name, status=response.status_code, duration_ms=duration_ms)
+            return response
+
+    async def _answer_caller(self, operation: Operation, req: func.HttpRequest) -> func.HttpResponse:
+        try:
+            check_bounds(req, operation.bounds)
+            caller = await identified_caller(self.app, self.limits, req)
+            add_to_audit(actor=caller.id)
+            caller.require_scope(*operation.scopes)
+            if not operation.checks_reach:
+                _check_reach(caller, req.route_params.get("account"))
+            return await self._respond(operation, req, caller)
+        except Exception as error:  # noqa: BLE001 - see the class
+            refusal = refusal_of(error)
+            add_to_audit(outcome=outcome_of(refusal), code=refusal.code)
+            return problem(refusal)
 
     async def _respond(self, operation: Operation, req: func.HttpRequest, caller: Caller | None) -> func.HttpResponse:
         result = await operation.handler(**self._arguments(operation, req, caller))
@@ -73,6 +84,7 @@ class ApiHandling:
         """
         types, faults = operation.types, Faults()
         arguments: dict[str, Any] = {"app": self.app, "caller": caller, "request": req, "faults": faults}
+        arguments["identify"] = partial(identified_caller, self.app, self.limits, req)
         arguments |= {f"{name}_id": value for name, value in req.route_params.items()}
         values = self._counted_body(operation, req, caller)
         if "body" in types:

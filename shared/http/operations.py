@@ -12,10 +12,10 @@ the answer and the description of the API all come from the declaration and from
         Describes the state of an account.
         '''
 
-A handler takes, by name: `app`, `caller`, the path's parameters with `_id` after their names (as they came, at most 256
-characters), `body` and `query` (decoded into their types), `faults` (then the handler or its use case refuses these
-together with its own), and `request` (the request itself). Its name is the operation's id, the first line of its
-docstring is the summary, and the rest is the description.
+A handler takes, by name: `app`, `caller`, `identify` (which finds out again who calls), the path's parameters with
+`_id` after their names (as they came, within the declared bounds), `body` and `query` (decoded into their types),
+`faults` (then the handler or its use case refuses these together with its own), and `request` (the request itself). Its
+name is the operation's id, the first line of its docstring is the summary, and the rest is the description.
 """
 
 import inspect
@@ -28,6 +28,7 @@ import azure.functions as func
 
 from shared.domain.audit import Action
 from shared.domain.caller import Scope
+from shared.http.bounds import API_BOUNDS, Bounds
 from shared.http.limits import RequestLimits
 from shared.http.responses import JSON, Answered, Handler
 from shared.http.routes import Route, function_name
@@ -55,9 +56,9 @@ class Operation:
     Any one of `scopes` lets a caller in; without any, everybody may call. Some requests need `further_scope` too, which
     the handler checks. A route with an `{account}` is for callers who may reach that account, and any other for callers
     who may reach all accounts, unless the handler `checks_reach`. An operation with `uses_form_limit` counts under the
-    rate limit of forms, as many times as `weight` says of the body. `refusals` are the statuses besides those that the
-    declaration implies. `headers` describes the answer's headers. `form`, `queries` and `cookie` name what a browser
-    sends, and `browser_limit` counts its requests.
+    rate limit of forms, as many times as `weight` says of the body. A request has to meet the `bounds`. `refusals` are
+    the statuses besides those that the declaration implies. `headers` describes the answer's headers. `form`, `queries`
+    and `cookie` name what a browser sends, and `browser_limit` counts its requests.
     """
 
     handler: Callable[..., Any]
@@ -71,6 +72,7 @@ class Operation:
     uses_form_limit: bool = False
     weight: Callable[[Mapping[str, Any]], int] = count_one
     body_optional: bool = False
+    bounds: Bounds = API_BOUNDS
     status: HTTPStatus = HTTPStatus.OK
     refusals: Collection[int] = ()
     headers: Mapping[str, str] = field(default_factory=dict)

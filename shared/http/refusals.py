@@ -33,6 +33,7 @@ from shared.domain.errors import (
     Unauthorized,
     Unavailable,
 )
+from shared.domain.mail.graph_error import RefusedByGraph
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +115,7 @@ STATUSES: Mapping[type[MailbindError], HTTPStatus] = {
     TooManyRequests: HTTPStatus.TOO_MANY_REQUESTS,
     HeadersTooLarge: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     BadMailRequest: HTTPStatus.BAD_REQUEST,
+    RefusedByGraph: HTTPStatus.BAD_REQUEST,
     LinkNotValid: HTTPStatus.GONE,
     AnswerOverLimit: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     DependencyFailed: HTTPStatus.FAILED_DEPENDENCY,

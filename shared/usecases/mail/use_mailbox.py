@@ -1,6 +1,6 @@
 """Make one confined call: check it, wait for a turn, call Graph, and bring the answer into Mailbind's form."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,7 +16,6 @@ from shared.domain.confined.paths import MatchedPath, match_path
 from shared.domain.confined.queries import SEALED_OPTIONS, checked_options, encoded_query
 from shared.domain.confined.refused import BadMailRequest, LinkNotValid
 from shared.domain.errors import NotFound, SealBroken
-from shared.domain.formats import normalize_address
 from shared.ports import App
 from shared.ports.mail import GraphAnswer, GraphCall
 from shared.usecases.mail.answers import MailAnswer, answer_here, link_identity
@@ -24,12 +23,9 @@ from shared.usecases.mail.find_account import NO_SUCH_MAILBOX
 from shared.usecases.mail.graph_mailbox import GraphMailbox
 from shared.usecases.mail.open_named import reopen
 from shared.usecases.mail.send import send_draft, send_mime
+from shared.usecases.mail.session import Identify, turn_key
 
 MIME_BODIES = frozenset({BodyKind.DRAFT, BodyKind.SENT_MESSAGE})
-
-
-type Identify = Callable[[], Awaitable[Caller]]
-"""Finds out who calls, as of now. Raises Unauthorized and Forbidden."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +68,7 @@ async def use_mailbox(app: App, identify: Identify, mailbox: GraphMailbox, call:
             raise NotFound(NO_SUCH_MAILBOX)
         return opened
 
-    async with app.turns.turn(_turn_key(account), call.caller.id):
+    async with app.turns.turn(turn_key(account), call.caller.id):
         # While this call waited for its turn, the account or the caller may have lost what it takes.
         mailbox = await open_again()
         mailbox.check = open_again
@@ -120,8 +116,3 @@ async def _opened_links(app: App, account: Account, options: Mapping[str, str]) 
         except SealBroken:
             raise LinkNotValid from None
     return opened
-
-
-def _turn_key(account: Account) -> tuple[str, str]:
-    """Exchange limits concurrency by app and mailbox (Graph: "Throttling limits", Outlook service)."""
-    return account.app, account.inbox_id or normalize_address(account.email)

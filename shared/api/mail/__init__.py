@@ -1,0 +1,9 @@
+"""Mail by plain HTTP, with EmailEngine's shapes: read, search, change and send the mail of one bound mailbox.
+
+A handler opens a `MailSession` and calls one use case of `shared.usecases.mail`, which translates to Microsoft Graph
+with `shared.domain.mail`.
+"""
+
+from shared.api.mail.resource import resource
+
+__all__ = ["resource"]
