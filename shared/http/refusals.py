@@ -120,8 +120,10 @@ STATUSES: Mapping[type[MailbindError], HTTPStatus] = {
     AnswerOverLimit: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     DependencyFailed: HTTPStatus.FAILED_DEPENDENCY,
     PartNotSent: HTTPStatus.SERVICE_UNAVAILABLE,
-    # Clients repeat what answers 503 or 504 by themselves. This must not be repeated unseen.
-    OutcomeUnknown: HTTPStatus.BAD_GATEWAY,
+    # A status that no client repeats by itself: Graph's SDKs repeat 429, 503 and 504, flows 408, 429 and every 5xx
+    # ("Handle errors and exceptions in Azure Logic Apps"). The caller may resolve it and send again, which is what 409
+    # says (RFC 9110 section 15.5.10).
+    OutcomeUnknown: HTTPStatus.CONFLICT,
     AnswerNotUnderstood: HTTPStatus.BAD_GATEWAY,
     InternalError: HTTPStatus.INTERNAL_SERVER_ERROR,
     RowUnreadable: HTTPStatus.SERVICE_UNAVAILABLE,

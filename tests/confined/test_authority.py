@@ -142,7 +142,7 @@ def test_whatever_cannot_be_repeated_is_sent_once(mailboxes: TwoMailboxes, insta
             before = len(mailboxes.tenant.events("failed"))
             answer = instance.run(instance.call(token, Sent(f"/v1.0/users/{SUPPORT}/{path}", "POST", JSON, body)))
             assert answer is not None
-            assert (502, "outcome_unknown") == (answer.status, answer.json()["error"]["code"]), operation
+            assert (409, "outcome_unknown") == (answer.status, answer.json()["error"]["code"]), operation
             assert 1 == len(mailboxes.tenant.events("failed")) - before
     finally:
         mailboxes.tenant.do("outage", endpoint="graph", mode="none")

@@ -66,8 +66,19 @@ def test_graph_that_breaks_off_a_send_leaves_its_outcome_unknown(
     one = draft(caller)
     outage("reset")
     message: dict[str, Any] = {"message": {"subject": "x", "toRecipients": to("lost@fabrikam.example")}}
-    assert (502, "outcome_unknown") == refused(caller.post(f"users/{SUPPORT}/sendMail", json=message))
+    assert (409, "outcome_unknown") == refused(caller.post(f"users/{SUPPORT}/sendMail", json=message))
     assert (503, "graph_unavailable") == refused(caller.delete(f"{MESSAGES}/{one['id']}"))
+
+
+@pytest.mark.parametrize("status", [502, 504])
+def test_a_gateway_that_answers_a_send_leaves_it_unknown(
+    mailboxes: TwoMailboxes, caller: httpx.Client, status: int
+) -> None:
+    mailboxes.tenant.do("fail", endpoint="graph", failure=f"http-{status}", times=1)
+    message = {"message": {"subject": "x", "toRecipients": to("gateway@fabrikam.example")}}
+    assert (409, "outcome_unknown") == refused(caller.post(f"users/{SUPPORT}/sendMail", json=message))
+    mailboxes.tenant.do("fail", endpoint="graph", failure=f"http-{status}", times=1)
+    assert status == caller.get(MESSAGES).status_code
 
 
 def test_a_body_over_four_mebibytes_is_413(caller: httpx.Client) -> None:

@@ -17,6 +17,8 @@ from shared.usecases.tokens.account_grant import not_authorized
 from shared.usecases.tokens.account_token import AccountToken, account_token, token_after_rejection
 
 RETRY_AFTER = timedelta(seconds=10)
+# A gateway answers in the place of Graph, which may have done what it was asked (RFC 9110 sections 15.6.3, 15.6.5).
+GATEWAY_FAILURES = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT})
 
 
 @dataclass(slots=True)
@@ -75,7 +77,7 @@ class GraphMailbox:
             if is_repeatable:
                 raise _unavailable("graph_unavailable", "Microsoft Graph did not answer") from None
             raise OutcomeUnknown from None
-        if answer.status == HTTPStatus.GATEWAY_TIMEOUT and not is_repeatable:
+        if answer.status in GATEWAY_FAILURES and not is_repeatable:
             raise OutcomeUnknown
         if answer.status == HTTPStatus.SERVICE_UNAVAILABLE and "retry-after" not in answer.headers:
             return replace_header(answer, "retry-after", str(int(RETRY_AFTER.total_seconds())))
