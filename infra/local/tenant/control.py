@@ -217,10 +217,16 @@ class ControlEndpoint:
 
     def _deliver(self, body: bodies.Deliver) -> dict[str, Any]:
         try:
-            messages = deliver(self._tenant, self._find_mailbox(body.mailbox), body.message, body.folder, body.count)
+            messages = deliver(self._tenant, self._find_mailbox(body.mailbox), body)
         except Refusal as refusal:
             raise ValueError(f"message, folder: {refusal.key} {refusal.details}") from refusal
-        return {"ids": [message.id for message in messages], "immutableIds": [one.immutable_id for one in messages]}
+        return {
+            "ids": [message.id for message in messages],
+            "immutableIds": [message.immutable_id for message in messages],
+            "immutableAttachmentIds": [
+                [attachment.id_in(message.immutable_id) for attachment in message.attachments] for message in messages
+            ],
+        }
 
     def _delta_state(self, _body: bodies.DeltaState) -> None:
         self._tenant.mail.expire_delta_state()

@@ -175,11 +175,12 @@ class Deliver(Body, frozen=True):
     """Deliver `count` copies of a message to the mailbox, as if somebody elsewhere had sent it.
 
     `message` has Graph's properties; `receivedDateTime` among them moves the arrival to another time. It is the first
-    message of its conversation.
+    message of its conversation. `mime` is the message as it is on the way, in base64, instead of most properties.
     """
 
     mailbox: str
-    message: dict[str, Any]
+    message: dict[str, Any] = {}
+    mime: str = ""
     folder: str = "inbox"
     count: Count = 1
 

@@ -108,7 +108,9 @@ def read_attachment(body: Properties, now: float) -> Attachment:
             is_inline=_member(body, "isinline") is True,
             modified=graph_time(now),
         )
-    if kind == "fileAttachment":
+    if kind == "referenceAttachment" and _member(body, "sourceurl"):
+        attachment.is_link = True
+    elif kind == "fileAttachment":
         attachment.content = _bytes(_member(body, "contentbytes"))
     elif kind == "itemAttachment":
         item = read_message(_member(body, "item") or {}, now)

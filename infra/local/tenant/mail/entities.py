@@ -22,7 +22,7 @@ BLANK_LINES = re.compile(r"\n\s*\n+")
 
 @dataclass(slots=True, kw_only=True)
 class Attachment:
-    """A file, or an item (a message inside the message) if `item` has its Graph properties.
+    """A file, an item (a message inside the message) if `item` has its Graph properties, or a link to a file elsewhere.
 
     `content` is the file, or the item as MIME. https://learn.microsoft.com/graph/api/resources/attachment
     """
@@ -33,8 +33,14 @@ class Attachment:
     content_id: str | None = None
     is_inline: bool = False
     item: Properties | None = None
+    is_link: bool = False
     modified: str = ""
     key: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+
+    @property
+    def kind(self) -> str:
+        """Its type in Graph."""
+        return "referenceAttachment" if self.is_link else "fileAttachment" if self.item is None else "itemAttachment"
 
     def id_in(self, message_id: str) -> str:
         """Its id, which begins like the id of its message and changes with it."""

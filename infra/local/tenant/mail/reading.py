@@ -99,7 +99,9 @@ def get_attachment(call: MailCall) -> Answer:
 
 
 def get_attachment_content(call: MailCall) -> Answer:
-    """The bytes of a file, or an item as MIME."""
+    """The bytes of a file, or an item as MIME: "Attempting to get the $value of a reference attachment returns 405"."""
+    if call.attachment.is_link:
+        raise Refusal("methodNotAllowed")
     content_type = call.attachment.content_type or "application/octet-stream"
     return Answer(call.attachment.content, headers={"Content-Type": content_type})
 

@@ -95,9 +95,8 @@ def etag(message: Message) -> str:
 
 def attachment_json(call: MailCall, message: Message, attachment: Attachment, *, with_content: bool) -> Properties:
     """An attachment; the bytes of a file are left out in lists that do not select them."""
-    kind = "fileAttachment" if attachment.item is None else "itemAttachment"
     content: Properties = {
-        "@odata.type": f"#microsoft.graph.{kind}",
+        "@odata.type": f"#microsoft.graph.{attachment.kind}",
         "id": attachment.id_in(message_id(call, message)),
         "lastModifiedDateTime": attachment.modified,
         "name": attachment.name,
@@ -105,7 +104,7 @@ def attachment_json(call: MailCall, message: Message, attachment: Attachment, *,
         "size": len(attachment.content),
         "isInline": attachment.is_inline,
     }
-    if attachment.item is None:
+    if attachment.kind == "fileAttachment":
         content |= {
             "@odata.mediaContentType": attachment.content_type,
             "contentId": attachment.content_id,
