@@ -10,10 +10,11 @@ from msgspec import Meta
 
 from shared.api.event_notification import EventNotification
 from shared.api.field_types import IGNORED, AccountId, AppId, RegistrationId
+from shared.api.mail.message_fields import AttachmentId, MessageId
 from shared.domain.secret import Secret
 from shared.http.bounds import BodyType
 from shared.http.operations import Operation, Resource
-from shared.http.responses import JSON, Answer, Error
+from shared.http.responses import HTML, JSON, Answer, Error
 from shared.reference import confined
 from shared.reference.confined_refusals import GRAPH_ERROR_SCHEMAS
 from shared.reference.refusals import refusal_example, refusal_statuses
@@ -43,6 +44,8 @@ WHERE = {
             examples=["47de0b5c19a84f2e6d3370c1b8e5924fa0d6c87b31e92f54780cab16d5e3f029"],
         ),
     ],
+    "message": MessageId,
+    "attachment": AttachmentId,
 }
 
 
@@ -207,7 +210,8 @@ def _answer(each: Operation, schemas: Part) -> Part:
     described = schemas[each.answer.__name__] if _is_answer(each.answer) else {}
     answer: Part = {"description": described.get("description", each.summary)}
     if each.media_type != JSON:
-        answer["content"] = {each.media_type: {"schema": {"type": "string"}, "example": "<!doctype html>"}}
+        shown = "<!doctype html>" if each.media_type == HTML else "Subject: Your order"
+        answer["content"] = {each.media_type: {"schema": {"type": "string"}, "example": shown}}
     elif _is_answer(each.answer):
         answer["content"] = {JSON: _content({"$ref": SCHEMAS + each.answer.__name__}, schemas)}
     else:
@@ -223,7 +227,7 @@ def _refusal(each: Operation, status: int, schemas: Part) -> Part:
     about = HTTPStatus(status).phrase
     if status == HTTPStatus.NOT_MODIFIED:
         return {"description": about}
-    if each.media_type != JSON:
+    if each.media_type == HTML:
         return {
             "description": about,
             "content": {each.media_type: {"schema": {"type": "string"}, "example": "<!doctype html>"}},

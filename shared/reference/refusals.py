@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from shared.api import access_tokens, add_account, oauth_apps
+from shared.api.mail import contents
 from shared.domain.errors import (
     AppInUse,
     BindingConflict,
@@ -23,6 +24,7 @@ from shared.domain.errors import (
     TooManyRequests,
     Unauthorized,
 )
+from shared.domain.mail.refused import AttachmentIsLink, ContentOverLimit
 from shared.domain.remedy import Reader, remedy
 from shared.http.decoding import Faults, decode
 from shared.http.operations import Operation
@@ -40,6 +42,7 @@ SHARED: Mapping[int, MailbindError] = {
     431: HeadersTooLarge("The headers are larger than 24 KiB, or there are more than 80"),
     503: StorageUnavailable(),
 }
+MAX_CONTENT_BYTES = 32 * 2**20  # by default
 OF_BOUNDS = {413, 414, 431}
 OF_CALLERS = {401, 403, 429, 503}
 OF_METHODS: Mapping[HTTPMethod, set[int]] = {
@@ -66,6 +69,8 @@ OWN: Mapping[Callable[..., Any], Sequence[MailbindError]] = {
         _about_account(BindingConflict, "other_mailbox"),
     ),
     oauth_apps.remove_oauth_app: (AppInUse(3),),
+    contents.get_message_source: (ContentOverLimit(MAX_CONTENT_BYTES),),
+    contents.get_attachment: (ContentOverLimit(MAX_CONTENT_BYTES), AttachmentIsLink()),
 }
 SUBJECTS = {"app": "OAuth app"}  # what a path's parameter is called in messages, where it is another word
 
@@ -90,7 +95,7 @@ def _usual_error(operation: Operation, status: int, schemas: Mapping[str, Any]) 
         case HTTPStatus.FORBIDDEN:
             return MissingScope([operation.further_scope] if operation.further_scope else operation.scopes)
         case HTTPStatus.NOT_FOUND:
-            (parameter,) = re.findall(r"{(\w+)}", operation.path) or ["account"]
+            *_, parameter = re.findall(r"{(\w+)}", operation.path) or ["account"]
             return NotFound(f"No such {SUBJECTS.get(parameter, parameter)}")
         case HTTPStatus.CONFLICT:
             return Conflict()

@@ -10,10 +10,16 @@ import pytest
 from infra.local.environment import Environment
 from infra.local.visitor import Visitor
 from tests.compat.contract import WISH
-from tests.environments import StartApp
+from tests.environments import StartApp, trust
 from tests.journey.conftest import api, ask, bind, visitor  # noqa: F401 - fixtures
 
 APP = "AAABiCtT7XUAAAAF"
+MESSAGE = {
+    "subject": "What a wonderful message",
+    "from": {"emailAddress": {"name": "Andris Reinman", "address": "andris@example.com"}},
+    "body": {"contentType": "html", "content": "<p>Hello</p>"},
+    "attachments": [{"@odata.type": "#microsoft.graph.fileAttachment", "name": "a.txt", "contentBytes": "YQ=="}],
+}
 
 
 @dataclass
@@ -65,6 +71,8 @@ def world(environment: Environment) -> Iterator[World]:
             account = bind(client, browser, "alice@contoso.example", account="compat-account")
         with Visitor(ready["caFile"]) as browser:
             spare = bind(client, browser, "bob@contoso.example")
+        delivered = {"mailbox": "support@contoso.example", "message": MESSAGE}
+        mailed = httpx.post(f"{ready['controlUrl']}/deliver", json=delivered, verify=trust(ready["caFile"])).json()
         # Tests come in any order: what one deletes, no other may need.
         wish = {**WISH, "redirectUrl": f"{environment.base_url}/oauth"}
         yield World(
@@ -81,6 +89,7 @@ def world(environment: Environment) -> Iterator[World]:
                 "account": account,
                 "spare": spare,
                 "person": "alice@contoso.example",
+                "message": mailed["immutableIds"][0],
                 "app": APP,
                 "otherApp": client.post("/v1/oauth2", json=wish).json()["id"],
                 "spareApp": client.post("/v1/oauth2", json=wish).json()["id"],

@@ -22,6 +22,7 @@ LISTED = {
     "state": str,
     "lastError": (None, {"description": str}),
 }
+IN_ACCOUNT = "GET /v1/account/{account}"
 ENVELOPE = {"statusCode": int, "error": str, "message": str}
 
 
@@ -429,6 +430,22 @@ OPERATION = (
     ),
 )
 MAIL = (
+    better(
+        "GET /v1/account/{account}/message/{message}/source",
+        "unchanged bytes: EmailEngine reads the source of Microsoft 365 messages as UTF-8, which breaks every other"
+        " encoding, and signatures. It is a download that no browser shows",
+        Promise(
+            "the source",
+            headers={"Content-Type": "application/octet-stream", "Content-Disposition": re.compile("attachment;.*")},
+        ),
+        Promise("an unknown message is 404", 404, refused(404, "Not Found"), call=f"{IN_ACCOUNT}/message/AAAA/source"),
+    ),
+    better(
+        "GET /v1/account/{account}/attachment/{attachment}",
+        "attached messages come as unchanged bytes too; a link to a file elsewhere is refused with the reason. A file"
+        " is a download that no browser shows, and its name cannot do harm",
+        Promise("an unknown one is 404", 404, refused(404, "Not Found"), call=f"{IN_ACCOUNT}/attachment/kqFtoWE"),
+    ),
     left_out(
         "messages, mailboxes, search, submit, outbox, templates, blocklists, gateways, exports, delivery tests",
         "use Graph through [confined access](confined-access.md), or Graph or IMAP with the token that is handed out",

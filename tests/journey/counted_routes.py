@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 import azure.functions as func
 
 from infra.local.visitor import Visitor
+from shared.domain.mail.attachment_id import attachment_id
 from shared.domain.secret import Secret
 from shared.ports import App
 from shared.usecases.tokens.hand_out import hand_out
@@ -95,6 +96,13 @@ class People:
         for mailbox in (SUPPORT, SALES, BOARD):
             self._control.do("access", person=login, mailbox=mailbox, fullAccess=True)
         return login
+
+    def delivered(self) -> tuple[str, str]:
+        """The ids of a message, and of its attachment, for callers."""
+        file = {"@odata.type": "#microsoft.graph.fileAttachment", "name": "a.txt", "contentBytes": "YQ=="}
+        message = {"subject": "with a file", "attachments": [file]}
+        made = self._control.do("deliver", mailbox=SUPPORT, message=message)
+        return made["immutableIds"][0], attachment_id(made["immutableIds"][0], made["immutableAttachmentIds"][0][0])
 
     async def bound(self, mailbox: str = SUPPORT) -> str:
         """An account whose token was handed out a moment ago, so that no hand-out has to record that."""

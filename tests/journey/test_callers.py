@@ -49,6 +49,8 @@ def opened_by(*scopes: Scope, allowed: int, inside: int | None, outside: int | N
 
 
 BOTH = frozenset({Scope.REGISTER, Scope.ACCOUNTS_WRITE, Scope.ADMIN})
+MAIL_IDS = {"message": "AAAA", "attachment": "kqFtoWE"}
+MAIL_READ = opened_by(Scope.MAIL_READ, allowed=404, inside=404, outside=403)
 # What is asked for is not there, so a caller who is let in learns that it is not found.
 ROWS = {
     "POST v1/authentication/form": opened_by(Scope.REGISTER, allowed=200, inside=200, outside=403, body=FORM),
@@ -72,6 +74,8 @@ ROWS = {
         outside=403,
         body={"claims": '{"access_token": {"acrs": {"value": "c1"}}}'},
     ),
+    "GET v1/account/{account}/message/{message}/source": MAIL_READ,
+    "GET v1/account/{account}/attachment/{attachment}": MAIL_READ,
     "GET v1/stats": opened_by(Scope.ACCOUNTS_READ, allowed=200, inside=None, outside=None),
     "GET v1/oauth2": opened_by(allowed=200, inside=None, outside=None),
     "POST v1/oauth2": opened_by(allowed=400, inside=None, outside=None, body={}),
@@ -134,7 +138,7 @@ def test_each_route_admits_exactly_the_permitted_callers(
     environment: Environment, api: httpx.Client, kinds: dict[str, Kind], route: str
 ) -> None:
     row, registration = ROWS[route], ask(api, account=INSIDE)["registration"]
-    names = {"account": INSIDE.lower(), "token": "f" * 64, "app": "A" * 16, "webhook": "x"}
+    names = {**MAIL_IDS, "account": INSIDE.lower(), "token": "f" * 64, "app": "A" * 16, "webhook": "x"}
     method, path = route.format(registration=registration, **names).split(" ")
 
     with httpx.Client(base_url=environment.base_url, timeout=30) as client:
@@ -153,7 +157,9 @@ def test_each_route_admits_exactly_the_permitted_callers(
 @pytest.mark.parametrize("route", sorted(ROWS))
 def test_refusal_names_the_missing_permission(environment: Environment, kinds: dict[str, Kind], route: str) -> None:
     """RFC 6750 section 3: nothing for who shows nothing, invalid_token, or insufficient_scope with the scope."""
-    method, path = route.format(registration="x", account=INSIDE, token="x", app="x", webhook="x").split(" ")
+    method, path = route.format(**MAIL_IDS, registration="x", account=INSIDE, token="x", app="x", webhook="x").split(
+        " "
+    )
     scope = next(scope for scope in Scope if scope in ROWS[route].scopes)
 
     def challenge(kind: str) -> str:

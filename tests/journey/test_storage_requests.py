@@ -73,7 +73,7 @@ async def test_costs_page_lists_the_requests_of_every_route(
     counted: Counted, people: People, receiver: Receiver
 ) -> None:
     await warm(counted, people)
-    for count in (count_links, count_accounts, count_mail, count_configuration, count_pages):
+    for count in (count_links, count_accounts, count_mail, count_reading, count_configuration, count_pages):
         await count(counted, people)
     await count_webhooks(counted, receiver)
     rows = [f"| `{route.replace(' ', ' /')}` | {row} |\n" for route, row in sorted(counted.rows.items(), key=by_path)]
@@ -163,6 +163,16 @@ async def count_mail(counted: Counted, people: People) -> None:
     await counted.twice(f"GET {CONFINED}", name="GET v1.0/users/{mailbox}/messages", path=f"users/{BOARD}/messages")
     batch = {"requests": [{"id": "1", "method": "GET", "url": f"/users/{await people.bound()}/messages"}]}
     await counted.twice(f"POST {CONFINED}", batch, name="POST v1.0/$batch", path="$batch")
+
+
+async def count_reading(counted: Counted, people: People) -> None:
+    """A message of its own for each, in an account of its own."""
+    message, attachment = people.delivered()
+    for route, parameters in {
+        "message/{message}/source": {"message": message},
+        "attachment/{attachment}": {"attachment": attachment},
+    }.items():
+        await counted.twice(f"GET v1/account/{{account}}/{route}", account=await people.bound(), **parameters)
 
 
 async def count_configuration(counted: Counted, _people: People) -> None:

@@ -4,6 +4,7 @@ A handler opens a `MailSession` and calls one use case of `shared.usecases.mail`
 with `shared.domain.mail`.
 """
 
+from shared.api.mail import contents
 from shared.api.mail.resource import resource
 
-__all__ = ["resource"]
+__all__ = ["contents", "resource"]

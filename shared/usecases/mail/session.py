@@ -117,7 +117,7 @@ def turn_key(account: Account) -> tuple[str, str]:
 
 
 def _built(mailbox: GraphMailbox, call: MailCall) -> GraphCall:
-    segments = "/".join(quote(segment, safe="") for segment in call.path)
+    segments = "/".join(quote(segment, safe="$=") for segment in call.path)
     headers = {"Accept": JSON, "Prefer": ", ".join((IMMUTABLE_IDS, *call.preferences)), **(call.headers or {})}
     body = call.content
     if body is not None:
