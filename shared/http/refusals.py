@@ -33,6 +33,7 @@ from shared.domain.errors import (
     Unauthorized,
     Unavailable,
 )
+from shared.domain.mail.composition import MessageTooLarge
 from shared.domain.mail.graph_error import RefusedByGraph
 
 log = logging.getLogger(__name__)
@@ -110,6 +111,7 @@ STATUSES: Mapping[type[MailbindError], HTTPStatus] = {
     BindingConflict: HTTPStatus.CONFLICT,
     LengthRequired: HTTPStatus.LENGTH_REQUIRED,
     TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    MessageTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     UriTooLong: HTTPStatus.REQUEST_URI_TOO_LONG,
     UnsupportedMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     TooManyRequests: HTTPStatus.TOO_MANY_REQUESTS,

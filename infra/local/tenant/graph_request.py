@@ -13,6 +13,16 @@ from infra.local.tenant.failures import Refusal
 UNREADABLE = (
     "Unable to read JSON request payload. Please ensure Content-Type header is set and payload is of valid JSON format."
 )
+# The parameters of actions, by names in lower case. Microsoft's example of `saveToSentItems` is the text "false".
+# https://learn.microsoft.com/graph/api/message-forward#request-body, and the pages of the other actions
+PARAMETER_TYPES: Mapping[str, tuple[type, ...]] = {
+    "comment": (str,),
+    "destinationid": (str,),
+    "displayname": (str,),
+    "message": (dict,),
+    "savetosentitems": (bool, str),
+    "torecipients": (list,),
+}
 # OData JSON Format 4.01, section 3.1, with what Graph puts behind it.
 JSON_TYPE = "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8"
 
@@ -48,8 +58,15 @@ class GraphRequest:
         return content
 
     def parameters(self) -> dict[str, Any]:
-        """The parameters of an action, by names in lower case: Microsoft's SDKs spell them in two ways."""
-        return {name.lower(): value for name, value in self.json().items()}
+        """The parameters of an action, by names in lower case: Microsoft's SDKs spell them in two ways.
+
+        Those that are null are missing. Raises the Refusal BadRequest for one of another type.
+        """
+        parameters = {name.lower(): value for name, value in self.json().items() if value is not None}
+        for name, value in parameters.items():
+            if not isinstance(value, PARAMETER_TYPES.get(name, object)):
+                raise Refusal("BadRequest", reason=f"Cannot read the value of the parameter '{name}'.")
+        return parameters
 
 
 @dataclass(frozen=True, slots=True)

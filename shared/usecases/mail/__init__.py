@@ -12,4 +12,6 @@ links that lead back here.
     graph_mailbox   The way to Graph: a token that Graph refuses is renewed once, and failures are told apart.
     send            Sending that takes several calls, so that every message is from the mailbox.
     batch           The calls of a batch, in the order of their dependencies.
+    compose         A message as a draft from the mailbox: new, a reply, a forward, or MIME.
+    attached_files  Its attachments: those that come with it, and those of other messages of the mailbox.
 """

@@ -25,11 +25,11 @@ def send_mail(call: MailCall) -> Answer:
         submit(call, read_mime_body(call.request), author=call.caller.person)
         return ACCEPTED
     parameters = call.request.parameters()
-    if not isinstance(content := parameters.get("message"), dict):
+    if "message" not in parameters:
         raise Refusal("BadRequest", reason="The parameter 'message' is missing.")
     # The page's own example has the text "false".
     save = str(parameters.get("savetosentitems", True)).lower() != "false"
-    submit(call, read_message(content, call.tenant.now()), save=save)
+    submit(call, read_message(parameters["message"], call.tenant.now()), save=save)
     return ACCEPTED
 
 

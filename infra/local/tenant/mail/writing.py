@@ -149,14 +149,14 @@ def _draft(call: MailCall) -> Message:
 
 
 def _destination(call: MailCall) -> Folder:
-    destination = call.request.parameters().get("destinationid")
-    if not isinstance(destination, str):
+    destination: str | None = call.request.parameters().get("destinationid")
+    if destination is None:
         raise Refusal("BadRequest", reason="The parameter 'DestinationId' is missing.")
     return call.stored.folder(destination)
 
 
 def _display_name(call: MailCall) -> str:
-    name = call.request.parameters().get("displayname")
-    if not isinstance(name, str) or not name:
+    name: str | None = call.request.parameters().get("displayname")
+    if not name:
         raise Refusal("BadRequest", reason="The property 'displayName' is missing.")
     return name

@@ -1,0 +1,100 @@
+"""What to look for, as EmailEngine names it."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
+
+from msgspec import UNSET, Meta, UnsetType, field
+
+from shared.api.field_types import RequestTimestamp
+from shared.api.mail.message_fields import MESSAGE_ID
+from shared.domain.mail.search import Search
+from shared.http.decoding import Body, Faults
+
+MAX_TEXT_CHARACTERS = 256
+MAX_ID_CHARACTERS = 1024
+MAX_IDS = 1000
+MAX_BYTES = 2**31 - 1
+NOT_AT_MICROSOFT = "must be absent: a Microsoft 365 mailbox has nothing like it"
+
+Words = Annotated[str, Meta(description="Part of it.", examples=["invoice"], max_length=MAX_TEXT_CHARACTERS)]
+Person = Annotated[
+    str, Meta(description="An address or a name.", examples=["ann@fabrikam.example"], max_length=MAX_TEXT_CHARACTERS)
+]
+Id = Annotated[str, Meta(description="An id.", examples=[MESSAGE_ID], max_length=MAX_ID_CHARACTERS)]
+HeaderText = Annotated[
+    str,
+    Meta(
+        description="The Message-ID, in angle brackets.", examples=["<test@example.com>"], max_length=MAX_ID_CHARACTERS
+    ),
+]
+Size = Annotated[int, Meta(description="A size in bytes.", examples=[100_000], ge=0, le=MAX_BYTES)]
+Is = Annotated[bool, Meta(description="Whether it is.", examples=[True])]
+
+
+class SearchHeader(Body, kw_only=True):
+    """Headers to look for. Graph knows one."""
+
+    example: ClassVar[Mapping[str, Any]] = {"message-id": "<test@example.com>"}
+
+    lower_case: HeaderText | UnsetType = field(default=UNSET, name="message-id")
+    as_in_mail: HeaderText | UnsetType = field(default=UNSET, name="Message-ID")
+
+
+class SearchFields(Body, kw_only=True):
+    """What to look for. All of it has to match.
+
+    Microsoft Graph answers two kinds of searches, which cannot be combined: `unseen`, `seen`, `draft`, `flagged`,
+    `threadId` and `header` are of one, and `to`, `cc`, `bcc`, `body`, `larger` and `smaller` of the other.
+    """
+
+    # Not `answered`, because false would be accepted, and find more than what was asked for.
+    refused: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("seq", "uid", "modseq", "deleted", "gmailRaw", "labels", "paths"), NOT_AT_MICROSOFT
+    )
+    example: ClassVar[Mapping[str, Any]] = {"unseen": True, "subject": "invoice"}
+
+    unseen: Annotated[Is, Meta(description="Whether it is unread.")] | UnsetType = UNSET
+    seen: Annotated[Is, Meta(description="Whether it is read.")] | UnsetType = UNSET
+    draft: Annotated[Is, Meta(description="Whether it is a draft.")] | UnsetType = UNSET
+    flagged: Annotated[Is, Meta(description="Whether it is flagged.")] | UnsetType = UNSET
+    has_attachments: Annotated[Is, Meta(description="Whether it has attachments besides inline ones.")] | UnsetType = (
+        UNSET
+    )
+    from_: Annotated[Person, Meta(description="The sender: an address, or part of a name.")] | UnsetType = UNSET
+    to: Annotated[Person, Meta(description="A recipient: an address or a name.")] | UnsetType = UNSET
+    cc: Annotated[Person, Meta(description="A recipient of a copy.")] | UnsetType = UNSET
+    bcc: Annotated[Person, Meta(description="A hidden recipient, of drafts and sent messages.")] | UnsetType = UNSET
+    subject: Annotated[Words, Meta(description="Words of the subject.")] | UnsetType = UNSET
+    body: Annotated[Words, Meta(description="Words of the text.")] | UnsetType = UNSET
+    larger: Annotated[Size, Meta(description="Larger than this many bytes.")] | UnsetType = UNSET
+    smaller: Annotated[Size, Meta(description="Smaller than this many bytes.")] | UnsetType = UNSET
+    since: Annotated[RequestTimestamp, Meta(description="Arrived at this time or later.")] | UnsetType = UNSET
+    before: Annotated[RequestTimestamp, Meta(description="Arrived before this time.")] | UnsetType = UNSET
+    sent_since: Annotated[RequestTimestamp, Meta(description="Sent at this time or later.")] | UnsetType = UNSET
+    sent_before: Annotated[RequestTimestamp, Meta(description="Sent before this time.")] | UnsetType = UNSET
+    email_id: Annotated[Id, Meta(description="The id of one message.")] | UnsetType = UNSET
+    email_ids: (
+        Annotated[list[Id], Meta(description="The ids of messages; nothing else with them.", max_length=MAX_IDS)]
+        | UnsetType
+    ) = UNSET
+    thread_id: Annotated[Id, Meta(description="The id of a conversation.")] | UnsetType = UNSET
+    header: Annotated[SearchHeader, Meta(description="Headers.")] | UnsetType = UNSET
+
+
+def search_of(fields: SearchFields, faults: Faults) -> Search:
+    """The search of these fields; adds faults to `faults` for two that say the same thing."""
+    spellings = dict(zip(fields.__struct_fields__, fields.__struct_encode_fields__, strict=True))
+    search = {spellings[name]: value for name, value in fields.given.items()}
+    if fields.seen is not UNSET:
+        if fields.unseen is not UNSET:
+            faults.add("search.seen", "must be absent if unseen is there")
+        search["unseen"] = not search.pop("seen")
+    if fields.email_id:
+        if fields.email_ids is not UNSET:
+            faults.add("search.emailId", "must be absent if emailIds is there")
+        search["emailIds"] = [search.pop("emailId")]
+    if fields.header is not UNSET:
+        search["header"] = fields.header.lower_case or fields.header.as_in_mail
+        if not search["header"]:
+            faults.add("search.header", 'must have "message-id"')
+    return search
