@@ -106,6 +106,6 @@ def _faults(operation: Operation, schemas: Mapping[str, Any]) -> Faults:
     """What the decoder says when the required fields are missing or, if there are none, the first field is wrong."""
     body_type = operation.types.get("body") or operation.types["query"]
     schema, faults = schemas[body_type.__name__], Faults()
-    wrong: Mapping[str, Any] = {} if schema.get("required") else {next(iter(schema["properties"])): {}}
+    wrong: Mapping[str, Any] = {} if schema.get("required") else {next(iter(schema["properties"])): [{}]}
     decode(body_type, wrong, faults)
     return faults

@@ -71,7 +71,7 @@ def world(environment: Environment) -> Iterator[World]:
             account = bind(client, browser, "alice@contoso.example", account="compat-account")
         with Visitor(ready["caFile"]) as browser:
             spare = bind(client, browser, "bob@contoso.example")
-        delivered = {"mailbox": "support@contoso.example", "message": MESSAGE}
+        delivered = {"mailbox": "support@contoso.example", "message": MESSAGE, "count": 2}
         mailed = httpx.post(f"{ready['controlUrl']}/deliver", json=delivered, verify=trust(ready["caFile"])).json()
         # Tests come in any order: what one deletes, no other may need.
         wish = {**WISH, "redirectUrl": f"{environment.base_url}/oauth"}
@@ -90,6 +90,7 @@ def world(environment: Environment) -> Iterator[World]:
                 "spare": spare,
                 "person": "alice@contoso.example",
                 "message": mailed["immutableIds"][0],
+                "spareMessage": mailed["immutableIds"][1],
                 "app": APP,
                 "otherApp": client.post("/v1/oauth2", json=wish).json()["id"],
                 "spareApp": client.post("/v1/oauth2", json=wish).json()["id"],

@@ -429,6 +429,7 @@ OPERATION = (
         Promise("OpenAPI 2.0, without a token", shape={"swagger": "2.0", "paths": dict}, caller="nobody"),
     ),
 )
+FLAGGED = {"flags": {"add": ["\\Flagged"]}}
 MAIL = (
     better(
         "GET /v1/account/{account}/message/{message}/source",
@@ -445,6 +446,35 @@ MAIL = (
         "attached messages come as unchanged bytes too; a link to a file elsewhere is refused with the reason. A file"
         " is a download that no browser shows, and its name cannot do harm",
         Promise("an unknown one is 404", 404, refused(404, "Not Found"), call=f"{IN_ACCOUNT}/attachment/kqFtoWE"),
+    ),
+    better(
+        "PUT /v1/account/{account}/message/{message}",
+        "labels work too, and are Outlook's categories; adding one does not undo what somebody else does at the same"
+        " time. `\\Answered`, `\\Deleted` and `\\Draft`, which Exchange does not have, are refused instead of ignored,"
+        " and so is `set` beside `add` or `delete`",
+        Promise("a flag", body=FLAGGED, shape={"flags": {"add": ["\\Flagged"], "result": [str]}}),
+        Promise(
+            "a flag that Exchange does not have",
+            400,
+            refused(400, "Bad Request"),
+            body={"flags": {"add": ["\\Answered"]}},
+        ),
+    ),
+    same(
+        "PUT /v1/account/{account}/message/{message}/move",
+        "`path` may be a special use such as `\\Archive`; the id stays",
+        Promise("to the archive", body={"path": "\\Archive"}, shape={"path": "Archive", "id": "{message}"}),
+        Promise("no such folder", 404, refused(404, "Not Found"), body={"path": "Elsewhere"}),
+    ),
+    same(
+        "DELETE /v1/account/{account}/message/{message}",
+        "a message in Deleted Items is deleted for good also without `force`, as in EmailEngine's IMAP accounts. For"
+        " good means that mail programs cannot restore it",
+        Promise(
+            "to Deleted Items",
+            shape={"deleted": True, "moved": {"destination": "Deleted Items", "message": "{spareMessage}"}},
+            call="DELETE /v1/account/{account}/message/{spareMessage}",
+        ),
     ),
     left_out(
         "messages, mailboxes, search, submit, outbox, templates, blocklists, gateways, exports, delivery tests",

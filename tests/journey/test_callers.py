@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
@@ -51,6 +51,7 @@ def opened_by(*scopes: Scope, allowed: int, inside: int | None, outside: int | N
 BOTH = frozenset({Scope.REGISTER, Scope.ACCOUNTS_WRITE, Scope.ADMIN})
 MAIL_IDS = {"message": "AAAA", "attachment": "kqFtoWE"}
 MAIL_READ = opened_by(Scope.MAIL_READ, allowed=404, inside=404, outside=403)
+MAIL_WRITE = opened_by(Scope.MAIL_WRITE, allowed=404, inside=404, outside=403)
 # What is asked for is not there, so a caller who is let in learns that it is not found.
 ROWS = {
     "POST v1/authentication/form": opened_by(Scope.REGISTER, allowed=200, inside=200, outside=403, body=FORM),
@@ -76,6 +77,9 @@ ROWS = {
     ),
     "GET v1/account/{account}/message/{message}/source": MAIL_READ,
     "GET v1/account/{account}/attachment/{attachment}": MAIL_READ,
+    "PUT v1/account/{account}/message/{message}": replace(MAIL_WRITE, body={"flags": {"set": []}}),
+    "PUT v1/account/{account}/message/{message}/move": replace(MAIL_WRITE, body={"path": "Archive"}),
+    "DELETE v1/account/{account}/message/{message}": MAIL_WRITE,
     "GET v1/stats": opened_by(Scope.ACCOUNTS_READ, allowed=200, inside=None, outside=None),
     "GET v1/oauth2": opened_by(allowed=200, inside=None, outside=None),
     "POST v1/oauth2": opened_by(allowed=400, inside=None, outside=None, body={}),

@@ -73,7 +73,15 @@ async def test_costs_page_lists_the_requests_of_every_route(
     counted: Counted, people: People, receiver: Receiver
 ) -> None:
     await warm(counted, people)
-    for count in (count_links, count_accounts, count_mail, count_reading, count_configuration, count_pages):
+    for count in (
+        count_links,
+        count_accounts,
+        count_mail,
+        count_reading,
+        count_changing,
+        count_configuration,
+        count_pages,
+    ):
         await count(counted, people)
     await count_webhooks(counted, receiver)
     rows = [f"| `{route.replace(' ', ' /')}` | {row} |\n" for route, row in sorted(counted.rows.items(), key=by_path)]
@@ -173,6 +181,15 @@ async def count_reading(counted: Counted, people: People) -> None:
         "attachment/{attachment}": {"attachment": attachment},
     }.items():
         await counted.twice(f"GET v1/account/{{account}}/{route}", account=await people.bound(), **parameters)
+
+
+async def count_changing(counted: Counted, people: People) -> None:
+    message, _ = people.delivered()
+    route = "v1/account/{account}/message/{message}"
+    labels = {"labels": {"add": ["Red"]}}
+    await counted.twice(f"PUT {route}", labels, account=await people.bound(), message=message)
+    await counted.twice(f"PUT {route}/move", {"path": "Archive"}, account=await people.bound(), message=message)
+    await counted.twice(f"DELETE {route}", account=await people.bound(), message=message)
 
 
 async def count_configuration(counted: Counted, _people: People) -> None:

@@ -23,6 +23,8 @@ ROOT = Path(__file__).parents[2]
 # Only requests to the API and calls to Graph meet these.
 API_ERRORS = (AppInUse, AppOfSettings, Forbidden, InvalidInput, InvalidJson, LimitReached, Unauthorized)
 
+MAIL_MODULES = ("shared.api.", "shared.domain.confined.", "shared.domain.mail.", "shared.usecases.mail.")
+
 
 def subclasses(error: type[MailbindError]) -> Iterator[type[MailbindError]]:
     for kind in error.__subclasses__():
@@ -31,7 +33,7 @@ def subclasses(error: type[MailbindError]) -> Iterator[type[MailbindError]]:
 
 
 def is_of_the_api(error: type[MailbindError]) -> bool:
-    return issubclass(error, API_ERRORS) or error.__module__.startswith(("shared.api.", "shared.domain.confined."))
+    return issubclass(error, API_ERRORS) or error.__module__.startswith(MAIL_MODULES)
 
 
 def test_every_error_that_a_page_may_meet_has_a_text() -> None:

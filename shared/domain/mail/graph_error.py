@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 from shared.domain.account import Account
 from shared.domain.confined.json_bodies import member
-from shared.domain.errors import Forbidden, MailbindError, NotFound, TooManyRequests, Unavailable
+from shared.domain.errors import Conflict, Forbidden, MailbindError, NotFound, TooManyRequests, Unavailable
 
 DEFAULT_RETRY_AFTER = timedelta(seconds=10)
 CODE_PATTERN = re.compile(r"[A-Za-z0-9_.]{1,64}")
@@ -26,6 +26,13 @@ class RightMissing(Forbidden):
     """Exchange refuses the person behind the account. The message has the PowerShell line that grants the right."""
 
     code = "exchange_right_missing"
+
+
+class NoSuchItem(NotFound):
+    """The mailbox has no message, attachment or folder with this id."""
+
+    def __init__(self) -> None:
+        super().__init__("No such message, attachment or folder in this mailbox")
 
 
 class RefusedByGraph(MailbindError):
@@ -55,7 +62,9 @@ def _refusal(status: int, code: str, message: str, account: Account) -> Mailbind
     if code in ACCESS_DENIED or status == HTTPStatus.FORBIDDEN:
         return RightMissing(_full_access(account))
     if code in NOT_THERE or status == HTTPStatus.NOT_FOUND:
-        return NotFound("No such message, attachment or folder in this mailbox")
+        return NoSuchItem()
+    if status == HTTPStatus.PRECONDITION_FAILED:
+        return Conflict()
     return RefusedByGraph(code, message)
 
 

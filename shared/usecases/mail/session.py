@@ -8,12 +8,13 @@ from urllib.parse import quote, urlencode
 
 from shared.domain.account import Account
 from shared.domain.caller import Caller, Scope
+from shared.domain.clouds import Cloud
 from shared.domain.confined.headers import JSON
 from shared.domain.confined.json_bodies import write_json
 from shared.domain.confined.paths import ID_PATTERN
 from shared.domain.errors import NotFound
 from shared.domain.formats import normalize_address, same_address
-from shared.domain.mail.graph_error import error_of
+from shared.domain.mail.graph_error import NoSuchItem, error_of
 from shared.ports import App
 from shared.ports.mail import GraphAnswer, GraphCall
 from shared.usecases.mail.answers import decoded
@@ -64,6 +65,10 @@ class MailSession:
         """The account, as of now. Raises what opening it raises."""
         return (await self._opened()).account
 
+    async def cloud(self) -> Cloud:
+        """The cloud that the mailbox is in. Raises what opening it raises."""
+        return (await self._opened()).cloud
+
     async def get(self, *path: str, query: Mapping[str, str] | None = None, preferences: tuple[str, ...] = ()) -> Any:  # noqa: ANN401 - any JSON
         """The JSON at a path. Raises as `call`, and AnswerNotUnderstood."""
         answer = await self.call(MailCall(HTTPMethod.GET, path, query, preferences=preferences))
@@ -105,9 +110,9 @@ class MailSession:
 
 
 def checked_id(text: str) -> str:
-    """An id of Graph that may be a segment of a path. Raises NotFound for what cannot be one."""
+    """An id of Graph that may be a segment of a path. Raises NoSuchItem for what cannot be one."""
     if not ID_PATTERN.fullmatch(text):
-        raise NotFound("No such message, attachment or folder in this mailbox")
+        raise NoSuchItem
     return text
 
 

@@ -35,6 +35,7 @@ WRITING = {
     ("DELETE", "messages/{id}"): Operation("write", writing.delete_message),
     ("POST", "messages/{id}/copy"): Operation("write", writing.copy_message),
     ("POST", "messages/{id}/move"): Operation("write", writing.move_message),
+    ("POST", "messages/{id}/permanentdelete"): Operation("write", writing.delete_permanently),
     ("POST", "messages/{id}/attachments"): Operation("write", writing.add_attachment),
     ("POST", "messages/{id}/attachments/createuploadsession"): Operation("write", writing.create_upload_session),
     ("DELETE", "messages/{id}/attachments/{id}"): Operation("write", writing.delete_attachment),

@@ -3,6 +3,7 @@
 https://learn.microsoft.com/graph/api/user-post-messages
 https://learn.microsoft.com/graph/api/message-update
 https://learn.microsoft.com/graph/api/message-delete
+https://learn.microsoft.com/graph/api/message-permanentdelete
 https://learn.microsoft.com/graph/api/message-move
 https://learn.microsoft.com/graph/api/message-copy
 https://learn.microsoft.com/graph/api/message-post-attachments
@@ -47,6 +48,7 @@ def create_draft(call: MailCall) -> Answer:
 def update_message(call: MailCall) -> Answer:
     """Change properties of a message; most of them only of a draft."""
     message, body = call.message, call.request.json()
+    # The page does not name If-Match. Public reports have this refusal (msgraph-sdk-dotnet issue 1201).
     # https://learn.microsoft.com/exchange/client-developer/web-service-reference/responsecode
     if call.request.headers.get("if-match", "*") not in {"*", etag(message)}:
         raise Refusal("ErrorIrresolvableConflict")
@@ -61,8 +63,17 @@ def update_message(call: MailCall) -> Answer:
 
 
 def delete_message(call: MailCall) -> Answer:
-    """Move a message to Deleted Items, or remove it from there."""
+    """Move a message to Deleted Items, or remove it from there.
+
+    Microsoft does not say where it goes (microsoft-graph-docs-contrib issue 285).
+    """
     call.stored.delete(call.message)
+    return Answer(status=NO_CONTENT)
+
+
+def delete_permanently(call: MailCall) -> Answer:
+    """Remove a message for good: it goes to the folder Purges, which no client can read."""
+    call.stored.remove(call.message)
     return Answer(status=NO_CONTENT)
 
 

@@ -1,0 +1,136 @@
+"""Changing, moving and deleting a message over HTTP."""
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from infra.local.visitor import Visitor
+from tests.journey.conftest import Tenant, bind
+
+SUPPORT = "support@contoso.example"
+NO_ID = "AAkALgAAAAAAHYQDEapmEc2byACqAC"
+
+
+@pytest.fixture
+def account(api: httpx.Client, visitor: Visitor, person: Callable[..., str]) -> str:
+    return bind(api, visitor, person())
+
+
+@pytest.fixture
+def message(tenant: Tenant) -> str:
+    return new_message(tenant)
+
+
+def new_message(tenant: Tenant, **properties: Any) -> str:
+    """The id of a message in the inbox."""
+    delivered = tenant.do("deliver", mailbox=SUPPORT, message={"subject": "Change me", **properties})
+    return str(delivered["immutableIds"][0])
+
+
+def read(api: httpx.Client, account: str, message: str, select: str) -> Any:
+    """Some property of the message at Graph."""
+    answer = api.get(f"/v1.0/users/{account}/messages/{message}?$select={select}", headers=IMMUTABLE)
+    return answer.json().get(select, answer.status_code)
+
+
+IMMUTABLE = {"Prefer": 'IdType="ImmutableId"'}
+
+
+def test_flags_and_labels_change(api: httpx.Client, account: str, message: str) -> None:
+    path = f"/v1/account/{account}/message/{message}"
+
+    answer = api.put(path, json={"flags": {"add": ["\\seen", "\\Flagged"]}, "labels": {"set": ["Red", "Blue"]}})
+    assert {
+        "flags": {"add": ["\\seen", "\\Flagged"], "result": ["\\Seen", "\\Flagged"]},
+        "labels": {"set": ["Red", "Blue"], "result": ["Red", "Blue"]},
+    } == answer.json()
+    answer = api.put(path, json={"flags": {"delete": ["\\Flagged"]}, "labels": {"add": ["Green"], "delete": ["Red"]}})
+    assert ["\\Seen"] == answer.json()["flags"]["result"]
+    assert ["Blue", "Green"] == answer.json()["labels"]["result"]
+    answer = api.put(path, json={"flags": {"set": ["\\Flagged"]}})
+    assert {"flags": {"set": ["\\Flagged"], "result": ["\\Flagged"]}} == answer.json()
+    assert read(api, account, message, "isRead") is False
+    assert "flagged" == read(api, account, message, "flag")["flagStatus"]
+    assert ["Blue", "Green"] == read(api, account, message, "categories")
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ({}, {"flags": '"labels" has to say'}),
+        ({"flags": {}}, {"flags": '"labels" has to say'}),
+        ({"flags": {"add": ["\\Answered"]}}, {"flags.add": "which messages were answered"}),
+        ({"flags": {"set": ["\\Seen", "\\Deleted"]}}, {"flags.set": "use DELETE"}),
+        ({"flags": {"delete": ["\\draft"]}}, {"flags.delete": "until it is sent"}),
+        ({"flags": {"add": ["$Important"]}}, {"flags.add": "no such flag"}),
+        ({"flags": {"set": [], "add": ["\\Seen"]}}, {"flags.set": "beside add or delete"}),
+        ({"labels": {"set": ["Red"], "delete": ["Red"]}}, {"labels.set": "beside add or delete"}),
+        ({"flags": {"add": ["\\Seen"], "delete": ["\\SEEN"]}}, {"flags.delete": "repeat what add has"}),
+        ({"labels": {"add": ["x" * 256], "colour": "red"}}, {"labels.add": "list", "labels.colour": "not allowed"}),
+    ],
+)
+def test_a_wrong_change_names_the_field(
+    api: httpx.Client, account: str, message: str, body: Any, fields: dict[str, str]
+) -> None:
+    answer = api.put(f"/v1/account/{account}/message/{message}", json=body)
+
+    assert 400 == answer.status_code
+    named = {each["key"]: each["message"] for each in answer.json()["fields"]}
+    assert fields.keys() == named.keys()
+    assert all(part in named[name] for name, part in fields.items()), named
+    assert read(api, account, message, "isRead") is False
+
+
+def test_a_message_is_moved_and_keeps_its_id(api: httpx.Client, account: str, message: str) -> None:
+    path = f"/v1/account/{account}/message/{message}/move"
+
+    assert {"path": "Archive", "id": message} == api.put(path, json={"path": "\\Archive"}).json()
+    assert {"path": "Sent Items", "id": message} == api.put(path, json={"path": "sent items"}).json()
+    for wrong in ("\\All", ""):
+        answer = api.put(path, json={"path": wrong})
+        assert (400, ["path"]) == (answer.status_code, [each["key"] for each in answer.json()["fields"]])
+    missing = api.put(path, json={"path": "No such folder"})
+    assert (404, True) == (missing.status_code, "/mailboxes" in missing.json()["message"])
+
+
+def test_deleting_goes_through_deleted_items(api: httpx.Client, account: str, message: str) -> None:
+    path = f"/v1/account/{account}/message/{message}"
+
+    moved = {"destination": "Deleted Items", "message": message}
+    assert {"deleted": True, "moved": moved} == api.delete(path).json()
+    assert "Change me" == read(api, account, message, "subject")
+    assert {"deleted": True} == api.delete(path).json()
+    assert 404 == read(api, account, message, "subject")
+    assert 404 == api.delete(path).status_code
+
+
+def test_force_deletes_for_good(api: httpx.Client, account: str, message: str) -> None:
+    assert {"deleted": True} == api.delete(f"/v1/account/{account}/message/{message}?force=true").json()
+    assert 404 == read(api, account, message, "subject")
+
+
+@pytest.mark.parametrize("wrong", [NO_ID, "no*id", "inbox"])
+def test_an_unknown_message_is_not_found(api: httpx.Client, account: str, wrong: str) -> None:
+    path = f"/v1/account/{account}/message/{wrong}"
+    answers = [
+        api.put(path, json={"flags": {"add": ["\\Seen"]}}),
+        api.put(path, json={"labels": {"add": ["Red"]}}),
+        api.put(f"{path}/move", json={"path": "Archive"}),
+        api.delete(path),
+        api.delete(f"{path}?force=1"),
+    ]
+    assert [404] * 5 == [answer.status_code for answer in answers]
+
+
+def test_changes_need_the_scope_to_write(api: httpx.Client, account: str, message: str) -> None:
+    wish = {"description": "reader", "scopes": ["mail:read"], "accounts": [account]}
+    token = api.post("/v1/token", json=wish).json()["token"]
+    path, headers = f"/v1/account/{account}/message/{message}", {"Authorization": f"Bearer {token}"}
+    answers = [
+        api.put(path, json={"flags": {"add": ["\\Seen"]}}, headers=headers),
+        api.put(f"{path}/move", json={"path": "Archive"}, headers=headers),
+        api.delete(path, headers=headers),
+    ]
+    assert [(403, "mail:write")] * 3 == [(answer.status_code, answer.json()["requestedScope"]) for answer in answers]
