@@ -37,9 +37,12 @@ WITHOUT_BODY = {HTTPMethod.GET, HTTPMethod.DELETE}
 class HttpGraphMail:
     """Implements the port over HTTP/1.1, without retries, redirects, cookies and proxies."""
 
-    def __init__(self, ca_file: str | None, faults: ConnectionFaults) -> None:
+    def __init__(
+        self, ca_file: str | None, faults: ConnectionFaults, timeout_seconds: float = CALL_TIMEOUT_SECONDS
+    ) -> None:
         self._ca_file = ca_file
         self._faults = faults
+        self._timeout_seconds = timeout_seconds
         self._pool: httpcore.AsyncConnectionPool | None = None
 
     async def __call__(self, cloud: Cloud, token: Secret, call: GraphCall, max_bytes: int) -> GraphAnswer:
@@ -51,7 +54,7 @@ class HttpGraphMail:
         except OSError as error:
             raise self._not_sent(cloud, error) from None
         try:
-            async with asyncio.timeout(CALL_TIMEOUT_SECONDS):
+            async with asyncio.timeout(self._timeout_seconds):
                 answer = await _send(pool, cloud, token, call, max_bytes)
         except (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.PoolTimeout) as error:
             raise self._not_sent(cloud, error) from None

@@ -129,41 +129,6 @@ def test_a_message_in_mime_is_not_sent_after_a_change(
     assert sent == len(mailboxes.tenant.events("mail sent"))
 
 
-def test_whatever_cannot_be_repeated_is_sent_once(mailboxes: TwoMailboxes, instance: Instance) -> None:
-    token = mailboxes.token()
-    posts = [operation for operation in OPERATIONS if operation.method == "POST" and operation.name != "draft.send"]
-    bodies = {"DESTINATION": {"destinationId": "inbox"}, "SENT_MESSAGE": {"message": {}}}
-    bodies["ATTACHMENT"] = {"@odata.type": "#microsoft.graph.fileAttachment", "name": "x", "contentBytes": ""}
-    mailboxes.tenant.do("outage", endpoint="graph", mode="reset")
-    try:
-        for operation in posts:
-            path = "/".join("AAMkAxAAA=" if part.startswith("{") else part for part in operation.shape.split("/"))
-            body = json.dumps(bodies.get(operation.body.name, {})).encode()
-            before = len(mailboxes.tenant.events("failed"))
-            answer = instance.run(instance.call(token, Sent(f"/v1.0/users/{SUPPORT}/{path}", "POST", JSON, body)))
-            assert answer is not None
-            assert (409, "outcome_unknown") == (answer.status, answer.json()["error"]["code"]), operation
-            assert 1 == len(mailboxes.tenant.events("failed")) - before
-    finally:
-        mailboxes.tenant.do("outage", endpoint="graph", mode="none")
-    assert len(posts) >= 14
-
-
-def test_a_refresh_does_not_wait_for_mail(mailboxes: TwoMailboxes, instance: Instance) -> None:
-    token = mailboxes.token()
-
-    async def refresh_meanwhile() -> list[int]:
-        calls = [asyncio.create_task(instance.call(token, READ)) for _ in range(40)]
-        async with instance.graph.holding(CALLS_AT_ONCE):
-            await challenged_token(instance.app, "sales", None)
-            await revoke(instance.app, "", token)
-        return [answer.status for answer in await asyncio.gather(*calls) if answer is not None]
-
-    statuses = Counter(instance.run(refresh_meanwhile()))
-    # Four were at Graph, 32 more of one caller may wait, and these are refused because the token was revoked.
-    assert {200: 4, 401: 32, 429: 4} == statuses
-
-
 def test_no_log_line_has_content(mailboxes: TwoMailboxes, instance: Instance, caplog: pytest.LogCaptureFixture) -> None:
     token = mailboxes.token()
     caplog.set_level(logging.DEBUG)

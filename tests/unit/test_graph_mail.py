@@ -293,14 +293,15 @@ async def test_call_without_a_whole_answer_is_lost(graph: Graph, send: Send, res
     assert 1 == len(graph.requests)
 
 
-async def test_call_is_lost_when_its_time_is_over(graph: Graph, send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(graph_mail, "CALL_TIMEOUT_SECONDS", 0.3)
+async def test_call_is_lost_when_its_time_is_over(graph: Graph, ca_file: str, faults: ConnectionFaults) -> None:
+    mail = HttpGraphMail(ca_file, faults, timeout_seconds=0.3)
     graph.respond = hanging
 
     with pytest.raises(AnswerLost):
-        await send(SEND)
+        await mail(graph.cloud, Secret("token"), SEND, LIMIT)
 
     assert 1 == len(graph.requests)
+    await mail.close()
 
 
 async def test_closed_connection_does_not_lose_the_next_call(graph: Graph, send: Send) -> None:

@@ -59,9 +59,9 @@ class Latency(Body, frozen=True):
 
 
 class SetOutage(Body, frozen=True):
-    """The endpoint has an outage until the mode is set to `none`."""
+    """The endpoint has an outage until the mode is set to `none`. `messages` is the part of Graph with these paths."""
 
-    endpoint: Literal["token", "graph", "authorize", "imap", "vault", "identity", "all"]
+    endpoint: Literal["token", "graph", "messages", "authorize", "imap", "vault", "identity", "all"]
     mode: Outage | Literal["none"]
 
 

@@ -30,7 +30,9 @@ class OutageMiddleware:
             await self._app(scope, receive, send)
             return
         conditions = self._tenant.conditions
-        outage = conditions.outage_of(endpoint)
+        outage = conditions.outage_of(endpoint) or (
+            conditions.outages.get("messages") if "/messages" in scope["path"] else None
+        )
         # Graph delays its calls itself, because it counts those that run at the same time.
         if (delay := conditions.latency_of(endpoint)) and (outage or endpoint != "graph"):
             await asyncio.sleep(delay)
