@@ -4,19 +4,16 @@ import asyncio
 import base64
 import json
 import logging
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
 from infra.local.visitor import Visitor
-from shared.domain.confined.operations import OPERATIONS
 from shared.ports import App
 from shared.telemetry import QUIET_LIBRARIES
 from shared.usecases.accounts.change import AccountChange, change_account, remove_account
 from shared.usecases.callers.api_tokens import revoke_token
 from shared.usecases.callers.identify import ADMINISTRATOR
-from shared.usecases.tokens.account_token import challenged_token
 from shared.usecases.tokens.probe import reconnect_account
 from tests.confined.conftest import BOARD, SALES, SUPPORT, TwoMailboxes
 from tests.confined.instance import Answer, Instance, Sent, running_instance

@@ -85,10 +85,11 @@ class GraphEndpoint:
         is_batch = request.path.lower() == BATCH_PATH
         target = None if is_batch else _target(request)
         with self._concurrent(caller, target):
+            # Before the delay: a call has its effect although the caller does not wait for the answer.
+            request = replace(request, body=await read_body())
             if not is_batch and (delay := self._tenant.conditions.latency_of("graph")):  # parts have it themselves
                 await asyncio.sleep(delay)
             self._raise_fault(caller.person, target, spared=FAULTS_OF_PARTS if is_batch else frozenset())
-            request = replace(request, body=await read_body())
             if len(request.body) > MAX_BODY_BYTES:
                 raise Refusal("RequestEntityTooLarge")
             if target is None:
