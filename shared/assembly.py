@@ -29,6 +29,7 @@ from shared.domain.caller import ApiToken, CallingApplication
 from shared.domain.clouds import Resource, clouds_with
 from shared.domain.event import ExpiryWarning, Origin
 from shared.domain.limit import LimitSalt
+from shared.domain.mail.submission import Submission
 from shared.domain.oauth_app import CircuitBreaker
 from shared.domain.ttl_cache import RememberedReads
 from shared.domain.webhook import Lease, Webhook
@@ -178,7 +179,12 @@ def _stores(settings: Settings, environment: Environment, storage: TableStorage,
     def table(name: str, *, sealed: bool = True) -> Table:
         return Table(name, storage.table, sealing.sealer if sealed else None, environment.entropy)
 
-    outboxes = {Origin.PRINCIPAL: "Principals", Origin.REGISTRATION: "Registrations", Origin.OAUTH_APP: "Breakers"}
+    outboxes = {
+        Origin.PRINCIPAL: "Principals",
+        Origin.REGISTRATION: "Registrations",
+        Origin.OAUTH_APP: "Breakers",
+        Origin.SUBMISSION: "Submissions",
+    }
     return Stores(
         principals=TablePrincipals(
             table("Principals"), RememberedReads(MAX_REMEMBERED_GRANTS, settings.remember), environment.clock
@@ -207,6 +213,7 @@ def _stores(settings: Settings, environment: Environment, storage: TableStorage,
         counters=TableRows(table("Statistics"), Counters, "name", disposable=True),
         ticks=TableRows(table("Statistics"), Tick, "name", disposable=True),
         sweeps=TableRows(table("Statistics"), Sweep, "name", disposable=True),
+        submissions=TableRows(table("Submissions"), Submission, "id"),
     )
 
 

@@ -16,6 +16,13 @@ class PreviousBinding(Answer, kw_only=True):
     email: Annotated[str, Meta(description="The mailbox address.", examples=["support@contoso.example"])]
 
 
+class Envelope(Answer, kw_only=True):
+    """Who a message is from and to."""
+
+    from_: Annotated[str, Meta(description="The mailbox address.", examples=["support@contoso.example"])]
+    to: Annotated[list[str], Meta(description="The recipients, also hidden ones.", examples=[["andris@example.com"]])]
+
+
 class EventData(Answer, kw_only=True):
     """The details of an event. Its fields depend on the event."""
 
@@ -37,6 +44,12 @@ class EventData(Answer, kw_only=True):
     since: Annotated[Timestamp, Meta(description="When Microsoft refused the OAuth app first.")] | UnsetType = UNSET
     expires: Annotated[Timestamp, Meta(description="When the grant, secret or link expires.")] | UnsetType = UNSET
     webhook: Annotated[str, Meta(description="The webhook that was pinged.")] | UnsetType = UNSET
+    message_id: Annotated[str, Meta(description="The Message-ID header.")] | UnsetType = UNSET
+    original_message_id: Annotated[str, Meta(description="The Message-ID that the draft was given.")] | UnsetType = (
+        UNSET
+    )
+    queue_id: Annotated[str, Meta(description="The id of the submission.")] | UnsetType = UNSET
+    envelope: Envelope | UnsetType = UNSET
 
 
 class EventNotification(Answer, kw_only=True):

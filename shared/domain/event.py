@@ -1,6 +1,6 @@
 """Events: their names, their data (never a token, a code or a secret), and which expiries were already warned of."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -10,6 +10,7 @@ from shared.domain.account import Account
 from shared.domain.audit import correlation_id
 from shared.domain.failure import Failure
 from shared.domain.formats import format_timestamp, normalize_id
+from shared.domain.mail.submission import Submission
 from shared.domain.oauth_app import CircuitBreaker, OAuthApp
 from shared.domain.registration import PendingRegistration
 from shared.domain.remedy import Reader, remedy
@@ -22,7 +23,7 @@ RENEWAL_ERROR, REQUEST_ERROR = "OauthRenewError", "ApiRequestError"
 
 
 class EventName(StrEnum):
-    """Events. The first seven have the names and meanings that EmailEngine gives them."""
+    """Events. The first seven and those of messages have the names and meanings that EmailEngine gives them."""
 
     ACCOUNT_ADDED = "accountAdded"
     ACCOUNT_INITIALIZED = "accountInitialized"
@@ -37,15 +38,18 @@ class EventName(StrEnum):
     GRANT_EXPIRING = "grantExpiring"
     OAUTH_APP_ERROR = "oauthAppError"
     OAUTH_APP_RECOVERED = "oauthAppRecovered"
+    MESSAGE_SENT = "messageSent"
+    MESSAGE_FAILED = "messageFailed"
     OAUTH_APP_SECRET_EXPIRING = "oauthAppSecretExpiring"  # noqa: S105 - the name of an event
 
 
 class Origin(StrEnum):
-    """The kind of partition that an event is stored in: of a principal, a registration or an OAuth app."""
+    """The kind of partition that an event is stored in: of a principal, a registration, an app or a submission."""
 
     PRINCIPAL = "principal"
     REGISTRATION = "registration"
     OAUTH_APP = "app"
+    SUBMISSION = "submission"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +58,8 @@ class Event:
 
     `id` begins with a time in milliseconds that is later than in any earlier event of the same account, whatever the
     clocks say, so ids sort in the order of events. `at` is the time for people to read. `owner` is the id of the
-    principal, registration or OAuth app. `correlation` is the id of the request or timer run that caused the event. An
-    event about a link lists all its `accounts`, and `account` is the first of them.
+    principal, registration, OAuth app or submission. `correlation` is the id of the request or timer run that caused
+    the event. An event about a link lists all its `accounts`, and `account` is the first of them.
     """
 
     id: str
@@ -180,6 +184,18 @@ def breaker_data(breaker: CircuitBreaker) -> dict[str, Any]:
         "kind": "appFault",
         "aadsts": breaker.aadsts,
     }
+
+
+def message_data(submission: Submission, recipients: Sequence[str], response: str) -> dict[str, Any]:
+    """The data of an event about a message that was sent or was not: who it is from and to, and none of its content."""
+    data: dict[str, Any] = {
+        "response": response,
+        "messageId": submission.message_id or submission.internet_message_id,
+        "originalMessageId": submission.internet_message_id,
+        "queueId": submission.id,
+        "envelope": {"from": submission.mailbox, "to": list(recipients)},
+    }
+    return data if submission.code is None else {**data, "code": submission.code}
 
 
 def expiring_secret_data(app: OAuthApp, expires: datetime) -> dict[str, Any]:

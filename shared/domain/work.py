@@ -27,6 +27,7 @@ class WorkKind(StrEnum):
     LATE_EVENT = "lateEvent"
     EXPIRE = "expire"
     DELIVER = "deliver"
+    SEND = "send"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class Work:
     - `expire`: a registration; no item.
     - `event`, `lateEvent`: the event's source, and its id.
     - `deliver`: a webhook.
+    - `send`: a submission.
 
     Work that failed is retried after `not_before`. `failures` and `not_before` do not count when rows are compared.
     """

@@ -11,6 +11,7 @@ from shared.domain.clouds import Cloud
 from shared.domain.event import ExpiryWarning
 from shared.domain.failure import SetupFault
 from shared.domain.limit import LimitSalt
+from shared.domain.mail.submission import Submission
 from shared.domain.oauth_app import CircuitBreaker, RegisteredApp
 from shared.domain.webhook import Lease
 from shared.domain.work import Counters, Handover, Sweep, Tick
@@ -93,7 +94,8 @@ class Timeouts:
 
     A timer starts no step after four minutes, and its last step must end well before host.json's functionTimeout. A
     page of the sweep waits for its slowest record, and a delivery run for its visits. A browser that comes back from
-    Microsoft a second time waits for the end of its first return.
+    Microsoft a second time waits for the end of its first return. A message whose sending got no answer is looked at
+    after each of several pauses.
     """
 
     agenda_row: timedelta = timedelta(minutes=2)
@@ -102,6 +104,7 @@ class Timeouts:
     target_visit: timedelta = timedelta(seconds=20)
     delivery_lease: timedelta = timedelta(minutes=1)
     repeated_return: timedelta = timedelta(seconds=10)
+    looks_at_sent: tuple[timedelta, ...] = (timedelta(seconds=1), timedelta(seconds=3), timedelta(seconds=6))
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -128,6 +131,7 @@ class Stores:
     counters: Rows[Counters]
     ticks: Rows[Tick]
     sweeps: Rows[Sweep]
+    submissions: Rows[Submission]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

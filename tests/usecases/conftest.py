@@ -19,6 +19,7 @@ from shared.domain.invited_mailbox import InvitedMailbox
 from shared.domain.registration import RegistrationStatus
 from shared.domain.secret import Secret
 from shared.ports import App
+from shared.usecases.accounts.change import remove_account
 from shared.usecases.accounts.read import known_account
 from shared.usecases.apps.catalogue import delete_oauth_app, register_oauth_app
 from shared.usecases.callers.identify import ADMINISTRATOR
@@ -107,6 +108,21 @@ def visitor(tenant: Tenant, shared_tenant: parts.Part) -> Iterator[Visitor]:
     assert tenant
     with Visitor(shared_tenant.ready["caFile"]) as browser:
         yield browser
+
+
+@pytest.fixture
+async def sending_account(
+    app: App,
+    visitor: Visitor,
+    tenant: Tenant,
+    person: NewPerson,  # noqa: F811 - the fixture
+) -> AsyncIterator[str]:
+    """An account whose person may send as support@."""
+    login = person()
+    tenant.do("access", person=login, mailbox=SUPPORT, sendAs=True)
+    bound = await bind(app, visitor, login)
+    yield bound
+    await remove_account(app, bound)
 
 
 class AtMicrosoft(NamedTuple):

@@ -19,6 +19,7 @@ from shared.usecases.upkeep.agenda import EARLY, FAILED, Handler, Limits, ShardR
 from shared.usecases.upkeep.pending import resume_pending
 from shared.usecases.upkeep.registrations import end_link, reap_registration
 from shared.usecases.upkeep.statistics import read_statistics
+from shared.usecases.upkeep.submissions import work_submission
 
 log = logging.getLogger(__name__)
 
@@ -163,4 +164,5 @@ HANDLERS: Mapping[WorkKind, Handler] = {
     WorkKind.PROBE: resume_pending,
     WorkKind.REAP: reap_registration,
     WorkKind.EXPIRE: end_link,
+    WorkKind.SEND: work_submission,
 }
