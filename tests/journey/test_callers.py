@@ -51,6 +51,7 @@ def opened_by(*scopes: Scope, allowed: int, inside: int | None, outside: int | N
 BOTH = frozenset({Scope.REGISTER, Scope.ACCOUNTS_WRITE, Scope.ADMIN})
 MAIL_IDS = {"message": "AAAA", "attachment": "kqFtoWE"}
 MAIL_READ = opened_by(Scope.MAIL_READ, allowed=404, inside=404, outside=403)
+NEEDS_PATH = opened_by(Scope.MAIL_READ, allowed=400, inside=400, outside=403)
 MAIL_WRITE = opened_by(Scope.MAIL_WRITE, allowed=404, inside=404, outside=403)
 # What is asked for is not there, so a caller who is let in learns that it is not found.
 ROWS = {
@@ -75,6 +76,9 @@ ROWS = {
         outside=403,
         body={"claims": '{"access_token": {"acrs": {"value": "c1"}}}'},
     ),
+    "GET v1/account/{account}/mailboxes": MAIL_READ,
+    "GET v1/account/{account}/messages": NEEDS_PATH,
+    "POST v1/account/{account}/search": replace(NEEDS_PATH, body={}),
     "GET v1/account/{account}/message/{message}/source": MAIL_READ,
     "GET v1/account/{account}/attachment/{attachment}": MAIL_READ,
     "PUT v1/account/{account}/message/{message}": replace(MAIL_WRITE, body={"flags": {"set": []}}),

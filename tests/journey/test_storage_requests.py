@@ -78,6 +78,7 @@ async def test_costs_page_lists_the_requests_of_every_route(
         count_accounts,
         count_mail,
         count_reading,
+        count_lists,
         count_changing,
         count_configuration,
         count_pages,
@@ -190,6 +191,14 @@ async def count_changing(counted: Counted, people: People) -> None:
     await counted.twice(f"PUT {route}", labels, account=await people.bound(), message=message)
     await counted.twice(f"PUT {route}/move", {"path": "Archive"}, account=await people.bound(), message=message)
     await counted.twice(f"DELETE {route}", account=await people.bound(), message=message)
+
+
+async def count_lists(counted: Counted, people: People) -> None:
+    """Folders, messages and a search, each in an account of its own."""
+    await counted.twice("GET v1/account/{account}/mailboxes", account=await people.bound())
+    await counted.twice("GET v1/account/{account}/messages", account=await people.bound(), query="path=INBOX")
+    search = {"search": {"unseen": True}}
+    await counted.twice("POST v1/account/{account}/search", search, account=await people.bound(), query="path=INBOX")
 
 
 async def count_configuration(counted: Counted, _people: People) -> None:

@@ -140,9 +140,9 @@ def test_no_text_becomes_part_of_a_filter(text: str) -> None:
 
 def read(**search: Any) -> dict[str, Any]:
     faults = Faults()
-    found = search_of(decode(SearchFields, search, faults, "search."), faults)
+    fields = decode(SearchFields, search, faults, "search.")
     faults.refuse()
-    return dict(found)
+    return dict(search_of(fields))
 
 
 def test_fields_are_read_by_their_names() -> None:

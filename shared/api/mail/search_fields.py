@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 
 from msgspec import UNSET, Meta, UnsetType, field
 
-from shared.api.field_types import RequestTimestamp
+from shared.api.field_types import PLAIN, RequestTimestamp
 from shared.api.mail.message_fields import MESSAGE_ID
 from shared.domain.mail.search import Search
 from shared.http.decoding import Body, Faults
@@ -16,15 +16,26 @@ MAX_IDS = 1000
 MAX_BYTES = 2**31 - 1
 NOT_AT_MICROSOFT = "must be absent: a Microsoft 365 mailbox has nothing like it"
 
-Words = Annotated[str, Meta(description="Part of it.", examples=["invoice"], max_length=MAX_TEXT_CHARACTERS)]
-Person = Annotated[
-    str, Meta(description="An address or a name.", examples=["ann@fabrikam.example"], max_length=MAX_TEXT_CHARACTERS)
+Words = Annotated[
+    str, Meta(description="Part of it.", examples=["invoice"], max_length=MAX_TEXT_CHARACTERS, pattern=PLAIN)
 ]
-Id = Annotated[str, Meta(description="An id.", examples=[MESSAGE_ID], max_length=MAX_ID_CHARACTERS)]
+Person = Annotated[
+    str,
+    Meta(
+        description="An address or a name.",
+        examples=["ann@fabrikam.example"],
+        max_length=MAX_TEXT_CHARACTERS,
+        pattern=PLAIN,
+    ),
+]
+Id = Annotated[str, Meta(description="An id.", examples=[MESSAGE_ID], max_length=MAX_ID_CHARACTERS, pattern=PLAIN)]
 HeaderText = Annotated[
     str,
     Meta(
-        description="The Message-ID, in angle brackets.", examples=["<test@example.com>"], max_length=MAX_ID_CHARACTERS
+        description="The Message-ID, in angle brackets.",
+        examples=["<test@example.com>"],
+        max_length=MAX_ID_CHARACTERS,
+        pattern=PLAIN,
     ),
 ]
 Size = Annotated[int, Meta(description="A size in bytes.", examples=[100_000], ge=0, le=MAX_BYTES)]
@@ -81,8 +92,9 @@ class SearchFields(Body, kw_only=True):
     header: Annotated[SearchHeader, Meta(description="Headers.")] | UnsetType = UNSET
 
 
-def search_of(fields: SearchFields, faults: Faults) -> Search:
-    """The search of these fields; adds faults to `faults` for two that say the same thing."""
+def search_of(fields: SearchFields) -> Search:
+    """The search of these fields. Raises InvalidInput for two that say the same thing."""
+    faults = Faults()
     spellings = dict(zip(fields.__struct_fields__, fields.__struct_encode_fields__, strict=True))
     search = {spellings[name]: value for name, value in fields.given.items()}
     if fields.seen is not UNSET:
@@ -97,4 +109,5 @@ def search_of(fields: SearchFields, faults: Faults) -> Search:
         search["header"] = fields.header.lower_case or fields.header.as_in_mail
         if not search["header"]:
             faults.add("search.header", 'must have "message-id"')
+    faults.refuse()
     return search

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -34,9 +35,15 @@ async def list_folders(session: MailSession) -> Sequence[Folder]:
 
     Takes one call for each folder with folders inside, and one for each special use.
     """
-    special_uses = await _special_uses(session)
-    folders = await _below(session, ("mailFolders",), [], special_uses, asyncio.Semaphore(MAX_CALLS_PER_MAILBOX))
-    return sorted([ALL, *folders], key=listing_order)
+    await session.account()  # so that it is remembered before several calls ask for it at the same time
+    folders = await _all_folders(session, await _special_uses(session))
+    counted = replace(ALL, messages=sum(each.messages for each in folders), unseen=sum(each.unseen for each in folders))
+    return sorted([counted, *folders], key=listing_order)
+
+
+async def folder_paths(session: MailSession) -> Mapping[str, str]:
+    """The paths of all folders by id. Raises what the session raises."""
+    return {each.id: each.path for each in await _all_folders(session, {})}
 
 
 async def resolve_folder(session: MailSession, path: str) -> Folder:
@@ -94,6 +101,10 @@ async def _special_uses(session: MailSession) -> Mapping[str, SpecialUse]:
             return None
 
     return dict(each for each in await asyncio.gather(*map(found, WELL_KNOWN_NAMES)) if each is not None)
+
+
+async def _all_folders(session: MailSession, special_uses: Mapping[str, SpecialUse]) -> list[Folder]:
+    return await _below(session, ("mailFolders",), [], special_uses, asyncio.Semaphore(MAX_CALLS_PER_MAILBOX))
 
 
 async def _below(
