@@ -24,8 +24,9 @@ from shared.usecases.mail.turns import MAX_CALLS_PER_MAILBOX
 FOLDERS_PER_CALL = 250
 MAX_PATH_CHARACTERS = 1024
 SELECTED = {"$select": "id,displayName,childFolderCount,unreadItemCount,totalItemCount,isHidden"}
-# Graph: "List mailFolders", include hidden folders. `childFolderCount` counts those too only if they are asked for.
+# Graph: "List mailFolders", include hidden folders.
 WITH_HIDDEN = {**SELECTED, "includeHiddenFolders": "true", "$top": str(FOLDERS_PER_CALL)}
+SEARCH_FOLDER = "#microsoft.graph.mailSearchFolder"
 
 type Path = tuple[str, ...]
 
@@ -123,12 +124,16 @@ async def _below(
 
 
 async def _children(session: MailSession, path: Path) -> AsyncIterator[dict[str, Any]]:
-    """Graph's folders directly inside, however many there are."""
+    """Graph's folders directly inside, however many there are.
+
+    Without search folders, which show messages of others (Graph: "mailSearchFolder resource type").
+    """
     skip = 0
     while True:
         answer = await session.get(*path, query={**WITH_HIDDEN, "$skip": str(skip)})
         for json in answer["value"]:
-            yield json
+            if json.get("@odata.type") != SEARCH_FOLDER:
+                yield json
         skip += len(answer["value"])
         if "@odata.nextLink" not in answer or not answer["value"]:
             return

@@ -111,6 +111,7 @@ class Folder:
     display_name: str
     parent_id: str
     well_known_name: str = ""
+    is_hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,10 +30,10 @@ COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 }
 TEXT_FUNCTIONS: dict[str, Callable[[str, str], bool]] = {"startswith": str.startswith, "contains": operator.contains}
 LITERALS = {"true": True, "false": False, "null": None}
-# What can be filtered by. Recipients cannot: microsoftgraph/microsoft-graph-explorer-v4 issue 3957.
+# What can be filtered by. Recipients cannot: microsoftgraph/microsoft-graph-explorer-v4 issue 3957. Ids cannot:
+# O365/python-o365 issue 528.
 MESSAGE_PROPERTIES = frozenset(
     {
-        "id",
         "bodyPreview",
         "categories",
         "changeKey",

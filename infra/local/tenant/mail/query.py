@@ -48,6 +48,7 @@ class Options:
     skip_token: str | None
     delta_token: str | None
     change_type: str | None
+    with_hidden_folders: bool
 
     def link(self, address: str, **options: str) -> str:
         """The address with these options, then the other ones of the request."""
@@ -77,6 +78,7 @@ def read_options(pairs: list[tuple[str, str]]) -> Options:
         skip_token=values.get("skiptoken"),
         delta_token=values.get("deltatoken"),
         change_type=values.get("changetype"),
+        with_hidden_folders=values.get("includehiddenfolders", "false").lower() == "true",
     )
 
 

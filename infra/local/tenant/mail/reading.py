@@ -138,7 +138,11 @@ def _folder_page(call: MailCall, path: str, folders: list[Folder]) -> Answer:
 
 
 def _folders(call: MailCall, parent: Folder) -> list[Folder]:
-    children = call.stored.children(parent)
+    """Hidden ones only if they are asked for.
+
+    https://learn.microsoft.com/graph/api/user-list-mailfolders#include-hidden-folders
+    """
+    children = [one for one in call.stored.children(parent) if call.options.with_hidden_folders or not one.is_hidden]
     if not call.options.filter:
         return children
     chosen = Filter(call.options.filter, FOLDER_PROPERTIES)

@@ -37,7 +37,7 @@ def folder_json(stored: StoredMailbox, folder: Folder, names: tuple[str, ...] | 
         "unreadItemCount": sum(not message.properties["isRead"] for message in messages),
         "totalItemCount": len(messages),
         "sizeInBytes": sum(message.size for message in messages),
-        "isHidden": False,
+        "isHidden": folder.is_hidden,
     }
     return select(content, names)
 

@@ -6,6 +6,7 @@ https://learn.microsoft.com/graph/search-query-parameter#using-search-on-message
 import operator
 import re
 from collections.abc import Callable
+from typing import Any
 
 from infra.local.tenant.failures import Refusal
 from infra.local.tenant.mail.entities import Message
@@ -15,7 +16,7 @@ Test = Callable[[Message], bool]
 MAX_HITS = 1000  # "A $search request returns up to 1000 results."
 TERM = re.compile(r'\s*(-)?(?:(\w+)(:|=|>=|<=|>|<))?(?:"([^"]*)"|(\S+))')
 TIMES = {"received": "receivedDateTime", "sent": "sentDateTime"}
-COMPARISONS: dict[str, Callable[[str, str], bool]] = {
+COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     ":": operator.eq,
     "=": operator.eq,
     ">": operator.gt,
@@ -53,11 +54,24 @@ def _test(name: str, comparison: str, wanted: str, *, is_wanted: bool) -> Test:
         compare, key = COMPARISONS[comparison], TIMES[name]
         # A date without a time means the day.
         return lambda message: compare(message.properties[key][: len(wanted)].lower(), wanted) is is_wanted
+    if name == "size":
+        fits = _size_test(comparison, wanted)
+        return lambda message: fits(message.size) is is_wanted
     if name in {"hasattachment", "hasattachments"}:
         return lambda message: (message.has_attachments is (wanted in {"true", "yes"})) is is_wanted
     if (text_of := SEARCHED.get(name)) is None:
         raise Refusal("BadRequest", reason=f"Syntax error: the property '{name}' cannot be searched.")
     return lambda message: (wanted.rstrip("*") in text_of(message).lower()) is is_wanted
+
+
+def _size_test(comparison: str, wanted: str) -> Callable[[int], bool]:
+    """In bytes: `size>1000`, or `size:1..500000` for a range that includes both."""
+    least, dots, most = wanted.partition("..")
+    if not all(number.isdecimal() for number in ([least, most] if dots else [least])):
+        raise Refusal("BadRequest", reason=f"Syntax error: '{wanted}' is not a size.")
+    if dots:
+        return lambda size: int(least) <= size <= int(most)
+    return lambda size: COMPARISONS[comparison](size, int(least))
 
 
 def _people(message: Message, *names: str) -> str:

@@ -148,10 +148,10 @@ class StoredMailbox:
 
     # ---- Folders ----
 
-    def create_folder(self, display_name: str, parent: Folder) -> Folder:
+    def create_folder(self, display_name: str, parent: Folder, *, is_hidden: bool = False) -> Folder:
         """Create a folder. Raises the Refusal ErrorFolderExists."""
         self._require_free_name(display_name, parent)
-        folder = Folder(id=new_folder_id(self.oid), display_name=display_name, parent_id=parent.id)
+        folder = Folder(id=new_folder_id(self.oid), display_name=display_name, parent_id=parent.id, is_hidden=is_hidden)
         self.folders[folder.id] = folder
         self._log("created", FOLDERS_LOG, folder.id, folder.id)
         return folder

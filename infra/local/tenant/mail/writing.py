@@ -121,7 +121,8 @@ def create_upload_session(call: MailCall) -> Answer:
 def create_folder(call: MailCall) -> Answer:
     """Create a folder at the top, or inside a folder."""
     parent = call.folder if call.target.folders else call.stored.folder(ROOT)
-    return folder_answer(call, call.stored.create_folder(_display_name(call), parent), CREATED)
+    is_hidden = call.request.parameters().get("ishidden") is True
+    return folder_answer(call, call.stored.create_folder(_display_name(call), parent, is_hidden=is_hidden), CREATED)
 
 
 def rename_folder(call: MailCall) -> Answer:
