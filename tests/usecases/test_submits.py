@@ -17,8 +17,9 @@ from shared.domain.mail.submission import LEASE, Submission, SubmissionState
 from shared.ports import App, GraphMail, Rows
 from shared.ports.mail import AnswerLost, GraphAnswer
 from shared.usecases.accounts.change import AccountChange, change_account, remove_account
+from shared.usecases.mail.send_once import DraftGone
 from shared.usecases.mail.session import MailCall
-from shared.usecases.mail.submit import DraftGone, KeyReused, StillSending, submit
+from shared.usecases.mail.submit import KeyReused, StillSending, submit
 from shared.usecases.upkeep.tick import run_tick
 from tests.conftest import MovedClock, storage_of
 from tests.journey.conftest import Tenant

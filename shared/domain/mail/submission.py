@@ -53,7 +53,7 @@ class Submission:
 
     `mailbox` is the address that the account had. `fingerprint` is that of the request. Until `leased` one worker has
     it. `draft` is the immutable id of the draft, which `is_given` if the caller named it. `message_id` is the
-    Internet-Message-ID that the sent message has, once it is known.
+    Internet-Message-ID that the sent message has, once it is known; `given_message_id` is the one that was asked for.
     """
 
     id: str
@@ -67,13 +67,14 @@ class Submission:
     is_given: bool = False
     draft: str | None = None
     message_id: str | None = None
+    given_message_id: str | None = None
     code: str | None = None
     ended: datetime | None = None
 
     @property
     def internet_message_id(self) -> str:
         """The Internet-Message-ID of the draft: by it drafts are found whose creation got no answer."""
-        return f"<{self.id}@{self.mailbox.rpartition('@')[2]}>"
+        return self.given_message_id or f"<{self.id}@{self.mailbox.rpartition('@')[2]}>"
 
     @property
     def holds_key(self) -> bool:
@@ -96,7 +97,9 @@ class Submission:
         """The same state under a new lease."""
         return self._moved(self.state, leased=now + LEASE)
 
-    def composing_again(self, fingerprint: str, send_at: datetime, now: datetime) -> "Submission":
+    def composing_again(
+        self, fingerprint: str, send_at: datetime, now: datetime, given_message_id: str | None = None
+    ) -> "Submission":
         """A new attempt, after one that failed or that a crash interrupted."""
         return self._moved(
             STATES.COMPOSING,
@@ -105,6 +108,7 @@ class Submission:
             leased=now + LEASE,
             draft=None,
             message_id=None,
+            given_message_id=given_message_id,
             code=None,
             ended=None,
         )

@@ -7,37 +7,20 @@ the row says `sending` before the call, and afterwards the message is looked at 
 was sent. What still is one has an unknown outcome: that is reported, and the timer and its key's requests look again.
 """
 
-import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
-from http import HTTPMethod, HTTPStatus
+from datetime import datetime
 from typing import NamedTuple
 
 from shared.domain.account import Account
-from shared.domain.confined.json_bodies import member
-from shared.domain.confined.messages import check_sender
-from shared.domain.confined.refused import AnswerOverLimit, OutcomeUnknown
-from shared.domain.errors import Conflict, MailbindError, NotFound, StaleWrite, Unavailable
-from shared.domain.event import Event, EventName, Origin, message_data
+from shared.domain.confined.refused import OutcomeUnknown
+from shared.domain.errors import Conflict, MailbindError, StaleWrite, Unavailable
 from shared.domain.failure import GRAPH_UNAVAILABLE
-from shared.domain.formats import same_address
-from shared.domain.mail.graph_error import error_of
 from shared.domain.mail.submission import LEASE, Submission, SubmissionState, submission_id
-from shared.domain.work import Work, WorkKind
 from shared.ports import App, Stored
-from shared.usecases.events.outbox import queue_event
-from shared.usecases.mail.answers import decoded
-from shared.usecases.mail.find_account import NO_SUCH_MAILBOX
-from shared.usecases.mail.session import MailCall, MailSession
-
-log = logging.getLogger(__name__)
-
-ACCEPTED = "Accepted by Microsoft Graph"
-SEEN = "isDraft,internetMessageId,from,toRecipients,ccRecipients,bccRecipients"
-RECIPIENTS = ("toRecipients", "ccRecipients", "bccRecipients")
+from shared.usecases.mail.send_once import checked_draft, discard, fail, look_again, send, settle
+from shared.usecases.mail.session import MailSession
 
 type Compose = Callable[[str], Awaitable[str]]
 """Makes the draft with this Internet-Message-ID, and returns its id."""
@@ -62,23 +45,18 @@ class StillSending(Conflict):
         super().__init__("A request with this Idempotency-Key is being worked. Ask again with the same key")
 
 
-class DraftGone(NotFound):
-    """The draft was deleted, or was sent by somebody else."""
-
-    code = "draft_gone"
-
-    def __init__(self) -> None:
-        super().__init__("There is no such draft in this mailbox: it was deleted, or sent already. Nothing was sent")
-
-
 class Order(NamedTuple):
-    """What a request asks for. `fingerprint` tells requests with one `key` apart. `draft` is a draft that it names."""
+    """What a request asks for. `fingerprint` tells requests with one `key` apart. `draft` is a draft that it names.
+
+    `message_id` is the Internet-Message-ID that it asks for.
+    """
 
     caller: str
     key: str | None
     fingerprint: str
     send_at: datetime
     draft: str | None = None
+    message_id: str | None = None
 
 
 class Submitted(NamedTuple):
@@ -86,15 +64,6 @@ class Submitted(NamedTuple):
 
     submission: Submission
     is_repeated: bool
-
-
-class Seen(NamedTuple):
-    """A message as it was looked at."""
-
-    is_draft: bool
-    message_id: str | None
-    sender: object
-    recipients: tuple[str, ...]
 
 
 async def submit(app: App, session: MailSession, order: Order, compose: Compose) -> Submitted:
@@ -134,6 +103,7 @@ async def _inserted(app: App, identity: str, account: Account, order: Order) -> 
         leased=app.clock() + LEASE,
         send_at=order.send_at,
         is_given=order.draft is not None,
+        given_message_id=order.message_id,
     )
     await look_again(app, submission)
     return await app.stores.submissions.insert(submission)
@@ -150,7 +120,7 @@ async def _taken(
         raise StillSending
     match current.state:
         case SubmissionState.COMPOSING | SubmissionState.FAILED:
-            again = current.composing_again(order.fingerprint, order.send_at, now)
+            again = current.composing_again(order.fingerprint, order.send_at, now, order.message_id)
             await look_again(app, again)
             taken = await app.stores.submissions.replace(stored, again)
             await discard(session, current)
@@ -192,153 +162,7 @@ async def _composed(app: App, session: MailSession, stored: Stored[Submission], 
         raise
 
 
-async def checked_draft(session: MailSession, submission: Submission, draft: str) -> Seen:
-    """The draft, if it may be sent. Somebody may have changed it with Outlook, or the account's mailbox.
-
-    Raises DraftGone, WrongSender, and NotFound if the account has another mailbox now.
-    """
-    account = await session.account()
-    if not same_address(account.email, submission.mailbox):
-        raise NotFound(NO_SUCH_MAILBOX)
-    seen = await look(session, draft)
-    if seen is None or not seen.is_draft:
-        raise DraftGone
-    check_sender(seen.sender, account.email)
-    return seen
-
-
 async def _queued(app: App, stored: Stored[Submission], draft: str) -> Submission:
     queued = stored.value.queued(draft, app.clock())
     await look_again(app, queued)
     return (await app.stores.submissions.replace(stored, queued)).value
-
-
-async def send(app: App, session: MailSession, stored: Stored[Submission], draft: str, seen: Seen) -> Submission:
-    """Send a draft that was checked. Only the worker whose write succeeds makes the call, and makes it once.
-
-    Raises StaleWrite if another worker has the row, Graph's refusals and what the session raises: nothing was sent.
-    Raises OutcomeUnknown.
-    """
-    stored = await app.stores.submissions.replace(stored, stored.value.sending(draft, seen.message_id, app.clock()))
-    try:
-        answer = await session.attempt(MailCall(HTTPMethod.POST, ("messages", draft, "send")))
-    except (OutcomeUnknown, AnswerOverLimit):
-        return await settle(app, session, stored)
-    except MailbindError as error:  # the call was not made
-        await fail(app, session, stored, draft, error, seen)
-        raise
-    if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:  # Graph may have done it all the same
-        return await settle(app, session, stored)
-    if refusal := error_of(answer.status, answer.headers, answer.body, await session.account()):
-        await fail(app, session, stored, draft, refusal, seen)
-        raise refusal
-    return await _sent(app, stored, seen)
-
-
-async def settle(app: App, session: MailSession, stored: Stored[Submission]) -> Submission:
-    """Find out whether a message was sent whose sending got no answer. Raises OutcomeUnknown if it looks unsent."""
-    submission = stored.value
-    was_seen = False
-    for pause in (timedelta(), *app.timeouts.looks_at_sent):
-        await asyncio.sleep(pause.total_seconds())
-        with suppress(MailbindError):
-            seen = await look(session, submission.draft or "")
-            was_seen = True
-            if seen is not None and not seen.is_draft:
-                return await _sent(app, stored, seen)
-    if was_seen and submission.state is SubmissionState.SENDING:
-        await give_up(app, stored)
-    raise OutcomeUnknown
-
-
-async def give_up(app: App, stored: Stored[Submission]) -> None:
-    """Record that nobody knows whether a message was sent."""
-    unknown = stored.value.unknown(app.clock())
-    with suppress(StaleWrite, Unavailable):  # the timer looks at it again
-        event = await _event(app, unknown, EventName.MESSAGE_FAILED, str(OutcomeUnknown()))
-        await app.stores.submissions.replace(stored, unknown, [event])
-    log.warning("message of unknown outcome", extra={"submission": unknown.id, "account": unknown.account})
-
-
-async def _sent(app: App, stored: Stored[Submission], seen: Seen) -> Submission:
-    """Record that the message was sent. If that is impossible now, the caller is told so all the same."""
-    sent = stored.value.sent(seen.message_id, app.clock())
-    try:
-        event = await _event(app, sent, EventName.MESSAGE_SENT, ACCEPTED, seen)
-        await app.stores.submissions.replace(stored, sent, [event])
-    except (StaleWrite, Unavailable):
-        log.warning("sent message not recorded", extra={"submission": sent.id, "account": sent.account})
-    return sent
-
-
-async def fail(
-    app: App,
-    session: MailSession,
-    stored: Stored[Submission],
-    draft: str | None,
-    error: MailbindError,
-    seen: Seen | None = None,
-) -> None:
-    """Record why nothing was sent, and delete the draft. A draft that the caller named stays."""
-    failed = stored.value.failed(error.code or "failed", app.clock())
-    try:
-        event = await _event(app, failed, EventName.MESSAGE_FAILED, str(error), seen)
-        await app.stores.submissions.replace(stored, failed, [event])
-    except (StaleWrite, Unavailable):  # another worker has it, or the timer will
-        return
-    await discard(session, replace(failed, draft=draft))
-
-
-async def look(session: MailSession, message: str) -> Seen | None:
-    """A message by its immutable id, in any folder; None if there is none. Raises what the session raises."""
-    answer = await session.attempt(MailCall(HTTPMethod.GET, ("messages", message), {"$select": SEEN}))
-    if answer.status == HTTPStatus.NOT_FOUND:
-        return None
-    if error := error_of(answer.status, answer.headers, answer.body, await session.account()):
-        raise error
-    found = decoded(answer.body)
-    recipients = [_address(each) for name in RECIPIENTS for each in member(found, name) or ()]
-    message_id = member(found, "internetMessageId")
-    return Seen(
-        is_draft=member(found, "isDraft") is True,
-        message_id=message_id if isinstance(message_id, str) else None,
-        sender=member(found, "from"),
-        recipients=tuple(dict.fromkeys(recipients)),
-    )
-
-
-async def discard(session: MailSession, submission: Submission) -> None:
-    """Delete the draft of a submission that failed or was interrupted, as far as the mailbox can be reached.
-
-    Drafts whose creation got no answer are found by their Internet-Message-ID.
-    """
-    if submission.is_given:
-        return
-    with suppress(MailbindError):
-        message_id = submission.internet_message_id
-        drafts = [submission.draft] if submission.draft else await find_drafts(session, message_id)
-        for draft in drafts:
-            seen = await look(session, draft)
-            if seen is not None and seen.is_draft:  # otherwise somebody sent it by hand
-                await session.call(MailCall(HTTPMethod.DELETE, ("messages", draft)))
-
-
-async def find_drafts(session: MailSession, message_id: str) -> list[str]:
-    """The ids of the drafts with this Internet-Message-ID."""
-    where = {"$filter": f"internetMessageId eq '{message_id}'", "$select": "id"}
-    page = await session.get("mailFolders", "drafts", "messages", query=where)
-    return [str(member(each, "id")) for each in member(page, "value") or ()]
-
-
-async def look_again(app: App, submission: Submission) -> None:
-    """Let the timer look at it when it is due. Written before the row, so that no crash leaves a row without it."""
-    await app.stores.agenda.add(Work(WorkKind.SEND, submission.due, submission.id))
-
-
-async def _event(app: App, submission: Submission, name: EventName, response: str, seen: Seen | None = None) -> Event:
-    data = message_data(submission, seen.recipients if seen else (), response)
-    return await queue_event(app, Origin.SUBMISSION, submission.id, name, data, submission.account)
-
-
-def _address(recipient: object) -> str:
-    return str(member(member(recipient, "emailAddress"), "address"))

@@ -7,6 +7,7 @@ really due.
     tick            Every minute: refresh and probe grants, hand long shards over. Every five minutes: tidy up.
     pending         Probe mailboxes that a sign-in could not open; bind them or give up.
     registrations   Settle, expire and delete registrations.
+    submissions     Send messages that are due, settle those whose request died, delete what ended a day ago.
     sweep           Every day: repair the agenda, the directory and the index of mailboxes, warn of what ends soon,
                     count everything.
     statistics      Counters, backlog and health.

@@ -11,8 +11,8 @@ from shared.domain.mail.submission import PATIENCE, Submission, SubmissionState
 from shared.domain.work import Work
 from shared.ports import App, Stored
 from shared.usecases.callers.identify import standing_caller
+from shared.usecases.mail.send_once import checked_draft, discard, fail, give_up, look_again, send, settle
 from shared.usecases.mail.session import MailSession
-from shared.usecases.mail.submit import checked_draft, discard, fail, give_up, look_again, send, settle
 from shared.usecases.upkeep.agenda import EARLY
 
 # Outcomes of agenda rows.
