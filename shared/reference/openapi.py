@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from shared.api.event_notification import EventNotification
 from shared.api.field_types import IGNORED, AccountId, AppId, RegistrationId
-from shared.api.mail.message_fields import AttachmentId, MessageId
+from shared.api.mail.message_fields import MESSAGE_ID, AttachmentId, MessageId
 from shared.domain.secret import Secret
 from shared.http.bounds import BodyType
 from shared.http.operations import Operation, Resource
@@ -46,6 +46,7 @@ WHERE = {
     ],
     "message": MessageId,
     "attachment": AttachmentId,
+    "text": Annotated[str, Meta(description="The id of a text: that of its message.", examples=[MESSAGE_ID])],
 }
 
 

@@ -90,6 +90,7 @@ def world(environment: Environment) -> Iterator[World]:
                 "spare": spare,
                 "person": "alice@contoso.example",
                 "message": mailed["immutableIds"][0],
+                "text": mailed["immutableIds"][0],
                 "spareMessage": mailed["immutableIds"][1],
                 "app": APP,
                 "otherApp": client.post("/v1/oauth2", json=wish).json()["id"],

@@ -457,6 +457,46 @@ MESSAGES = {
 }
 MAIL = (
     better(
+        "GET /v1/account/{account}/message/{message}",
+        "`maxBytes` never cuts inside a character, and counts for each form of the text. `markAsSeen` needs the scope"
+        " `mail:write`. There are no `path`, `uid` and `size`, and no `messageSpecialUse`, because a message does not"
+        " know the name of its folder; `documentStore` is refused",
+        Promise(
+            "the message, without its text",
+            shape={
+                "id": "{message}",
+                "emailId": "{message}",
+                "threadId": str,
+                "date": MOMENT,
+                "unseen": bool,
+                "flagged": bool,
+                "draft": bool,
+                "subject": "What a wonderful message",
+                "from": {"name": "Andris Reinman", "address": "andris@example.com"},
+                "flags": [str],
+                "labels": [str],
+                "headers": dict,
+                "isAutoReply": False,
+                "attachments": [{"id": str, "contentType": str, "encodedSize": int, "filename": "a.txt"}],
+                "text": {"id": "{message}", "encodedSize": dict},
+            },
+        ),
+        Promise(
+            "with its text",
+            shape={"text": {"plain": "Hello", "html": "<p>Hello</p>", "hasMore": False}},
+            query="textType=*",
+        ),
+        Promise("booleans spelled N", query="markAsSeen=N"),
+        Promise("an unknown type", 400, wrong("textType"), query="textType=rtf"),
+        Promise("an unknown message is 404", 404, refused(404, "Not Found"), call=f"{IN_ACCOUNT}/message/AAAA"),
+    ),
+    better(
+        "GET /v1/account/{account}/text/{text}",
+        "`maxBytes` never cuts inside a character, and counts for each form of the text",
+        Promise("both forms", shape={"plain": "Hello", "html": "<p>Hello</p>", "hasMore": False}),
+        Promise("one form", shape={"plain": "Hel", "hasMore": True}, query="textType=PLAIN&maxBytes=3"),
+    ),
+    better(
         "GET /v1/account/{account}/mailboxes",
         "also folders with a slash in their names, hidden ones (`listed` is false) and the archive. `counters` costs no"
         " further calls. `noInferiors` is not there",

@@ -49,7 +49,7 @@ def opened_by(*scopes: Scope, allowed: int, inside: int | None, outside: int | N
 
 
 BOTH = frozenset({Scope.REGISTER, Scope.ACCOUNTS_WRITE, Scope.ADMIN})
-MAIL_IDS = {"message": "AAAA", "attachment": "kqFtoWE"}
+MAIL_IDS = {"message": "AAAA", "text": "AAAA", "attachment": "kqFtoWE"}
 MAIL_READ = opened_by(Scope.MAIL_READ, allowed=404, inside=404, outside=403)
 NEEDS_PATH = opened_by(Scope.MAIL_READ, allowed=400, inside=400, outside=403)
 MAIL_WRITE = opened_by(Scope.MAIL_WRITE, allowed=404, inside=404, outside=403)
@@ -79,6 +79,8 @@ ROWS = {
     "GET v1/account/{account}/mailboxes": MAIL_READ,
     "GET v1/account/{account}/messages": NEEDS_PATH,
     "POST v1/account/{account}/search": replace(NEEDS_PATH, body={}),
+    "GET v1/account/{account}/message/{message}": MAIL_READ,
+    "GET v1/account/{account}/text/{text}": MAIL_READ,
     "GET v1/account/{account}/message/{message}/source": MAIL_READ,
     "GET v1/account/{account}/attachment/{attachment}": MAIL_READ,
     "PUT v1/account/{account}/message/{message}": replace(MAIL_WRITE, body={"flags": {"set": []}}),

@@ -178,6 +178,8 @@ async def count_reading(counted: Counted, people: People) -> None:
     """A message of its own for each, in an account of its own."""
     message, attachment = people.delivered()
     for route, parameters in {
+        "message/{message}": {"message": message},
+        "text/{text}": {"text": message},
         "message/{message}/source": {"message": message},
         "attachment/{attachment}": {"attachment": attachment},
     }.items():

@@ -3,19 +3,17 @@
 import base64
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from email.message import Message
 from typing import Any
 
 import httpx
 import pytest
 
-from infra.local.visitor import Visitor
 from shared.domain.mail.attachment_id import attachment_id
-from tests.environments import StartApp, trust
-from tests.journey.conftest import Tenant, bind
+from tests.journey.conftest import Tenant
+from tests.mail.conftest import MAILBOX
 
-MAILBOX = "support@contoso.example"
 MIB = 2**20
 LIMIT = 1 * MIB
 PART = b"Content-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: 8bit\r\n\r\nGr\xfc\xdfe \r\n"
@@ -37,34 +35,6 @@ FILE = "#microsoft.graph.fileAttachment"
 
 type Deliver = Callable[[bytes], str]
 type Attach = Callable[[dict[str, Any]], httpx.Response]
-
-
-@pytest.fixture(scope="module")
-def mail(start_app: StartApp) -> Iterator[tuple[httpx.Client, Tenant]]:
-    """The account `support` as a caller sees it, and the tenant. What passes is at most 1 MiB."""
-    with start_app(MAILBIND_MAX_ANSWER_MIB="1") as environment:
-        ready = environment.tenant.ready
-        with (
-            httpx.Client(base_url=ready["controlUrl"] + "/", verify=trust(ready["caFile"]), timeout=30) as control,
-            httpx.Client(base_url=environment.base_url, timeout=30) as administrator,
-            Visitor(ready["caFile"]) as visitor,
-        ):
-            tenant = Tenant(control)
-            login = tenant.do("person", create=1, first=1)["people"][0]
-            tenant.do("access", person=login, mailbox=MAILBOX, fullAccess=True)
-            administrator.headers["Authorization"] = f"Bearer {environment.secrets.admin_token}"
-            bind(administrator, visitor, login, account="support", email=MAILBOX)
-            wish = {"description": "reader", "scopes": ["mail:read"], "accounts": ["support"]}
-            token = administrator.post("/v1/token", json=wish).json()["token"]
-            headers = {"Authorization": f"Bearer {token}"}
-            url = f"{environment.base_url}/v1/account/support/"
-            with httpx.Client(base_url=url, headers=headers, timeout=30) as client:
-                yield client, tenant
-
-
-@pytest.fixture
-def caller(mail: tuple[httpx.Client, Tenant]) -> httpx.Client:
-    return mail[0]
 
 
 @pytest.fixture
