@@ -53,18 +53,28 @@ class BodyType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a route accepts: the type and size of its body, and the length of each parameter of its path."""
+    """What a route accepts: the type and size of its body, and the length of each parameter of its path.
+
+    `advice` says what to do about a body that is too large.
+    """
 
     body_type: BodyType
     max_body_bytes: int = MAX_BODY_BYTES
     max_parameter_characters: int = MAX_SEGMENT_CHARACTERS
+    advice: str = ""
 
 
 API_BOUNDS, PAGE_BOUNDS = Bounds(BodyType.JSON), Bounds(BodyType.FORM)
 MAIL_BOUNDS = Bounds(BodyType.MAIL, MAX_MAIL_BODY_BYTES, MAX_MAIL_PATH_CHARACTERS)
 # Ids of messages and attachments are longer than those of accounts, and a message may come with attachments.
 MAIL_ID_BOUNDS = Bounds(BodyType.JSON, max_parameter_characters=MAX_MAIL_PATH_CHARACTERS)
-MESSAGE_BOUNDS = Bounds(BodyType.JSON, MAX_MAIL_BODY_BYTES, MAX_MAIL_PATH_CHARACTERS)
+MESSAGE_BOUNDS = Bounds(
+    BodyType.JSON,
+    MAX_MAIL_BODY_BYTES,
+    MAX_MAIL_PATH_CHARACTERS,
+    ". Create a draft with POST /v1/account/{account}/message, add files of less than 3 MB one by one with"
+    " POST /v1.0/users/{mailbox}/messages/{message}/attachments, and submit it; or attach stored files by reference",
+)
 
 
 def check_bounds(req: func.HttpRequest, bounds: Bounds) -> None:
@@ -128,7 +138,7 @@ def _check_path_and_query(req: func.HttpRequest, max_parameter_characters: int) 
 def _check_body(req: func.HttpRequest, bounds: Bounds) -> None:
     body, announced = req.get_body(), req.headers.get("Content-Length", "")
     if len(body) > bounds.max_body_bytes or _is_larger(announced, bounds.max_body_bytes):
-        raise TooLarge(f"The body is larger than {bounds.max_body_bytes // KIB} KiB")
+        raise TooLarge(f"The body is larger than {bounds.max_body_bytes // KIB} KiB{bounds.advice}")
     # The host hands a chunked body over as an empty one, so what looks like no body may be one that is missing.
     if not body and req.method in WITH_BODY and "Transfer-Encoding" in req.headers:
         raise LengthRequired

@@ -8,7 +8,8 @@ both bounds. `Meta(extra=…)` adds what they cannot express:
 - `max_bytes`: the longest text in UTF-8. `lower`: the text is read in lower case.
 - `empty`: what is wrong with an empty value; True keeps it. Without it an empty text counts as absent.
 - `items`: what a list holds, in the words of the message.
-- `any_text`: a text may have control characters, such as line breaks.
+- `any_text`: a text may have control characters, such as line breaks. `exact`: blanks around it are kept.
+- `single`: an object may stand for a list of one.
 - `absent`: further values that count as absent, as a tuple. `null_is_empty`: null stands for an empty list.
 
 EmailEngine's spellings are accepted here and nowhere else: an empty text is an absent field, booleans and numbers may
@@ -173,7 +174,7 @@ def _text_reader(kind: inspect.StrType, extra: Mapping[str, Any]) -> Read:
         if not isinstance(value, str):
             faults.add(key, "must be a string")
             return UNSET
-        text = value.strip()
+        text = value if extra.get("exact") else value.strip()
         if extra.get("lower"):
             text = text.lower()
         fault = fault_of(text)
@@ -266,9 +267,30 @@ def _list_reader(kind: inspect.ListType, extra: Mapping[str, Any]) -> Read:
         values = [] if value is None and extra.get("null_is_empty") else value
         if isinstance(value, str) and not isinstance(item, inspect.StructType):
             values = [value]
+        if isinstance(value, dict) and extra.get("single"):
+            values = [value]
         if isinstance(values, list) and least <= len(values) <= (len(values) if most is None else most):
             return read_items(values, faults, key)
         faults.add(key, f"must be a list of {size}")
+        return UNSET
+
+    return read
+
+
+def _texts_by_name_reader(kind: inspect.DictType, extra: Mapping[str, Any]) -> Read:
+    """An object with any names. A fault of a value is that of the object, because its name is the caller's."""
+    value_kind, value_extra, _ = _unwrapped(kind.value_type)
+    assert isinstance(value_kind, inspect.StrType) and kind.max_length is not None  # noqa: PT018, S101 - of a declaration
+    read_text, most = _text_reader(value_kind, value_extra), kind.max_length
+    what = extra.get("items", "strings")
+
+    def read(value: Any, faults: Faults, key: str) -> Any:  # noqa: ANN401 - any JSON
+        found = Faults()
+        if isinstance(value, dict) and len(value) <= most:
+            texts = {name: read_text(text, found, "") for name, text in value.items()}
+            if not found:
+                return texts
+        faults.add(key, f"must be an object with at most {most} {what}")
         return UNSET
 
     return read
@@ -293,4 +315,5 @@ _READERS: Mapping[type[inspect.Type], Callable[[Any, Mapping[str, Any]], Read]] 
     inspect.DateTimeType: _timestamp_reader,
     inspect.ListType: _list_reader,
     inspect.StructType: _struct_reader,
+    inspect.DictType: _texts_by_name_reader,
 }

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from shared.api import access_tokens, add_account, oauth_apps
-from shared.api.mail import contents
+from shared.api.mail import contents, drafts
+from shared.domain.confined.refused import OutcomeUnknown, WrongSender
 from shared.domain.errors import (
     AppInUse,
     BindingConflict,
@@ -24,6 +25,7 @@ from shared.domain.errors import (
     TooManyRequests,
     Unauthorized,
 )
+from shared.domain.mail.composition import MessageTooLarge
 from shared.domain.mail.refused import AttachmentIsLink, ContentOverLimit
 from shared.domain.remedy import Reader, remedy
 from shared.http.decoding import Faults, decode
@@ -70,6 +72,12 @@ OWN: Mapping[Callable[..., Any], Sequence[MailbindError]] = {
     ),
     oauth_apps.remove_oauth_app: (AppInUse(3),),
     contents.get_message_source: (ContentOverLimit(MAX_CONTENT_BYTES),),
+    drafts.write_draft: (
+        InvalidInput({"messageId": '"messageId" must be a Message-ID such as <id@example.com>'}),
+        MessageTooLarge("A stored attachment is 3 MB or larger"),
+        WrongSender("support@contoso.example"),
+        OutcomeUnknown(),
+    ),
     contents.get_attachment: (ContentOverLimit(MAX_CONTENT_BYTES), AttachmentIsLink()),
 }
 SUBJECTS = {"app": "OAuth app"}  # what a path's parameter is called in messages, where it is another word

@@ -23,6 +23,7 @@ LISTED = {
     "lastError": (None, {"description": str}),
 }
 IN_ACCOUNT = "GET /v1/account/{account}"
+WRITTEN = {"id": str, "path": str, "messageId": str}
 ENVELOPE = {"statusCode": int, "error": str, "message": str}
 
 
@@ -596,6 +597,38 @@ MAIL = (
             shape={"deleted": True, "moved": {"destination": "Deleted Items", "message": "{spareMessage}"}},
             call="DELETE /v1/account/{account}/message/{spareMessage}",
         ),
+    ),
+    better(
+        "POST /v1/account/{account}/message",
+        "always from the mailbox, and another `from` is refused; replies and forwards keep the conversation; a stored"
+        " attachment can be attached again by its id. A failure leaves no half draft. Every message is a draft, so"
+        " `internalDate` and flags other than `\\Draft`, `\\Seen` and `\\Flagged` are refused."
+        " [Field by field](#messages-that-are-written)",
+        Promise(
+            "a draft from its fields",
+            shape=WRITTEN,
+            body={
+                "path": "Drafts",
+                "from": {"name": "Support", "address": "support@contoso.example"},
+                "to": [{"name": "Andris", "address": "andris@example.com"}],
+                "cc": {"address": "copy@example.com"},
+                "subject": "What a wonderful message!",
+                "text": "Hello from myself!",
+                "html": "<p>Hello from myself!</p>",
+                "messageId": "<compat@contoso.example>",
+                "attachments": [{"filename": "a.txt", "content": "YQ==", "encoding": "base64"}],
+                "locale": "fr",
+                "tz": "Europe/Tallinn",
+            },
+        ),
+        Promise("a draft from MIME", shape=WRITTEN, body={"path": "Drafts", "raw": "U3ViamVjdDogYQoKYgo="}),
+        Promise(
+            "a reply",
+            shape=WRITTEN | {"reference": {"message": str, "success": True}},
+            body={"path": "Drafts", "text": "Thanks", "reference": {"message": "{message}", "action": "reply"}},
+        ),
+        Promise("templates are refused", 400, wrong("template"), body={"template": "example"}),
+        Promise("a wrong address", 400, wrong("to[0].address"), body={"to": [{"address": "none"}]}),
     ),
     left_out(
         "submit, outbox, templates, blocklists, gateways, exports, delivery tests",

@@ -86,6 +86,7 @@ ROWS = {
     "PUT v1/account/{account}/message/{message}": replace(MAIL_WRITE, body={"flags": {"set": []}}),
     "PUT v1/account/{account}/message/{message}/move": replace(MAIL_WRITE, body={"path": "Archive"}),
     "DELETE v1/account/{account}/message/{message}": MAIL_WRITE,
+    "POST v1/account/{account}/message": replace(MAIL_WRITE, body={"subject": "a"}),
     "GET v1/stats": opened_by(Scope.ACCOUNTS_READ, allowed=200, inside=None, outside=None),
     "GET v1/oauth2": opened_by(allowed=200, inside=None, outside=None),
     "POST v1/oauth2": opened_by(allowed=400, inside=None, outside=None, body={}),

@@ -193,6 +193,7 @@ async def count_changing(counted: Counted, people: People) -> None:
     await counted.twice(f"PUT {route}", labels, account=await people.bound(), message=message)
     await counted.twice(f"PUT {route}/move", {"path": "Archive"}, account=await people.bound(), message=message)
     await counted.twice(f"DELETE {route}", account=await people.bound(), message=message)
+    await counted.twice("POST v1/account/{account}/message", {"subject": "a"}, account=await people.bound())
 
 
 async def count_lists(counted: Counted, people: People) -> None:

@@ -110,9 +110,9 @@ class StoredFile:
 class Composition:
     """What to write. What is None was not given: then a reply, a forward or the `mime` decides.
 
-    `sender` is the From that the caller gave: its address has to be the mailbox's. `headers` are pairs of a name that
-    begins with `x-` and a value. `mime` is a whole message in base64. `message_id` is the Internet-Message-ID that the
-    caller wants.
+    `sender` is the From that the caller gave: its address is empty, or has to be the mailbox's. `headers` are pairs of
+    a name that begins with `x-` and a value. `mime` is a whole message in base64; what else is given takes the place of
+    what it says. `message_id` is the Internet-Message-ID that the caller wants, or that the `mime` has.
     """
 
     to: tuple[Address, ...] | None = None
@@ -134,7 +134,7 @@ class Composition:
 
     def check_sender(self, mailbox: str) -> None:
         """Raise WrongSender for another sender than the mailbox."""
-        if self.sender is not None and not same_address(self.sender.address, mailbox):
+        if self.sender is not None and self.sender.address and not same_address(self.sender.address, mailbox):
             raise WrongSender(mailbox)
 
 
