@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from shared.api import access_tokens, add_account, oauth_apps
-from shared.api.mail import contents, drafts
+from shared.api.mail import contents, drafts, submit
 from shared.domain.confined.refused import OutcomeUnknown, WrongSender
 from shared.domain.errors import (
     AppInUse,
@@ -79,6 +79,8 @@ OWN: Mapping[Callable[..., Any], Sequence[MailbindError]] = {
         OutcomeUnknown(),
     ),
     contents.get_attachment: (ContentOverLimit(MAX_CONTENT_BYTES), AttachmentIsLink()),
+    submit.submit_message: (MessageTooLarge("A stored attachment is 3 MB or larger"), OutcomeUnknown()),
+    submit.submit_draft: (OutcomeUnknown(),),
 }
 SUBJECTS = {"app": "OAuth app"}  # what a path's parameter is called in messages, where it is another word
 

@@ -24,6 +24,8 @@ LISTED = {
 }
 IN_ACCOUNT = "GET /v1/account/{account}"
 WRITTEN = {"id": str, "path": str, "messageId": str}
+SUBMIT_UNKNOWN = "POST /v1/account/{account}/message/AAAA/submit"
+TO_SEND = {"to": [{"address": "andris@example.com"}], "subject": "Hello", "text": "Hello"}
 ENVELOPE = {"statusCode": int, "error": str, "message": str}
 
 
@@ -630,8 +632,29 @@ MAIL = (
         Promise("templates are refused", 400, wrong("template"), body={"template": "example"}),
         Promise("a wrong address", 400, wrong("to[0].address"), body={"to": [{"address": "none"}]}),
     ),
+    better(
+        "POST /v1/account/{account}/submit",
+        "from the mailbox always, and the copy is in its Sent Items; `Idempotency-Key` is exact, also after a crash;"
+        " the answer says that Graph took the message, and a refusal says why at once. Templates, mail merge, gateways,"
+        " tracking and `envelope` are refused",
+        Promise(
+            "the documented answer",
+            body=TO_SEND,
+            shape={"response": "Queued for delivery", "messageId": str, "queueId": str, "sendAt": MOMENT},
+        ),
+        Promise("a template is refused", 400, wrong("template"), body=TO_SEND | {"template": "welcome"}),
+    ),
+    better(
+        "POST /v1/account/{account}/message/{message}/submit",
+        "as above; only a draft that is from the mailbox is sent",
+        Promise("an unknown draft is 404", 404, refused(404, "Not Found"), call=SUBMIT_UNKNOWN, body={}),
+    ),
     left_out(
-        "submit, outbox, templates, blocklists, gateways, exports, delivery tests",
+        "GET /v1/outbox",
+        "a message that waits is a draft of the mailbox: delete the draft to cancel it",
+    ),
+    left_out(
+        "templates, blocklists, gateways, exports, delivery tests",
         "use Graph through [confined access](confined-access.md), or Graph or IMAP with the token that is handed out",
     ),
 )

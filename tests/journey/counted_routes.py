@@ -94,7 +94,7 @@ class People:
         """A person with access to both mailboxes."""
         login: str = self._control.do("person", create=1, first=next(self._numbers))["people"][0]
         for mailbox in (SUPPORT, SALES, BOARD):
-            self._control.do("access", person=login, mailbox=mailbox, fullAccess=True)
+            self._control.do("access", person=login, mailbox=mailbox, fullAccess=True, sendAs=True)
         return login
 
     def delivered(self) -> tuple[str, str]:

@@ -53,6 +53,7 @@ MAIL_IDS = {"message": "AAAA", "text": "AAAA", "attachment": "kqFtoWE"}
 MAIL_READ = opened_by(Scope.MAIL_READ, allowed=404, inside=404, outside=403)
 NEEDS_PATH = opened_by(Scope.MAIL_READ, allowed=400, inside=400, outside=403)
 MAIL_WRITE = opened_by(Scope.MAIL_WRITE, allowed=404, inside=404, outside=403)
+MAIL_SEND = opened_by(Scope.MAIL_SEND, allowed=404, inside=404, outside=403)
 # What is asked for is not there, so a caller who is let in learns that it is not found.
 ROWS = {
     "POST v1/authentication/form": opened_by(Scope.REGISTER, allowed=200, inside=200, outside=403, body=FORM),
@@ -87,6 +88,8 @@ ROWS = {
     "PUT v1/account/{account}/message/{message}/move": replace(MAIL_WRITE, body={"path": "Archive"}),
     "DELETE v1/account/{account}/message/{message}": MAIL_WRITE,
     "POST v1/account/{account}/message": replace(MAIL_WRITE, body={"subject": "a"}),
+    "POST v1/account/{account}/submit": replace(MAIL_SEND, body={"to": [], "text": "x"}),
+    "POST v1/account/{account}/message/{message}/submit": MAIL_SEND,
     "GET v1/stats": opened_by(Scope.ACCOUNTS_READ, allowed=200, inside=None, outside=None),
     "GET v1/oauth2": opened_by(allowed=200, inside=None, outside=None),
     "POST v1/oauth2": opened_by(allowed=400, inside=None, outside=None, body={}),

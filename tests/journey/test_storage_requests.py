@@ -80,6 +80,7 @@ async def test_costs_page_lists_the_requests_of_every_route(
         count_reading,
         count_lists,
         count_changing,
+        count_sending,
         count_configuration,
         count_pages,
     ):
@@ -202,6 +203,15 @@ async def count_lists(counted: Counted, people: People) -> None:
     await counted.twice("GET v1/account/{account}/messages", account=await people.bound(), query="path=INBOX")
     search = {"search": {"unseen": True}}
     await counted.twice("POST v1/account/{account}/search", search, account=await people.bound(), query="path=INBOX")
+
+
+async def count_sending(counted: Counted, people: People) -> None:
+    message = {"to": [{"address": "customer@elsewhere.example"}], "subject": "Sent", "text": "Hello"}
+    await counted.twice("POST v1/account/{account}/submit", message, account=await people.bound())
+    account = await people.bound()
+    draft, _ = await counted.call("POST v1/account/{account}/message", message, account=account)
+    route = "POST v1/account/{account}/message/{message}/submit"
+    await counted.once(route, {}, account=account, message=json.loads(draft.get_body())["id"])
 
 
 async def count_configuration(counted: Counted, _people: People) -> None:
