@@ -433,6 +433,7 @@ OPERATION = (
     ),
 )
 FLAGGED = {"flags": {"add": ["\\Flagged"]}}
+BY_ID = {"search": {"emailIds": ["{message}"]}}
 MESSAGES = {
     "total": int,
     "page": 0,
@@ -648,6 +649,36 @@ MAIL = (
         "POST /v1/account/{account}/message/{message}/submit",
         "as above; only a draft that is from the mailbox is sent",
         Promise("an unknown draft is 404", 404, refused(404, "Not Found"), call=SUBMIT_UNKNOWN, body={}),
+    ),
+    better(
+        "PUT /v1/account/{account}/messages",
+        "says for each message what happened, also which failed and why; waits while Exchange throttles, and goes on"
+        " beyond 1,000 messages: EmailEngine stops there, and leaves out those that failed. The answer has `failed`,"
+        " `notTried`, `totals` and `complete` as well. `path` is required, unless `emailIds` name the messages",
+        Promise(
+            "the change and the ids", shape={**FLAGGED, "emailIds": ["{message}"]}, body={**BY_ID, "update": FLAGGED}
+        ),
+        Promise("no update", 400, refused(400, "Bad Request"), query="path=INBOX", body={"search": {}}),
+    ),
+    better(
+        "PUT /v1/account/{account}/messages/move",
+        "as above",
+        Promise(
+            "the folder and the ids",
+            shape={"path": "Archive", "emailIds": ["{message}"]},
+            body={**BY_ID, "path": "\\Archive"},
+        ),
+    ),
+    better(
+        "PUT /v1/account/{account}/messages/delete",
+        "as above. Without `force`, EmailEngine deletes messages of Graph accounts for good too; here they are moved to"
+        " Deleted Items. Only `path` being Deleted Items itself deletes for good",
+        Promise(
+            "nothing found",
+            shape={"deleted": False, "moved": {"destination": "Deleted Items", "emailIds": []}},
+            query="path=INBOX",
+            body={"search": {"subject": "nobody wrote this"}},
+        ),
     ),
     left_out(
         "GET /v1/outbox",

@@ -52,6 +52,7 @@ BOTH = frozenset({Scope.REGISTER, Scope.ACCOUNTS_WRITE, Scope.ADMIN})
 MAIL_IDS = {"message": "AAAA", "text": "AAAA", "attachment": "kqFtoWE"}
 MAIL_READ = opened_by(Scope.MAIL_READ, allowed=404, inside=404, outside=403)
 NEEDS_PATH = opened_by(Scope.MAIL_READ, allowed=400, inside=400, outside=403)
+BY_ID = {"search": {"emailIds": ["AAAA"]}}
 MAIL_WRITE = opened_by(Scope.MAIL_WRITE, allowed=404, inside=404, outside=403)
 MAIL_SEND = opened_by(Scope.MAIL_SEND, allowed=404, inside=404, outside=403)
 # What is asked for is not there, so a caller who is let in learns that it is not found.
@@ -90,6 +91,9 @@ ROWS = {
     "POST v1/account/{account}/message": replace(MAIL_WRITE, body={"subject": "a"}),
     "POST v1/account/{account}/submit": replace(MAIL_SEND, body={"to": [], "text": "x"}),
     "POST v1/account/{account}/message/{message}/submit": MAIL_SEND,
+    "PUT v1/account/{account}/messages": replace(MAIL_WRITE, body=BY_ID | {"update": {"labels": {"set": []}}}),
+    "PUT v1/account/{account}/messages/move": replace(MAIL_WRITE, body=BY_ID | {"path": "Archive"}),
+    "PUT v1/account/{account}/messages/delete": replace(MAIL_WRITE, body=BY_ID),
     "GET v1/stats": opened_by(Scope.ACCOUNTS_READ, allowed=200, inside=None, outside=None),
     "GET v1/oauth2": opened_by(allowed=200, inside=None, outside=None),
     "POST v1/oauth2": opened_by(allowed=400, inside=None, outside=None, body={}),

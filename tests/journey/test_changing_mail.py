@@ -134,3 +134,61 @@ def test_changes_need_the_scope_to_write(api: httpx.Client, account: str, messag
         api.delete(path, headers=headers),
     ]
     assert [(403, "mail:write")] * 3 == [(answer.status_code, answer.json()["requestedScope"]) for answer in answers]
+
+
+def test_many_messages_change_at_once(api: httpx.Client, account: str, tenant: Tenant) -> None:
+    first, second = new_message(tenant), new_message(tenant)
+    search = {"emailIds": [first, NO_ID, second]}
+    route = f"/v1/account/{account}/messages"
+    outcome = {
+        "failed": [
+            {
+                "emailId": NO_ID,
+                "code": "NotFound",
+                "message": "No such message, attachment or folder in this mailbox",
+            }
+        ],
+        "totals": {"done": 2, "unchanged": 0, "failed": 1, "notTried": 0},
+        "complete": True,
+    }
+
+    def bulk(path: str, body: Any) -> Any:
+        answer = api.put(f"{route}{path}", json={"search": search, **body})
+        assert 200 == answer.status_code, answer.text
+        answered = answer.json()
+        assert outcome.items() <= answered.items()
+        return {name: value for name, value in answered.items() if name not in outcome}
+
+    both = {frozenset((first, second))}
+    changed = bulk("", {"update": {"flags": {"add": ["\\Seen"]}, "labels": {"set": ["Red"]}}})
+    assert both == {frozenset(changed.pop("emailIds"))}
+    assert {"flags": {"add": ["\\Seen"]}, "labels": {"set": ["Red"]}} == changed
+    assert read(api, account, second, "isRead") is True
+    moved = bulk("/move", {"path": "\\Archive"})
+    assert ("Archive", both) == (moved["path"], {frozenset(moved["emailIds"])})
+    deleted = bulk("/delete", {})
+    assert (True, "Deleted Items") == (deleted["deleted"], deleted["moved"]["destination"])
+    assert both == {frozenset(deleted["moved"]["emailIds"])}
+    gone = bulk("/delete?force=true", {})
+    assert (True, both) == (gone["deleted"], {frozenset(gone["deletedMessages"]["emailIds"])})
+    assert 404 == read(api, account, second, "subject")
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "fields"),
+    [
+        ("", {"update": {"flags": {"add": ["\\Seen"]}}}, {"search"}),
+        ("?path=INBOX", {"search": {}}, {"update"}),
+        ("", {"search": {}, "update": {"flags": {"add": ["\\Seen"]}}}, {"path"}),
+        ("?path=INBOX", {"search": {"emailIds": ["A"]}, "update": {"flags": {"add": ["\\Seen"]}}}, {"path"}),
+        ("", {"search": {"seen": True}, "update": {"flags": {"add": ["\\Draft"]}}}, {"path", "update.flags.add"}),
+        ("?path=INBOX", {"search": {"colour": 1}, "update": {"labels": {"set": []}}}, {"search.colour"}),
+    ],
+)
+def test_a_wrong_bulk_change_names_the_field(
+    api: httpx.Client, account: str, query: str, body: Any, fields: set[str]
+) -> None:
+    answer = api.put(f"/v1/account/{account}/messages{query}", json=body)
+
+    assert 400 == answer.status_code
+    assert fields <= {each["key"] for each in answer.json()["fields"]}

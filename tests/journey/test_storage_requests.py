@@ -195,6 +195,10 @@ async def count_changing(counted: Counted, people: People) -> None:
     await counted.twice(f"PUT {route}/move", {"path": "Archive"}, account=await people.bound(), message=message)
     await counted.twice(f"DELETE {route}", account=await people.bound(), message=message)
     await counted.twice("POST v1/account/{account}/message", {"subject": "a"}, account=await people.bound())
+    messages, by_id = "PUT v1/account/{account}/messages", {"search": {"emailIds": [people.delivered()[0]]}}
+    await counted.twice(messages, by_id | {"update": labels}, account=await people.bound())
+    await counted.twice(f"{messages}/move", by_id | {"path": "Archive"}, account=await people.bound())
+    await counted.twice(f"{messages}/delete", by_id, account=await people.bound())
 
 
 async def count_lists(counted: Counted, people: People) -> None:

@@ -4,8 +4,8 @@ A handler opens a `MailSession` and calls one use case of `shared.usecases.mail`
 with `shared.domain.mail`.
 """
 
-from shared.api.mail import changing, contents, drafts, mailboxes, messages, reading, submit
+from shared.api.mail import bulk_changing, changing, contents, drafts, mailboxes, messages, reading, submit
 from shared.api.mail.resource import resource
 
 # A module that adds operations to the resource is imported for that.
-__all__ = ["changing", "contents", "drafts", "mailboxes", "messages", "reading", "resource", "submit"]
+__all__ = ["bulk_changing", "changing", "contents", "drafts", "mailboxes", "messages", "reading", "resource", "submit"]

@@ -169,7 +169,7 @@ def message_change(body: MessageUpdate, faults: Faults, prefix: str = "") -> cha
     """The change that a request asks for. Raises InvalidInput, with the faults that are already known."""
     flags, labels = _set_change(body.flags, changes.flag_named), _set_change(body.labels, str)
     wanted = changes.MessageChange(flags, labels)
-    if not faults:
+    if not any(f"{name}.".startswith(prefix) for name in faults):
         for name, fault in changes.change_faults(wanted):
             faults.add(prefix + name, fault)
     faults.refuse()
