@@ -86,7 +86,7 @@ def addresses(recipients: list[dict[str, Any]]) -> list[str]:
 
 
 async def drafts(session: MailSession) -> int:
-    return len((await session.get("mailFolders", "drafts", "messages"))["value"])
+    return int((await session.get("mailFolders", "drafts"))["totalItemCount"])
 
 
 async def test_everything_that_is_given_is_in_the_draft(session: MailSession) -> None:
