@@ -20,6 +20,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from functools import cache, partial
+from itertools import islice
 from typing import Any, ClassVar
 
 import azure.functions as func
@@ -35,6 +36,7 @@ TRUE = {"y", "true", "1"}
 FALSE = {"n", "false", "0"}
 NOT_A_TIMESTAMP = "must be a date and time such as 2027-01-31T00:00:00Z, in the years 2000 to 2099"
 MAX_NAME_CHARACTERS = 64  # of an unknown field, as an answer repeats it
+MAX_UNKNOWN_FIELDS = 50  # that an answer names, of each object: a body of 4 MiB may have half a million
 MAX_DIGITS = 20  # of a number; Python takes long ones at a cost that grows with their square
 
 type Read = Callable[[Any, "Faults", str], Any]
@@ -96,7 +98,7 @@ def decode[T: msgspec.Struct](body_type: type[T], values: Mapping[str, Any], fau
             faults.add(prefix + name, "is required")
         if value is not UNSET or required:
             fields[attribute] = value
-    for name in unknown:
+    for name in islice(unknown, MAX_UNKNOWN_FIELDS):
         _refuse_unknown(body_type, prefix + name[:MAX_NAME_CHARACTERS], name, values[name], faults)
     return body_type(**fields)
 
