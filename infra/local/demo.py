@@ -25,6 +25,8 @@ LONG_TOKEN_SECONDS = 3600
 EVERY_TWO_SECONDS = "*/2 * * * * *"
 FAST_TIMERS = {"REFRESH_SCHEDULE": EVERY_TWO_SECONDS, "DELIVER_SCHEDULE": EVERY_TWO_SECONDS}
 STEP_TIMEOUT_SECONDS = 30
+MAIL = f"/v1/account/{SUPPORT.account}"
+THREAD_MESSAGES = 2  # a message of the inbox that nobody has answered, and the reply
 
 
 class DemoError(Exception):
@@ -94,6 +96,42 @@ class Demo:
         check(response.is_success, f"Graph answered {response.status_code}: {response.text[:300]}")
         report("The token opens the mailbox at Microsoft Graph.", f"folder {response.json()['displayName']}")
 
+    def list_mailbox(self) -> dict[str, Any]:
+        """List the inbox through Mailbind, without any token of Microsoft's. Returns the newest message."""
+        page = self._get(f"{MAIL}/messages", path=r"\Inbox", pageSize=3)
+        newest = dict(page["messages"][0])
+        subjects = "; ".join(message["subject"] for message in page["messages"])
+        report(f"The caller listed the mailbox through Mailbind: {page['total']} messages.", f"newest: {subjects}")
+        return newest
+
+    def reply(self, message: dict[str, Any]) -> None:
+        """Answer a message twice with one key, as a flow does that got no answer the first time. It is sent once."""
+        key = {"Idempotency-Key": secrets.token_hex(16)}
+        body = {"reference": {"message": message["id"], "action": "reply"}, "text": "Thank you, we look into it."}
+        statuses = []
+        for _ in range(2):
+            response = self.api.post(f"{MAIL}/submit", json=body, headers=key, timeout=STEP_TIMEOUT_SECONDS)
+            check(response.is_success, f"POST {MAIL}/submit answered {response.status_code}: {response.text[:300]}")
+            statuses.append(response.json()["idempotency"]["status"])
+        check(statuses == ["MISS", "HIT"], f"the same Idempotency-Key was answered with {statuses}")
+        report(f"The caller replied as {SUPPORT.email}, twice with one Idempotency-Key.", "it was sent once")
+
+    def show_thread(self, message: dict[str, Any]) -> None:
+        """Find the thread of the message and its reply, in all folders."""
+        deadline = time.monotonic() + STEP_TIMEOUT_SECONDS
+        while len(thread := self._thread(message["threadId"])) < THREAD_MESSAGES:
+            check(time.monotonic() < deadline, f"the thread has {len(thread)} messages, not {THREAD_MESSAGES}")
+            time.sleep(0.2)
+        check(len(thread) == THREAD_MESSAGES, f"the thread has {len(thread)} messages, not {THREAD_MESSAGES}")
+        senders = " → ".join(each["from"]["address"] for each in reversed(thread))
+        report("The thread has the message and one reply.", senders)
+
+    def _thread(self, thread: str) -> list[dict[str, Any]]:
+        query, body = {"path": r"\All"}, {"search": {"threadId": thread}}
+        response = self.api.post(f"{MAIL}/search", params=query, json=body)
+        check(response.is_success, f"POST {MAIL}/search answered {response.status_code}: {response.text[:300]}")
+        return list(response.json()["messages"])
+
     def wait_for_refresh(self) -> None:
         """Wait until the timer has refreshed the grant."""
         deadline, log = time.monotonic() + STEP_TIMEOUT_SECONDS, self.environment.host.log
@@ -106,9 +144,9 @@ class Demo:
         """Set the lifetime of the access tokens that the tenant issues from now on."""
         self.tenant.post("/control/lifetimes", json={"accessTokenSeconds": seconds}).raise_for_status()
 
-    def _get(self, path: str) -> dict[str, Any]:
-        response = self.api.get(path)
-        check(response.is_success, f"GET {path} answered {response.status_code}: {response.text[:300]}")
+    def _get(self, route: str, **query: str | int) -> dict[str, Any]:
+        response = self.api.get(route, params=query)
+        check(response.is_success, f"GET {route} answered {response.status_code}: {response.text[:300]}")
         return dict(response.json())
 
 
@@ -143,6 +181,9 @@ def run_journey(environment: Environment) -> None:
         demo.check_registration(registration["registration"])
         demo.wait_for_events(receiver)
         demo.read_mailbox(demo.get_token())
+        newest = demo.list_mailbox()
+        demo.reply(newest)
+        demo.show_thread(newest)
         demo.set_token_lifetime(LONG_TOKEN_SECONDS)
         demo.wait_for_refresh()
         check(demo.get_token()["cached"], "after the timer's refresh, the token did not come from the cache")

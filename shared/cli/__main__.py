@@ -10,13 +10,13 @@ import os
 import sys
 from typing import NoReturn
 
-from shared.cli import accounts, apps, links, operation, tokens, webhooks
+from shared.cli import accounts, apps, links, mail, operation, tokens, webhooks
 from shared.cli.api import Api, Failed, is_safe_for_token, read_token
 from shared.cli.arguments import ENVIRONMENT, Parser
 from shared.cli.output import Result
 
 INTERRUPTED = 130  # 128 and the number of SIGINT, as shells report it
-TOPICS = (accounts, links, operation, apps, tokens, webhooks)
+TOPICS = (accounts, links, mail, operation, apps, tokens, webhooks)
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ import ipaddress
 import os
 import ssl
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Self
@@ -59,11 +59,29 @@ class Api:
         self.progress.stop()
         self._client.close()
 
-    def call(self, method: str, *path: str, query: dict[str, Any] | None = None, body: Any = None) -> dict[str, Any]:  # noqa: ANN401 - any JSON
-        """Send a request and return the object in the response. The parts of the path are percent-encoded."""
+    def call(
+        self,
+        method: str,
+        *path: str,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,  # noqa: ANN401 - any JSON
+        idempotency_key: str | None = None,
+    ) -> dict[str, Any]:
+        """Send a request and return the object in the response. The parts of the path are percent-encoded.
+
+        Without an answer, the message of Failed names the `idempotency_key` with which the request can be repeated.
+        """
         parameters = {name: value for name, value in (query or {}).items() if value is not None}
         encoded_path = "/".join(quote(part, safe="") for part in path)
-        status, decoded = self._request(method, f"/v1/{encoded_path}", params=parameters, json=body)
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        try:
+            status, decoded = self._request(
+                method, f"/v1/{encoded_path}", params=parameters, json=body, headers=headers
+            )
+        except Failed as failed:
+            if idempotency_key:
+                raise Failed(f"{failed}. To try again safely, add --idempotency-key {idempotency_key}") from None
+            raise
         if status >= HTTPStatus.BAD_REQUEST or not isinstance(decoded, dict):
             raise _failed(status, decoded)
         return decoded
