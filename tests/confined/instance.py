@@ -22,6 +22,7 @@ from shared.http.limits import RequestLimits
 from shared.ports import App, Clock, GraphAnswer, GraphCall, GraphMail
 from tests.confined.conftest import TwoMailboxes
 from tests.environments import trust
+from tests.patience import SECONDS
 
 ROOT = "/v1.0/"
 
@@ -72,8 +73,9 @@ class WatchedGraphMail:
         self.begun.clear()
         self.released, self.arrivals = asyncio.Event(), asyncio.Semaphore(0)
         try:
-            for _ in range(calls):
-                await self.arrivals.acquire()
+            async with asyncio.timeout(SECONDS):
+                for _ in range(calls):
+                    await self.arrivals.acquire()
             yield
         finally:
             self.released.set()

@@ -4,7 +4,10 @@ import asyncio
 import base64
 import json
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -18,7 +21,9 @@ from shared.usecases.tokens.probe import reconnect_account
 from tests.confined.conftest import BOARD, SALES, SUPPORT, TwoMailboxes
 from tests.confined.instance import Answer, Instance, Sent, running_instance
 from tests.confined.test_calls import to
+from tests.conftest import MovedClock
 from tests.journey.conftest import bind
+from tests.usecases.conftest import ask, end_of, sign_in
 
 JSON = {"content-type": "application/json"}
 MESSAGES = f"/v1.0/users/{SUPPORT}/messages"
@@ -113,6 +118,45 @@ def test_no_part_of_a_batch_begins_after_a_change(
     (answer,) = instance.run(around)
     statuses = [part["status"] for part in answer.json()["responses"]]
     assert (10, CALLS_AT_ONCE) == (len(statuses), statuses.count(200))
+
+
+@pytest.mark.parametrize("sent", [READ, SEND], ids=["read", "send"])
+@pytest.mark.parametrize("name", [SUPPORT, "changing"], ids=["address", "account"])
+def test_no_waiting_call_begins_in_another_mailbox(
+    mailboxes: TwoMailboxes, account: str, sent: Sent, name: str
+) -> None:
+    token = mailboxes.token(accounts=(account,))
+    sent = replace(sent, target=sent.target.replace(SUPPORT, name))
+
+    async def rebind_meanwhile(instance: Instance, visitor: Visitor) -> list[Answer | None]:
+        assert (await instance.call(token, READ)) is not None  # so that nothing has to be read from storage
+        calls = [asyncio.create_task(instance.call(token, each)) for each in [READ] * CALLS_AT_ONCE + [sent] * 4]
+        async with instance.graph.holding(CALLS_AT_ONCE):
+            link = await ask(instance.app, account=account, email=BOARD, change_mailbox=True)
+            assert "existing" == end_of(await sign_in(instance.app, visitor, link, mailboxes.person))
+        return await asyncio.gather(*calls)
+
+    before = len(mailboxes.tenant.events("mail sent"))
+    ca_file = mailboxes.environment.tenant.ready["caFile"]
+    with running_instance(mailboxes) as instance, Visitor(ca_file) as visitor:
+        answers = instance.run(rebind_meanwhile(instance, visitor))
+    assert [200] * CALLS_AT_ONCE + [404] * 4 == [answer.status for answer in answers if answer is not None]
+    assert CALLS_AT_ONCE == len(instance.graph.begun)
+    assert before == len(mailboxes.tenant.events("mail sent"))
+
+
+def test_no_waiting_call_begins_when_a_token_expires(mailboxes: TwoMailboxes, account: str) -> None:
+    clock = MovedClock()
+    expires = (clock() + timedelta(minutes=10)).isoformat()
+    wish = {"description": "short", "scopes": ["mail:read"], "accounts": [account], "expires": expires}
+    token = mailboxes.api.post("/v1/token", json=wish).raise_for_status().json()["token"]
+
+    async def expire(*_: object) -> None:
+        clock.forward(minutes=11)
+
+    with running_instance(mailboxes, clock) as later:
+        answers = later.run(answers_around(later, expire, account, token, *[READ] * 6, begun=CALLS_AT_ONCE))
+    assert {200: CALLS_AT_ONCE, 401: 2} == Counter(answer.status for answer in answers)
 
 
 @pytest.mark.parametrize("change", CHANGES)
