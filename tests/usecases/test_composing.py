@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator
 from http import HTTPMethod
 from typing import Any
 
+import httpx
 import pytest
 
+from infra.local import parts
 from infra.local.visitor import Visitor
 from shared.domain.caller import Caller, Scope
 from shared.domain.confined.refused import WrongSender
@@ -27,8 +29,10 @@ from shared.usecases.accounts.change import remove_account
 from shared.usecases.callers.identify import ADMINISTRATOR
 from shared.usecases.mail.compose import Draft, compose, find_draft, find_sent
 from shared.usecases.mail.session import MailCall, MailSession
+from shared.usecases.tokens.hand_out import hand_out
+from tests.environments import trust
 from tests.journey.conftest import Tenant
-from tests.usecases.conftest import SUPPORT, NewPerson, bind
+from tests.usecases.conftest import SALES, SUPPORT, NewPerson, bind
 
 DANA = Address("Dana Ünsal", "dana@fabrikam.example")
 ERIN, FRED = Address("", "erin@fabrikam.example"), Address("", "fred@fabrikam.example")
@@ -226,6 +230,28 @@ async def test_a_forward_carries_what_was_asked_for(
     assert [ERIN.address] == addresses(message["toRecipients"])
     assert message["body"]["content"].startswith("<p>See below</p>")
     assert inline == ("Where is it?" in message["body"]["content"])
+
+
+async def test_a_forward_arrives_with_quotation_and_files(
+    session: MailSession, tenant: Tenant, shared_tenant: parts.Part
+) -> None:
+    account = await session.account()
+    tenant.do("access", person=account.sign_in_name, mailbox=SALES, fullAccess=True)
+    reference = Reference(question(tenant), ReferenceAction.FORWARD, inline=True, forward_attachments=True)
+    composition = Composition(to=(Address("", SALES),), text="See below", reference=reference)
+    draft = await compose(session, composition, "<arrives@contoso.example>")
+    await session.call(MailCall(HTTPMethod.POST, ("messages", draft.id, "send")))
+
+    token = (await hand_out(session.app, account.id)).access_token.reveal()
+    ready = shared_tenant.ready
+    url = f"{ready['url']}/v1.0/users/{SALES}/mailFolders/inbox/messages"
+    query = {"$filter": "internetMessageId eq '<arrives@contoso.example>'", "$expand": "attachments"}
+    async with httpx.AsyncClient(verify=trust(ready["caFile"]), headers={"Authorization": f"Bearer {token}"}) as client:
+        (arrived,) = (await client.get(url, params=query)).raise_for_status().json()["value"]
+    assert SUPPORT == arrived["from"]["emailAddress"]["address"] == arrived["sender"]["emailAddress"]["address"]
+    assert arrived["body"]["content"].index("See below") < arrived["body"]["content"].index("Where is it?")
+    files = {each["name"]: base64.b64decode(each["contentBytes"]) for each in arrived["attachments"]}
+    assert {"map.png": b"map.png", "Rechnung für Ünsal.txt": "Rechnung für Ünsal.txt".encode()} == files
 
 
 async def test_a_missing_reference_is_refused_or_left_out(session: MailSession, tenant: Tenant) -> None:
