@@ -464,7 +464,8 @@ MAIL = (
         "GET /v1/account/{account}/message/{message}",
         "`maxBytes` never cuts inside a character, and counts for each form of the text. `markAsSeen` needs the scope"
         " `mail:write`. There are no `path`, `uid` and `size`, and no `messageSpecialUse`, because a message does not"
-        " know the name of its folder; `documentStore` is refused",
+        " know the name of its folder; `documentStore` is refused. `preProcessHtml` makes HTML safe, and loads nothing"
+        " from elsewhere. `webSafeHtml` returns the form that `textType` names, and both without it",
         Promise(
             "the message, without its text",
             shape={
@@ -489,6 +490,11 @@ MAIL = (
             "with its text",
             shape={"text": {"plain": "Hello", "html": "<p>Hello</p>", "hasMore": False}},
             query="textType=*",
+        ),
+        Promise(
+            "safe HTML",
+            shape={"text": {"html": "<p>Hello</p>", "plain": "Hello", "webSafe": True}},
+            query="webSafeHtml=true",
         ),
         Promise("booleans spelled N", query="markAsSeen=N"),
         Promise("an unknown type", 400, wrong("textType"), query="textType=rtf"),

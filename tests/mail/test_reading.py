@@ -95,3 +95,57 @@ def test_marking_needs_the_right_to_change(mail: tuple[httpx.Client, Tenant]) ->
 
     assert (403, "mail:write") == (answer.status_code, answer.json()["requestedScope"])
     assert client.get(f"message/{message}").json()["unseen"] is True
+
+
+PIXEL = b"GIF89a\x01\x00\x01\x00\x00\x00\x00;"
+PICTURES = """<p onclick="x">Hi</p><script>x</script>\
+<img src="cid:logo@x"><img src="cid:gone"><img src="cid:drawing"><img src="https://e.example/t.gif">"""
+LOGO = f"data:image/gif;base64,{base64.b64encode(PIXEL).decode()}"
+
+
+def picture(content_id: str, content_type: str) -> dict[str, Any]:
+    return {
+        "@odata.type": "#microsoft.graph.fileAttachment",
+        "name": content_id,
+        "contentType": content_type,
+        "contentId": content_id,
+        "isInline": True,
+        "contentBytes": base64.b64encode(PIXEL).decode(),
+    }
+
+
+@pytest.mark.parametrize(
+    ("query", "html", "calls_made"),
+    [
+        ("textType=html", PICTURES, 1),
+        ("textType=html&preProcessHtml=true", "<p>Hi</p><img><img><img><img>", 1),
+        ("textType=html&embedAttachedImages=true", PICTURES.replace("cid:logo@x", LOGO), 2),
+        ("textType=html&webSafeHtml=true", f'<p>Hi</p><img src="{LOGO}"><img><img><img>', 2),
+        ("webSafeHtml=true", f'<p>Hi</p><img src="{LOGO}"><img><img><img>', 3),
+    ],
+)
+def test_html_is_made_safe_and_gets_its_images(
+    mail: tuple[httpx.Client, Tenant], query: str, html: str, calls_made: int
+) -> None:
+    client, tenant = mail
+    attachments = [picture("logo@x", "image/gif"), picture("drawing", "image/svg+xml"), picture("other", "image/gif")]
+    content = {**MESSAGE, "body": {"contentType": "html", "content": PICTURES}, "attachments": attachments}
+    message = delivered(tenant, message=content)
+    before = calls(tenant)
+
+    text = client.get(f"message/{message}?{query}").json()["text"]
+
+    assert html == text["html"]
+    assert ("Safe" in query or "pre" in query) is text.get("webSafe", False)
+    assert calls_made == calls(tenant) - before
+
+
+def test_safe_html_of_a_long_text_is_its_beginning(mail: tuple[httpx.Client, Tenant]) -> None:
+    client, tenant = mail
+    content = {**MESSAGE, "body": {"contentType": "html", "content": "<p>long</p>" * 50_000}}
+
+    text = client.get(f"message/{delivered(tenant, message=content)}?textType=html&preProcessHtml=1").json()["text"]
+
+    assert text["hasMore"] is True
+    assert text["html"].startswith("<p>long</p>")
+    assert 500_000 < len(text["html"]) < 550_000

@@ -1,5 +1,6 @@
 """GET …/message/{message} and …/text/{text}: one message, and its text."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
@@ -15,14 +16,16 @@ from shared.api.mail.message_fields import (
     mail_address,
 )
 from shared.api.mail.resource import resource
+from shared.api.mail.safe_html import MAX_SAFE_BYTES, content_ids, safe_html, with_images, without_images
 from shared.domain.audit import Action
 from shared.domain.caller import Scope
+from shared.domain.mail.file_names import first_bytes
 from shared.domain.mail.text import MessageText, TextType, is_auto_reply, limited
 from shared.http.bounds import MAIL_ID_BOUNDS
 from shared.http.decoding import Body
 from shared.http.responses import Answer
 from shared.ports import App
-from shared.usecases.mail.read_message import MessageDetails, mark_as_seen, message_details, message_text
+from shared.usecases.mail.read_message import MessageDetails, images_of, mark_as_seen, message_details, message_text
 from shared.usecases.mail.session import Identify, MailSession
 
 MAX_TEXT_BYTES = 2**30
@@ -51,7 +54,39 @@ class TextQuery(Body, kw_only=True):
 
 
 class MessageQuery(TextQuery, kw_only=True):
-    """What to return of a message. Without `textType`, its text is left out."""
+    """What to return of a message. Without `textType` and `webSafeHtml`, its text is left out."""
+
+    web_safe_html: (
+        Annotated[
+            bool,
+            Meta(
+                description="Return HTML that is fit to be shown in a page, with its images: preProcessHtml and"
+                " embedAttachedImages together. Without textType, return both forms.",
+                examples=[False],
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    pre_process_html: (
+        Annotated[
+            bool,
+            Meta(
+                description="Remove scripts, forms, hidden parts and all that would be loaded from elsewhere.",
+                examples=[False],
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    embed_attached_images: (
+        Annotated[
+            bool,
+            Meta(
+                description="Put attached images into the HTML, at most 32 with 8 MiB. Each takes a call.",
+                examples=[False],
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
     mark_as_seen: (
         Annotated[bool, Meta(description="Mark it as read, which needs the scope mail:write too.", examples=[False])]
@@ -73,6 +108,9 @@ class ShownText(ListedText, kw_only=True):
     plain: Plain | UnsetType = UNSET
     html: Html | UnsetType = UNSET
     has_more: HasMore | UnsetType = UNSET
+    web_safe: (
+        Annotated[bool, Meta(description="Whether the HTML is fit to be shown in a page.", examples=[True])] | UnsetType
+    ) = UNSET
 
 
 class ShownMessage(ListedMessage, kw_only=True):
@@ -108,7 +146,9 @@ async def get_message(
     if query.mark_as_seen:
         (await identify()).require_scope(Scope.MAIL_WRITE)
     session = MailSession(app, identify, account_id, Scope.MAIL_READ)
-    details = await message_details(session, message_id, query.text_type or None)
+    wanted = query.text_type or (TextType.ALL if query.web_safe_html else None)
+    details = await message_details(session, message_id, wanted)
+    text = await _shown_text(session, details, query)
     seen = details.message
     if query.mark_as_seen:
         seen = await mark_as_seen(MailSession(app, identify, account_id, Scope.MAIL_WRITE), seen)
@@ -120,7 +160,7 @@ async def get_message(
         headers=dict(details.headers),
         in_reply_to=next(iter(details.headers.get("in-reply-to", ())), UNSET),
         is_auto_reply=is_auto_reply(details.headers),
-        text=_shown_text(details, query),
+        text=text,
     )
 
 
@@ -138,15 +178,27 @@ async def get_message_text(app: App, identify: Identify, account_id: str, text_i
     return Text(plain=_given(cut.plain), html=_given(cut.html), has_more=has_more)
 
 
-def _shown_text(details: MessageDetails, query: MessageQuery) -> ShownText:
+async def _shown_text(session: MailSession, details: MessageDetails, query: MessageQuery) -> ShownText:
     cut, has_more = limited(details.text, _max_bytes(query))
-    return ShownText(
-        id=details.message.id,
-        encoded_size=_sizes(details.text),
-        plain=_given(cut.plain),
-        html=_given(cut.html),
-        has_more=has_more if query.text_type else UNSET,
-    )
+    shown = ShownText(id=details.message.id, encoded_size=_sizes(details.text))
+    if details.text != MessageText():
+        shown.plain, shown.html, shown.has_more = _given(cut.plain), _given(cut.html), has_more
+    if cut.html is not None:
+        await _prepare_html(session, details, query, shown)
+    return shown
+
+
+async def _prepare_html(session: MailSession, details: MessageDetails, query: MessageQuery, shown: ShownText) -> None:
+    """Make the HTML safe, and put its images in, as far as that was asked for."""
+    html, is_safe = str(shown.html), bool(query.web_safe_html or query.pre_process_html)
+    if is_safe:
+        beginning = first_bytes(html, MAX_SAFE_BYTES)
+        shown.has_more, shown.web_safe = bool(shown.has_more) or beginning != html, True
+        # It may take seconds, in which other requests go on.
+        html = await asyncio.to_thread(safe_html, beginning)
+    if query.web_safe_html or query.embed_attached_images:
+        html = with_images(html, await images_of(session, details.message, content_ids(html)))
+    shown.html = without_images(html) if is_safe else html
 
 
 def _sizes(text: MessageText) -> TextSize:

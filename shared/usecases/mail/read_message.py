@@ -1,6 +1,7 @@
 """Read one message: its details, and its text."""
 
-from collections.abc import Mapping
+import base64
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPMethod
 from typing import Any
@@ -8,9 +9,14 @@ from typing import Any
 from shared.domain.confined.refused import AnswerNotUnderstood
 from shared.domain.mail.message import LISTED_ATTACHMENTS, LISTED_PROPERTIES, Address, Message, addresses_of, message_of
 from shared.domain.mail.text import MessageText, TextType, headers_of, in_form, text_of
+from shared.usecases.mail.contents import VALUE
 from shared.usecases.mail.session import MailCall, MailSession, checked_id
 
 BODY = "body"
+MAX_IMAGES, MAX_IMAGES_BYTES = 32, 8 * 2**20
+IMAGE_TYPES = frozenset(
+    {"image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp"}
+)  # no script can be in these
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,25 @@ async def message_details(session: MailSession, message: str, wanted: TextType |
         headers_of(described),
         text_of(answers),
     )
+
+
+async def images_of(session: MailSession, message: Message, content_ids: Collection[str]) -> dict[str, str]:
+    """`data:` URLs of the attached images with these content ids (RFC 2397). Takes one call for each.
+
+    Those beyond the limits, and those of types that are not known to be pictures only, are left out. Raises what
+    `MailSession.call` raises.
+    """
+    images, room = dict[str, str](), MAX_IMAGES_BYTES
+    for each in message.attachments:
+        name = (each.content_id or "").strip("<>")
+        is_wanted = name in content_ids and name not in images and each.content_type.lower() in IMAGE_TYPES
+        if not is_wanted or each.size > room or len(images) == MAX_IMAGES:
+            continue
+        path = ("messages", message.id, "attachments", each.id, VALUE)
+        content = (await session.call(MailCall(HTTPMethod.GET, path))).body
+        room -= len(content)
+        images[name] = f"data:{each.content_type.lower()};base64,{base64.b64encode(content).decode()}"
+    return images
 
 
 async def mark_as_seen(session: MailSession, message: Message) -> Message:
