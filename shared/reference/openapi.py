@@ -180,10 +180,11 @@ def _parameters(each: Operation, schemas: Part) -> Iterable[Part]:
         about = schema.pop("description")
         yield _parameter("path", name, about, {**schema, "minLength": 1}, schemas, required=True)
     query = each.types.get("query")
-    for name, schema in (schemas[query.__name__]["properties"] if query else {}).items():
+    described = schemas[query.__name__] if query else {"properties": {}}
+    for name, schema in described["properties"].items():
         about = schema.get("description") or f"Whether to return {name}."
         plain = {word: value for word, value in schema.items() if word != "description"}
-        yield _parameter("query", name, about, plain, schemas)
+        yield _parameter("query", name, about, plain, schemas, required=name in described.get("required", ()))
     for name in each.queries:
         yield _parameter("query", name, "From the link, or from Entra's answer.", {"type": "string"}, schemas)
     if each.cookie:

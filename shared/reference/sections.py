@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlencode
 
 from shared.api.field_types import IGNORED
 from shared.http.refusals import status_of
@@ -169,7 +170,10 @@ def _kind(schema: Part) -> str:
 def _curl(base: str, method: str, path: str, one: Part) -> str:
     for parameter in one["parameters"]:
         path = path.replace(f"{{{parameter['name']}}}", str(parameter["example"]))
-    url = shlex.quote(base + path)
+    queries = [parameter for parameter in one["parameters"] if parameter["in"] == "query"]
+    # Operations on many messages need a folder too, unless their search names the messages.
+    needed = {each["name"]: each["example"] for each in queries if each["required"] or each["name"] == "path"}
+    url = shlex.quote(base + path + (f"?{urlencode(needed)}" if needed else ""))
     lines = [f"curl -X {method.upper()} {url}" if method != "get" else f"curl {url}"]
     if "security" in one:
         lines.append('-H "Authorization: Bearer $TOKEN"')

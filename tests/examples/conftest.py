@@ -61,6 +61,7 @@ class LocalRun:
             cwd=self.folder,
             capture_output=True,
             text=True,
+            errors="replace",  # an attachment may be anything
             timeout=60,
             check=False,
         )

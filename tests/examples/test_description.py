@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 import pytest
 
 from shared.api import mail
@@ -67,7 +68,7 @@ def example_of(operation_id: str) -> Any:
 
 
 def path_of(run: LocalRun, operation: Operation) -> str:
-    """The example's path, with the ids of a registration, a webhook and a token that are there."""
+    """The example's path, with the ids of a registration, a webhook, a token, a message and so on that are there."""
     made = {
         "registration": ("/v1/authentication/form", "StartRegistration", "registration"),
         "webhook": ("/v1/webhooks", "CreateWebhook", "id"),
@@ -78,7 +79,19 @@ def path_of(run: LocalRun, operation: Operation) -> str:
         for name in ids.keys() & made.keys():
             path, operation_id, field = made[name]
             ids[name] = api.post(path, json=example_of(operation_id)).raise_for_status().json()[field]
+        if ids.keys() & {"message", "text", "attachment"}:
+            ids |= ids_of_mail(api)
+        if operation.path.endswith("/message/{message}/submit"):
+            draft = api.post("/v1/account/shared/message", json=example_of("WriteDraft")).raise_for_status()
+            ids["message"] = draft.json()["id"]
     return operation.filled_in(ids)
+
+
+def ids_of_mail(api: httpx.Client) -> dict[str, str]:
+    """The ids of a message with an attachment."""
+    listed = api.get("/v1/account/shared/messages", params={"path": "INBOX", "pageSize": 100}).raise_for_status().json()
+    message = next(each for each in listed["messages"] if each["attachments"])
+    return {"message": message["id"], "text": message["text"]["id"], "attachment": message["attachments"][0]["id"]}
 
 
 @pytest.fixture

@@ -25,8 +25,8 @@ MAX_CURSOR_CHARACTERS = 4096
 Cursor = Annotated[
     str,
     Meta(
-        description="The nextPageCursor of the page before. `page` has no effect beside it.",
-        examples=["k1.AAABiCtT7XUAAAAF.kJ3n"],
+        description="The nextPageCursor of the page before; empty for the first page. `page` has no effect beside it.",
+        examples=[""],
         max_length=MAX_CURSOR_CHARACTERS,
         pattern=PLAIN,
     ),

@@ -45,7 +45,7 @@ class DraftSubmit(Body, kw_only=True):
     """How to send the draft."""
 
     refused: ClassVar[Mapping[str, str]] = {name: REFUSED[name] for name in ("gateway", "envelope", "trackOpens")}
-    example: ClassVar[Mapping[str, Any]] = {}
+    example: ClassVar[Mapping[str, Any]] = {"deliveryAttempts": 10}
 
     send_at: SendAt | UnsetType = UNSET
     delivery_attempts: IgnoredNumber | UnsetType = UNSET
