@@ -6,6 +6,7 @@ https://learn.microsoft.com/graph/paging
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
+from zlib import crc32
 
 from infra.local.tenant.failures import Refusal
 from infra.local.tenant.graph_request import Answer
@@ -53,6 +54,9 @@ def found_messages(call: MailCall, messages: Iterable[Message]) -> list[Message]
     chosen = Filter(options.filter, MESSAGE_PROPERTIES) if options.filter else None
     order = read_order(options.orderby, chosen.properties if chosen else None, MESSAGE_PROPERTIES)
     found = [one for one in newest_first if chosen is None or chosen.matches(partial(property_of, call, one))]
+    if order:
+        # No page says how equal ones are sorted. Here it depends on the filter, so that no client can rely on it.
+        found.sort(key=lambda one: crc32(f"{options.filter} {one.immutable_id}".encode()))
     for path, is_descending in reversed(order):
         found = _ordered(call, found, path, descending=is_descending)
     return found
