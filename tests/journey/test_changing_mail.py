@@ -192,3 +192,18 @@ def test_a_wrong_bulk_change_names_the_field(
 
     assert 400 == answer.status_code
     assert fields <= {each["key"] for each in answer.json()["fields"]}
+
+
+def test_a_search_needs_the_scope_to_read(api: httpx.Client, account: str, message: str) -> None:
+    wish = {"description": "writer", "scopes": ["mail:write"], "accounts": [account]}
+    headers = {"Authorization": f"Bearer {api.post('/v1/token', json=wish).json()['token']}"}
+    route = f"/v1/account/{account}/messages"
+    for path, body in {
+        "": {"update": {"labels": {"set": ["Red"]}}},
+        "/move": {"path": "Archive"},
+        "/delete": {},
+    }.items():
+        found = api.put(f"{route}{path}?path=INBOX", json={"search": {}, **body}, headers=headers)
+        assert (403, "mail:read") == (found.status_code, found.json()["requestedScope"])
+        known = api.put(f"{route}{path}", json={"search": {"emailIds": [message]}, **body}, headers=headers)
+        assert 200 == known.status_code

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.confined.refused import OutcomeUnknown
 from shared.domain.errors import Forbidden, MailbindError, TooManyRequests, Unavailable
 from shared.domain.mail.graph_error import NoSuchItem
+from shared.domain.mail.refused import ChangeUnknown
 from shared.usecases.mail import bulk
 from shared.usecases.mail.bulk import BulkOutcome, OutOfTime, change_each
 from tests.fuzz.conftest import FUZZED
@@ -80,7 +80,7 @@ async def test_out_of_time_leaves_the_rest_to_the_next_request(monkeypatch: pyte
     outcome = await change_each(IDS, endless, asyncio.get_running_loop().time())
 
     assert isinstance(outcome.reason, OutOfTime)
-    assert [OutcomeUnknown] == [type(failure) for failure in outcome.failed.values()]
+    assert [ChangeUnknown] == [type(failure) for failure in outcome.failed.values()]
     assert 6 == len(outcome.done)
     assert tuple(IDS[7:]) == outcome.not_tried
 

@@ -11,9 +11,10 @@ import pytest
 from infra.local.visitor import Visitor
 from shared.domain.caller import Caller, Scope
 from shared.domain.clouds import Cloud
-from shared.domain.errors import Forbidden
+from shared.domain.errors import Forbidden, Unavailable
 from shared.domain.mail.changes import MessageChange, SetChange
 from shared.domain.mail.folders import ALL
+from shared.domain.mail.refused import ChangeUnknown
 from shared.domain.mail.search import GraphSearch, translated
 from shared.domain.secret import Secret
 from shared.ports import App
@@ -21,7 +22,7 @@ from shared.ports.mail import GraphAnswer, GraphCall
 from shared.usecases.accounts.change import remove_account
 from shared.usecases.mail.answers import decoded
 from shared.usecases.mail.bulk_changes import Target, change_messages, delete_messages, move_messages
-from shared.usecases.mail.change import change_message, delete_for_good
+from shared.usecases.mail.change import change_message, delete_for_good, move_message
 from shared.usecases.mail.folders import resolve_folder
 from shared.usecases.mail.session import MailCall, MailSession
 from tests.journey.conftest import Tenant
@@ -182,6 +183,17 @@ async def test_force_deletes_only_what_was_found(mailbox: Mailbox) -> None:
 
     assert (None, {*ids}) == (trash, {*result.outcome.done})
     assert not {*ids} & (await mailbox.found() | await mailbox.found("\\Trash"))
+
+
+async def test_lost_answers_say_whether_to_try_again(mailbox: Mailbox) -> None:
+    (message_id,) = mailbox.deliver(1)
+    archive = await resolve_folder(mailbox.session(), "\\Archive")
+    mailbox.tenant.do("outage", endpoint="graph", mode="reset")
+
+    with pytest.raises(Unavailable, match="Try again"):
+        await move_message(mailbox.session(), message_id, archive)
+    with pytest.raises(ChangeUnknown, match="is not found then"):
+        await delete_for_good(mailbox.session(), message_id)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from shared.api.mail.message_fields import MESSAGE_ID, FolderPath, MessageId
 from shared.api.mail.resource import resource
 from shared.api.mail.search_fields import SearchFields, search_of
 from shared.domain.audit import Action
-from shared.domain.caller import Scope
+from shared.domain.caller import Caller, Scope
 from shared.domain.mail.folders import ALL, special_use_of
 from shared.domain.mail.search import translated
 from shared.http.bounds import MESSAGE_BOUNDS
@@ -162,11 +162,12 @@ async def change_messages(
 ) -> UpdatedMessages:
     """Change the flags and labels of many messages.
 
-    The answer says for each message what happened. If it is not `complete`, the same request again continues.
+    A search needs the scope mail:read too; emailIds do not. The answer says for each message what happened. If it is
+    not `complete`, the same request again continues.
     """
     target = _target(query, body.search, faults)
     wanted = message_change(body.update or MessageUpdate(), faults, "update.")
-    result = await bulk_changes.change_messages(_session(app, identify, account_id), target, wanted)
+    result = await bulk_changes.change_messages(_session(app, identify, account_id, target), target, wanted)
     return UpdatedMessages(
         flags=applied(body.update.flags),
         labels=applied(body.update.labels),
@@ -181,11 +182,12 @@ async def move_messages(
 ) -> MovedMessages:
     """Move many messages to another folder.
 
-    The answer says for each message what happened. If it is not `complete`, the same request again continues.
+    A search needs the scope mail:read too; emailIds do not. The answer says for each message what happened. If it is
+    not `complete`, the same request again continues.
     """
     target = _target(query, body.search, faults)
     faults.refuse()
-    session = _session(app, identify, account_id)
+    session = _session(app, identify, account_id, target)
     folder = await destination(session, body.path)
     result = await bulk_changes.move_messages(session, target, folder)
     return MovedMessages(path=folder.path, email_ids=list(result.outcome.done), **_bulk_fields(result))
@@ -198,11 +200,12 @@ async def delete_messages(
     """Delete many messages.
 
     Moves the messages to Deleted Items. With `force`, or if `path` is Deleted Items itself, they are deleted for good.
-    The answer says for each message what happened. If it is not `complete`, the same request again continues.
+    A search needs the scope mail:read too; emailIds do not. The answer says for each message what happened. If it is
+    not `complete`, the same request again continues.
     """
     target = _target(query, body.search, faults)
     faults.refuse()
-    session = _session(app, identify, account_id)
+    session = _session(app, identify, account_id, target)
     result, trash = await bulk_changes.delete_messages(session, target, force=query.force is True)
     done = list(result.outcome.done)
     return DeletedMessages(
@@ -213,8 +216,15 @@ async def delete_messages(
     )
 
 
-def _session(app: App, identify: Identify, account_id: str) -> MailSession:
-    return MailSession(app, identify, account_id, Scope.MAIL_WRITE)
+def _session(app: App, identify: Identify, account_id: str, target: Target) -> MailSession:
+    """Finding messages is reading. Whoever may only write has to know the ids."""
+
+    async def identify_reader() -> Caller:
+        caller = await identify()
+        caller.require_scope(Scope.MAIL_READ)
+        return caller
+
+    return MailSession(app, identify if target.search.ids else identify_reader, account_id, Scope.MAIL_WRITE)
 
 
 def _target(query: BulkQuery, fields: SearchFields, faults: Faults) -> Target:

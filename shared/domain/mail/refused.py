@@ -1,6 +1,6 @@
 """Refusals of the mail API beside Graph's own."""
 
-from shared.domain.confined.refused import AnswerOverLimit
+from shared.domain.confined.refused import AnswerOverLimit, OutcomeUnknown
 from shared.domain.errors import Conflict, MailbindError
 
 
@@ -21,4 +21,15 @@ class ContentOverLimit(AnswerOverLimit):
             self,
             f"This is larger than {max_bytes // 2**20} MiB, which is the most that passes here. Read the attachments of"
             " a large message one by one. The operator can raise MAILBIND_MAX_ANSWER_MIB",
+        )
+
+
+class ChangeUnknown(OutcomeUnknown):
+    """A message may have been changed or deleted, and no answer came."""
+
+    def __init__(self) -> None:
+        MailbindError.__init__(
+            self,
+            "Microsoft Graph did not answer, so it is unknown whether this was done. Send the request again: a message"
+            " that was deleted for good is not found then",
         )

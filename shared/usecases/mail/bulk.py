@@ -9,6 +9,7 @@ from datetime import timedelta
 from shared.domain.confined.refused import AnswerNotUnderstood, AnswerOverLimit, OutcomeUnknown
 from shared.domain.errors import Conflict, MailbindError, TooManyRequests, Unavailable
 from shared.domain.mail.graph_error import NoSuchItem, RefusedByGraph, RightMissing
+from shared.domain.mail.refused import ChangeUnknown
 
 # Exchange works on four calls of a mailbox at once (Graph: "Throttling limits", Outlook service). A batch of Graph
 # would save round trips, but its parts count as calls too.
@@ -80,7 +81,7 @@ class _Run:
             async with asyncio.timeout_at(self.started + MAX_SECONDS):
                 await self.change(message_id)
         except TimeoutError:
-            self.failed[message_id] = OutcomeUnknown()
+            self.failed[message_id] = ChangeUnknown()
         except OF_ONE_MESSAGE as failure:
             self.failed[message_id] = failure
         except (TooManyRequests, Unavailable) as busy:

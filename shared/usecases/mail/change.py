@@ -3,10 +3,12 @@
 from http import HTTPMethod
 
 from shared.domain.clouds import GLOBAL, cloud_name
+from shared.domain.confined.refused import OutcomeUnknown
 from shared.domain.errors import Conflict
 from shared.domain.mail.changes import MessageChange
 from shared.domain.mail.folders import Folder
 from shared.domain.mail.message import Message, message_of
+from shared.domain.mail.refused import ChangeUnknown
 from shared.usecases.mail.answers import decoded
 from shared.usecases.mail.session import MailCall, MailSession, checked_id
 
@@ -37,7 +39,8 @@ async def change_message(session: MailSession, message_id: str, change: MessageC
 async def move_message(session: MailSession, message_id: str, folder: Folder) -> str:
     """Move a message to another folder of the mailbox. Returns its id there. Raises what `MailSession.call` raises."""
     path = ("messages", checked_id(message_id), "move")
-    answer = await session.call(MailCall(HTTPMethod.POST, path, content={"destinationId": folder.id}))
+    call = MailCall(HTTPMethod.POST, path, content={"destinationId": folder.id}, is_repeatable=True)
+    answer = await session.call(call)
     return str(decoded(answer.body)["id"])
 
 
@@ -59,13 +62,15 @@ async def delete_for_good(session: MailSession, message_id: str, folder: Folder 
 
     Graph documents the action permanentDelete for the global cloud only. In the others this is a DELETE, and Microsoft
     does not say whether the message can be restored (Graph: "message: permanentDelete", "Delete message"). Raises what
-    `MailSession.call` raises.
+    `MailSession.call` raises, and ChangeUnknown.
     """
     path = (*(("mailFolders", folder.id) if folder else ()), "messages", checked_id(message_id))
-    if cloud_name(await session.cloud()) == GLOBAL:
-        await session.call(MailCall(HTTPMethod.POST, (*path, "permanentDelete")))
-    else:
-        await session.call(MailCall(HTTPMethod.DELETE, path))
+    has_action = cloud_name(await session.cloud()) == GLOBAL
+    action, delete = MailCall(HTTPMethod.POST, (*path, "permanentDelete")), MailCall(HTTPMethod.DELETE, path)
+    try:
+        await session.call(action if has_action else delete)
+    except OutcomeUnknown:
+        raise ChangeUnknown from None
 
 
 async def _changed(session: MailSession, call: MailCall) -> Message:

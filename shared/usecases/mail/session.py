@@ -35,7 +35,8 @@ class MailCall:
     """A call within the mailbox.
 
     `path` are the segments after the mailbox, not encoded yet. `query` has Graph's options by name. `content` is a JSON
-    value, or bytes of the `content_type`. `preferences` go into the header `Prefer`, besides immutable ids.
+    value, or bytes of the `content_type`. `preferences` go into the header `Prefer`, besides immutable ids. A POST
+    `is_repeatable` if a second one changes nothing.
     """
 
     method: HTTPMethod
@@ -45,6 +46,7 @@ class MailCall:
     content_type: str = JSON
     preferences: tuple[str, ...] = ()
     headers: Mapping[str, str] | None = None
+    is_repeatable: bool = False
 
 
 @dataclass(slots=True)
@@ -93,7 +95,8 @@ class MailSession:
             # While this call waited for its turn, the account or the caller may have lost what it takes.
             mailbox = self._mailbox = await self._reopened()
             mailbox.check = self._reopened
-            return await mailbox.call(_built(mailbox, call), is_repeatable=call.method in REPEATABLE)
+            is_repeatable = call.is_repeatable or call.method in REPEATABLE
+            return await mailbox.call(_built(mailbox, call), is_repeatable=is_repeatable)
 
     async def _opened(self) -> GraphMailbox:
         if self._mailbox is None:
