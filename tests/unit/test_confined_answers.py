@@ -7,9 +7,19 @@ import pytest
 
 from shared.domain.confined.answers import link_here, localize
 from shared.domain.confined.queries import encoded_query
-from shared.domain.confined.refused import AnswerNotUnderstood
+from shared.domain.confined.refused import AnswerNotUnderstood, AnswerTooDense
+from shared.usecases.mail.answers import MAX_OBJECTS, decoded
 
 GRAPH, HERE, OID = "https://graph.microsoft.com", "https://mailbind.example", "622eaaff-0683-4862-9de4-f2ec83c2bd98"
+
+
+def test_an_answer_has_a_number_of_objects_at_most() -> None:
+    """More of them would hold up everything else."""
+    most = b"[" + b",".join([b"{}"] * (MAX_OBJECTS - 1)) + b"]"
+
+    assert MAX_OBJECTS - 1 == len(decoded(most))
+    with pytest.raises(AnswerTooDense, match="250000"):
+        decoded(most.replace(b"{}", b"{},[]", 1))
 
 
 def test_links_lead_back_here_and_the_mail_stays_as_it_is() -> None:

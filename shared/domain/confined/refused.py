@@ -74,6 +74,16 @@ class AnswerOverLimit(MailbindError):
         )
 
 
+class AnswerTooDense(AnswerOverLimit):
+    """An answer of Graph with more objects than this app works through. The call had its effect."""
+
+    def __init__(self, max_objects: int) -> None:
+        MailbindError.__init__(
+            self,
+            f"The answer has more than {max_objects} objects. Ask for less with $top or $select, or for fewer messages",
+        )
+
+
 class DependencyFailed(MailbindError):
     """A part of a batch that depends on one that failed (Graph: "Combine multiple HTTP requests", dependsOn)."""
 

@@ -12,13 +12,16 @@ from shared.domain.confined.headers import JSON, headers_for_caller
 from shared.domain.confined.operations import AnswerKind
 from shared.domain.confined.paths import MatchedPath
 from shared.domain.confined.queries import SEALED_OPTIONS, encoded_query
-from shared.domain.confined.refused import AnswerNotUnderstood
+from shared.domain.confined.refused import AnswerNotUnderstood, AnswerTooDense
 from shared.domain.formats import normalize_address, table_key
 from shared.domain.secret import Secret
 from shared.ports import App
 from shared.ports.mail import GraphAnswer
 from shared.usecases.mail.graph_mailbox import GraphMailbox
 
+# Also those in texts, which are few in comparison. To decode, to walk and to encode so many takes half a second, in
+# which nothing else runs; 32 MiB have room for three times as many.
+MAX_OBJECTS = 250_000
 BYTES, TEXT = "application/octet-stream", "text/plain"
 # Mail content must never run on the origin that holds the sign-in cookie.
 CONTENT_HEADERS = {"Content-Disposition": "attachment", "Content-Security-Policy": "sandbox; default-src 'none'"}
@@ -84,7 +87,9 @@ def _error_here(app: App, mailbox: GraphMailbox, answer: GraphAnswer) -> bytes:
 
 
 def decoded(body: bytes) -> Any:  # noqa: ANN401 - any JSON
-    """The JSON of an answer. Raises AnswerNotUnderstood."""
+    """The JSON of an answer. Raises AnswerNotUnderstood, and AnswerTooDense."""
+    if body.count(b"{") + body.count(b"[") > MAX_OBJECTS:
+        raise AnswerTooDense(MAX_OBJECTS)
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
