@@ -72,7 +72,9 @@ def _description(base_url: str) -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def _openapi_document(base_url: str) -> Document:
-    return _document(msgspec.json.encode(_description(base_url)), JSON, PUBLIC)
+    from shared.reference.components import with_components  # noqa: PLC0415 - as above
+
+    return _document(msgspec.json.encode(with_components(_description(base_url))), JSON, PUBLIC)
 
 
 @lru_cache(maxsize=1)

@@ -1,8 +1,10 @@
 """Both descriptions say what the app does: no more, no less."""
 
+import json
 import re
 import subprocess
 import sys
+from collections import Counter
 from typing import Any
 
 import httpx
@@ -18,6 +20,7 @@ from shared.domain.confined.paths import match_path
 from shared.domain.confined.queries import checked_options
 from shared.http.responses import JSON
 from shared.reference import confined
+from shared.reference.components import with_components
 from shared.reference.documents import RESOURCES
 from shared.reference.swagger import swagger
 from tests.app_routes import operations
@@ -26,6 +29,7 @@ from tests.described import DOCUMENT
 from tests.journey.test_callers import ROWS
 
 OLD = swagger(DOCUMENT)
+KINDS = ("parameters", "responses")
 OPERATIONS = [operation for resource in RESOURCES for operation in resource.operations]
 EACH = [pytest.param(one, id=one["operationId"]) for methods in DOCUMENT["paths"].values() for one in methods.values()]
 OF_RESOURCES = [
@@ -53,6 +57,31 @@ def test_document_is_the_same_in_every_process() -> None:
     assert first.startswith(b"{")
 
 
+def test_components_repeat_nothing_and_lose_nothing() -> None:
+    served = with_components(DOCUMENT)
+    components = served["components"]
+    occurrences = Counter(
+        json.dumps(part)
+        for methods in served["paths"].values()
+        for one in methods.values()
+        for part in (*one["parameters"], *one["responses"].values())
+        if "$ref" not in part
+    )
+    referenced = {json.dumps(part) for kind in KINDS for part in components[kind].values()}
+    assert {1} == set(occurrences.values())
+    assert not referenced & occurrences.keys()
+
+    def whole(part: dict[str, Any]) -> Any:
+        kind, _, name = part.get("$ref", "").removeprefix("#/components/").partition("/")
+        return components[kind][name] if name else part
+
+    for methods in served["paths"].values():
+        for one in methods.values():
+            one["parameters"] = [whole(part) for part in one["parameters"]]
+            one["responses"] = {status: whole(part) for status, part in one["responses"].items()}
+    assert DOCUMENT["paths"] == served["paths"]
+
+
 def test_scopes_are_those_that_open_each_route() -> None:
     declared = {
         f"{each.method} {each.path[1:]}": (
@@ -70,6 +99,7 @@ def test_scopes_are_those_that_open_each_route() -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_both_descriptions_fit_their_specifications() -> None:
     openapi_spec_validator.validate(DOCUMENT)
+    openapi_spec_validator.validate(with_components(DOCUMENT))
     openapi_spec_validator.validate(OLD)
 
 
@@ -78,7 +108,7 @@ def test_the_app_serves_both_and_they_may_be_cached(environment: Environment) ->
         new, old = anybody.get("/openapi.json"), anybody.get("/swagger.json")
 
     here = {**DOCUMENT, "servers": [{"url": environment.base_url}]}
-    assert here == new.json()
+    assert with_components(here) == new.json()
     assert swagger(here) == old.json()
     assert "public, max-age=300" == new.headers["cache-control"] == old.headers["cache-control"]
 
