@@ -165,3 +165,14 @@ def test_numbered_pages_are_the_same_as_by_cursor(mailbox: Mailbox, seconds: lis
         assert (by_cursor[number] if number < len(by_cursor) else []) == list(page.messages)
         assert (number, len(seconds)) == (page.page, page.total)
         assert (number < len(by_cursor) - 1) == (page.next_cursor is not None)
+
+
+def test_a_second_may_have_more_messages_than_a_call(mailbox: Mailbox) -> None:
+    folder, path = mailbox.folder()
+    message = {"receivedDateTime": "2027-01-31T09:30:00Z"}
+    ids = mailbox.tenant.do("deliver", mailbox=SUPPORT, folder=folder, message=message, count=1001)["immutableIds"]
+
+    pages = [[message.id for message in page] for page in mailbox.pages(path, 500, GraphSearch())]
+
+    assert [500, 500, 1] == [len(page) for page in pages]
+    assert sorted(ids) == sorted(itertools.chain.from_iterable(pages))
