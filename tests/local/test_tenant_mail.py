@@ -159,6 +159,7 @@ def test_order(sales: MailVisitor) -> None:
         ("$filter=isRead eq false and receivedDateTime ge 2020-01-01&$orderby=receivedDateTime", "InefficientFilter"),
         ("$filter=toRecipients/any(i:i/emailAddress/address eq 'sample@abc.com')", "ErrorInvalidUrlQueryFilter"),
         ("$filter=endswith(subject, 'FooBar')", "ErrorInvalidUrlQueryFilter"),
+        ("$filter=id eq 'AAMk='", "ErrorInvalidUrlQueryFilter"),
         ("$filter=subject eq", "BadRequest"),
         ("$filter=(subject eq 'a'", "BadRequest"),
         ('$search="a"&$orderby=receivedDateTime desc', "SearchWithOrderBy"),
@@ -166,6 +167,7 @@ def test_order(sales: MailVisitor) -> None:
         ('$search="a"&$skip=10', "SearchWithSkip"),
         ('$search="a"&$count=true', "SearchWithCount"),
         ('$search="colour:red"', "BadRequest"),
+        ('$search="size:large"', "BadRequest"),
         ("$top=1001", "BadRequest"),
         ("$top=0", "BadRequest"),
         ("$skip=x", "BadRequest"),
@@ -243,3 +245,23 @@ def test_extended_properties_come_only_when_expanded(sales: MailVisitor) -> None
 
     assert "singleValueExtendedProperties" not in plain
     assert [{"id": held, "value": "17"}] == expanded["singleValueExtendedProperties"]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"), [("size:1000..1200", ["b"]), ("size>=1000", ["c", "b"]), ("size<1000", ["a"])]
+)
+def test_sizes_are_searched_in_bytes(support: MailVisitor, query: str, expected: list[str]) -> None:
+    for subject, size in (("a", 900), ("b", 1200), ("c", 5000)):
+        support.deliver(subject=f"{subject} sized", body={"contentType": "text", "content": "x" * size})
+
+    assert sorted(expected) == sorted(
+        one[0] for one in subjects(support.items(f'/messages?$search="subject:sized {query}"'))
+    )
+
+
+def test_hidden_folders_are_listed_if_asked_for(support: MailVisitor) -> None:
+    support.send("POST", "/mailFolders", displayName="Behind", isHidden=True)
+
+    assert "Behind" not in {one["displayName"] for one in support.items("/mailFolders?$top=100")}
+    listed = support.items("/mailFolders?$top=100&includeHiddenFolders=true")
+    assert [True] == [one["isHidden"] for one in listed if one["displayName"] == "Behind"]
