@@ -198,11 +198,12 @@ def test_a_search_needs_the_scope_to_read(api: httpx.Client, account: str, messa
     wish = {"description": "writer", "scopes": ["mail:write"], "accounts": [account]}
     headers = {"Authorization": f"Bearer {api.post('/v1/token', json=wish).json()['token']}"}
     route = f"/v1/account/{account}/messages"
-    for path, body in {
+    bodies: dict[str, Any] = {
         "": {"update": {"labels": {"set": ["Red"]}}},
         "/move": {"path": "Archive"},
         "/delete": {},
-    }.items():
+    }
+    for path, body in bodies.items():
         found = api.put(f"{route}{path}?path=INBOX", json={"search": {}, **body}, headers=headers)
         assert (403, "mail:read") == (found.status_code, found.json()["requestedScope"])
         known = api.put(f"{route}{path}", json={"search": {"emailIds": [message]}, **body}, headers=headers)
