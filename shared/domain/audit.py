@@ -91,8 +91,9 @@ class AuditRecord:
     `cached` says that Entra was not called for it. `hand_out` is what a request said about handing out tokens.
     `operation` is what was done in a mailbox: the row of a confined call in the table of operations, or the function
     that answered, never an id; `status` is the HTTP status of its answer, and `duration_ms` how long it took.
-    `correlation` joins the records of one request. `left_out` is how many refusals with the same action, code and actor
-    this instance did not log since its last record of them.
+    `messages` is how many messages a bulk operation has changed. `correlation` joins the records of one request.
+    `left_out` is how many refusals with the same action, code and actor this instance did not log since its last record
+    of them.
     """
 
     action: Action
@@ -108,6 +109,7 @@ class AuditRecord:
     operation: str | None = None
     status: int | None = None
     duration_ms: int | None = None
+    messages: int | None = None
     hand_out: bool | None = None
     code: str | None = None
     left_out: int | None = None

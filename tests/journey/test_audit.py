@@ -182,3 +182,21 @@ def test_documentation_lists_every_action_and_outcome(
     assert {name for record in records() for name in record} <= fields
     assert [] == [name for name in [*Action, *AuditOutcome] if f"`{name}`" not in PAGE]
     assert READ_ACTIONS < set(Action)
+
+
+def test_bulk_operation_records_how_many_it_changed(
+    api: httpx.Client,
+    visitor: Visitor,
+    person: NewPerson,
+    tenant: Tenant,
+    records: Callable[..., list[dict[str, Any]]],
+) -> None:
+    account = bind(api, visitor, person())
+    ids = tenant.do("deliver", mailbox="support@contoso.example", message={"subject": "a"}, count=3)["immutableIds"]
+    search = {"emailIds": [*ids, "AAAA"]}
+    assert (
+        200 == api.put(f"/v1/account/{account}/messages/move", json={"search": search, "path": "Archive"}).status_code
+    )
+
+    (record,) = records(action="mailbox.use", account=account)
+    assert ("move_messages", 3, 200) == (record["operation"], record["messages"], record["status"])

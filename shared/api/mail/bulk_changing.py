@@ -15,6 +15,7 @@ from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
 from shared.domain.mail.folders import ALL, special_use_of
 from shared.domain.mail.search import translated
+from shared.http.audit import add_to_audit
 from shared.http.bounds import MESSAGE_BOUNDS
 from shared.http.decoding import Body, Faults
 from shared.http.responses import Answer
@@ -241,8 +242,9 @@ def _target(query: BulkQuery, fields: SearchFields, faults: Faults) -> Target:
 
 
 def _bulk_fields(result: BulkResult) -> dict[str, Any]:
-    """The fields of a BulkAnswer."""
+    """The fields of a BulkAnswer. The number of messages goes into the audit record."""
     outcome, selection = result.outcome, result.selection
+    add_to_audit(messages=len(outcome.done))
     return {
         "failed": [
             FailedMessage(email_id=each, code=failure.code or "", message=str(failure))
