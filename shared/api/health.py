@@ -77,6 +77,12 @@ class Stats(Answer, kw_only=True):
         list[SetupFault], Meta(description="Hosts that cannot be reached because of Mailbind's settings.")
     ]
     events: EventCounts
+    hand_out: Annotated[
+        bool,
+        Meta(
+            description="The setting MAILBIND_HAND_OUT: whether accounts may hand out access tokens.", examples=[True]
+        ),
+    ]
 
 
 @resource.get("/health", refusals=[503])
@@ -99,7 +105,8 @@ async def get_health(app: App) -> Answered[Health]:
 async def get_stats(app: App) -> Stats:
     """Get statistics.
 
-    Returns the numbers of accounts and grants, of rows that are due, and of events that wait.
+    Returns the numbers of accounts and grants, of rows that are due, and of events that wait; and
+    whether the settings let accounts hand out access tokens.
     """
     found = await read_statistics(app)
     return Stats(
@@ -118,6 +125,7 @@ async def get_stats(app: App) -> Stats:
         events=EventCounts(
             to_fan_out=found.events.to_fan_out, waiting=found.events.waiting, parked=found.events.parked
         ),
+        hand_out=app.config.hand_out,
     )
 
 

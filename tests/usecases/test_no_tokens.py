@@ -8,6 +8,7 @@ import pytest
 
 from infra.local.environment import APP_ID
 from infra.local.visitor import Visitor
+from shared.api.health import get_stats
 from shared.domain.caller import Caller, Scope
 from shared.domain.clouds import Resource
 from shared.domain.errors import Forbidden, InvalidInput, NotAuthorized, StaleWrite
@@ -223,3 +224,9 @@ async def test_setting_for_all_accounts_outweighs_their_switches(
 
 def _form(account: str, *, hand_out: bool) -> Invitation:
     return Invitation(REDIRECT_URL, account=account, email=SUPPORT, delegated=True, hand_out=hand_out)
+
+
+@pytest.mark.parametrize(("setting", "hands_out"), [("true", True), ("false", False)])
+async def test_statistics_show_the_setting(new_app: StartApp, setting: str, *, hands_out: bool) -> None:
+    stats = await get_stats(new_app(MAILBIND_HAND_OUT=setting))
+    assert hands_out == stats.hand_out
