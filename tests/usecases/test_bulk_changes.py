@@ -20,6 +20,7 @@ from shared.domain.secret import Secret
 from shared.ports import App
 from shared.ports.mail import GraphAnswer, GraphCall
 from shared.usecases.accounts.change import remove_account
+from shared.usecases.mail import selection
 from shared.usecases.mail.answers import decoded
 from shared.usecases.mail.bulk_changes import Target, change_messages, delete_messages, move_messages
 from shared.usecases.mail.change import change_message, delete_for_good, move_message
@@ -148,6 +149,31 @@ async def test_a_caller_who_loses_the_right_stops_there(mailbox: Mailbox) -> Non
     unread = {"$filter": "isRead eq false", "$select": "id", "$top": "100"}
     left = await mailbox.session().get("mailFolders", mailbox.folder, "messages", query=unread)
     assert {each["id"] for each in left["value"]} == {*result.outcome.not_tried}
+
+
+async def test_a_request_that_found_too_many_continues(mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = mailbox.deliver(8)
+    monkeypatch.setattr(selection, "MAX_MESSAGES", 5)
+    monkeypatch.setattr(selection, "MESSAGES_PER_PAGE", 3)
+
+    first = await change_messages(mailbox.session(), mailbox.everything, READ)
+    assert (5, False) == (len(first.outcome.done), first.selection.is_complete)
+    second = await change_messages(mailbox.session(), mailbox.everything, READ)
+    assert (5, True) == (second.selection.unchanged, second.selection.is_complete)
+    assert {*ids} == {*first.outcome.done, *second.outcome.done}
+
+
+async def test_results_of_the_search_index_are_changed(mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = mailbox.deliver(5)
+    in_index = Target(mailbox.everything.path, translated({"subject": "one of many"}, prefer_search=True))
+    result = await change_messages(mailbox.session(), in_index, READ)
+    assert ({*ids}, True) == ({*result.outcome.done}, result.selection.is_complete)
+
+    monkeypatch.setattr(selection, "MAX_SEARCHED", 2)
+    gone, _ = await delete_messages(mailbox.session(), in_index, force=True)
+    assert {*ids} == {*gone.outcome.done}
+    # Exchange may have found more than it gives.
+    assert not gone.selection.is_complete
 
 
 async def test_messages_move_and_a_repeated_request_finds_none(mailbox: Mailbox) -> None:
