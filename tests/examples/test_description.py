@@ -12,15 +12,14 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.api import mail
 from shared.browser import sign_in_pages
 from shared.reference import confined
 from tests.described import DOCUMENT, as_described
 from tests.examples.conftest import LocalRun
 
 # The requests of the pages are those of a person's browser, whose ticket, cookie and form come from the page before.
-# Mail needs ids of messages: tests/examples/test_confined.py and test_mail.py.
-ELSEWHERE = {sign_in_pages.resource.tag, confined.TAG, mail.resource.tag}
+# Confined access needs ids of mail: tests/examples/test_confined.py.
+ELSEWHERE = {sign_in_pages.resource.tag, confined.TAG}
 TAGS = [tag["name"] for tag in DOCUMENT["tags"] if tag["name"] not in ELSEWHERE]
 CURL = re.compile(r"(?s)<pre[^>]*>(?:<code[^>]*>)?(curl .*?)</pre>")
 CALL = re.compile(r"curl (?:-X (\w+) )?'?(https?://[^/]+)([^\s'?]*)")

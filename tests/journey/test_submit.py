@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -69,10 +70,11 @@ def test_a_stored_draft_is_sent(api: httpx.Client, account: str, tenant: Tenant)
         ({}, {"sendAt": "2100-01-01T00:00:00Z"}, "sendAt"),
         ({}, {"sendAt": "tomorrow"}, "sendAt"),
         ({}, {"gateway": "smtp"}, "gateway"),
+        ({}, {"copy": False}, "copy"),
     ],
 )
 def test_a_wrong_field_is_named_and_nothing_is_sent(
-    api: httpx.Client, account: str, tenant: Tenant, headers: dict[str, str], changes: dict[str, str], field: str
+    api: httpx.Client, account: str, tenant: Tenant, headers: dict[str, str], changes: dict[str, Any], field: str
 ) -> None:
     refused = api.post(f"{account}/submit", json={**MAIL, **changes}, headers=headers)
 

@@ -38,7 +38,9 @@ class Submit(MessageFields, kw_only=True):
     """A message to send. It is from the mailbox, and the copy is in its Sent Items."""
 
     send_at: SendAt | UnsetType = UNSET
-    copy: Annotated[Literal[True], Meta(description="Always true: the copy is in Sent Items.")] | UnsetType = UNSET
+    copy: (
+        Annotated[bool, Meta(description="Must not be false: the copy is in Sent Items.", examples=[True])] | UnsetType
+    ) = UNSET
 
 
 class DraftSubmit(Body, kw_only=True):
@@ -103,6 +105,8 @@ async def submit_message(
     409 `outcome_unknown` says that nobody knows whether the message was sent: the same key never sends it again, and
     tells once it is known.
     """
+    if body.copy is False:
+        faults.add("copy", "must be true: Exchange puts the copy into Sent Items")
     composition = composition_of(body, faults)
     order = _order(app, caller, request, body.send_at, faults)
     references = list[ReferenceResult | UnsetType]()
