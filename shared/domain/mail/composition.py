@@ -235,8 +235,8 @@ def _content(document: str) -> str:
     if begin is None:
         return document
     start = document.find(">", begin.end()) + 1
-    *_, end = [start, *(each.start() for each in BODY_END.finditer(document, start))]
-    return document[start : end if end > start else len(document)]
+    *_, end = [len(document), *(each.start() for each in BODY_END.finditer(document, start))]
+    return document[start:end]
 
 
 def _with_quotation(document: str, quoted: str) -> str:
