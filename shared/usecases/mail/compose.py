@@ -150,8 +150,9 @@ async def _compose_in_steps(
 def _beginning(composition: Composition, folder_id: str) -> MailCall:
     """The call that creates the draft of a message that takes several calls."""
     if reference := composition.reference:
-        path = ("messages", reference.message, ACTIONS[reference.action])
-        return MailCall(HTTPMethod.POST, path, content={"message": headers_json(composition)})
+        # Graph: "message: createReply", its message parameter. Recipients and text follow when the draft is known.
+        path, headers = ("messages", reference.message, ACTIONS[reference.action]), headers_json(composition)
+        return MailCall(HTTPMethod.POST, path, content={"message": headers} if headers else {})
     path = ("mailFolders", folder_id, "messages")
     if composition.mime is not None:
         return MailCall(HTTPMethod.POST, path, content=composition.mime, content_type=MIME)
