@@ -57,8 +57,9 @@ class Operation:
     the handler checks. A route with an `{account}` is for callers who may reach that account, and any other for callers
     who may reach all accounts, unless the handler `checks_reach`. An operation with `uses_form_limit` counts under the
     rate limit of forms, as many times as `weight` says of the body. A request has to meet the `bounds`. `refusals` are
-    the statuses besides those that the declaration implies. `headers` describes the answer's headers. `form`, `queries`
-    and `cookie` name what a browser sends, and `browser_limit` counts its requests.
+    the statuses besides those that the declaration implies. `headers` describes the answer's headers, and
+    `request_headers` has the types of those that a handler reads from the request. `form`, `queries` and `cookie` name
+    what a browser sends, and `browser_limit` counts its requests.
     """
 
     handler: Callable[..., Any]
@@ -76,6 +77,7 @@ class Operation:
     status: HTTPStatus = HTTPStatus.OK
     refusals: Collection[int] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
+    request_headers: Mapping[str, Any] = field(default_factory=dict)
     media_type: str = JSON
     form: Sequence[str] = ()
     queries: Collection[str] = ()

@@ -185,6 +185,9 @@ def _parameters(each: Operation, schemas: Part) -> Iterable[Part]:
         about = schema.get("description") or f"Whether to return {name}."
         plain = {word: value for word, value in schema.items() if word != "description"}
         yield _parameter("query", name, about, plain, schemas, required=name in described.get("required", ()))
+    for name, kind in each.request_headers.items():
+        schema = msgspec.json.schema(kind)
+        yield _parameter("header", name, schema.pop("description"), schema, schemas)
     for name in each.queries:
         yield _parameter("query", name, "From the link, or from Entra's answer.", {"type": "string"}, schemas)
     if each.cookie:

@@ -26,6 +26,15 @@ from shared.usecases.mail.session import Identify, MailSession, checked_id
 from shared.usecases.mail.submit import Order, Submitted, submit
 
 KEY_HEADER = "Idempotency-Key"
+IdempotencyKey = Annotated[
+    str,
+    Meta(
+        description="A key for this message, of up to 256 characters of ASCII without blanks: within a day it is sent"
+        " once, however often the request is repeated.",
+        examples=["order-4711"],
+        pattern="^[!-~]{1,256}$",
+    ),
+]
 KEY_PATTERN = re.compile(r"[!-~]{1,256}")
 QUEUED = "Queued for delivery"
 
@@ -87,6 +96,7 @@ class SubmitResult(Answer, kw_only=True):
     Scope.MAIL_SEND,
     bounds=MESSAGE_BOUNDS,
     refusals=[400, 404, 409],
+    request_headers={KEY_HEADER: IdempotencyKey},
 )
 async def submit_message(
     app: App,
@@ -128,6 +138,7 @@ async def submit_message(
     bounds=MESSAGE_BOUNDS,
     body_optional=True,
     refusals=[400, 404, 409],
+    request_headers={KEY_HEADER: IdempotencyKey},
 )
 async def submit_draft(
     app: App,
