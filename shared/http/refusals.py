@@ -35,6 +35,8 @@ from shared.domain.errors import (
 )
 from shared.domain.mail.composition import MessageTooLarge
 from shared.domain.mail.graph_error import RefusedByGraph
+from shared.usecases.mail.bulk import OutOfTime
+from shared.usecases.mail.send_once import Interrupted
 
 log = logging.getLogger(__name__)
 
@@ -122,6 +124,8 @@ STATUSES: Mapping[type[MailbindError], HTTPStatus] = {
     AnswerOverLimit: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     DependencyFailed: HTTPStatus.FAILED_DEPENDENCY,
     PartNotSent: HTTPStatus.SERVICE_UNAVAILABLE,
+    OutOfTime: HTTPStatus.SERVICE_UNAVAILABLE,
+    Interrupted: HTTPStatus.SERVICE_UNAVAILABLE,
     # A status that no client repeats by itself: Graph's SDKs repeat 429, 503 and 504, flows 408, 429 and every 5xx
     # ("Handle errors and exceptions in Azure Logic Apps"). The caller may resolve it and send again, which is what 409
     # says (RFC 9110 section 15.5.10).

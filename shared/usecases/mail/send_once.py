@@ -42,6 +42,15 @@ class DraftGone(NotFound):
         super().__init__("There is no such draft in this mailbox: it was deleted, or sent already. Nothing was sent")
 
 
+class Interrupted(MailbindError):
+    """The request ended before its message was composed. Nothing was sent."""
+
+    code = "submission_interrupted"
+
+    def __init__(self) -> None:
+        super().__init__("The request ended before the message was written. Nothing was sent. Send it again")
+
+
 class Seen(NamedTuple):
     """A message as it was looked at."""
 

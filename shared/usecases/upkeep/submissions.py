@@ -11,18 +11,21 @@ from shared.domain.mail.submission import PATIENCE, Submission, SubmissionState
 from shared.domain.work import Work
 from shared.ports import App, Stored
 from shared.usecases.callers.identify import standing_caller
-from shared.usecases.mail.send_once import checked_draft, discard, fail, give_up, look_again, send, settle
+from shared.usecases.mail.send_once import (
+    Interrupted,
+    checked_draft,
+    discard,
+    fail,
+    give_up,
+    look_again,
+    send,
+    settle,
+)
 from shared.usecases.mail.session import MailSession
 from shared.usecases.upkeep.agenda import EARLY
 
 # Outcomes of agenda rows.
 LEFTOVER, PUT_OFF, SETTLED = "leftover", "putOff", "settled"
-
-
-class Interrupted(MailbindError):
-    """The request ended before its message was composed. Nothing was sent."""
-
-    code = "submission_interrupted"
 
 
 async def work_submission(app: App, work: Work, _until: datetime) -> str | None:
