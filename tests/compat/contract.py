@@ -497,6 +497,8 @@ MAIL = (
             query="webSafeHtml=true",
         ),
         Promise("booleans spelled N", query="markAsSeen=N"),
+        Promise("marked as seen", shape={"unseen": False}, query="markAsSeen=true"),
+        Promise("which stays", shape={"unseen": False}),
         Promise("an unknown type", 400, wrong("textType"), query="textType=rtf"),
         Promise("an unknown message is 404", 404, refused(404, "Not Found"), call=f"{IN_ACCOUNT}/message/AAAA"),
     ),
