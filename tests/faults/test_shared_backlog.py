@@ -38,7 +38,7 @@ from tests.patience import until
 MAILBOX = "support@contoso.example"
 GRANTS = int(os.environ.get("MAILBIND_GRANTS", "60"))
 # With a minute between two looks at the queue, one host would be through before the other one looks.
-POLLING = {f"{HOST_JSON_PREFIX}extensions__queues__maxPollingInterval": "00:00:05"}
+POLLING = {f"{HOST_JSON_PREFIX}extensions__queues__maxPollingInterval": "00:00:01"}
 KILLS = int(os.environ.get("MAILBIND_KILLS", "6"))  # each takes a few seconds
 
 
@@ -154,8 +154,8 @@ async def test_two_hosts_share_a_backlog_and_refresh_no_grant_twice(outside: Env
         accounts = await bind_many(services, tenant, GRANTS * 2)
         await make_due(services, accounts)
         tenant.client.delete("events")
-        # So slow that the other host reads the queue, at least every five seconds, before the first has finished.
-        tenant.do("latency", endpoint="token", milliseconds=4000)
+        # So slow that the other host reads the queue, at least every second, before the first has finished.
+        tenant.do("latency", endpoint="token", milliseconds=1000)
 
         run_timer(outside)
 

@@ -11,6 +11,7 @@ import pytest
 
 from infra.local import azurite
 from infra.local.environment import Environment, local_environment
+from shared.adapters import token_transport
 from shared.assembly import TIMER_THREADS
 from shared.bootstrap import build
 from shared.domain.errors import StorageUnavailable
@@ -56,8 +57,11 @@ async def test_token_endpoint_failures_blame_no_grant(surroundings: Surroundings
     await services.close()
 
 
-async def test_hanging_token_endpoint_changes_no_state(surroundings: Surroundings) -> None:
+async def test_hanging_token_endpoint_changes_no_state(
+    surroundings: Surroundings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The read timeout ends each call; MSAL would wait for ever by default."""
+    monkeypatch.setattr(token_transport, "READ_TIMEOUT_SECONDS", 3.0)
     clock = MovedClock()
     services = build({**surroundings.settings, "MAILBIND_AGENDA_SHARDS": "1"}, clock)
     with tenant_of(surroundings) as tenant:
