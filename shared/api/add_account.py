@@ -16,7 +16,8 @@ from shared.api.field_types import (
     RedirectUrl,
     SignInUrl,
 )
-from shared.api.registrations import ChangeMailbox, HandOutWhenBound, resource
+from shared.api.registration_fields import ChangeMailbox, HandOutWhenBound
+from shared.api.registrations import resource
 from shared.api.sign_in_links import ForSharedMailboxes, Hint, own_mailbox_hint
 from shared.domain.account import ExpectedPerson
 from shared.domain.audit import Action

@@ -7,7 +7,8 @@ from typing import Annotated, Any, ClassVar
 from msgspec import UNSET, Meta, UnsetType
 
 from shared.api.field_types import Hidden, one_of
-from shared.api.webhooks import SigningSecret, Target, Verify, resource
+from shared.api.webhook_fields import SigningSecret, Target, Verify
+from shared.api.webhooks import resource
 from shared.domain.audit import Action
 from shared.domain.caller import Caller, Scope
 from shared.domain.event import EventName

@@ -12,7 +12,7 @@ from schemathesis import GenerationMode
 
 from shared.api.field_types import NO_ROUTE_NAMES_IT, PageQuery
 from shared.api.oauth_app_fields import MAX_PEM_CHARACTERS, AppChange, NewApp
-from shared.api.registrations import RegistrationForm
+from shared.api.registration_fields import RegistrationForm
 from shared.api.settings import SettingsChange
 from shared.http.decoding import FALSE, NOT_A_TIMESTAMP, TRUE, Faults, decode
 from shared.http.operations import Operation
