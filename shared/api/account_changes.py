@@ -5,7 +5,8 @@ from typing import Annotated, Any, ClassVar
 
 from msgspec import UNSET, Meta, UnsetType
 
-from shared.api.accounts import HandOut, LastError, last_error, resource
+from shared.api.account_fields import HandOut, LastError
+from shared.api.accounts import last_error, resource
 from shared.api.field_types import AccountId, Deleted, Email, EmailEngineFields, Name
 from shared.domain.account import AccountState
 from shared.domain.audit import Action

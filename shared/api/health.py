@@ -5,7 +5,8 @@ from typing import Annotated
 from msgspec import Meta
 
 from shared.api.field_types import Code, Count, RemedyText, Sentence, Timestamp
-from shared.api.oauth_apps import RefusedApp, refused_app
+from shared.api.oauth_app_answers import RefusedApp
+from shared.api.oauth_apps import refused_app
 from shared.domain import failure
 from shared.domain.audit import Action
 from shared.domain.caller import Scope
