@@ -27,7 +27,7 @@ from shared.domain.mail.message import Address
 from shared.ports import App
 from shared.usecases.accounts.change import remove_account
 from shared.usecases.callers.identify import ADMINISTRATOR
-from shared.usecases.mail.compose import Draft, compose, find_draft, find_sent
+from shared.usecases.mail.compose import Draft, compose, find_drafts
 from shared.usecases.mail.session import MailCall, MailSession
 from shared.usecases.tokens.hand_out import hand_out
 from tests.environments import trust
@@ -139,11 +139,11 @@ async def test_a_draft_is_found_and_then_its_sent_copy(session: MailSession) -> 
     message_id = "<o'neill+1@contoso.example>"
     draft = await compose(session, Composition(to=(DANA,), subject="Found"), message_id)
 
-    assert draft == await find_draft(session, message_id)
-    assert None is await find_sent(session, message_id)
+    assert [draft] == await find_drafts(session, message_id)
+    assert [] == await find_drafts(session, message_id, "sentitems")
     await session.call(MailCall(HTTPMethod.POST, ("messages", draft.id, "send")))
-    assert None is await find_draft(session, message_id)
-    assert draft == await find_sent(session, message_id)
+    assert [] == await find_drafts(session, message_id)
+    assert [draft] == await find_drafts(session, message_id, "sentitems")
 
 
 async def test_another_sender_is_refused(session: MailSession) -> None:
@@ -304,7 +304,7 @@ async def test_files_beyond_one_request_are_added_one_by_one(session: MailSessio
     draft = await compose(session, Composition(to=(ERIN,), attachments=files), "<large@contoso.example>")
 
     message = await shown(session, draft)
-    assert draft == await find_draft(session, "<large@contoso.example>")
+    assert [draft] == await find_drafts(session, "<large@contoso.example>")
     assert {file.name: file.content for file in files} == {
         each["name"]: base64.b64decode(each["contentBytes"]) for each in message["attachments"]
     }

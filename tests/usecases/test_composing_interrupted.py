@@ -18,7 +18,7 @@ from shared.domain.secret import Secret
 from shared.ports import App, GraphAnswer, GraphCall, GraphMail
 from shared.ports.mail import AnswerLost, CallNotSent
 from shared.usecases.accounts.change import remove_account
-from shared.usecases.mail.compose import compose, find_draft
+from shared.usecases.mail.compose import compose, find_drafts
 from shared.usecases.mail.session import MailCall, MailSession
 from tests.journey.conftest import Tenant
 from tests.usecases.conftest import NewPerson, bind
@@ -112,7 +112,7 @@ async def test_a_forward_is_whole_or_not_there(
     assert (at < CALLS_OF_FORWARD) == (failed is not None)
     # Only of the call that creates the draft is the outcome unknown: every other draft is known, and deleted.
     assert (at == CREATING and fault in LOST) == isinstance(failed, OutcomeUnknown)
-    kept = await find_draft(session, MESSAGE_ID)
+    kept = next(iter(await find_drafts(session, MESSAGE_ID)), None)
     assert kept is None or whole(await shown(session, kept))
     assert (kept is not None) == (failed is None or (fault == "killed" and at == CALLS_OF_FORWARD - 1))
     left = (fault == "killed" and at >= CREATING) or (fault == "lost after" and at == CREATING)
@@ -126,9 +126,9 @@ async def test_a_lost_answer_to_the_only_call_is_recovered(session: MailSession,
     await session.account()
     with graph.interrupted(0, "lost after"):
         draft = await compose(session, composition, MESSAGE_ID)
-    assert draft == await find_draft(session, MESSAGE_ID)
+    assert [draft] == await find_drafts(session, MESSAGE_ID)
     assert whole(await shown(session, draft))
 
     with graph.interrupted(0, "lost before"), pytest.raises(OutcomeUnknown):
         await compose(session, composition, "<nothing@contoso.example>")
-    assert None is await find_draft(session, "<nothing@contoso.example>")
+    assert [] == await find_drafts(session, "<nothing@contoso.example>")

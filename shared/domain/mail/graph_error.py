@@ -9,6 +9,7 @@ from http import HTTPStatus
 from shared.domain.account import Account
 from shared.domain.confined.json_bodies import member
 from shared.domain.errors import Conflict, Forbidden, MailbindError, NotFound, TooManyRequests, Unavailable
+from shared.domain.failure import GRAPH_UNAVAILABLE
 
 DEFAULT_RETRY_AFTER = timedelta(seconds=10)
 CODE_PATTERN = re.compile(r"[A-Za-z0-9_.]{1,64}")
@@ -52,7 +53,7 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes, account: Acco
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return TooManyRequests(retry_after(headers))
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return Unavailable("graph_unavailable", "Microsoft Graph is unavailable. Try again", retry_after(headers))
+        return Unavailable(GRAPH_UNAVAILABLE, "Microsoft Graph is unavailable. Try again", retry_after(headers))
     return _refusal(status, code, message, account)
 
 

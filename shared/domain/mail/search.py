@@ -54,6 +54,11 @@ def translated(search: Search, *, prefer_search: bool = False) -> GraphSearch:
     return GraphSearch(filter=" and ".join([EARLIEST, *by_time_first]))
 
 
+def with_message_id(text: str) -> str:
+    """The $filter for messages with this Internet-Message-ID."""
+    return f"internetMessageId eq {_literal(text)}"
+
+
 def _by_id(search: Search) -> GraphSearch:
     if others := search.keys() - {"emailIds"}:
         raise _cannot_be_combined({"emailIds"}, others)
@@ -125,7 +130,7 @@ FILTERS: Mapping[str, Callable[[Any], str]] = {
     "sentSince": lambda when: f"sentDateTime ge {_moment(when)}",
     "sentBefore": lambda when: f"sentDateTime lt {_moment(when)}",
     "threadId": lambda text: f"conversationId eq {_literal(text)}",
-    "header": lambda text: f"internetMessageId eq {_literal(text)}",
+    "header": with_message_id,
 }
 KEYWORDS: Mapping[str, Callable[[Any], str]] = {
     **{name: partial(_keyword, name) for name in ("from", "to", "cc", "bcc", "subject", "body")},

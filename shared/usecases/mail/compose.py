@@ -15,6 +15,7 @@ from shared.domain.confined.json_bodies import write_json
 from shared.domain.confined.mime import checked_mime
 from shared.domain.confined.refused import OutcomeUnknown
 from shared.domain.errors import MailbindError, NotFound, Unavailable
+from shared.domain.failure import GRAPH_UNAVAILABLE
 from shared.domain.mail.composition import (
     Composition,
     File,
@@ -27,11 +28,13 @@ from shared.domain.mail.composition import (
     message_json,
     response_json,
 )
+from shared.domain.mail.folders import WELL_KNOWN_NAMES, SpecialUse
+from shared.domain.mail.search import with_message_id
 from shared.usecases.mail.answers import decoded
 from shared.usecases.mail.attached_files import MAX_ATTACHMENT_BYTES, files_of
 from shared.usecases.mail.session import MailCall, MailSession, checked_id
 
-DRAFTS, SENT_ITEMS = "drafts", "sentitems"
+DRAFTS = WELL_KNOWN_NAMES[SpecialUse.DRAFTS]
 # Of a request (Graph: "Attach large files to Outlook messages").
 MAX_REQUEST_BYTES = 4_000_000
 NOT_WHOLE = "Microsoft Graph did not answer while the draft was written. Nothing was sent. Try again in a moment"
@@ -61,7 +64,7 @@ async def compose(session: MailSession, composition: Composition, message_id: st
     Raises WrongSender, BadMailRequest, MessageTooLarge and NotFound (an attachment or message that is referred to)
     before anything is written; and what `MailSession.call` raises. If a later step fails, the draft is deleted, except
     where the right to do so was lost. OutcomeUnknown means that a draft may be there, which was not sent;
-    `find_draft` finds it if it is whole.
+    `find_drafts` finds it if it is whole.
     """
     mailbox = (await session.account()).email
     composition.check_sender(mailbox)
@@ -81,22 +84,11 @@ async def compose(session: MailSession, composition: Composition, message_id: st
     return await _compose_in_steps(session, composition, files, message_id, folder_id)
 
 
-async def find_draft(session: MailSession, message_id: str, folder_id: str = DRAFTS) -> Draft | None:
-    """The draft with this Internet-Message-ID. Exchange may take moments to find one that is new."""
-    return await _find(session, message_id, folder_id)
-
-
-async def find_sent(session: MailSession, message_id: str) -> Draft | None:
-    """The copy in Sent Items of the draft with this Internet-Message-ID. It has the draft's immutable id."""
-    return await _find(session, message_id, SENT_ITEMS)
-
-
-async def _find(session: MailSession, message_id: str, folder_id: str) -> Draft | None:
-    # OData 4.01 URL conventions, section 5.1.1.14.1: a quote in a text is doubled.
-    quoted = message_id.replace("'", "''")
-    query = {"$filter": f"internetMessageId eq '{quoted}'", "$select": "id,internetMessageId,conversationId"}
-    found = await session.get("mailFolders", folder_id, "messages", query={**query, "$top": "1"})
-    return next((_draft_of(each) for each in found["value"]), None)
+async def find_drafts(session: MailSession, message_id: str, folder_id: str = DRAFTS) -> Sequence[Draft]:
+    """The messages of the folder with this Internet-Message-ID. Exchange may take moments to find one that is new."""
+    query = {"$filter": with_message_id(message_id), "$select": "id,internetMessageId,conversationId"}
+    found = await session.get("mailFolders", folder_id, "messages", query=query)
+    return [_draft_of(each) for each in found["value"]]
 
 
 async def _is_there(session: MailSession, reference: Reference) -> bool:
@@ -119,8 +111,8 @@ async def _create_whole(session: MailSession, whole: Json, message_id: str, fold
     try:
         answer = await session.call(MailCall(HTTPMethod.POST, ("mailFolders", folder_id, "messages"), content=whole))
     except OutcomeUnknown:
-        if found := await find_draft(session, message_id, folder_id):
-            return found
+        if found := await find_drafts(session, message_id, folder_id):
+            return found[0]
         raise
     return _draft_of(decoded(answer.body))
 
@@ -179,7 +171,7 @@ async def _deleted_on_failure(session: MailSession, path: tuple[str, ...]) -> As
         with suppress(MailbindError):
             await session.call(MailCall(HTTPMethod.DELETE, path))
         if isinstance(error, OutcomeUnknown):  # of an attachment, in a draft that was not sent
-            raise Unavailable("graph_unavailable", NOT_WHOLE) from None
+            raise Unavailable(GRAPH_UNAVAILABLE, NOT_WHOLE) from None
         raise
 
 

@@ -9,7 +9,7 @@ from shared.domain.account import Account
 from shared.domain.clouds import Cloud, Resource
 from shared.domain.confined.refused import AnswerOverLimit, NotConfined, OutcomeUnknown
 from shared.domain.errors import InvalidInput, Unavailable
-from shared.domain.failure import MailboxRefusal
+from shared.domain.failure import GRAPH_UNAVAILABLE, MailboxRefusal
 from shared.domain.graph_answer import challenge_claims
 from shared.ports import App
 from shared.ports.mail import AnswerLost, AnswerTooLarge, CallNotSent, GraphAnswer, GraphCall
@@ -75,7 +75,7 @@ class GraphMailbox:
             raise AnswerOverLimit(max_bytes) from None
         except AnswerLost:
             if is_repeatable:
-                raise _unavailable("graph_unavailable", "Microsoft Graph did not answer") from None
+                raise _unavailable(GRAPH_UNAVAILABLE, "Microsoft Graph did not answer") from None
             raise OutcomeUnknown from None
         if answer.status in GATEWAY_FAILURES and not is_repeatable:
             raise OutcomeUnknown

@@ -23,6 +23,7 @@ from shared.domain.work import Work, WorkKind
 from shared.ports import App, Stored
 from shared.usecases.events.outbox import queue_event
 from shared.usecases.mail.answers import decoded
+from shared.usecases.mail.compose import find_drafts
 from shared.usecases.mail.find_account import NO_SUCH_MAILBOX
 from shared.usecases.mail.session import MailCall, MailSession
 
@@ -178,20 +179,18 @@ async def discard(session: MailSession, submission: Submission) -> None:
     if submission.is_given:
         return
     with suppress(MailbindError):
-        drafts = [submission.draft] if submission.draft else await find_drafts(session, submission)
+        drafts = [submission.draft] if submission.draft else await _composed_drafts(session, submission)
         for draft in drafts:
             seen = await look(session, draft)
             if seen is not None and seen.is_draft:  # otherwise somebody sent it by hand
                 await session.call(MailCall(HTTPMethod.DELETE, ("messages", draft)))
 
 
-async def find_drafts(session: MailSession, submission: Submission) -> list[str]:
+async def _composed_drafts(session: MailSession, submission: Submission) -> list[str]:
     """The ids of the drafts that were composed for it."""
     if submission.given_message_id:
         return []
-    where = {"$filter": f"internetMessageId eq '{submission.internet_message_id}'", "$select": "id"}
-    page = await session.get("mailFolders", "drafts", "messages", query=where)
-    return [str(member(each, "id")) for each in member(page, "value") or ()]
+    return [each.id for each in await find_drafts(session, submission.internet_message_id)]
 
 
 async def look_again(app: App, submission: Submission) -> None:

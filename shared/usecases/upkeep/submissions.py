@@ -7,6 +7,7 @@ from datetime import datetime
 from shared.domain.caller import Caller, Scope
 from shared.domain.confined.refused import OutcomeUnknown
 from shared.domain.errors import Forbidden, MailbindError, StaleWrite, TooManyRequests, Unavailable
+from shared.domain.failure import GRAPH_UNAVAILABLE
 from shared.domain.mail.submission import PATIENCE, Submission, SubmissionState
 from shared.domain.work import Work
 from shared.ports import App, Stored
@@ -89,7 +90,7 @@ async def _put_off_or_deleted(app: App, session: MailSession, work: Work, now: d
     submission = stored.value
     if submission.ended is None or now < submission.due:
         if submission.due <= now:
-            raise Unavailable("graph_unavailable", "The message's outcome cannot be found out yet")
+            raise Unavailable(GRAPH_UNAVAILABLE, "The message's outcome cannot be found out yet")
         if submission.due == work.due:
             return EARLY
         await look_again(app, submission)
