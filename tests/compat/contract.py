@@ -383,7 +383,8 @@ EVENTS = (
         "webhooks: what is sent",
         "signed as in Standard Webhooks, in addition to EmailEngine's headers; in order for each account, retried for"
         " three days, then visible as dead letters. Events have an `id`, a reason, and what to do; `connectSuccess`,"
-        " `registrationFailed`, `grantExpiring` and more are new; there are no events about mail",
+        " `registrationFailed`, `grantExpiring` and more are new. `messageSent` and"
+        " `messageFailed` are about submitted mail",
     ),
     left_out("GET /v1/webhookRoutes", "use `GET /v1/webhooks`"),
 )
@@ -689,12 +690,20 @@ MAIL = (
         ),
     ),
     left_out(
-        "GET /v1/outbox",
-        "a message that waits is a draft of the mailbox: delete the draft to cancel it",
+        "POST, PUT and DELETE /v1/account/{account}/mailbox",
+        "create, rename and delete folders with Graph's `/mailFolders` through [confined access](confined-access.md)",
     ),
     left_out(
-        "templates, blocklists, gateways, exports, delivery tests",
-        "use Graph through [confined access](confined-access.md), or Graph or IMAP with the token that is handed out",
+        "GET /v1/outbox",
+        "and the routes of its entries: a message that waits is a draft of the mailbox; delete the draft to cancel it",
+    ),
+    left_out(
+        "exports, unified search",
+        "list or search each mailbox; cursors lead through all of its messages",
+    ),
+    left_out(
+        "templates, blocklists, gateways, delivery tests",
+        "messages are finished when they come, and are sent by the mailbox itself",
     ),
 )
 ERRORS = (
