@@ -170,3 +170,10 @@ def test_own_images_are_embedded() -> None:
     assert '<img src="data:image/png;base64,YQ=="><img><p>cid:a</p>' == without_images(embedded).replace(
         ' src="CID:c"', ""
     )
+
+
+def test_no_text_removes_the_tags_after_it() -> None:
+    shown = safe_html("""<p>x src="cid:</p><div>"y</div><i title='a" src="cid:b'>z</i><img alt=">" src=cid:c>""")
+
+    expected = """<p>x src="cid:</p><div>"y</div><i>z</i><img alt="&gt;">"""
+    assert expected == without_images(with_images(shown, {}))

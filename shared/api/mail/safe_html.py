@@ -14,6 +14,8 @@ SCHEMES = {"http", "https", "mailto", "tel", "cid"}
 STYLES = {"font-family", "font-style", "font-weight", "text-align", "text-decoration", "vertical-align"}
 # Links say nothing about the page that they are on, and give it nothing.
 LINKS = "noopener noreferrer nofollow"
+# Of HTML that nh3 wrote, whose values stand in quotation marks, and whose texts and values have no `<`.
+TAG = re.compile(r'<[^<>"]*+(?:"[^"]*+"[^<>"]*+)*+>')
 NOT_EMBEDDED = re.compile(r' src="cid:[^"]*"', re.IGNORECASE)
 EMBEDDED = re.compile(r"""(\bsrc\s*=\s*["'])cid:([^"'<>\s]{1,512})""", re.IGNORECASE)
 
@@ -44,8 +46,8 @@ def content_ids(text: str) -> frozenset[str]:
 
 
 def without_images(text: str) -> str:
-    """The HTML without the images that are not embedded."""
-    return NOT_EMBEDDED.sub("", text)
+    """The safe HTML without the images that are not embedded. A text that looks like one stays, with what follows."""
+    return TAG.sub(lambda tag: NOT_EMBEDDED.sub("", tag[0]), text)
 
 
 def content_id(written: str) -> str:
