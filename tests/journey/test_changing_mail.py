@@ -11,6 +11,7 @@ from tests.journey.conftest import Tenant, bind
 
 SUPPORT = "support@contoso.example"
 NO_ID = "AAkALgAAAAAAHYQDEapmEc2byACqAC"
+LABELS: dict[str, Any] = {"update": {"labels": {"set": []}}}
 
 
 @pytest.fixture
@@ -181,6 +182,11 @@ def test_many_messages_change_at_once(api: httpx.Client, account: str, tenant: T
         ("?path=INBOX", {"search": {}}, {"update"}),
         ("", {"search": {}, "update": {"flags": {"add": ["\\Seen"]}}}, {"path"}),
         ("?path=INBOX", {"search": {"emailIds": ["A"]}, "update": {"flags": {"add": ["\\Seen"]}}}, {"path"}),
+        ("", {"search": {"emailIds": []}, **LABELS}, {"search.emailIds", "path"}),
+        ("?path=INBOX", {"search": {"emailIds": ""}, **LABELS}, {"search.emailIds"}),
+        ("?path=INBOX", {"search": {"emailId": ""}, **LABELS}, {"search.emailId"}),
+        ("?path=INBOX", {"search": {"from": "", "unseen": ""}, **LABELS}, {"search.from", "search.unseen"}),
+        ("?path=INBOX", {"search": {"since": " ", "larger": ""}, **LABELS}, {"search.since", "search.larger"}),
         ("", {"search": {"seen": True}, "update": {"flags": {"add": ["\\Draft"]}}}, {"path", "update.flags.add"}),
         ("?path=INBOX", {"search": {"colour": 1}, "update": {"labels": {"set": []}}}, {"search.colour"}),
     ],

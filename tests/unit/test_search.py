@@ -174,3 +174,16 @@ def test_wrong_fields_are_named(search: dict[str, Any]) -> None:
         read(**search)
 
     assert any(key.startswith(f"search.{name}") for key in refused.value.fields for name in search)
+
+
+def test_no_ids_are_not_all_messages() -> None:
+    with pytest.raises(InvalidInput):
+        translated({"emailIds": []})
+
+
+@pytest.mark.parametrize("name", SearchFields.__struct_encode_fields__)
+def test_an_empty_value_does_not_widen_a_search(name: str) -> None:
+    faults = Faults()
+    decode(SearchFields, {name: " "}, faults)
+
+    assert {name} == faults.keys()

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 
 from msgspec import UNSET, Meta, UnsetType, field
 
-from shared.api.field_types import PLAIN, RequestTimestamp
+from shared.api.field_types import NOT_BLANK, RequestTimestamp
 from shared.api.mail.message_fields import MESSAGE_ID
 from shared.domain.mail.search import Search
 from shared.http.decoding import Body, Faults
@@ -14,10 +14,19 @@ MAX_TEXT_CHARACTERS = 256
 MAX_ID_CHARACTERS = 1024
 MAX_IDS = 1000
 MAX_BYTES = 2**31 - 1
+# An empty value must not count as an absent one: that would find, and in bulk change or delete, everything.
+NOT_EMPTY = {"empty": "must not be empty; leave it out to mean any"}
 NOT_AT_MICROSOFT = "must be absent: a Microsoft 365 mailbox has nothing like it"
 
 Words = Annotated[
-    str, Meta(description="Part of it.", examples=["invoice"], max_length=MAX_TEXT_CHARACTERS, pattern=PLAIN)
+    str,
+    Meta(
+        description="Part of it.",
+        examples=["invoice"],
+        max_length=MAX_TEXT_CHARACTERS,
+        pattern=NOT_BLANK,
+        extra=NOT_EMPTY,
+    ),
 ]
 Person = Annotated[
     str,
@@ -25,21 +34,27 @@ Person = Annotated[
         description="An address or a name.",
         examples=["ann@fabrikam.example"],
         max_length=MAX_TEXT_CHARACTERS,
-        pattern=PLAIN,
+        pattern=NOT_BLANK,
+        extra=NOT_EMPTY,
     ),
 ]
-Id = Annotated[str, Meta(description="An id.", examples=[MESSAGE_ID], max_length=MAX_ID_CHARACTERS, pattern=PLAIN)]
+Id = Annotated[
+    str,
+    Meta(description="An id.", examples=[MESSAGE_ID], max_length=MAX_ID_CHARACTERS, pattern=NOT_BLANK, extra=NOT_EMPTY),
+]
 HeaderText = Annotated[
     str,
     Meta(
         description="The Message-ID, in angle brackets.",
         examples=["<test@example.com>"],
         max_length=MAX_ID_CHARACTERS,
-        pattern=PLAIN,
+        pattern=NOT_BLANK,
+        extra=NOT_EMPTY,
     ),
 ]
-Size = Annotated[int, Meta(description="A size in bytes.", examples=[100_000], ge=0, le=MAX_BYTES)]
-Is = Annotated[bool, Meta(description="Whether it is.", examples=[True])]
+Size = Annotated[int, Meta(description="A size in bytes.", examples=[100_000], ge=0, le=MAX_BYTES, extra=NOT_EMPTY)]
+Is = Annotated[bool, Meta(description="Whether it is.", examples=[True], extra=NOT_EMPTY)]
+When = Annotated[RequestTimestamp, Meta(extra=NOT_EMPTY)]
 
 
 class SearchHeader(Body, kw_only=True):
@@ -79,17 +94,25 @@ class SearchFields(Body, kw_only=True):
     body: Annotated[Words, Meta(description="Words of the text.")] | UnsetType = UNSET
     larger: Annotated[Size, Meta(description="Larger than this many bytes.")] | UnsetType = UNSET
     smaller: Annotated[Size, Meta(description="Smaller than this many bytes.")] | UnsetType = UNSET
-    since: Annotated[RequestTimestamp, Meta(description="Arrived at this time or later.")] | UnsetType = UNSET
-    before: Annotated[RequestTimestamp, Meta(description="Arrived before this time.")] | UnsetType = UNSET
-    sent_since: Annotated[RequestTimestamp, Meta(description="Sent at this time or later.")] | UnsetType = UNSET
-    sent_before: Annotated[RequestTimestamp, Meta(description="Sent before this time.")] | UnsetType = UNSET
+    since: Annotated[When, Meta(description="Arrived at this time or later.")] | UnsetType = UNSET
+    before: Annotated[When, Meta(description="Arrived before this time.")] | UnsetType = UNSET
+    sent_since: Annotated[When, Meta(description="Sent at this time or later.")] | UnsetType = UNSET
+    sent_before: Annotated[When, Meta(description="Sent before this time.")] | UnsetType = UNSET
     email_id: Annotated[Id, Meta(description="The id of one message.")] | UnsetType = UNSET
     email_ids: (
-        Annotated[list[Id], Meta(description="The ids of messages; nothing else with them.", max_length=MAX_IDS)]
+        Annotated[
+            list[Id],
+            Meta(
+                description="The ids of messages; nothing else with them.",
+                min_length=1,
+                max_length=MAX_IDS,
+                extra=NOT_EMPTY,
+            ),
+        ]
         | UnsetType
     ) = UNSET
     thread_id: Annotated[Id, Meta(description="The id of a conversation.")] | UnsetType = UNSET
-    header: Annotated[SearchHeader, Meta(description="Headers.")] | UnsetType = UNSET
+    header: Annotated[SearchHeader, Meta(description="Headers.", extra=NOT_EMPTY)] | UnsetType = UNSET
 
 
 def search_of(fields: SearchFields) -> Search:

@@ -62,6 +62,8 @@ def with_message_id(text: str) -> str:
 def _by_id(search: Search) -> GraphSearch:
     if others := search.keys() - {"emailIds"}:
         raise _cannot_be_combined({"emailIds"}, others)
+    if not search["emailIds"]:  # without ids, a GraphSearch finds every message
+        raise InvalidInput({"search.emailIds": '"search.emailIds" must not be empty'})
     return GraphSearch(ids=tuple(search["emailIds"]))
 
 
