@@ -68,6 +68,8 @@ API_BOUNDS, PAGE_BOUNDS = Bounds(BodyType.JSON), Bounds(BodyType.FORM)
 MAIL_BOUNDS = Bounds(BodyType.MAIL, MAX_MAIL_BODY_BYTES, MAX_MAIL_PATH_CHARACTERS)
 # Ids of messages and attachments are longer than those of accounts, and a message may come with attachments.
 MAIL_ID_BOUNDS = Bounds(BodyType.JSON, max_parameter_characters=MAX_MAIL_PATH_CHARACTERS)
+# A search may be a thousand ids.
+SEARCH_BOUNDS = Bounds(BodyType.JSON, MAX_MAIL_BODY_BYTES)
 MESSAGE_BOUNDS = Bounds(
     BodyType.JSON,
     MAX_MAIL_BODY_BYTES,

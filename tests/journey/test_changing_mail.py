@@ -1,4 +1,4 @@
-"""Changing, moving and deleting a message over HTTP."""
+"""Searching by ids, and changing, moving and deleting messages over HTTP."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from infra.local.visitor import Visitor
+from shared.api.mail.message_fields import MESSAGE_ID
 from tests.journey.conftest import Tenant, bind
 
 SUPPORT = "support@contoso.example"
@@ -135,6 +136,17 @@ def test_changes_need_the_scope_to_write(api: httpx.Client, account: str, messag
         api.delete(path, headers=headers),
     ]
     assert [(403, "mail:write")] * 3 == [(answer.status_code, answer.json()["requestedScope"]) for answer in answers]
+
+
+def test_a_search_takes_a_thousand_ids(api: httpx.Client, account: str, message: str) -> None:
+    ids = [
+        message,
+        *(f"{MESSAGE_ID}{number:04}" for number in range(999)),
+    ]
+    body = {"search": {"emailIds": ids}}
+
+    page = api.post(f"/v1/account/{account}/search", params={"path": "INBOX", "pageSize": 1}, json=body).json()
+    assert ([message], 1000) == ([each["id"] for each in page["messages"]], page["total"])
 
 
 def test_many_messages_change_at_once(api: httpx.Client, account: str, tenant: Tenant) -> None:

@@ -1,14 +1,27 @@
 """PUT /v1/account/{account}/messages, and its move and delete: change, move and delete many messages."""
 
 import math
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Any
 
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, UnsetType
 
-from shared.api.field_types import NOT_BLANK, AccountId, Code, Count
-from shared.api.mail.changing import AppliedChange, MessageUpdate, TargetPath, applied, destination, message_change
-from shared.api.mail.message_fields import MESSAGE_ID, FolderPath, MessageId
+from shared.api.field_types import AccountId
+from shared.api.mail.bulk_fields import (
+    BulkDeletion,
+    BulkDeletionQuery,
+    BulkMove,
+    BulkQuery,
+    BulkUpdate,
+    DeletedMessages,
+    FailedMessage,
+    MessagesGone,
+    MessagesInTrash,
+    MovedMessages,
+    NotTried,
+    Totals,
+    UpdatedMessages,
+)
+from shared.api.mail.changing import MessageUpdate, applied, message_change
 from shared.api.mail.resource import resource
 from shared.api.mail.search_fields import SearchFields, search_of
 from shared.domain.audit import Action
@@ -16,148 +29,18 @@ from shared.domain.caller import Caller, Scope
 from shared.domain.mail.folders import ALL, special_use_of
 from shared.domain.mail.search import translated
 from shared.http.audit import add_to_audit
-from shared.http.bounds import MESSAGE_BOUNDS
-from shared.http.decoding import Body, Faults
-from shared.http.responses import Answer
+from shared.http.bounds import SEARCH_BOUNDS
+from shared.http.decoding import Faults
 from shared.ports import App
 from shared.usecases.mail import bulk_changes
 from shared.usecases.mail.bulk_changes import BulkResult, Target
+from shared.usecases.mail.folders import resolve_destination
 from shared.usecases.mail.session import Identify, MailSession
 
 ROUTE = "/v1/account/{account}/messages"
 
-EmailIds = Annotated[list[MessageId], Meta(description="The messages for which this was done.")]
 
-
-class BulkQuery(Body, kw_only=True):
-    """Where to look."""
-
-    path: (
-        Annotated[
-            str,
-            Meta(
-                description="The folder to search: a path, a special use, or \\All. Required unless the search is"
-                " emailIds, which are found wherever they are.",
-                examples=["INBOX"],
-                max_length=1024,
-                pattern=NOT_BLANK,
-            ),
-        ]
-        | UnsetType
-    ) = UNSET
-
-
-class BulkDeletionQuery(BulkQuery, kw_only=True):
-    """Where to look, and how to delete."""
-
-    force: (
-        Annotated[bool, Meta(description="Whether to delete them for good at once.", examples=[False])] | UnsetType
-    ) = UNSET
-
-
-class BulkUpdate(Body, kw_only=True):
-    """Which messages, and what to change."""
-
-    example: ClassVar[Mapping[str, Any]] = {"search": {"unseen": True}, "update": {"flags": {"add": ["\\Seen"]}}}
-
-    search: SearchFields
-    update: MessageUpdate
-
-
-class BulkMove(Body, kw_only=True):
-    """Which messages, and where to move them."""
-
-    example: ClassVar[Mapping[str, Any]] = {"search": {"from": "news@fabrikam.example"}, "path": "Archive"}
-
-    search: SearchFields
-    path: TargetPath
-
-
-class BulkDeletion(Body, kw_only=True):
-    """Which messages."""
-
-    example: ClassVar[Mapping[str, Any]] = {"search": {"before": "2026-01-01T00:00:00Z"}}
-
-    search: SearchFields
-
-
-class FailedMessage(Answer, kw_only=True):
-    """A message for which it failed."""
-
-    email_id: MessageId
-    code: Code
-    message: Annotated[str, Meta(description="What happened.", examples=["No such message in this mailbox"])]
-
-
-class NotTried(Answer, kw_only=True):
-    """The messages that had no turn, and why."""
-
-    code: Annotated[str, Meta(description="A stable code for programs.", examples=["out_of_time"])]
-    message: Annotated[str, Meta(description="Why.", examples=["The time of one request is up"])]
-    retry_after: (
-        Annotated[int, Meta(description="After how many seconds to try again.", examples=[10], ge=0)] | UnsetType
-    ) = UNSET
-    email_ids: Annotated[list[MessageId], Meta(description="The messages.", examples=[[MESSAGE_ID]])]
-
-
-class Totals(Answer, kw_only=True):
-    """How many messages."""
-
-    done: Annotated[Count, Meta(description="Those for which it was done.")]
-    unchanged: Annotated[Count, Meta(description="Those that were found, and already as they have to be.")]
-    failed: Annotated[Count, Meta(description="Those for which it failed.")]
-    not_tried: Annotated[Count, Meta(description="Those that had no turn.")]
-
-
-class BulkAnswer(Answer, kw_only=True):
-    """What happened to each message."""
-
-    failed: Annotated[list[FailedMessage], Meta(description="The messages for which it failed.")]
-    not_tried: NotTried | UnsetType = UNSET
-    totals: Totals
-    complete: Annotated[
-        bool,
-        Meta(description="Whether every message that matches had its turn. If not, send the same request again."),
-    ]
-
-
-class UpdatedMessages(BulkAnswer, kw_only=True):
-    """The change, and what happened to each message."""
-
-    flags: AppliedChange | UnsetType = UNSET
-    labels: AppliedChange | UnsetType = UNSET
-    email_ids: EmailIds
-
-
-class MovedMessages(BulkAnswer, kw_only=True):
-    """The folder, and what happened to each message."""
-
-    path: FolderPath
-    email_ids: EmailIds
-
-
-class MessagesInTrash(Answer, kw_only=True):
-    """Where the messages are now."""
-
-    destination: Annotated[str, Meta(description="The path of Deleted Items.", examples=["Deleted Items"])]
-    email_ids: EmailIds
-
-
-class MessagesGone(Answer, kw_only=True):
-    """The messages that were deleted for good."""
-
-    email_ids: EmailIds
-
-
-class DeletedMessages(BulkAnswer, kw_only=True):
-    """What happened to each message."""
-
-    deleted: Annotated[bool, Meta(description="Whether any message was deleted.", examples=[True])]
-    moved: MessagesInTrash | UnsetType = UNSET
-    deleted_messages: MessagesGone | UnsetType = UNSET
-
-
-@resource.put(ROUTE, Action.USE_MAILBOX, Scope.MAIL_WRITE, bounds=MESSAGE_BOUNDS, refusals=[400, 404])
+@resource.put(ROUTE, Action.USE_MAILBOX, Scope.MAIL_WRITE, bounds=SEARCH_BOUNDS, refusals=[400, 404])
 async def change_messages(
     app: App, identify: Identify, account_id: AccountId, query: BulkQuery, body: BulkUpdate, faults: Faults
 ) -> UpdatedMessages:
@@ -177,7 +60,7 @@ async def change_messages(
     )
 
 
-@resource.put(f"{ROUTE}/move", Action.USE_MAILBOX, Scope.MAIL_WRITE, bounds=MESSAGE_BOUNDS, refusals=[400, 404])
+@resource.put(f"{ROUTE}/move", Action.USE_MAILBOX, Scope.MAIL_WRITE, bounds=SEARCH_BOUNDS, refusals=[400, 404])
 async def move_messages(
     app: App, identify: Identify, account_id: AccountId, query: BulkQuery, body: BulkMove, faults: Faults
 ) -> MovedMessages:
@@ -189,12 +72,12 @@ async def move_messages(
     target = _target(query, body.search, faults)
     faults.refuse()
     session = _session(app, identify, account_id, target)
-    folder = await destination(session, body.path)
+    folder = await resolve_destination(session, body.path)
     result = await bulk_changes.move_messages(session, target, folder)
     return MovedMessages(path=folder.path, email_ids=list(result.outcome.done), **_bulk_fields(result))
 
 
-@resource.put(f"{ROUTE}/delete", Action.USE_MAILBOX, Scope.MAIL_WRITE, bounds=MESSAGE_BOUNDS, refusals=[400, 404])
+@resource.put(f"{ROUTE}/delete", Action.USE_MAILBOX, Scope.MAIL_WRITE, bounds=SEARCH_BOUNDS, refusals=[400, 404])
 async def delete_messages(
     app: App, identify: Identify, account_id: AccountId, query: BulkDeletionQuery, body: BulkDeletion, faults: Faults
 ) -> DeletedMessages:
@@ -218,7 +101,7 @@ async def delete_messages(
 
 
 def _session(app: App, identify: Identify, account_id: str, target: Target) -> MailSession:
-    """Finding messages is reading. Whoever may only write has to know the ids."""
+    """A session that needs the scope mail:read too, unless the caller names the messages by their ids."""
 
     async def identify_reader() -> Caller:
         caller = await identify()

@@ -10,15 +10,14 @@ from shared.api.mail.message_fields import FolderPath, MessageId
 from shared.api.mail.resource import resource
 from shared.domain.audit import Action
 from shared.domain.caller import Scope
-from shared.domain.errors import InvalidInput
 from shared.domain.mail import changes
-from shared.domain.mail.folders import Folder, SpecialUse
+from shared.domain.mail.folders import SpecialUse
 from shared.http.bounds import MAIL_ID_BOUNDS
 from shared.http.decoding import Body, Faults
 from shared.http.responses import Answer
 from shared.ports import App
 from shared.usecases.mail import change
-from shared.usecases.mail.folders import resolve_folder
+from shared.usecases.mail.folders import MAX_PATH_CHARACTERS, resolve_destination, resolve_folder
 from shared.usecases.mail.session import Identify, MailSession
 
 ROUTE = "/v1/account/{account}/message/{message}"
@@ -35,7 +34,7 @@ TargetPath = Annotated[
     Meta(
         description="The path of a folder, or a special use such as \\Archive.",
         examples=["Archive"],
-        max_length=1024,
+        max_length=MAX_PATH_CHARACTERS,
         pattern=NOT_BLANK,
     ),
 ]
@@ -143,7 +142,7 @@ async def move_message(
     `path` is the folder's, or a special use such as \Archive. The message keeps its id.
     """
     session = MailSession(app, identify, account_id, Scope.MAIL_WRITE)
-    folder = await destination(session, body.path)
+    folder = await resolve_destination(session, body.path)
     return MovedMessage(path=folder.path, id=await change.move_message(session, message_id, folder))
 
 
@@ -183,14 +182,6 @@ def applied(
     if part is UNSET:
         return UNSET
     return AppliedChange(**part.given, result=UNSET if result is None else list(result))
-
-
-async def destination(session: MailSession, path: str) -> Folder:
-    """The folder to move messages to. Raises what `resolve_folder` raises, and InvalidInput for the whole mailbox."""
-    folder = await resolve_folder(session, path)
-    if not folder.id:
-        raise InvalidInput({"path": '"path" must name one folder: \\All is the whole mailbox'})
-    return folder
 
 
 def _set_change(part: FlagChange | LabelChange | UnsetType, spell: Callable[[str], str]) -> changes.SetChange:

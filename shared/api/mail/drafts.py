@@ -12,16 +12,15 @@ from shared.api.mail.resource import resource
 from shared.api.mail.submission_fields import MessageFields
 from shared.domain.audit import Action
 from shared.domain.caller import Scope
-from shared.domain.errors import InvalidInput
 from shared.domain.formats import domain_of
 from shared.domain.mail.composition import Composition
-from shared.domain.mail.folders import Folder, SpecialUse
+from shared.domain.mail.folders import SpecialUse
 from shared.http.bounds import MESSAGE_BOUNDS
 from shared.http.decoding import Faults
 from shared.http.responses import Answer
 from shared.ports import App
 from shared.usecases.mail.compose import DRAFTS, Draft, compose
-from shared.usecases.mail.folders import MAX_PATH_CHARACTERS, resolve_folder
+from shared.usecases.mail.folders import MAX_PATH_CHARACTERS, resolve_destination
 from shared.usecases.mail.session import Identify, MailSession
 
 FLAGS = ("\\Draft", "\\Seen", "\\Flagged")
@@ -89,7 +88,7 @@ async def write_draft(
     if body.flags is not UNSET:
         composition = replace(composition, is_read="\\Seen" in body.flags, is_flagged="\\Flagged" in body.flags)
     session = MailSession(app, identify, account_id, Scope.MAIL_WRITE)
-    folder = await _folder(session, body.path or SpecialUse.DRAFTS)
+    folder = await resolve_destination(session, body.path or SpecialUse.DRAFTS)
     message_id = composition.message_id or await _new_message_id(session)
     folder_id = DRAFTS if folder.special_use is SpecialUse.DRAFTS else folder.id
     draft = await compose(session, composition, message_id, folder_id)
@@ -109,13 +108,6 @@ def reference_result(composition: Composition, draft: Draft) -> ReferenceResult 
     missing = draft.is_reference_missing
     error = "The message was not there, so this one begins a conversation" if missing else UNSET
     return ReferenceResult(message=composition.reference.message, success=not missing, error=error)
-
-
-async def _folder(session: MailSession, path: str) -> Folder:
-    folder = await resolve_folder(session, path)
-    if not folder.id:
-        raise InvalidInput({"path": '"path" must be a folder'})
-    return folder
 
 
 async def _new_message_id(session: MailSession) -> str:

@@ -12,6 +12,7 @@ from shared.api.mail.search_fields import SearchFields, search_of
 from shared.domain.audit import Action
 from shared.domain.caller import Scope
 from shared.domain.mail.search import translated
+from shared.http.bounds import SEARCH_BOUNDS
 from shared.http.decoding import Body
 from shared.http.responses import Answer
 from shared.ports import App
@@ -102,7 +103,7 @@ async def list_messages(app: App, identify: Identify, account_id: AccountId, que
     return _shown(query, await listing.list_messages(session, _wanted(query)))
 
 
-@resource.post(f"{ROUTE}/search", Action.USE_MAILBOX, Scope.MAIL_READ, refusals=[400, 404])
+@resource.post(f"{ROUTE}/search", Action.USE_MAILBOX, Scope.MAIL_READ, bounds=SEARCH_BOUNDS, refusals=[400, 404])
 async def search_messages(
     app: App, identify: Identify, account_id: AccountId, query: SearchQuery, body: MessageSearch
 ) -> MessageList:

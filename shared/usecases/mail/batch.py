@@ -8,9 +8,8 @@ from shared.domain.confined.batches import BatchPart
 from shared.domain.confined.refused import DependencyFailed, PartNotSent
 from shared.domain.errors import MailbindError
 from shared.usecases.mail.answers import MailAnswer
+from shared.usecases.mail.turns import MAX_CALLS_PER_MAILBOX
 
-# Exchange works on four calls of a mailbox at once (Graph: "Throttling limits", Outlook service).
-MAX_PARTS_AT_ONCE = 4
 # Azure's load balancer gives up after 230 seconds (Functions: "Azure Functions scale and hosting", timeouts).
 MAX_SECONDS_TO_BEGIN = 100.0
 
@@ -24,7 +23,7 @@ async def make_batch(
 
     Every part is answered, so a caller always knows which were sent.
     """
-    at_once = asyncio.Semaphore(MAX_PARTS_AT_ONCE)
+    at_once = asyncio.Semaphore(MAX_CALLS_PER_MAILBOX)
     time = asyncio.get_running_loop().time
     latest = time() + MAX_SECONDS_TO_BEGIN
     made: dict[str, asyncio.Task[MailAnswer]] = {}

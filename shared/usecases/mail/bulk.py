@@ -10,10 +10,8 @@ from shared.domain.confined.refused import AnswerNotUnderstood, AnswerOverLimit,
 from shared.domain.errors import Conflict, MailbindError, TooManyRequests, Unavailable
 from shared.domain.mail.graph_error import NoSuchItem, RefusedByGraph, RightMissing
 from shared.domain.mail.refused import ChangeUnknown
+from shared.usecases.mail.turns import MAX_CALLS_PER_MAILBOX
 
-# Exchange works on four calls of a mailbox at once (Graph: "Throttling limits", Outlook service). A batch of Graph
-# would save round trips, but its parts count as calls too.
-MAX_CALLS_AT_ONCE = 4
 # Azure's load balancer gives up after 230 seconds (Functions: "Azure Functions scale and hosting", timeouts). No call
 # begins after the first limit, and none is waited for after the second.
 MAX_SECONDS_TO_BEGIN, MAX_SECONDS = 150.0, 210.0
@@ -127,7 +125,8 @@ async def change_each(message_ids: Iterable[str], change: Change, started: float
     """
     run = _Run(change, deque(dict.fromkeys(message_ids)), started)
     async with asyncio.TaskGroup() as workers:
-        for _ in range(MAX_CALLS_AT_ONCE):
+        # A batch of Graph would save round trips, but its parts count as calls too.
+        for _ in range(MAX_CALLS_PER_MAILBOX):
             workers.create_task(run.work())
     if run.reason is not None and not run.done and not run.failed:
         raise run.reason

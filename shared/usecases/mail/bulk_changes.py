@@ -25,7 +25,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class BulkResult:
-    """What there was to do, and what became of each message."""
+    """Which messages there were to change, and what happened to each."""
 
     selection: Selection
     outcome: BulkOutcome

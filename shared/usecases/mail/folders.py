@@ -63,6 +63,14 @@ async def resolve_folder(session: MailSession, path: str) -> Folder:
     return await _named(session, names_of(path))
 
 
+async def resolve_destination(session: MailSession, path: str) -> Folder:
+    """The folder to put messages into. Raises as `resolve_folder`, and InvalidInput for the whole mailbox."""
+    folder = await resolve_folder(session, path)
+    if folder == ALL:
+        raise InvalidInput({"path": '"path" must name one folder: \\All is the whole mailbox'})
+    return folder
+
+
 async def _named(session: MailSession, names: list[str]) -> Folder:
     """The folder with these display names from the top. The inbox is `INBOX` whatever its display name is."""
     folder: Folder | None = None

@@ -1,4 +1,4 @@
-"""One mailbox at Graph: every call of confined access goes through here, with the token of its account."""
+"""One mailbox at Graph: every call to Graph's mail goes through here, with the token of its account."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass

@@ -5,7 +5,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from urllib.parse import parse_qs, urlsplit
 
 from shared.domain.account import Account
 from shared.domain.errors import InvalidInput, NotFound, SealBroken
@@ -16,7 +15,7 @@ from shared.domain.mail.pages import Place, read_place
 from shared.domain.mail.search import GraphSearch
 from shared.domain.secret import Secret
 from shared.usecases.mail.folders import folder_paths, resolve_folder
-from shared.usecases.mail.ordered_messages import OrderedMessages, messages_path
+from shared.usecases.mail.ordered_messages import OrderedMessages, link_options, messages_path
 from shared.usecases.mail.session import MailSession, checked_id
 from shared.usecases.mail.turns import MAX_CALLS_PER_MAILBOX
 
@@ -101,7 +100,7 @@ async def _searched(session: MailSession, folder: Folder, search: str, place: Pl
     if place.skip_token is not None:
         query["$skiptoken"] = place.skip_token
     answer = await session.get(*messages_path(folder), query=query)
-    (token, *_) = parse_qs(urlsplit(answer.get("@odata.nextLink", "")).query).get("$skiptoken", [None])
+    token = link_options(answer.get("@odata.nextLink", "")).get("$skiptoken")
     return [message_of(each) for each in answer["value"]], Place(place.page + (token is not None), skip_token=token)
 
 

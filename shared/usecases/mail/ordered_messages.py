@@ -91,7 +91,7 @@ class OrderedMessages:
         answer = await self._read(query, condition)
         found = [message_of(each) for each in answer["value"]]
         while "@odata.nextLink" in answer:
-            answer = await self._read(_options(answer["@odata.nextLink"]))
+            answer = await self._read(link_options(answer["@odata.nextLink"]))
             found += [message_of(each) for each in answer["value"]]
         return in_order(found)
 
@@ -101,7 +101,7 @@ class OrderedMessages:
         answer = await self._read({**query, **(COUNTED if counted else {})}, _before(before) if before else "")
         total = answer.get("@odata.count")
         while not answer["value"] and "@odata.nextLink" in answer:
-            answer = await self._read(_options(answer["@odata.nextLink"]))
+            answer = await self._read(link_options(answer["@odata.nextLink"]))
         return _Chunk([message_of(each) for each in answer["value"]], "@odata.nextLink" not in answer, total)
 
     async def _read(self, query: Mapping[str, str], condition: str = "") -> Any:  # noqa: ANN401 - Graph's JSON
@@ -131,6 +131,6 @@ def _before(second: str) -> str:
     return f"receivedDateTime lt {second}"
 
 
-def _options(link: str) -> dict[str, str]:
+def link_options(link: str) -> dict[str, str]:
     """The options of a link of Graph, which leads on in the same collection."""
     return dict(parse_qsl(urlsplit(link).query))

@@ -4,13 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from urllib.parse import parse_qsl, urlsplit
 
 from shared.domain.mail.folders import Folder
 from shared.domain.mail.message import Message, message_of
 from shared.domain.mail.search import GraphSearch
 from shared.usecases.mail.bulk import when_free
-from shared.usecases.mail.ordered_messages import MAX_PER_CALL, OrderedMessages, messages_path
+from shared.usecases.mail.ordered_messages import MAX_PER_CALL, OrderedMessages, link_options, messages_path
 from shared.usecases.mail.session import MailSession
 
 MAX_MESSAGES = 10_000  # to change: more than four calls at once can change in the time of a request
@@ -77,4 +76,4 @@ async def _searched(session: MailSession, folder: Folder, search: str, started: 
         answer = await when_free(partial(session.get, *messages_path(folder), query=query), started)
         for json in answer["value"]:
             yield message_of(json)
-        query = dict(parse_qsl(urlsplit(answer.get("@odata.nextLink", "")).query)) if answer["value"] else {}
+        query = link_options(answer.get("@odata.nextLink", "")) if answer["value"] else {}
