@@ -1,4 +1,8 @@
-"""Sending that takes more than one call, so that every message is from the mailbox."""
+"""Sending by confined access that takes more than one call, so that every message is from the mailbox.
+
+Both functions run within the turn of one call and return Graph's answer as it is. The mail API composes a draft and
+sends it with `send_once`.
+"""
 
 from collections.abc import Mapping
 from http import HTTPMethod, HTTPStatus
