@@ -1,6 +1,9 @@
 """Messages of Graph as lists show them, and paths of folders."""
 
+import json
+
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,6 +11,7 @@ from shared.api.mail.message_fields import listed_message
 from shared.domain.mail.attachment_id import read_attachment_id
 from shared.domain.mail.folders import SpecialUse, names_of, path_of, special_use_of
 from shared.domain.mail.message import message_of
+from shared.usecases.mail.answers import decoded
 
 GRAPH = {
     "id": "AAk=",
@@ -80,3 +84,14 @@ def test_special_uses_are_named_in_any_case() -> None:
     assert SpecialUse.SENT is special_use_of("\\sent")
     assert SpecialUse.INBOX is special_use_of("inbox")
     assert special_use_of("Sent Items") is None
+
+
+@pytest.mark.parametrize("half", [rb"\ud83d", b"\xed\xa0\xbd"])
+def test_half_a_letter_hides_no_message(half: bytes) -> None:
+    whole = (
+        b'{"id": "A", "receivedDateTime": "2027-01-31T00:00:00Z", "subject": "\\ud83c\\udf4b", "bodyPreview": "x%b"}'
+    )
+    shown = listed_message(message_of(decoded(whole % half)))
+
+    preview = json.loads(msgspec.json.encode(shown))["preview"]
+    assert ("\U0001f34b", "x") == (shown.subject, preview.rstrip("?"))

@@ -1,6 +1,7 @@
 """Answers of Graph as callers get them: the links lead back here, and are valid for one account."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -22,6 +23,8 @@ from shared.usecases.mail.graph_mailbox import GraphMailbox
 # Also those in texts, which are few in comparison. To decode, to walk and to encode so many takes half a second, in
 # which nothing else runs; 32 MiB have room for three times as many.
 MAX_OBJECTS = 250_000
+# Halves of surrogate pairs, as JSON may write them.
+SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
 BYTES, TEXT = "application/octet-stream", "text/plain"
 # Mail content must never run on the origin that holds the sign-in cookie.
 CONTENT_HEADERS = {"Content-Disposition": "attachment", "Content-Security-Policy": "sandbox; default-src 'none'"}
@@ -87,13 +90,20 @@ def _error_here(app: App, mailbox: GraphMailbox, answer: GraphAnswer) -> bytes:
 
 
 def decoded(body: bytes) -> Any:  # noqa: ANN401 - any JSON
-    """The JSON of an answer. Raises AnswerNotUnderstood, and AnswerTooDense."""
+    """The JSON of an answer. Raises AnswerNotUnderstood, and AnswerTooDense.
+
+    Exchange counts a letter beyond U+FFFF as two, so a text that it cuts may end with half of one. Half a letter cannot
+    be written in UTF-8 (RFC 3629 section 3), and becomes a question mark.
+    """
     if body.count(b"{") + body.count(b"[") > MAX_OBJECTS:
         raise AnswerTooDense(MAX_OBJECTS)
     try:
-        return json.loads(body)
+        document = json.loads(body)
+        if SURROGATE.search(body):
+            document = json.loads(json.dumps(document, ensure_ascii=False).encode(errors="replace"))
     except (ValueError, RecursionError):
         raise AnswerNotUnderstood from None
+    return document
 
 
 def _number(body: bytes) -> bytes:
