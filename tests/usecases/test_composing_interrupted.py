@@ -132,3 +132,10 @@ async def test_a_lost_answer_to_the_only_call_is_recovered(session: MailSession,
     with graph.interrupted(0, "lost before"), pytest.raises(OutcomeUnknown):
         await compose(session, composition, "<nothing@contoso.example>")
     assert [] == await find_drafts(session, "<nothing@contoso.example>")
+
+
+async def test_an_older_draft_with_a_chosen_id_is_not_taken(session: MailSession, graph: Interrupted) -> None:
+    older = await compose(session, Composition(to=(ANYBODY,), text="Old", message_id=MESSAGE_ID), MESSAGE_ID)
+    with pytest.raises(OutcomeUnknown), graph.interrupted(0, "lost before"):
+        await compose(session, Composition(to=(ANYBODY,), text="New", message_id=MESSAGE_ID), MESSAGE_ID)
+    await session.call(MailCall(HTTPMethod.DELETE, ("messages", older.id)))

@@ -78,7 +78,7 @@ async def compose(session: MailSession, composition: Composition, message_id: st
         whole = {**message_json(composition, mailbox), **headers_json(composition), "internetMessageId": message_id}
         whole["attachments"] = [attachment_json(each) for each in files]
         if len(write_json(whole)) <= MAX_REQUEST_BYTES:
-            return await _create_whole(session, whole, message_id, folder_id)
+            return await _create_whole(session, whole, folder_id, may_find=composition.message_id is None)
     if any(len(each.content) >= MAX_ATTACHMENT_BYTES for each in files):
         raise MessageTooLarge("An attachment is 3 MB or larger, and with it the message is too large for Graph")
     return await _compose_in_steps(session, composition, files, message_id, folder_id)
@@ -107,11 +107,12 @@ async def _is_there(session: MailSession, reference: Reference) -> bool:
     raise NotFound("reference.message has another Message-ID than reference.messageId says")
 
 
-async def _create_whole(session: MailSession, whole: Json, message_id: str, folder_id: str) -> Draft:
+async def _create_whole(session: MailSession, whole: Json, folder_id: str, *, may_find: bool) -> Draft:
+    """Create the draft. If no answer comes, it is found by its id, unless other messages may have that one, too."""
     try:
         answer = await session.call(MailCall(HTTPMethod.POST, ("mailFolders", folder_id, "messages"), content=whole))
     except OutcomeUnknown:
-        if found := await find_drafts(session, message_id, folder_id):
+        if may_find and (found := await find_drafts(session, whole["internetMessageId"], folder_id)):
             return found[0]
         raise
     return _draft_of(decoded(answer.body))
