@@ -26,16 +26,16 @@ from shared.usecases.mail.session import Identify, MailSession, checked_id
 from shared.usecases.mail.submit import Order, Submitted, submit
 
 KEY_HEADER = "Idempotency-Key"
+KEY_PATTERN = re.compile(r"[!-~]{1,256}")
 IdempotencyKey = Annotated[
     str,
     Meta(
         description="A key for this message, of up to 256 characters of ASCII without blanks: within a day it is sent"
         " once, however often the request is repeated.",
         examples=["order-4711"],
-        pattern="^[!-~]{1,256}$",
+        pattern=f"^{KEY_PATTERN.pattern}$",
     ),
 ]
-KEY_PATTERN = re.compile(r"[!-~]{1,256}")
 QUEUED = "Queued for delivery"
 
 SendAt = Annotated[
@@ -112,8 +112,8 @@ async def submit_message(
     Sends a new message, a reply or a forward (`reference`), or one in MIME (`raw`), from the mailbox, at once or at a
     time (`sendAt`). With the header `Idempotency-Key` (up to 256 characters without blanks), the message is sent once,
     however often the request is repeated within a day and whatever fails in between. A refused message frees the key.
-    409 `outcome_unknown` says that nobody knows whether the message was sent: the same key never sends it again, and
-    tells once it is known.
+    409 `outcome_unknown` says that it is unknown whether the message was sent: the same key never sends it again, and
+    is answered with 200 once it is known to be sent.
     """
     if body.copy is False:
         faults.add("copy", "must be true: Exchange puts the copy into Sent Items")
