@@ -83,7 +83,7 @@ def test_list_shows_trouble_and_the_command_that_ends_it(
     table, _, what_to_do, command = text.splitlines()[1:5]
     assert table.endswith("needs_sign_in  just now")
     assert f"needs_sign_in: {remedy('needs_sign_in', Reader.OPERATOR).message}" == what_to_do
-    assert f"""  mailbind reauthorize 'it'"'"'s {who}'""" == command
+    assert f"""  mailbind reauthorize 'it'"'"'s {who.partition("@")[0]}'""" == command
     assert f"  mailbind reconnect {closed}\n" in cli("list", "--query", closed).stdout
     assert "No account is in trouble.\n" == cli("list", "--trouble", "--authorized-by", well).stdout
     assert "No accounts.\n" == cli("list", "--email", "nobody@contoso.example").stdout

@@ -128,7 +128,8 @@ async def test_requests_without_a_token_change_no_breaker(
     # A grant is refreshed on demand at most twice a minute, so each check uses its own.
     first, last = (bind(api, visitor, person()) for _ in range(2))
     form = to_the_callback(visitor, ask(api)["url"], person())
-    names = dict.fromkeys(("registration", "account", "app", "token", "webhook", "*path"), APP_ID)
+    kinds = ("registration", "account", "app", "token", "webhook", "message", "text", "attachment", "*path")
+    names = dict.fromkeys(kinds, APP_ID)
 
     def asks_entra(account: str) -> bool | None:
         """None if the grant's limit was exceeded."""

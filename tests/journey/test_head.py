@@ -34,13 +34,25 @@ def hold(environment: Environment, target: str, **headers: str) -> int:
     return got.status
 
 
+def query_of(route: str, ids: dict[str, str]) -> str:
+    """The query that a route needs."""
+    needed = {"accounts/new": f"?{ids['ticket']}", "v1/account/{account}/messages": "?path=INBOX"}
+    return needed.get(route, "")
+
+
 @pytest.fixture
 def ids(api: httpx.Client, visitor: Visitor, person: Callable[..., str], receiver: Receiver) -> dict[str, str]:
     """An id of each kind that paths have."""
     asked = ask(api)
     hook = api.post("/v1/webhooks", json={"url": receiver.url("ok/head"), "verify": False}).json()
+    account = bind(api, visitor, person())
+    messages = api.get(f"/v1/account/{account}/messages", params={"path": "INBOX"}).json()["messages"]
+    attachment = next(each for message in messages for each in message["attachments"])
     return {
-        "account": bind(api, visitor, person()),
+        "account": account,
+        "message": messages[0]["id"],
+        "text": messages[0]["text"]["id"],
+        "attachment": attachment["id"],
         "registration": asked["registration"],
         "app": "AAABiCtT7XUAAAAF",
         "webhook": hook["id"],
@@ -54,7 +66,7 @@ def test_head_of_what_exists_answers_as_get(environment: Environment, ids: dict[
     statuses = {
         route: hold(
             environment,
-            f"/{route}".format(**ids) + (f"?{ids['ticket']}" if route == "accounts/new" else ""),
+            f"/{route}".format(**ids) + query_of(route, ids),
             Authorization=token,
         )
         for route in GETS
