@@ -16,8 +16,8 @@ from typing import Any
 LEASE = timedelta(minutes=3)
 # How long a submission and its idempotency key are kept after the end.
 RETENTION = timedelta(days=1)
-# How long a message that is due waits for Graph to answer again.
-PATIENCE = timedelta(hours=1)
+# How long a message that is due is tried again while Graph does not answer.
+MAX_RETRY_PERIOD = timedelta(hours=1)
 MAX_AHEAD = timedelta(days=30)
 
 

@@ -24,8 +24,8 @@ async def find_accounts(app: App, caller: Caller, mailbox: str) -> Sequence[str]
 
     `mailbox` is an address, or else the id of an account. What this process remembers costs no request. Otherwise an
     address costs one read of the index, as long as the caller may use one account of it. The index may be ahead of an
-    account, or behind it: whoever uses the account has to check that it `is_named` so. Raises NotFound, in the same
-    words for a mailbox that is not bound and for that of others.
+    account, or behind it: who calls this checks that the account `is_named` so. Raises NotFound, in the same words for
+    a mailbox that is not bound and for that of others.
     """
     if "@" in mailbox:
         mailboxes = app.stores.mailboxes

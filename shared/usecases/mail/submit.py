@@ -42,7 +42,7 @@ class StillSending(Conflict):
     retry_after = LEASE
 
     def __init__(self) -> None:
-        super().__init__("A request with this Idempotency-Key is being worked. Ask again with the same key")
+        super().__init__("A request with this Idempotency-Key is still in progress. Ask again with the same key")
 
 
 class Order(NamedTuple):

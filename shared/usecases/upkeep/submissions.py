@@ -8,7 +8,7 @@ from shared.domain.caller import Caller, Scope
 from shared.domain.confined.refused import OutcomeUnknown
 from shared.domain.errors import Forbidden, MailbindError, StaleWrite, TooManyRequests, Unavailable
 from shared.domain.failure import GRAPH_UNAVAILABLE
-from shared.domain.mail.submission import PATIENCE, Submission, SubmissionState
+from shared.domain.mail.submission import MAX_RETRY_PERIOD, Submission, SubmissionState
 from shared.domain.work import Work
 from shared.ports import App, Stored
 from shared.usecases.callers.identify import standing_caller
@@ -63,7 +63,7 @@ async def _send_due(app: App, session: MailSession, stored: Stored[Submission]) 
     try:
         seen = await checked_draft(session, stored.value, draft)
     except (Unavailable, TooManyRequests) as error:
-        if app.clock() < stored.value.send_at + PATIENCE:
+        if app.clock() < stored.value.send_at + MAX_RETRY_PERIOD:
             raise
         await fail(app, session, stored, draft, error)
         return
@@ -77,7 +77,7 @@ async def _send_due(app: App, session: MailSession, stored: Stored[Submission]) 
 async def _give_up_in_the_end(app: App, stored: Stored[Submission]) -> None:
     """The mailbox cannot be opened any more, so nobody can look."""
     current = await app.stores.submissions.get(stored.value.id)
-    too_late = app.clock() >= stored.value.leased + PATIENCE
+    too_late = app.clock() >= stored.value.leased + MAX_RETRY_PERIOD
     if current is not None and current.value.state is SubmissionState.SENDING and too_late:
         await give_up(app, current)
 
