@@ -22,6 +22,14 @@ def test_an_answer_has_a_number_of_objects_at_most() -> None:
         decoded(most.replace(b"{}", b"{},[]", 1))
 
 
+def test_brackets_in_a_strangers_text_are_no_objects() -> None:
+    text = '[{"' * MAX_OBJECTS
+
+    assert [text] == decoded(json.dumps([text]).encode())
+    with pytest.raises(AnswerNotUnderstood):
+        decoded(b'["' + b"[" * (MAX_OBJECTS + 1))
+
+
 def test_links_lead_back_here_and_the_mail_stays_as_it_is() -> None:
     body = f"See {GRAPH}/v1.0/me and @odata.nextLink"
     document: dict[str, Any] = {

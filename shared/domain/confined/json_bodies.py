@@ -29,7 +29,8 @@ TYPE, ETAG = "@odata.type", "@odata.etag"
 # Exchange allows, has some 5,000 tokens.
 MAX_TOKENS = 50_000
 # Strings, and the marks before values. No quantifier goes back: a body is any bytes, also strings without an end.
-TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[,\[{]', re.DOTALL)
+STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)'
+TOKEN = re.compile(STRING + rb"|[,\[{]", re.DOTALL)
 
 
 def read_object(body: bytes) -> Json:

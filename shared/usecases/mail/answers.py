@@ -10,6 +10,7 @@ from typing import Any
 from shared.domain.account import Account
 from shared.domain.confined.answers import NextLink, link_here, localize, localized_text
 from shared.domain.confined.headers import JSON, headers_for_caller
+from shared.domain.confined.json_bodies import STRING
 from shared.domain.confined.operations import AnswerKind
 from shared.domain.confined.paths import MatchedPath
 from shared.domain.confined.queries import SEALED_OPTIONS, encoded_query
@@ -23,6 +24,7 @@ from shared.usecases.mail.graph_mailbox import GraphMailbox
 # Also those in texts, which are few in comparison. To decode, to walk and to encode so many takes half a second, in
 # which nothing else runs; 32 MiB have room for three times as many.
 MAX_OBJECTS = 250_000
+TEXT_IN_JSON = re.compile(STRING, re.DOTALL)
 # Halves of surrogate pairs, as JSON may write them.
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
 BYTES, TEXT = "application/octet-stream", "text/plain"
@@ -95,7 +97,8 @@ def decoded(body: bytes) -> Any:  # noqa: ANN401 - any JSON
     Exchange counts a letter beyond U+FFFF as two, so a text that it cuts may end with half of one. Half a letter cannot
     be written in UTF-8 (RFC 3629 section 3), and becomes a question mark.
     """
-    if body.count(b"{") + body.count(b"[") > MAX_OBJECTS:
+    # Brackets in texts count only until there are many: a stranger may have written them.
+    if _brackets(body) > MAX_OBJECTS and _brackets(TEXT_IN_JSON.sub(b"", body)) > MAX_OBJECTS:
         raise AnswerTooDense(MAX_OBJECTS)
     try:
         document = json.loads(body)
@@ -104,6 +107,10 @@ def decoded(body: bytes) -> Any:  # noqa: ANN401 - any JSON
     except (ValueError, RecursionError):
         raise AnswerNotUnderstood from None
     return document
+
+
+def _brackets(body: bytes) -> int:
+    return body.count(b"{") + body.count(b"[")
 
 
 def _number(body: bytes) -> bytes:
