@@ -43,7 +43,7 @@ class Workers(RuleBasedStateMachine):
     @rule()
     def composes_again(self) -> None:
         if not self.row.is_worked(self.now):
-            self.row = self.row.composing_again("one", self.now, self.now)
+            self.row = self.row.composing_again("one", self.now, self.now, self.row.mailbox)
 
     @precondition(lambda self: self.row.state is SubmissionState.COMPOSING)
     @rule()

@@ -98,11 +98,12 @@ class Submission:
         return self._moved(self.state, leased=now + LEASE)
 
     def composing_again(
-        self, fingerprint: str, send_at: datetime, now: datetime, given_message_id: str | None = None
+        self, fingerprint: str, send_at: datetime, now: datetime, mailbox: str, given_message_id: str | None = None
     ) -> "Submission":
         """A new attempt, after one that failed or that a crash interrupted."""
         return self._moved(
             STATES.COMPOSING,
+            mailbox=mailbox,
             fingerprint=fingerprint,
             send_at=send_at,
             leased=now + LEASE,

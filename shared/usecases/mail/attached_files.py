@@ -12,6 +12,7 @@ MAX_ATTACHMENT_BYTES = 3_000_000
 MAX_ATTACHMENTS_BYTES = 24_000_000
 STORED_PROPERTIES = "name,contentType,size,isInline,microsoft.graph.fileAttachment/contentId"
 ITEM = "#microsoft.graph.itemAttachment"
+UNNAMED = "attachment"
 
 
 async def files_of(session: MailSession, attachments: Iterable[File | StoredFile]) -> list[File]:
@@ -31,7 +32,7 @@ async def _read(session: MailSession, attachment: StoredFile) -> File:
     if json["size"] >= MAX_ATTACHMENT_BYTES:
         raise MessageTooLarge("A stored attachment is 3 MB or larger")
     content = (await session.call(MailCall(HTTPMethod.GET, (*path, "$value")))).body
-    name, content_type = json["name"], json.get("contentType") or "application/octet-stream"
+    name, content_type = json.get("name") or UNNAMED, json.get("contentType") or "application/octet-stream"
     if json.get("@odata.type") == ITEM:
         name, content_type = f"{name}.eml", "message/rfc822"
     return attachment.over(File(name, content, content_type, json.get("contentId"), json["isInline"]))

@@ -120,7 +120,9 @@ async def _taken(
         raise StillSending
     match current.state:
         case SubmissionState.COMPOSING | SubmissionState.FAILED:
-            again = current.composing_again(order.fingerprint, order.send_at, now, order.message_id)
+            again = current.composing_again(
+                order.fingerprint, order.send_at, now, (await session.account()).email, order.message_id
+            )
             await look_again(app, again)
             taken = await app.stores.submissions.replace(stored, again)
             await discard(session, current)
