@@ -143,7 +143,7 @@ class Hours:
         """What Entra was asked since the last look."""
         answer = self.tenant.client.get("events", params={"after": str(self.last_event)})
         events = answer.json()["events"]
-        accepted = {event["what"] == "refreshed" for event in events if _is_about_app(event)}
+        accepted = {event.get("failure") not in SECRET_REFUSALS for event in events if _is_about_app(event)}
         if accepted:
             self.is_order_known = len(accepted) == 1
         for event in events:
@@ -153,8 +153,10 @@ class Hours:
                 self._note_refreshed(one, at)
             elif event["what"] == "failed" and event["failure"] in SECRET_REFUSALS:
                 self.app_refused, self.secret_refusals = True, self.secret_refusals + 1
-            elif event["what"] == "failed" and event["failure"] not in OTHER_OUTAGES and one is not None:
-                one.refused = at
+            elif event["what"] == "failed" and event["failure"] not in OTHER_OUTAGES:
+                self.app_refused = False  # Entra looked at the person, so it took the secret
+                if one is not None:
+                    one.refused = at
 
     def _note_refreshed(self, one: Watched | None, at: datetime) -> None:
         self.app_refused = False
@@ -212,8 +214,8 @@ class Hours:
 
 
 def _is_about_app(event: Mapping[str, Any]) -> bool:
-    """Whether Entra accepted or refused the app's secret."""
-    return event["what"] == "refreshed" or (event["what"] == "failed" and event["failure"] in SECRET_REFUSALS)
+    """Whether Entra accepted or refused the app's secret; it refuses persons only when it accepted that."""
+    return event["what"] == "refreshed" or (event["what"] == "failed" and event["failure"] not in OTHER_OUTAGES)
 
 
 def seen_of(account: Account) -> Seen:
