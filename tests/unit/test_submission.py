@@ -104,6 +104,14 @@ def test_a_sent_message_never_moves_again() -> None:
     assert sent.due == START + RETENTION
 
 
+def test_a_new_attempt_is_for_the_mailbox_of_now() -> None:
+    failed = new().failed("exchange_right_missing", START)
+
+    again = failed.composing_again("one", START, START, "sales@contoso.example")
+
+    assert ("sales@contoso.example", None) == (again.mailbox, again.code)
+
+
 def test_a_lease_ends_though_a_clock_was_ahead() -> None:
     row = new(START + timedelta(hours=5))
 
