@@ -18,40 +18,15 @@ MAX_BYTES = 2**31 - 1
 NOT_EMPTY = {"empty": "must not be empty; leave it out to mean any"}
 NOT_AT_MICROSOFT = "must be absent: a Microsoft 365 mailbox has nothing like it"
 
-Words = Annotated[
-    str,
-    Meta(
-        description="Part of it.",
-        examples=["invoice"],
-        max_length=MAX_TEXT_CHARACTERS,
-        pattern=NOT_BLANK,
-        extra=NOT_EMPTY,
-    ),
-]
-Person = Annotated[
-    str,
-    Meta(
-        description="An address or a name.",
-        examples=["ann@fabrikam.example"],
-        max_length=MAX_TEXT_CHARACTERS,
-        pattern=NOT_BLANK,
-        extra=NOT_EMPTY,
-    ),
-]
-Id = Annotated[
-    str,
-    Meta(description="An id.", examples=[MESSAGE_ID], max_length=MAX_ID_CHARACTERS, pattern=NOT_BLANK, extra=NOT_EMPTY),
-]
-HeaderText = Annotated[
-    str,
-    Meta(
-        description="The Message-ID, in angle brackets.",
-        examples=["<test@example.com>"],
-        max_length=MAX_ID_CHARACTERS,
-        pattern=NOT_BLANK,
-        extra=NOT_EMPTY,
-    ),
-]
+
+def _text(about: str, example: str, max_length: int = MAX_TEXT_CHARACTERS) -> Meta:
+    return Meta(description=about, examples=[example], max_length=max_length, pattern=NOT_BLANK, extra=NOT_EMPTY)
+
+
+Words = Annotated[str, _text("Part of it.", "invoice")]
+Person = Annotated[str, _text("An address or a name.", "ann@fabrikam.example")]
+Id = Annotated[str, _text("An id.", MESSAGE_ID, MAX_ID_CHARACTERS)]
+HeaderText = Annotated[str, _text("The Message-ID, in angle brackets.", "<test@example.com>", MAX_ID_CHARACTERS)]
 Size = Annotated[int, Meta(description="A size in bytes.", examples=[100_000], ge=0, le=MAX_BYTES, extra=NOT_EMPTY)]
 Is = Annotated[bool, Meta(description="Whether it is.", examples=[True], extra=NOT_EMPTY)]
 When = Annotated[RequestTimestamp, Meta(extra=NOT_EMPTY)]
